@@ -1,0 +1,1 @@
+//! Flags of the program; no side effects.

@@ -1,0 +1,123 @@
+//! What happened, as data: the entries of the event log.
+//!
+//! The engine fills [`Record`]s; how they are written (text, json, syslog) is the business of the
+//! `event` module. Logged bytes are cut to [`LOGGED_BYTES_MAX`]; the streams themselves never are.
+
+use crate::flow::{Direction, Endpoint};
+use crate::guard::Rule;
+use crate::smtp::Fault;
+use crate::time::Instant;
+
+use super::Reason;
+
+/// Bytes of a line or an edit that an entry keeps: RFC 5321 4.5.3.1.4 allows a command line 512.
+pub const LOGGED_BYTES_MAX: usize = 512;
+
+/// One entry of the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When the packet that caused it was handled.
+    pub at: Instant,
+    /// Number of the flow, counted from 1 since the engine started.
+    pub flow: u64,
+    /// The end that opened the flow.
+    pub originator: Endpoint,
+    /// The other end.
+    pub responder: Endpoint,
+    /// What happened.
+    pub what: What,
+}
+
+/// What an entry reports. Offsets count the bytes of one direction's stream from 0; lines come
+/// without their line end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The handshake was completed.
+    Opened,
+    /// The server's greeting, one entry a line, as the server sent it.
+    Banner {
+        /// Offset of the line in the reply stream.
+        offset: u64,
+        /// The line.
+        line: Vec<u8>,
+    },
+    /// A line of the client, as the client sent it.
+    Command {
+        /// Offset of the line in the original stream.
+        offset: u64,
+        /// The line.
+        line: Vec<u8>,
+    },
+    /// A line of the server's reply, as the server sent it.
+    Reply {
+        /// Offset of the line in the reply stream.
+        offset: u64,
+        /// The line.
+        line: Vec<u8>,
+    },
+    /// The server asked for the message: its bytes begin at this offset.
+    DataBegin {
+        /// Offset of the first byte in the original stream.
+        offset: u64,
+    },
+    /// CRLF.CRLF was read.
+    DataEnd {
+        /// Offset behind the terminator in the original stream.
+        offset: u64,
+        /// Bytes of the message, terminator included.
+        length: u64,
+    },
+    /// A rule changed bytes (or, in monitor mode, would have).
+    Edited {
+        /// Whose bytes.
+        direction: Direction,
+        /// Offset of the first byte of the run in that direction's stream.
+        offset: u64,
+        /// Which rule.
+        rule: Rule,
+        /// The bytes that came.
+        before: Vec<u8>,
+        /// The bytes that leave.
+        after: Vec<u8>,
+    },
+    /// A packet was dropped (or, in monitor mode, would have been).
+    Dropped {
+        /// Who had sent it.
+        direction: Direction,
+        /// Offset of its first byte in that direction's stream.
+        offset: u64,
+        /// Payload bytes it carried.
+        length: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// The tail of a packet was cut off; TCP will repeat it.
+    Cut {
+        /// Who had sent it.
+        direction: Direction,
+        /// Offset of the first byte cut off.
+        offset: u64,
+        /// Bytes cut off.
+        length: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// Both ends were sent a RST.
+    Reset {
+        /// Why.
+        reason: Reason,
+    },
+    /// The dialogue broke its own rules.
+    Alarm {
+        /// Whose bytes showed it.
+        direction: Direction,
+        /// Where in that direction's stream.
+        offset: u64,
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// TLS began: the flow is opaque from here on.
+    TlsBegin,
+    /// The flow ended, by FINs, a RST or time.
+    Closed,
+}

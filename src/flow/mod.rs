@@ -1,0 +1,98 @@
+//! Who is talking: directions, endpoints and the key of a flow.
+//!
+//! A flow is one TCP connection seen from the middle. Which end opened it (the originator) is
+//! learnt from the handshake, never from ports alone, so the key itself is unordered.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::{Index, IndexMut};
+
+/// Which of the two ends sent a packet (netfilter's `IP_CT_DIR_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the sender of the first SYN: the SMTP client.
+    Original,
+    /// From the other end: the SMTP server.
+    Reply,
+}
+
+impl Direction {
+    /// Both directions, in order.
+    pub const BOTH: [Self; 2] = [Self::Original, Self::Reply];
+
+    /// The opposite direction.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Original => Self::Reply,
+            Self::Reply => Self::Original,
+        }
+    }
+}
+
+/// One datum for each direction of a flow, reached only by naming the direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerDirection<T> {
+    original: T,
+    reply: T,
+}
+
+impl<T> PerDirection<T> {
+    /// A pair, the originator's first.
+    pub const fn new(original: T, reply: T) -> Self {
+        Self { original, reply }
+    }
+}
+
+impl<T> Index<Direction> for PerDirection<T> {
+    type Output = T;
+
+    fn index(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Original => &self.original,
+            Direction::Reply => &self.reply,
+        }
+    }
+}
+
+impl<T> IndexMut<Direction> for PerDirection<T> {
+    fn index_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::Original => &mut self.original,
+            Direction::Reply => &mut self.reply,
+        }
+    }
+}
+
+/// An address and a TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The IP address.
+    pub address: IpAddr,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}:{}", self.port),
+            IpAddr::V6(address) => write!(f, "[{address}]:{}", self.port),
+        }
+    }
+}
+
+/// The two endpoints of a flow, unordered: both directions give the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    low: Endpoint,
+    high: Endpoint,
+}
+
+impl FlowKey {
+    /// The key of a packet between these two ends, whichever of them sent it.
+    #[must_use]
+    pub fn of(a: Endpoint, b: Endpoint) -> Self {
+        if a <= b { Self { low: a, high: b } } else { Self { low: b, high: a } }
+    }
+}
