@@ -91,16 +91,16 @@ fn what_the_article_has_no_words_for() {
         r#"*** client offset 0: verb: "EHLO \"a\"" -> "XXXX XXX""#
     );
     assert_eq!(
-        text(What::Dropped { direction, offset: 5, length: 1, reason: Reason::OutOfOrder }),
-        "*** client offset 5: dropped 1 byte: out-of-order"
+        text(What::Dropped { direction, offset: 5, length: 1, reason: Reason::AwaitingReply }),
+        "*** client offset 5: dropped 1 byte: awaiting-reply"
     );
     assert_eq!(
         text(What::Cut { direction, offset: 6, length: 40, reason: Reason::AwaitingReply }),
         "*** client offset 6: cut 40 bytes: awaiting-reply"
     );
     assert_eq!(
-        text(What::Reset { reason: Reason::OutOfOrder }),
-        "*** The connection from 192.0.2.1 was reset: out-of-order"
+        text(What::Reset { reason: Reason::AwaitingReply }),
+        "*** The connection from 192.0.2.1 was reset: awaiting-reply"
     );
     let fault = Fault::UnexpectedReply;
     assert_eq!(
@@ -141,15 +141,15 @@ fn json_says_the_same_in_a_fixed_order() {
         r#""event":"edited","side":"server","offset":4,"rule":"banner","before":"a","after":"*""#
     );
     assert_eq!(
-        json(What::Dropped { direction, offset: 4, length: 2, reason: Reason::OutOfOrder }),
-        r#""event":"dropped","side":"server","offset":4,"length":2,"reason":"out-of-order""#
+        json(What::Dropped { direction, offset: 4, length: 2, reason: Reason::AwaitingReply }),
+        r#""event":"dropped","side":"server","offset":4,"length":2,"reason":"awaiting-reply""#
     );
     assert_eq!(
         json(What::Cut { direction, offset: 4, length: 2, reason: Reason::AwaitingReply }),
         r#""event":"cut","side":"server","offset":4,"length":2,"reason":"awaiting-reply""#
     );
-    let reason = Reason::OutOfOrder;
-    assert_eq!(json(What::Reset { reason }), r#""event":"reset","reason":"out-of-order""#);
+    let reason = Reason::AwaitingReply;
+    assert_eq!(json(What::Reset { reason }), r#""event":"reset","reason":"awaiting-reply""#);
     assert_eq!(
         json(What::Alarm { direction, offset: 1, fault: Fault::UnexpectedReply }),
         r#""event":"alarm","side":"server","offset":1,"fault":"unexpected-reply""#

@@ -4,3 +4,5 @@
 
 pub mod link;
 pub mod pcap;
+pub mod repeat;
+pub mod replay;
