@@ -1,6 +1,13 @@
 //! Packets and captures for tests: built, never recorded.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(unreachable_pub, reason = "a module of each test program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test stops where it is wrong"
+)]
 
 use std::net::SocketAddr;
 

@@ -44,13 +44,29 @@ pub struct Options {
     pub tolerate_checksums: bool,
 }
 
+impl Options {
+    /// Whether the event log goes to the standard output.
+    fn is_standard(&self) -> bool {
+        self.events.as_deref() == Some(Path::new("-"))
+    }
+}
+
+/// Replays a capture and tells the user how it went.
+///
+/// # Errors
+/// See [`perform`]; or there is nobody to tell.
+pub fn run(options: &Options, settings: engine::Settings) -> Result<(), Error> {
+    let summary = perform(options, settings)?;
+    tell(&options.input, &summary, options.is_standard())
+}
+
 /// Replays a capture.
 ///
 /// # Errors
 /// A file cannot be read or written, or the capture is damaged; no result file is left then. A
 /// capture that ends inside a record is no error: its recorder was killed.
-pub fn run(options: &Options, settings: engine::Settings) -> Result<(), Error> {
-    let is_standard = options.events.as_deref() == Some(Path::new("-"));
+pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, Error> {
+    let is_standard = options.is_standard();
     let (file, size) = files::open(&options.input)?;
     let mut events = match options.events.as_deref() {
         Some(_) if is_standard => Some(Output::standard()),
@@ -97,7 +113,7 @@ pub fn run(options: &Options, settings: engine::Settings) -> Result<(), Error> {
     for output in [capture, events].into_iter().flatten() {
         output.finish()?;
     }
-    tell(&options.input, &session.summary(), is_standard)
+    Ok(session.summary())
 }
 
 fn create(path: &Path, input: &Path) -> Result<Output, Error> {
