@@ -100,7 +100,7 @@ pub struct Effects {
 
 impl Effects {
     /// Empties everything, keeping the memory.
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.rewritten.clear();
         self.resets.clear();
         self.records.clear();
