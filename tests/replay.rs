@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mailguard::engine::{Limits, Settings, UnknownFlow, Verdict};
+use mailguard::engine::{Settings, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Fate, Options, Session, Step};
 use mailguard::guard;

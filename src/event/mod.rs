@@ -10,14 +10,18 @@ mod text;
 
 pub use escape::escape;
 
+use serde::Deserialize;
+
 use crate::engine::Record;
 use crate::flow::Direction;
 use crate::time::Instant;
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// The article's protocol log.
+    #[default]
     Text,
     /// One json object a line.
     Json,

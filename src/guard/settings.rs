@@ -176,7 +176,10 @@ impl Settings {
                 self.split_action = choose(key, value, &choices)?;
             }
             _ => {
-                return Err(format!("unknown setting `{key}`: expected one of {}", KEYS.join(", ")));
+                return Err(format!(
+                    "unknown setting `{key}`: expected one of {}",
+                    KEYS.join(", ")
+                ));
             }
         }
         Ok(())

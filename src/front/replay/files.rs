@@ -4,52 +4,32 @@
 //! no regular file (a pipe, a terminal) is written directly.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Why a replay failed: which file, and what is wrong with it.
-#[derive(Debug)]
-pub struct Error {
-    file: PathBuf,
-    what: String,
-}
-
-impl Error {
-    pub(super) fn new(file: &Path, what: impl fmt::Display) -> Self {
-        Self { file: file.to_owned(), what: what.to_string() }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.what)
-    }
-}
-
-impl std::error::Error for Error {}
+use crate::front::FrontError;
 
 /// Opens the capture; also its size, if it is known.
-pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
-    let file = File::open(path).map_err(|error| Error::new(path, error))?;
-    let metadata = file.metadata().map_err(|error| Error::new(path, error))?;
+pub(super) fn open(path: &Path) -> Result<(File, u64), FrontError> {
+    let file = File::open(path).map_err(|error| FrontError::file(path, error))?;
+    let metadata = file.metadata().map_err(|error| FrontError::file(path, error))?;
     if metadata.is_dir() {
-        return Err(Error::new(path, "expected a capture, found a directory"));
+        return Err(FrontError::file(path, "expected a capture, found a directory"));
     }
     Ok((file, metadata.len()))
 }
 
 /// Refuses to write a result over another file of the same run.
-pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), Error> {
+pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), FrontError> {
     let is_same_file = match (fs::metadata(path), fs::metadata(other)) {
         (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => path == other,
     };
     if is_same_file {
         let what = format!("expected a file other than {}", other.display());
-        return Err(Error::new(path, what));
+        return Err(FrontError::file(path, what));
     }
     Ok(())
 }
@@ -73,8 +53,8 @@ enum Sink {
 
 impl Output {
     /// A result under this name.
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::new(path, error);
+    pub(super) fn create(path: &Path) -> Result<Self, FrontError> {
+        let failed = |error| FrontError::file(path, error);
         let sink = match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => {
                 let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
@@ -92,16 +72,16 @@ impl Output {
         Self { path: "-".into(), sink: Sink::Standard(BufWriter::new(io::stdout())) }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FrontError> {
         let written = match &mut self.sink {
             Sink::Whole { writer, .. } | Sink::Direct(writer) => writer.write_all(bytes),
             Sink::Standard(writer) => writer.write_all(bytes),
         };
-        written.map_err(|error| Error::new(&self.path, error))
+        written.map_err(|error| FrontError::file(&self.path, error))
     }
 
     /// The result is complete.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<(), FrontError> {
         let finished = match &mut self.sink {
             Sink::Whole { writer, partial, path } => {
                 writer.flush().and_then(|()| fs::rename(partial, path))
@@ -109,7 +89,7 @@ impl Output {
             Sink::Direct(writer) => writer.flush(),
             Sink::Standard(writer) => writer.flush(),
         };
-        finished.map_err(|error| Error::new(&self.path, error))
+        finished.map_err(|error| FrontError::file(&self.path, error))
     }
 }
 

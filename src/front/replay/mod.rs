@@ -16,10 +16,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine;
 use crate::event;
+use crate::front::FrontError;
 
 use files::Output;
 
-pub use files::Error;
 pub use session::{Bystander, Fate, Session, Step};
 pub use summary::Summary;
 
@@ -55,7 +55,7 @@ impl Options {
 ///
 /// # Errors
 /// See [`perform`]; or there is nobody to tell.
-pub fn run(options: &Options, settings: engine::Settings) -> Result<(), Error> {
+pub fn run(options: &Options, settings: engine::Settings) -> Result<(), FrontError> {
     let summary = perform(options, settings)?;
     tell(&options.input, &summary, options.is_standard())
 }
@@ -65,7 +65,7 @@ pub fn run(options: &Options, settings: engine::Settings) -> Result<(), Error> {
 /// # Errors
 /// A file cannot be read or written, or the capture is damaged; no result file is left then. A
 /// capture that ends inside a record is no error: its recorder was killed.
-pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, Error> {
+pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, FrontError> {
     let is_standard = options.is_standard();
     let (file, size) = files::open(&options.input)?;
     let mut events = match options.events.as_deref() {
@@ -91,7 +91,7 @@ pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary,
             Ok(false) => break,
             Err(fault) => {
                 let what = format!("behind packet {packets}: {fault}");
-                return Err(Error::new(&options.input, what));
+                return Err(FrontError::file(&options.input, what));
             }
         }
         packets += u64::from(!step.fates.is_empty());
@@ -116,7 +116,7 @@ pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary,
     Ok(session.summary())
 }
 
-fn create(path: &Path, input: &Path) -> Result<Output, Error> {
+fn create(path: &Path, input: &Path) -> Result<Output, FrontError> {
     files::tell_apart(path, input)?;
     Output::create(path)
 }
@@ -134,21 +134,21 @@ fn progress(size: u64) -> ProgressBar {
 }
 
 /// The counters for the user, and a warning for a log if the capture was cut.
-fn tell(input: &Path, summary: &Summary, is_standard: bool) -> Result<(), Error> {
+fn tell(input: &Path, summary: &Summary, is_standard: bool) -> Result<(), FrontError> {
     if summary.is_cut {
         let warned = writeln!(
             io::stderr().lock(),
             "mailguard: {}: warning: the capture ends inside a record",
             input.display()
         );
-        warned.map_err(|error| Error::new(Path::new("standard error"), error))?;
+        warned.map_err(|error| FrontError::file(Path::new("standard error"), error))?;
     }
     let told = if is_standard {
         write!(io::stderr().lock(), "{summary}")
     } else {
         write!(io::stdout().lock(), "{summary}")
     };
-    told.map_err(|error| Error::new(Path::new("standard output"), error))
+    told.map_err(|error| FrontError::file(Path::new("standard output"), error))
 }
 
 #[cfg(test)]
