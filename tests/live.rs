@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     lab::main(&SCENARIOS)
 }
 
-const SCENARIOS: [Scenario; 3] = [
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "plain_forwarding_delivers_every_kind_of_message",
         run: || delivery::every_kind(Filter::None),
@@ -28,5 +28,9 @@ const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "plain_forwarding_delivers_without_offloads",
         run: || delivery::without_offloads(Filter::None),
+    },
+    Scenario {
+        name: "a_bare_queue_delivers_every_kind_of_message",
+        run: || delivery::every_kind(Filter::AcceptAll),
     },
 ];

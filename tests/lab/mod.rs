@@ -12,6 +12,7 @@
 #![allow(dead_code, reason = "each program that includes the lab uses its own part of it")]
 #![allow(unused_imports, reason = "each program that includes the lab uses its own part of it")]
 
+mod accept_all;
 mod capture;
 mod client;
 mod guard;
@@ -33,5 +34,5 @@ pub(crate) use outcome::{Because, Failure, Outcome, ensure, lacking, wrong};
 pub(crate) use postfix::{Postfix, Tally};
 pub(crate) use process::{Background, now, run, tool, wait_until};
 pub(crate) use root::{DIRECTORY, Root, target};
-pub(crate) use scenario::{Scenario, main, sealed};
+pub(crate) use scenario::{Scenario, main, sealed, serve_if_asked, settle};
 pub(crate) use senders::{smtplib, swaks};

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio, exit};
 use std::thread;
 use std::time::Duration;
 
+use super::accept_all;
 use super::outcome::{Because, Failure, Outcome, lacking};
 use super::process::{now, run, run_any, tool, wait_until};
 use super::root::{DIRECTORY, target};
@@ -27,6 +28,9 @@ pub(crate) struct Scenario {
 #[expect(clippy::print_stdout, reason = "this is a test program's report")]
 pub(crate) fn main(scenarios: &[Scenario]) -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(code) = serve_if_asked(&arguments) {
+        return code;
+    }
     if let [flag, name] = arguments.as_slice()
         && flag == INSIDE
     {
@@ -44,6 +48,13 @@ pub(crate) fn main(scenarios: &[Scenario]) -> ExitCode {
         is_good &= report(scenario);
     }
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// [`super::Filter::AcceptAll`] is this program itself, run on the gateway.
+pub(crate) fn serve_if_asked(arguments: &[String]) -> Option<ExitCode> {
+    let [flag, number] = arguments else { return None };
+    let number = number.parse().ok().filter(|_| flag == ACCEPT_ALL)?;
+    Some(accept_all::serve(number).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
 /// Runs this program again inside a lab, with these arguments; for at most so long.
@@ -155,6 +166,9 @@ fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
 }
+
+/// The flag that makes this program a queue loop.
+pub(crate) const ACCEPT_ALL: &str = "--accept-all";
 
 const INSIDE: &str = "--inside";
 
