@@ -19,6 +19,9 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+bench: setup build ## throughput beside an accept-all queue and plain forwarding
+	@$(CARGO) bench --locked --bench throughput
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -31,4 +34,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build test bless install uninstall clean
+.PHONY: help setup build test bench bless install uninstall clean
