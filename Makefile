@@ -13,6 +13,9 @@ setup: ## install missing tools, fetch the mail programs into target/lab (nothin
 build: ## the release program, target/release/mailguard
 	@$(CARGO) build --release --locked
 
+demo: setup build ## see it work: a real Postfix behind the filter, on a sealed network
+	@$(CARGO) run --release --locked --quiet --example demo
+
 test: setup ## everything: format, lints, all tests (live ones on this kernel), documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -34,4 +37,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build test bench bless install uninstall clean
+.PHONY: help setup build demo test bench bless install uninstall clean

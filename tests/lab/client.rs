@@ -44,6 +44,14 @@ impl Session {
         Ok((session, banner))
     }
 
+    /// Connects from the client's host, reads the banner and says HELO.
+    pub(crate) fn greeted(server: SocketAddr, patience: Duration) -> Outcome<Self> {
+        let (mut session, banner) = Self::open(server, patience)?;
+        ensure(banner.code == 220, || format!("banner: {banner}"))?;
+        session.expect(Pace::Whole, "HELO mail.domain1.com", 250)?;
+        Ok(session)
+    }
+
     /// Connects from the client's host and reads nothing.
     pub(crate) fn connect(server: SocketAddr, patience: Duration) -> Outcome<Self> {
         Side::Client.within(|| Self::connect_here(server, patience))

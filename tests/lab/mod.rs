@@ -13,6 +13,7 @@
 #![allow(unused_imports, reason = "each program that includes the lab uses its own part of it")]
 
 mod accept_all;
+mod article;
 mod capture;
 mod client;
 mod guard;
@@ -21,10 +22,13 @@ mod network;
 mod outcome;
 mod postfix;
 mod process;
+mod recorder;
 mod root;
 mod scenario;
 mod senders;
+mod site;
 
+pub(crate) use article::{Answers, Attempt};
 pub(crate) use capture::{Capture, Tap};
 pub(crate) use client::{Pace, Reply, Session};
 pub(crate) use guard::{Filter, Guard};
@@ -33,6 +37,8 @@ pub(crate) use network::{Family, Network, Side};
 pub(crate) use outcome::{Because, Failure, Outcome, ensure, lacking, wrong};
 pub(crate) use postfix::{Postfix, Tally};
 pub(crate) use process::{Background, now, run, tool, wait_until};
+pub(crate) use recorder::Recorder;
 pub(crate) use root::{DIRECTORY, Root, target};
 pub(crate) use scenario::{Scenario, main, sealed, serve_if_asked, settle};
 pub(crate) use senders::{smtplib, swaks};
+pub(crate) use site::Site;

@@ -161,6 +161,20 @@ impl Network {
         Ok(sum)
     }
 
+    /// The gateway's packet filter rules and chains, both families, without their counters; the
+    /// kernel's own empty chains, which come into being when they are looked at, are left out.
+    pub(crate) fn saved_rules(&self) -> Outcome<String> {
+        let mut saved = String::new();
+        for program in ["iptables-save", "ip6tables-save"] {
+            let text = run(&mut Side::Gateway.command(program, &[]), STEP_TIME_MAX)?;
+            for line in text.lines().filter(|line| line.starts_with("-A") || line.contains(" - ["))
+            {
+                saved.push_str(&format!("{program} {}\n", line.split(" [").next().unwrap_or(line)));
+            }
+        }
+        Ok(saved)
+    }
+
     /// A rule without a target counts, and makes sure that connections are tracked at all.
     fn count_invalid(&self) -> Outcome {
         for program in ["iptables", "ip6tables"] {

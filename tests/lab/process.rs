@@ -107,7 +107,7 @@ impl Background {
                 None => Ok(None),
             }
         });
-        waited.because(self.log())
+        waited.because(format!("{} wrote\n{}", self.name, self.log()))
     }
 
     /// Sends it a signal.

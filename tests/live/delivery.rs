@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::lab::{
-    Because, Family, Filter, Guard, Message, Network, Outcome, Pace, Postfix, Random, Root,
-    Session, Side, ensure, now, smtplib, swaks, wrong,
+    Because, Family, Filter, Message, Outcome, Pace, Random, Root, Session, Site, now, smtplib,
+    swaks, wrong,
 };
 
 /// Every client with every kind of message, over IPv4 and IPv6.
@@ -73,35 +73,6 @@ pub(crate) fn without_offloads(filter: Filter<'_>) -> Outcome<String> {
     site.finish(&sent)
 }
 
-/// The hosts with a Postfix and a filter between.
-struct Site {
-    network: Network,
-    postfix: Postfix,
-    guard: Guard,
-}
-
-impl Site {
-    fn open(filter: Filter<'_>) -> Outcome<Self> {
-        let network = Network::build()?;
-        let postfix = Postfix::start()?;
-        let guard = Guard::start(filter)?;
-        Ok(Self { network, postfix, guard })
-    }
-
-    /// All stored as sent, and no kernel on the way had a complaint.
-    fn finish(self, sent: &[Message]) -> Outcome<String> {
-        let tally = self.postfix.tally(sent, Duration::from_secs(40))?.perfect()?;
-        let invalid = self.network.invalid()?;
-        ensure(invalid == 0, || format!("{invalid} packets invalid to connection tracking"))?;
-        for side in [Side::Client, Side::Server] {
-            let errors = side.tcp_counter("InCsumErrors")?;
-            ensure(errors == 0, || format!("{errors} checksum errors at the {}", side.name()))?;
-        }
-        drop(self.guard);
-        Ok(format!("{tally}; checksum errors 0, conntrack invalid 0"))
-    }
-}
-
 fn share_of_a_thousand(worker: usize) -> Outcome<Vec<Message>> {
     let mut random = Random::new(worker as u64 + 100);
     let family = if worker.is_multiple_of(2) { Family::V4 } else { Family::V6 };
@@ -133,10 +104,7 @@ fn raw(family: Family, pace: Pace, message: &Message) -> Outcome {
 }
 
 fn greeted(family: Family) -> Outcome<Session> {
-    let (mut session, banner) = Session::open(family.server(), PATIENCE)?;
-    ensure(banner.code == 220, || banner.to_string())?;
-    session.expect(Pace::Whole, "HELO mail.domain1.com", 250)?;
-    Ok(session)
+    Session::greeted(family.server(), PATIENCE)
 }
 
 fn kinds(family: Family) -> Vec<(&'static str, Message)> {
