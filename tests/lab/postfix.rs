@@ -48,8 +48,6 @@ impl Postfix {
     /// The same with more lines in `main.cf`; of two settings of a parameter the last one holds.
     pub(crate) fn start_with(settings: &str) -> Outcome<Self> {
         let root = Root::mount("postfix")?;
-        root.write("etc/passwd", fs::read("/etc/passwd")?)?;
-        root.write("etc/group", fs::read("/etc/group")?)?;
         root.add_user("postfix", POSTFIX)?;
         root.add_user("postdrop", POSTDROP)?;
         root.add_user("vmail", VMAIL)?;
@@ -258,7 +256,6 @@ install -d -o postfix -g postdrop -m 710 public
 install -d -m 755 pid
 install -d -o postfix -m 700 /var/lib/postfix
 install -d -o vmail -g vmail -m 700 /var/mail/inbox
-install -d /var/log
 ";
 
 const POSTFIX: u32 = 64101;

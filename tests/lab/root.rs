@@ -1,5 +1,5 @@
-//! A private root for a mail program: the host's own file system, with the program's unpacked
-//! package laid over it and everything it writes going to memory.
+//! A private root for a mail program: the host's /usr with the program's unpacked package laid over
+//! it, a copy of the host's /etc, and all else its own. Everything it writes goes to memory.
 //!
 //! So Postfix, Exim, sendmail and OpenSMTPD run side by side without being installed anywhere.
 //! Fetching and unpacking is `live/setup.sh`; configuring is each program's own module.
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::network::Side;
-use super::outcome::{Because, Outcome, lacking};
+use super::outcome::{Because, Failure, Outcome, lacking};
 use super::process::{run, tool};
 
 /// Where everything lives inside the lab: on a tmpfs of its own.
@@ -30,19 +30,23 @@ impl Root {
             return lacking(format!("{program} is not unpacked: tests/live/setup.sh {program}"));
         }
         let place = Path::new(DIRECTORY).join("roots").join(program);
-        let (upper, work, path) = (place.join("upper"), place.join("work"), place.join("root"));
-        for directory in [&upper, &work, &path] {
-            fs::create_dir_all(directory).because(directory.display())?;
-        }
-        // The package becomes the upper layer: as a second lower layer it would lie inside the
-        // first, which overlayfs refuses.
+        let (work, path) = (place.join("work"), place.join("root"));
+        fs::create_dir_all(&work).because(work.display())?;
+        run(tool("mkdir", &["-p"]).args(SKELETON.map(|name| path.join(name))), MOUNT_TIME_MAX)?;
+        // Some of /etc is for root's eyes only, and no mail program needs it.
+        let _ = run(tool("cp", &["-a", "/etc"]).arg(&path), MOUNT_TIME_MAX);
         let copied = format!("{}/.", package.display());
-        run(tool("cp", &["-a", &copied]).arg(&upper), MOUNT_TIME_MAX)?;
-        let layers = format!("lowerdir=/,upperdir={},workdir={}", upper.display(), work.display());
-        run(
-            tool("mount", &["-t", "overlay", "overlay", "-o", &layers]).arg(&path),
-            MOUNT_TIME_MAX,
-        )?;
+        run(tool("cp", &["-a", &copied]).arg(&path), MOUNT_TIME_MAX)?;
+        // Only /usr is shared: within a user namespace, overlayfs refuses a layer that has other
+        // mounts below it, as / has.
+        let usr = path.join("usr");
+        fs::rename(&usr, place.join("usr"))?;
+        fs::create_dir(&usr)?;
+        let upper = place.join("usr");
+        let layers =
+            format!("lowerdir=/usr,upperdir={},workdir={}", upper.display(), work.display());
+        run(tool("mount", &["-t", "overlay", "overlay", "-o", &layers]).arg(&usr), MOUNT_TIME_MAX)
+            .map_err(|failure| Failure::Lacking(format!("overlayfs: {failure}")))?;
         run(tool("mount", &["--rbind", "/dev"]).arg(path.join("dev")), MOUNT_TIME_MAX)?;
         run(tool("mount", &["-t", "proc", "proc"]).arg(path.join("proc")), MOUNT_TIME_MAX)?;
         Ok(Self { path })
@@ -93,5 +97,8 @@ pub(crate) fn target() -> Outcome<PathBuf> {
     let program = env::current_exe()?;
     program.ancestors().nth(3).map(Path::to_path_buf).because("a build directory")
 }
+
+/// Directories that a package may or may not bring along.
+const SKELETON: [&str; 8] = ["dev", "etc", "proc", "run", "tmp", "usr", "var/log", "var/tmp"];
 
 const MOUNT_TIME_MAX: Duration = Duration::from_secs(30);
