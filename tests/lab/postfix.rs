@@ -248,7 +248,8 @@ tlsmgr   unix       - - n 1000? 1 tlsmgr
 postlog  unix-dgram n - n - 1 postlogd
 ";
 
-/// What the package's own installation script would have done.
+/// What the package's own installation script would have done. Postfix does not read settings
+/// younger than two seconds, lest somebody still be writing them; hence their age.
 const PREPARE: &str = "\
 cd /var/spool/postfix
 install -d -o postfix -m 700 active bounce corrupt defer deferred hold incoming private saved trace
@@ -256,6 +257,7 @@ install -d -o postfix -g postdrop -m 710 public
 install -d -m 755 pid
 install -d -o postfix -m 700 /var/lib/postfix
 install -d -o vmail -g vmail -m 700 /var/mail/inbox
+touch -d 2001-02-07 /etc/postfix/main.cf /etc/postfix/master.cf
 ";
 
 const POSTFIX: u32 = 64101;
