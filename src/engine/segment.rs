@@ -95,10 +95,8 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            return match turn.pass_whole(stream, effects) {
-                Verdict::Accept => Verdict::Offload,
-                verdict => verdict,
-            };
+            let verdict = turn.pass_whole(stream, effects);
+            return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.

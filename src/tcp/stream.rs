@@ -109,7 +109,6 @@ impl Stream {
 
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
-    #[must_use]
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
         let end = self.judged() + u64::from(self.fin.is_some());
         let first = self.seq(self.acknowledged + u64::from(self.is_fin_acknowledged));

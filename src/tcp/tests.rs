@@ -112,7 +112,7 @@ fn a_store_forgets_and_keeps_one_slice() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let size = (state >> 16) as usize % 40;
         if state & 1 == 0 {
-            let bytes = vec![(state >> 8) as u8; size];
+            let bytes = vec![state.to_be_bytes()[2]; size];
             store.append(&bytes);
             model.extend(bytes);
         } else {
