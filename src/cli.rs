@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
+use crate::event::Format;
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -59,7 +60,7 @@ pub struct Run {
     events: Option<String>,
     /// Form of the events
     #[arg(long, value_name = "text|json", value_parser = config::format_named)]
-    format: Option<config::Format>,
+    format: Option<Format>,
 }
 
 /// `mailguard replay`.
@@ -78,7 +79,7 @@ pub struct Replay {
     pub events: Option<PathBuf>,
     /// Form of the events
     #[arg(long, value_name = "text|json", value_parser = config::format_named)]
-    format: Option<config::Format>,
+    format: Option<Format>,
     /// Accept TCP checksums the recording machine had left to its network card
     #[arg(long)]
     pub tolerate_checksums: bool,
@@ -185,10 +186,10 @@ fn add_monitor(monitor: bool, all: &mut Vec<Override>) {
     }
 }
 
-fn add_format(format: Option<config::Format>, all: &mut Vec<Override>) {
+fn add_format(format: Option<Format>, all: &mut Vec<Override>) {
     let name = match format {
-        Some(config::Format::Text) => "text",
-        Some(config::Format::Json) => "json",
+        Some(Format::Text) => "text",
+        Some(Format::Json) => "json",
         None => return,
     };
     all.push(Override::new(format!("--format {name}"), &["log", "format"], name));
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!((run.queue.first, run.queue.last), (2, 4));
         assert!(run.engine.monitor);
         assert_eq!(run.log.events.as_deref(), Some("-"));
-        assert_eq!(run.log.format, config::Format::Json);
+        assert_eq!(run.log.format, Format::Json);
         let one = config(&["mailguard", "rules", "show", "--queue", "7"]);
         assert_eq!((one.queue.first, one.queue.last), (7, 7));
     }

@@ -48,7 +48,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
                 input: replay.input,
                 write: replay.write,
                 events: replay.events,
-                format: front::event_format(config.log.format),
+                format: config.log.format,
                 tolerate_checksums: replay.tolerate_checksums,
             };
             front::replay::run(&options, config.engine.clone()).map(|()| Outcome::Done)

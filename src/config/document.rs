@@ -9,8 +9,9 @@ use std::fmt;
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 
-use super::{Config, Fail, Format, Log, Network, Queue, Rules};
+use super::{Config, Fail, Log, Network, Queue, Rules};
 use crate::engine::{self, Limits, UnknownFlow};
+use crate::event::Format;
 use crate::guard;
 
 /// The file, key by key.

@@ -22,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::document::{Document, Fault};
 use crate::engine;
+use crate::event::Format;
 
 /// Everything the program can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,17 +86,6 @@ pub struct Log {
     pub events: Option<String>,
     /// In which form.
     pub format: Format,
-}
-
-/// The forms an event log can have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// One line of text an event.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// A configuration file's text, and the name to call it by in errors.

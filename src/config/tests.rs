@@ -1,5 +1,6 @@
-use super::{Config, Error, Fail, Format, Override, Source};
+use super::{Config, Error, Fail, Override, Source};
 use crate::engine::{Limits, UnknownFlow};
+use crate::event::Format;
 use crate::guard::SplitTerminator;
 
 fn build(text: &str, sets: &[&str]) -> Result<Config, Error> {

@@ -4,14 +4,16 @@
 //! end and how they fail.
 
 pub mod check;
+pub mod link;
 pub mod nfqueue;
+pub mod pcap;
+pub mod repeat;
 pub mod replay;
 pub mod rules;
 
 use std::fmt;
 use std::io::{self, Write};
-
-use crate::{config, event};
+use std::path::Path;
 
 /// How a front ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,12 @@ impl FrontError {
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
         Self { context: sentence.into(), cause: None }
+    }
+
+    /// A file, and what is wrong with it.
+    #[must_use]
+    pub fn file(path: &Path, what: impl fmt::Display) -> Self {
+        Self::new(format!("{}: {what}", path.display()))
     }
 
     /// A failed call, and what it was for.
@@ -65,14 +73,5 @@ pub fn print(text: &str) -> Result<(), FrontError> {
             Err(FrontError::io("cannot write to standard output", error))
         }
         _ => Ok(()),
-    }
-}
-
-/// The event writer's name for a configured format.
-#[must_use]
-pub const fn event_format(format: config::Format) -> event::Format {
-    match format {
-        config::Format::Text => event::Format::Text,
-        config::Format::Json => event::Format::Json,
     }
 }

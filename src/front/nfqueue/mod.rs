@@ -40,7 +40,7 @@ pub fn run(config: &Config) -> Result<(), FrontError> {
         .queue_numbers()
         .map(|number| KernelQueue::open(number, &config.queue, &faults))
         .collect::<Result<Vec<_>, _>>()?;
-    let format = super::event_format(config.log.format);
+    let format = config.log.format;
     let (events, writer) = Events::open(config.log.events.as_deref(), format)?;
     let engine = Engine::new(config.engine.clone(), RandomState::new().hash_one(0));
     let shared = Shared {

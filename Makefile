@@ -1,0 +1,40 @@
+# Mailguard's only entry point. `make` alone lists the targets. Everything that is built or
+# fetched lies in target/; only `install` and missing tools of `setup` change the machine.
+
+PREFIX ?= /usr/local
+CARGO ?= cargo
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup: ## install missing tools, fetch the mail programs into target/lab (nothing of them is installed)
+	@tests/live/setup.sh
+
+build: ## the release program, target/release/mailguard
+	@$(CARGO) build --release --locked
+
+demo: setup build ## see it work: a real Postfix behind the filter, on a sealed network
+	@$(CARGO) run --release --locked --quiet --example demo
+
+test: setup ## everything: format, lints, all tests (live ones on this kernel), documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+bench: setup build ## throughput beside an accept-all queue and plain forwarding
+	@$(CARGO) bench --locked --bench throughput
+
+bless: ## take the present results as the expected ones, after looking at the difference
+	BLESS=1 $(CARGO) test --locked
+
+install: build ## put the program below PREFIX (/usr/local), DESTDIR before it
+	install -D -m 755 target/release/mailguard $(DESTDIR)$(PREFIX)/sbin/mailguard
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/sbin/mailguard
+
+clean: ## remove everything built and fetched
+	$(CARGO) clean
+
+.PHONY: help setup build demo test bench bless install uninstall clean

@@ -1,0 +1,141 @@
+//! What the filter costs: messages of 1 MiB through the gateway with Mailguard, beside a queue loop
+//! that accepts everything and plain forwarding.
+//!
+//! The three take turns in one lab, so that a busy machine slows all alike; what counts is the
+//! ratio. Source and sink are our own and do nothing but move bytes: any real mail program, and
+//! even Postfix's smtp-source and smtp-sink, is so much slower than a queue that all would look
+//! alike. `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
+
+use std::env;
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+#[path = "../lab/mod.rs"]
+mod lab;
+mod sink;
+
+use lab::{
+    Because, Family, Filter, Guard, Message, Network, Outcome, Pace, Session, ensure, now, sealed,
+    serve_if_asked, settle, wrong,
+};
+
+#[expect(clippy::print_stderr, reason = "this is a program's report")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(code) = serve_if_asked(&arguments) {
+        return code;
+    }
+    let numbers: Vec<usize> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
+    let rounds = numbers.first().copied().unwrap_or(7);
+    let messages = numbers.get(1).copied().unwrap_or(3000);
+    let done = if arguments.iter().any(|word| word == INSIDE) {
+        settle().and_then(|()| measure(rounds, messages))
+    } else {
+        let words = [INSIDE, &rounds.to_string(), &messages.to_string()];
+        sealed(&words, Duration::from_secs(600)).map(|status| status.success())
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program's report")]
+fn measure(rounds: usize, messages: usize) -> Outcome<bool> {
+    let _network = Network::build()?;
+    sink::open(Family::V4.server())?;
+    println!("{messages} messages of 1 MiB, {SESSIONS} at a time, IPv4, {rounds} rounds in turn");
+    let mut speeds: [Vec<f64>; 3] = Default::default();
+    for round in 0..rounds {
+        for turn in 0..FILTERS.len() {
+            // Each goes first in its turn.
+            let which = (round + turn) % FILTERS.len();
+            let (Some((name, filter)), Some(speeds)) = (FILTERS.get(which), speeds.get_mut(which))
+            else {
+                continue;
+            };
+            progress(&format!("round {} of {rounds}: {name}", round + 1));
+            speeds.push(one_run(*filter, messages).because(name)?);
+        }
+    }
+    progress("");
+    println!("{:<18} {:>14} {:>18}", "", "median MiB/s", "lowest - highest");
+    for ((name, _), all) in FILTERS.iter().zip(&speeds) {
+        let (low, middle, high) = spread(all);
+        println!("{name:<18} {middle:>14.0} {low:>10.0} - {high:.0}");
+    }
+    let [plain, accepting, guarded] = &speeds;
+    report_ratio("accept-all", guarded, accepting);
+    report_ratio("plain forwarding", guarded, plain);
+    Ok(true)
+}
+
+/// The ratio within each round, whose two halves ran side by side in time.
+#[expect(clippy::print_stdout, reason = "this is a program's report")]
+fn report_ratio(name: &str, guarded: &[f64], other: &[f64]) {
+    let ratios: Vec<f64> = guarded.iter().zip(other).map(|(ours, theirs)| ours / theirs).collect();
+    let (low, middle, high) = spread(&ratios);
+    println!("mailguard to {name:<18} {middle:.2} (lowest {low:.2}, highest {high:.2})");
+}
+
+/// MiB a second of one run.
+fn one_run(filter: Filter<'_>, messages: usize) -> Outcome<f64> {
+    let _guard = Guard::start(filter)?;
+    let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
+    let wire = Message::new("bench", &line.repeat((1 << 20) / line.len())).wire();
+    let start = now();
+    thread::scope(|scope| {
+        let send = || (0..messages / SESSIONS).try_for_each(|_| deliver(&wire));
+        let senders: Vec<_> = (0..SESSIONS).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().try_for_each(|sender| match sender.join() {
+            Ok(sent) => sent,
+            Err(_) => wrong("a sender panicked"),
+        })
+    })?;
+    Ok((messages / SESSIONS * SESSIONS) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// One message over a connection of its own.
+fn deliver(wire: &[u8]) -> Outcome {
+    let (mut session, _) = Session::open(Family::V4.server(), Duration::from_secs(20))?;
+    session.expect(Pace::Whole, "HELO mail.domain1.com", 250)?;
+    session.begin(Pace::Whole, "bench")?;
+    session.send(wire)?;
+    let reply = session.reply()?;
+    ensure(reply.code == 250, || reply.to_string())?;
+    session.quit()
+}
+
+/// Lowest, median, highest.
+fn spread(values: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program's report")]
+fn progress(text: &str) {
+    if stdout().is_terminal() {
+        print!("\r\x1b[K{text}");
+        // A terminal that has gone away is no reason to stop measuring.
+        let _ = stdout().flush();
+    }
+}
+
+const FILTERS: [(&str, Filter<'_>); 3] = [
+    ("plain forwarding", Filter::None),
+    ("accept-all queue", Filter::AcceptAll),
+    ("mailguard", Filter::DEFAULT),
+];
+
+const INSIDE: &str = "--inside";
+
+/// Enough to keep two processors busy, few enough to resemble a site's relay.
+const SESSIONS: usize = 4;

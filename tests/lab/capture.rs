@@ -1,0 +1,56 @@
+//! Captures on the gateway, by tcpdump: what the guard was given and what it let out.
+//!
+//! `-i any -Q in` sees each forwarded packet before the queue, in the order of arrival, both
+//! directions in one file: exactly a guard's input. `-Q out` sees what left.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::network::Side;
+use super::outcome::Outcome;
+use super::process::Background;
+use super::root::DIRECTORY;
+
+/// Where on the gateway packets are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tap {
+    /// All that arrives, from either side: the guard's input (Linux cooked capture).
+    Input,
+    /// All that leaves, to either side: the guard's output (Linux cooked capture).
+    Output,
+    /// The wire between client and gateway, both directions (Ethernet).
+    Client,
+    /// The wire between gateway and server, both directions (Ethernet).
+    Server,
+}
+
+/// A running capture.
+pub(crate) struct Capture {
+    tcpdump: Background,
+    file: PathBuf,
+}
+
+impl Capture {
+    /// Starts it and waits until it sees packets.
+    pub(crate) fn start(tap: Tap) -> Outcome<Self> {
+        let (name, place): (&str, &[&str]) = match tap {
+            Tap::Input => ("input", &["-i", "any", "-Q", "in"]),
+            Tap::Output => ("output", &["-i", "any", "-Q", "out"]),
+            Tap::Client => ("client", &["-i", "gc"]),
+            Tap::Server => ("server", &["-i", "gs"]),
+        };
+        let file = Path::new(DIRECTORY).join("captures").join(format!("{name}.pcap"));
+        let mut command = Side::Gateway.command("tcpdump", place);
+        command.args(["--immediate-mode", "-U", "-n", "-s", "0", "-B", "32768"]);
+        command.args(["-Z", "root", "-w"]).arg(&file).arg("tcp port 25");
+        let mut tcpdump = Background::start(&format!("tcpdump-{name}"), &mut command)?;
+        tcpdump.wait_for("listening on", Duration::from_secs(10))?;
+        Ok(Self { tcpdump, file })
+    }
+
+    /// Ends it; the file is complete then.
+    pub(crate) fn stop(mut self) -> Outcome<PathBuf> {
+        self.tcpdump.stop(Duration::from_secs(10))?;
+        Ok(self.file)
+    }
+}

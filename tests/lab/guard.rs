@@ -1,0 +1,194 @@
+//! What stands on the gateway: nothing, a queue loop that accepts everything, or Mailguard itself.
+//!
+//! The first two are the controls of every scenario: what fails with nothing is the lab's fault,
+//! what fails with the loop is the kernel queue's.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::network::Side;
+use super::outcome::{Because, Outcome, ensure, lacking};
+use super::process::{Background, run, wait_until};
+use super::root::DIRECTORY;
+use super::scenario::ACCEPT_ALL;
+
+/// What filters the mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filter<'a> {
+    /// Plain forwarding.
+    None,
+    /// A queue loop that accepts everything.
+    AcceptAll,
+    /// The real program on these queues, with these further arguments.
+    Mailguard {
+        /// One queue or a range, as `0:3`.
+        queue: &'a str,
+        /// More arguments of `mailguard run`.
+        arguments: &'a [&'a str],
+    },
+}
+
+/// A filter in the path; gone from it when dropped.
+pub(crate) struct Guard {
+    filter: Option<Running>,
+}
+
+/// A daemon and the means to start it again.
+struct Running {
+    daemon: Background,
+    is_mailguard: bool,
+    queue: String,
+    arguments: Vec<String>,
+    starts: u32,
+}
+
+impl<'a> Filter<'a> {
+    /// Mailguard with one queue and its defaults.
+    pub(crate) const DEFAULT: Self = Filter::Mailguard { queue: "0", arguments: &[] };
+
+    /// Mailguard with one queue and these arguments.
+    pub(crate) fn with(arguments: &'a [&'a str]) -> Self {
+        Filter::Mailguard { queue: "0", arguments }
+    }
+}
+
+impl Guard {
+    /// Puts the filter into the path: the daemon first, the rules when it listens.
+    pub(crate) fn start(filter: Filter<'_>) -> Outcome<Self> {
+        let (is_mailguard, queue, arguments) = match filter {
+            Filter::None => return Ok(Self { filter: None }),
+            Filter::AcceptAll => (false, "0", &[][..]),
+            Filter::Mailguard { queue, arguments } => (true, queue, arguments),
+        };
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let daemon = start_daemon(is_mailguard, queue, &arguments, 1)?;
+        let queue = queue.to_owned();
+        let filter = Running { daemon, is_mailguard, queue, arguments, starts: 1 };
+        let guard = Self { filter: Some(filter) };
+        guard.rules("up")?;
+        Ok(guard)
+    }
+
+    /// `mailguard rules up`, `down` or `show` on the gateway, for our queues; what it prints.
+    pub(crate) fn rules(&self, action: &str) -> Outcome<String> {
+        match &self.filter {
+            None => Ok(String::new()),
+            Some(filter) if filter.is_mailguard => {
+                let mut command = mailguard()?;
+                run(command.args(["rules", action, "--queue", &filter.queue]), STEP_TIME_MAX)
+            }
+            Some(_) => bare_rules(action),
+        }
+    }
+
+    /// Ends the daemon without warning; the rules stay.
+    pub(crate) fn kill(&mut self) -> Outcome {
+        let Some(filter) = &mut self.filter else { return Ok(()) };
+        filter.daemon.signal(Signal::KILL)?;
+        filter.daemon.end(STEP_TIME_MAX)?;
+        Ok(())
+    }
+
+    /// Asks the daemon to end and insists that it says all is well; the rules stay.
+    pub(crate) fn stop(&mut self) -> Outcome {
+        let Some(filter) = &mut self.filter else { return Ok(()) };
+        let status = filter.daemon.stop(STEP_TIME_MAX)?;
+        ensure(status.success(), || format!("the daemon ended: {status}\n{}", filter.daemon.log()))
+    }
+
+    /// Starts the daemon again, after [`Guard::kill`] or [`Guard::stop`], behind the same rules.
+    pub(crate) fn restart(&mut self) -> Outcome {
+        let Some(filter) = &mut self.filter else { return Ok(()) };
+        filter.starts += 1;
+        let Running { is_mailguard, queue, arguments, starts, .. } = filter;
+        filter.daemon = start_daemon(*is_mailguard, queue, arguments, *starts)?;
+        Ok(())
+    }
+
+    /// The event log of all starts so far.
+    pub(crate) fn events(&self) -> String {
+        let starts = self.filter.as_ref().map_or(0, |filter| filter.starts);
+        let logs = (1..=starts).map(|start| fs::read(events_file(start)).unwrap_or_default());
+        String::from_utf8_lossy(&logs.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// Waits until the event log holds the text.
+    pub(crate) fn await_event(&self, text: &str) -> Outcome {
+        wait_until(&format!("event \"{text}\""), STEP_TIME_MAX, || {
+            Ok(self.events().contains(text).then_some(()))
+        })
+        .because(self.events())
+    }
+
+    /// The daemon's own log.
+    pub(crate) fn log(&self) -> String {
+        self.filter.as_ref().map(|filter| filter.daemon.log()).unwrap_or_default()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A scenario that has failed already must not fail here again.
+        let _ = self.rules("down");
+    }
+}
+
+fn start_daemon(
+    is_mailguard: bool,
+    queue: &str,
+    arguments: &[String],
+    start: u32,
+) -> Outcome<Background> {
+    let (name, mut command) = if is_mailguard {
+        let mut command = mailguard()?;
+        command.args(["run", "--queue", queue, "--events"]).arg(events_file(start));
+        (format!("mailguard-{start}"), command)
+    } else {
+        let here = env::current_exe()?;
+        let queue_loop = Side::Gateway.command(&here.to_string_lossy(), &[ACCEPT_ALL, queue]);
+        (format!("accept-all-{start}"), queue_loop)
+    };
+    command.args(arguments).env("RUST_LOG", "info");
+    let mut daemon = Background::start(&name, &mut command)?;
+    daemon.wait_for("filtering queue", STEP_TIME_MAX)?;
+    Ok(daemon)
+}
+
+/// The program under test on the gateway: the one built along with this one.
+pub(crate) fn mailguard() -> Outcome<Command> {
+    let here = env::current_exe()?;
+    // target/<profile>/{deps,examples}/<this program>
+    let path = here.ancestors().nth(2).because("a build directory")?.join("mailguard");
+    if !path.exists() {
+        return lacking(format!("{} is not built", path.display()));
+    }
+    Ok(Side::Gateway.command(&path.to_string_lossy(), &[]))
+}
+
+/// The same place in the packet's way as Mailguard's own rules.
+fn bare_rules(action: &str) -> Outcome<String> {
+    let change = match action {
+        "up" => "-A",
+        "down" => "-D",
+        _ => return Ok(String::new()),
+    };
+    for program in ["iptables", "ip6tables"] {
+        for port in ["--dport", "--sport"] {
+            let rule = ["-w", "-t", "mangle", change, "FORWARD", "-p", "tcp", port, "25"];
+            let mut command = Side::Gateway.command(program, &rule);
+            run(command.args(["-j", "NFQUEUE", "--queue-num", "0"]), STEP_TIME_MAX)?;
+        }
+    }
+    Ok(String::new())
+}
+
+fn events_file(start: u32) -> PathBuf {
+    Path::new(DIRECTORY).join("logs").join(format!("events-{start}"))
+}
+
+const STEP_TIME_MAX: Duration = Duration::from_secs(20);

@@ -1,0 +1,175 @@
+//! Programs started by the lab: run to their end, or kept in the background, never without a bound.
+//!
+//! Owns the lab's only clock. Does not know which programs there are.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::outcome::{Because, Failure, Outcome, wrong};
+use super::root::DIRECTORY;
+
+/// The present moment.
+#[expect(clippy::disallowed_methods, reason = "the lab runs in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Asks again and again until there is an answer, for at most `limit`.
+pub(crate) fn wait_until<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Outcome<Option<T>>,
+) -> Outcome<T> {
+    let start = now();
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if start.elapsed() > limit {
+            return wrong(format!("{what}: not within {} s", limit.as_secs_f32()));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A command with its arguments.
+pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Runs a command to its end and returns its standard output; anything but success is an error
+/// that quotes both outputs.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Outcome<String> {
+    let (status, stdout, stderr) = run_any(command, limit)?;
+    if status.success() {
+        return Ok(stdout);
+    }
+    wrong(format!("{} ({status})\n{stdout}{stderr}", line_of(command)))
+}
+
+/// Runs a command to its end, whatever that is: status, standard output, standard error.
+pub(crate) fn run_any(
+    command: &mut Command,
+    limit: Duration,
+) -> Outcome<(ExitStatus, String, String)> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Err(not_started(command, &error)),
+    };
+    let stdout = child.stdout.take().map(collect);
+    let stderr = child.stderr.take().map(collect);
+    let status = end_of(&mut child, limit).because(line_of(command))?;
+    Ok((status, joined(stdout), joined(stderr)))
+}
+
+/// A program that goes on beside us; killed when this is dropped.
+pub(crate) struct Background {
+    child: Child,
+    log: PathBuf,
+    name: String,
+}
+
+impl Background {
+    /// Starts it; both outputs go to a file in the lab, named after it.
+    pub(crate) fn start(name: &str, command: &mut Command) -> Outcome<Self> {
+        let log = Path::new(DIRECTORY).join("logs").join(name);
+        let file = File::options().create(true).append(true).open(&log).because(log.display())?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        match command.spawn() {
+            Ok(child) => Ok(Self { child, log, name: name.to_owned() }),
+            Err(error) => Err(not_started(command, &error)),
+        }
+    }
+
+    /// What it has written so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read(&self.log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
+    }
+
+    /// Waits until it has written the text; an error at once if it ends before.
+    pub(crate) fn wait_for(&mut self, text: &str, limit: Duration) -> Outcome {
+        let what = format!("{} says \"{text}\"", self.name);
+        let waited = wait_until(&what, limit, || {
+            if self.log().contains(text) {
+                return Ok(Some(()));
+            }
+            match self.child.try_wait()? {
+                Some(status) => wrong(format!("{} ended ({status})", self.name)),
+                None => Ok(None),
+            }
+        });
+        waited.because(format!("{} wrote\n{}", self.name, self.log()))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome {
+        kill_process(self.pid()?, signal).map_err(std::io::Error::from).because(&self.name)
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self, limit: Duration) -> Outcome<ExitStatus> {
+        end_of(&mut self.child, limit).because(format!("{}\n{}", self.name, self.log()))
+    }
+
+    /// Asks it to end with SIGTERM and waits for that.
+    pub(crate) fn stop(&mut self, limit: Duration) -> Outcome<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.end(limit)
+    }
+
+    fn pid(&self) -> Outcome<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).because("a process id")
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already, which is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn end_of(child: &mut Child, limit: Duration) -> Outcome<ExitStatus> {
+    let ended = wait_until("its end", limit, || Ok(child.try_wait()?));
+    if ended.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ended
+}
+
+fn collect(mut source: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // An error is the end of the output, too.
+        let _ = source.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn joined(reader: Option<thread::JoinHandle<String>>) -> String {
+    reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
+}
+
+fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+    let what = format!("{}: {error}", line_of(command));
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Failure::Lacking(format!("{what} (run `make setup`)"));
+    }
+    Failure::Wrong(what)
+}
+
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

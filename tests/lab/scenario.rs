@@ -1,0 +1,179 @@
+//! Scenarios, and the way into the lab: this program runs itself again in fresh namespaces, once
+//! for each scenario, and waits for it, with a bound.
+//!
+//! Root makes network, mount and pid namespaces; anybody else makes a user namespace around them.
+//! The lab's first process is process 1 of its pid namespace: when it ends, the kernel ends all.
+
+use std::env;
+use std::fs;
+use std::io::{Read, stdin};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio, exit};
+use std::thread;
+use std::time::Duration;
+
+use super::accept_all;
+use super::outcome::{Because, Failure, Outcome, lacking};
+use super::process::{now, run, run_any, tool, wait_until};
+use super::root::{DIRECTORY, target};
+
+/// One thing to be shown on a real kernel.
+pub(crate) struct Scenario {
+    /// A sentence in snake case.
+    pub(crate) name: &'static str,
+    /// Does it, inside a lab of its own; answers with the figures it found.
+    pub(crate) run: fn() -> Outcome<String>,
+}
+
+/// The program's `main`: runs the scenarios whose name contains one of the arguments, or all.
+#[expect(clippy::print_stdout, reason = "this is a test program's report")]
+pub(crate) fn main(scenarios: &[Scenario]) -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(code) = serve_if_asked(&arguments) {
+        return code;
+    }
+    if let [flag, name] = arguments.as_slice()
+        && flag == INSIDE
+    {
+        return inside(scenarios, name);
+    }
+    let wanted: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(*word));
+    let mut is_good = true;
+    for scenario in scenarios.iter().filter(|scenario| is_wanted(scenario.name)) {
+        if arguments.iter().any(|word| word == "--list") {
+            println!("{}: test", scenario.name);
+            continue;
+        }
+        is_good &= report(scenario);
+    }
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// [`super::Filter::AcceptAll`] is this program itself, run on the gateway.
+pub(crate) fn serve_if_asked(arguments: &[String]) -> Option<ExitCode> {
+    let [flag, number] = arguments else { return None };
+    let number = number.parse().ok().filter(|_| flag == ACCEPT_ALL)?;
+    Some(accept_all::serve(number).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+}
+
+/// Runs this program again inside a lab, with these arguments; for at most so long.
+pub(crate) fn sealed(arguments: &[&str], limit: Duration) -> Outcome<ExitStatus> {
+    let mut probe = unshare(&["true"]);
+    let (status, _, stderr) = run_any(&mut probe, Duration::from_secs(10))?;
+    if !status.success() {
+        return lacking(format!("namespaces: {}", stderr.trim()));
+    }
+    let program = env::current_exe()?;
+    let mut command = unshare(&[]);
+    // Its standard input stays open exactly as long as we live; see `end_with_our_parent`.
+    command.arg(program).args(arguments).stdin(Stdio::piped());
+    let mut child = command.spawn().because("unshare")?;
+    let ended = wait_until("the scenario ends", limit, || Ok(child.try_wait()?));
+    if ended.is_err() {
+        end(&mut child);
+    }
+    ended
+}
+
+/// What the first process inside does before anything else.
+pub(crate) fn settle() -> Outcome {
+    end_with_our_parent();
+    run(&mut tool("mount", &["-t", "tmpfs", "tmpfs", "/run"]), Duration::from_secs(10))?;
+    for part in ["logs", "roots", "captures"] {
+        fs::create_dir_all(format!("{DIRECTORY}/{part}"))?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is a test program's report")]
+fn report(scenario: &Scenario) -> bool {
+    let start = now();
+    println!("live {} ...", scenario.name);
+    let ended = sealed(&[INSIDE, scenario.name], SCENARIO_TIME_MAX);
+    let seconds = start.elapsed().as_secs_f32();
+    let code = ended.as_ref().ok().and_then(ExitStatus::code);
+    let is_lacking = code == Some(i32::from(LACKING)) || matches!(ended, Err(Failure::Lacking(_)));
+    let (word, is_good) = match code {
+        Some(0) => ("ok", true),
+        _ if is_lacking && env::var("CI").as_deref() != Ok("true") => ("SKIPPED", true),
+        _ => ("FAILED", false),
+    };
+    if let Err(failure) = ended {
+        println!("    {failure}");
+    }
+    println!("live {} ... {word} ({seconds:.1} s)", scenario.name);
+    is_good
+}
+
+#[expect(clippy::print_stdout, reason = "this is a test program's report")]
+fn inside(scenarios: &[Scenario], name: &str) -> ExitCode {
+    let found = scenarios.iter().find(|scenario| scenario.name == name).because("no such scenario");
+    let done = found.and_then(|scenario| settle().and_then(|()| (scenario.run)()));
+    match &done {
+        Ok(figures) => figures.lines().for_each(|line| println!("    {line}")),
+        Err(failure) => {
+            println!("    {}", failure.to_string().replace('\n', "\n    "));
+            keep_logs(name);
+        }
+    }
+    match done {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(Failure::Lacking(_)) => ExitCode::from(LACKING),
+        Err(Failure::Wrong(_)) => ExitCode::FAILURE,
+    }
+}
+
+/// Logs and captures of a scenario that failed, for whoever has to find out why.
+#[expect(clippy::print_stdout, reason = "this is a test program's report")]
+fn keep_logs(name: &str) {
+    let Ok(target) = target() else { return };
+    let place = target.join("lab/failed").join(name);
+    // Nothing depends on them: a failure here must not hide the scenario's own.
+    let _ = fs::remove_dir_all(&place);
+    let _ = fs::create_dir_all(&place);
+    let sources =
+        format!("{DIRECTORY}/logs {DIRECTORY}/captures {DIRECTORY}/roots/*/root/var/log/*.log");
+    let copy = format!("cp -r {sources} {}", place.display());
+    let _ = run(&mut tool("sh", &["-c", &copy]), Duration::from_secs(20));
+    println!("    logs and captures: {}", place.display());
+}
+
+fn unshare(program: &[&str]) -> Command {
+    let mut command = tool("unshare", &["--net", "--mount", "--pid", "--fork", "--mount-proc"]);
+    command.arg("--kill-child");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-auto", "--map-root-user"]);
+    }
+    // Debian's ordinary users do not have the directories of iptables and chroot in their path.
+    let path = env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+    command.args(program);
+    command
+}
+
+/// Process 1 gets no signal from a terminal, so the lab watches whether its parent is still there.
+#[expect(clippy::exit, reason = "process 1 must end at once to end the lab")]
+fn end_with_our_parent() {
+    thread::spawn(|| {
+        let _ = stdin().read(&mut [0]);
+        exit(130);
+    });
+}
+
+fn end(child: &mut Child) {
+    // unshare's --kill-child ends process 1, and with it everything in the lab.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The flag that makes this program a queue loop.
+pub(crate) const ACCEPT_ALL: &str = "--accept-all";
+
+const INSIDE: &str = "--inside";
+
+/// The exit code of a scenario that this machine cannot run.
+const LACKING: u8 = 77;
+
+/// Far above what the longest scenario takes on two busy processors.
+const SCENARIO_TIME_MAX: Duration = Duration::from_secs(120);

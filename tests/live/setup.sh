@@ -1,0 +1,98 @@
+#!/bin/sh
+# Brings what the live tests, the demo and the bench need, and nothing that changes how the host behaves.
+#
+# Harmless tools (iptables, iproute2, tcpdump, ...) are installed with apt-get, only where missing.
+# Mail programs are NOT installed: they conflict with each other and would start daemons. Their
+# packages are downloaded and unpacked to target/lab/roots/PROGRAM, from where the lab overlays
+# them on a private root. Usage: setup.sh [PROGRAM ...]; quick when there is nothing to do.
+set -eu
+
+cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+mkdir -p "${CARGO_TARGET_DIR:-target}/lab"
+lab=$(cd "${CARGO_TARGET_DIR:-target}/lab" && pwd)
+
+say() { echo "setup: $*"; }
+die() { echo "setup: $*" >&2; exit 2; }
+
+# The command we look for, and the Debian package that brings it.
+tools="cc:gcc ethtool:ethtool ip:iproute2 iptables:iptables nsenter:util-linux perl:perl python3:python3 tcpdump:tcpdump unshare:util-linux"
+[ "$(id -u)" = 0 ] || tools="$tools newuidmap:uidmap"
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "this needs root, or sudo: $*"
+    fi
+}
+
+install_tools() {
+    missing=
+    for tool in $tools; do
+        command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool#*:}"
+    done
+    [ -z "$missing" ] && return
+    command -v apt-get >/dev/null || die "not a Debian system; please install these yourself:$missing"
+    say "installing on this machine:$missing"
+    # shellcheck disable=SC2086 # a list of words
+    as_root apt-get -qq install -y --no-install-recommends $missing >/dev/null 2>&1 || {
+        as_root apt-get -qq update
+        # shellcheck disable=SC2086
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    }
+}
+
+packages_of() {
+    case $1 in
+    exim4) echo exim4-daemon-light exim4-config exim4-base ;;
+    sendmail) echo sendmail-bin sendmail-base sendmail-cf m4 ;;
+    swaks) echo swaks libio-socket-inet6-perl libnet-ssleay-perl ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# $1: a directory for the package files, then the packages. Whatever is missing on the host comes along.
+download() {
+    directory=$1
+    shift
+    # shellcheck disable=SC2086
+    apt-get -qq $private -o Dir::Cache::archives="$directory" -o Debug::NoLocking=1 \
+        -o APT::Sandbox::User=root -y --download-only --no-install-recommends --reinstall \
+        install "$@" >/dev/null
+}
+
+update_private_lists() {
+    mkdir -p "$lab/apt/lists/partial" "$lab/apt/cache/archives/partial"
+    private="-o Dir::State::lists=$lab/apt/lists -o Dir::Cache=$lab/apt/cache"
+    # shellcheck disable=SC2086
+    apt-get -qq $private -o Debug::NoLocking=1 -o APT::Sandbox::User=root update
+}
+
+unpack() {
+    program=$1
+    root=$lab/roots/$program
+    [ -e "$root.ready" ] && return
+    command -v apt-get >/dev/null || die "not a Debian system; cannot fetch $program"
+    say "fetching $program into $root (not installed on this machine)"
+    archives=$lab/archives/$program
+    rm -rf "$root" "$archives"
+    mkdir -p "$archives/partial" "$root/usr/bin" "$root/usr/sbin" "$root/usr/lib" "$root/usr/lib64"
+    # The same merged /usr as the root it will lie on: otherwise a package's /lib would hide the host's.
+    for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
+    # shellcheck disable=SC2046 # a list of words
+    download "$archives" $(packages_of "$program") 2>/dev/null || {
+        update_private_lists
+        download "$archives" $(packages_of "$program")
+    }
+    for package in "$archives"/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"
+    done
+    touch "$root.ready"
+}
+
+private=
+command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"
+install_tools
+[ $# -gt 0 ] || set -- postfix swaks
+for program; do unpack "$program"; done
