@@ -1,5 +1,7 @@
 //! The real binary: flags, exit codes, messages.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

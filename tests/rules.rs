@@ -1,5 +1,7 @@
 //! `mailguard rules` against the real iptables, in namespaces of the test's own.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 #[path = "support/sealed.rs"]
 mod sealed;
 

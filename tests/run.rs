@@ -1,5 +1,7 @@
 //! `mailguard run` against the real kernel queue, in namespaces of the test's own.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+
 #[path = "support/sealed.rs"]
 mod sealed;
 

@@ -3,6 +3,8 @@
 //! The test binary starts itself again under `unshare`. Where that is not possible the test says
 //! so; with CI=true that is a failure.
 
+#![allow(clippy::expect_used, clippy::print_stderr, reason = "a test stops where it is wrong")]
+
 use std::env;
 use std::process::Command;
 
