@@ -173,7 +173,7 @@ impl Held<'_, '_> {
             },
             is_super_packet: message.is_seg_offloaded(),
             is_truncated: bytes.len() < message.get_original_len(),
-            path: Path { ingress: message.get_indev(), egress: message.get_outdev() },
+            path: path(message.get_indev(), message.get_outdev()),
         })
     }
 
@@ -216,6 +216,15 @@ impl Drop for Held<'_, '_> {
     }
 }
 
+/// What the machine sends to itself comes in by the interface it goes out by; a hook names only one
+/// of the two, and both directions would seem to come from the same end.
+const fn path(ingress: u32, egress: u32) -> Path {
+    if ingress == LOOPBACK || egress == LOOPBACK {
+        return Path { ingress: LOOPBACK, egress: LOOPBACK };
+    }
+    Path { ingress, egress }
+}
+
 fn refusal(number: u16, error: io::Error) -> FrontError {
     let owner = listing::of(number);
     match (Errno::from_io_error(&error), owner) {
@@ -230,6 +239,9 @@ fn refusal(number: u16, error: io::Error) -> FrontError {
         _ => FrontError::io(format!("cannot bind queue {number}"), error),
     }
 }
+
+/// Index of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
 
 /// The highest packet number the kernel takes for later than all of a new queue's.
 const LAST_PACKET: u32 = u32::MAX >> 1;
