@@ -6,7 +6,7 @@
 mod sealed;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Stdio;
 use std::process::{Child, ChildStderr, Command, Output};
@@ -134,6 +134,28 @@ fn mail_passes_while_the_filter_runs_and_only_then() {
         let address: SocketAddr = "127.0.0.1:25".parse().unwrap();
         let _listener = TcpListener::bind(address).unwrap();
         assert!(TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_err());
+    });
+}
+
+#[test]
+fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
+    sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", || {
+        succeed(&["rules", "up", "--set", "rules.local=true"]);
+        for address in ["127.0.0.1", "::1"] {
+            let filter = Filter::start(&[]);
+            let listener = TcpListener::bind((address, 25)).unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            filter.end("-TERM");
+            let filter = Filter::start(&[]);
+            server.write_all(b"220 ready\r\n").unwrap();
+            for stream in [&mut client, &mut server] {
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                let error = stream.read(&mut [0; 99]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{address}");
+            }
+            filter.end("-TERM");
+        }
     });
 }
 
