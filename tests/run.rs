@@ -15,6 +15,12 @@ use std::time::Duration;
 
 use sealed::sealed;
 
+/// The kernel's own list of queues.
+const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";
+
+/// Without which nothing here can be tested: in a user namespace nobody may read it.
+const NEEDS: &[&str] = &["cat", LISTING];
+
 /// A running filter.
 struct Filter {
     child: Child,
@@ -73,7 +79,7 @@ fn succeed(words: &[&str]) {
 
 /// Queue number and packets waiting, for every queue somebody serves.
 fn listed() -> Vec<(u16, u64)> {
-    let listing = fs::read_to_string("/proc/net/netfilter/nfnetlink_queue").unwrap();
+    let listing = fs::read_to_string(LISTING).unwrap();
     let columns = |line: &str| -> (u16, u64) {
         let words: Vec<&str> = line.split_whitespace().collect();
         (words[0].parse().unwrap(), words[2].parse().unwrap())
@@ -117,7 +123,7 @@ fn converse(address: &str) -> String {
 
 #[test]
 fn mail_passes_while_the_filter_runs_and_only_then() {
-    sealed("mail_passes_while_the_filter_runs_and_only_then", || {
+    sealed("mail_passes_while_the_filter_runs_and_only_then", NEEDS, || {
         succeed(&["rules", "up", "--queue", "0:1", "--set", "rules.local=true"]);
         let filter = Filter::start(&["--queue", "0:1", "--set", "queue.length=64"]);
         for line in ["filtering queue 0: profile mailguard, 64 packets, socket", "queue 1: "] {
@@ -139,7 +145,7 @@ fn mail_passes_while_the_filter_runs_and_only_then() {
 
 #[test]
 fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
-    sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", || {
+    sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", NEEDS, || {
         succeed(&["rules", "up", "--set", "rules.local=true"]);
         for address in ["127.0.0.1", "::1"] {
             let filter = Filter::start(&[]);
@@ -161,7 +167,7 @@ fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
 
 #[test]
 fn a_queue_of_another_process_is_named() {
-    sealed("a_queue_of_another_process_is_named", || {
+    sealed("a_queue_of_another_process_is_named", NEEDS, || {
         let filter = Filter::start(&["--queue", "5"]);
         let second = mailguard(&["run", "--queue", "4:5"]);
         let said = String::from_utf8(second.stderr).unwrap();
@@ -174,7 +180,7 @@ fn a_queue_of_another_process_is_named() {
 
 #[test]
 fn the_event_log_is_opened_anew_on_request() {
-    sealed("the_event_log_is_opened_anew_on_request", || {
+    sealed("the_event_log_is_opened_anew_on_request", NEEDS, || {
         let filter = Filter::start(&["--events", "/run/events", "--format", "json"]);
         fs::rename("/run/events", "/run/events.1").unwrap();
         filter.signal("-HUP");
@@ -189,7 +195,7 @@ fn the_event_log_is_opened_anew_on_request() {
 
 #[test]
 fn a_log_that_cannot_be_opened_ends_the_start() {
-    sealed("a_log_that_cannot_be_opened_ends_the_start", || {
+    sealed("a_log_that_cannot_be_opened_ends_the_start", NEEDS, || {
         let output = mailguard(&["run", "--events", "/nonexistent/events"]);
         let said = String::from_utf8(output.stderr).unwrap();
         let expected = "mailguard: cannot write events to /nonexistent/events: No such file or";
@@ -200,7 +206,7 @@ fn a_log_that_cannot_be_opened_ends_the_start() {
 
 #[test]
 fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
-    sealed("a_queue_bound_under_traffic_keeps_no_packet_for_ever", || {
+    sealed("a_queue_bound_under_traffic_keeps_no_packet_for_ever", NEEDS, || {
         let rule = "iptables -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num 0";
         assert!(Command::new("sh").args(["-c", rule]).status().unwrap().success());
         for _ in 0..5 {
@@ -220,7 +226,7 @@ fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
 
 #[test]
 fn the_machine_is_examined() {
-    sealed("the_machine_is_examined", || {
+    sealed("the_machine_is_examined", NEEDS, || {
         let examine = || {
             let output = mailguard(&["check"]);
             (output.status.code(), String::from_utf8(output.stdout).unwrap())

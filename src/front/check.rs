@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -50,8 +51,12 @@ fn queues(config: &Config, report: &mut Report) {
     let entries = match listing::read() {
         Ok(entries) => entries,
         Err(error) => {
-            let hint = "is the module nfnetlink_queue loaded?";
-            report.wrong(format!("NFQUEUE: cannot read {}: {error}; {hint}", listing::PATH));
+            let hint = if error.kind() == ErrorKind::NotFound {
+                " (modprobe nfnetlink_queue)"
+            } else {
+                ""
+            };
+            report.wrong(format!("NFQUEUE: cannot read {}: {error}{hint}", listing::PATH));
             return;
         }
     };

@@ -8,8 +8,8 @@
 use std::env;
 use std::process::Command;
 
-/// Runs `body` sealed; `name` is the test's own name.
-pub(crate) fn sealed(name: &str, body: fn()) {
+/// Runs `body` sealed, where the command `needs` succeeds; `name` is the test's own name.
+pub(crate) fn sealed(name: &str, needs: &[&str], body: fn()) {
     if env::var_os(MARKER).is_some() {
         return body();
     }
@@ -20,9 +20,9 @@ pub(crate) fn sealed(name: &str, body: fn()) {
         let mut command = unshare();
         command.args(["sh", "-c", script, "sh"]).args(words).env(MARKER, "1").output()
     };
-    let possible = run(&["iptables-save"]).is_ok_and(|output| output.status.success());
+    let possible = run(needs).is_ok_and(|output| output.status.success());
     if !possible {
-        let message = format!("{name}: needs unshare, ip, iptables and the right to use them");
+        let message = format!("{name}: needs unshare, ip, and {needs:?} to succeed");
         assert_ne!(env::var("CI").as_deref(), Ok("true"), "{message}");
         eprintln!("not run: {message}");
         return;
