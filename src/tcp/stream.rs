@@ -139,7 +139,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Where a payload lies.
+    /// Where a payload lies (which is not empty).
     #[must_use]
     pub fn place(&self, seq: Seq, length: usize) -> Place {
         let start = self.offset(seq);
@@ -149,7 +149,7 @@ impl Stream {
         let acknowledged = self.acknowledged.cast_signed();
         if start > judged {
             Place::Beyond { distance: usize::try_from(start - judged).unwrap_or(usize::MAX) }
-        } else if end <= acknowledged && length > 0 {
+        } else if end <= acknowledged {
             Place::Below
         } else {
             Place::At { stale: clamp(acknowledged - start), known: clamp(judged - start) }

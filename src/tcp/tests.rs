@@ -34,7 +34,6 @@ fn payloads_are_placed_against_ack_and_judged() {
         (8, 12, Place::At { stale: 0, known: 12 }),
         (20, 5, Place::At { stale: 0, known: 0 }),
         (21, 5, Place::Beyond { distance: 1 }),
-        (20, 0, Place::At { stale: 0, known: 0 }),
     ];
     for (start, length, place) in cases {
         assert_eq!(stream.place(at(start), length), place, "[{start}, +{length})");
