@@ -10,10 +10,11 @@ use crate::flow::{Direction, Endpoint};
 use crate::front::pcap::{Entry, Reader};
 use crate::time::Instant;
 
-use super::session::{Gateway, Judge};
+use super::gateway::{Gateway, Judge};
 use super::{Bystander, Fate, Step};
 
 /// What the scripted engine answers to the next packet.
+#[derive(Clone)]
 enum Answer {
     Accept,
     /// The packet goes on with this many bytes; the rest is to be repeated.
@@ -190,6 +191,42 @@ fn a_cut_packet_is_repeated_whole_until_all_of_it_passes() {
     assert!(steps[2].written.ends_with(&record_bytes(3, &frames[0], frames[0].len())));
     assert_eq!(steps[3].fates.len(), 1);
     assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (1, 0));
+}
+
+#[test]
+fn nothing_is_acknowledged_that_did_not_arrive() {
+    let segment = |from, to, ports: [u16; 2], seq, ack, payload: &[u8]| {
+        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(from, to, 64);
+        let mut bytes = Vec::new();
+        let tcp = builder.tcp(ports[0], ports[1], seq, 1).ack(ack);
+        tcp.write(&mut bytes, payload).unwrap();
+        bytes
+    };
+    let first = u32::MAX - 2;
+    let early = segment(A, B, [40_000, 25], first, 1, b"DATA\r\nbody");
+    let reply = |ack| segment(B, A, [25, 40_000], 1, ack, b"354\r\n");
+    // All ten bytes are acknowledged, of which the last four did not arrive.
+    let frames = [early, reply(first.wrapping_add(10)), reply(first.wrapping_add(10))];
+    let answers = vec![Answer::Cut(46), Answer::Accept, Answer::Accept];
+    let (_, steps) = replay(answers.clone(), &seconds(&frames));
+    let lowered = reply(first.wrapping_add(6));
+    assert!(steps[1].written.starts_with(&record_bytes(2, &lowered, lowered.len())));
+    assert_eq!(steps[2].written, record_bytes(3, &frames[2], frames[2].len()));
+    // A checksum that was left to a card covers no field and stays as it is.
+    let mut unfinished = frames.clone();
+    let sum: u16 = 0x0a00 + 2 + 0x0a00 + 1 + 6 + 25;
+    unfinished[1][14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
+    let mut expected = lowered.clone();
+    expected[14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
+    let (_, steps) = replay_with(answers.clone(), &seconds(&unfinished), true);
+    assert!(steps[1].written.starts_with(&record_bytes(2, &expected, expected.len())));
+    // One that was wrong stays wrong by as much.
+    let mut wrong = frames;
+    wrong[1][14 + 36] ^= 0x40;
+    let mut expected = lowered;
+    expected[14 + 36] ^= 0x40;
+    let (_, steps) = replay(answers, &seconds(&wrong));
+    assert!(steps[1].written.starts_with(&record_bytes(2, &expected, expected.len())));
 }
 
 #[test]

@@ -11,24 +11,29 @@ use etherparse::{
 };
 
 use crate::flow::{Endpoint, FlowKey};
+use crate::front::repeat::Segment;
 
 /// Offset of the checksum in a TCP header.
 const TCP_CHECKSUM: usize = 16;
 
 /// What an IP packet is to a filter of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
     /// TCP from or to a mail port.
-    Mail {
-        /// Its flow.
-        key: FlowKey,
-        /// Whether its checksum was left to a network card.
-        is_unfinished: bool,
-    },
+    Mail(Mail),
     /// Perhaps mail: it claims to be TCP or cannot be read that far. The engine shall say.
     Unreadable,
     /// Nothing that would have been queued.
     Other,
+}
+
+/// What the network has to know of a packet of mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mail {
+    /// Its flow.
+    pub(super) key: FlowKey,
+    /// Its segment, if that can be read.
+    pub(super) segment: Option<Segment>,
 }
 
 impl Traffic {
@@ -49,7 +54,8 @@ impl Traffic {
             return Self::Other;
         }
         let is_unfinished = is_whole && is_unfinished(source, destination, payload);
-        Self::Mail { key: FlowKey::of(from, to), is_unfinished }
+        let segment = Segment::of(from, packet, payload.payload, is_unfinished);
+        Self::Mail(Mail { key: FlowKey::of(from, to), segment })
     }
 }
 
