@@ -30,6 +30,7 @@ enum Answer {
 struct Script {
     answers: RefCell<VecDeque<Answer>>,
     seen: RefCell<Vec<(u64, Checksum, bool)>>,
+    bytes: RefCell<Vec<Vec<u8>>>,
     expired: RefCell<Vec<u64>>,
 }
 
@@ -37,6 +38,7 @@ impl Judge for Script {
     fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
         self.seen.borrow_mut().push((now.micros(), arrival.checksum, arrival.is_truncated));
+        self.bytes.borrow_mut().push(arrival.bytes.to_vec());
         let reason = Reason::AwaitingReply;
         let (direction, offset, length) = (Direction::Original, 0, 1);
         match self.answers.borrow_mut().pop_front().unwrap_or(Answer::Accept) {
@@ -298,16 +300,26 @@ fn unfinished_checksums_are_detected_and_tolerated_on_request() {
     // 10.0.0.1 + 10.0.0.2 + TCP + 27 bytes, folded.
     let sum: u16 = 0x0a00 + 1 + 0x0a00 + 2 + 6 + 27;
     unfinished[14 + 20 + 16..][..2].copy_from_slice(&sum.to_be_bytes());
+    let mut empty = good.clone();
+    empty[14 + 20 + 16..][..2].fill(0);
+    // Of the IP header alone.
+    let mut blank = good.clone();
+    blank[14 + 10..][..2].fill(0);
     let mut bad = good.clone();
     bad[14 + 20 + 16] ^= 1;
-    let records = seconds(&[good, unfinished, bad]);
-    for (tolerate, second, counted) in
-        [(false, Checksum::Complete, 1), (true, Checksum::Unfinished, 0)]
+    bad[14 + 10] ^= 1;
+    let records = seconds(&[good.clone(), unfinished, empty, blank.clone(), bad.clone()]);
+    for (tolerate, partial, counted) in
+        [(false, Checksum::Complete, 3), (true, Checksum::Unfinished, 0)]
     {
-        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop];
+        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop, Answer::Drop, Answer::Drop];
         let (gateway, _) = replay_with(answers, &records, tolerate);
         let seen: Vec<Checksum> = gateway.judge().seen.borrow().iter().map(|seen| seen.1).collect();
-        assert_eq!(seen, [Checksum::Complete, second, Checksum::Complete]);
+        let whole = Checksum::Complete;
+        assert_eq!(seen, [whole, partial, partial, whole, whole]);
+        let bytes = gateway.judge().bytes.borrow();
+        let fourth = if tolerate { &good } else { &blank };
+        assert_eq!((&bytes[3][..], &bytes[4][..]), (&fourth[14..], &bad[14..]));
         assert_eq!(gateway.summary().unfinished, counted);
     }
 }
