@@ -1,1 +1,249 @@
-//! Flags of the program; no side effects.
+//! The flags of the program, and the configuration overrides they stand for; no side effects.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Override};
+use crate::event::Format;
+
+/// Inline SMTP filter for Linux gateways.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 found what it was asked to report, \
+                        2 usage or input/output.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Filter NFQUEUE queues inline, until SIGTERM or SIGINT
+    Run(Run),
+    /// Run a capture (pcap or pcapng) through the filter
+    Replay(Replay),
+    /// Install, remove or print the packet filter rules, IPv4 and IPv6
+    Rules(Rules),
+    /// Examine the configuration and this machine; exits with 1 if something is wrong
+    Check(Check),
+}
+
+/// Options every command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Profile whose settings to begin with
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// One key of the configuration; a key without a section is a guard setting (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    sets: Vec<Override>,
+}
+
+/// `mailguard run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    queue: Queue,
+    /// Judge and log, change nothing
+    #[arg(long)]
+    monitor: bool,
+    /// Write events to FILE, - for standard output
+    #[arg(long, value_name = "FILE")]
+    events: Option<String>,
+    /// Form of the events
+    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    format: Option<Format>,
+}
+
+/// `mailguard replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    #[command(flatten)]
+    common: Common,
+    /// The capture to read
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Write the packets as they would have left
+    #[arg(long, value_name = "OUT")]
+    pub write: Option<PathBuf>,
+    /// Write events to FILE, - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Form of the events
+    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    format: Option<Format>,
+    /// Accept TCP checksums the recording machine had left to its network card
+    #[arg(long)]
+    pub tolerate_checksums: bool,
+    /// Judge and log, change nothing
+    #[arg(long)]
+    monitor: bool,
+}
+
+/// `mailguard rules`.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// What to do with the rules
+    #[arg(value_enum)]
+    pub action: RulesAction,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    queue: Queue,
+}
+
+/// What to do with the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RulesAction {
+    /// Install them, or bring them up to date
+    Up,
+    /// Remove every trace of them
+    Down,
+    /// Print what would be installed
+    Show,
+}
+
+/// `mailguard check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    queue: Queue,
+}
+
+/// Which queues.
+#[derive(Debug, Args)]
+struct Queue {
+    /// Queue number, or a range of them
+    #[arg(long = "queue", value_name = "N[:M]", value_parser = queue_range)]
+    range: Option<(u16, u16)>,
+}
+
+impl Command {
+    /// The options every command takes.
+    #[must_use]
+    pub const fn common(&self) -> &Common {
+        match self {
+            Self::Run(run) => &run.common,
+            Self::Replay(replay) => &replay.common,
+            Self::Rules(rules) => &rules.common,
+            Self::Check(check) => &check.common,
+        }
+    }
+
+    /// What the flags set in the configuration; later ones win.
+    #[must_use]
+    pub fn overrides(&self) -> Vec<Override> {
+        let common = self.common();
+        let mut all = Vec::new();
+        if let Some(profile) = &common.profile {
+            all.push(Override::new(format!("--profile {profile}"), &["profile"], profile.as_str()));
+        }
+        all.extend(common.sets.iter().cloned());
+        match self {
+            Self::Run(run) => {
+                run.queue.add_to(&mut all);
+                add_monitor(run.monitor, &mut all);
+                add_format(run.format, &mut all);
+                if let Some(events) = &run.events {
+                    let shown = format!("--events {events}");
+                    all.push(Override::new(shown, &["log", "events"], events.as_str()));
+                }
+            }
+            Self::Replay(replay) => {
+                add_monitor(replay.monitor, &mut all);
+                add_format(replay.format, &mut all);
+            }
+            Self::Rules(rules) => rules.queue.add_to(&mut all),
+            Self::Check(check) => check.queue.add_to(&mut all),
+        }
+        all
+    }
+}
+
+impl Queue {
+    fn add_to(&self, all: &mut Vec<Override>) {
+        if let Some((first, last)) = self.range {
+            let shown = format!("--queue {first}:{last}");
+            all.push(Override::new(shown.clone(), &["queue", "first"], i64::from(first)));
+            all.push(Override::new(shown, &["queue", "last"], i64::from(last)));
+        }
+    }
+}
+
+fn add_monitor(monitor: bool, all: &mut Vec<Override>) {
+    if monitor {
+        all.push(Override::new("--monitor", &["monitor"], true));
+    }
+}
+
+fn add_format(format: Option<Format>, all: &mut Vec<Override>) {
+    let name = match format {
+        Some(Format::Text) => "text",
+        Some(Format::Json) => "json",
+        None => return,
+    };
+    all.push(Override::new(format!("--format {name}"), &["log", "format"], name));
+}
+
+fn queue_range(text: &str) -> Result<(u16, u16), String> {
+    let (first, last) = text.split_once(':').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) => Ok((first, last)),
+        _ => Err("expected a number from 0 to 65535, or two with a colon between".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn config(words: &[&str]) -> Config {
+        let cli = Cli::try_parse_from(words).unwrap();
+        Config::build(None, &cli.command.overrides()).unwrap()
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_configuration() {
+        let words = ["mailguard", "run", "--queue", "2:4", "--monitor", "--events", "-"];
+        let run = config(&[&words[..], &["--format", "json", "--set", "log.format=text"]].concat());
+        assert_eq!((run.queue.first, run.queue.last), (2, 4));
+        assert!(run.engine.monitor);
+        assert_eq!(run.log.events.as_deref(), Some("-"));
+        assert_eq!(run.log.format, Format::Json);
+        let one = config(&["mailguard", "rules", "show", "--queue", "7"]);
+        assert_eq!((one.queue.first, one.queue.last), (7, 7));
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        for words in [
+            &["mailguard", "run", "--queue", "x"][..],
+            &["mailguard", "run", "--queue", "0:99999"],
+            &["mailguard", "run", "--format", "xml"],
+            &["mailguard", "run", "--set", "x"],
+            &["mailguard", "replay"],
+            &["mailguard", "rules"],
+            &["mailguard", "probe"],
+        ] {
+            assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub mod tcp;
 pub mod smtp;
 pub mod guard;
 pub mod engine;
-pub mod config;
 pub mod event;
+pub mod config;
 pub mod front;
 pub mod cli;

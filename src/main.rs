@@ -1,3 +1,64 @@
 //! The `mailguard` program: parse the command line, build, choose a front, say how it ended.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mailguard::cli::{Cli, Command, RulesAction};
+use mailguard::config::{Config, Source};
+use mailguard::front::{self, FrontError, Outcome};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = configuration(&cli.command).and_then(|config| perform(cli.command, &config));
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) => {
+            // Nobody is left to tell if standard error is gone too.
+            let _ = writeln!(std::io::stderr(), "mailguard: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn configuration(command: &Command) -> Result<Config, FrontError> {
+    let file = match &command.common().config {
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| FrontError::io(format!("cannot read {name}"), error))?;
+            Some((name, text))
+        }
+        None => None,
+    };
+    let source = file.as_ref().map(|(name, text)| Source { name, text });
+    Config::build(source, &command.overrides()).map_err(|error| FrontError::new(error.to_string()))
+}
+
+fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
+    match command {
+        Command::Run(_) => {
+            let life = env_logger::Env::default().default_filter_or("info");
+            env_logger::Builder::from_env(life).format_target(false).init();
+            front::nfqueue::run(config).map(|()| Outcome::Done)
+        }
+        Command::Replay(replay) => {
+            let options = front::replay::Options {
+                input: replay.input,
+                write: replay.write,
+                events: replay.events,
+                format: config.log.format,
+                tolerate_checksums: replay.tolerate_checksums,
+            };
+            front::replay::run(&options, config.engine.clone()).map(|()| Outcome::Done)
+        }
+        Command::Rules(rules) => match rules.action {
+            RulesAction::Up => front::rules::up(config),
+            RulesAction::Down => front::rules::down(),
+            RulesAction::Show => front::print(&front::rules::show(config)),
+        }
+        .map(|()| Outcome::Done),
+        Command::Check(_) => front::check::run(config),
+    }
+}

@@ -1,13 +1,41 @@
 //! The join: one packet in, one verdict out.
+//!
+//! [`Engine::handle`] is the table of contents: parse, sort out, handshake or flow or orphan,
+//! answer. Each stage is a function in a module of its own; all state of a flow is in its
+//! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
+mod conversation;
+mod handshake;
+mod journal;
+mod orphan;
+mod reading;
 mod reason;
 mod record;
+mod segment;
+mod settings;
+mod stats;
 
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
+pub use settings::{Limits, Settings, UnknownFlow};
+pub use stats::Stats;
 
-use crate::guard;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
+use crate::guard::Guard;
 use crate::time::Instant;
+use crate::wire::{Editor, Malformed, Packet, Parsed};
+use conversation::Conversation;
+
+/// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
+/// at which packets can open flows.
+const LOOKS_PER_PACKET: usize = 4;
+
+/// Flows looked at for expiry by [`Engine::expire`].
+const LOOKS_PER_SECOND: usize = 10_000;
 
 /// A packet as the front received it. The engine never changes these bytes: what leaves instead,
 /// if anything, is in [`Effects::rewritten`].
@@ -66,6 +94,8 @@ pub struct Effects {
     pub resets: Vec<Vec<u8>>,
     /// Entries for the event log, in order.
     pub records: Vec<Record>,
+    /// What this packet counted.
+    counted: Stats,
 }
 
 impl Effects {
@@ -74,67 +104,7 @@ impl Effects {
         self.rewritten.clear();
         self.resets.clear();
         self.records.clear();
-    }
-}
-
-/// Everything the engine can be told. Built by `config`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// TCP ports of SMTP servers.
-    pub ports: Vec<u16>,
-    /// Judge and log, change nothing.
-    pub monitor: bool,
-    /// What to do with a flow whose beginning was not seen.
-    pub unknown_flow: UnknownFlow,
-    /// What the profile asks for.
-    pub guard: guard::Settings,
-    /// Bounds on memory and time.
-    pub limits: Limits,
-}
-
-/// What becomes of the packets of a flow whose handshake was not seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownFlow {
-    /// Both ends get a RST.
-    Reset,
-    /// Silence.
-    Drop,
-    /// They pass unread.
-    Pass,
-}
-
-/// Bounds on memory and time. Each is one number, reachable from the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Established flows at once.
-    pub flows_max: usize,
-    /// Records of handshakes under way (each at most 64 bytes; evicted at random).
-    pub handshakes_max: usize,
-    /// Unacknowledged bytes kept for one direction of one flow.
-    pub bytes_per_flow_max: usize,
-    /// Unacknowledged bytes kept in all.
-    pub store_bytes_max: usize,
-    /// Seconds an incomplete handshake is remembered.
-    pub handshake_seconds: u64,
-    /// Seconds an established flow may be silent.
-    pub idle_seconds: u64,
-    /// Seconds a closed flow is remembered.
-    pub closed_seconds: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            flows_max: 100_000,
-            handshakes_max: 65_536,
-            // The largest receive window Linux opens by default (tcp_rmem[2]) is 6 MiB.
-            bytes_per_flow_max: 8 << 20,
-            store_bytes_max: 256 << 20,
-            handshake_seconds: 30,
-            // RFC 5321 4.5.3.2.6: a client waits 10 minutes for the reply to the end of data.
-            idle_seconds: 1_200,
-            closed_seconds: 30,
-        }
+        self.counted = Stats::default();
     }
 }
 
@@ -142,6 +112,21 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
+    guard: Guard,
+    flows: FlowTable<Conversation>,
+    handshakes: HandshakeTable,
+    store_bytes: AtomicUsize,
+    stats: Mutex<Stats>,
+}
+
+/// One packet on its way through the stages.
+struct Turn<'t> {
+    now: Instant,
+    arrival: &'t Arrival<'t>,
+    packet: &'t Packet<'t>,
+    source: Endpoint,
+    destination: Endpoint,
+    key: FlowKey,
 }
 
 impl Engine {
@@ -149,53 +134,108 @@ impl Engine {
     /// pass a random one, replays a fixed one).
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let _ = seed;
-        Self { settings }
+        let limits = settings.limits;
+        Self {
+            guard: Guard::new(settings.guard.clone()),
+            flows: FlowTable::new(limits.flows_max),
+            handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
+            store_bytes: AtomicUsize::new(0),
+            stats: Mutex::default(),
+            settings,
+        }
     }
 
     /// One verdict for each packet, at once.
-    pub fn handle(&self, _now: Instant, _arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
+    pub fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
-        let _ = &self.settings;
-        Verdict::Accept
+        self.expire_some(now, LOOKS_PER_PACKET, effects);
+        let verdict = self.judge(now, arrival, effects);
+        let mut stats = self.stats.lock();
+        stats.count(verdict);
+        stats.add(&effects.counted);
+        if self.settings.monitor {
+            effects.resets.clear();
+            return Verdict::Accept;
+        }
+        verdict
     }
 
     /// Forgets what has been silent for too long; `handle` does a bounded part of this on each
     /// packet, a front calls this about once a second.
-    pub fn expire(&self, _now: Instant, effects: &mut Effects) {
+    pub fn expire(&self, now: Instant, effects: &mut Effects) {
         effects.clear();
+        self.expire_some(now, LOOKS_PER_SECOND, effects);
     }
 
     /// A copy of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let mut stats = self.stats.lock().clone();
+        stats.flows_now = self.flows.len() as u64;
+        stats.store_bytes_now = self.store_bytes.load(Ordering::Relaxed) as u64;
+        stats
+    }
+
+    fn judge(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
+        if arrival.is_truncated {
+            return Verdict::Drop(Malformed::Truncated.into());
+        }
+        let packet = match Packet::parse(arrival.bytes) {
+            Ok(Parsed::Tcp(packet)) => packet,
+            Ok(Parsed::NotTcp) => return Verdict::Accept,
+            Err(malformed) => return Verdict::Drop(malformed.into()),
+        };
+        if !self.is_mail(&packet) {
+            return Verdict::Accept;
+        }
+        if let Err(malformed) = packet.verify(arrival.checksum == Checksum::Complete) {
+            return Verdict::Drop(malformed.into());
+        }
+        let source = Endpoint { address: packet.source, port: packet.source_port };
+        let destination = Endpoint { address: packet.destination, port: packet.destination_port };
+        let key = FlowKey::of(source, destination);
+        let turn = Turn { now, arrival, packet: &packet, source, destination, key };
+        if packet.flags.syn {
+            return self.handle_syn(&turn, effects);
+        }
+        if let Some(conversation) = self.flows.find(&key) {
+            return self.handle_segment(&turn, &mut conversation.lock(), effects);
+        }
+        self.handle_orphan(&turn, effects)
+    }
+
+    fn is_mail(&self, packet: &Packet<'_>) -> bool {
+        let ports = &self.settings.ports;
+        ports.contains(&packet.destination_port) || ports.contains(&packet.source_port)
+    }
+
+    fn expire_some(&self, now: Instant, looks_max: usize, effects: &mut Effects) {
+        let limits = &self.settings.limits;
+        self.flows.expire(
+            now.seconds(),
+            looks_max,
+            |conversation| conversation.deadline(limits),
+            |conversation| {
+                self.account(conversation.kept(), 0);
+                conversation.close(now, effects);
+            },
+        );
+    }
+
+    /// A conversation that kept `before` bytes keeps `after` now.
+    fn account(&self, before: usize, after: usize) {
+        if after >= before {
+            self.store_bytes.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.store_bytes.fetch_sub(before - after, Ordering::Relaxed);
+        }
     }
 }
 
-/// Counters since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Packets handled.
-    pub packets: u64,
-    /// Packets that went on as they came.
-    pub accepted: u64,
-    /// Packets that went on with other bytes or cut short.
-    pub rewritten: u64,
-    /// Flows opened.
-    pub flows: u64,
-    /// Command lines let through.
-    pub commands_passed: u64,
-    /// Command lines refused.
-    pub commands_refused: u64,
-    /// Bytes replaced, both directions.
-    pub bytes_masked: u64,
-    /// Messages whose end was read.
-    pub messages: u64,
-    /// RSTs originated.
-    pub resets: u64,
-    /// Dialogue faults.
-    pub alarms: u64,
-    /// Packets dropped, by reason, only the reasons that occurred, in [`Reason`] order.
-    pub drops: Vec<(Reason, u64)>,
+/// The verdict for a packet that goes on, edited or not.
+fn go_on(editor: Editor<'_, '_>) -> Verdict {
+    if editor.finish() { Verdict::Rewrite } else { Verdict::Accept }
 }
+
+#[cfg(test)]
+mod tests;

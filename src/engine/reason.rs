@@ -1,30 +1,84 @@
-//! Why a packet was dropped or a flow reset: one countable variant per cause.
+//! Why a packet was dropped or cut, or a flow reset: one countable value per cause.
+//!
+//! Each layer owns its causes; this joins them.
 
 use std::fmt;
 
-/// Why a packet was dropped, cut short, or its flow reset.
+use crate::smtp::Fault;
+use crate::tcp::Violation;
+use crate::wire::Malformed;
+
+/// Why a packet was dropped or cut short, or its flow reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// Not a packet we can read: lengths, checksums, fragments (detail in the counters).
-    Malformed,
-    /// Bytes behind a gap, while commands are awaited.
-    OutOfOrder,
+    /// Not a packet we can read.
+    Malformed(Malformed),
+    /// TCP cannot say this here.
+    Violation(Violation),
+    /// The dialogue cannot go on like this.
+    Fault(Fault),
     /// Bytes behind DATA, STARTTLS or AUTH, before its reply.
     AwaitingReply,
+    /// The split terminator of CSCds90792 (only with `split_terminator = "bug"`).
+    SplitTerminator,
+    /// Bytes let through ahead of a gap turned out to be no message data.
+    EarlyBytes,
+    /// The flow was reset before.
+    FlowReset,
+    /// The table of flows is full.
+    FlowsFull,
+    /// The beginning of the flow was not seen.
+    UnknownFlow,
+    /// It came in by the interface of the other side.
+    WrongInterface,
 }
 
 impl Reason {
-    /// Every reason, in order.
-    pub const ALL: &'static [Self] = &[Self::Malformed, Self::OutOfOrder, Self::AwaitingReply];
-
     /// The word used in logs and counters.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Malformed => "malformed",
-            Self::OutOfOrder => "out-of-order",
+            Self::Malformed(malformed) => malformed.name(),
+            Self::Violation(violation) => violation.name(),
+            Self::Fault(fault) => fault.name(),
             Self::AwaitingReply => "awaiting-reply",
+            Self::SplitTerminator => "split-terminator",
+            Self::EarlyBytes => "early-bytes",
+            Self::FlowReset => "flow-reset",
+            Self::FlowsFull => "flows-full",
+            Self::UnknownFlow => "unknown-flow",
+            Self::WrongInterface => "wrong-interface",
         }
+    }
+
+    /// Whether the same bytes may pass later, when their sender repeats them.
+    #[must_use]
+    pub const fn is_repeated_by_tcp(self) -> bool {
+        matches!(
+            self,
+            Self::AwaitingReply
+                | Self::Violation(
+                    Violation::OutOfOrder | Violation::StoreFull | Violation::TooManyGaps
+                )
+        )
+    }
+}
+
+impl From<Malformed> for Reason {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Violation> for Reason {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 

@@ -1,1 +1,70 @@
-//! To be written.
+//! The event log's writers: records in, lines out.
+//!
+//! Text is the protocol log of Microsoft's article 295725; json is one object a line. Both escape
+//! logged bytes the same way ([`escape`]), so that no sender can forge a line or drive a terminal.
+//! Nothing here opens, rotates or buffers anything: a front owns where the lines go.
+
+mod escape;
+mod json;
+mod text;
+
+pub use escape::escape;
+
+use serde::Deserialize;
+
+use crate::engine::Record;
+use crate::flow::Direction;
+use crate::time::Instant;
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The article's protocol log.
+    #[default]
+    Text,
+    /// One json object a line.
+    Json,
+}
+
+/// Which clock dates the text format (json is always in UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// Coordinated universal time.
+    Utc,
+    /// The machine's own zone.
+    Local,
+}
+
+/// Appends one entry to `out`, line end included.
+pub fn write(record: &Record, format: Format, zone: Zone, out: &mut Vec<u8>) {
+    match format {
+        Format::Text => text::write(record, zone, out),
+        Format::Json => json::write(record, out),
+    }
+}
+
+/// The SMTP role of the side that sends in this direction.
+const fn side(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Original => "client",
+        Direction::Reply => "server",
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    escape(bytes, &mut text);
+    text
+}
+
+/// The date of an instant; what no calendar reaches (a capture may claim any time) is its last day.
+fn date(at: Instant) -> jiff::Timestamp {
+    i64::try_from(at.micros())
+        .ok()
+        .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+        .unwrap_or(jiff::Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,14 @@
 //! A flow is one TCP connection seen from the middle. Which end opened it (the originator) is
 //! learnt from the handshake, never from ports alone, so the key itself is unordered.
 
+mod handshake;
+mod table;
+
+pub use handshake::{Handshake, HandshakeTable};
+pub use table::{FlowId, FlowTable};
+
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Index, IndexMut};
 
 /// Which of the two ends sent a packet (netfilter's `IP_CT_DIR_*`).
@@ -73,6 +79,12 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+impl From<Endpoint> for SocketAddr {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::new(endpoint.address, endpoint.port)
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
@@ -95,4 +107,13 @@ impl FlowKey {
     pub fn of(a: Endpoint, b: Endpoint) -> Self {
         if a <= b { Self { low: a, high: b } } else { Self { low: b, high: a } }
     }
+
+    /// Whether this is the end that stands first in the key.
+    #[must_use]
+    pub fn is_low(&self, end: Endpoint) -> bool {
+        self.low == end
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,77 @@
-//! To be written.
+//! The fronts: the only modules that touch the outside and read a clock.
+//!
+//! Each brings packets, or the machine's state, to the rest. Here stand what they share: how they
+//! end and how they fail.
+
+pub mod check;
+pub mod link;
+pub mod nfqueue;
+pub mod pcap;
+pub mod repeat;
+pub mod replay;
+pub mod rules;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// How a front ended, if it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it was asked to do.
+    Done,
+    /// It found what it was asked to report.
+    Found,
+}
+
+/// What went wrong outside the program: one line, with the context that tells where.
+#[derive(Debug)]
+pub struct FrontError {
+    context: String,
+    cause: Option<io::Error>,
+}
+
+impl FrontError {
+    /// A failure that its sentence explains.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self { context: sentence.into(), cause: None }
+    }
+
+    /// A file, and what is wrong with it.
+    #[must_use]
+    pub fn file(path: &Path, what: impl fmt::Display) -> Self {
+        Self::new(format!("{}: {what}", path.display()))
+    }
+
+    /// A failed call, and what it was for.
+    #[must_use]
+    pub fn io(context: impl Into<String>, cause: impl Into<io::Error>) -> Self {
+        Self { context: context.into(), cause: Some(cause.into()) }
+    }
+}
+
+impl fmt::Display for FrontError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "{}: {cause}", self.context),
+            None => f.write_str(&self.context),
+        }
+    }
+}
+
+impl std::error::Error for FrontError {}
+
+/// Writes to standard output; a reader that has gone away is no failure.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print(text: &str) -> Result<(), FrontError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(FrontError::io("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,52 +1,31 @@
-//! What we want: the profile's settings and what they do about what `smtp` saw.
+//! What we want: the profile's settings, and what they do about each run of bytes that `smtp` read.
+//!
+//! Pure: no packets, no time. An edit is a draft of the run's own length, so nothing here can
+//! change a length; whether the edit is applied is the engine's business (monitor mode does not).
+
+mod judge;
+mod settings;
+
+pub use judge::{Draft, Guard, Ruling, Watch};
+pub use settings::{
+    AddressScan, Banner, Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, VerbSet,
+};
 
 use std::fmt;
-
-/// The settings of a profile, each of which can be set alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// What to do with the split terminator (CSCds90792).
-    pub split_terminator: SplitTerminator,
-}
-
-/// Whether CRLF.CRLF cut across segments passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SplitTerminator {
-    /// Any cut passes.
-    Fixed,
-    /// The segment that completes a cut terminator is rejected each time it is sent.
-    Bug,
-}
-
-impl Settings {
-    /// The preset of a named profile.
-    #[must_use]
-    pub fn profile(name: &str) -> Option<Self> {
-        (name == "mailguard").then_some(Self { split_terminator: SplitTerminator::Fixed })
-    }
-
-    /// Sets one setting by its name; the error says what was expected.
-    ///
-    /// # Errors
-    /// An unknown key, or a value the key does not take.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        match (key, value) {
-            ("split_terminator", "fixed") => self.split_terminator = SplitTerminator::Fixed,
-            ("split_terminator", "bug") => self.split_terminator = SplitTerminator::Bug,
-            ("split_terminator", _) => {
-                return Err(format!("{key}: `{value}`: expected fixed or bug"));
-            }
-            _ => return Err(format!("unknown setting `{key}`")),
-        }
-        Ok(())
-    }
-}
 
 /// Which rule changed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
+    /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
+    Address,
     /// The greeting's text was masked.
     Banner,
+    /// A TAB behind the verb became a space.
+    CommandGap,
+    /// Something that only looks like the end of the message (SMTP smuggling).
+    Lookalike,
+    /// Bytes behind a bare CR or a NUL in a command line.
+    StrayBytes,
     /// A line whose verb is not permitted.
     Verb,
 }
@@ -56,7 +35,11 @@ impl Rule {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Address => "address",
             Self::Banner => "banner",
+            Self::CommandGap => "command-gap",
+            Self::Lookalike => "lookalike",
+            Self::StrayBytes => "stray-bytes",
             Self::Verb => "verb",
         }
     }
@@ -67,3 +50,6 @@ impl fmt::Display for Rule {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

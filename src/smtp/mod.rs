@@ -1,12 +1,103 @@
-//! The SMTP dialogue; depends on no other module of ours.
+//! The SMTP dialogue: one state machine over both directions.
+//!
+//! Bytes go in as they come off the two streams, in order; what each run of them is comes out. The
+//! machine knows no packets and no policy, and depends on no other module of ours. What the guard
+//! does to a line matters to it in one way only: [`Dialogue::refuse`] says that the server will
+//! not read the verb the client wrote.
+
+mod body;
+mod command;
+mod dialogue;
+mod line;
+mod reply;
+
+pub use body::Body;
+pub use command::{Verb, Word};
+pub use dialogue::{Dialogue, Expect, Step};
+pub use reply::LineEnd;
 
 use std::fmt;
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Speaker {
+    /// The end that opened the connection.
+    Client,
+    /// The other end.
+    Server,
+}
+
+/// What one run of bytes is. Runs end where their meaning changes, and where the input ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// One more byte of a line's first word (the word includes it).
+    CommandWord(Word),
+    /// The space or tab behind that word.
+    CommandGap(Word),
+    /// More of the line, behind the gap.
+    CommandArgument(Word),
+    /// What follows a bare CR or a NUL in a line.
+    CommandStray,
+    /// A CR in a line.
+    CommandCr,
+    /// The LF of a line.
+    CommandEnd {
+        /// No CR stood before it.
+        is_bare: bool,
+    },
+    /// Message data.
+    Data,
+    /// One byte of message data that makes something look like the end of the message.
+    DataLookalike,
+    /// Message data up to and including its end.
+    DataEnd,
+    /// A line of an AUTH exchange.
+    AuthLine,
+    /// One of the three digits of a reply line, or the separator behind them.
+    ReplyCode(Answers),
+    /// More of a reply line (the CR included).
+    ReplyText(Answers),
+    /// The LF of a reply line.
+    ReplyEnd {
+        /// What the line answers.
+        answers: Answers,
+        /// What it said.
+        line: LineEnd,
+    },
+    /// Bytes that are not SMTP any more (TLS).
+    Opaque,
+    /// Nothing can be read: these bytes have to wait for the server's reply.
+    Wait,
+}
+
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answers {
+    /// The connection itself: this is the greeting.
+    Connection,
+    /// A command with this verb, as the server read it.
+    Verb(Verb),
+    /// A line that has no verb the server could know.
+    Other,
+    /// The end of message data.
+    Message,
+    /// Nothing that was asked.
+    Nothing,
+}
 
 /// How the dialogue broke its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// A reply that answers no command.
+    /// A reply that answers nothing.
     UnexpectedReply,
+    /// A reply line that begins with no code.
+    MalformedReply,
+    /// A final reply before the end of the message data.
+    ReplyInsideData,
+    /// Replies skipped: a code that belongs to a later command came first.
+    SkippedReply,
+    /// Plain text where TLS has to begin.
+    PlaintextForTls,
 }
 
 impl Fault {
@@ -15,6 +106,10 @@ impl Fault {
     pub const fn name(self) -> &'static str {
         match self {
             Self::UnexpectedReply => "unexpected-reply",
+            Self::MalformedReply => "malformed-reply",
+            Self::ReplyInsideData => "reply-inside-data",
+            Self::SkippedReply => "skipped-reply",
+            Self::PlaintextForTls => "plaintext-for-tls",
         }
     }
 }
@@ -24,3 +119,6 @@ impl fmt::Display for Fault {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

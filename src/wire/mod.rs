@@ -1,1 +1,20 @@
-//! To be written.
+//! Bytes and headers: reading one IP packet that carries TCP, editing a copy of it without changing
+//! any position, and building the one packet we originate.
+//!
+//! Headers are sliced by etherparse and rewritten through smoltcp; nothing here knows flows,
+//! streams or SMTP, and nothing here panics on any bytes.
+
+mod editor;
+mod options;
+mod packet;
+mod reset;
+mod seq;
+
+pub use editor::Editor;
+pub use options::{blank_options, maximum_segment_size};
+pub use packet::{Flags, Malformed, Packet, Parsed};
+pub use reset::{Reset, build_reset};
+pub use seq::Seq;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! An address or a block of addresses, as `192.0.2.25` or `2001:db8::/64`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A block of addresses; a single host is a block of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether it is of IPv6.
+    #[must_use]
+    pub const fn is_ipv6(&self) -> bool {
+        self.address.is_ipv6()
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let parsed = address.parse::<IpAddr>().ok().and_then(|address| {
+            let bits = if address.is_ipv6() { 128 } else { 32 };
+            let prefix = prefix.map_or(Some(bits), |digits| digits.parse().ok())?;
+            (prefix <= bits).then(|| Self { address: first_of(address, prefix), prefix })
+        });
+        parsed.ok_or_else(|| {
+            format!("`{text}` found, expected an address or a block such as 192.0.2.0/24")
+        })
+    }
+}
+
+/// The block's first address, which is how the packet filter lists it.
+fn first_of(address: IpAddr, prefix: u8) -> IpAddr {
+    let host_bits = |bits: u8| u32::from(bits.saturating_sub(prefix));
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_named_by_its_first_address() {
+        for (text, expected) in [
+            ("192.0.2.25", "192.0.2.25/32"),
+            ("192.0.2.25/24", "192.0.2.0/24"),
+            ("10.1.2.3/0", "0.0.0.0/0"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("2001:db8::1/64", "2001:db8::/64"),
+            ("::1/0", "::/0"),
+        ] {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
+        }
+        for text in ["", "x", "192.0.2.25/33", "::/129", "192.0.2.0/", "1.2.3.4/-1"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use super::{Config, Error, Fail, Override, Source};
+use crate::engine::{Limits, UnknownFlow};
+use crate::event::Format;
+use crate::guard::SplitTerminator;
+
+fn build(text: &str, sets: &[&str]) -> Result<Config, Error> {
+    let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+    Config::build(Some(Source { name: "m.toml", text }), &overrides)
+}
+
+fn refusal(text: &str, sets: &[&str]) -> String {
+    build(text, sets).expect_err("refused").to_string()
+}
+
+#[test]
+fn nothing_given_gives_the_defaults() {
+    let config = Config::build(None, &[]).unwrap();
+    assert_eq!(config.profile, "mailguard");
+    assert_eq!(config.engine.ports, [25]);
+    assert_eq!(config.engine.unknown_flow, UnknownFlow::Reset);
+    assert_eq!(config.engine.limits, Limits::default());
+    assert_eq!((config.queue.first, config.queue.last, config.queue.length), (0, 0, 8_192));
+    assert_eq!(config.queue.socket_buffer, 24 << 20);
+    assert!(config.queue.gso);
+    assert_eq!(config.queue.fail, Fail::Closed);
+    assert_eq!((config.rules.mark, config.rules.offload_mark), (0x1000_0000, 0x2000_0000));
+    assert_eq!(config.log.events, None);
+}
+
+#[test]
+fn every_key_reaches_its_place() {
+    let config = build(
+        r#"
+        profile = "mailguard"
+        ports = [587, 25, 25]
+        monitor = true
+        unknown_flow = "drop"
+        [settings]
+        split_terminator = "bug"
+        [queue]
+        first = 2
+        last = 5
+        length = 100
+        socket_buffer = 65536
+        gso = false
+        fail = "open"
+        [rules]
+        mail_hosts = ["192.0.2.25", "2001:db8::/64"]
+        local = true
+        mark = 0x1
+        offload_mark = 0x2
+        [limits]
+        flows_max = 7
+        handshakes_max = 8
+        bytes_per_flow_max = 65536
+        store_bytes_max = 1048576
+        handshake_seconds = 9
+        idle_seconds = 10
+        closed_seconds = 11
+        [log]
+        events = "-"
+        format = "json"
+        "#,
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.engine.ports, [25, 587]);
+    assert!(config.engine.monitor);
+    assert_eq!(config.engine.unknown_flow, UnknownFlow::Drop);
+    assert_eq!(config.engine.guard.split_terminator, SplitTerminator::Bug);
+    assert_eq!(config.queue_numbers().collect::<Vec<_>>(), [2, 3, 4, 5]);
+    assert_eq!((config.queue.length, config.queue.socket_buffer), (100, 65_536));
+    assert_eq!((config.queue.gso, config.queue.fail), (false, Fail::Open));
+    let hosts: Vec<String> = config.rules.mail_hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["192.0.2.25/32", "2001:db8::/64"]);
+    assert_eq!((config.rules.mark, config.rules.offload_mark), (1, 2));
+    let limits = config.engine.limits;
+    assert_eq!((limits.flows_max, limits.handshakes_max), (7, 8));
+    assert_eq!((limits.bytes_per_flow_max, limits.store_bytes_max), (65_536, 1_048_576));
+    assert_eq!((limits.handshake_seconds, limits.idle_seconds, limits.closed_seconds), (9, 10, 11));
+    assert_eq!((config.log.events.as_deref(), config.log.format), (Some("-"), Format::Json));
+}
+
+#[test]
+fn an_override_beats_the_file() {
+    let file = "[queue]\nlength = 5\ngso = false\n[settings]\nsplit_terminator = \"fixed\"\n";
+    let sets = ["queue.length=6", "split_terminator=bug", "ports=[2525]", "limits.flows_max=3"];
+    let config = build(file, &sets).unwrap();
+    assert_eq!((config.queue.length, config.queue.gso), (6, false));
+    assert_eq!(config.engine.guard.split_terminator, SplitTerminator::Bug);
+    assert_eq!(config.engine.ports, [2525]);
+    assert_eq!(config.engine.limits.flows_max, 3);
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_line_and_expectation() {
+    for (text, expected) in [
+        (
+            "\nprot = [25]\n",
+            "m.toml:2: unknown field `prot`, expected one of `profile`, `settings`",
+        ),
+        (
+            "ports = [25, 0]\n",
+            "m.toml:1: invalid value: integer `0`, expected a whole number from 1",
+        ),
+        ("ports = 25\n", "m.toml:1: invalid type: integer `25`, expected a sequence"),
+        ("ports = []\n", "m.toml:1: ports: none given, expected at least one"),
+        ("a =\n", "m.toml:1: "),
+        (
+            "unknown_flow = \"x\"\n",
+            "m.toml:1: unknown variant `x`, expected one of `reset`, `drop`",
+        ),
+        ("profile = \"pix\"\n", "m.toml:1: unknown profile `pix`, expected mailguard"),
+        ("[settings]\n\nfoo = 1\n", "m.toml:3: "),
+        ("[settings]\nsplit_terminator = \"x\"\n", "m.toml:2: split_terminator: `x`"),
+        ("[settings]\nsplit_terminator = 1.5\n", "m.toml:2: split_terminator: float found"),
+        ("[queue]\nfirst = 3\nlast = 1\n", "m.toml:3: queue.last: 1 found, expected 3 to 66"),
+        (
+            "[queue]\nlength = -1\n",
+            "m.toml:2: invalid value: integer `-1`, expected a whole number",
+        ),
+        ("[rules]\nmail_hosts = [\"10.0.0.0/33\"]\n", "m.toml:2: `10.0.0.0/33` found, expected an"),
+        ("[rules]\noffload_mark = 0x30000000\n", "m.toml:2: rules.offload_mark: 0x30000000 found"),
+        (
+            "[limits]\nstore_bytes_max = 1048576\n",
+            "m.toml:2: limits.store_bytes_max: 1048576 found, expected at least limits.bytes_per",
+        ),
+    ] {
+        let message = refusal(text, &[]);
+        assert!(message.starts_with(expected), "{text:?} gave {message:?}, not {expected:?}");
+        assert!(!message.contains('\n'), "{message:?}");
+    }
+}
+
+#[test]
+fn a_wrong_override_is_refused_by_its_own_name() {
+    for (set, expected) in [
+        ("limits.flows_max=0", "--set limits.flows_max=0: invalid value: integer `0`, expected a"),
+        ("limits.nothing=1", "--set limits.nothing=1: unknown field `nothing`, expected one of"),
+        ("nothing=1", "--set nothing=1: unknown setting `nothing`"),
+        ("queue.last=100", "--set queue.last=100: queue.last: 100 found, expected 0 to 63"),
+        ("queue=3", "--set queue=3: "),
+    ] {
+        let message = refusal("", &[set]);
+        assert!(message.starts_with(expected), "{set:?} gave {message:?}, not {expected:?}");
+    }
+    for text in ["x", "=1", ".a=1", "a..b=1"] {
+        assert!(Override::parse(text).is_err(), "{text}");
+    }
+}

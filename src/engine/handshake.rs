@@ -1,0 +1,151 @@
+//! Handshakes: SYN, SYN/ACK, and the third packet that opens a flow.
+//!
+//! The stream bases come from the pair of numbers the server itself answered with, so neither a
+//! second SYN nor a forged one can move them. An old flow between the same ends lives until the
+//! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
+
+use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, go_on};
+use crate::flow::{Direction, Handshake};
+use crate::tcp::Violation;
+use crate::wire::{Editor, maximum_segment_size};
+
+impl Engine {
+    /// A packet with SYN.
+    pub(super) fn handle_syn(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+        if turn.packet.flags.ack {
+            return self.handle_answer(turn, effects);
+        }
+        if !self.settings.ports.contains(&turn.destination.port) {
+            return Verdict::Drop(Violation::ServerSyn.into());
+        }
+        if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
+            return Verdict::Drop(Reason::FlowsFull);
+        }
+        let evicted = self.handshakes.put(Handshake {
+            key: turn.key,
+            isn: turn.packet.seq,
+            answer: turn.packet.seq,
+            seconds: turn.seconds(),
+            ingress: turn.arrival.path.ingress,
+            egress: turn.arrival.path.egress,
+            segment_size: maximum_segment_size(turn.packet.options()).unwrap_or(0),
+            is_answered: false,
+            low_is_originator: turn.key.is_low(turn.source),
+        });
+        effects.counted.handshakes_evicted += u64::from(evicted);
+        turn.pass_bare(effects)
+    }
+
+    /// A SYN/ACK.
+    fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+        if let Some(conversation) = self.flows.find(&turn.key)
+            && conversation.lock().has_answer(turn)
+        {
+            return turn.pass_bare(effects);
+        }
+        let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) else {
+            return Verdict::Drop(Violation::Handshake.into());
+        };
+        let answers =
+            turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1);
+        if !answers {
+            return Verdict::Drop(Violation::Handshake.into());
+        }
+        if !turn.is_from_responders_side(handshake.ingress, handshake.egress) {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
+        let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
+        self.handshakes.put(Handshake {
+            answer: turn.packet.seq,
+            seconds: turn.seconds(),
+            segment_size: handshake.segment_size.min(offered),
+            is_answered: true,
+            ..handshake
+        });
+        // The server has accepted a new connection between these ends: the old one is history.
+        if let Some(old) = self.flows.remove(&turn.key) {
+            let mut old = old.lock();
+            self.account(old.kept(), 0);
+            old.close(turn.now, effects);
+        }
+        turn.pass_bare(effects)
+    }
+
+    /// A packet without SYN between ends that have a handshake under way.
+    pub(super) fn handle_third(
+        &self,
+        turn: &Turn<'_>,
+        handshake: &Handshake,
+        effects: &mut Effects,
+    ) -> Verdict {
+        if turn.packet.flags.rst {
+            return self.handle_refusal(turn, handshake, effects);
+        }
+        let completes = handshake.is_answered
+            && turn.source == handshake.originator()
+            && turn.packet.ack == handshake.answer.after(1);
+        if !completes {
+            return Verdict::Drop(Violation::Handshake.into());
+        }
+        if turn.arrival.path.ingress != handshake.ingress {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
+        let due = turn.now.seconds() + self.settings.limits.idle_seconds;
+        let conversation =
+            self.flows.insert(turn.key, due, |id| Conversation::new(id, handshake, turn.now));
+        let Some(conversation) = conversation else {
+            return Verdict::Drop(Reason::FlowsFull);
+        };
+        self.handshakes.remove(&turn.key);
+        effects.counted.flows += 1;
+        let mut conversation = conversation.lock();
+        conversation.open(turn.now, effects);
+        self.handle_segment(turn, &mut conversation, effects)
+    }
+
+    /// A RST before the connection stands: the server refuses, or the client gives up.
+    fn handle_refusal(
+        &self,
+        turn: &Turn<'_>,
+        handshake: &Handshake,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let is_exact = if turn.source == handshake.responder() {
+            turn.packet.flags.ack && turn.packet.ack == handshake.isn.after(1)
+        } else {
+            turn.packet.seq == handshake.isn.after(1)
+        };
+        if !is_exact {
+            return Verdict::Drop(Violation::StrayReset.into());
+        }
+        self.handshakes.remove(&turn.key);
+        turn.pass_bare(effects)
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
+    }
+
+    /// Lets the packet go on without data, urgent pointer and unknown options.
+    pub(super) fn pass_bare(&self, effects: &mut Effects) -> Verdict {
+        let mut editor = Editor::new(self.packet, &mut effects.rewritten);
+        editor.blank_options();
+        editor.clear_urgent();
+        editor.cut(0);
+        go_on(editor)
+    }
+
+    /// Whether the packet can have come from the responder, if the SYN came by `ingress` and left
+    /// by `egress`: nothing but a forgery comes from where the SYN came from, unless both sides
+    /// are behind one interface.
+    pub(super) const fn is_from_responders_side(&self, ingress: u32, egress: u32) -> bool {
+        ingress == egress || self.arrival.path.ingress != ingress
+    }
+
+    /// The direction of the packet, if `originator` opened the flow.
+    pub(super) fn direction(&self, originator: crate::flow::Endpoint) -> Direction {
+        if self.source == originator { Direction::Original } else { Direction::Reply }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the event log will say about the line under way, in one direction.
+//!
+//! Lines and edits are logged whole, though they may come a byte at a time: they are gathered here
+//! until the line ends. Memory is bounded by [`LOGGED_BYTES_MAX`] a line and by one entry for each
+//! run of edited bytes, of which at most [`EDITS_MAX`] are kept.
+
+use super::{LOGGED_BYTES_MAX, What};
+use crate::flow::Direction;
+use crate::guard::Rule;
+
+/// Separate edits of one line that are logged.
+const EDITS_MAX: usize = 16;
+
+/// One direction's line under way; costs one pointer while there is none.
+#[derive(Debug, Default)]
+pub(super) struct Journal(Option<Box<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    offset: u64,
+    bytes: Vec<u8>,
+    edits: Vec<Edit>,
+    is_refused: bool,
+}
+
+#[derive(Debug)]
+struct Edit {
+    offset: u64,
+    rule: Rule,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Journal {
+    /// A run of the line, as it came.
+    pub(super) fn read(&mut self, offset: u64, run: &[u8]) {
+        let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
+        append(&mut line.bytes, run);
+    }
+
+    /// A run that leaves otherwise than it came.
+    pub(super) fn edit(&mut self, offset: u64, rule: Rule, before: &[u8], after: &[u8]) {
+        let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
+        if let Some(last) = line.edits.last_mut()
+            && last.rule == rule
+            && last.offset + last.before.len() as u64 == offset
+        {
+            append(&mut last.before, before);
+            append(&mut last.after, after);
+        } else if line.edits.len() < EDITS_MAX {
+            let (mut kept_before, mut kept_after) = (Vec::new(), Vec::new());
+            append(&mut kept_before, before);
+            append(&mut kept_after, after);
+            line.edits.push(Edit { offset, rule, before: kept_before, after: kept_after });
+        }
+    }
+
+    /// The line under way is refused.
+    pub(super) fn refuse(&mut self) {
+        if let Some(line) = &mut self.0 {
+            line.is_refused = true;
+        }
+    }
+
+    /// The line has ended: what to log, the line itself (made by `entry` of its offset and bytes
+    /// without the line end) first. Says whether the line was refused.
+    pub(super) fn end(
+        &mut self,
+        direction: Direction,
+        entry: impl FnOnce(u64, Vec<u8>) -> What,
+        mut log: impl FnMut(What),
+    ) -> bool {
+        let Some(mut line) = self.0.take() else { return false };
+        let text = line.bytes.iter().rposition(|b| !matches!(b, b'\r' | b'\n'));
+        let text = text.map_or(0, |last| last + 1);
+        line.bytes.truncate(text);
+        log(entry(line.offset, line.bytes));
+        log_edits(direction, line.edits, log);
+        line.is_refused
+    }
+
+    /// Logs the edits alone: they belong to no line.
+    pub(super) fn end_edits(&mut self, direction: Direction, log: impl FnMut(What)) {
+        if let Some(line) = self.0.take() {
+            log_edits(direction, line.edits, log);
+        }
+    }
+}
+
+fn log_edits(direction: Direction, edits: Vec<Edit>, mut log: impl FnMut(What)) {
+    for Edit { offset, rule, before, after } in edits {
+        log(What::Edited { direction, offset, rule, before, after });
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, run: &[u8]) {
+    let room = LOGGED_BYTES_MAX.saturating_sub(bytes.len());
+    bytes.extend_from_slice(run.get(..room).unwrap_or(run));
+}

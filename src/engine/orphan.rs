@@ -1,0 +1,33 @@
+//! Packets of no flow: the third packet of a handshake, or a flow whose beginning was not seen
+//! (we were restarted without its state, or its SYN took another way).
+
+use super::{Effects, Engine, Reason, Turn, UnknownFlow, Verdict};
+use crate::wire::Reset;
+
+impl Engine {
+    /// A packet without SYN between ends that have no flow.
+    pub(super) fn handle_orphan(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+        if let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) {
+            return self.handle_third(turn, &handshake, effects);
+        }
+        match self.settings.unknown_flow {
+            UnknownFlow::Pass => return Verdict::Accept,
+            UnknownFlow::Drop => {}
+            // A RST is never answered, or two guards could talk for ever.
+            UnknownFlow::Reset if turn.packet.flags.rst => {}
+            UnknownFlow::Reset => {
+                // What a segment in order says of both ends' numbers is exact.
+                let (seq, ack) = (turn.packet.seq, turn.packet.ack);
+                let (source, destination) = (turn.source.into(), turn.destination.into());
+                effects.inject(&Reset {
+                    source: destination,
+                    destination: source,
+                    seq: ack,
+                    ack: seq,
+                });
+                effects.inject(&Reset { source, destination, seq, ack });
+            }
+        }
+        Verdict::Drop(Reason::UnknownFlow)
+    }
+}

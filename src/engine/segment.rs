@@ -1,0 +1,401 @@
+//! A segment of an established flow: from its numbers to a verdict.
+//!
+//! ```text
+//!   side? reset? RST? ACK ─► place ─┬─ below the ACK: cut to nothing
+//!                                   ├─ beyond a gap: drop, or let through early
+//!                                   └─ at the edge: append, read, restore, cut
+//! ```
+
+use std::sync::atomic::Ordering;
+
+use super::conversation::Phase;
+use super::reading::{Reading, speaker_of};
+use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
+use crate::flow::Direction;
+use crate::guard::SplitAction;
+use crate::smtp::{Body, Expect};
+use crate::tcp::{Place, Violation};
+use crate::wire::{Editor, Reset};
+
+/// Bytes that a RST may lie ahead of what was let through: the largest window TCP can offer
+/// (RFC 7323 2.3).
+const WINDOW_MAX: i64 = 1 << 30;
+
+impl Engine {
+    /// A packet without SYN of an established flow.
+    pub(super) fn handle_segment(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let direction = turn.direction(conversation.originator);
+        let kept = conversation.kept();
+        let verdict = self.pass_segment(turn, conversation, direction, effects);
+        self.account(kept, conversation.kept());
+        if let Verdict::Drop(reason) = verdict {
+            conversation.log_drop(turn, direction, reason, effects);
+        }
+        verdict
+    }
+
+    fn pass_segment(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        effects: &mut Effects,
+    ) -> Verdict {
+        if !conversation.has_right_side(turn) {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
+        if conversation.phase == Phase::Reset && !self.settings.monitor {
+            return answer_dead(turn, effects);
+        }
+        conversation.seconds = turn.now.seconds();
+        if turn.packet.flags.rst {
+            return pass_reset(turn, conversation, direction, effects);
+        }
+        if let Err(violation) = conversation.streams[direction.other()].acknowledge(turn.packet.ack)
+        {
+            if !self.settings.monitor {
+                return Verdict::Drop(violation.into());
+            }
+            self.miss(turn, conversation, direction.other(), effects);
+        }
+        conversation.phase = Phase::Open;
+        let verdict = self.pass_payload(turn, conversation, direction, effects);
+        self.finish_flow(turn, conversation, effects);
+        verdict
+    }
+
+    /// Both sides said their FIN and got it acknowledged.
+    fn finish_flow(&self, turn: &Turn<'_>, conversation: &mut Conversation, effects: &mut Effects) {
+        let streams = &conversation.streams;
+        if Direction::BOTH.into_iter().all(|direction| streams[direction].is_finished())
+            && conversation.phase == Phase::Open
+        {
+            conversation.phase = Phase::Closing;
+            conversation.close(turn.now, effects);
+        }
+    }
+
+    fn pass_payload(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let stream = &mut conversation.streams[direction];
+        let payload = turn.packet.payload();
+        let length = stream.before_fin(turn.packet.seq, payload.len());
+        if length == 0 && !payload.is_empty() {
+            return Verdict::Drop(Violation::BeyondFin.into());
+        }
+        if stream.is_opaque() {
+            stream.pass_opaque(turn.packet.seq, length);
+            return match turn.pass_whole(stream, effects) {
+                Verdict::Accept => Verdict::Offload,
+                verdict => verdict,
+            };
+        }
+        match stream.place(turn.packet.seq, length) {
+            // Cut to nothing it still draws the ACK that its sender missed.
+            Place::Below if turn.arrival.is_super_packet => {
+                Verdict::Drop(Violation::Repeated.into())
+            }
+            Place::Below => turn.pass_bare(effects),
+            Place::Beyond { distance } => {
+                self.pass_early(turn, conversation, direction, distance, effects)
+            }
+            Place::At { .. } if payload.is_empty() => turn.pass_whole(stream, effects),
+            Place::At { known, .. } => {
+                self.pass_fresh(turn, conversation, direction, known..length, effects)
+            }
+        }
+    }
+
+    /// A payload that touches the edge: its fresh part (given as a range of the payload) is
+    /// judged, all of it is restored, what may not pass yet is cut off.
+    fn pass_fresh(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        fresh: std::ops::Range<usize>,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let payload = turn.packet.payload();
+        let bytes = payload.get(fresh.clone()).unwrap_or_default();
+        if !self.has_room(conversation, direction, bytes.len()) {
+            return Verdict::Drop(Violation::StoreFull.into());
+        }
+        let start = conversation.streams[direction].judged();
+        if let Some(action) = self.judge_split(turn, conversation, direction, bytes) {
+            if action == SplitAction::Reset {
+                conversation.reset(turn.now, Reason::SplitTerminator, effects);
+            }
+            return Verdict::Drop(Reason::SplitTerminator);
+        }
+        conversation.streams[direction].append(bytes);
+        let reading = self.read(turn.now, conversation, direction, start, effects);
+        if let Some(fault) = reading.fatal {
+            conversation.reset(turn.now, fault.into(), effects);
+            return Verdict::Drop(fault.into());
+        }
+        let waiting = conversation.streams[direction].take_back(reading.end);
+        let judged = usize::try_from(reading.end - start).unwrap_or(usize::MAX);
+        if let Err(reason) = self.join_early(turn, conversation, direction, judged, effects) {
+            conversation.reset(turn.now, reason, effects);
+            return Verdict::Drop(reason);
+        }
+        if self.settings.monitor {
+            self.keep_for_later(turn, conversation, direction, &waiting, effects);
+        }
+        turn.pass_cut(conversation, direction, fresh.start + judged, effects)
+    }
+
+    /// The gap before early bytes may have closed: they left as message data, so they must be read
+    /// as just that.
+    fn join_early(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        filled: usize,
+        effects: &mut Effects,
+    ) -> Result<(), Reason> {
+        let joined = conversation.streams[direction].join_early(filled);
+        if joined == 0 {
+            return Ok(());
+        }
+        let end = conversation.streams[direction].judged();
+        let Reading { end: read, is_edited, fatal } =
+            self.read(turn.now, conversation, direction, end - joined as u64, effects);
+        if self.settings.monitor {
+            let waiting = conversation.streams[direction].take_back(read);
+            self.keep_for_later(turn, conversation, direction, &waiting, effects);
+            return Ok(());
+        }
+        if is_edited || fatal.is_some() || read != end { Err(Reason::EarlyBytes) } else { Ok(()) }
+    }
+
+    /// A payload behind a gap.
+    fn pass_early(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        distance: usize,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let is_data = direction == Direction::Original
+            && matches!(conversation.dialogue.expect(), Expect::Data(_));
+        let payload = turn.packet.payload();
+        let has_room =
+            self.has_room(conversation, direction, distance.saturating_add(payload.len()));
+        let stream = &mut conversation.streams[direction];
+        let bytes = stream.preview(distance, payload);
+        if self.settings.monitor {
+            if has_room {
+                // Too many gaps to follow: the ACK that covers them leads on.
+                let _ = stream.admit_early(distance, &bytes);
+            }
+            return Verdict::Accept;
+        }
+        if !is_data || payload.is_empty() || !Body::is_text_after_anything(&bytes) {
+            return Verdict::Drop(Violation::OutOfOrder.into());
+        }
+        if !has_room {
+            return Verdict::Drop(Violation::StoreFull.into());
+        }
+        if let Err(violation) = stream.admit_early(distance, &bytes) {
+            return Verdict::Drop(violation.into());
+        }
+        let mut editor = turn.editor(effects);
+        editor.overwrite(0, &bytes);
+        editor.clear_fin();
+        go_on(editor)
+    }
+
+    fn has_room(&self, conversation: &Conversation, direction: Direction, length: usize) -> bool {
+        let limits = &self.settings.limits;
+        let kept = conversation.streams[direction].kept();
+        let all = self.store_bytes.load(Ordering::Relaxed);
+        kept.saturating_add(length) <= limits.bytes_per_flow_max
+            && all.saturating_add(length) <= limits.store_bytes_max
+    }
+
+    /// What the bug of CSCds90792 does to this segment, if it completes a terminator that an
+    /// earlier segment began.
+    fn judge_split(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &Conversation,
+        direction: Direction,
+        fresh: &[u8],
+    ) -> Option<SplitAction> {
+        if direction == Direction::Reply || !self.guard.has_split_bug() {
+            return None;
+        }
+        let stream = &conversation.streams[direction];
+        let end = stream.judged() + conversation.dialogue.find_data_end(fresh)? as u64;
+        let segment_start = u64::try_from(stream.offset(turn.packet.seq)).unwrap_or(0);
+        // An empty message ends with three bytes: the CRLF before them is DATA's own.
+        let missing = 5_u64.saturating_sub(end - conversation.data_start);
+        self.guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
+    }
+
+    /// In monitor mode nothing is held back: bytes that would have waited are read later.
+    fn keep_for_later(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        waiting: &[u8],
+        effects: &mut Effects,
+    ) {
+        if !waiting.is_empty() {
+            // Behind too many gaps they are lost to us; the ACK that covers them leads on.
+            let _ = conversation.streams[direction].admit_early(0, waiting);
+        }
+        let other = direction.other();
+        if conversation.streams[other].has_early() {
+            // Nothing but a reply can have ended the wait.
+            let _ = self.join_early(turn, conversation, other, 0, effects);
+        }
+    }
+
+    /// In monitor mode the receiver may have got what we never saw: read on behind it.
+    fn miss(
+        &self,
+        turn: &Turn<'_>,
+        conversation: &mut Conversation,
+        direction: Direction,
+        effects: &mut Effects,
+    ) {
+        while let Some(missed) = conversation.streams[direction].skip_gap(turn.packet.ack) {
+            conversation.dialogue.lose_place(speaker_of(direction));
+            // Monitoring, this joins whatever it can.
+            let _ = self.join_early(turn, conversation, direction, missed, effects);
+        }
+    }
+}
+
+/// A RST of one end: it passes without data where its receiver may take it, and relaxes nothing;
+/// what follows it is still read, until both ends are silent.
+fn pass_reset(
+    turn: &Turn<'_>,
+    conversation: &mut Conversation,
+    direction: Direction,
+    effects: &mut Effects,
+) -> Verdict {
+    let stream = &conversation.streams[direction];
+    let offset = stream.offset(turn.packet.seq);
+    let next = stream.acknowledged().cast_signed();
+    if offset < next || offset > stream.judged().cast_signed().saturating_add(WINDOW_MAX) {
+        return Verdict::Drop(Violation::StrayReset.into());
+    }
+    if stream.reset_seqs().any(|seq| seq == turn.packet.seq) {
+        conversation.phase = Phase::Closing;
+        conversation.close(turn.now, effects);
+    }
+    turn.pass_bare(effects)
+}
+
+/// Anything that a reset flow still sends is answered with a RST at the very number its sender
+/// expects, which a challenge ACK (RFC 5961 3.2) names.
+fn answer_dead(turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+    if !turn.packet.flags.rst {
+        effects.inject(&Reset {
+            source: turn.destination.into(),
+            destination: turn.source.into(),
+            seq: turn.packet.ack,
+            ack: turn.packet.seq,
+        });
+    }
+    Verdict::Drop(Reason::FlowReset)
+}
+
+impl Conversation {
+    fn log_drop(
+        &self,
+        turn: &Turn<'_>,
+        direction: Direction,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
+        let offset = self.streams[direction].offset(turn.packet.seq);
+        let what = What::Dropped {
+            direction,
+            offset: u64::try_from(offset).unwrap_or(0),
+            length: turn.packet.payload().len() as u64,
+            reason,
+        };
+        effects.records.push(self.record(turn.now, what));
+    }
+}
+
+impl<'t> Turn<'t> {
+    /// An editor that has done what every packet gets.
+    fn editor<'e>(&'e self, effects: &'e mut Effects) -> Editor<'e, 't> {
+        let mut editor = Editor::new(self.packet, &mut effects.rewritten);
+        editor.blank_options();
+        editor.clear_urgent();
+        editor
+    }
+
+    /// Lets the packet go on with its payload restored, and its FIN if that has its place.
+    fn pass_whole(&self, stream: &mut crate::tcp::Stream, effects: &mut Effects) -> Verdict {
+        let payload = self.packet.payload();
+        let length = stream.before_fin(self.packet.seq, payload.len());
+        let mut editor = self.editor(effects);
+        stream.restore(self.packet.seq, length, &mut editor);
+        if self.packet.flags.fin && length == payload.len() {
+            let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
+            if !stream.admit_fin(position) {
+                if payload.is_empty() {
+                    return Verdict::Drop(Violation::OutOfOrder.into());
+                }
+                editor.clear_fin();
+            }
+        }
+        editor.cut(length);
+        go_on(editor)
+    }
+
+    /// Lets the first `keep` bytes of the payload go on.
+    fn pass_cut(
+        &self,
+        conversation: &mut Conversation,
+        direction: Direction,
+        keep: usize,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let length = self.packet.payload().len();
+        let stream = &mut conversation.streams[direction];
+        if keep >= stream.before_fin(self.packet.seq, length) {
+            return self.pass_whole(stream, effects);
+        }
+        // The kernel loses a super-packet that was cut to one segment or less.
+        let size = conversation.segment_size;
+        let is_too_short = self.arrival.is_super_packet && (size == 0 || keep <= usize::from(size));
+        if keep == 0 || is_too_short {
+            return Verdict::Drop(Reason::AwaitingReply);
+        }
+        let mut editor = self.editor(effects);
+        stream.restore(self.packet.seq, keep, &mut editor);
+        editor.cut(keep);
+        let verdict = go_on(editor);
+        let offset = stream.offset(self.packet.seq).saturating_add_unsigned(keep as u64);
+        let what = What::Cut {
+            direction,
+            offset: u64::try_from(offset).unwrap_or(0),
+            length: (length - keep) as u64,
+            reason: Reason::AwaitingReply,
+        };
+        effects.records.push(conversation.record(self.now, what));
+        verdict
+    }
+}

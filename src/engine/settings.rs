@@ -1,0 +1,64 @@
+//! Everything the engine can be told. Built by `config`, or by a test.
+
+use crate::guard;
+
+/// Everything the engine can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// TCP ports of SMTP servers.
+    pub ports: Vec<u16>,
+    /// Judge and log, change nothing.
+    pub monitor: bool,
+    /// What to do with a flow whose beginning was not seen.
+    pub unknown_flow: UnknownFlow,
+    /// What the profile asks for.
+    pub guard: guard::Settings,
+    /// Bounds on memory and time.
+    pub limits: Limits,
+}
+
+/// What becomes of the packets of a flow whose handshake was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownFlow {
+    /// Both ends get a RST.
+    Reset,
+    /// Silence.
+    Drop,
+    /// They pass unread.
+    Pass,
+}
+
+/// Bounds on memory and time. Each is one number, reachable from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Established flows at once.
+    pub flows_max: usize,
+    /// Records of handshakes under way (each at most 64 bytes; evicted at random).
+    pub handshakes_max: usize,
+    /// Unacknowledged bytes kept for one direction of one flow.
+    pub bytes_per_flow_max: usize,
+    /// Unacknowledged bytes kept in all.
+    pub store_bytes_max: usize,
+    /// Seconds an incomplete handshake is remembered.
+    pub handshake_seconds: u64,
+    /// Seconds an established flow may be silent.
+    pub idle_seconds: u64,
+    /// Seconds a closed flow is remembered.
+    pub closed_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows_max: 100_000,
+            handshakes_max: 65_536,
+            // The largest receive window Linux opens by default (tcp_rmem[2]) is 6 MiB.
+            bytes_per_flow_max: 8 << 20,
+            store_bytes_max: 256 << 20,
+            handshake_seconds: 30,
+            // RFC 5321 4.5.3.2.6: a client waits 10 minutes for the reply to the end of data.
+            idle_seconds: 1_200,
+            closed_seconds: 30,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The json format: one object a line, keys always in the same order, absent where they say nothing.
+//!
+//! `time` is RFC 3339 in UTC with microseconds. `line`, `before` and `after` hold bytes escaped by
+//! [`escape`](super::escape) before json's own escaping: whoever reads the string undoes both.
+
+use serde::Serialize;
+
+use crate::engine::{Record, What};
+use crate::flow::Direction;
+
+use super::{date, escaped, side};
+
+/// One line of the log, in the order of its keys.
+#[derive(Default, Serialize)]
+struct Entry {
+    time: String,
+    flow: u64,
+    client: String,
+    server: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<String>,
+}
+
+/// Appends one line.
+pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
+    let entry = Entry {
+        time: format!("{:.6}", date(record.at)),
+        flow: record.flow,
+        client: record.originator.to_string(),
+        server: record.responder.to_string(),
+        ..describe(&record.what)
+    };
+    let start = out.len();
+    // Strings and numbers into memory: this cannot fail, and half a line must never be left.
+    if serde_json::to_writer(&mut *out, &entry).is_err() {
+        out.truncate(start);
+        return;
+    }
+    out.push(b'\n');
+}
+
+fn describe(what: &What) -> Entry {
+    match what {
+        What::Opened => event("opened"),
+        What::Banner { offset, line } => said("banner", Direction::Reply, *offset, line),
+        What::Command { offset, line } => said("command", Direction::Original, *offset, line),
+        What::Reply { offset, line } => said("reply", Direction::Reply, *offset, line),
+        What::DataBegin { offset } => placed("data-begin", Direction::Original, *offset),
+        What::DataEnd { offset, length } => {
+            Entry { length: Some(*length), ..placed("data-end", Direction::Original, *offset) }
+        }
+        What::Edited { direction, offset, rule, before, after } => Entry {
+            rule: Some(rule.name()),
+            before: Some(escaped(before)),
+            after: Some(escaped(after)),
+            ..placed("edited", *direction, *offset)
+        },
+        What::Dropped { direction, offset, length, reason } => Entry {
+            length: Some(*length),
+            reason: Some(reason.name()),
+            ..placed("dropped", *direction, *offset)
+        },
+        What::Cut { direction, offset, length, reason } => Entry {
+            length: Some(*length),
+            reason: Some(reason.name()),
+            ..placed("cut", *direction, *offset)
+        },
+        What::Reset { reason } => Entry { reason: Some(reason.name()), ..event("reset") },
+        What::Alarm { direction, offset, fault } => {
+            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
+        }
+        What::TlsBegin => event("tls-begin"),
+        What::Closed => event("closed"),
+    }
+}
+
+fn event(event: &'static str) -> Entry {
+    Entry { event, ..Entry::default() }
+}
+
+fn placed(name: &'static str, direction: Direction, offset: u64) -> Entry {
+    Entry { side: Some(side(direction)), offset: Some(offset), ..event(name) }
+}
+
+fn said(name: &'static str, direction: Direction, offset: u64, line: &[u8]) -> Entry {
+    Entry { line: Some(escaped(line)), ..placed(name, direction, offset) }
+}

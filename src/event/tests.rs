@@ -1,0 +1,214 @@
+//! Exact lines for every kind of entry, in both formats.
+
+use crate::engine::{Reason, Record, What};
+use crate::flow::{Direction, Endpoint};
+use crate::guard::Rule;
+use crate::smtp::Fault;
+use crate::time::Instant;
+
+use super::{Format, Zone, escape, write};
+
+/// 2001-02-07 17:01:20.5 UTC: the article's own minute.
+const AT: u64 = 981_565_280_500_000;
+
+fn record(micros: u64, what: What) -> Record {
+    Record {
+        at: Instant::from_micros(micros),
+        flow: 7,
+        originator: Endpoint { address: [192, 0, 2, 1].into(), port: 40_000 },
+        responder: Endpoint { address: "2001:db8::25".parse().unwrap(), port: 25 },
+        what,
+    }
+}
+
+fn text_at(micros: u64, what: What) -> String {
+    let mut out = Vec::new();
+    write(&record(micros, what), Format::Text, Zone::Utc, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn text(what: What) -> String {
+    let line = text_at(AT, what);
+    line.strip_prefix("2/7/01 5:01:20 PM : ").unwrap().strip_suffix('\n').unwrap().to_owned()
+}
+
+fn json(what: What) -> String {
+    let mut out = Vec::new();
+    write(&record(AT, what), Format::Json, Zone::Local, &mut out);
+    let line = String::from_utf8(out).unwrap();
+    let head = "{\"time\":\"2001-02-07T17:01:20.500000Z\",\"flow\":7,\
+                \"client\":\"192.0.2.1:40000\",\"server\":\"[2001:db8::25]:25\",";
+    line.strip_prefix(head).unwrap().strip_suffix("}\n").unwrap().to_owned()
+}
+
+fn command(line: &[u8]) -> What {
+    What::Command { offset: 3, line: line.to_vec() }
+}
+
+#[test]
+fn text_is_the_articles_protocol_log() {
+    assert_eq!(
+        text_at(AT, What::Opened),
+        "2/7/01 5:01:20 PM : A connection was accepted from 192.0.2.1\n"
+    );
+    assert_eq!(text(command(b"HELO mail.domain1.com")), "<<< HELO mail.domain1.com");
+    assert_eq!(text(What::Reply { offset: 0, line: b"250 OK".to_vec() }), ">>> 250 OK");
+    assert_eq!(text(What::Banner { offset: 0, line: b"220 hi".to_vec() }), ">>> 220 hi");
+}
+
+#[test]
+fn twelve_oclock_is_twelve() {
+    let midnight = AT - 61_280_500_000;
+    assert!(text_at(midnight, What::Opened).starts_with("2/7/01 12:00:00 AM : "));
+    assert!(text_at(midnight + 43_200_000_000, What::Opened).starts_with("2/7/01 12:00:00 PM : "));
+    assert!(text_at(midnight - 1, What::Opened).starts_with("2/6/01 11:59:59 PM : "));
+}
+
+#[test]
+fn a_time_beyond_the_calendar_is_its_end() {
+    assert!(text_at(u64::MAX, What::Opened).starts_with("12/30/99 "));
+    let mut out = Vec::new();
+    write(&record(u64::MAX, What::Opened), Format::Json, Zone::Utc, &mut out);
+    assert!(out.starts_with(b"{\"time\":\"9999-12-30T"));
+}
+
+#[test]
+fn what_the_article_has_no_words_for() {
+    let direction = Direction::Original;
+    assert_eq!(text(What::DataBegin { offset: 90 }), "*** client offset 90: data begins");
+    assert_eq!(
+        text(What::DataEnd { offset: 100, length: 10 }),
+        "*** client offset 100: data ends, 10 bytes"
+    );
+    assert_eq!(
+        text(What::Edited {
+            direction,
+            offset: 0,
+            rule: Rule::Verb,
+            before: b"EHLO \"a\"".to_vec(),
+            after: b"XXXX XXX".to_vec(),
+        }),
+        r#"*** client offset 0: verb: "EHLO \"a\"" -> "XXXX XXX""#
+    );
+    assert_eq!(
+        text(What::Dropped { direction, offset: 5, length: 1, reason: Reason::AwaitingReply }),
+        "*** client offset 5: dropped 1 byte: awaiting-reply"
+    );
+    assert_eq!(
+        text(What::Cut { direction, offset: 6, length: 40, reason: Reason::AwaitingReply }),
+        "*** client offset 6: cut 40 bytes: awaiting-reply"
+    );
+    assert_eq!(
+        text(What::Reset { reason: Reason::AwaitingReply }),
+        "*** The connection from 192.0.2.1 was reset: awaiting-reply"
+    );
+    let fault = Fault::UnexpectedReply;
+    assert_eq!(
+        text(What::Alarm { direction: Direction::Reply, offset: 9, fault }),
+        "*** server offset 9: alarm: unexpected-reply"
+    );
+    assert_eq!(text(What::TlsBegin), "*** TLS begins on the connection from 192.0.2.1");
+    assert_eq!(text(What::Closed), "*** The connection from 192.0.2.1 was closed");
+}
+
+#[test]
+fn json_says_the_same_in_a_fixed_order() {
+    let direction = Direction::Reply;
+    assert_eq!(json(What::Opened), r#""event":"opened""#);
+    assert_eq!(
+        json(command(b"NOOP")),
+        r#""event":"command","side":"client","offset":3,"line":"NOOP""#
+    );
+    assert_eq!(
+        json(What::Banner { offset: 0, line: b"220 a".to_vec() }),
+        r#""event":"banner","side":"server","offset":0,"line":"220 a""#
+    );
+    assert_eq!(
+        json(What::Reply { offset: 7, line: b"250 a".to_vec() }),
+        r#""event":"reply","side":"server","offset":7,"line":"250 a""#
+    );
+    assert_eq!(
+        json(What::DataBegin { offset: 9 }),
+        r#""event":"data-begin","side":"client","offset":9"#
+    );
+    assert_eq!(
+        json(What::DataEnd { offset: 9, length: 5 }),
+        r#""event":"data-end","side":"client","offset":9,"length":5"#
+    );
+    let (before, after) = (b"a".to_vec(), b"*".to_vec());
+    assert_eq!(
+        json(What::Edited { direction, offset: 4, rule: Rule::Banner, before, after }),
+        r#""event":"edited","side":"server","offset":4,"rule":"banner","before":"a","after":"*""#
+    );
+    assert_eq!(
+        json(What::Dropped { direction, offset: 4, length: 2, reason: Reason::AwaitingReply }),
+        r#""event":"dropped","side":"server","offset":4,"length":2,"reason":"awaiting-reply""#
+    );
+    assert_eq!(
+        json(What::Cut { direction, offset: 4, length: 2, reason: Reason::AwaitingReply }),
+        r#""event":"cut","side":"server","offset":4,"length":2,"reason":"awaiting-reply""#
+    );
+    let reason = Reason::AwaitingReply;
+    assert_eq!(json(What::Reset { reason }), r#""event":"reset","reason":"awaiting-reply""#);
+    assert_eq!(
+        json(What::Alarm { direction, offset: 1, fault: Fault::UnexpectedReply }),
+        r#""event":"alarm","side":"server","offset":1,"fault":"unexpected-reply""#
+    );
+    assert_eq!(json(What::TlsBegin), r#""event":"tls-begin""#);
+    assert_eq!(json(What::Closed), r#""event":"closed""#);
+}
+
+#[test]
+fn no_line_can_be_forged_and_no_terminal_driven() {
+    let hostile =
+        b"a\\b\r\n2/7/01 \x1b[2J\x00\x7f\xff\xc2\x9b \xe2\x80\xae \xe2\x80\xa8 \xc3\xa9\"";
+    let shown = "a\\\\b\\r\\n2/7/01 \\x1B[2J\\x00\\x7F\\xFF\\xC2\\x9B \\xE2\\x80\\xAE \
+                 \\xE2\\x80\\xA8 \u{e9}\"";
+    assert_eq!(text(command(hostile)), format!("<<< {shown}"));
+    let parsed: serde_json::Value =
+        serde_json::from_str(&format!("{{{}}}", json(command(hostile)))).unwrap();
+    assert_eq!(parsed["line"], shown);
+}
+
+#[test]
+fn escaping_loses_nothing() {
+    let every: Vec<u8> = (0..=255).chain("\u{202e}\u{e9}\u{1f600}\\x41".bytes()).collect();
+    let mut escaped = String::new();
+    escape(&every, &mut escaped);
+    assert!(!escaped.contains(char::is_control));
+    assert_eq!(unescape(&escaped), every);
+}
+
+/// What a reader of the log does.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'\\', [b'r', tail @ ..]) => {
+                bytes.push(b'\r');
+                tail
+            }
+            (b'\\', [b'n', tail @ ..]) => {
+                bytes.push(b'\n');
+                tail
+            }
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                tail
+            }
+            (b'\\', [b'x', high, low, tail @ ..]) => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).unwrap();
+                bytes.push(u8::from_str_radix(digits, 16).unwrap());
+                tail
+            }
+            (b'\\', _) => panic!("a lone backslash in {text}"),
+            (plain, tail) => {
+                bytes.push(*plain);
+                tail
+            }
+        };
+    }
+    bytes
+}

@@ -1,0 +1,278 @@
+//! Link headers of captured frames: where the IP packet stands, and how to put another in its place.
+//!
+//! Knows Ethernet, VLAN tags (802.1Q, QinQ), Linux cooked captures, raw IP and BSD loopback.
+//! Whatever follows the IP packet (padding, checksums) stays as it was; what holds no IP packet is
+//! not for us. The IP packet itself is the engine's business.
+
+use std::ops::Range;
+
+use super::pcap::LinkType;
+
+const NULL: LinkType = 0;
+const ETHERNET: LinkType = 1;
+const RAW_BSD: LinkType = 12;
+const RAW_OPENBSD: LinkType = 14;
+const RAW: LinkType = 101;
+const LOOP: LinkType = 108;
+const LINUX_COOKED: LinkType = 113;
+const IPV4: LinkType = 228;
+const IPV6: LinkType = 229;
+const LINUX_COOKED_2: LinkType = 276;
+
+const TYPE_IPV4: u16 = 0x0800;
+const TYPE_IPV6: u16 = 0x86dd;
+/// 802.1Q, 802.1ad, and the number QinQ used before it.
+const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// Tags read at most; two are standard, more is a provider's own affair.
+const TAGS_MAX: usize = 8;
+
+/// `PACKET_OUTGOING`: a cooked frame that the recording machine sent.
+const OUTGOING: u8 = 4;
+
+/// An IP packet inside a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its bytes, as many of them as were captured.
+    pub range: Range<usize>,
+    /// Whether its own length field asks for no more than is there.
+    pub is_whole: bool,
+}
+
+/// Finds the IP packet in a frame.
+#[must_use]
+pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
+    let start = match link {
+        ETHERNET => behind_type(frame, 12, 14)?,
+        LINUX_COOKED => behind_type(frame, 14, 16)?,
+        LINUX_COOKED_2 => behind_type(frame, 0, 20)?,
+        NULL | LOOP => behind_family(frame)?,
+        RAW | RAW_BSD | RAW_OPENBSD | IPV4 | IPV6 => 0,
+        _ => return None,
+    };
+    let packet = frame.get(start..)?;
+    let stated = match (link, packet.first()? >> 4) {
+        (IPV6, 4) | (IPV4, 6) => return None,
+        (_, 4) => usize::from(short(packet, 2).unwrap_or(0)),
+        // Nothing stated: a jumbogram, or a super-packet above 64 KiB.
+        (_, 6) => match short(packet, 4).unwrap_or(0) {
+            0 => 0,
+            payload => usize::from(payload).saturating_add(40),
+        },
+        _ => return None,
+    };
+    let length = if stated == 0 { packet.len() } else { stated.min(packet.len()) };
+    let is_whole = stated <= packet.len() && packet.len() >= 20;
+    Some(Located { range: start..start.saturating_add(length), is_whole })
+}
+
+/// Appends the frame with another packet in the place of the one located in it.
+pub fn replace(frame: &[u8], old: &Range<usize>, packet: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(frame.get(..old.start).unwrap_or_default());
+    out.extend_from_slice(packet);
+    out.extend_from_slice(frame.get(old.end..).unwrap_or_default());
+}
+
+/// Appends the frame of a packet that we originate, with the link header of a frame of the same
+/// flow: the addresses of Ethernet are swapped if it goes back to that frame's sender; a cooked
+/// header, which has but the sender's address, says that this machine sent it.
+pub fn originate(
+    link: LinkType,
+    frame: &[u8],
+    old: &Range<usize>,
+    packet: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    out.extend_from_slice(frame.get(..old.start).unwrap_or_default());
+    let header = out.get_mut(start..).unwrap_or_default();
+    match link {
+        ETHERNET => {
+            let sent_back = frame.get(old.clone()).is_some_and(|old| goes_back(old, packet));
+            if let (true, Some(addresses)) = (sent_back, header.get_mut(..12)) {
+                addresses.rotate_left(6);
+            }
+        }
+        LINUX_COOKED => {
+            if let Some(kind) = header.first_chunk_mut::<2>() {
+                *kind = [0, OUTGOING];
+            }
+        }
+        LINUX_COOKED_2 => {
+            if let Some(kind) = header.get_mut(10) {
+                *kind = OUTGOING;
+            }
+        }
+        _ => {}
+    }
+    out.extend_from_slice(packet);
+}
+
+/// Whether a packet is addressed to the sender of another.
+fn goes_back(other: &[u8], packet: &[u8]) -> bool {
+    let (source, destination) = match other.first().map(|byte| byte >> 4) {
+        Some(4) => (other.get(12..16), packet.get(16..20)),
+        Some(6) => (other.get(8..24), packet.get(24..40)),
+        Some(_) | None => return false,
+    };
+    source.is_some() && source == destination
+}
+
+/// The offset behind a type field and the VLAN tags it may announce, if they lead to IP.
+fn behind_type(frame: &[u8], type_at: usize, mut start: usize) -> Option<usize> {
+    let mut kind = short(frame, type_at)?;
+    for _ in 0..TAGS_MAX {
+        if !TYPES_VLAN.contains(&kind) {
+            break;
+        }
+        kind = short(frame, start.checked_add(2)?)?;
+        start = start.checked_add(4)?;
+    }
+    let version = frame.get(start)? >> 4;
+    matches!((kind, version), (TYPE_IPV4, 4) | (TYPE_IPV6, 6)).then_some(start)
+}
+
+/// The offset behind a BSD loopback header: an address family in the recording machine's byte
+/// order, whose number for IPv6 differs from system to system.
+fn behind_family(frame: &[u8]) -> Option<usize> {
+    let family = *frame.first_chunk::<4>()?;
+    let family = u32::from_le_bytes(family).min(u32::from_be_bytes(family));
+    let version = frame.get(4)? >> 4;
+    matches!((family, version), (2, 4) | (10 | 24 | 28 | 30, 6)).then_some(4)
+}
+
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|field| u16::from_be_bytes(*field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 20 bytes of IPv4, no payload, from 10.0.0.1 to 10.0.0.2.
+    const V4: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    /// The way back.
+    const BACK: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
+
+    fn v6() -> Vec<u8> {
+        let mut packet = vec![0; 44];
+        packet[0] = 0x60;
+        packet[5] = 4;
+        packet
+    }
+
+    fn frame(header: &[u8], packet: &[u8]) -> Vec<u8> {
+        [header, packet].concat()
+    }
+
+    const MACS: [u8; 12] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2];
+
+    fn ethernet(types: &[u8]) -> Vec<u8> {
+        [&MACS, types].concat()
+    }
+
+    /// Each link type's headers in front of IPv4 and of IPv6.
+    fn headers() -> Vec<(LinkType, Vec<u8>, bool)> {
+        let cooked = |kind: [u8; 2]| [&[0, 0, 0, 1, 0, 6][..], &[3; 8], &kind].concat();
+        let cooked_2 = |kind: [u8; 2]| [&kind[..], &[0; 18]].concat();
+        vec![
+            (ETHERNET, ethernet(&[8, 0]), false),
+            (ETHERNET, ethernet(&[0x86, 0xdd]), true),
+            (ETHERNET, ethernet(&[0x81, 0, 0, 5, 8, 0]), false),
+            (ETHERNET, ethernet(&[0x88, 0xa8, 0, 9, 0x81, 0, 0, 5, 0x86, 0xdd]), true),
+            (ETHERNET, ethernet(&[0x91, 0, 0, 9, 0x81, 0, 0, 5, 8, 0]), false),
+            (LINUX_COOKED, cooked([8, 0]), false),
+            (LINUX_COOKED, cooked([0x86, 0xdd]), true),
+            (LINUX_COOKED, frame(&cooked([0x81, 0]), &[0, 5, 8, 0]), false),
+            (LINUX_COOKED_2, cooked_2([8, 0]), false),
+            (LINUX_COOKED_2, frame(&cooked_2([0x81, 0]), &[0, 5, 0x86, 0xdd]), true),
+            (NULL, vec![2, 0, 0, 0], false),
+            (NULL, vec![0, 0, 0, 2], false),
+            (NULL, vec![30, 0, 0, 0], true),
+            (LOOP, vec![0, 0, 0, 24], true),
+            (LOOP, vec![0, 0, 0, 2], false),
+            (RAW, vec![], false),
+            (RAW, vec![], true),
+            (RAW_BSD, vec![], false),
+            (RAW_OPENBSD, vec![], true),
+            (IPV4, vec![], false),
+            (IPV6, vec![], true),
+        ]
+    }
+
+    #[test]
+    fn the_packet_stands_behind_every_known_header() {
+        for (link, header, is_v6) in headers() {
+            let packet = if is_v6 { v6() } else { V4.to_vec() };
+            let mut bytes = frame(&header, &packet);
+            let range = header.len()..bytes.len();
+            let whole = Some(Located { range: range.clone(), is_whole: true });
+            assert_eq!(locate(link, &bytes), whole, "{link} {header:x?}");
+            bytes.extend_from_slice(&[0xee; 7]);
+            assert_eq!(locate(link, &bytes), whole, "{link} padded");
+            let cut = bytes.get(..range.end - 1).unwrap();
+            assert!(!locate(link, cut).unwrap().is_whole, "{link} cut");
+            for length in 0..range.start {
+                assert_eq!(locate(link, &bytes[..length]), None, "{link} header cut");
+            }
+            let mut same = Vec::new();
+            replace(&bytes, &range, &packet, &mut same);
+            assert_eq!(same, bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ip_is_not_found() {
+        assert_eq!(locate(ETHERNET, &frame(&ethernet(&[8, 6]), &[0; 28])), None);
+        assert_eq!(locate(ETHERNET, &frame(&ethernet(&[8, 0]), &v6())), None);
+        assert_eq!(locate(IPV4, &v6()), None);
+        assert_eq!(locate(NULL, &frame(&[7, 0, 0, 0], &V4)), None);
+        assert_eq!(locate(RAW, &[0x50; 40]), None);
+        assert_eq!(locate(127, &V4), None);
+        assert_eq!(locate(ETHERNET, &ethernet(&[0x81, 0].repeat(40))), None);
+    }
+
+    #[test]
+    fn no_stated_length_means_the_rest_of_the_frame() {
+        let mut bytes = V4.to_vec();
+        bytes[3] = 0;
+        bytes.resize(100, 1);
+        assert_eq!(locate(RAW, &bytes), Some(Located { range: 0..100, is_whole: true }));
+    }
+
+    #[test]
+    fn a_shorter_packet_makes_a_shorter_frame_and_keeps_the_padding() {
+        let bytes = frame(&ethernet(&[8, 0]), &[&V4[..], b"pad"].concat());
+        let mut out = Vec::new();
+        replace(&bytes, &(14..34), &V4[..10], &mut out);
+        assert_eq!(out, [&bytes[..24], b"pad"].concat());
+    }
+
+    #[test]
+    fn a_reset_to_the_sender_swaps_the_addresses_and_keeps_the_tags() {
+        let header = ethernet(&[0x81, 0, 0, 5, 8, 0]);
+        let bytes = frame(&header, &V4);
+        let swapped = [&[2; 6][..], &[1; 6], &[0x81, 0, 0, 5, 8, 0]].concat();
+        for (packet, expected) in [(BACK, swapped), (V4, header)] {
+            let mut out = Vec::new();
+            originate(ETHERNET, &bytes, &(18..38), &packet, &mut out);
+            assert_eq!(out, frame(&expected, &packet));
+        }
+    }
+
+    #[test]
+    fn a_cooked_reset_is_outgoing() {
+        for (link, header, _) in headers() {
+            let at = match link {
+                LINUX_COOKED => 1,
+                LINUX_COOKED_2 => 10,
+                _ => continue,
+            };
+            let bytes = frame(&header, &V4);
+            let mut out = Vec::new();
+            originate(link, &bytes, &(header.len()..bytes.len()), &BACK, &mut out);
+            let mut expected = frame(&header, &BACK);
+            expected[at] = OUTGOING;
+            assert_eq!(out, expected);
+        }
+    }
+}

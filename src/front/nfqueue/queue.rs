@@ -1,0 +1,238 @@
+//! One kernel queue behind a seam: receive a packet, answer it, count what went wrong.
+//!
+//! The only module that knows the nfq crate. Invariant: every packet received is answered exactly
+//! once; one that is forgotten, whatever the cause, is dropped, and an answer the kernel did not
+//! take is followed by one that drops the packet.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+
+use super::super::FrontError;
+use super::{listing, netlink};
+use crate::config::{self, Fail};
+use crate::engine::{Arrival, Checksum, Path};
+
+/// A queue we serve.
+pub(super) struct KernelQueue<'c> {
+    number: u16,
+    inner: nfq::Queue,
+    socket: OwnedFd,
+    /// Whether the kernel may hold a packet we shall never be asked about again.
+    is_stuck: bool,
+    faults: &'c Faults,
+}
+
+/// What went wrong between the kernel and us, all queues together.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// Answers to packets the kernel no longer had (an interface went down).
+    pub(super) late: AtomicU64,
+    /// Times the kernel said that it lost packets for want of buffer.
+    pub(super) overruns: AtomicU64,
+    /// Packets too long to be delivered.
+    pub(super) undelivered: AtomicU64,
+    /// Answers the kernel did not take.
+    pub(super) unanswered: AtomicU64,
+    /// Packets dropped because their new bytes exceed what one answer can carry.
+    pub(super) oversized: AtomicU64,
+}
+
+/// What came of waiting for a packet.
+pub(super) enum Received<'q, 'c> {
+    /// A packet, to be answered.
+    Packet(Held<'q, 'c>),
+    /// Nothing is there.
+    Nothing,
+    /// A fault, counted; go on.
+    Counted,
+    /// A fault that will not pass.
+    Broken(io::Error),
+}
+
+impl<'c> KernelQueue<'c> {
+    /// Opens and binds a queue. To be called before threads start.
+    pub(super) fn open(
+        number: u16,
+        settings: &config::Queue,
+        faults: &'c Faults,
+    ) -> Result<Self, FrontError> {
+        let (inner, socket) = netlink::open().map_err(|error| {
+            FrontError::io("cannot open a netfilter queue socket (needs Linux 5.6)", error)
+        })?;
+        let mut queue = Self { number, inner, socket, is_stuck: false, faults };
+        queue.enlarge_buffer(settings.socket_buffer);
+        queue.bind(settings).map_err(|error| refusal(number, error))?;
+        queue.inner.set_nonblocking(true);
+        Ok(queue)
+    }
+
+    fn enlarge_buffer(&self, bytes: usize) {
+        // Only the first needs CAP_NET_ADMIN in the initial user namespace; the second is bounded
+        // by net.core.rmem_max. What came of it is logged by the caller.
+        if sockopt::set_socket_recv_buffer_size_force(&self.socket, bytes).is_err() {
+            let _ = sockopt::set_socket_recv_buffer_size(&self.socket, bytes);
+        }
+    }
+
+    fn bind(&mut self, settings: &config::Queue) -> io::Result<()> {
+        let setup = netlink::Setup {
+            length: settings.length,
+            gso: settings.gso,
+            fail_open: settings.fail == Fail::Open,
+        };
+        netlink::bind(self.socket.as_fd(), self.number, setup)?;
+        self.inner.set_copy_range(self.number, u16::MAX)?;
+        // While nfq waited for that acknowledgement it threw away packets that came before it.
+        if listing::of(self.number).is_some_and(|entry| entry.waiting > 0) {
+            netlink::drop_through(self.socket.as_fd(), self.number, LAST_PACKET)?;
+        }
+        Ok(())
+    }
+
+    /// The queue's number.
+    pub(super) const fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Bytes the kernel lets this queue's socket hold.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0)
+    }
+
+    /// What to poll for packets.
+    pub(super) fn readiness(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The next packet, without waiting.
+    pub(super) fn receive(&mut self) -> Received<'_, 'c> {
+        match self.inner.recv() {
+            Ok(message) => {
+                // Every packet before this one has been answered, or never will be.
+                let before = message.get_packet_id().wrapping_sub(1);
+                if std::mem::take(&mut self.is_stuck) {
+                    self.release(before);
+                }
+                Received::Packet(Held { queue: self, message: Some(message) })
+            }
+            Err(error) => self.classify(error),
+        }
+    }
+
+    fn classify(&mut self, error: io::Error) -> Received<'_, 'c> {
+        let counter = match Errno::from_io_error(&error) {
+            Some(Errno::AGAIN | Errno::INTR) => return Received::Nothing,
+            Some(Errno::NOENT | Errno::INVAL) => &self.faults.late,
+            Some(Errno::NOBUFS) => &self.faults.overruns,
+            Some(Errno::NOSPC) => {
+                self.is_stuck = true;
+                &self.faults.undelivered
+            }
+            _ => return Received::Broken(error),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Received::Counted
+    }
+
+    /// Sends an answer. One that fails leaves a packet in the kernel that nobody will ask about.
+    fn answer(&mut self, message: nfq::Message) {
+        let packet = message.get_packet_id();
+        if self.inner.verdict(message).is_err() {
+            self.faults.unanswered.fetch_add(1, Ordering::Relaxed);
+            self.release(packet);
+        }
+    }
+
+    fn release(&mut self, packet: u32) {
+        let released = netlink::drop_through(self.socket.as_fd(), self.number, packet);
+        self.is_stuck |= released.is_err();
+    }
+}
+
+/// A packet the kernel holds until it is answered; dropped if it never is.
+pub(super) struct Held<'q, 'c> {
+    queue: &'q mut KernelQueue<'c>,
+    message: Option<nfq::Message>,
+}
+
+impl Held<'_, '_> {
+    /// The packet as the engine wants it.
+    pub(super) fn arrival(&self) -> Option<Arrival<'_>> {
+        let message = self.message.as_ref()?;
+        let bytes = message.get_payload();
+        Some(Arrival {
+            bytes,
+            checksum: if message.is_checksum_ready() {
+                Checksum::Complete
+            } else {
+                Checksum::Unfinished
+            },
+            is_super_packet: message.is_seg_offloaded(),
+            is_truncated: bytes.len() < message.get_original_len(),
+            path: Path { ingress: message.get_indev(), egress: message.get_outdev() },
+        })
+    }
+
+    /// Lets the packet go on as it came.
+    pub(super) fn accept(mut self) {
+        self.answer(|message| message.set_verdict(nfq::Verdict::Accept));
+    }
+
+    /// Lets the packet go on with these mark bits set, all others as they were.
+    pub(super) fn accept_marked(mut self, bits: u32) {
+        self.answer(|message| {
+            message.set_nfmark(message.get_nfmark() | bits);
+            message.set_verdict(nfq::Verdict::Accept);
+        });
+    }
+
+    /// Lets these bytes go on instead.
+    pub(super) fn rewrite(mut self, bytes: Vec<u8>) {
+        if bytes.len() > ANSWER_BYTES_MAX {
+            self.queue.faults.oversized.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.answer(|message| {
+            message.set_payload(bytes);
+            message.set_verdict(nfq::Verdict::Accept);
+        });
+    }
+
+    fn answer(&mut self, fill: impl FnOnce(&mut nfq::Message)) {
+        if let Some(mut message) = self.message.take() {
+            fill(&mut message);
+            self.queue.answer(message);
+        }
+    }
+}
+
+impl Drop for Held<'_, '_> {
+    fn drop(&mut self) {
+        self.answer(|message| message.set_verdict(nfq::Verdict::Drop));
+    }
+}
+
+fn refusal(number: u16, error: io::Error) -> FrontError {
+    let owner = listing::of(number);
+    match (Errno::from_io_error(&error), owner) {
+        (Some(Errno::PERM | Errno::BUSY), Some(owner)) => FrontError::new(format!(
+            "queue {number} is owned by another process (netlink port id {})",
+            owner.port
+        )),
+        (Some(Errno::PERM), None) => FrontError::io(
+            format!("cannot bind queue {number} (needs root or CAP_NET_ADMIN)"),
+            error,
+        ),
+        _ => FrontError::io(format!("cannot bind queue {number}"), error),
+    }
+}
+
+/// The highest packet number the kernel takes for later than all of a new queue's.
+const LAST_PACKET: u32 = u32::MAX >> 1;
+
+/// A netlink attribute counts its bytes, four of its own among them, in 16 bits.
+const ANSWER_BYTES_MAX: usize = 65_531;

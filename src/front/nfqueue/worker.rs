@@ -1,0 +1,140 @@
+//! The loop of one queue's thread: receive, judge, answer, hand on what else came of it.
+//!
+//! Nothing here waits for anything but the next packet. A panic below costs the packet that met it.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::super::FrontError;
+use super::events::Events;
+use super::inject::Injector;
+use super::queue::{Faults, Held, KernelQueue, Received};
+use crate::engine::{Effects, Engine, Verdict};
+use crate::time::Instant;
+
+/// What all queue threads share.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    /// The filter.
+    pub(super) engine: &'a Engine,
+    /// What dates packets.
+    pub(super) clock: Clock,
+    /// What sends RSTs.
+    pub(super) injector: Injector,
+    /// Where records go.
+    pub(super) events: &'a Events,
+    /// Mark bits of connections that need no filter.
+    pub(super) offload_mark: u32,
+    /// What went wrong with the kernel.
+    pub(super) faults: &'a Faults,
+    /// Packets dropped because judging them panicked.
+    pub(super) panics: AtomicU64,
+    /// Whether it is time to end.
+    pub(super) is_ending: AtomicBool,
+}
+
+impl Shared<'_> {
+    /// Serves a queue until the end; `wake` is readable or hung up when that comes.
+    pub(super) fn serve(
+        &self,
+        queue: &mut KernelQueue<'_>,
+        wake: &impl AsFd,
+    ) -> Result<(), FrontError> {
+        let mut effects = Effects::default();
+        while !self.is_ending.load(Ordering::Relaxed) {
+            let number = queue.number();
+            let is_idle = match queue.receive() {
+                Received::Packet(held) => {
+                    self.judge(held, &mut effects);
+                    false
+                }
+                Received::Counted => false,
+                Received::Nothing => true,
+                Received::Broken(error) => {
+                    return Err(FrontError::io(
+                        format!("cannot receive from queue {number}"),
+                        error,
+                    ));
+                }
+            };
+            if is_idle {
+                wait_for_either(&queue.readiness(), wake)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, held: Held<'_, '_>, effects: &mut Effects) {
+        let Some(arrival) = held.arrival() else { return };
+        let now = self.clock.now();
+        // The engine's locks do not poison, and its effects are thrown away below.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.engine.handle(now, &arrival, effects)));
+        let Ok(verdict) = judged else {
+            *effects = Effects::default();
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        match verdict {
+            Verdict::Accept => held.accept(),
+            Verdict::Rewrite => held.rewrite(std::mem::take(&mut effects.rewritten)),
+            Verdict::Drop(_) => drop(held),
+            Verdict::Offload => held.accept_marked(self.offload_mark),
+        }
+        self.deliver(effects);
+    }
+
+    /// Forgets silent flows. A panic here must not end the filter either.
+    pub(super) fn expire(&self, effects: &mut Effects) {
+        let now = self.clock.now();
+        if catch_unwind(AssertUnwindSafe(|| self.engine.expire(now, effects))).is_err() {
+            *effects = Effects::default();
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        self.deliver(effects);
+    }
+
+    fn deliver(&self, effects: &mut Effects) {
+        for packet in effects.resets.drain(..) {
+            self.injector.send(&packet);
+        }
+        self.events.push(effects.records.drain(..));
+    }
+}
+
+fn wait_for_either(one: &impl AsFd, other: &impl AsFd) -> Result<(), FrontError> {
+    let mut both = [PollFd::new(one, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+    match poll(&mut both, None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(FrontError::io("cannot wait for packets", error)),
+    }
+}
+
+/// Microseconds of the Unix epoch that never run backwards: the wall clock at the start, and the
+/// monotonic clock from there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    zero_micros: u64,
+    start: std::time::Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
+    pub(super) fn start() -> Self {
+        let wall = std::time::SystemTime::now();
+        let since = wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { zero_micros: micros(since), start: std::time::Instant::now() }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.zero_micros.saturating_add(micros(self.start.elapsed())))
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,155 @@
+//! `mailguard replay`: a capture file through the engine, as if it came by now.
+//!
+//! What leaves is written as a capture again, what happened as an event log, and the counters on
+//! the terminal. [`Session`] does it record by record without files; this module adds the files.
+//! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
+
+mod files;
+mod session;
+mod summary;
+mod traffic;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::engine;
+use crate::event;
+use crate::front::FrontError;
+
+use files::Output;
+
+pub use session::{Bystander, Fate, Session, Step};
+pub use summary::Summary;
+
+/// Files from this size on take long enough to show how far we are.
+const PROGRESS_BYTES_MIN: u64 = 8 << 20;
+/// Packets between two movements of the progress bar.
+const PROGRESS_PACKETS: u64 = 4_096;
+
+/// What to replay, and where the results go.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The capture to read.
+    pub input: PathBuf,
+    /// Where to write the packets as they would have left.
+    pub write: Option<PathBuf>,
+    /// Where to write the event log; `-` is the standard output, and the counters then go to the
+    /// standard error, so that what reads the log reads nothing else.
+    pub events: Option<PathBuf>,
+    /// How to write the event log. Its times are in UTC: a replay says the same everywhere.
+    pub format: event::Format,
+    /// Whether to read packets whose checksums the recording machine left to its network card.
+    pub tolerate_checksums: bool,
+}
+
+impl Options {
+    /// Whether the event log goes to the standard output.
+    fn is_standard(&self) -> bool {
+        self.events.as_deref() == Some(Path::new("-"))
+    }
+}
+
+/// Replays a capture and tells the user how it went.
+///
+/// # Errors
+/// See [`perform`]; or there is nobody to tell.
+pub fn run(options: &Options, settings: engine::Settings) -> Result<(), FrontError> {
+    let summary = perform(options, settings)?;
+    tell(&options.input, &summary, options.is_standard())
+}
+
+/// Replays a capture.
+///
+/// # Errors
+/// A file cannot be read or written, or the capture is damaged; no result file is left then. A
+/// capture that ends inside a record is no error: its recorder was killed.
+pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, FrontError> {
+    let is_standard = options.is_standard();
+    let (file, size) = files::open(&options.input)?;
+    let mut events = match options.events.as_deref() {
+        Some(_) if is_standard => Some(Output::standard()),
+        Some(path) => Some(create(path, &options.input)?),
+        None => None,
+    };
+    let mut capture = match options.write.as_deref() {
+        Some(path) => {
+            if let (Some(other), false) = (options.events.as_deref(), is_standard) {
+                files::tell_apart(path, other)?;
+            }
+            Some(create(path, &options.input)?)
+        }
+        None => None,
+    };
+    let mut session = Session::new(file, settings, options.tolerate_checksums);
+    let progress = progress(size);
+    let (mut step, mut lines, mut packets) = (Step::default(), Vec::new(), 0_u64);
+    loop {
+        match session.step(&mut step) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(fault) => {
+                let what = format!("behind packet {packets}: {fault}");
+                return Err(FrontError::file(&options.input, what));
+            }
+        }
+        packets += u64::from(!step.fates.is_empty());
+        if packets.is_multiple_of(PROGRESS_PACKETS) {
+            progress.set_position(session.offset());
+        }
+        if let Some(capture) = &mut capture {
+            capture.write(&step.written)?;
+        }
+        if let Some(events) = &mut events {
+            lines.clear();
+            for record in &step.records {
+                event::write(record, options.format, event::Zone::Utc, &mut lines);
+            }
+            events.write(&lines)?;
+        }
+    }
+    progress.finish_and_clear();
+    for output in [capture, events].into_iter().flatten() {
+        output.finish()?;
+    }
+    Ok(session.summary())
+}
+
+fn create(path: &Path, input: &Path) -> Result<Output, FrontError> {
+    files::tell_apart(path, input)?;
+    Output::create(path)
+}
+
+/// A progress bar if somebody watches and it takes long enough.
+fn progress(size: u64) -> ProgressBar {
+    if size < PROGRESS_BYTES_MIN || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(size);
+    match ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The counters for the user, and a warning for a log if the capture was cut.
+fn tell(input: &Path, summary: &Summary, is_standard: bool) -> Result<(), FrontError> {
+    if summary.is_cut {
+        let warned = writeln!(
+            io::stderr().lock(),
+            "mailguard: {}: warning: the capture ends inside a record",
+            input.display()
+        );
+        warned.map_err(|error| FrontError::file(Path::new("standard error"), error))?;
+    }
+    let told = if is_standard {
+        write!(io::stderr().lock(), "{summary}")
+    } else {
+        write!(io::stdout().lock(), "{summary}")
+    };
+    told.map_err(|error| FrontError::file(Path::new("standard output"), error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The network around the engine, with an engine that answers as it is told.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use etherparse::PacketBuilder;
+
+use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What};
+use crate::flow::{Direction, Endpoint};
+use crate::front::pcap::{Entry, Reader};
+use crate::time::Instant;
+
+use super::session::{Gateway, Judge};
+use super::{Bystander, Fate, Step};
+
+/// What the scripted engine answers to the next packet.
+enum Answer {
+    Accept,
+    /// The packet goes on with this many bytes; the rest is to be repeated.
+    Cut(usize),
+    /// The flow ends with this packet.
+    Close,
+    Drop,
+    /// The packet itself comes back as if it were a reset.
+    Reset(Vec<u8>),
+}
+
+#[derive(Default)]
+struct Script {
+    answers: RefCell<VecDeque<Answer>>,
+    seen: RefCell<Vec<(u64, Checksum, bool)>>,
+    expired: RefCell<Vec<u64>>,
+}
+
+impl Judge for Script {
+    fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
+        effects.clear();
+        self.seen.borrow_mut().push((now.micros(), arrival.checksum, arrival.is_truncated));
+        let reason = Reason::AwaitingReply;
+        let (direction, offset, length) = (Direction::Original, 0, 1);
+        match self.answers.borrow_mut().pop_front().unwrap_or(Answer::Accept) {
+            Answer::Accept => Verdict::Accept,
+            Answer::Cut(length) => {
+                effects.rewritten = arrival.bytes[..length].to_vec();
+                let length = length as u64;
+                effects.records.push(record(What::Cut { direction, offset, length, reason }));
+                Verdict::Rewrite
+            }
+            Answer::Close => {
+                effects.records.push(record(What::Closed));
+                Verdict::Accept
+            }
+            Answer::Drop => {
+                effects.records.push(record(What::Dropped { direction, offset, length, reason }));
+                Verdict::Drop(reason)
+            }
+            Answer::Reset(packet) => {
+                effects.resets.push(packet);
+                Verdict::Accept
+            }
+        }
+    }
+
+    fn expire(&self, now: Instant, effects: &mut Effects) {
+        effects.clear();
+        self.expired.borrow_mut().push(now.micros());
+    }
+}
+
+const A: [u8; 4] = [10, 0, 0, 1];
+const B: [u8; 4] = [10, 0, 0, 2];
+
+fn record(what: What) -> Record {
+    Record {
+        at: Instant::default(),
+        flow: 1,
+        originator: Endpoint { address: A.into(), port: 40_000 },
+        responder: Endpoint { address: B.into(), port: 25 },
+        what,
+    }
+}
+
+fn packet(from: [u8; 4], to: [u8; 4], ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(from, to, 64);
+    builder.tcp(ports[0], ports[1], 1, 1).write(&mut bytes, payload).unwrap();
+    bytes
+}
+
+fn client(payload: &[u8]) -> Vec<u8> {
+    packet(A, B, [40_000, 25], payload)
+}
+
+fn server(payload: &[u8]) -> Vec<u8> {
+    packet(B, A, [25, 40_000], payload)
+}
+
+fn record_bytes(second: u32, frame: &[u8], original: usize) -> Vec<u8> {
+    let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    let original = u32::try_from(original).unwrap().to_le_bytes();
+    [&second.to_le_bytes()[..], &[0; 4], &length, &original, frame].concat()
+}
+
+fn capture(records: &[Vec<u8>]) -> Vec<u8> {
+    let header =
+        [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+    [&header[..], &records.concat()].concat()
+}
+
+/// Replays records a second apart; each one's step.
+fn replay(answers: Vec<Answer>, records: &[Vec<u8>]) -> (Gateway<Script>, Vec<Step>) {
+    replay_with(answers, records, false)
+}
+
+fn replay_with(
+    answers: Vec<Answer>,
+    records: &[Vec<u8>],
+    tolerate: bool,
+) -> (Gateway<Script>, Vec<Step>) {
+    let script = Script { answers: RefCell::new(answers.into()), ..Script::default() };
+    let mut gateway = Gateway::new(script, vec![25], tolerate);
+    let bytes = capture(records);
+    let mut reader = Reader::new(&bytes[..]);
+    let mut steps = Vec::new();
+    while let Some(entry) = reader.read().unwrap() {
+        let Entry::Packet(packet) = entry else { continue };
+        let mut step = Step::default();
+        gateway.receive(&packet, &mut step);
+        steps.push(step);
+    }
+    (gateway, steps)
+}
+
+fn seconds(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let numbered = (1..).zip(frames);
+    numbered.map(|(second, frame)| record_bytes(second, frame, frame.len())).collect()
+}
+
+#[test]
+fn a_dropped_packet_is_repeated_behind_the_next_that_arrives() {
+    let frames = [client(b"early"), client(b"also"), server(b"reply"), server(b"more")];
+    let answers = vec![Answer::Drop, Answer::Drop, Answer::Accept];
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert!(steps[0].written.is_empty() && steps[1].written.is_empty());
+    let at_three = |frame: &[u8]| record_bytes(3, frame, frame.len());
+    let written = [at_three(&frames[2]), at_three(&frames[0]), at_three(&frames[1])].concat();
+    assert_eq!(steps[2].written, written);
+    let fates = [
+        (3, Fate::Judged(Verdict::Accept)),
+        (1, Fate::Repeated(Verdict::Accept)),
+        (2, Fate::Repeated(Verdict::Accept)),
+    ];
+    assert_eq!(steps[2].fates, fates);
+    assert_eq!(steps[3].fates.len(), 1);
+    let summary = gateway.summary();
+    assert_eq!((summary.repeated, summary.stalled), (2, 0));
+    assert_eq!((summary.accepted, summary.drops.values().sum::<u64>()), (2, 2));
+}
+
+#[test]
+fn what_gets_through_may_let_others_through() {
+    let frames = [client(b"third"), client(b"second"), client(b"first")];
+    let answers = vec![
+        Answer::Drop,
+        Answer::Drop,
+        Answer::Accept,
+        // The third is offered before the second and again behind it.
+        Answer::Drop,
+        Answer::Accept,
+        Answer::Accept,
+    ];
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    let numbers: Vec<u64> = steps[2].fates.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [3, 2, 1]);
+    assert!(steps[2].records.is_empty(), "a repetition in vain is not logged");
+    assert_eq!(gateway.summary().stalled, 0);
+}
+
+#[test]
+fn a_cut_packet_is_repeated_whole_until_all_of_it_passes() {
+    let frames = [client(b"DATA\r\nbody"), server(b"ack"), server(b"354"), server(b"later")];
+    let answers =
+        vec![Answer::Cut(46), Answer::Accept, Answer::Cut(46), Answer::Accept, Answer::Accept];
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert_eq!(steps[0].written, record_bytes(1, &frames[0][..60], 60));
+    assert_eq!(steps[0].records.len(), 1);
+    assert_eq!(steps[1].written, record_bytes(2, &frames[1], frames[1].len()));
+    assert!(steps[1].records.is_empty());
+    assert_eq!(steps[2].fates[1], (1, Fate::Repeated(Verdict::Accept)));
+    assert!(steps[2].written.ends_with(&record_bytes(3, &frames[0], frames[0].len())));
+    assert_eq!(steps[3].fates.len(), 1);
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (1, 0));
+}
+
+#[test]
+fn nothing_is_repeated_into_another_flow_or_behind_the_end() {
+    let other = packet(A, B, [40_001, 25], b"other");
+    let frames = [client(b"early"), other, server(b"fin"), server(b"late")];
+    let answers = vec![Answer::Drop, Answer::Accept, Answer::Close];
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert!(steps[1..].iter().all(|step| step.fates.len() == 1));
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (0, 1));
+}
+
+#[test]
+fn a_reset_is_framed_like_its_cause_and_dated_like_it() {
+    let back = server(b"")[14..].to_vec();
+    let frames = [client(b"x")];
+    let (_, steps) = replay(vec![Answer::Reset(back.clone())], &seconds(&frames));
+    let frame = [&[1; 6][..], &[2; 6], &[8, 0], &back].concat();
+    let written =
+        [record_bytes(1, &frames[0], frames[0].len()), record_bytes(1, &frame, frame.len())];
+    assert_eq!(steps[0].written, written.concat());
+    assert_eq!(steps[0].resets, [back]);
+}
+
+#[test]
+fn time_never_goes_back_and_expires_once_a_second() {
+    let frame = client(b"x");
+    let at = |second| record_bytes(second, &frame, frame.len());
+    let (gateway, _) = replay(Vec::new(), &[at(5), at(5), at(3), at(9), at(8), at(10)]);
+    let times: Vec<u64> = gateway.judge().seen.borrow().iter().map(|seen| seen.0).collect();
+    assert_eq!(times, [5, 5, 5, 9, 9, 10].map(|second| second * 1_000_000));
+    assert_eq!(*gateway.judge().expired.borrow(), [5, 9, 10].map(|second| second * 1_000_000));
+}
+
+#[test]
+fn what_no_gateway_queues_passes_unread() {
+    let arp = [&[0xff; 12][..], &[8, 6], &[0; 28]].concat();
+    let mut udp = Vec::new();
+    let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(A, B, 64);
+    builder.udp(25, 25).write(&mut udp, b"x").unwrap();
+    let mut fragment = client(b"x");
+    fragment[14 + 7] = 8;
+    let frames = [arp, udp, packet(A, B, [40_000, 80], b"x"), fragment];
+    let (gateway, steps) = replay(Vec::new(), &seconds(&frames));
+    assert!(gateway.judge().seen.borrow().is_empty());
+    let fates: Vec<Fate> = steps.iter().map(|step| step.fates[0].1).collect();
+    let (no_ip, no_smtp) = (Fate::Passed(Bystander::NotIp), Fate::Passed(Bystander::NotSmtp));
+    assert_eq!(fates, [no_ip, no_smtp, no_smtp, no_smtp]);
+    let written: Vec<u8> = steps.iter().flat_map(|step| step.written.clone()).collect();
+    assert_eq!(written, seconds(&frames).concat());
+    assert_eq!((gateway.summary().not_ip, gateway.summary().not_smtp), (1, 3));
+}
+
+#[test]
+fn what_claims_to_be_tcp_is_for_the_engine_to_refuse() {
+    let mut short = client(b"");
+    short.truncate(14 + 22);
+    short[14 + 3] = 22;
+    let mut odd = client(b"");
+    odd[14] = 0x42;
+    let (gateway, _) = replay(Vec::new(), &seconds(&[short, odd]));
+    assert_eq!(gateway.judge().seen.borrow().len(), 2);
+}
+
+#[test]
+fn unfinished_checksums_are_detected_and_tolerated_on_request() {
+    let good = client(b"payload");
+    let mut unfinished = good.clone();
+    // 10.0.0.1 + 10.0.0.2 + TCP + 27 bytes, folded.
+    let sum: u16 = 0x0a00 + 1 + 0x0a00 + 2 + 6 + 27;
+    unfinished[14 + 20 + 16..][..2].copy_from_slice(&sum.to_be_bytes());
+    let mut bad = good.clone();
+    bad[14 + 20 + 16] ^= 1;
+    let records = seconds(&[good, unfinished, bad]);
+    for (tolerate, second, counted) in
+        [(false, Checksum::Complete, 1), (true, Checksum::Unfinished, 0)]
+    {
+        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop];
+        let (gateway, _) = replay_with(answers, &records, tolerate);
+        let seen: Vec<Checksum> = gateway.judge().seen.borrow().iter().map(|seen| seen.1).collect();
+        assert_eq!(seen, [Checksum::Complete, second, Checksum::Complete]);
+        assert_eq!(gateway.summary().unfinished, counted);
+    }
+}
+
+#[test]
+fn a_packet_is_truncated_if_bytes_of_it_are_missing() {
+    let frame = client(b"payload");
+    let cut = &frame[..frame.len() - 1];
+    let records = [
+        record_bytes(1, cut, frame.len()),
+        // Only padding is missing.
+        record_bytes(2, &frame, frame.len() + 6),
+        // The packet itself claims more than there ever was.
+        record_bytes(3, cut, cut.len()),
+    ];
+    let (gateway, _) = replay(Vec::new(), &records);
+    let seen: Vec<bool> = gateway.judge().seen.borrow().iter().map(|seen| seen.2).collect();
+    assert_eq!(seen, [true, false, false]);
+    assert_eq!(gateway.summary().truncated, 1);
+}

@@ -1,0 +1,159 @@
+//! Command words: the verbs SMTP knows, and the first word of a line as it grows byte by byte.
+
+use std::fmt;
+
+/// The verbs of RFC 5321 and its extensions (and of RFC 821, which Mailguard was made for).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// RFC 4954.
+    Auth,
+    /// RFC 3030.
+    Bdat,
+    /// RFC 5321 4.1.1.4.
+    Data,
+    /// RFC 5321 4.1.1.1.
+    Ehlo,
+    /// RFC 1985.
+    Etrn,
+    /// RFC 5321 4.1.1.7.
+    Expn,
+    /// RFC 5321 4.1.1.1.
+    Helo,
+    /// RFC 5321 4.1.1.8.
+    Help,
+    /// RFC 5321 4.1.1.2.
+    Mail,
+    /// RFC 5321 4.1.1.9.
+    Noop,
+    /// RFC 5321 4.1.1.10.
+    Quit,
+    /// RFC 5321 4.1.1.3.
+    Rcpt,
+    /// RFC 5321 4.1.1.5.
+    Rset,
+    /// RFC 821 3.4.
+    Saml,
+    /// RFC 821 3.4.
+    Send,
+    /// RFC 821 3.4.
+    Soml,
+    /// RFC 3207.
+    StartTls,
+    /// RFC 821 3.8.
+    Turn,
+    /// RFC 5321 4.1.1.6.
+    Vrfy,
+}
+
+impl Verb {
+    /// Every verb, in order.
+    pub const ALL: [Self; 19] = [
+        Self::Auth,
+        Self::Bdat,
+        Self::Data,
+        Self::Ehlo,
+        Self::Etrn,
+        Self::Expn,
+        Self::Helo,
+        Self::Help,
+        Self::Mail,
+        Self::Noop,
+        Self::Quit,
+        Self::Rcpt,
+        Self::Rset,
+        Self::Saml,
+        Self::Send,
+        Self::Soml,
+        Self::StartTls,
+        Self::Turn,
+        Self::Vrfy,
+    ];
+
+    /// The word as it stands on the wire, in upper case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "AUTH",
+            Self::Bdat => "BDAT",
+            Self::Data => "DATA",
+            Self::Ehlo => "EHLO",
+            Self::Etrn => "ETRN",
+            Self::Expn => "EXPN",
+            Self::Helo => "HELO",
+            Self::Help => "HELP",
+            Self::Mail => "MAIL",
+            Self::Noop => "NOOP",
+            Self::Quit => "QUIT",
+            Self::Rcpt => "RCPT",
+            Self::Rset => "RSET",
+            Self::Saml => "SAML",
+            Self::Send => "SEND",
+            Self::Soml => "SOML",
+            Self::StartTls => "STARTTLS",
+            Self::Turn => "TURN",
+            Self::Vrfy => "VRFY",
+        }
+    }
+
+    /// The verb of this name, in any case.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
+const WORD_BYTES_MAX: usize = 9;
+
+/// The first word of a line, in upper case, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    bytes: [u8; WORD_BYTES_MAX],
+    length: u8,
+}
+
+impl Word {
+    /// Adds a byte; what is longer than any verb is cut there.
+    pub fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
+            *place = byte.to_ascii_uppercase();
+            self.length += 1;
+        }
+    }
+
+    /// The bytes so far.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// Whether nothing has come yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The verb it spells, whole.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.name().as_bytes() == self.as_bytes())
+    }
+
+    /// Whether it can still become this verb.
+    #[must_use]
+    pub fn is_prefix_of(&self, verb: Verb) -> bool {
+        verb.name().as_bytes().starts_with(self.as_bytes())
+    }
+
+    /// The verb whose letters it begins with: what a server that compares only those letters reads.
+    #[must_use]
+    pub fn leading_verb(&self) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| self.as_bytes().starts_with(verb.name().as_bytes()))
+    }
+}

@@ -1,0 +1,103 @@
+//! A command line, byte by byte.
+//!
+//! ```text
+//!   Word ──SP,TAB──► Argument ──CR──► Cr ──LF──► (line end)
+//!     └──────CR──────────────────────►┘└─other─► Stray, until the line end
+//! ```
+//! Every server tried ends a line at a bare LF, and none at a bare CR (tcp.md 3.2's measurements):
+//! so a LF ends the line here, with or without a CR, and what stands behind a bare CR or a NUL is
+//! stray.
+
+use memchr::memchr3;
+
+use super::{Event, Word};
+
+/// Where in a command line the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Word,
+    Argument,
+    Stray,
+}
+
+/// The line under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CommandLine {
+    word: Word,
+    place: Place,
+    is_after_cr: bool,
+    /// The guard changes the rest of the line: the server will read no verb in it but the letters
+    /// that had left already.
+    refused_at: Option<Word>,
+}
+
+impl CommandLine {
+    pub(super) fn new() -> Self {
+        Self { word: Word::default(), place: Place::Word, is_after_cr: false, refused_at: None }
+    }
+
+    /// A line whose beginning was not read as one: nothing in it is a verb.
+    pub(super) fn stray() -> Self {
+        Self { place: Place::Stray, refused_at: Some(Word::default()), ..Self::new() }
+    }
+
+    pub(super) fn is_at_start(&self) -> bool {
+        *self == Self::new()
+    }
+
+    /// The first word that the server reads.
+    pub(super) fn word_sent(&self) -> Word {
+        self.refused_at.unwrap_or(self.word)
+    }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused_at.is_some()
+    }
+
+    /// From the byte just read on, the line leaves masked.
+    pub(super) fn refuse(&mut self) {
+        if self.refused_at.is_none() {
+            let mut sent = Word::default();
+            let length = self.word.as_bytes().len();
+            let kept = if self.place == Place::Word { length.saturating_sub(1) } else { length };
+            for &byte in self.word.as_bytes().iter().take(kept) {
+                sent.push(byte);
+            }
+            self.refused_at = Some(sent);
+        }
+    }
+
+    /// Reads a run of bytes: how many, and what they are. The input is not empty.
+    pub(super) fn read(&mut self, input: &[u8]) -> (usize, Event) {
+        let first = input.first().copied().unwrap_or_default();
+        if first == b'\n' {
+            let is_bare = !self.is_after_cr;
+            return (1, Event::CommandEnd { is_bare });
+        }
+        let was_after_cr = std::mem::replace(&mut self.is_after_cr, first == b'\r');
+        if first == b'\r' {
+            return (1, Event::CommandCr);
+        }
+        if was_after_cr || first == 0 {
+            self.place = Place::Stray;
+        }
+        match self.place {
+            Place::Word if first == b' ' || first == b'\t' => {
+                self.place = Place::Argument;
+                (1, Event::CommandGap(self.word))
+            }
+            Place::Word => {
+                self.word.push(first);
+                (1, Event::CommandWord(self.word))
+            }
+            Place::Argument => (run(input), Event::CommandArgument(self.word)),
+            Place::Stray => (run(input), Event::CommandStray),
+        }
+    }
+}
+
+/// Bytes up to the next CR, LF or NUL; at least one.
+fn run(input: &[u8]) -> usize {
+    let rest = input.get(1..).unwrap_or_default();
+    memchr3(b'\r', b'\n', 0, rest).map_or(input.len(), |at| at + 1)
+}

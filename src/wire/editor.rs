@@ -1,0 +1,125 @@
+//! Editing a packet: copy on the first change, same positions, all checksums at the end.
+//!
+//! The only edit that changes a length is [`Editor::cut`], which shortens: what was cut off stays
+//! unsent, and TCP repeats it.
+
+use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
+
+use super::{Packet, blank_options};
+
+/// A packet about to leave, changed or not.
+#[derive(Debug)]
+pub struct Editor<'p, 'a> {
+    packet: &'p Packet<'a>,
+    out: &'p mut Vec<u8>,
+}
+
+impl<'p, 'a> Editor<'p, 'a> {
+    /// Nothing is changed yet; `out` will hold the changed copy.
+    pub fn new(packet: &'p Packet<'a>, out: &'p mut Vec<u8>) -> Self {
+        out.clear();
+        Self { packet, out }
+    }
+
+    /// Clears the urgent flag and pointer: a receiver would take the urgent byte out of the
+    /// stream, and so read other bytes than we judged.
+    pub fn clear_urgent(&mut self) {
+        if self.packet.is_urgent {
+            self.tcp(|tcp| {
+                tcp.set_urg(false);
+                tcp.set_urgent_at(0);
+            });
+        }
+    }
+
+    /// Blanks the options that may not pass.
+    pub fn blank_options(&mut self) {
+        let mut scratch = [0; 40];
+        let options = self.packet.options();
+        if let Some(scratch) = scratch.get_mut(..options.len()) {
+            scratch.copy_from_slice(options);
+            if blank_options(scratch, self.packet.flags.syn) {
+                self.write(self.packet.options_start(), scratch);
+            }
+        }
+    }
+
+    /// Takes the FIN back: it stands at a position that may not pass yet, or never.
+    pub fn clear_fin(&mut self) {
+        if self.packet.flags.fin {
+            self.tcp(|tcp| tcp.set_fin(false));
+        }
+    }
+
+    /// Makes the payload from `at` on equal to `bytes`.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let current = self.packet.payload().get(at..at.saturating_add(bytes.len()));
+        if current != Some(bytes) {
+            self.write(self.packet.payload_start() + at, bytes);
+        }
+    }
+
+    /// Blanks the first `length` bytes of the payload: the receiver has acknowledged them, so it
+    /// will not read them, and nothing unjudged may leave.
+    pub fn blank_payload(&mut self, length: usize) {
+        if length > 0 {
+            let start = self.packet.payload_start();
+            if let Some(bytes) = self.copy().get_mut(start..start.saturating_add(length)) {
+                bytes.fill(b' ');
+            }
+        }
+    }
+
+    /// Keeps the first `keep` bytes of the payload, without PSH and FIN.
+    pub fn cut(&mut self, keep: usize) {
+        if keep < self.packet.payload().len() {
+            let length = self.packet.payload_start() + keep;
+            self.copy().truncate(length);
+            self.tcp(|tcp| {
+                tcp.set_psh(false);
+                tcp.set_fin(false);
+            });
+        }
+    }
+
+    /// Fills in lengths and checksums; true if the copy differs from the packet.
+    #[must_use]
+    pub fn finish(mut self) -> bool {
+        if self.out.is_empty() {
+            return false;
+        }
+        let (source, destination): (IpAddress, IpAddress) =
+            (self.packet.source.into(), self.packet.destination.into());
+        self.tcp(|tcp| tcp.fill_checksum(&source, &destination));
+        let length = self.out.len();
+        if self.packet.source.is_ipv4() {
+            let mut ip = Ipv4Packet::new_unchecked(self.out.as_mut_slice());
+            ip.set_total_len(u16::try_from(length).unwrap_or(u16::MAX));
+            ip.fill_checksum();
+        } else {
+            let mut ip = Ipv6Packet::new_unchecked(self.out.as_mut_slice());
+            ip.set_payload_len(u16::try_from(length - 40).unwrap_or(u16::MAX));
+        }
+        true
+    }
+
+    fn copy(&mut self) -> &mut Vec<u8> {
+        if self.out.is_empty() {
+            self.out.extend_from_slice(self.packet.bytes());
+        }
+        self.out
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(target) = self.copy().get_mut(at..at.saturating_add(bytes.len())) {
+            target.copy_from_slice(bytes);
+        }
+    }
+
+    fn tcp(&mut self, edit: impl FnOnce(&mut TcpPacket<&mut [u8]>)) {
+        let start = self.packet.tcp_start();
+        if let Some(tcp) = self.copy().get_mut(start..) {
+            edit(&mut TcpPacket::new_unchecked(tcp));
+        }
+    }
+}

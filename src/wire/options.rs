@@ -1,0 +1,73 @@
+//! TCP options: which may pass, and the one number we read from them.
+//!
+//! Multipath TCP would move data to another path, MD5 and AO break under edits, Fast Open carries
+//! data before the handshake: all options but the whitelist become NOP, in place. A malformed list
+//! is blanked from the fault on, so that every stack behind us reads the same list.
+
+const END: u8 = 0;
+const NOP: u8 = 1;
+const MAXIMUM_SEGMENT_SIZE: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+/// Turns every option that may not pass into NOPs; true if a byte changed. `is_syn` selects the
+/// whitelist: RFC 9293 MSS, RFC 7323 window scale and timestamps, RFC 2018 SACK.
+pub fn blank_options(mut options: &mut [u8], is_syn: bool) -> bool {
+    let mut changed = false;
+    let mut seen = 0_u16;
+    while let Some((&kind, rest)) = options.split_first() {
+        let length = match (kind, rest.first()) {
+            (END, _) => return blank(options, END) || changed,
+            (NOP, _) => 1,
+            (_, Some(&length)) if length >= 2 && usize::from(length) <= options.len() => {
+                usize::from(length)
+            }
+            _ => return blank(options, NOP) || changed,
+        };
+        let (option, tail) = options.split_at_mut(length);
+        let is_repeated = kind != NOP && seen & (1 << kind.min(15)) != 0;
+        seen |= 1 << kind.min(15);
+        if is_repeated || !is_permitted(kind, length, is_syn) {
+            changed |= blank(option, NOP);
+        }
+        options = tail;
+    }
+    changed
+}
+
+const fn is_permitted(kind: u8, length: usize, is_syn: bool) -> bool {
+    match kind {
+        NOP => true,
+        MAXIMUM_SEGMENT_SIZE => is_syn && length == 4,
+        WINDOW_SCALE => is_syn && length == 3,
+        SACK_PERMITTED => is_syn && length == 2,
+        SACK => !is_syn && length >= 10 && length <= 34 && length % 8 == 2,
+        TIMESTAMPS => length == 10,
+        _ => false,
+    }
+}
+
+fn blank(bytes: &mut [u8], value: u8) -> bool {
+    let changed = bytes.iter().any(|&byte| byte != value);
+    bytes.fill(value);
+    changed
+}
+
+/// The MSS option of a SYN whose options have been through [`blank_options`].
+#[must_use]
+pub fn maximum_segment_size(mut options: &[u8]) -> Option<u16> {
+    loop {
+        options = match options {
+            [MAXIMUM_SEGMENT_SIZE, 4, high, low, ..] => {
+                return Some(u16::from_be_bytes([*high, *low]));
+            }
+            [NOP, rest @ ..] => rest,
+            [kind, length, ..] if *kind != END && *length >= 2 => {
+                options.get(usize::from(*length)..)?
+            }
+            _ => return None,
+        };
+    }
+}

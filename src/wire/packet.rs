@@ -1,0 +1,185 @@
+//! Reading an IP packet: where TCP stands in it and what its header says.
+//!
+//! Bytes beyond the IP length are not part of the packet. Fragments are refused: the kernel
+//! reassembles before the queue (conntrack), so one that arrives here is an evasion or a fault.
+
+use std::net::IpAddr;
+
+use etherparse::{IpNumber, IpSlice, TcpSlice};
+use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket};
+
+use super::Seq;
+
+/// What kind of packet the bytes are.
+#[derive(Clone, Copy, Debug)]
+pub enum Parsed<'a> {
+    /// A whole TCP segment in one IP packet.
+    Tcp(Packet<'a>),
+    /// An IP packet with something else in it.
+    NotTcp,
+}
+
+/// Why bytes could not be read as a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Malformed {
+    /// The front got only a part of the packet.
+    Truncated,
+    /// No valid IP header, or it claims more bytes than there are.
+    IpHeader,
+    /// The IPv4 header checksum is wrong.
+    IpChecksum,
+    /// One fragment of a packet.
+    Fragment,
+    /// An IPv6 extension header that no TCP stack here walks.
+    ExtensionHeader,
+    /// No valid TCP header: shorter than 20 bytes, or a data offset outside the segment.
+    TcpHeader,
+    /// The TCP checksum is wrong.
+    TcpChecksum,
+    /// Flags that no TCP sends together: none, SYN with FIN or RST, FIN without ACK.
+    TcpFlags,
+}
+
+impl Malformed {
+    /// The word used in logs and counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::IpHeader => "ip-header",
+            Self::IpChecksum => "ip-checksum",
+            Self::Fragment => "fragment",
+            Self::ExtensionHeader => "extension-header",
+            Self::TcpHeader => "tcp-header",
+            Self::TcpChecksum => "tcp-checksum",
+            Self::TcpFlags => "tcp-flags",
+        }
+    }
+}
+
+/// The control bits we act on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// No more data from the sender.
+    pub fin: bool,
+    /// Synchronise sequence numbers.
+    pub syn: bool,
+    /// Reset the connection.
+    pub rst: bool,
+    /// The acknowledgment field is significant.
+    pub ack: bool,
+}
+
+/// One TCP segment in one IP packet, read but not yet trusted.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// The IP packet, cut to its own length.
+    bytes: &'a [u8],
+    /// Bytes before the TCP header.
+    tcp_start: usize,
+    /// Bytes before the payload.
+    payload_start: usize,
+    /// Sender's address.
+    pub source: IpAddr,
+    /// Receiver's address.
+    pub destination: IpAddr,
+    /// Sender's port.
+    pub source_port: u16,
+    /// Receiver's port.
+    pub destination_port: u16,
+    /// Sequence number of the first payload byte (of the SYN, if there is one).
+    pub seq: Seq,
+    /// Acknowledgment number; meaningless without the ACK flag.
+    pub ack: Seq,
+    /// Control bits.
+    pub flags: Flags,
+    /// Whether the urgent flag or pointer is set.
+    pub is_urgent: bool,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads an IP packet from its first header byte.
+    ///
+    /// # Errors
+    /// What is wrong with it. Checksums are a matter of [`Self::verify`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Parsed<'a>, Malformed> {
+        let ip = IpSlice::from_slice(bytes).map_err(|_| Malformed::IpHeader)?;
+        let payload = ip.payload();
+        if payload.fragmented && payload.ip_number == IpNumber::TCP {
+            return Err(Malformed::Fragment);
+        }
+        if payload.ip_number != IpNumber::TCP {
+            return if ip.ipv6().is_some() && payload.ip_number.is_ipv6_ext_header_value() {
+                Err(Malformed::ExtensionHeader)
+            } else {
+                Ok(Parsed::NotTcp)
+            };
+        }
+        let tcp = TcpSlice::from_slice(payload.payload).map_err(|_| Malformed::TcpHeader)?;
+        let tcp_start = (payload.payload.as_ptr() as usize) - (bytes.as_ptr() as usize);
+        let length = tcp_start + payload.payload.len();
+        let bytes = bytes.get(..length).ok_or(Malformed::IpHeader)?;
+        Ok(Parsed::Tcp(Self {
+            bytes,
+            tcp_start,
+            payload_start: length - tcp.payload().len(),
+            source: ip.source_addr(),
+            destination: ip.destination_addr(),
+            source_port: tcp.source_port(),
+            destination_port: tcp.destination_port(),
+            seq: Seq(tcp.sequence_number()),
+            ack: Seq(tcp.acknowledgment_number()),
+            flags: Flags { fin: tcp.fin(), syn: tcp.syn(), rst: tcp.rst(), ack: tcp.ack() },
+            is_urgent: tcp.urg() || tcp.urgent_pointer() != 0,
+        }))
+    }
+
+    /// Checks the checksums and that the flags are some that TCP sends together.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify(&self, checksum_is_complete: bool) -> Result<(), Malformed> {
+        if self.source.is_ipv4() && !Ipv4Packet::new_unchecked(self.bytes).verify_checksum() {
+            return Err(Malformed::IpChecksum);
+        }
+        let tcp = TcpPacket::new_unchecked(self.bytes.get(self.tcp_start..).unwrap_or_default());
+        let (source, destination): (IpAddress, IpAddress) =
+            (self.source.into(), self.destination.into());
+        if checksum_is_complete && !tcp.verify_checksum(&source, &destination) {
+            return Err(Malformed::TcpChecksum);
+        }
+        let Flags { fin, syn, rst, ack } = self.flags;
+        let is_sane = if syn { !fin && !rst } else { rst || ack };
+        if is_sane { Ok(()) } else { Err(Malformed::TcpFlags) }
+    }
+
+    /// The IP packet without anything that followed it.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The TCP options, as they came.
+    #[must_use]
+    pub fn options(&self) -> &'a [u8] {
+        self.bytes.get(self.options_start()..self.payload_start).unwrap_or_default()
+    }
+
+    /// The data.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(self.payload_start..).unwrap_or_default()
+    }
+
+    pub(super) const fn tcp_start(&self) -> usize {
+        self.tcp_start
+    }
+
+    pub(super) const fn options_start(&self) -> usize {
+        self.tcp_start + 20
+    }
+
+    pub(super) const fn payload_start(&self) -> usize {
+        self.payload_start
+    }
+}

@@ -1,0 +1,138 @@
+//! Segmentation invariance: the bytes that leave are a function of the byte stream alone.
+//!
+//! Every two-way and three-way cut of representative dialogues, in both directions, exhaustively.
+//! The uncut run is the reference; it is itself compared with what the profile promises.
+
+mod support;
+
+use mailguard::flow::Direction::{self, Original as C, Reply as S};
+use support::rig::{Rig, play, scripts, settings};
+
+struct Case {
+    name: &'static str,
+    turns: &'static [(Direction, &'static str)],
+    /// What the server gets.
+    server_gets: &'static str,
+    /// What the client gets.
+    client_gets: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "plain delivery",
+        turns: &[
+            (S, "220 mx2.example ESMTP\r\n"),
+            (C, "HELO a\r\n"),
+            (S, "250 mx2\r\n"),
+            (C, "MAIL FROM:<a@b>\r\n"),
+            (S, "250 ok\r\n"),
+            (C, "RCPT TO:<c@d>\r\n"),
+            (S, "250 ok\r\n"),
+            (C, "DATA\r\n"),
+            (S, "354 go\r\n"),
+            (C, "S: x\r\n\r\nVRFY\r\n..\r\n.\r\n"),
+            (S, "250 queued\r\n"),
+            (C, "QUIT\r\n"),
+            (S, "221 bye\r\n"),
+        ],
+        server_gets: "HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n\
+                      S: x\r\n\r\nVRFY\r\n..\r\n.\r\nQUIT\r\n",
+        client_gets: "220 **2**************\r\n250 mx2\r\n250 ok\r\n250 ok\r\n354 go\r\n\
+                      250 queued\r\n221 bye\r\n",
+    },
+    Case {
+        name: "refusals, and a verb behind the end of data",
+        turns: &[
+            (S, "220-a\r\n220 b\r\n"),
+            (C, "EHLO a\r\nHELP\r\nVRFY root\r\nMAIL FROM:<|a>\r\nDATA\r\n"),
+            (S, "500 x\r\n500 x\r\n500 x\r\n250 ok\r\n354 go\r\n"),
+            (C, "a\r\n.\r\nVRFY b\r\nNOOP\nEXPN c\n"),
+            (S, "250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n"),
+        ],
+        server_gets: "XXXXXX\r\nHELX\r\nXXXXXXXXX\r\nMAIL FROM:< a>\r\nDATA\r\n\
+                      a\r\n.\r\nXXXXXX\r\nNOOP\nXXXXXX\n",
+        client_gets: "220-*\r\n220 *\r\n500 x\r\n500 x\r\n500 x\r\n250 ok\r\n354 go\r\n\
+                      250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n",
+    },
+    Case {
+        name: "DATA refused, body lines are commands",
+        turns: &[
+            (S, "220 b\r\n"),
+            (C, "MAIL FROM:<a>\r\nDATA\r\n"),
+            (S, "250 ok\r\n554 no\r\n"),
+            (C, "VRFY root\r\n.\r\nQUIT\r\n"),
+            (S, "500 x\r\n500 x\r\n221 bye\r\n"),
+        ],
+        server_gets: "MAIL FROM:<a>\r\nDATA\r\nXXXXXXXXX\r\nX\r\nQUIT\r\n",
+        client_gets: "220 *\r\n250 ok\r\n554 no\r\n500 x\r\n500 x\r\n221 bye\r\n",
+    },
+    Case {
+        name: "every false end is neutralised",
+        turns: &[
+            (S, "220 b\r\n"),
+            (C, "DATA\r\n"),
+            (S, "354 go\r\n"),
+            (C, "a\n.\nb\r\n.\nc\n.\r\nd\r\n.\r\r\ne\r\r\n.\r\r\nf\r.\rg\r\n\0.\r\n\r\n.\r\n"),
+            (S, "250 ok\r\n"),
+        ],
+        server_gets: "DATA\r\na\n \nb\r\n. c\n \r\nd\r\n.\r \ne\r\r\n.\r \nf\r \rg\r\n .\r\n\r\n.\r\n",
+        client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
+    },
+    Case {
+        name: "empty message, QUIT behind it",
+        turns: &[
+            (S, "220 b\r\n"),
+            (C, "data\r\n"),
+            (S, "354-a\r\n354 go\r\n"),
+            (C, ".\r\nQUIT\r\n"),
+            (S, "250 ok\r\n221 bye\r\n"),
+        ],
+        server_gets: "data\r\n.\r\nQUIT\r\n",
+        client_gets: "220 *\r\n354-a\r\n354 go\r\n250 ok\r\n221 bye\r\n",
+    },
+];
+
+fn run(case: &Case, cuts: [&[u64]; 2], isn: [u32; 2]) -> [String; 2] {
+    let mut rig = Rig::established(settings("mailguard"), isn);
+    play(&mut rig, &scripts(case.turns), cuts);
+    assert_eq!(rig.resets, 0, "{}: {cuts:?}", case.name);
+    [rig.original.bytes(), rig.reply.bytes()].map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+/// Every way of cutting a stream of this length once or twice.
+fn all_cuts(length: u64) -> Vec<Vec<u64>> {
+    let mut cuts: Vec<Vec<u64>> = (1..length).map(|cut| vec![cut]).collect();
+    cuts.extend((1..length).flat_map(|a| (a + 1..length).map(move |b| vec![a, b])));
+    cuts
+}
+
+#[test]
+fn every_two_way_and_three_way_cut_gives_the_same_streams() {
+    let mut runs = 0;
+    for case in CASES {
+        let expected = [case.server_gets, case.client_gets].map(str::to_owned);
+        assert_eq!(run(case, [&[], &[]], [7, 9]), expected, "{}", case.name);
+        for (who, direction) in Direction::BOTH.into_iter().enumerate() {
+            for cuts in all_cuts(expected[who].len() as u64) {
+                let both: [&[u64]; 2] = match direction {
+                    C => [&cuts, &[]],
+                    S => [&[], &cuts],
+                };
+                assert_eq!(run(case, both, [7, 9]), expected, "{}: {both:?}", case.name);
+                runs += 1;
+            }
+        }
+    }
+    println!("every cut: {runs} cases, 0 differences");
+}
+
+#[test]
+fn single_bytes_and_any_initial_sequence_number_give_the_same_streams() {
+    let singles: Vec<u64> = (1..300).collect();
+    for case in CASES {
+        let expected = [case.server_gets, case.client_gets].map(str::to_owned);
+        for isn in [[7, 9], [u32::MAX, u32::MAX - 10], [u32::MAX - 40, 0], [0x7fff_fff0; 2]] {
+            assert_eq!(run(case, [&singles, &singles], isn), expected, "{} {isn:?}", case.name);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What several tests need: packets, captures, randomness, and the engine between two ends.
+
+#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(unreachable_pub, reason = "a module of each test program")]
+#![allow(missing_docs, reason = "a test's names say what they are")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test stops where it is wrong"
+)]
+
+pub mod capture;
+pub mod packet;
+pub mod random;
+pub mod rig;

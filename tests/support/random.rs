@@ -1,0 +1,28 @@
+//! Seeded randomness.
+
+/// xorshift64*: the same everywhere, and good enough to break things with.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(bits).unwrap() % bound
+    }
+
+    /// Changes a few bytes.
+    pub fn mutate(&mut self, bytes: &mut [u8]) {
+        for _ in 0..=self.below(6) {
+            let at = self.below(bytes.len());
+            bytes[at] = match self.below(4) {
+                0 => 0,
+                1 => 0xff,
+                2 => bytes[at] ^ (1 << self.below(8)),
+                _ => u8::try_from(self.below(256)).unwrap(),
+            };
+        }
+    }
+}
