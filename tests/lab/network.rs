@@ -115,6 +115,8 @@ impl Network {
     pub(crate) fn build() -> Outcome<Self> {
         for side in Side::ALL {
             run(&mut tool("ip", &["netns", "add", side.name()]), STEP_TIME_MAX)?;
+            // Nobody else can have our addresses; looking for them would cost a second.
+            side.within(|| fs::write(DUPLICATE_DETECTION, "0").because(DUPLICATE_DETECTION))?;
         }
         batch(&mut tool("ip", &["-batch", "-"]), LINKS)?;
         batch(&mut Side::Client.command("ip", &["-batch", "-"]), CLIENT)?;
@@ -226,6 +228,8 @@ address add 2001:db8:2::2/64 dev s0 nodad
 route add default via 198.51.100.1
 route add default via 2001:db8:2::1
 ";
+
+const DUPLICATE_DETECTION: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
 
 const FORWARDING: [&str; 2] =
     ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
