@@ -83,6 +83,21 @@ impl Side {
         value.parse().ok().because(name)
     }
 
+    /// How many TCP connections on this host are neither established nor properly over.
+    pub(crate) fn half_closed(self) -> Outcome<usize> {
+        let (established, time_wait, listening) = ("01", "06", "0A");
+        self.within(|| {
+            let mut count = 0;
+            for table in ["tcp", "tcp6"] {
+                let text = fs::read_to_string(format!("/proc/thread-self/net/{table}"))?;
+                let states = text.lines().skip(1).filter_map(|row| row.split_whitespace().nth(3));
+                let is_open = |state: &&str| ![established, time_wait, listening].contains(state);
+                count += states.filter(is_open).count();
+            }
+            Ok(count)
+        })
+    }
+
     fn file(self) -> String {
         format!("/run/netns/{}", self.name())
     }

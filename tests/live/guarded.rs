@@ -105,7 +105,7 @@ pub(crate) fn split_bug() -> Outcome<String> {
     let whole = Message::new("whole", b"body\r\n");
     let attempt = Attempt::cut(server, &whole, &[b"\r\n.\r\n"], PATIENCE)?;
     ensure(attempt == Attempt::Answered(250), || format!("uncut: {attempt:?}"))?;
-    let figures = site.finish(&[helped, whole])?;
+    let figures = site.postfix.tally(&[helped, whole], PATIENCE)?.perfect()?;
     Ok(format!("5 cut terminators starved, 1 was reset; {figures}"))
 }
 
