@@ -3,6 +3,8 @@
 //! Every two-way and three-way cut of representative dialogues, in both directions, exhaustively.
 //! The uncut run is the reference; it is itself compared with what the profile promises.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+
 mod support;
 
 use mailguard::flow::Direction::{self, Original as C, Reply as S};

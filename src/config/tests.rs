@@ -112,7 +112,7 @@ fn a_wrong_file_is_refused_with_line_and_expectation() {
         ),
         ("profile = \"pix\"\n", "m.toml:1: unknown profile `pix`, expected mailguard"),
         ("[settings]\n\nfoo = 1\n", "m.toml:3: "),
-        ("[settings]\nsplit_terminator = \"x\"\n", "m.toml:2: split_terminator: `x`"),
+        ("[settings]\nsplit_terminator = \"x\"\n", "m.toml:2: split_terminator = `x`"),
         ("[settings]\nsplit_terminator = 1.5\n", "m.toml:2: split_terminator: float found"),
         ("[queue]\nfirst = 3\nlast = 1\n", "m.toml:3: queue.last: 1 found, expected 3 to 66"),
         (

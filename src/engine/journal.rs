@@ -88,7 +88,12 @@ impl Journal {
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, mut log: impl FnMut(What)) {
-    for Edit { offset, rule, before, after } in edits {
+    for Edit { offset, rule, mut before, mut after } in edits {
+        // The line end stays as it is, and lines are logged without it.
+        if before.ends_with(b"\r") && after.ends_with(b"\r") {
+            before.pop();
+            after.pop();
+        }
         log(What::Edited { direction, offset, rule, before, after });
     }
 }

@@ -139,7 +139,9 @@ impl Conversation {
             Event::ReplyEnd { answers, .. } => {
                 let reply = |offset, line| match answers {
                     Answers::Connection => What::Banner { offset, line },
-                    _ => What::Reply { offset, line },
+                    Answers::Verb(_) | Answers::Other | Answers::Message | Answers::Nothing => {
+                        What::Reply { offset, line }
+                    }
                 };
                 journal.end(direction, reply, |what| ended.push(what));
             }

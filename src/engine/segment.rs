@@ -95,10 +95,11 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            return match turn.pass_whole(stream, effects) {
-                Verdict::Accept => Verdict::Offload,
-                verdict => verdict,
-            };
+            let verdict = turn.pass_whole(stream, effects);
+            return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
+        }
+        if payload.is_empty() {
+            return turn.pass_whole(stream, effects);
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.
@@ -109,7 +110,6 @@ impl Engine {
             Place::Beyond { distance } => {
                 self.pass_early(turn, conversation, direction, distance, effects)
             }
-            Place::At { .. } if payload.is_empty() => turn.pass_whole(stream, effects),
             Place::At { known, .. } => {
                 self.pass_fresh(turn, conversation, direction, known..length, effects)
             }
@@ -204,7 +204,7 @@ impl Engine {
             }
             return Verdict::Accept;
         }
-        if !is_data || payload.is_empty() || !Body::is_text_after_anything(&bytes) {
+        if !is_data || !Body::is_text_after_anything(&bytes) {
             return Verdict::Drop(Violation::OutOfOrder.into());
         }
         if !has_room {

@@ -97,7 +97,7 @@ impl HandshakeTable {
             set.push(record);
             return false;
         }
-        let victim = self.hash(&(record.key, record.isn.0, record.seconds)) as usize % WAYS;
+        let victim = self.hash_below(WAYS, &(record.key, record.isn.0, record.seconds));
         if let Some(place) = set.get_mut(victim) {
             *place = record;
         }
@@ -116,12 +116,12 @@ impl HandshakeTable {
     }
 
     fn set(&self, key: &FlowKey) -> Option<&Mutex<Vec<Handshake>>> {
-        self.sets.get(self.hash(key) as usize % self.sets.len())
+        self.sets.get(self.hash_below(self.sets.len(), key))
     }
 
-    fn hash(&self, value: &impl Hash) -> u64 {
+    fn hash_below(&self, bound: usize, value: &impl Hash) -> usize {
         let mut hasher = SipHasher13::new_with_keys(self.seed, !self.seed);
         value.hash(&mut hasher);
-        hasher.finish()
+        usize::try_from(hasher.finish() % bound.max(1) as u64).unwrap_or(0)
     }
 }

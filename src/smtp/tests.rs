@@ -109,7 +109,7 @@ fn long_runs_read_like_single_bytes() {
         let bytes: Vec<u8> = (0..random(1_500))
             .flat_map(|_| match random(special + 4) {
                 0 => b"\r\n".to_vec(),
-                1 => vec![b"\r\n.\0"[random(4) as usize]],
+                1 => vec![b"\r\n.\0"[usize::try_from(random(4)).unwrap()]],
                 2 => b"\r\n.".to_vec(),
                 3 if case % 3 == 0 => b"\r\n.\r\n".to_vec(),
                 _ => vec![b'x'],

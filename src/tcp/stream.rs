@@ -109,7 +109,6 @@ impl Stream {
 
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
-    #[must_use]
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
         let end = self.judged() + u64::from(self.fin.is_some());
         let first = self.seq(self.acknowledged + u64::from(self.is_fin_acknowledged));
@@ -140,7 +139,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Where a payload lies.
+    /// Where a payload lies (which is not empty).
     #[must_use]
     pub fn place(&self, seq: Seq, length: usize) -> Place {
         let start = self.offset(seq);
@@ -150,7 +149,7 @@ impl Stream {
         let acknowledged = self.acknowledged.cast_signed();
         if start > judged {
             Place::Beyond { distance: usize::try_from(start - judged).unwrap_or(usize::MAX) }
-        } else if end <= acknowledged && length > 0 {
+        } else if end <= acknowledged {
             Place::Below
         } else {
             Place::At { stale: clamp(acknowledged - start), known: clamp(judged - start) }

@@ -32,7 +32,7 @@ pub fn tcp_packet(
         (IpAddr::V6(a), IpAddr::V6(b)) => PacketBuilder::ipv6(a.octets(), b.octets(), 64),
         _ => panic!("two address families"),
     };
-    let mut builder = builder.tcp(source.port(), destination.port(), seq, 65_535);
+    let mut builder = builder.tcp(source.port(), destination.port(), seq, 64_240);
     if flags & FIN != 0 {
         builder = builder.fin();
     }

@@ -127,7 +127,7 @@ pub(super) fn summarise(shared: &Shared<'_>) {
         stats.packets,
         stats.accepted,
         stats.rewritten,
-        stats.drops.iter().map(|(_, count)| count).sum::<u64>()
+        stats.drops.values().sum::<u64>()
     );
     log::info!(
         "{} flows, {} messages, {} commands passed, {} refused, {} bytes masked, {} resets, {} \
