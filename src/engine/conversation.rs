@@ -82,16 +82,12 @@ impl Conversation {
         turn.source == self.responder
             && turn.packet.seq.after(1) == reply.seq(0)
             && turn.packet.ack == original.seq(0)
-            && turn.is_from_responders_side(self.path.ingress, self.path.egress)
+            && turn.is_on_side(Direction::Reply, self.path)
     }
 
     /// Whether the packet came in by an interface of the side it claims to come from.
     pub(super) fn has_right_side(&self, turn: &Turn<'_>) -> bool {
-        let Path { ingress, egress } = self.path;
-        match turn.direction(self.originator) {
-            Direction::Original => ingress == egress || turn.arrival.path.ingress != egress,
-            Direction::Reply => turn.is_from_responders_side(ingress, egress),
-        }
+        turn.is_on_side(turn.direction(self.originator), self.path)
     }
 
     pub(super) fn record(&self, now: Instant, what: What) -> Record {

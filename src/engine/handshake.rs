@@ -4,7 +4,7 @@
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
 //! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
 
-use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, go_on};
+use super::{Conversation, Effects, Engine, Path, Reason, Turn, Verdict, go_on};
 use crate::flow::{Direction, Handshake};
 use crate::tcp::Violation;
 use crate::wire::{Editor, maximum_segment_size};
@@ -21,7 +21,7 @@ impl Engine {
         if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
             return Verdict::Drop(Reason::FlowsFull);
         }
-        let evicted = self.handshakes.put(Handshake {
+        let fresh = Handshake {
             key: turn.key,
             isn: turn.packet.seq,
             answer: turn.packet.seq,
@@ -31,7 +31,14 @@ impl Engine {
             segment_size: maximum_segment_size(turn.packet.options()).unwrap_or(0),
             is_answered: false,
             low_is_originator: turn.key.is_low(turn.source),
+        };
+        let known = self.handshakes.find(&turn.key, turn.seconds());
+        // A SYN come again takes nothing back that the server has said to it.
+        let repeated = known.filter(|known| {
+            known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
         });
+        let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
+        let evicted = self.handshakes.put(record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
     }
@@ -51,7 +58,8 @@ impl Engine {
         if !answers {
             return Verdict::Drop(Violation::Handshake.into());
         }
-        if !turn.is_from_responders_side(handshake.ingress, handshake.egress) {
+        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
+        if !turn.is_on_side(Direction::Reply, way) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
@@ -87,7 +95,8 @@ impl Engine {
         if !completes {
             return Verdict::Drop(Violation::Handshake.into());
         }
-        if turn.arrival.path.ingress != handshake.ingress {
+        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
+        if !turn.is_on_side(Direction::Original, way) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let due = turn.now.seconds() + self.settings.limits.idle_seconds;
@@ -137,11 +146,15 @@ impl Turn<'_> {
         go_on(editor)
     }
 
-    /// Whether the packet can have come from the responder, if the SYN came by `ingress` and left
-    /// by `egress`: nothing but a forgery comes from where the SYN came from, unless both sides
-    /// are behind one interface.
-    pub(super) const fn is_from_responders_side(&self, ingress: u32, egress: u32) -> bool {
-        ingress == egress || self.arrival.path.ingress != ingress
+    /// Whether the packet can have come from the end that sends in this direction, if the SYN went
+    /// this way: nothing but a forgery comes by the interface of the other end, unless both are
+    /// behind one.
+    pub(super) fn is_on_side(&self, direction: Direction, way: Path) -> bool {
+        let opposite = match direction {
+            Direction::Original => way.egress,
+            Direction::Reply => way.ingress,
+        };
+        way.ingress == way.egress || self.arrival.path.ingress != opposite
     }
 
     /// The direction of the packet, if `originator` opened the flow.

@@ -1,8 +1,8 @@
 //! What the event log will say about the line under way, in one direction.
 //!
 //! Lines and edits are logged whole, though they may come a byte at a time: they are gathered here
-//! until the line ends. Memory is bounded by [`LOGGED_BYTES_MAX`] a line and by one entry for each
-//! run of edited bytes, of which at most [`EDITS_MAX`] are kept.
+//! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
+//! its edits, and [`EDITS_MAX`] of those.
 
 use super::{LOGGED_BYTES_MAX, What};
 use crate::flow::Direction;
@@ -20,6 +20,8 @@ struct Line {
     offset: u64,
     bytes: Vec<u8>,
     edits: Vec<Edit>,
+    /// Bytes of all edits together.
+    edited: usize,
     is_refused: bool,
 }
 
@@ -35,23 +37,26 @@ impl Journal {
     /// A run of the line, as it came.
     pub(super) fn read(&mut self, offset: u64, run: &[u8]) {
         let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
-        append(&mut line.bytes, run);
+        let room = LOGGED_BYTES_MAX.saturating_sub(line.bytes.len());
+        line.bytes.extend_from_slice(run.get(..room).unwrap_or(run));
     }
 
     /// A run that leaves otherwise than it came.
     pub(super) fn edit(&mut self, offset: u64, rule: Rule, before: &[u8], after: &[u8]) {
         let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
+        let room = LOGGED_BYTES_MAX.saturating_sub(line.edited).min(before.len());
+        let before = before.get(..room).unwrap_or_default();
+        let after = after.get(..room).unwrap_or_default();
+        line.edited += room;
         if let Some(last) = line.edits.last_mut()
             && last.rule == rule
             && last.offset + last.before.len() as u64 == offset
         {
-            append(&mut last.before, before);
-            append(&mut last.after, after);
-        } else if line.edits.len() < EDITS_MAX {
-            let (mut kept_before, mut kept_after) = (Vec::new(), Vec::new());
-            append(&mut kept_before, before);
-            append(&mut kept_after, after);
-            line.edits.push(Edit { offset, rule, before: kept_before, after: kept_after });
+            last.before.extend_from_slice(before);
+            last.after.extend_from_slice(after);
+        } else if line.edits.len() < EDITS_MAX && room > 0 {
+            let (before, after) = (before.to_vec(), after.to_vec());
+            line.edits.push(Edit { offset, rule, before, after });
         }
     }
 
@@ -96,9 +101,4 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, mut log: impl FnMut(What)) 
         }
         log(What::Edited { direction, offset, rule, before, after });
     }
-}
-
-fn append(bytes: &mut Vec<u8>, run: &[u8]) {
-    let room = LOGGED_BYTES_MAX.saturating_sub(bytes.len());
-    bytes.extend_from_slice(run.get(..room).unwrap_or(run));
 }

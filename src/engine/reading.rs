@@ -7,7 +7,7 @@ use super::record::What;
 use super::{Conversation, Effects, Engine};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step};
+use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
 use crate::time::Instant;
 
 /// How far the reading came.
@@ -99,6 +99,11 @@ impl super::journal::Journal {
             | Event::Opaque
             | Event::Wait => false,
         };
+        // What stands behind AUTH is a password or as good as one.
+        let is_secret =
+            matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
+        let hidden = is_secret.then(|| vec![b'*'; run.len()]);
+        let run = hidden.as_deref().unwrap_or(run);
         if is_line {
             self.read(offset, run);
         }
