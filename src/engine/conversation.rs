@@ -54,7 +54,7 @@ impl Conversation {
             has_closed: false,
             seconds: now.seconds(),
             streams: PerDirection::new(Stream::new(handshake.isn), Stream::new(handshake.answer)),
-            dialogue: Dialogue::new(),
+            dialogue: Dialogue::new(crate::smtp::DataBegins::OnReply),
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,

@@ -96,6 +96,7 @@ impl super::journal::Journal {
             | Event::DataLookalike
             | Event::DataEnd
             | Event::AuthLine
+            | Event::Chunk
             | Event::Opaque
             | Event::Wait => false,
         };
@@ -163,6 +164,7 @@ impl Conversation {
             | Event::CommandCr
             | Event::Data
             | Event::AuthLine
+            | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)
             | Event::Opaque

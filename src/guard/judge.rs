@@ -101,6 +101,7 @@ impl Guard {
             | Event::DataLookalike
             | Event::DataEnd
             | Event::AuthLine
+            | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)
             | Event::ReplyEnd { .. }

@@ -1,11 +1,11 @@
 use super::*;
-use crate::smtp::{Dialogue, Event, Speaker};
+use crate::smtp::{DataBegins, Dialogue, Event, Speaker};
 
 /// What leaves when the guard has its way with a stream cut into pieces of this size.
 fn leaves(settings: &Settings, from: Speaker, input: &[u8], piece: usize) -> String {
     let guard = Guard::new(settings.clone());
     let (mut dialogue, mut watch, mut draft) =
-        (Dialogue::new(), Watch::default(), Draft::default());
+        (Dialogue::new(DataBegins::OnReply), Watch::default(), Draft::default());
     let mut out = Vec::new();
     for mut piece in input.chunks(piece) {
         while !piece.is_empty() {
