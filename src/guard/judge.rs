@@ -184,6 +184,7 @@ impl Guard {
         self.settings.split_terminator == SplitTerminator::Bug
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
     fn judge_command(
         &self,
         watch: &mut Watch,
@@ -203,7 +204,6 @@ impl Guard {
                 refuse_unless(false, Rule::Verb, watch, run, draft)
             }
             Event::CommandArgument(word) => self.judge_argument(word, watch, run, draft),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "only command runs come here")]
             _ => refuse_unless(false, Rule::StrayBytes, watch, run, draft),
         }
     }

@@ -246,7 +246,9 @@ fn offer(settings: &Settings, reply: &str, piece: usize) -> String {
                     out.extend_from_slice(draft.as_bytes());
                 }
                 Ruling::Pass => out.extend_from_slice(run),
-                other => panic!("{other:?}"),
+                other @ (Ruling::Note(_) | Ruling::Refuse(_) | Ruling::Reset(_)) => {
+                    panic!("{other:?}")
+                }
             }
             piece = behind;
         }
