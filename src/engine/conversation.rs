@@ -42,6 +42,8 @@ pub(super) struct Conversation {
     pub(super) journal: PerDirection<Journal>,
     /// Where the message under way begins.
     pub(super) data_start: u64,
+    /// False ends in the message under way that the log has told of.
+    pub(super) lookalikes: u8,
 }
 
 impl Conversation {
@@ -67,6 +69,7 @@ impl Conversation {
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,
+            lookalikes: 0,
         }
     }
 
