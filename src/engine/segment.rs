@@ -176,6 +176,9 @@ impl Engine {
         filled: usize,
         effects: &mut Effects,
     ) -> Result<(), Reason> {
+        if !conversation.streams[direction].agrees_with_early(filled) {
+            return Err(Reason::EarlyBytes);
+        }
         let joined = conversation.streams[direction].join_early(filled);
         if joined == 0 {
             return Ok(());

@@ -227,6 +227,15 @@ impl Stream {
         self.is_opaque
     }
 
+    /// Whether the last `filled` judged bytes have kept the value of those among them that were let
+    /// through ahead of the gap. To be asked before [`Self::join_early`].
+    #[must_use]
+    pub fn agrees_with_early(&self, filled: usize) -> bool {
+        let kept = self.store.as_slice();
+        let filled = kept.get(kept.len().saturating_sub(filled)..).unwrap_or_default();
+        self.early.as_ref().is_none_or(|early| early.agrees_with(filled))
+    }
+
     /// The first `filled` bytes after the old end were judged: appends the early bytes that follow
     /// them without a gap and returns how many those are, now to be judged.
     pub fn join_early(&mut self, filled: usize) -> usize {
@@ -262,7 +271,11 @@ impl Stream {
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
     /// receiver has acknowledged is blanked, what is kept is restored.
     pub fn restore(&self, seq: Seq, length: usize, editor: &mut Editor<'_, '_>) {
-        let Place::At { stale, .. } = self.place(seq, length) else { return };
+        let stale = match self.place(seq, length) {
+            Place::Below => length,
+            Place::At { stale, .. } => stale,
+            Place::Beyond { .. } => return,
+        };
         if self.is_opaque {
             return;
         }
