@@ -31,8 +31,13 @@ impl Engine {
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
+        let was_closed = conversation.has_closed;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
         self.account(kept, conversation.kept());
+        if conversation.has_closed && !was_closed {
+            let due = conversation.deadline(&self.settings.limits);
+            self.flows.schedule(turn.key, conversation.id, due);
+        }
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
         }
