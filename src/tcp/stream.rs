@@ -250,7 +250,12 @@ impl Stream {
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
     /// receiver has acknowledged is blanked, what is kept is restored.
     pub fn restore(&self, seq: Seq, length: usize, editor: &mut Editor<'_, '_>) {
-        let Place::At { stale, .. } = self.place(seq, length) else { return };
+        let stale = match self.place(seq, length) {
+            Place::At { stale, .. } => stale,
+            // All that may pass of a segment whose rest has to wait.
+            Place::Below => length,
+            Place::Beyond { .. } => return,
+        };
         if self.is_opaque {
             return;
         }

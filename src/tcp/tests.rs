@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::Seq;
+use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
 
 const ISN: Seq = Seq(0xffff_fff0);
 
