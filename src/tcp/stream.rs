@@ -215,6 +215,18 @@ impl Stream {
         self.is_opaque
     }
 
+    /// Whether the last `filled` bytes, now judged, still have the values with which some of them
+    /// left early.
+    #[must_use]
+    pub fn agrees_with_early(&self, filled: usize) -> bool {
+        let Some(early) = &self.early else { return true };
+        let kept = self.store.as_slice();
+        let judged = kept.get(kept.len().saturating_sub(filled)..).unwrap_or_default();
+        let mut left = judged.to_vec();
+        early.overlay(0, &mut left);
+        left == judged
+    }
+
     /// The first `filled` bytes after the old end were judged: appends the early bytes that follow
     /// them without a gap and returns how many those are, now to be judged.
     pub fn join_early(&mut self, filled: usize) -> usize {
