@@ -23,14 +23,16 @@ fn main() -> ExitCode {
 }
 
 fn configuration(command: &Command) -> Result<Config, FrontError> {
+    // Rules can be removed whatever state the configuration is in.
+    let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match &command.common().config {
-        Some(path) => {
+        Some(path) if is_read => {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path)
                 .map_err(|error| FrontError::io(format!("cannot read {name}"), error))?;
             Some((name, text))
         }
-        None => None,
+        _ => None,
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
     Config::build(source, &command.overrides()).map_err(|error| FrontError::new(error.to_string()))

@@ -10,14 +10,18 @@ mod support;
 
 use std::fmt::Write;
 use std::fs;
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+
+use siphasher::sip::SipHasher13;
 
 use mailguard::engine::{Settings, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Fate, Options, Session, Step};
 use mailguard::guard;
 
-use support::capture::{Connection, Layout, PLAIN, dialogue};
+use support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
+use support::packet::{ACK, PSH};
 use support::random::Random;
 use support::rig::settings as profile;
 
@@ -61,7 +65,10 @@ fn outcome(capture: &[u8], settings: Settings, tolerate_checksums: bool) -> Outc
     };
     let log = String::from_utf8(log).unwrap();
     let summary = session.summary();
-    let verdicts = format!("{fates}{fault}\n{resets}\n{log}\n{summary}");
+    let mut hasher = SipHasher13::new();
+    hasher.write(&written);
+    let digest = format!("written {} bytes, siphash {:016x}", written.len(), hasher.finish());
+    let verdicts = format!("{fates}{fault}\n{resets}\n{log}\n{summary}{digest}\n");
     Outcome { written, verdicts }
 }
 
@@ -144,10 +151,16 @@ fn every_layout_gives_the_same_verdicts() {
     for layout in layouts() {
         let capture = layout.capture(&both_families());
         let outcome = outcome(&capture, settings(), false);
-        assert_eq!(outcome.verdicts, expected.verdicts, "{layout:?}");
+        let [now, expected] = [&outcome.verdicts, &expected.verdicts].map(|text| said(text));
+        assert_eq!(now, expected, "{layout:?}");
         // Nothing is dropped from a well-behaved dialogue, and no length changes.
         assert_eq!(outcome.written.len(), capture.len(), "{layout:?}");
     }
+}
+
+/// The verdicts without the digest of the bytes, which differ from layout to layout.
+fn said(verdicts: &str) -> &str {
+    verdicts.split("written ").next().unwrap()
 }
 
 #[test]
@@ -230,6 +243,64 @@ fn no_mutation_of_a_packet_panics() {
         }
         let _ = outcome(&PLAIN.capture(&mutated), settings(), round % 2 == 0);
     }
+}
+
+/// What the log and the counters say of a dialogue up to MAIL and RCPT, and what follows.
+fn replayed(follow: impl FnOnce(&mut Connection)) -> String {
+    let mut connection = Connection::open(V4[0], V4[1]);
+    for (from, line) in [
+        (SERVER, "220 ready\r\n"),
+        (CLIENT, "HELO a\r\n"),
+        (SERVER, "250 b\r\n"),
+        (CLIENT, "MAIL FROM:<a@b>\r\n"),
+        (SERVER, "250 OK\r\n"),
+        (CLIENT, "RCPT TO:<c@d>\r\n"),
+        (SERVER, "250 OK\r\n"),
+    ] {
+        connection.say(from, line);
+    }
+    follow(&mut connection);
+    outcome(&PLAIN.capture(&connection.packets), settings(), false).verdicts
+}
+
+fn counts(verdicts: &str, line: &str) -> bool {
+    verdicts.lines().any(|found| found.split_whitespace().eq(line.split_whitespace()))
+}
+
+#[test]
+fn text_ahead_of_the_354_passes_behind_it() {
+    let verdicts = replayed(|connection| {
+        connection.say(CLIENT, "DATA\r\nSubject: early\r\n\r\nA line.\r\n");
+        connection.say(CLIENT, "Another.\r\n.\r\n");
+        connection.say(SERVER, "354 go on\r\n");
+        connection.say(SERVER, "250 queued\r\n");
+        connection.say(CLIENT, "QUIT\r\n");
+        connection.say(SERVER, "221 bye\r\n");
+    });
+    assert!(counts(&verdicts, "messages 1"), "{verdicts}");
+    assert!(counts(&verdicts, "repeated 2"), "{verdicts}");
+    assert!(counts(&verdicts, "never let through 0"), "{verdicts}");
+    assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
+}
+
+#[test]
+fn commands_out_of_order_pass_in_order() {
+    let verdicts = replayed(|connection| {
+        for line in ["RCPT TO:<e@f>\r\n", "RCPT TO:<g@h>\r\n", "RSET\r\n"] {
+            connection.send(CLIENT, PSH | ACK, line.as_bytes());
+        }
+        let last = connection.packets.len() - 1;
+        connection.packets.swap(last - 2, last);
+        connection.say(SERVER, "250 OK\r\n250 OK\r\n250 OK\r\n");
+        connection.say(CLIENT, "QUIT\r\n");
+        connection.say(SERVER, "221 bye\r\n");
+    });
+    assert!(counts(&verdicts, "repeated 2"), "{verdicts}");
+    assert!(counts(&verdicts, "never let through 0"), "{verdicts}");
+    assert!(counts(&verdicts, "alarms 0"), "{verdicts}");
+    let places = ["<<< RCPT TO:<e@f>", "<<< RCPT TO:<g@h>", "<<< RSET", ">>> 221 bye"]
+        .map(|line| verdicts.find(line));
+    assert!(places.is_sorted() && places[0].is_some(), "{verdicts}");
 }
 
 /// A directory of a test's own, removed at its end.
@@ -385,11 +456,11 @@ fn the_projects_captures_give_their_verdicts() {
 #[test]
 fn the_handmade_capture_is_as_built() {
     let mut connection = Connection::open(V4[0], V4[1]);
-    connection.say(support::capture::SERVER, "220 mail.example.org ESMTP 2002\r\n");
-    connection.say(support::capture::CLIENT, "HELO client.example.net\r\n");
-    connection.say(support::capture::SERVER, "250 mail.example.org\r\n");
-    connection.say(support::capture::CLIENT, "QUIT\r\n");
-    connection.say(support::capture::SERVER, "221 bye\r\n");
+    connection.say(SERVER, "220 mail.example.org ESMTP 2002\r\n");
+    connection.say(CLIENT, "HELO client.example.net\r\n");
+    connection.say(SERVER, "250 mail.example.org\r\n");
+    connection.say(CLIENT, "QUIT\r\n");
+    connection.say(SERVER, "221 bye\r\n");
     connection.close();
     let capture = PLAIN.capture(&connection.packets);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/handmade-helo.pcap");

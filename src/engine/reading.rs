@@ -4,7 +4,7 @@
 //! that leaves is restored from there.
 
 use super::record::What;
-use super::{Conversation, Effects, Engine};
+use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
 use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
@@ -18,7 +18,7 @@ pub(super) struct Reading {
     /// Whether any byte was edited.
     pub(super) is_edited: bool,
     /// Why the flow must be reset, if it must.
-    pub(super) fatal: Option<Fault>,
+    pub(super) fatal: Option<Reason>,
 }
 
 impl Engine {
@@ -32,6 +32,8 @@ impl Engine {
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
+        let guard = &self.policies.get(conversation.policy).guard;
+        let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
         loop {
@@ -40,27 +42,33 @@ impl Engine {
                 break;
             }
             let expected = conversation.dialogue.expect();
+            if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
+                guard.begin_part(&mut conversation.watch, bytes);
+            }
             let step = conversation.dialogue.read(speaker, bytes);
             let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
-            let ruling = self.guard.judge(&mut conversation.watch, step.event, run, &mut draft);
+            let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
             conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
             let leaves = match ruling {
-                Ruling::Pass | Ruling::Note(_) => None,
+                Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
                 Ruling::Edit(_) | Ruling::Refuse(_) => Some(draft.as_bytes()),
             };
             if let Some(leaves) = leaves {
                 effects.counted.bytes_masked += changed(run, leaves);
                 reading.is_edited |= run != leaves;
-                if !self.settings.monitor {
+                if !effects.is_monitored {
                     run.copy_from_slice(leaves);
                 }
             }
-            if matches!(ruling, Ruling::Refuse(_)) && !self.settings.monitor {
+            if matches!(ruling, Ruling::Refuse(_)) && !effects.is_monitored {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            if step.fault == Some(Fault::PlaintextForTls) {
-                reading.fatal = step.fault;
+            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
+            if let Ruling::Reset(rule) = ruling {
+                reading.fatal = Some(Reason::Rule(rule));
+            } else if step.fault == Some(Fault::PlaintextForTls) {
+                reading.fatal = Some(Fault::PlaintextForTls.into());
             }
             conversation.report(now, direction, reading.end, step, expected, effects);
         }
@@ -96,6 +104,7 @@ impl super::journal::Journal {
             | Event::DataLookalike
             | Event::DataEnd
             | Event::AuthLine
+            | Event::Chunk
             | Event::Opaque
             | Event::Wait => false,
         };
@@ -109,7 +118,7 @@ impl super::journal::Journal {
         }
         match ruling {
             Ruling::Pass => {}
-            Ruling::Note(rule) => self.edit(offset, rule, run, run),
+            Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(offset, rule, run, run),
             Ruling::Edit(rule) => {
                 self.edit(offset, rule, run, draft.as_bytes());
             }
@@ -163,6 +172,7 @@ impl Conversation {
             | Event::CommandCr
             | Event::Data
             | Event::AuthLine
+            | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)
             | Event::Opaque
@@ -175,7 +185,10 @@ impl Conversation {
         let expects = self.dialogue.expect();
         if expects != expected {
             if matches!(expects, Expect::Data(_)) && !matches!(expected, Expect::Data(_)) {
-                self.data_start = self.streams[Direction::Original].judged();
+                self.data_start = match direction {
+                    Direction::Original => end,
+                    Direction::Reply => self.streams[Direction::Original].judged(),
+                };
                 ended.push(What::DataBegin { offset: self.data_start });
             }
             if matches!(expects, Expect::Opaque { has_begun: true }) {

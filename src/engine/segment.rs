@@ -32,6 +32,7 @@ impl Engine {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
         let was_closed = conversation.has_closed;
+        effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
         self.account(kept, conversation.kept());
         if conversation.has_closed && !was_closed {
@@ -54,7 +55,7 @@ impl Engine {
         if !conversation.has_right_side(turn) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        if conversation.phase == Phase::Reset && !self.settings.monitor {
+        if conversation.phase == Phase::Reset && !effects.is_monitored {
             return answer_dead(turn, effects);
         }
         conversation.seconds = turn.now.seconds();
@@ -63,7 +64,7 @@ impl Engine {
         }
         if let Err(violation) = conversation.streams[direction.other()].acknowledge(turn.packet.ack)
         {
-            if !self.settings.monitor {
+            if !effects.is_monitored {
                 return Verdict::Drop(violation.into());
             }
             self.miss(turn, conversation, direction.other(), effects);
@@ -145,9 +146,9 @@ impl Engine {
         }
         conversation.streams[direction].append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
-        if let Some(fault) = reading.fatal {
-            conversation.reset(turn.now, fault.into(), effects);
-            return Verdict::Drop(fault.into());
+        if let Some(reason) = reading.fatal {
+            conversation.reset(turn.now, reason, effects);
+            return Verdict::Drop(reason);
         }
         let waiting = conversation.streams[direction].take_back(reading.end);
         let judged = usize::try_from(reading.end - start).unwrap_or(usize::MAX);
@@ -155,7 +156,7 @@ impl Engine {
             conversation.reset(turn.now, reason, effects);
             return Verdict::Drop(reason);
         }
-        if self.settings.monitor {
+        if effects.is_monitored {
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
         }
         turn.pass_cut(conversation, direction, fresh.start + judged, effects)
@@ -182,7 +183,7 @@ impl Engine {
         let end = conversation.streams[direction].judged();
         let Reading { end: read, is_edited, fatal } =
             self.read(turn.now, conversation, direction, end - joined as u64, effects);
-        if self.settings.monitor {
+        if effects.is_monitored {
             let waiting = conversation.streams[direction].take_back(read);
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
             return Ok(());
@@ -206,7 +207,7 @@ impl Engine {
             self.has_room(conversation, direction, distance.saturating_add(payload.len()));
         let stream = &mut conversation.streams[direction];
         let bytes = stream.preview(distance, payload);
-        if self.settings.monitor {
+        if effects.is_monitored {
             if has_room {
                 // Too many gaps to follow: the ACK that covers them leads on.
                 let _ = stream.admit_early(distance, &bytes);
@@ -245,7 +246,8 @@ impl Engine {
         direction: Direction,
         fresh: &[u8],
     ) -> Option<SplitAction> {
-        if direction == Direction::Reply || !self.guard.has_split_bug() {
+        let guard = &self.policies.get(conversation.policy).guard;
+        if direction == Direction::Reply || !guard.has_split_bug() {
             return None;
         }
         let stream = &conversation.streams[direction];
@@ -253,7 +255,7 @@ impl Engine {
         let segment_start = u64::try_from(stream.offset(turn.packet.seq)).unwrap_or(0);
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
         let missing = 5_u64.saturating_sub(end - conversation.data_start);
-        self.guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
+        guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
     }
 
     /// In monitor mode nothing is held back: bytes that would have waited are read later.

@@ -2,14 +2,20 @@
 //!
 //! The engine leaves to the network what may not pass yet (law 3), but a capture repeats nothing.
 //! So a replay keeps such a packet, whole, and offers it again behind each later packet of its
-//! flow until it is let through or the flow ends. This is a model of the network and no part of
-//! the engine: a live queue has the senders themselves. Bounded; what does not fit is not repeated.
+//! flow until it is let through or the flow ends. Nor does the other end acknowledge meanwhile what
+//! did not reach it, although in the capture it did: its acknowledgements are lowered. This is a
+//! model of the network and no part of the engine: a live queue has the ends themselves. Bounded;
+//! what does not fit is not repeated.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::engine::{Checksum, Effects, Reason, Verdict, What};
-use crate::flow::FlowKey;
+use etherparse::TcpSlice;
+use smoltcp::wire::TcpSeqNumber;
+
+use crate::engine::{Checksum, Effects, Verdict, What};
+use crate::flow::{Endpoint, FlowKey};
 
 use super::pcap::{LinkType, Shape};
 
@@ -34,8 +40,61 @@ pub struct Kept {
     pub shape: Shape,
     /// Whether its checksum can be verified.
     pub checksum: Checksum,
+    /// Its segment, if that could be read.
+    pub segment: Option<Segment>,
     /// Bytes of it, as an IP packet, that were let through: 0 if it was dropped, else it was cut.
     pub passed: usize,
+}
+
+impl Kept {
+    /// Who sent it, and the first sequence number of it that has not arrived.
+    fn lacking(&self) -> Option<(Endpoint, TcpSeqNumber)> {
+        let segment = self.segment.as_ref()?;
+        let arrived = self.passed.saturating_sub(segment.payload);
+        Some((segment.source, segment.sequence + arrived))
+    }
+}
+
+/// What a TCP header says about a packet's place in the flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    source: Endpoint,
+    sequence: TcpSeqNumber,
+    acknowledged: Option<TcpSeqNumber>,
+    /// Offset of the TCP header in the IP packet.
+    header: usize,
+    /// Offset of the payload in the IP packet.
+    payload: usize,
+    is_unfinished: bool,
+}
+
+impl Segment {
+    /// Reads the segment that ends an IP packet, its checksum complete or left to a network card.
+    #[must_use]
+    pub fn of(
+        source: Endpoint,
+        packet: &[u8],
+        segment: &[u8],
+        is_unfinished: bool,
+    ) -> Option<Self> {
+        let tcp = TcpSlice::from_slice(segment).ok()?;
+        let number = |number: u32| TcpSeqNumber(number.cast_signed());
+        let header = packet.len().checked_sub(segment.len())?;
+        Some(Self {
+            source,
+            sequence: number(tcp.sequence_number()),
+            acknowledged: tcp.ack().then(|| number(tcp.acknowledgment_number())),
+            header,
+            payload: header.checked_add(tcp.header_len())?,
+            is_unfinished,
+        })
+    }
+
+    /// Whether its checksum was left to a network card.
+    #[must_use]
+    pub const fn is_unfinished(&self) -> bool {
+        self.is_unfinished
+    }
 }
 
 /// All packets that wait, by flow, each flow's in the order of the capture.
@@ -65,9 +124,58 @@ impl Repeats {
         packets
     }
 
+    /// A frame of a flow as its sender would have sent it: acknowledging no more than arrived.
+    #[must_use]
+    pub fn acknowledge<'a>(
+        &self,
+        key: &FlowKey,
+        segment: &Segment,
+        frame: &'a [u8],
+        packet_start: usize,
+    ) -> Cow<'a, [u8]> {
+        let lacking = self.flows.get(key).into_iter().flatten().filter_map(Kept::lacking);
+        let others = lacking.filter(|(source, _)| *source != segment.source);
+        let first = others.map(|(_, number)| number).reduce(TcpSeqNumber::min);
+        match (first, segment.acknowledged) {
+            (Some(first), Some(acknowledged)) if first < acknowledged => {
+                let mut frame = frame.to_vec();
+                let header = frame.get_mut(packet_start.saturating_add(segment.header)..);
+                lower(header.unwrap_or_default(), first, segment.is_unfinished);
+                Cow::Owned(frame)
+            }
+            _ => Cow::Borrowed(frame),
+        }
+    }
+
     /// Forgets everything: what is kept cannot be written into a new section of a capture.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// Offsets of the acknowledgement and of the checksum in a TCP header.
+const ACKNOWLEDGEMENT: usize = 8;
+const CHECKSUM: usize = 16;
+
+/// Writes another acknowledgement. The checksum is corrected by the difference (RFC 1624), so that
+/// a wrong one stays wrong. One left to a network card does not cover the field and stays.
+fn lower(header: &mut [u8], number: TcpSeqNumber, is_unfinished: bool) {
+    let Some((before, after)) = header.split_at_mut_checked(CHECKSUM) else { return };
+    let field = before.get_mut(ACKNOWLEDGEMENT..).and_then(<[u8]>::first_chunk_mut::<4>);
+    let (Some(field), Some(checksum)) = (field, after.first_chunk_mut::<2>()) else { return };
+    let new = number.0.to_be_bytes();
+    let words = |[a, b, c, d]: [u8; 4]| [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+    let mut sum = u32::from(!u16::from_be_bytes(*checksum));
+    for word in words(*field).map(|word| !word).into_iter().chain(words(new)) {
+        sum += u32::from(word);
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    *field = new;
+    if !is_unfinished {
+        let [_, _, high, low] = (!sum).to_be_bytes();
+        *checksum = [high, low];
     }
 }
 
@@ -94,17 +202,12 @@ impl Sequel {
                 Self::Cut(effects.rewritten.len())
             }
             Verdict::Rewrite => Self::Arrived,
-            Verdict::Drop(reason) if is_repeated_by_tcp(reason) => Self::Lost,
+            Verdict::Drop(reason) if reason.is_repeated_by_tcp() => Self::Lost,
             Verdict::Drop(_) => Self::Refused,
         }
     }
 }
 
 fn is_cut(what: &What) -> bool {
-    matches!(what, What::Cut { reason, .. } if is_repeated_by_tcp(*reason))
-}
-
-/// Whether a packet dropped for this reason may be let through when it is sent again later.
-fn is_repeated_by_tcp(reason: Reason) -> bool {
-    matches!(reason.name(), "out-of-order" | "awaiting-reply" | "store-full" | "too-many-gaps")
+    matches!(what, What::Cut { reason, .. } if reason.is_repeated_by_tcp())
 }

@@ -9,9 +9,12 @@
 //!            AUTH            334              one line
 //!   Command ──────► Wait ──────────► AuthLine ────────► Wait
 //!                    └─ any other final reply ─► Command
+//!            BDAT n          n octets
+//!   Command ──────► Chunk ─────────► Command
 //! ```
 //! Only the server's reply leaves `Wait`, so a client alone never talks us out of reading commands
-//! (CVE-2000-1022). Any 354 begins data, whatever we think it answers: the server decides.
+//! (CVE-2000-1022; [`DataBegins::OnCommand`] brings that fault back). Any 354 begins data, whatever
+//! we think it answers: the server decides.
 
 use std::collections::VecDeque;
 
@@ -36,6 +39,11 @@ pub enum Expect {
     Wait,
     /// Message data.
     Data(Body),
+    /// A BDAT chunk.
+    Chunk {
+        /// Octets of it yet to come.
+        left: u64,
+    },
     /// A line of an AUTH exchange.
     AuthLine,
     /// TLS.
@@ -43,6 +51,16 @@ pub enum Expect {
         /// Whether its first byte has come.
         has_begun: bool,
     },
+}
+
+/// What message data begins on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataBegins {
+    /// The server's 354.
+    OnReply,
+    /// The client's DATA, whatever the server answers: CVE-2000-1022 (Cisco's CSCdr91002 and
+    /// CSCds30699, again CSCdu47003).
+    OnCommand,
 }
 
 /// One run of bytes that was read.
@@ -59,28 +77,27 @@ pub struct Step {
 /// A dialogue between one client and one server.
 #[derive(Debug)]
 pub struct Dialogue {
+    data_begins: DataBegins,
     expect: Expect,
     line: CommandLine,
     reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
     outstanding: VecDeque<Answers>,
-}
-
-impl Default for Dialogue {
-    fn default() -> Self {
-        Self::new()
-    }
+    /// Whether the server's last answer to EHLO offered CHUNKING.
+    offers_chunking: bool,
 }
 
 impl Dialogue {
     /// A connection just opened: the server's greeting is outstanding.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(data_begins: DataBegins) -> Self {
         Self {
+            data_begins,
             expect: Expect::Command,
             line: CommandLine::new(),
             reply: ReplyLine::default(),
             outstanding: VecDeque::from([Answers::Connection]),
+            offers_chunking: false,
         }
     }
 
@@ -148,7 +165,7 @@ impl Dialogue {
         let (used, event) = match &mut self.expect {
             Expect::Command if is_crowded => (0, Event::Wait),
             Expect::Command => {
-                let (used, event) = self.line.read(input);
+                let (used, event) = self.line.read(input, self.offers_chunking);
                 if matches!(event, Event::CommandEnd { .. }) {
                     self.end_line();
                 }
@@ -158,6 +175,14 @@ impl Dialogue {
             Expect::Data(body) => {
                 let (used, run) = body.read(input);
                 (used, self.end_data(run))
+            }
+            Expect::Chunk { left } => {
+                let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= used as u64;
+                if *left == 0 {
+                    self.expect = Expect::Command;
+                }
+                (used, Event::Chunk)
             }
             Expect::AuthLine => {
                 let end = memchr::memchr(b'\n', input);
@@ -185,8 +210,18 @@ impl Dialogue {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
         let verb = line.word_sent().leading_verb();
         self.outstanding.push_back(verb.map_or(Answers::Other, Answers::Verb));
-        if matches!(verb, Some(Verb::Data | Verb::StartTls | Verb::Auth)) {
-            self.expect = Expect::Wait;
+        match verb {
+            Some(Verb::Data) if self.data_begins == DataBegins::OnCommand => {
+                self.expect = Expect::Data(Body::Line);
+            }
+            Some(Verb::Data | Verb::StartTls | Verb::Auth) => self.expect = Expect::Wait,
+            Some(Verb::Bdat) => {
+                if let Some(left) = line.chunk().filter(|&left| left > 0) {
+                    self.expect = Expect::Chunk { left };
+                }
+            }
+            Some(Verb::Ehlo | Verb::Helo) => self.offers_chunking = false,
+            _ => {}
         }
     }
 
@@ -224,10 +259,17 @@ impl Dialogue {
     /// A reply line has ended; the last line of a reply moves the dialogue on.
     fn end_reply(&mut self, line: LineEnd) -> Option<Fault> {
         let Some(code) = line.code else { return Some(Fault::MalformedReply) };
+        if code == 250 && self.answers() == Answers::Verb(Verb::Ehlo) {
+            self.offers_chunking |= line.keyword.as_bytes() == b"CHUNKING";
+        }
         if !line.is_last {
             return None;
         }
-        if matches!(self.expect, Expect::Data(_)) {
+        if self.data_begins == DataBegins::OnCommand && code == 354 {
+            self.outstanding.pop_front();
+            return None;
+        }
+        if matches!(self.expect, Expect::Data(_)) && self.data_begins == DataBegins::OnReply {
             // The server is not reading data any more, at a place we cannot know: from here on
             // nothing passes unread, and the line under way is no command.
             self.expect = Expect::Command;
@@ -282,7 +324,9 @@ impl Dialogue {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }
-            Some(Answers::Verb(Verb::Data | Verb::StartTls | Verb::Auth)) => {
+            Some(Answers::Verb(Verb::Data | Verb::StartTls | Verb::Auth))
+                if matches!(self.expect, Expect::Wait | Expect::AuthLine) =>
+            {
                 self.expect = Expect::Command;
             }
             Some(_) => {}

@@ -1,8 +1,8 @@
 //! A command line, byte by byte.
 //!
 //! ```text
-//!   Word ──SP,TAB──► Argument ──CR──► Cr ──LF──► (line end)
-//!     └──────CR──────────────────────►┘└─other─► Stray, until the line end
+//!   Word ──SP,TAB──► Argument, Chunk ──CR──► Cr ──LF──► (line end)
+//!     └──────CR─────────────────────────────►┘└─other─► Stray, until the line end
 //! ```
 //! Every server tried ends a line at a bare LF, and none at a bare CR (tcp.md 3.2's measurements):
 //! so a LF ends the line here, with or without a CR, and what stands behind a bare CR or a NUL is
@@ -10,13 +10,16 @@
 
 use memchr::memchr3;
 
-use super::{Event, Word};
+use super::chunk::ChunkSize;
+use super::{Event, Verb, Word};
 
 /// Where in a command line the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Word,
     Argument,
+    /// The argument of BDAT, which says how many bytes behind the line are no lines.
+    Chunk(ChunkSize),
     Stray,
 }
 
@@ -54,6 +57,14 @@ impl CommandLine {
         self.refused_at.is_some()
     }
 
+    /// How many octets follow the line, if it is a BDAT that the server gets as it is.
+    pub(super) fn chunk(&self) -> Option<u64> {
+        match self.place {
+            Place::Chunk(size) if !self.is_refused() => size.octets(),
+            Place::Chunk(_) | Place::Word | Place::Argument | Place::Stray => None,
+        }
+    }
+
     /// From the byte just read on, the line leaves masked.
     pub(super) fn refuse(&mut self) {
         if self.refused_at.is_none() {
@@ -68,7 +79,7 @@ impl CommandLine {
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
-    pub(super) fn read(&mut self, input: &[u8]) -> (usize, Event) {
+    pub(super) fn read(&mut self, input: &[u8], offers_chunking: bool) -> (usize, Event) {
         let first = input.first().copied().unwrap_or_default();
         if first == b'\n' {
             let is_bare = !self.is_after_cr;
@@ -82,17 +93,32 @@ impl CommandLine {
             self.place = Place::Stray;
         }
         match self.place {
-            Place::Word if first == b' ' || first == b'\t' => {
-                self.place = Place::Argument;
-                (1, Event::CommandGap(self.word))
-            }
+            Place::Word if first == b' ' || first == b'\t' => self.end_word(offers_chunking),
             Place::Word => {
                 self.word.push(first);
                 (1, Event::CommandWord(self.word))
             }
             Place::Argument => (run(input), Event::CommandArgument(self.word)),
+            Place::Chunk(size) => {
+                let next = size.push(first);
+                self.place = next.map_or(Place::Stray, Place::Chunk);
+                let event = next.map_or(Event::CommandStray, |_| Event::CommandArgument(self.word));
+                (1, event)
+            }
             Place::Stray => (run(input), Event::CommandStray),
         }
+    }
+
+    /// BDAT is a command only for a server that offers CHUNKING: another would read the octets
+    /// behind it as lines.
+    fn end_word(&mut self, offers_chunking: bool) -> (usize, Event) {
+        let is_chunk = self.word.verb() == Some(Verb::Bdat);
+        if is_chunk && !offers_chunking {
+            self.place = Place::Stray;
+            return (1, Event::CommandStray);
+        }
+        self.place = if is_chunk { Place::Chunk(ChunkSize::Before) } else { Place::Argument };
+        (1, Event::CommandGap(self.word))
     }
 }
 

@@ -6,6 +6,7 @@
 //! not read the verb the client wrote.
 
 mod body;
+mod chunk;
 mod command;
 mod dialogue;
 mod line;
@@ -13,7 +14,7 @@ mod reply;
 
 pub use body::Body;
 pub use command::{Verb, Word};
-pub use dialogue::{Dialogue, Expect, Step};
+pub use dialogue::{DataBegins, Dialogue, Expect, Step};
 pub use reply::LineEnd;
 
 use std::fmt;
@@ -51,6 +52,8 @@ pub enum Event {
     DataLookalike,
     /// Message data up to and including its end.
     DataEnd,
+    /// Octets of a BDAT chunk, which are neither lines nor scanned for an end (RFC 3030 2).
+    Chunk,
     /// A line of an AUTH exchange.
     AuthLine,
     /// One of the three digits of a reply line, or the separator behind them.

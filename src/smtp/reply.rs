@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use super::Word;
+
 /// A run of bytes in a reply line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -20,6 +22,8 @@ pub struct LineEnd {
     pub code: Option<u16>,
     /// Whether it is the last line of its reply: no `-` behind the code.
     pub is_last: bool,
+    /// The first word of its text, as far as a word is kept.
+    pub keyword: Word,
 }
 
 /// The line under way.
@@ -30,6 +34,9 @@ pub(super) struct ReplyLine {
     column: u8,
     is_malformed: bool,
     is_continued: bool,
+    /// The first word of the text: in an answer to EHLO, the keyword.
+    keyword: Word,
+    is_behind_keyword: bool,
 }
 
 impl ReplyLine {
@@ -39,7 +46,8 @@ impl ReplyLine {
         if first == b'\n' {
             let line = std::mem::take(self);
             let code = (!line.is_malformed && line.column >= 3).then_some(line.digits);
-            return (1, Part::End(LineEnd { code, is_last: !line.is_continued }));
+            let (is_last, keyword) = (!line.is_continued, line.keyword);
+            return (1, Part::End(LineEnd { code, is_last, keyword }));
         }
         if self.column < 3 && first.is_ascii_digit() {
             self.digits = self.digits * 10 + u16::from(first - b'0');
@@ -56,6 +64,16 @@ impl ReplyLine {
         }
         self.is_malformed |= self.column < 3;
         self.column = 4;
-        (memchr(b'\n', input).unwrap_or(input.len()), Part::Text)
+        let length = memchr(b'\n', input).unwrap_or(input.len());
+        for &byte in input.iter().take(length) {
+            if self.is_behind_keyword {
+                break;
+            }
+            self.is_behind_keyword = matches!(byte, b' ' | b'\r');
+            if !self.is_behind_keyword {
+                self.keyword.push(byte);
+            }
+        }
+        (length, Part::Text)
     }
 }

@@ -30,9 +30,13 @@ fn fault_of(dialogue: &mut Dialogue, reply: &[u8]) -> Option<Fault> {
     fault
 }
 
+fn dialogue() -> Dialogue {
+    Dialogue::new(DataBegins::OnReply)
+}
+
 /// A dialogue brought to message data.
 fn in_data() -> Dialogue {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     read(&mut dialogue, Speaker::Client, b"DATA\r\n");
     read(&mut dialogue, Speaker::Server, b"354 go\r\n");
@@ -133,7 +137,7 @@ fn a_command_line_is_read_in_its_parts() {
         text.bytes().for_each(|byte| word.push(byte));
         word
     };
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     let events = read(&mut dialogue, Speaker::Client, b"Rs x\rVRFY\r\r\n\n");
     assert_eq!(
         events,
@@ -154,7 +158,7 @@ fn a_command_line_is_read_in_its_parts() {
 #[test]
 fn only_a_354_begins_data() {
     for code in ["250", "503", "554", "421", "350"] {
-        let mut dialogue = Dialogue::new();
+        let mut dialogue = dialogue();
         read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
         read(&mut dialogue, Speaker::Client, b"DATA\r\n");
         assert_eq!(dialogue.expect(), Expect::Wait);
@@ -167,7 +171,7 @@ fn only_a_354_begins_data() {
 
 #[test]
 fn the_reply_is_awaited_through_a_pipeline() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Client, b"MAIL x\r\nRCPT y\r\nRCPT z\r\nDATA\r\n");
     for reply in ["220-hi\r\n220 hi\r\n", "250 a\r\n", "250-b\r\n250 b\r\n", "550 c\r\n"] {
         assert_eq!(fault_of(&mut dialogue, reply.as_bytes()), None);
@@ -185,7 +189,7 @@ fn the_reply_is_awaited_through_a_pipeline() {
 
 #[test]
 fn missing_replies_are_skipped_at_strong_codes() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Client, b"MAIL x\r\nRCPT y\r\nDATA\r\n");
     assert_eq!(fault_of(&mut dialogue, b"220 a\r\n354 d\r\n"), Some(Fault::SkippedReply));
     assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
@@ -193,7 +197,7 @@ fn missing_replies_are_skipped_at_strong_codes() {
 
 #[test]
 fn a_354_out_of_the_blue_begins_data_with_an_alarm() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     read(&mut dialogue, Speaker::Client, b"NOO");
     assert_eq!(fault_of(&mut dialogue, b"354 d\r\n"), Some(Fault::UnexpectedReply));
@@ -211,7 +215,7 @@ fn a_final_reply_inside_data_ends_it_with_an_alarm() {
 
 #[test]
 fn a_refused_data_still_waits_if_its_letters_left() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     read(&mut dialogue, Speaker::Client, b"DATAF");
     dialogue.refuse();
@@ -229,7 +233,7 @@ fn tls_begins_on_the_220_and_with_a_handshake() {
     for (reply, first, fault) in
         [("220 go", 22, None), ("220 go", b'E', Some(Fault::PlaintextForTls))]
     {
-        let mut dialogue = Dialogue::new();
+        let mut dialogue = dialogue();
         read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
         read(&mut dialogue, Speaker::Client, b"STARTTLS\r\n");
         assert_eq!(dialogue.expect(), Expect::Wait);
@@ -238,7 +242,7 @@ fn tls_begins_on_the_220_and_with_a_handshake() {
         assert_eq!((step.event, step.fault), (Event::Opaque, fault));
         assert_eq!(dialogue.read(Speaker::Client, &[0]).fault, None);
     }
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     read(&mut dialogue, Speaker::Client, b"STARTTLS\r\n");
     read(&mut dialogue, Speaker::Server, b"454 no\r\n");
@@ -247,7 +251,7 @@ fn tls_begins_on_the_220_and_with_a_handshake() {
 
 #[test]
 fn auth_lines_are_no_commands_until_the_final_reply() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     read(&mut dialogue, Speaker::Client, b"AUTH LOGIN\r\n");
     for _ in 0..2 {
@@ -274,10 +278,12 @@ fn reply_lines_are_read_in_their_parts() {
         (b"\r\n", None, true, 0),
     ];
     for (line, code, is_last, code_bytes) in cases {
-        let events = read(&mut Dialogue::new(), Speaker::Server, line);
+        let events = read(&mut dialogue(), Speaker::Server, line);
         let answers = Answers::Connection;
-        let end = Event::ReplyEnd { answers, line: LineEnd { code, is_last } };
-        assert_eq!(events.last(), Some(&(end, b"\n".to_vec())), "{line:?}");
+        let Some((Event::ReplyEnd { line: end, .. }, _)) = events.last() else {
+            panic!("{line:?}: {events:?}")
+        };
+        assert_eq!((end.code, end.is_last), (code, is_last), "{line:?}");
         let read_as_code: usize = events
             .iter()
             .filter(|(event, _)| *event == Event::ReplyCode(answers))
@@ -289,11 +295,68 @@ fn reply_lines_are_read_in_their_parts() {
 
 #[test]
 fn a_crowd_of_unanswered_commands_waits() {
-    let mut dialogue = Dialogue::new();
+    let mut dialogue = dialogue();
     let flood = b"NOOP\r\n".repeat(2_000);
     let events = read(&mut dialogue, Speaker::Client, &flood);
     assert_eq!(events.last().map(|(event, _)| *event), Some(Event::Wait));
     assert!(events.len() > 1_000);
     read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
     assert_ne!(dialogue.read(Speaker::Client, b"N").event, Event::Wait);
+}
+
+/// A dialogue with a server that offers CHUNKING.
+fn with_chunking() -> Dialogue {
+    let mut dialogue = dialogue();
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+    read(&mut dialogue, Speaker::Client, b"EHLO a\r\n");
+    read(&mut dialogue, Speaker::Server, b"250-mx\r\n250-SIZE 5\r\n250 chunking\r\n");
+    dialogue
+}
+
+#[test]
+fn chunks_are_counted_and_not_read() {
+    let mut dialogue = with_chunking();
+    let input = b"BDAT 6\r\nVRFY\r\nBDAT 0 last\r\nbdat 05 LAST \r\n\r\n.\r\nNOOP\r\n";
+    let events = read(&mut dialogue, Speaker::Client, input);
+    let chunks: Vec<_> = events
+        .iter()
+        .filter(|(event, _)| *event == Event::Chunk)
+        .map(|(_, bytes)| bytes.as_slice())
+        .collect();
+    assert_eq!(chunks, [b"VRFY\r\n".as_slice(), b"\r\n.\r\n"]);
+    assert_eq!(dialogue.expect(), Expect::Command);
+    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 b\r\n250 c\r\n250 d\r\n"), None);
+    assert!(dialogue.is_idle());
+}
+
+#[test]
+fn doubtful_chunk_sizes_are_stray() {
+    for size in ["", "x", "-1", "+5", "5x", "5 LASTX", "5 FIRST", "99999999999", "5\tLAST", "5 LA"]
+    {
+        let mut dialogue = with_chunking();
+        let events = read(&mut dialogue, Speaker::Client, format!("BDAT {size}\r\n").as_bytes());
+        let is_stray = events.iter().any(|(event, _)| *event == Event::CommandStray);
+        assert_eq!(is_stray, !size.is_empty() && size != "5 LA", "{size}");
+        assert_eq!(dialogue.expect(), Expect::Command, "{size}");
+    }
+}
+
+#[test]
+fn a_chunk_that_was_not_offered_is_stray() {
+    let mut dialogue = dialogue();
+    let events = read(&mut dialogue, Speaker::Client, b"BDAT 5\r\n");
+    assert!(events.iter().any(|(event, _)| *event == Event::CommandStray));
+    assert_eq!(dialogue.expect(), Expect::Command);
+}
+
+#[test]
+fn the_old_fault_begins_data_on_the_command() {
+    let mut dialogue = Dialogue::new(DataBegins::OnCommand);
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+    read(&mut dialogue, Speaker::Client, b"DATA\r\n");
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
+    assert_eq!(fault_of(&mut dialogue, b"503 no\r\n"), None);
+    let events = read(&mut dialogue, Speaker::Client, b"VRFY root\r\n.\r\n");
+    assert_eq!(events, [(Event::DataEnd, b"VRFY root\r\n.\r\n".to_vec())]);
+    assert_eq!(dialogue.expect(), Expect::Command);
 }

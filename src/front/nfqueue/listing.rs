@@ -25,9 +25,9 @@ pub(in crate::front) fn read() -> io::Result<Vec<Entry>> {
     Ok(std::fs::read_to_string(PATH)?.lines().filter_map(parse).collect())
 }
 
-/// The entry of one queue.
-pub(in crate::front) fn of(number: u16) -> Option<Entry> {
-    read().ok()?.into_iter().find(|entry| entry.number == number)
+/// The entry of one queue, if somebody serves it.
+pub(in crate::front) fn of(number: u16) -> io::Result<Option<Entry>> {
+    Ok(read()?.into_iter().find(|entry| entry.number == number))
 }
 
 fn parse(line: &str) -> Option<Entry> {

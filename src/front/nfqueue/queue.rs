@@ -23,6 +23,8 @@ pub(super) struct KernelQueue<'c> {
     socket: OwnedFd,
     /// Whether the kernel may hold a packet we shall never be asked about again.
     is_stuck: bool,
+    /// Whether the kernel may complain of an answer that was given on suspicion.
+    is_late_expected: bool,
     faults: &'c Faults,
 }
 
@@ -63,7 +65,8 @@ impl<'c> KernelQueue<'c> {
         let (inner, socket) = netlink::open().map_err(|error| {
             FrontError::io("cannot open a netfilter queue socket (needs Linux 5.6)", error)
         })?;
-        let mut queue = Self { number, inner, socket, is_stuck: false, faults };
+        let (is_stuck, is_late_expected) = (false, false);
+        let mut queue = Self { number, inner, socket, is_stuck, is_late_expected, faults };
         queue.enlarge_buffer(settings.socket_buffer);
         queue.bind(settings).map_err(|error| refusal(number, error))?;
         queue.inner.set_nonblocking(true);
@@ -86,11 +89,14 @@ impl<'c> KernelQueue<'c> {
         };
         netlink::bind(self.socket.as_fd(), self.number, setup)?;
         self.inner.set_copy_range(self.number, u16::MAX)?;
-        // While nfq waited for that acknowledgement it threw away packets that came before it.
-        if listing::of(self.number).is_some_and(|entry| entry.waiting > 0) {
-            netlink::drop_through(self.socket.as_fd(), self.number, LAST_PACKET)?;
+        // While nfq waited for that acknowledgement it threw away packets that came before it. In a
+        // user namespace the listing cannot be read: then they are dropped on suspicion.
+        let waiting = listing::of(self.number).map(|entry| entry.map_or(0, |entry| entry.waiting));
+        if waiting.as_ref().is_ok_and(|&count| count == 0) {
+            return Ok(());
         }
-        Ok(())
+        self.is_late_expected = waiting.is_err();
+        netlink::drop_through(self.socket.as_fd(), self.number, LAST_PACKET)
     }
 
     /// The queue's number.
@@ -126,6 +132,9 @@ impl<'c> KernelQueue<'c> {
     fn classify(&mut self, error: io::Error) -> Received<'_, 'c> {
         let counter = match Errno::from_io_error(&error) {
             Some(Errno::AGAIN | Errno::INTR) => return Received::Nothing,
+            Some(Errno::NOENT) if std::mem::take(&mut self.is_late_expected) => {
+                return Received::Counted;
+            }
             Some(Errno::NOENT | Errno::INVAL) => &self.faults.late,
             Some(Errno::NOBUFS) => &self.faults.overruns,
             Some(Errno::NOSPC) => {
@@ -173,7 +182,7 @@ impl Held<'_, '_> {
             },
             is_super_packet: message.is_seg_offloaded(),
             is_truncated: bytes.len() < message.get_original_len(),
-            path: Path { ingress: message.get_indev(), egress: message.get_outdev() },
+            path: path(message.get_indev(), message.get_outdev()),
         })
     }
 
@@ -216,20 +225,34 @@ impl Drop for Held<'_, '_> {
     }
 }
 
+/// What the machine sends to itself comes in by the interface it goes out by; a hook names only one
+/// of the two, and both directions would seem to come from the same end.
+const fn path(ingress: u32, egress: u32) -> Path {
+    if ingress == LOOPBACK || egress == LOOPBACK {
+        return Path { ingress: LOOPBACK, egress: LOOPBACK };
+    }
+    Path { ingress, egress }
+}
+
 fn refusal(number: u16, error: io::Error) -> FrontError {
-    let owner = listing::of(number);
-    match (Errno::from_io_error(&error), owner) {
-        (Some(Errno::PERM | Errno::BUSY), Some(owner)) => FrontError::new(format!(
-            "queue {number} is owned by another process (netlink port id {})",
-            owner.port
-        )),
-        (Some(Errno::PERM), None) => FrontError::io(
-            format!("cannot bind queue {number} (needs root or CAP_NET_ADMIN)"),
-            error,
-        ),
+    let is_owned = format!("queue {number} is owned by another process");
+    match (Errno::from_io_error(&error), listing::of(number)) {
+        (Some(Errno::PERM | Errno::BUSY), Ok(Some(owner))) => {
+            FrontError::new(format!("{is_owned} (netlink port id {})", owner.port))
+        }
+        (Some(Errno::PERM), Ok(None)) => {
+            let context = format!("cannot bind queue {number} (needs root or CAP_NET_ADMIN)");
+            FrontError::io(context, error)
+        }
+        (Some(Errno::PERM), Err(_)) => {
+            FrontError::io(format!("{is_owned}, or CAP_NET_ADMIN is missing"), error)
+        }
         _ => FrontError::io(format!("cannot bind queue {number}"), error),
     }
 }
+
+/// Index of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
 
 /// The highest packet number the kernel takes for later than all of a new queue's.
 const LAST_PACKET: u32 = u32::MAX >> 1;

@@ -5,7 +5,9 @@
 //! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
 
 mod files;
+mod gateway;
 mod session;
+mod step;
 mod summary;
 mod traffic;
 
@@ -20,7 +22,8 @@ use crate::front::FrontError;
 
 use files::Output;
 
-pub use session::{Bystander, Fate, Session, Step};
+pub use session::Session;
+pub use step::{Bystander, Fate, Step};
 pub use summary::Summary;
 
 /// Files from this size on take long enough to show how far we are.

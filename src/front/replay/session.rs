@@ -4,17 +4,13 @@
 //! the same verdicts and the same bytes everywhere.
 
 use std::io::Read;
-use std::ops::Range;
 
-use crate::engine::{Arrival, Checksum, Effects, Engine, Path, Record, Settings, Verdict, What};
-use crate::flow::FlowKey;
-use crate::front::link;
-use crate::front::pcap::{Entry, Fault, LinkType, Packet, Reader, Shape};
-use crate::front::repeat::{Kept, Repeats, Sequel};
-use crate::time::Instant;
+use crate::engine::{Engine, Settings};
+use crate::front::pcap::{Entry, Fault, Reader};
 
+use super::gateway::Gateway;
+use super::step::Step;
 use super::summary::Summary;
-use super::traffic::Traffic;
 
 /// The engine's seed in every replay.
 const SEED: u64 = 0;
@@ -24,39 +20,6 @@ const SEED: u64 = 0;
 pub struct Session<R> {
     reader: Reader<R>,
     gateway: Gateway<Engine>,
-}
-
-/// What one record led to. Reused from record to record.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// The bytes that this record leaves in the capture of what went on.
-    pub written: Vec<u8>,
-    /// The fate of the record's packet, if it holds one, then those of packets sent again.
-    pub fates: Vec<(u64, Fate)>,
-    /// Resets originated, as IP packets.
-    pub resets: Vec<Vec<u8>>,
-    /// Entries of the event log.
-    pub records: Vec<Record>,
-}
-
-/// What became of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is none of ours and went on.
-    Passed(Bystander),
-    /// The engine judged it.
-    Judged(Verdict),
-    /// It was sent again and judged again.
-    Repeated(Verdict),
-}
-
-/// Why a packet was none of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bystander {
-    /// The frame holds no IP packet.
-    NotIp,
-    /// Another protocol or port.
-    NotSmtp,
 }
 
 impl<R: Read> Session<R> {
@@ -82,7 +45,7 @@ impl<R: Read> Session<R> {
             None => return Ok(false),
             Some(Entry::Other(bytes)) => step.written.extend_from_slice(bytes),
             Some(Entry::Section(bytes)) => {
-                self.gateway.repeats.clear();
+                self.gateway.begin_section();
                 step.written.extend_from_slice(bytes);
             }
             Some(Entry::Packet(packet)) => self.gateway.receive(&packet, step),
@@ -99,307 +62,9 @@ impl<R: Read> Session<R> {
     /// The counters so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = self.gateway.summary.clone();
-        summary.engine = self.gateway.engine.stats();
+        let mut summary = self.gateway.summary().clone();
+        summary.engine = self.gateway.judge().stats();
         summary.is_cut = self.reader.is_cut();
         summary
-    }
-}
-
-/// The engine as the network sees it; the tests have one that says what they want to hear.
-pub(super) trait Judge {
-    fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict;
-    fn expire(&self, now: Instant, effects: &mut Effects);
-}
-
-impl Judge for Engine {
-    fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
-        Self::handle(self, now, arrival, effects)
-    }
-
-    fn expire(&self, now: Instant, effects: &mut Effects) {
-        Self::expire(self, now, effects);
-    }
-}
-
-/// The engine with the network around it.
-#[derive(Debug)]
-pub(super) struct Gateway<J> {
-    engine: J,
-    ports: Vec<u16>,
-    tolerate_checksums: bool,
-    now: Instant,
-    effects: Effects,
-    repeats: Repeats,
-    summary: Summary,
-}
-
-/// A captured IP packet and where it came from.
-struct Captured<'a> {
-    frame: &'a [u8],
-    range: &'a Range<usize>,
-    link: LinkType,
-    /// The record to write like; its time is the present one.
-    shape: Shape,
-    checksum: Checksum,
-    is_truncated: bool,
-}
-
-impl<J> Gateway<J> {
-    pub(super) fn new(engine: J, ports: Vec<u16>, tolerate_checksums: bool) -> Self {
-        Self {
-            engine,
-            ports,
-            tolerate_checksums,
-            now: Instant::default(),
-            effects: Effects::default(),
-            repeats: Repeats::default(),
-            summary: Summary::default(),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) const fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    #[cfg(test)]
-    pub(super) const fn judge(&self) -> &J {
-        &self.engine
-    }
-}
-
-impl<J: Judge> Gateway<J> {
-    pub(super) fn receive(&mut self, packet: &Packet<'_>, step: &mut Step) {
-        self.summary.packets += 1;
-        let Some(located) = link::locate(packet.link, packet.frame) else {
-            self.summary.not_ip += 1;
-            return self.pass(packet, Bystander::NotIp, step);
-        };
-        let bytes = packet.frame.get(located.range.clone()).unwrap_or_default();
-        let (key, is_unfinished) = match Traffic::of(bytes, &self.ports, located.is_whole) {
-            Traffic::Mail { key, is_unfinished } => (Some(key), is_unfinished),
-            Traffic::Unreadable => (None, false),
-            Traffic::Other => {
-                self.summary.not_smtp += 1;
-                return self.pass(packet, Bystander::NotSmtp, step);
-            }
-        };
-        let is_tolerated = is_unfinished && self.tolerate_checksums;
-        let is_short = u32::try_from(packet.frame.len()).is_ok_and(|n| n < packet.original_length);
-        let captured = Captured {
-            frame: packet.frame,
-            range: &located.range,
-            link: packet.link,
-            shape: packet.shape,
-            checksum: if is_tolerated { Checksum::Unfinished } else { Checksum::Complete },
-            // Padding that was not captured is no loss.
-            is_truncated: is_short && !located.is_whole,
-        };
-        self.advance(packet.micros, &captured, step);
-        let verdict = self.handle(&captured);
-        self.count(verdict, captured.is_truncated, is_unfinished);
-        step.fates.push((self.summary.packets, Fate::Judged(verdict)));
-        match verdict {
-            Verdict::Accept | Verdict::Offload => step.written.extend_from_slice(packet.record),
-            Verdict::Rewrite => {
-                let mut frame = Vec::with_capacity(packet.frame.len());
-                link::replace(packet.frame, &located.range, &self.effects.rewritten, &mut frame);
-                packet.write_with(&frame, &mut step.written);
-            }
-            Verdict::Drop(_) => {}
-        }
-        let sequel = Sequel::of(verdict, &self.effects);
-        let has_ended = self.absorb(&captured, step);
-        if let (Some(key), false) = (key, has_ended) {
-            self.follow(key, sequel, &captured, step);
-        }
-    }
-
-    fn pass(&mut self, packet: &Packet<'_>, bystander: Bystander, step: &mut Step) {
-        self.summary.accepted += 1;
-        step.fates.push((self.summary.packets, Fate::Passed(bystander)));
-        step.written.extend_from_slice(packet.record);
-    }
-
-    /// Record time passes; once in a second of it, the engine forgets.
-    fn advance(&mut self, micros: Option<u64>, captured: &Captured<'_>, step: &mut Step) {
-        let at = Instant::from_micros(micros.unwrap_or(0)).max(self.now);
-        let is_new_second = at.seconds() > self.now.seconds();
-        self.now = at;
-        if is_new_second {
-            self.engine.expire(at, &mut self.effects);
-            self.absorb(captured, step);
-        }
-    }
-
-    fn handle(&mut self, captured: &Captured<'_>) -> Verdict {
-        let arrival = Arrival {
-            bytes: captured.frame.get(captured.range.clone()).unwrap_or_default(),
-            checksum: captured.checksum,
-            // No kernel will cut what is written to a file.
-            is_super_packet: false,
-            is_truncated: captured.is_truncated,
-            path: Path::default(),
-        };
-        self.engine.handle(self.now, &arrival, &mut self.effects)
-    }
-
-    fn count(&mut self, verdict: Verdict, is_truncated: bool, is_unfinished: bool) {
-        let summary = &mut self.summary;
-        summary.truncated += u64::from(is_truncated);
-        match verdict {
-            Verdict::Accept | Verdict::Offload => summary.accepted += 1,
-            Verdict::Rewrite => summary.rewritten += 1,
-            Verdict::Drop(reason) => {
-                *summary.drops.entry(reason).or_default() += 1;
-                summary.unfinished += u64::from(is_unfinished && !self.tolerate_checksums);
-            }
-        }
-    }
-
-    /// Carries out what the engine answered besides a verdict; true if a flow ended.
-    fn absorb(&mut self, cause: &Captured<'_>, step: &mut Step) -> bool {
-        for reset in self.effects.resets.drain(..) {
-            let mut frame = Vec::with_capacity(cause.frame.len());
-            link::originate(cause.link, cause.frame, cause.range, &reset, &mut frame);
-            write(cause.shape, &frame, step);
-            step.resets.push(reset);
-        }
-        let mut has_ended = false;
-        for record in self.effects.records.drain(..) {
-            if ends_flow(&record.what) {
-                has_ended = true;
-                self.repeats.take(&FlowKey::of(record.originator, record.responder));
-            }
-            step.records.push(record);
-        }
-        has_ended
-    }
-
-    /// TCP's part: what was kept is sent again behind a packet that arrived, and what its sender
-    /// will repeat is kept.
-    fn follow(&mut self, key: FlowKey, sequel: Sequel, captured: &Captured<'_>, step: &mut Step) {
-        let passed = match sequel {
-            Sequel::Refused => return,
-            Sequel::Arrived => return self.repeat(key, captured.shape, step),
-            Sequel::Cut(passed) => {
-                self.repeat(key, captured.shape, step);
-                passed
-            }
-            Sequel::Lost => 0,
-        };
-        self.summary.stalled += 1;
-        let kept = Kept {
-            number: self.summary.packets,
-            frame: captured.frame.to_vec(),
-            range: captured.range.clone(),
-            link: captured.link,
-            shape: captured.shape,
-            checksum: captured.checksum,
-            passed,
-        };
-        self.repeats.keep(key, kept);
-    }
-
-    /// Sends again what waits for a flow, until nothing more gets through.
-    fn repeat(&mut self, key: FlowKey, present: Shape, step: &mut Step) {
-        let mut waiting = self.repeats.take(&key);
-        let mut has_moved = !waiting.is_empty();
-        while has_moved {
-            has_moved = false;
-            let mut still = Vec::new();
-            for mut kept in waiting {
-                let (sequel, has_ended) = self.resend(&kept, present, step);
-                if has_ended {
-                    return;
-                }
-                match sequel {
-                    Sequel::Arrived | Sequel::Refused => {
-                        has_moved = true;
-                        continue;
-                    }
-                    Sequel::Cut(passed) if passed > kept.passed => {
-                        has_moved = true;
-                        kept.passed = passed;
-                    }
-                    Sequel::Cut(_) | Sequel::Lost => {}
-                }
-                still.push(kept);
-            }
-            waiting = still;
-        }
-        for kept in waiting {
-            self.repeats.keep(key, kept);
-        }
-    }
-
-    /// Offers a kept packet to the engine again. If no more of it passes than before, nobody
-    /// shall see that it was tried: neither the log nor the capture of what went on.
-    fn resend(&mut self, kept: &Kept, present: Shape, step: &mut Step) -> (Sequel, bool) {
-        let captured = Captured {
-            frame: &kept.frame,
-            range: &kept.range,
-            link: kept.link,
-            shape: kept.shape.at(present, self.now.micros()),
-            checksum: kept.checksum,
-            is_truncated: false,
-        };
-        let verdict = self.handle(&captured);
-        let sequel = Sequel::of(verdict, &self.effects);
-        let is_in_vain = match sequel {
-            Sequel::Lost => true,
-            Sequel::Cut(passed) => passed <= kept.passed,
-            Sequel::Arrived | Sequel::Refused => false,
-        };
-        if is_in_vain {
-            self.effects.records.retain(|record| !is_refusal(&record.what));
-        } else {
-            step.fates.push((kept.number, Fate::Repeated(verdict)));
-            match verdict {
-                Verdict::Accept | Verdict::Offload => write(captured.shape, &kept.frame, step),
-                Verdict::Rewrite => {
-                    let mut frame = Vec::with_capacity(kept.frame.len());
-                    let packet = &self.effects.rewritten;
-                    link::replace(&kept.frame, &kept.range, packet, &mut frame);
-                    write(captured.shape, &frame, step);
-                }
-                Verdict::Drop(_) => {}
-            }
-        }
-        if sequel == Sequel::Arrived {
-            self.summary.stalled = self.summary.stalled.saturating_sub(1);
-            self.summary.repeated += 1;
-        }
-        (sequel, self.absorb(&captured, step))
-    }
-}
-
-/// Writes a frame that the capture did not hold in this place.
-fn write(shape: Shape, frame: &[u8], step: &mut Step) {
-    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    shape.write(frame, length, &[], &mut step.written);
-}
-
-/// Whether an entry only says that a packet may not pass yet.
-const fn is_refusal(what: &What) -> bool {
-    matches!(what, What::Dropped { .. } | What::Cut { .. })
-}
-
-/// Whether nothing more can come of a flow.
-fn ends_flow(what: &What) -> bool {
-    match what {
-        What::Reset { .. } | What::Closed => true,
-        What::Opened
-        | What::Banner { .. }
-        | What::Command { .. }
-        | What::Reply { .. }
-        | What::DataBegin { .. }
-        | What::DataEnd { .. }
-        | What::Edited { .. }
-        | What::Dropped { .. }
-        | What::Cut { .. }
-        | What::Alarm { .. }
-        | What::TlsBegin => false,
     }
 }

@@ -10,10 +10,11 @@ use crate::flow::{Direction, Endpoint};
 use crate::front::pcap::{Entry, Reader};
 use crate::time::Instant;
 
-use super::session::{Gateway, Judge};
+use super::gateway::{Gateway, Judge};
 use super::{Bystander, Fate, Step};
 
 /// What the scripted engine answers to the next packet.
+#[derive(Clone)]
 enum Answer {
     Accept,
     /// The packet goes on with this many bytes; the rest is to be repeated.
@@ -29,6 +30,7 @@ enum Answer {
 struct Script {
     answers: RefCell<VecDeque<Answer>>,
     seen: RefCell<Vec<(u64, Checksum, bool)>>,
+    bytes: RefCell<Vec<Vec<u8>>>,
     expired: RefCell<Vec<u64>>,
 }
 
@@ -36,6 +38,7 @@ impl Judge for Script {
     fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
         self.seen.borrow_mut().push((now.micros(), arrival.checksum, arrival.is_truncated));
+        self.bytes.borrow_mut().push(arrival.bytes.to_vec());
         let reason = Reason::AwaitingReply;
         let (direction, offset, length) = (Direction::Original, 0, 1);
         match self.answers.borrow_mut().pop_front().unwrap_or(Answer::Accept) {
@@ -193,6 +196,42 @@ fn a_cut_packet_is_repeated_whole_until_all_of_it_passes() {
 }
 
 #[test]
+fn nothing_is_acknowledged_that_did_not_arrive() {
+    let segment = |from, to, ports: [u16; 2], seq, ack, payload: &[u8]| {
+        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(from, to, 64);
+        let mut bytes = Vec::new();
+        let tcp = builder.tcp(ports[0], ports[1], seq, 1).ack(ack);
+        tcp.write(&mut bytes, payload).unwrap();
+        bytes
+    };
+    let first = u32::MAX - 2;
+    let early = segment(A, B, [40_000, 25], first, 1, b"DATA\r\nbody");
+    let reply = |ack| segment(B, A, [25, 40_000], 1, ack, b"354\r\n");
+    // All ten bytes are acknowledged, of which the last four did not arrive.
+    let frames = [early, reply(first.wrapping_add(10)), reply(first.wrapping_add(10))];
+    let answers = vec![Answer::Cut(46), Answer::Accept, Answer::Accept];
+    let (_, steps) = replay(answers.clone(), &seconds(&frames));
+    let lowered = reply(first.wrapping_add(6));
+    assert!(steps[1].written.starts_with(&record_bytes(2, &lowered, lowered.len())));
+    assert_eq!(steps[2].written, record_bytes(3, &frames[2], frames[2].len()));
+    // A checksum that was left to a card covers no field and stays as it is.
+    let mut unfinished = frames.clone();
+    let sum: u16 = 0x0a00 + 2 + 0x0a00 + 1 + 6 + 25;
+    unfinished[1][14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
+    let mut expected = lowered.clone();
+    expected[14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
+    let (_, steps) = replay_with(answers.clone(), &seconds(&unfinished), true);
+    assert!(steps[1].written.starts_with(&record_bytes(2, &expected, expected.len())));
+    // One that was wrong stays wrong by as much.
+    let mut wrong = frames;
+    wrong[1][14 + 36] ^= 0x40;
+    let mut expected = lowered;
+    expected[14 + 36] ^= 0x40;
+    let (_, steps) = replay(answers, &seconds(&wrong));
+    assert!(steps[1].written.starts_with(&record_bytes(2, &expected, expected.len())));
+}
+
+#[test]
 fn nothing_is_repeated_into_another_flow_or_behind_the_end() {
     let other = packet(A, B, [40_001, 25], b"other");
     let frames = [client(b"early"), other, server(b"fin"), server(b"late")];
@@ -261,16 +300,26 @@ fn unfinished_checksums_are_detected_and_tolerated_on_request() {
     // 10.0.0.1 + 10.0.0.2 + TCP + 27 bytes, folded.
     let sum: u16 = 0x0a00 + 1 + 0x0a00 + 2 + 6 + 27;
     unfinished[14 + 20 + 16..][..2].copy_from_slice(&sum.to_be_bytes());
+    let mut empty = good.clone();
+    empty[14 + 20 + 16..][..2].fill(0);
+    // Of the IP header alone.
+    let mut blank = good.clone();
+    blank[14 + 10..][..2].fill(0);
     let mut bad = good.clone();
     bad[14 + 20 + 16] ^= 1;
-    let records = seconds(&[good, unfinished, bad]);
-    for (tolerate, second, counted) in
-        [(false, Checksum::Complete, 1), (true, Checksum::Unfinished, 0)]
+    bad[14 + 10] ^= 1;
+    let records = seconds(&[good.clone(), unfinished, empty, blank.clone(), bad.clone()]);
+    for (tolerate, partial, counted) in
+        [(false, Checksum::Complete, 3), (true, Checksum::Unfinished, 0)]
     {
-        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop];
+        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop, Answer::Drop, Answer::Drop];
         let (gateway, _) = replay_with(answers, &records, tolerate);
         let seen: Vec<Checksum> = gateway.judge().seen.borrow().iter().map(|seen| seen.1).collect();
-        assert_eq!(seen, [Checksum::Complete, second, Checksum::Complete]);
+        let whole = Checksum::Complete;
+        assert_eq!(seen, [whole, partial, partial, whole, whole]);
+        let bytes = gateway.judge().bytes.borrow();
+        let fourth = if tolerate { &good } else { &blank };
+        assert_eq!((&bytes[3][..], &bytes[4][..]), (&fourth[14..], &bad[14..]));
         assert_eq!(gateway.summary().unfinished, counted);
     }
 }

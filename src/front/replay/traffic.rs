@@ -1,34 +1,44 @@
 //! Which packets of a capture a gateway would have queued: the part that iptables plays.
 //!
-//! Reads ports and, for captures made on the sending machine, the state of the checksum; nothing
-//! else. Of fragments only the first holds ports; the kernel joins them before the queue, and here
+//! Reads ports and, for captures made on the sending machine, the state of the checksums;
+//! nothing else. Of fragments only the first holds ports; the kernel joins them before the queue, and here
 //! the engine refuses the first one, without which the others are worth nothing.
 
 use std::net::IpAddr;
 
 use etherparse::{
-    IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, checksum,
+    IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket,
+    checksum,
 };
 
 use crate::flow::{Endpoint, FlowKey};
+use crate::front::repeat::Segment;
 
 /// Offset of the checksum in a TCP header.
 const TCP_CHECKSUM: usize = 16;
+/// Offset of the checksum in an IPv4 header.
+const IPV4_CHECKSUM: usize = 10;
 
 /// What an IP packet is to a filter of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
     /// TCP from or to a mail port.
-    Mail {
-        /// Its flow.
-        key: FlowKey,
-        /// Whether its checksum was left to a network card.
-        is_unfinished: bool,
-    },
+    Mail(Mail),
     /// Perhaps mail: it claims to be TCP or cannot be read that far. The engine shall say.
     Unreadable,
     /// Nothing that would have been queued.
     Other,
+}
+
+/// What the network has to know of a packet of mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mail {
+    /// Its flow.
+    pub(super) key: FlowKey,
+    /// Its segment, if that can be read.
+    pub(super) segment: Option<Segment>,
+    /// Whether one of its checksums was left to a network card.
+    pub(super) is_unfinished: bool,
 }
 
 impl Traffic {
@@ -48,8 +58,10 @@ impl Traffic {
         if !ports.contains(&from.port) && !ports.contains(&to.port) {
             return Self::Other;
         }
-        let is_unfinished = is_whole && is_unfinished(source, destination, payload);
-        Self::Mail { key: FlowKey::of(from, to), is_unfinished }
+        let is_partial = is_whole && is_unfinished(source, destination, payload);
+        let segment = Segment::of(from, packet, payload.payload, is_partial);
+        let is_unfinished = is_partial || finish_header(packet).is_some();
+        Self::Mail(Mail { key: FlowKey::of(from, to), segment, is_unfinished })
     }
 }
 
@@ -74,7 +86,8 @@ fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr, bool)> {
 }
 
 /// Whether the checksum field holds the folded sum of the pseudo-header, which is what a sender
-/// leaves to a card that will add the rest, and not by chance the right checksum as well.
+/// leaves to a card that will add the rest, or nothing, which is what some loopbacks leave; and
+/// not by chance the right checksum as well.
 fn is_unfinished(source: IpAddr, destination: IpAddr, payload: &LaxIpPayloadSlice<'_>) -> bool {
     let segment = payload.payload;
     let (Some(&[high, low]), Ok(length)) =
@@ -91,6 +104,19 @@ fn is_unfinished(source: IpAddr, destination: IpAddr, payload: &LaxIpPayloadSlic
     let pseudo = sum
         .add_slice(&length.to_be_bytes())
         .add_slice(&u16::from(payload.ip_number.0).to_be_bytes());
-    !pseudo.ones_complement() == u16::from_ne_bytes([high, low])
+    let field = u16::from_ne_bytes([high, low]);
+    (field == 0 || field == !pseudo.ones_complement())
         && pseudo.add_slice(segment).ones_complement() != 0
+}
+
+/// An IPv4 packet with its header's checksum filled in, if that was left empty.
+pub(super) fn finish_header(packet: &[u8]) -> Option<Vec<u8>> {
+    let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
+    let checksum = header.to_header().calc_header_checksum();
+    if header.header_checksum() != 0 || checksum == 0 {
+        return None;
+    }
+    let mut packet = packet.to_vec();
+    *packet.get_mut(IPV4_CHECKSUM..)?.first_chunk_mut()? = checksum.to_be_bytes();
+    Some(packet)
 }

@@ -116,6 +116,9 @@ impl Saved {
                 .map(|chain| format!("{table}: chain {chain} should not exist"))
                 .collect();
         }
+        if *self == Self::default() {
+            return vec![format!("{table}: not installed (mailguard rules up)")];
+        }
         let mut found = Vec::new();
         for (hook, chain) in expanded.jumps() {
             let is_it = |jump: &&Jump| jump.hook == hook && jump.plain_target() == Some(chain);

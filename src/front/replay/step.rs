@@ -1,0 +1,36 @@
+//! What one record of a capture led to.
+
+use crate::engine::{Record, Verdict};
+
+/// What one record led to. Reused from record to record.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// The bytes that this record leaves in the capture of what went on.
+    pub written: Vec<u8>,
+    /// The fate of the record's packet, if it holds one, then those of packets sent again.
+    pub fates: Vec<(u64, Fate)>,
+    /// Resets originated, as IP packets.
+    pub resets: Vec<Vec<u8>>,
+    /// Entries of the event log.
+    pub records: Vec<Record>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is none of ours and went on.
+    Passed(Bystander),
+    /// The engine judged it.
+    Judged(Verdict),
+    /// It was sent again and judged again.
+    Repeated(Verdict),
+}
+
+/// Why a packet was none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bystander {
+    /// The frame holds no IP packet.
+    NotIp,
+    /// Another protocol or port.
+    NotSmtp,
+}

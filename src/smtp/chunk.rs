@@ -1,0 +1,56 @@
+//! The argument of BDAT: `chunk-size [ SP "LAST" ]` (RFC 3030 2), byte by byte.
+//!
+//! Servers disagree about signs, huge numbers and trailing words, and a chunk counted here but not
+//! by the server would let commands pass unread. So only what every server counts alike is taken.
+
+/// Largest chunk announced at once; larger sizes overflow some server's counter.
+const OCTETS_MAX: u64 = 1 << 31;
+
+/// How far the argument has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChunkSize {
+    /// Spaces before the number.
+    Before,
+    /// Digits.
+    Digits(u64),
+    /// Spaces behind the number.
+    Gap(u64),
+    /// Letters of LAST, so many of them.
+    Last(u64, u8),
+    /// Spaces behind LAST.
+    After(u64),
+}
+
+impl ChunkSize {
+    /// Takes one more byte; `None` if no server could read it alike.
+    pub(super) fn push(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Before, b' ') => Some(Self::Before),
+            (Self::Before, b'0'..=b'9') => Some(Self::Digits(u64::from(byte - b'0'))),
+            (Self::Digits(octets), b'0'..=b'9') => {
+                let octets = octets * 10 + u64::from(byte - b'0');
+                (octets <= OCTETS_MAX).then_some(Self::Digits(octets))
+            }
+            (Self::Digits(octets) | Self::Gap(octets), b' ') => Some(Self::Gap(octets)),
+            (Self::Gap(octets), _) => Self::Last(octets, 0).push(byte),
+            (Self::Last(octets, 4), b' ') => Some(Self::After(octets)),
+            (Self::Last(octets, letters), _) => {
+                let is_next = b"LAST".get(usize::from(letters)) == Some(&byte.to_ascii_uppercase());
+                is_next.then_some(Self::Last(octets, letters + 1))
+            }
+            (Self::After(octets), b' ') => Some(Self::After(octets)),
+            (Self::Before | Self::After(_), _) | (Self::Digits(_), _) => None,
+        }
+    }
+
+    /// The size, if the line may end here.
+    pub(super) const fn octets(self) -> Option<u64> {
+        match self {
+            Self::Digits(octets)
+            | Self::Gap(octets)
+            | Self::Last(octets, 4)
+            | Self::After(octets) => Some(octets),
+            Self::Before | Self::Last(..) => None,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The real binary: flags, exit codes, messages.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn mailguard(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A configuration file that is gone when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mailguard-{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn help_names_every_command_and_ends_well() {
+    let output = mailguard(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stdout);
+    for word in ["run", "replay", "rules", "check", "Exit codes: 0 done, 1 found"] {
+        assert!(said.contains(word), "{word} is not in {said}");
+    }
+    for command in ["run", "replay", "rules", "check"] {
+        let said = text(&mailguard(&[command, "--help"]).stdout);
+        for option in ["--config", "--profile", "--set"] {
+            assert!(said.contains(option), "{option} is not in {said}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for words in [
+        &[][..],
+        &["nothing"],
+        &["run", "--queue", "x"],
+        &["rules", "sideways"],
+        &["replay"],
+        &["rules", "show", "--set", "x"],
+    ] {
+        let output = mailguard(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_one_line_on_standard_error() {
+    let unknown = File::new("unknown.toml", "ports = [25]\n[queue]\nlenght = 5\n");
+    let range = File::new("range.toml", "[limits]\n\nflows_max = 0\n");
+    let missing = "/nonexistent/mailguard.toml";
+    for (words, expected) in [
+        (
+            &["rules", "show", "--config", unknown.path()][..],
+            format!("mailguard: {}:3: unknown field `lenght`, expected one of ", unknown.path()),
+        ),
+        (
+            &["check", "--config", range.path()],
+            format!(
+                "mailguard: {}:3: invalid value: integer `0`, expected a whole number from 1 to",
+                range.path()
+            ),
+        ),
+        (
+            &["run", "--config", missing],
+            format!("mailguard: cannot read {missing}: No such file or directory"),
+        ),
+        (
+            &["rules", "show", "--set", "queue.length=0"],
+            "mailguard: --set queue.length=0: invalid value: integer `0`, expected a".to_owned(),
+        ),
+        (
+            &["rules", "show", "--profile", "none"],
+            "mailguard: --profile none: unknown profile `none`, expected one of mailguard"
+                .to_owned(),
+        ),
+    ] {
+        let output = mailguard(words);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(said.starts_with(&expected), "{said:?} does not begin with {expected:?}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn rules_are_shown_as_they_would_be_installed() {
+    let file = File::new(
+        "show.toml",
+        "ports = [25, 587]\n[queue]\nlast = 3\nfail = \"open\"\n[rules]\nlocal = true\n\
+         mail_hosts = [\"192.0.2.25\", \"198.51.100.0/24\", \"2001:db8::25\"]\n",
+    );
+    let output = mailguard(&["rules", "show", "--config", file.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), include_str!("golden/rules-show.txt"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let program = env!("CARGO_BIN_EXE_mailguard");
+    let script = format!("set -o pipefail; {program} rules show | true");
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(output.stderr.is_empty());
+}

@@ -1,0 +1,250 @@
+//! `mailguard rules` against the real iptables, in namespaces of the test's own.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+#[path = "support/sealed.rs"]
+mod sealed;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use sealed::sealed;
+
+/// Without which nothing here can be tested.
+const NEEDS: &[&str] = &["iptables-save"];
+
+const HOSTS: &str = "rules.mail_hosts=[\"192.0.2.25\", \"2001:db8::/64\"]";
+
+fn shell(script: &str) -> String {
+    let output = Command::new("bash").args(["-ec", script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn rules(action: &str, sets: &[&str]) -> Output {
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let program = env!("CARGO_BIN_EXE_mailguard");
+    Command::new(program).args(["rules", action]).args(sets).output().unwrap()
+}
+
+fn succeed(action: &str, sets: &[&str]) {
+    let output = rules(action, sets);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{action} has nothing to say");
+}
+
+/// Every rule of both families, without the dates iptables-save puts around them.
+fn state() -> String {
+    shell("iptables-save; echo; ip6tables-save")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Rules an operator may have, among them some that look like ours.
+fn operator() {
+    for program in ["iptables", "ip6tables"] {
+        shell(&format!(
+            "{program} -t mangle -A FORWARD -p tcp --dport 80 -j MARK --set-mark 0x1
+             {program} -t mangle -N MAILGUARDIAN
+             {program} -t mangle -A FORWARD -j MAILGUARDIAN
+             {program} -t mangle -A MAILGUARDIAN -p tcp --dport 25 -m comment \
+                 --comment 'not -j MAILGUARD' -j RETURN
+             {program} -t mangle -A POSTROUTING -j CONNMARK --save-mark
+             {program} -P FORWARD DROP
+             {program} -N web
+             {program} -A FORWARD -p tcp --dport 80 -j web
+             {program} -A web -j ACCEPT
+             {program} -t nat -A POSTROUTING -o eth9 -j MASQUERADE"
+        ));
+    }
+}
+
+#[test]
+fn up_twice_is_up_once() {
+    sealed("up_twice_is_up_once", NEEDS, || {
+        for sets in [&[][..], &[HOSTS, "rules.local=true", "queue.last=3", "queue.fail=open"]] {
+            succeed("up", sets);
+            let once = state();
+            succeed("up", sets);
+            assert_eq!(state(), once);
+            succeed("down", &[]);
+        }
+    });
+}
+
+#[test]
+fn down_leaves_no_trace_and_nothing_else_is_touched() {
+    sealed("down_leaves_no_trace_and_nothing_else_is_touched", NEEDS, || {
+        operator();
+        let before = state();
+        succeed("up", &[HOSTS, "rules.local=true"]);
+        let ours = |line: &&str| {
+            line.starts_with(":MAILGUARD ")
+                || line.starts_with(":MAILGUARD-")
+                || line.starts_with("-A MAILGUARD ")
+                || line.starts_with("-A MAILGUARD-")
+                || line.ends_with("-j MAILGUARD")
+                || line.ends_with("-j MAILGUARD-OFFLOAD")
+                || line.ends_with("-j MAILGUARD-HOSTS")
+        };
+        let during = state();
+        let others: String =
+            during.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect();
+        assert_eq!(others, before);
+        let (first, _) = during.split_once("-A FORWARD -p tcp").unwrap();
+        assert!(first.ends_with("-A FORWARD -j MAILGUARD\n"), "ours is not first: {during}");
+        succeed("down", &[]);
+        assert_eq!(state(), before);
+        let again = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+            .args(["rules", "down", "--config", "/nonexistent"])
+            .status();
+        assert!(again.unwrap().success(), "removing needs no configuration");
+        assert_eq!(state(), before);
+    });
+}
+
+#[test]
+fn down_makes_no_tables() {
+    sealed("down_makes_no_tables", NEEDS, || {
+        let before = state();
+        succeed("down", &[]);
+        assert_eq!(state(), before);
+    });
+}
+
+#[test]
+fn a_changed_configuration_replaces_the_rules() {
+    sealed("a_changed_configuration_replaces_the_rules", NEEDS, || {
+        operator();
+        succeed("up", &["ports=[25, 587]"]);
+        let plain = state();
+        for program in ["iptables", "ip6tables"] {
+            let listed = shell(&format!("{program}-save -t mangle"));
+            for port in ["--dport 25", "--sport 25", "--dport 587", "--sport 587"] {
+                let rule = format!("-A MAILGUARD -p tcp -m tcp {port} -j NFQUEUE --queue-num 0\n");
+                assert!(listed.contains(&rule), "{rule} is not in {listed}");
+            }
+        }
+        let all = [HOSTS, "rules.local=true", "queue.first=4", "queue.last=7", "queue.fail=open"];
+        succeed("up", &all);
+        for (program, host) in [("iptables", "192.0.2.25/32"), ("ip6tables", "2001:db8::/64")] {
+            let listed = shell(&format!("{program}-save"));
+            for rule in [
+                "-A INPUT -j MAILGUARD\n",
+                "-A OUTPUT -j MAILGUARD\n",
+                "-A MAILGUARD -i lo -j RETURN\n",
+                "--dport 25 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n",
+                "--sport 25 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n",
+                &format!("-A MAILGUARD-HOSTS -d {host} -p tcp -m tcp --dport 25 -j RETURN\n"),
+                &format!("-A MAILGUARD-HOSTS -d {host} -j DROP\n"),
+            ] {
+                assert!(listed.contains(rule), "{rule} is not in {listed}");
+            }
+        }
+        succeed("up", &["ports=[25, 587]"]);
+        assert_eq!(state(), plain);
+    });
+}
+
+#[test]
+fn what_fails_halfway_is_taken_back() {
+    sealed("what_fails_halfway_is_taken_back", NEEDS, || {
+        let path = std::env::var("PATH").unwrap();
+        fs::create_dir("/run/fake").unwrap();
+        let fake = "/run/fake/ip6tables-restore";
+        fs::write(fake, "#!/bin/sh\ncat >/dev/null\necho 'line 4 failed' >&2\nexit 1\n").unwrap();
+        fs::set_permissions(fake, fs::Permissions::from_mode(0o755)).unwrap();
+        operator();
+        for earlier in [None, Some(&["queue.last=3", "rules.mail_hosts=[\"192.0.2.9\"]"][..])] {
+            if let Some(earlier) = earlier {
+                succeed("up", earlier);
+                // The jump is not always where we put it: it has to go back where it was.
+                shell("iptables -t mangle -I FORWARD 1 -j MAILGUARDIAN");
+            }
+            let before = state();
+            let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                .args(["rules", "up", "--set", HOSTS, "--set", "rules.local=true"])
+                .env("PATH", format!("/run/fake:{path}"))
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said, "mailguard: ip6tables-restore refused: line 4 failed\n");
+            assert_eq!(output.status.code(), Some(2));
+            assert_eq!(state(), before);
+        }
+    });
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    sealed("a_missing_program_is_named", NEEDS, || {
+        let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+            .args(["rules", "up"])
+            .env("PATH", "/nonexistent")
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "mailguard: iptables-save is not installed (on Debian: apt-get install iptables)\n"
+        );
+        assert_eq!(output.status.code(), Some(2));
+    });
+}
+
+/// Two more namespaces around this one, which forwards: `out` and `dmz` with the mail host.
+fn neighbours() {
+    shell(
+        "for n in out dmz; do
+             ip netns add $n
+             ip link add $n type veth peer name eth0 netns $n
+             ip link set $n up
+             ip -n $n link set eth0 up
+             ip -n $n link set lo up
+         done
+         ip addr add 198.51.100.1/24 dev out; ip addr add 192.0.2.1/24 dev dmz
+         ip -n out addr add 198.51.100.2/24 dev eth0; ip -n dmz addr add 192.0.2.25/24 dev eth0
+         ip -n out route add default via 198.51.100.1; ip -n dmz route add default via 192.0.2.1
+         ip addr add 2001:db8:1::1/64 dev out nodad; ip addr add 2001:db8::1/64 dev dmz nodad
+         ip -n out addr add 2001:db8:1::2/64 dev eth0 nodad
+         ip -n dmz addr add 2001:db8::25/64 dev eth0 nodad
+         ip -n out route add default via 2001:db8:1::1
+         ip -n dmz route add default via 2001:db8::1
+         echo 1 >/proc/sys/net/ipv4/ip_forward
+         echo 1 >/proc/sys/net/ipv6/conf/all/forwarding",
+    );
+}
+
+/// Whether a connection opened from there reaches the other end: nobody listens, so it is refused
+/// if it does and hangs if it does not.
+fn is_refused(namespace: &str, address: &str, port: u16) -> bool {
+    let open = format!("exec 3<>/dev/tcp/{address}/{port}");
+    let output = Command::new("ip")
+        .args(["netns", "exec", namespace, "timeout", "1.5", "bash", "-c", &open])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stderr).contains("refused")
+}
+
+#[test]
+fn only_mail_may_open_connections_to_a_mail_host() {
+    sealed("only_mail_may_open_connections_to_a_mail_host", NEEDS, || {
+        neighbours();
+        for (host, outside) in [("192.0.2.25", "198.51.100.2"), ("2001:db8::25", "2001:db8:1::2")] {
+            assert!(is_refused("out", host, 80), "the way to {host} is not open");
+            succeed("up", &[HOSTS, "queue.fail=open"]);
+            assert!(is_refused("out", host, 25), "mail to {host} does not pass");
+            assert!(!is_refused("out", host, 80), "the web server of {host} is reachable");
+            assert!(is_refused("dmz", outside, 80), "{host} cannot open connections");
+            // Nothing passes unfiltered where nobody filters.
+            succeed("up", &[HOSTS]);
+            assert!(!is_refused("out", host, 25), "mail to {host} passes unfiltered");
+            assert!(!is_refused("dmz", outside, 25), "mail from {host} passes unfiltered");
+            succeed("down", &[]);
+            assert!(is_refused("out", host, 80), "the way to {host} is not open again");
+        }
+    });
+}

@@ -1,0 +1,254 @@
+//! `mailguard run` against the real kernel queue, in namespaces of the test's own.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+
+#[path = "support/sealed.rs"]
+mod sealed;
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Stdio;
+use std::process::{Child, ChildStderr, Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use sealed::sealed;
+
+/// The kernel's own list of queues.
+const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";
+
+/// Without which nothing here can be tested: in a user namespace nobody may read it.
+const NEEDS: &[&str] = &["cat", LISTING];
+
+/// A running filter.
+struct Filter {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Filter {
+    /// Starts one, and waits until it filters.
+    fn start(words: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+            .arg("run")
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.ends_with("ready\n") {
+            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "ended at once: {said}");
+        }
+        Self { child, stderr, said }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Ends it with a signal; what it said in all.
+    fn end(mut self, signal: &str) -> String {
+        self.signal(signal);
+        self.stderr.read_to_string(&mut self.said).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{}", self.said);
+        std::mem::take(&mut self.said)
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mailguard(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
+}
+
+fn succeed(words: &[&str]) {
+    let output = mailguard(words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Queue number and packets waiting, for every queue somebody serves.
+fn listed() -> Vec<(u16, u64)> {
+    let listing = fs::read_to_string(LISTING).unwrap();
+    let columns = |line: &str| -> (u16, u64) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[0].parse().unwrap(), words[2].parse().unwrap())
+    };
+    listing.lines().map(columns).collect()
+}
+
+/// Whether the listing comes to this within two seconds.
+fn is_soon(expected: &[(u16, u64)]) -> bool {
+    (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        listed() == expected
+    })
+}
+
+/// A shortest possible mail dialogue; the replies the client saw.
+fn converse(address: &str) -> String {
+    let listener = TcpListener::bind((address, 25)).unwrap();
+    let port: SocketAddr = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"220 ready\r\n").unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "NOOP");
+        stream.write_all(b"250 ok\r\n").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "QUIT");
+        stream.write_all(b"221 bye\r\n").unwrap();
+    });
+    let mut client = TcpStream::connect(port).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut replies = BufReader::new(client.try_clone().unwrap());
+    let mut seen = String::new();
+    for command in ["NOOP\r\n", "QUIT\r\n"] {
+        replies.read_line(&mut seen).unwrap();
+        client.write_all(command.as_bytes()).unwrap();
+    }
+    replies.read_to_string(&mut seen).unwrap();
+    server.join().unwrap();
+    seen
+}
+
+#[test]
+fn mail_passes_while_the_filter_runs_and_only_then() {
+    sealed("mail_passes_while_the_filter_runs_and_only_then", NEEDS, || {
+        succeed(&["rules", "up", "--queue", "0:1", "--set", "rules.local=true"]);
+        let filter = Filter::start(&["--queue", "0:1", "--set", "queue.length=64"]);
+        for line in ["filtering queue 0: profile mailguard, 64 packets, socket", "queue 1: "] {
+            assert!(filter.said.contains(line), "{line} is not in {}", filter.said);
+        }
+        for address in ["127.0.0.1", "::1"] {
+            let seen = converse(address);
+            assert!(seen.starts_with("220 ") && seen.ends_with("250 ok\r\n221 bye\r\n"), "{seen}");
+        }
+        assert!(is_soon(&[(0, 0), (1, 0)]), "{:?}", listed());
+        let said = filter.end("-TERM");
+        assert!(said.contains(" packets: ") && said.contains(" flows, "), "{said}");
+        assert!(listed().is_empty());
+        let address: SocketAddr = "127.0.0.1:25".parse().unwrap();
+        let _listener = TcpListener::bind(address).unwrap();
+        assert!(TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_err());
+    });
+}
+
+#[test]
+fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
+    sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", NEEDS, || {
+        succeed(&["rules", "up", "--set", "rules.local=true"]);
+        for address in ["127.0.0.1", "::1"] {
+            let filter = Filter::start(&[]);
+            let listener = TcpListener::bind((address, 25)).unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            filter.end("-TERM");
+            let filter = Filter::start(&[]);
+            server.write_all(b"220 ready\r\n").unwrap();
+            for stream in [&mut client, &mut server] {
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                let error = stream.read(&mut [0; 99]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{address}");
+            }
+            filter.end("-TERM");
+        }
+    });
+}
+
+#[test]
+fn a_queue_of_another_process_is_named() {
+    sealed("a_queue_of_another_process_is_named", NEEDS, || {
+        let filter = Filter::start(&["--queue", "5"]);
+        let second = mailguard(&["run", "--queue", "4:5"]);
+        let said = String::from_utf8(second.stderr).unwrap();
+        let expected = "mailguard: queue 5 is owned by another process (netlink port id ";
+        assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
+        assert_eq!(second.status.code(), Some(2));
+        assert!(filter.end("-INT").contains("0 flows"));
+    });
+}
+
+#[test]
+fn the_event_log_is_opened_anew_on_request() {
+    sealed("the_event_log_is_opened_anew_on_request", NEEDS, || {
+        let filter = Filter::start(&["--events", "/run/events", "--format", "json"]);
+        fs::rename("/run/events", "/run/events.1").unwrap();
+        filter.signal("-HUP");
+        let appears = (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(20));
+            fs::exists("/run/events").unwrap()
+        });
+        assert!(appears, "no new file");
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_ends_the_start() {
+    sealed("a_log_that_cannot_be_opened_ends_the_start", NEEDS, || {
+        let output = mailguard(&["run", "--events", "/nonexistent/events"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = "mailguard: cannot write events to /nonexistent/events: No such file or";
+        assert!(said.starts_with(expected), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    });
+}
+
+#[test]
+fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
+    sealed("a_queue_bound_under_traffic_keeps_no_packet_for_ever", NEEDS, || {
+        let rule = "iptables -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num 0";
+        assert!(Command::new("sh").args(["-c", rule]).status().unwrap().success());
+        for _ in 0..5 {
+            let flood = thread::spawn(|| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                for _ in 0..60_000 {
+                    let _ = socket.send_to(&[0; 100], "127.0.0.1:9");
+                }
+            });
+            let filter = Filter::start(&[]);
+            flood.join().unwrap();
+            assert!(is_soon(&[(0, 0)]), "{:?}", listed());
+            filter.end("-TERM");
+        }
+    });
+}
+
+#[test]
+fn the_machine_is_examined() {
+    sealed("the_machine_is_examined", NEEDS, || {
+        let examine = || {
+            let output = mailguard(&["check"]);
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (code, said) = examine();
+        assert_eq!(code, Some(1), "{said}");
+        for finding in [
+            "ok     NFQUEUE: the kernel has it",
+            "wrong  queue 0: nobody serves it",
+            "wrong  rules: iptables-save: mangle: not installed",
+            "wrong  rules: ip6tables-save: mangle: not installed",
+            "wrong  defragmentation: not certain",
+            "wrong  forwarding: off",
+        ] {
+            assert!(said.contains(finding), "{finding} is not in {said}");
+        }
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        succeed(&["rules", "up"]);
+        let filter = Filter::start(&[]);
+        let (code, said) = examine();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("wrong"), "{said}");
+        filter.end("-TERM");
+    });
+}
