@@ -9,10 +9,14 @@ use std::process::ExitCode;
 mod lab;
 #[path = "live/delivery.rs"]
 mod delivery;
+#[path = "live/duplicates.rs"]
+mod duplicates;
 #[path = "live/golden.rs"]
 mod golden;
 #[path = "live/guarded.rs"]
 mod guarded;
+#[path = "live/postfix_sender.rs"]
+mod postfix_sender;
 #[path = "live/probing.rs"]
 mod probing;
 
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: [Scenario; 21] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -50,6 +54,13 @@ const SCENARIOS: [Scenario; 17] = [
     scenario("bug_a_cut_terminator_starves", guarded::split_bug),
     scenario("nothing_is_smuggled", guarded::smuggling),
     scenario("closed_without_a_filter_and_open_again_with_a_new_one", guarded::restart),
+    scenario("bug_each_try_adds_a_copy", duplicates::each_try_a_copy),
+    scenario("postfix_knows_a_pix_by_its_banner", postfix_sender::knows_a_pix),
+    scenario("postfix_outwits_the_bug", postfix_sender::outwits_the_bug),
+    scenario(
+        "postfix_starves_without_its_workarounds",
+        postfix_sender::starves_without_workarounds,
+    ),
     scenario("what_left_is_what_replay_says", golden::agreement),
 ];
 
