@@ -11,14 +11,20 @@ mod lab;
 mod delivery;
 #[path = "live/duplicates.rs"]
 mod duplicates;
+#[path = "live/eras.rs"]
+mod eras;
 #[path = "live/golden.rs"]
 mod golden;
 #[path = "live/guarded.rs"]
 mod guarded;
+#[path = "live/offload.rs"]
+mod offload;
 #[path = "live/postfix_sender.rs"]
 mod postfix_sender;
 #[path = "live/probing.rs"]
 mod probing;
+#[path = "live/smuggling.rs"]
+mod smuggling;
 
 use lab::{Filter, Scenario};
 
@@ -29,7 +35,7 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 21] = [
+const SCENARIOS: [Scenario; 25] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -61,6 +67,10 @@ const SCENARIOS: [Scenario; 21] = [
         "postfix_starves_without_its_workarounds",
         postfix_sender::starves_without_workarounds,
     ),
+    scenario("every_generation_answers_the_article", eras::article),
+    scenario("telnet_in_character_mode_is_refused", eras::telnet),
+    scenario("no_server_is_smuggled_to", smuggling::nobody_is_fooled),
+    scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
 ];
 
