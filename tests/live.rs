@@ -7,6 +7,8 @@
 use std::process::ExitCode;
 
 mod lab;
+#[path = "live/cutting.rs"]
+mod cutting;
 #[path = "live/delivery.rs"]
 mod delivery;
 #[path = "live/duplicates.rs"]

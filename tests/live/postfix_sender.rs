@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::duplicates::{IMPATIENT, NO_WORKAROUNDS, cut_message, small_packets};
+use crate::cutting::{IMPATIENT, NO_WORKAROUNDS, cut_message, small_packets};
 use crate::lab::{Because, Filter, Guard, Mta, Network, Outcome, Program, Way, ensure, wait_until};
 
 /// It logs `enabling PIX workarounds` behind the masked banner and sends without TLS; behind
