@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 /// to nothing.
 const IDLE_BYTES_MAX: usize = 512;
 
-/// Largest buffer among the spares: what a bulk flow has in flight on a path of 20 ms at 100 Mbit/s.
+/// Largest buffer among the spares: what a bulk flow has in flight on a path of 20 ms at
+/// 100 Mbit/s.
 const SPARE_BYTES_MAX: usize = 256 << 10;
 
 /// Spare buffers at most, for 16 MiB in all.
