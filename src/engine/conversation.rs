@@ -33,7 +33,8 @@ pub(super) struct Conversation {
     /// No segment of this flow carries more; 0 where no MSS was offered.
     pub(super) segment_size: u16,
     pub(super) phase: Phase,
-    has_closed: bool,
+    /// Whether its end was logged: once, and for good.
+    pub(super) has_closed: bool,
     /// When it last spoke, whole seconds.
     pub(super) seconds: u64,
     pub(super) streams: PerDirection<Stream>,

@@ -31,12 +31,17 @@ impl Engine {
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
+        let was_closed = conversation.has_closed;
         effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
         for direction in Direction::BOTH {
             conversation.streams[direction].rest(&self.spares);
         }
         self.account(kept, conversation.kept());
+        if conversation.has_closed && !was_closed {
+            let due = conversation.deadline(&self.settings.limits);
+            self.flows.schedule(turn.key, conversation.id, due);
+        }
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
         }
@@ -176,10 +181,11 @@ impl Engine {
         filled: usize,
         effects: &mut Effects,
     ) -> Result<(), Reason> {
-        if !conversation.streams[direction].agrees_with_early(filled) {
+        let stream = &mut conversation.streams[direction];
+        if !effects.is_monitored && !stream.agrees_with_early(filled) {
             return Err(Reason::EarlyBytes);
         }
-        let joined = conversation.streams[direction].join_early(filled);
+        let joined = stream.join_early(filled);
         if joined == 0 {
             return Ok(());
         }

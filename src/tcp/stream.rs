@@ -271,14 +271,14 @@ impl Stream {
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
     /// receiver has acknowledged is blanked, what is kept is restored.
     pub fn restore(&self, seq: Seq, length: usize, editor: &mut Editor<'_, '_>) {
+        if self.is_opaque {
+            return;
+        }
         let stale = match self.place(seq, length) {
             Place::Below => length,
             Place::At { stale, .. } => stale,
             Place::Beyond { .. } => return,
         };
-        if self.is_opaque {
-            return;
-        }
         editor.blank_payload(stale);
         let start = self.offset(seq).saturating_add_unsigned(stale as u64);
         let skip = start.saturating_sub_unsigned(self.acknowledged);
