@@ -311,26 +311,19 @@ fn witness_block(record: &[u8]) -> Witnessed {
     let parse = if record[0] == 0 { parse_block_be } else { parse_block_le };
     let (rest, block) = parse(record).unwrap();
     assert!(rest.is_empty());
-    match block {
-        Block::EnhancedPacket(found) => {
-            let options = found.options.iter().map(|option| (option.code.0, option.value.to_vec()));
-            Witnessed {
-                frame: found.data[..found.caplen as usize].to_vec(),
-                original_length: found.origlen,
-                time: [found.ts_high, found.ts_low],
-                interface: found.if_id,
-                options: options.take_while(|(code, _)| *code != 0).collect(),
-            }
-        }
-        Block::SimplePacket(found) => Witnessed {
-            frame: found.data.to_vec(),
+    if let Block::EnhancedPacket(found) = block {
+        let options = found.options.iter().map(|option| (option.code.0, option.value.to_vec()));
+        return Witnessed {
+            frame: found.data[..found.caplen as usize].to_vec(),
             original_length: found.origlen,
-            time: [0; 2],
-            interface: 0,
-            options: Vec::new(),
-        },
-        other => panic!("{other:?} is no packet"),
+            time: [found.ts_high, found.ts_low],
+            interface: found.if_id,
+            options: options.take_while(|(code, _)| *code != 0).collect(),
+        };
     }
+    let Block::SimplePacket(found) = block else { panic!("{block:?} is no packet") };
+    let (frame, original_length) = (found.data.to_vec(), found.origlen);
+    Witnessed { frame, original_length, time: [0; 2], interface: 0, options: Vec::new() }
 }
 
 /// Has every packet of a file, as read and as written with another frame, read by another reader;
