@@ -94,7 +94,8 @@ fn a_wrong_configuration_is_one_line_on_standard_error() {
         ),
         (
             &["rules", "show", "--profile", "none"],
-            "mailguard: --profile none: unknown profile `none`, expected mailguard".to_owned(),
+            "mailguard: --profile none: unknown profile `none`, expected one of mailguard"
+                .to_owned(),
         ),
     ] {
         let output = mailguard(words);

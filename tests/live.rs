@@ -9,6 +9,8 @@ use std::process::ExitCode;
 mod lab;
 #[path = "live/delivery.rs"]
 mod delivery;
+#[path = "live/golden.rs"]
+mod golden;
 #[path = "live/guarded.rs"]
 mod guarded;
 
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 15] = [
+const SCENARIOS: [Scenario; 16] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -45,6 +47,7 @@ const SCENARIOS: [Scenario; 15] = [
     scenario("bug_a_cut_terminator_starves", guarded::split_bug),
     scenario("nothing_is_smuggled", guarded::smuggling),
     scenario("closed_without_a_filter_and_open_again_with_a_new_one", guarded::restart),
+    scenario("what_left_is_what_replay_says", golden::agreement),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

@@ -9,9 +9,11 @@ use std::fmt;
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 
-use super::{Config, Fail, Log, Network, Queue, Rules};
+use super::exceptions::ExceptionTable;
+use super::{Config, Fail, Log, Queue, Rules};
 use crate::engine::{self, Limits, UnknownFlow};
 use crate::event::Format;
+use crate::flow::Network;
 use crate::guard;
 
 /// The file, key by key.
@@ -26,6 +28,8 @@ pub(super) struct Document {
     #[serde(default)]
     monitor: bool,
     unknown_flow: Option<UnknownFlowWord>,
+    #[serde(default)]
+    exceptions: Vec<ExceptionTable>,
     #[serde(default)]
     queue: QueueTable,
     #[serde(default)]
@@ -96,15 +100,20 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(path: &[&str], message: String) -> Self {
+    pub(super) fn new(path: &[&str], message: String) -> Self {
         Self { path: path.iter().map(|&name| name.to_owned()).collect(), message }
+    }
+
+    /// The same fault in a table below this key.
+    pub(super) fn within(self, key: &str) -> Self {
+        Self { path: vec![key.to_owned()], message: format!("{key}: {}", self.message) }
     }
 }
 
 impl Document {
     /// Fills in defaults and checks what serde could not.
     pub(super) fn into_config(self) -> Result<Config, Fault> {
-        let profile = self.profile.unwrap_or_else(|| PROFILES[0].to_owned());
+        let profile = self.profile.unwrap_or_else(|| PROFILE.to_owned());
         let engine = engine::Settings {
             ports: ports(self.ports)?,
             monitor: self.monitor,
@@ -114,6 +123,11 @@ impl Document {
                 Some(UnknownFlowWord::Reset) | None => UnknownFlow::Reset,
             },
             guard: guard_settings(&profile, &self.settings)?,
+            exceptions: self
+                .exceptions
+                .into_iter()
+                .map(|exception| exception.into_exception(&profile, &self.settings))
+                .collect::<Result<_, _>>()?,
             limits: self.limits.into_limits()?,
         };
         let log = Log { events: self.log.events, format: self.log.format };
@@ -133,14 +147,13 @@ fn ports(numbers: Option<Vec<Number<1, 65_535>>>) -> Result<Vec<u16>, Fault> {
     }
 }
 
-fn guard_settings(
+pub(super) fn guard_settings(
     profile: &str,
     settings: &BTreeMap<String, toml::Value>,
 ) -> Result<guard::Settings, Fault> {
     let mut guard = guard::Settings::profile(profile).ok_or_else(|| {
-        let known = PROFILES.iter().filter(|name| guard::Settings::profile(name).is_some());
-        let known: Vec<&str> = known.copied().collect();
-        let message = format!("unknown profile `{profile}`, expected {}", known.join(", "));
+        let known = guard::Settings::PROFILES.join(", ");
+        let message = format!("unknown profile `{profile}`, expected one of {known}");
         Fault::new(&["profile"], message)
     })?;
     for (key, value) in settings {
@@ -270,9 +283,7 @@ impl<const LOW: u64, const HIGH: u64> de::Visitor<'_> for NumberVisitor<LOW, HIG
     }
 }
 
-/// Every profile's name; the first is the default.
-const PROFILES: [&str; 8] =
-    ["mailguard", "esmtp", "pix-4.1", "pix-4.4", "pix-5.1", "pix-5.2.4", "pix-6.3", "asa"];
+const PROFILE: &str = "mailguard";
 
 /// RFC 5321 2.3.
 const SMTP_PORT: u16 = 25;

@@ -5,13 +5,12 @@
 //! business of `guard`.
 
 mod document;
-mod network;
+mod exceptions;
 mod overrides;
 
 #[cfg(test)]
 mod tests;
 
-pub use network::Network;
 pub use overrides::Override;
 
 use std::fmt;
@@ -23,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 use self::document::{Document, Fault};
 use crate::engine;
 use crate::event::Format;
+use crate::flow::Network;
 
 /// Everything the program can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]

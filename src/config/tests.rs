@@ -1,7 +1,8 @@
 use super::{Config, Error, Fail, Override, Source};
-use crate::engine::{Limits, UnknownFlow};
+use crate::engine::{Limits, Treatment, UnknownFlow};
 use crate::event::Format;
-use crate::guard::SplitTerminator;
+use crate::guard::{self, Banner, SplitTerminator};
+use crate::smtp::Verb;
 
 fn build(text: &str, sets: &[&str]) -> Result<Config, Error> {
     let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
@@ -82,6 +83,39 @@ fn every_key_reaches_its_place() {
 }
 
 #[test]
+fn exceptions_begin_from_a_profile_or_from_the_general_settings() {
+    let config = build(
+        r#"
+        [settings]
+        banner = "pass"
+
+        [[exceptions]]
+        client = "192.0.2.0/24"
+        settings = { verbs = ["HELO", "EHLO"] }
+
+        [[exceptions]]
+        server = "2001:db8::25"
+        profile = "esmtp"
+        treatment = "monitor"
+
+        [[exceptions]]
+        client = "198.51.100.7"
+        server = "198.51.100.25"
+        treatment = "hands-off"
+        "#,
+        &[],
+    )
+    .unwrap();
+    let [first, second, third] = config.engine.exceptions.as_slice() else { panic!("three") };
+    let Treatment::Enforce(guard) = &first.treatment else { panic!("{first:?}") };
+    assert_eq!(guard.banner, Banner::Pass);
+    assert!(guard.verbs.contains(Verb::Ehlo) && !guard.verbs.contains(Verb::Mail));
+    assert_eq!(first.client, Some("192.0.2.0/24".parse().unwrap()));
+    assert_eq!(second.treatment, Treatment::Monitor(guard::Settings::profile("esmtp").unwrap()));
+    assert_eq!(third.treatment, Treatment::HandsOff);
+}
+
+#[test]
 fn an_override_beats_the_file() {
     let file = "[queue]\nlength = 5\ngso = false\n[settings]\nsplit_terminator = \"fixed\"\n";
     let sets = ["queue.length=6", "split_terminator=bug", "ports=[2525]", "limits.flows_max=3"];
@@ -110,8 +144,13 @@ fn a_wrong_file_is_refused_with_line_and_expectation() {
             "unknown_flow = \"x\"\n",
             "m.toml:1: unknown variant `x`, expected one of `reset`, `drop`",
         ),
-        ("profile = \"pix\"\n", "m.toml:1: unknown profile `pix`, expected mailguard"),
+        ("profile = \"pix\"\n", "m.toml:1: unknown profile `pix`, expected one of mailguard"),
         ("[settings]\n\nfoo = 1\n", "m.toml:3: "),
+        ("[[exceptions]]\nprofile = \"asa\"\n", "m.toml:1: exceptions: neither client nor server"),
+        (
+            "[[exceptions]]\nclient = \"::1\"\nsettings = { banner = 1 }\n",
+            "m.toml:1: exceptions: banner = `1`: expected pass or cmap",
+        ),
         ("[settings]\nsplit_terminator = \"x\"\n", "m.toml:2: split_terminator = `x`"),
         ("[settings]\nsplit_terminator = 1.5\n", "m.toml:2: split_terminator: float found"),
         ("[queue]\nfirst = 3\nlast = 1\n", "m.toml:3: queue.last: 1 found, expected 3 to 66"),

@@ -1,10 +1,11 @@
 //! All we know of one established flow.
 
 use super::journal::Journal;
+use super::policy::PolicyId;
 use super::{Effects, Limits, Path, Reason, Record, Turn, What};
 use crate::flow::{Direction, Endpoint, FlowId, Handshake, PerDirection};
 use crate::guard::Watch;
-use crate::smtp::Dialogue;
+use crate::smtp::{DataBegins, Dialogue};
 use crate::tcp::Stream;
 use crate::time::Instant;
 use crate::wire::{Reset, build_reset};
@@ -24,6 +25,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) id: FlowId,
+    pub(super) policy: PolicyId,
     pub(super) originator: Endpoint,
     pub(super) responder: Endpoint,
     /// The way of the SYN.
@@ -40,12 +42,21 @@ pub(super) struct Conversation {
     pub(super) journal: PerDirection<Journal>,
     /// Where the message under way begins.
     pub(super) data_start: u64,
+    /// False ends in the message under way that the log has told of.
+    pub(super) lookalikes: u8,
 }
 
 impl Conversation {
-    pub(super) fn new(id: FlowId, handshake: &Handshake, now: Instant) -> Self {
+    pub(super) fn new(
+        id: FlowId,
+        policy: PolicyId,
+        data_begins: DataBegins,
+        handshake: &Handshake,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
+            policy,
             originator: handshake.originator(),
             responder: handshake.responder(),
             path: Path { ingress: handshake.ingress, egress: handshake.egress },
@@ -54,10 +65,11 @@ impl Conversation {
             has_closed: false,
             seconds: now.seconds(),
             streams: PerDirection::new(Stream::new(handshake.isn), Stream::new(handshake.answer)),
-            dialogue: Dialogue::new(crate::smtp::DataBegins::OnReply),
+            dialogue: Dialogue::new(data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,
+            lookalikes: 0,
         }
     }
 

@@ -100,8 +100,11 @@ impl Engine {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let due = turn.now.seconds() + self.settings.limits.idle_seconds;
-        let conversation =
-            self.flows.insert(turn.key, due, |id| Conversation::new(id, handshake, turn.now));
+        let policy = self.policies.choose(handshake.originator(), handshake.responder());
+        let data_begins = self.policies.get(policy).guard.settings().data_begins;
+        let conversation = self.flows.insert(turn.key, due, |id| {
+            Conversation::new(id, policy, data_begins, handshake, turn.now)
+        });
         let Some(conversation) = conversation else {
             return Verdict::Drop(Reason::FlowsFull);
         };

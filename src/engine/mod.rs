@@ -8,6 +8,7 @@ mod conversation;
 mod handshake;
 mod journal;
 mod orphan;
+mod policy;
 mod reading;
 mod reason;
 mod record;
@@ -17,7 +18,7 @@ mod stats;
 
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
-pub use settings::{Limits, Settings, UnknownFlow};
+pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,10 +26,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
-use crate::guard::Guard;
+use crate::tcp::Spares;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
 use conversation::Conversation;
+use policy::Policies;
 
 /// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
 /// at which packets can open flows.
@@ -96,6 +98,8 @@ pub struct Effects {
     pub records: Vec<Record>,
     /// What this packet counted.
     counted: Stats,
+    /// Nothing is to be changed.
+    is_monitored: bool,
 }
 
 impl Effects {
@@ -105,6 +109,7 @@ impl Effects {
         self.resets.clear();
         self.records.clear();
         self.counted = Stats::default();
+        self.is_monitored = false;
     }
 }
 
@@ -112,10 +117,11 @@ impl Effects {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    guard: Guard,
+    policies: Policies,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
+    spares: Spares,
     stats: Mutex<Stats>,
 }
 
@@ -136,10 +142,11 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let limits = settings.limits;
         Self {
-            guard: Guard::new(settings.guard.clone()),
+            policies: Policies::new(&settings),
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
+            spares: Spares::default(),
             stats: Mutex::default(),
             settings,
         }
@@ -148,12 +155,13 @@ impl Engine {
     /// One verdict for each packet, at once.
     pub fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
+        effects.is_monitored = self.settings.monitor;
         self.expire_some(now, LOOKS_PER_PACKET, effects);
         let verdict = self.judge(now, arrival, effects);
         let mut stats = self.stats.lock();
         stats.count(verdict);
         stats.add(&effects.counted);
-        if self.settings.monitor {
+        if effects.is_monitored {
             effects.resets.clear();
             return Verdict::Accept;
         }
@@ -195,6 +203,9 @@ impl Engine {
         let destination = Endpoint { address: packet.destination, port: packet.destination_port };
         let key = FlowKey::of(source, destination);
         let turn = Turn { now, arrival, packet: &packet, source, destination, key };
+        if self.is_hands_off(&turn) {
+            return Verdict::Offload;
+        }
         if packet.flags.syn {
             return self.handle_syn(&turn, effects);
         }

@@ -4,11 +4,14 @@
 //! that leaves is restored from there.
 
 use super::record::What;
-use super::{Conversation, Effects, Engine};
+use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
 use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
 use crate::time::Instant;
+
+/// False ends of one message that the log tells of.
+const LOOKALIKES_LOGGED_MAX: u8 = 16;
 
 /// How far the reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(super) struct Reading {
     /// Whether any byte was edited.
     pub(super) is_edited: bool,
     /// Why the flow must be reset, if it must.
-    pub(super) fatal: Option<Fault>,
+    pub(super) fatal: Option<Reason>,
 }
 
 impl Engine {
@@ -32,6 +35,8 @@ impl Engine {
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
+        let guard = &self.policies.get(conversation.policy).guard;
+        let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
         loop {
@@ -40,32 +45,50 @@ impl Engine {
                 break;
             }
             let expected = conversation.dialogue.expect();
+            if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
+                guard.begin_part(&mut conversation.watch, bytes);
+            }
             let step = conversation.dialogue.read(speaker, bytes);
             let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
-            let ruling = self.guard.judge(&mut conversation.watch, step.event, run, &mut draft);
-            conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
+            if is_news(&mut conversation.lookalikes, step.event) {
+                conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            }
             let leaves = match ruling {
-                Ruling::Pass | Ruling::Note(_) => None,
+                Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
                 Ruling::Edit(_) | Ruling::Refuse(_) => Some(draft.as_bytes()),
             };
             if let Some(leaves) = leaves {
                 effects.counted.bytes_masked += changed(run, leaves);
                 reading.is_edited |= run != leaves;
-                if !self.settings.monitor {
+                if !effects.is_monitored {
                     run.copy_from_slice(leaves);
                 }
             }
-            if matches!(ruling, Ruling::Refuse(_)) && !self.settings.monitor {
+            if matches!(ruling, Ruling::Refuse(_)) && !effects.is_monitored {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            if step.fault == Some(Fault::PlaintextForTls) {
-                reading.fatal = step.fault;
+            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
+            if let Ruling::Reset(rule) = ruling {
+                reading.fatal = Some(Reason::Rule(rule));
+            } else if step.fault == Some(Fault::PlaintextForTls) {
+                reading.fatal = Some(Fault::PlaintextForTls.into());
             }
             conversation.report(now, direction, reading.end, step, expected, effects);
         }
         reading
     }
+}
+
+/// False ends come by the thousand in an attack: the log gets the first of each message.
+fn is_news(told: &mut u8, event: Event) -> bool {
+    if event != Event::DataLookalike {
+        return true;
+    }
+    let is_news = *told < LOOKALIKES_LOGGED_MAX;
+    *told = told.saturating_add(1);
+    is_news
 }
 
 /// How many bytes differ.
@@ -110,7 +133,7 @@ impl super::journal::Journal {
         }
         match ruling {
             Ruling::Pass => {}
-            Ruling::Note(rule) => self.edit(offset, rule, run, run),
+            Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(offset, rule, run, run),
             Ruling::Edit(rule) => {
                 self.edit(offset, rule, run, draft.as_bytes());
             }
@@ -177,7 +200,11 @@ impl Conversation {
         let expects = self.dialogue.expect();
         if expects != expected {
             if matches!(expects, Expect::Data(_)) && !matches!(expected, Expect::Data(_)) {
-                self.data_start = self.streams[Direction::Original].judged();
+                self.data_start = match direction {
+                    Direction::Original => end,
+                    Direction::Reply => self.streams[Direction::Original].judged(),
+                };
+                self.lookalikes = 0;
                 ended.push(What::DataBegin { offset: self.data_start });
             }
             if matches!(expects, Expect::Opaque { has_begun: true }) {

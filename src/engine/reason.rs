@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::guard::Rule;
 use crate::smtp::Fault;
 use crate::tcp::Violation;
 use crate::wire::Malformed;
@@ -17,6 +18,8 @@ pub enum Reason {
     Violation(Violation),
     /// The dialogue cannot go on like this.
     Fault(Fault),
+    /// The profile ends flows that do this.
+    Rule(Rule),
     /// Bytes behind DATA, STARTTLS or AUTH, before its reply.
     AwaitingReply,
     /// The split terminator of CSCds90792 (only with `split_terminator = "bug"`).
@@ -41,6 +44,7 @@ impl Reason {
             Self::Malformed(malformed) => malformed.name(),
             Self::Violation(violation) => violation.name(),
             Self::Fault(fault) => fault.name(),
+            Self::Rule(rule) => rule.name(),
             Self::AwaitingReply => "awaiting-reply",
             Self::SplitTerminator => "split-terminator",
             Self::EarlyBytes => "early-bytes",

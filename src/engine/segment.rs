@@ -14,7 +14,7 @@ use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::smtp::{Body, Expect};
-use crate::tcp::{Place, Violation};
+use crate::tcp::{Place, Stream, Violation};
 use crate::wire::{Editor, Reset};
 
 /// Bytes that a RST may lie ahead of what was let through: the largest window TCP can offer
@@ -31,7 +31,11 @@ impl Engine {
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
+        effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
+        for direction in Direction::BOTH {
+            conversation.streams[direction].rest(&self.spares);
+        }
         self.account(kept, conversation.kept());
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
@@ -49,7 +53,7 @@ impl Engine {
         if !conversation.has_right_side(turn) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        if conversation.phase == Phase::Reset && !self.settings.monitor {
+        if conversation.phase == Phase::Reset && !effects.is_monitored {
             return answer_dead(turn, effects);
         }
         conversation.seconds = turn.now.seconds();
@@ -58,7 +62,7 @@ impl Engine {
         }
         if let Err(violation) = conversation.streams[direction.other()].acknowledge(turn.packet.ack)
         {
-            if !self.settings.monitor {
+            if !effects.is_monitored {
                 return Verdict::Drop(violation.into());
             }
             self.miss(turn, conversation, direction.other(), effects);
@@ -95,11 +99,11 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            let verdict = turn.pass_whole(stream, effects);
+            let verdict = turn.pass_whole(stream, false, effects);
             return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
         }
         if payload.is_empty() {
-            return turn.pass_whole(stream, effects);
+            return turn.pass_whole(stream, false, effects);
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.
@@ -138,11 +142,15 @@ impl Engine {
             }
             return Verdict::Drop(Reason::SplitTerminator);
         }
-        conversation.streams[direction].append(bytes);
+        let stream = &mut conversation.streams[direction];
+        // What is fresh and stays as it came needs no restoring.
+        let is_repeated = fresh.start > 0 || stream.has_early();
+        stream.reserve(bytes.len(), &self.spares);
+        stream.append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
-        if let Some(fault) = reading.fatal {
-            conversation.reset(turn.now, fault.into(), effects);
-            return Verdict::Drop(fault.into());
+        if let Some(reason) = reading.fatal {
+            conversation.reset(turn.now, reason, effects);
+            return Verdict::Drop(reason);
         }
         let waiting = conversation.streams[direction].take_back(reading.end);
         let judged = usize::try_from(reading.end - start).unwrap_or(usize::MAX);
@@ -150,10 +158,12 @@ impl Engine {
             conversation.reset(turn.now, reason, effects);
             return Verdict::Drop(reason);
         }
-        if self.settings.monitor {
+        if effects.is_monitored {
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
         }
-        turn.pass_cut(conversation, direction, fresh.start + judged, effects)
+        let keep = fresh.start + judged;
+        let restore = is_repeated || reading.is_edited;
+        turn.pass_cut(conversation, direction, keep, restore, effects)
     }
 
     /// The gap before early bytes may have closed: they left as message data, so they must be read
@@ -173,7 +183,7 @@ impl Engine {
         let end = conversation.streams[direction].judged();
         let Reading { end: read, is_edited, fatal } =
             self.read(turn.now, conversation, direction, end - joined as u64, effects);
-        if self.settings.monitor {
+        if effects.is_monitored {
             let waiting = conversation.streams[direction].take_back(read);
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
             return Ok(());
@@ -197,7 +207,7 @@ impl Engine {
             self.has_room(conversation, direction, distance.saturating_add(payload.len()));
         let stream = &mut conversation.streams[direction];
         let bytes = stream.preview(distance, payload);
-        if self.settings.monitor {
+        if effects.is_monitored {
             if has_room {
                 // Too many gaps to follow: the ACK that covers them leads on.
                 let _ = stream.admit_early(distance, &bytes);
@@ -236,7 +246,8 @@ impl Engine {
         direction: Direction,
         fresh: &[u8],
     ) -> Option<SplitAction> {
-        if direction == Direction::Reply || !self.guard.has_split_bug() {
+        let guard = &self.policies.get(conversation.policy).guard;
+        if direction == Direction::Reply || !guard.has_split_bug() {
             return None;
         }
         let stream = &conversation.streams[direction];
@@ -244,7 +255,7 @@ impl Engine {
         let segment_start = u64::try_from(stream.offset(turn.packet.seq)).unwrap_or(0);
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
         let missing = 5_u64.saturating_sub(end - conversation.data_start);
-        self.guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
+        guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
     }
 
     /// In monitor mode nothing is held back: bytes that would have waited are read later.
@@ -346,12 +357,15 @@ impl<'t> Turn<'t> {
         editor
     }
 
-    /// Lets the packet go on with its payload restored, and its FIN if that has its place.
-    fn pass_whole(&self, stream: &mut crate::tcp::Stream, effects: &mut Effects) -> Verdict {
+    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
+    /// its FIN if that has its place.
+    fn pass_whole(&self, stream: &mut Stream, restore: bool, effects: &mut Effects) -> Verdict {
         let payload = self.packet.payload();
         let length = stream.before_fin(self.packet.seq, payload.len());
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, length, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, length, &mut editor);
+        }
         if self.packet.flags.fin && length == payload.len() {
             let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
             if !stream.admit_fin(position) {
@@ -371,12 +385,13 @@ impl<'t> Turn<'t> {
         conversation: &mut Conversation,
         direction: Direction,
         keep: usize,
+        restore: bool,
         effects: &mut Effects,
     ) -> Verdict {
         let length = self.packet.payload().len();
         let stream = &mut conversation.streams[direction];
         if keep >= stream.before_fin(self.packet.seq, length) {
-            return self.pass_whole(stream, effects);
+            return self.pass_whole(stream, restore, effects);
         }
         // The kernel loses a super-packet that was cut to one segment or less.
         let size = conversation.segment_size;
@@ -385,7 +400,9 @@ impl<'t> Turn<'t> {
             return Verdict::Drop(Reason::AwaitingReply);
         }
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, keep, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, keep, &mut editor);
+        }
         editor.cut(keep);
         let verdict = go_on(editor);
         let offset = stream.offset(self.packet.seq).saturating_add_unsigned(keep as u64);

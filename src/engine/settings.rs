@@ -1,5 +1,6 @@
 //! Everything the engine can be told. Built by `config`, or by a test.
 
+use crate::flow::Network;
 use crate::guard;
 
 /// Everything the engine can be told.
@@ -13,8 +14,32 @@ pub struct Settings {
     pub unknown_flow: UnknownFlow,
     /// What the profile asks for.
     pub guard: guard::Settings,
+    /// Flows that are treated otherwise; the first that matches a flow counts.
+    pub exceptions: Vec<Exception>,
     /// Bounds on memory and time.
     pub limits: Limits,
+}
+
+/// Flows that are treated otherwise than the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// Where their clients are; none: anywhere.
+    pub client: Option<Network>,
+    /// Where their servers are; none: anywhere.
+    pub server: Option<Network>,
+    /// What is done with them.
+    pub treatment: Treatment,
+}
+
+/// What is done with a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// It passes unread.
+    HandsOff,
+    /// It is judged by these settings, and logged but not changed.
+    Monitor(guard::Settings),
+    /// It is judged by these settings.
+    Enforce(guard::Settings),
 }
 
 /// What becomes of the packets of a flow whose handshake was not seen.

@@ -4,9 +4,11 @@
 //! learnt from the handshake, never from ports alone, so the key itself is unordered.
 
 mod handshake;
+mod network;
 mod table;
 
 pub use handshake::{Handshake, HandshakeTable};
+pub use network::Network;
 pub use table::{FlowId, FlowTable};
 
 use std::fmt;

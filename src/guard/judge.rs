@@ -1,16 +1,25 @@
 //! One run of bytes in, one ruling out.
 //!
-//! Client lines are decided byte by byte: what can still become a permitted verb passes at once,
-//! and from the first byte that cannot, the rest of the line is masked. So the server gets the
-//! same bytes however they were cut, one line in stays one line out, and nothing has to be held.
+//! By the stream, client lines are decided byte by byte: what can still become a permitted verb
+//! passes at once, and from the first byte that cannot, the rest of the line is masked. So the
+//! server gets the same bytes however they were cut, one line in stays one line out, and nothing
+//! has to be held. By the packet, as the original decided, each line or part of a line that a
+//! packet carries is judged as if it were a whole line.
 
-use super::{
-    AddressScan, Banner, Lookalikes, Rule, Settings, SplitAction, SplitScope, SplitTerminator,
+use super::reply::ReplyWatch;
+use super::settings::{
+    AddressScan, LongLines, Lookalikes, Refusal, Settings, SplitAction, SplitScope,
+    SplitTerminator, Unit, VerbSet,
 };
+use super::{Rule, limit};
 use crate::smtp::{Answers, Event, Verb, Word};
 
 /// What refused bytes become: no verb that any server knows has three of them.
-const MASK: u8 = b'X';
+pub(super) const MASK: u8 = b'X';
+
+/// What a refused line becomes where it is long enough (Cisco: "converts any such commands into
+/// NOOP commands").
+const NOOP: &[u8] = b"NOOP";
 
 /// What is to be done about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +32,8 @@ pub enum Ruling {
     Edit(Rule),
     /// It leaves as drafted, and from here on its line is no command any more.
     Refuse(Rule),
+    /// The flow ends here.
+    Reset(Rule),
 }
 
 /// The bytes that leave in place of a run: as many, by construction.
@@ -36,7 +47,7 @@ impl Draft {
         &self.0
     }
 
-    fn copy(&mut self, run: &[u8]) -> &mut [u8] {
+    pub(super) fn copy(&mut self, run: &[u8]) -> &mut [u8] {
         self.0.clear();
         self.0.extend_from_slice(run);
         &mut self.0
@@ -48,66 +59,112 @@ impl Draft {
     }
 }
 
+/// How the part of a line that a packet carries leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Pass,
+    Mask,
+    /// As NOOP and spaces, of which so many bytes have left.
+    Noop(usize),
+}
+
 /// What the guard remembers of one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
     /// The rule by which the client's line under way is refused.
     refused: Option<Rule>,
+    part: Part,
     /// A `<` of the line under way waits for its `>`.
     is_address_open: bool,
-    /// The byte of the greeting before the next one, as the server sent it.
-    last_of_banner: u8,
+    /// Bytes of the client's line under way.
+    line_length: usize,
+    pub(super) reply: ReplyWatch,
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
 #[derive(Clone, Debug)]
 pub struct Guard {
-    settings: Settings,
+    pub(super) settings: Settings,
+    permitted: VerbSet,
 }
 
 impl Guard {
     /// A guard with these settings.
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { permitted: settings.permitted(), settings }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Rules on a run; for [`Ruling::Edit`] and [`Ruling::Refuse`] the draft holds what leaves.
     pub fn judge(&self, watch: &mut Watch, event: Event, run: &[u8], draft: &mut Draft) -> Ruling {
         match event {
-            Event::CommandWord(word) => {
-                let is_viable = self.settings.verbs.has_prefix(&word);
-                refuse_unless(is_viable, Rule::Verb, watch, run, draft)
+            Event::CommandWord(_)
+            | Event::CommandGap(_)
+            | Event::CommandArgument(_)
+            | Event::CommandStray => {
+                let was = watch.line_length;
+                watch.line_length = was.saturating_add(run.len());
+                let ruling = self.judge_command(watch, event, run, draft);
+                self.judge_length(watch, event, was).unwrap_or(ruling)
             }
-            Event::CommandGap(word) => self.judge_gap(word, watch, run, draft),
-            Event::CommandArgument(word) => self.judge_argument(word, watch, run, draft),
-            Event::CommandStray => refuse_unless(false, Rule::StrayBytes, watch, run, draft),
             Event::CommandEnd { .. } => {
-                watch.refused = None;
-                watch.is_address_open = false;
+                let reply = watch.reply;
+                *watch = Watch { reply, ..Watch::default() };
                 Ruling::Pass
             }
             Event::DataLookalike if self.settings.lookalikes == Lookalikes::Neutralise => {
                 draft.fill(run, b' ');
                 Ruling::Edit(Rule::Lookalike)
             }
-            Event::ReplyCode(Answers::Connection) => {
-                watch.last_of_banner = run.last().copied().unwrap_or_default();
+            Event::ReplyCode(answers) => self.judge_code(&mut watch.reply, answers, run, draft),
+            Event::ReplyText(Answers::Connection) => {
+                self.judge_banner(&mut watch.reply, run, draft)
+            }
+            Event::ReplyText(Answers::Verb(Verb::Ehlo)) => {
+                self.judge_offer(&mut watch.reply, run, draft)
+            }
+            Event::ReplyEnd { answers, line } => {
+                watch.reply.end_line(answers, line);
                 Ruling::Pass
             }
-            Event::ReplyText(Answers::Connection) => self.judge_banner(watch, run, draft),
             Event::CommandCr
             | Event::Data
             | Event::DataLookalike
             | Event::DataEnd
             | Event::AuthLine
             | Event::Chunk
-            | Event::ReplyCode(_)
             | Event::ReplyText(_)
-            | Event::ReplyEnd { .. }
             | Event::Opaque
             | Event::Wait => Ruling::Pass,
         }
+    }
+
+    /// Whether lines are judged as packets carry them: then [`Self::begin_part`] has to be told
+    /// where a part begins.
+    #[must_use]
+    pub fn is_by_packet(&self) -> bool {
+        self.settings.unit == Unit::Packet
+    }
+
+    /// A packet carries this line, or part of a line, line end included if it has come.
+    pub fn begin_part(&self, watch: &mut Watch, part: &[u8]) {
+        let end = part.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let text = part.get(..end.unwrap_or(part.len())).unwrap_or_default();
+        let mut word = Word::default();
+        text.iter().take_while(|byte| !byte.is_ascii_whitespace()).for_each(|&b| word.push(b));
+        let is_permitted = word.verb().is_some_and(|verb| self.permitted.contains(verb));
+        watch.part = match self.settings.refusal {
+            _ if is_permitted || text.is_empty() => Part::Pass,
+            Refusal::Noop if text.len() >= NOOP.len() => Part::Noop(0),
+            Refusal::Noop | Refusal::X => Part::Mask,
+        };
     }
 
     /// What happens to a segment that completes CRLF.CRLF and carries so many of its five bytes.
@@ -127,8 +184,56 @@ impl Guard {
         self.settings.split_terminator == SplitTerminator::Bug
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
+    fn judge_command(
+        &self,
+        watch: &mut Watch,
+        event: Event,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        if self.is_by_packet() {
+            return self.judge_part(watch, event, run, draft);
+        }
+        match event {
+            Event::CommandWord(word) => {
+                refuse_unless(self.permitted.has_prefix(&word), Rule::Verb, watch, run, draft)
+            }
+            Event::CommandGap(word) => self.judge_gap(word, watch, run, draft),
+            Event::CommandArgument(_) if watch.refused.is_some() => {
+                refuse_unless(false, Rule::Verb, watch, run, draft)
+            }
+            Event::CommandArgument(word) => self.judge_argument(word, watch, run, draft),
+            _ => refuse_unless(false, Rule::StrayBytes, watch, run, draft),
+        }
+    }
+
+    fn judge_part(&self, watch: &mut Watch, event: Event, run: &[u8], draft: &mut Draft) -> Ruling {
+        match &mut watch.part {
+            Part::Pass => {
+                return if let Event::CommandArgument(word) = event {
+                    self.judge_argument(word, watch, run, draft)
+                } else {
+                    Ruling::Pass
+                };
+            }
+            Part::Mask => draft.fill(run, MASK),
+            Part::Noop(left) => {
+                draft.fill(run, b' ');
+                for (byte, &letter) in draft.0.iter_mut().zip(NOOP.iter().skip(*left)) {
+                    *byte = letter;
+                }
+                *left += run.len();
+            }
+        }
+        match watch.refused.replace(Rule::Verb) {
+            Some(_) => Ruling::Edit(Rule::Verb),
+            None => Ruling::Refuse(Rule::Verb),
+        }
+    }
+
     fn judge_gap(&self, word: Word, watch: &mut Watch, run: &[u8], draft: &mut Draft) -> Ruling {
-        let is_permitted = word.verb().is_some_and(|verb| self.settings.verbs.contains(verb));
+        let is_permitted = word.verb().is_some_and(|verb| self.permitted.contains(verb));
         let ruling = refuse_unless(is_permitted, Rule::Verb, watch, run, draft);
         // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.
         if ruling == Ruling::Pass && run == b"\t" {
@@ -145,42 +250,44 @@ impl Guard {
         run: &[u8],
         draft: &mut Draft,
     ) -> Ruling {
-        if watch.refused.is_some() {
-            return refuse_unless(true, Rule::Verb, watch, run, draft);
-        }
         let has_address = matches!(word.verb(), Some(Verb::Mail | Verb::Rcpt));
         if !has_address || self.settings.address_scan == AddressScan::Off {
             return Ruling::Pass;
         }
-        let before = *watch;
-        if !run.iter().any(|&byte| watch.is_stray_in_address(byte)) {
-            return Ruling::Pass;
-        }
-        *watch = before;
+        let mut is_clean = true;
         for byte in draft.copy(run) {
             if watch.is_stray_in_address(*byte) {
+                is_clean = false;
                 *byte = b' ';
             }
         }
-        if self.settings.address_scan == AddressScan::Replace {
-            Ruling::Edit(Rule::Address)
-        } else {
-            Ruling::Note(Rule::Address)
+        match self.settings.address_scan {
+            _ if is_clean => Ruling::Pass,
+            AddressScan::Replace => Ruling::Edit(Rule::Address),
+            AddressScan::Log | AddressScan::Off => Ruling::Note(Rule::Address),
         }
     }
 
-    fn judge_banner(&self, watch: &mut Watch, run: &[u8], draft: &mut Draft) -> Ruling {
-        if self.settings.banner == Banner::Pass {
-            return Ruling::Pass;
+    /// The run that takes a line over its limit.
+    fn judge_length(&self, watch: &Watch, event: Event, was: usize) -> Option<Ruling> {
+        let verb = if let Event::CommandWord(word)
+        | Event::CommandGap(word)
+        | Event::CommandArgument(word) = event
+        {
+            word.verb()
+        } else {
+            None
+        };
+        let limit = limit::command_line_max(verb, watch.reply.offers);
+        if was > limit || watch.line_length <= limit {
+            return None;
         }
-        for byte in draft.copy(run) {
-            let last = std::mem::replace(&mut watch.last_of_banner, *byte);
-            let stays = matches!(*byte, b'2' | b'0' | b'\r') || (*byte == b' ' && last == b'0');
-            if !stays {
-                *byte = b'*';
-            }
+        match self.settings.long_lines {
+            LongLines::Pass => None,
+            LongLines::Log if watch.refused.is_some() => None,
+            LongLines::Log => Some(Ruling::Note(Rule::LongLine)),
+            LongLines::Reset => Some(Ruling::Reset(Rule::LongLine)),
         }
-        if draft.as_bytes() == run { Ruling::Pass } else { Ruling::Edit(Rule::Banner) }
     }
 }
 
@@ -204,14 +311,15 @@ fn refuse_unless(
     run: &[u8],
     draft: &mut Draft,
 ) -> Ruling {
-    let earlier = watch.refused;
-    if earlier.is_none() && is_permitted {
+    if watch.refused.is_none() && is_permitted {
         return Ruling::Pass;
     }
     draft.fill(run, MASK);
-    if let Some(earlier) = earlier {
-        return Ruling::Edit(earlier);
+    match watch.refused {
+        Some(earlier) => Ruling::Edit(earlier),
+        None => {
+            watch.refused = Some(rule);
+            Ruling::Refuse(rule)
+        }
     }
-    watch.refused = Some(rule);
-    Ruling::Refuse(rule)
 }

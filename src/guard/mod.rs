@@ -4,11 +4,15 @@
 //! change a length; whether the edit is applied is the engine's business (monitor mode does not).
 
 mod judge;
+mod limit;
+mod profile;
+mod reply;
 mod settings;
 
 pub use judge::{Draft, Guard, Ruling, Watch};
 pub use settings::{
-    AddressScan, Banner, Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, VerbSet,
+    AddressScan, Banner, EhloFilter, LongLines, Lookalikes, Refusal, Settings, SplitAction,
+    SplitScope, SplitTerminator, StartTls, Unit, VerbSet,
 };
 
 use std::fmt;
@@ -22,6 +26,10 @@ pub enum Rule {
     Banner,
     /// A TAB behind the verb became a space.
     CommandGap,
+    /// A keyword in the answer to EHLO that is not listed.
+    EhloKeyword,
+    /// A command line longer than the offered extensions allow.
+    LongLine,
     /// Something that only looks like the end of the message (SMTP smuggling).
     Lookalike,
     /// Bytes behind a bare CR or a NUL in a command line.
@@ -38,6 +46,8 @@ impl Rule {
             Self::Address => "address",
             Self::Banner => "banner",
             Self::CommandGap => "command-gap",
+            Self::EhloKeyword => "ehlo-keyword",
+            Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
             Self::StrayBytes => "stray-bytes",
             Self::Verb => "verb",

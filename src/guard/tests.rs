@@ -8,7 +8,11 @@ fn leaves(settings: &Settings, from: Speaker, input: &[u8], piece: usize) -> Str
         (Dialogue::new(DataBegins::OnReply), Watch::default(), Draft::default());
     let mut out = Vec::new();
     for mut piece in input.chunks(piece) {
+        let mut is_part_start = true;
         while !piece.is_empty() {
+            if is_part_start && guard.is_by_packet() && from == Speaker::Client {
+                guard.begin_part(&mut watch, piece);
+            }
             let step = dialogue.read(from, piece);
             assert_ne!(step.event, Event::Wait);
             let (run, rest) = piece.split_at(step.used);
@@ -17,9 +21,10 @@ fn leaves(settings: &Settings, from: Speaker, input: &[u8], piece: usize) -> Str
                 dialogue.refuse();
             }
             match ruling {
-                Ruling::Pass | Ruling::Note(_) => out.extend_from_slice(run),
+                Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => out.extend_from_slice(run),
                 Ruling::Edit(_) | Ruling::Refuse(_) => out.extend_from_slice(draft.as_bytes()),
             }
+            is_part_start = matches!(step.event, Event::CommandEnd { .. });
             piece = rest;
         }
     }
@@ -153,4 +158,159 @@ fn settings_say_what_they_expect() {
     assert_eq!(settings, mailguard());
     settings.set("verbs", "helo, EHLO quit").unwrap();
     assert_eq!(leaves(&settings, Speaker::Client, b"EHLO a\r\nMAIL\r\n", 3), "EHLO a\r\nXXXX\r\n");
+}
+
+fn profile(name: &str) -> Settings {
+    Settings::profile(name).unwrap()
+}
+
+#[test]
+fn every_profile_masks_the_banner_in_its_own_way() {
+    let banner = "220 mx20.example ESMTP Postfix\r\n";
+    for (name, masked) in [
+        ("mailguard", "220 **20**********************\r\n"),
+        ("esmtp", "220 mx20.example ESMTP........\r\n"),
+        ("pix-4.1", "220 SMTP/cmap ready___________\r\n"),
+        ("pix-4.4", "220 **************************\r\n"),
+        ("pix-5.1", "220 **20**********************\r\n"),
+        ("pix-5.2.4", "220 **20**********************\r\n"),
+        ("pix-6.3", "220 **20**********************\r\n"),
+        ("asa", "220 **************************\r\n"),
+    ] {
+        for piece in 1..banner.len() {
+            let left = leaves(&profile(name), Speaker::Server, banner.as_bytes(), piece);
+            assert_eq!(left, masked, "{name} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn a_second_banner_line_loses_its_code_in_4_4_alone() {
+    let banner = b"220-a\r\n220 b\r\n";
+    for (name, masked) in [
+        ("pix-4.1", "220-S\r\n220 S\r\n"),
+        ("pix-4.4", "220-*\r\n*****\r\n"),
+        ("pix-5.1", "220-*\r\n220 *\r\n"),
+        ("asa", "220-*\r\n220 *\r\n"),
+        ("esmtp", "220-a\r\n220 b\r\n"),
+    ] {
+        assert_eq!(leaves(&profile(name), Speaker::Server, banner, 99), masked, "{name}");
+    }
+}
+
+#[test]
+fn old_releases_answer_by_way_of_noop() {
+    for (input, output) in [
+        ("goodmorning\r\n", "NOOP       \r\n"),
+        ("EHLO a\r\n", "NOOP  \r\n"),
+        ("WIZ\r\n", "XXX\r\n"),
+        ("helo a\r\nhelp\r\n", "helo a\r\nNOOP\r\n"),
+        ("MAIL FROM:<a|b>\r\n", "MAIL FROM:<a b>\r\n"),
+    ] {
+        assert_eq!(leaves(&profile("pix-5.1"), Speaker::Client, input.as_bytes(), 99), output);
+    }
+}
+
+#[test]
+fn by_packet_a_character_at_a_time_is_refused() {
+    for name in ["pix-4.1", "pix-5.1", "pix-6.3", "asa"] {
+        let left = leaves(&profile(name), Speaker::Client, b"NOOP\r\n", 1);
+        assert_eq!(left, "XXXX\r\n", "{name}");
+    }
+    let left = leaves(&profile("pix-6.3"), Speaker::Client, b"HELO a.b\r\n", 6);
+    assert_eq!(left, "HELO aXX\r\n");
+}
+
+/// What leaves of an answer to EHLO.
+fn offer(settings: &Settings, reply: &str, piece: usize) -> String {
+    let guard = Guard::new(settings.clone());
+    let (mut dialogue, mut watch, mut draft) =
+        (Dialogue::new(DataBegins::OnReply), Watch::default(), Draft::default());
+    for (from, text) in [(Speaker::Server, "220 a\r\n"), (Speaker::Client, "EHLO a\r\n")] {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let step = dialogue.read(from, rest);
+            let (run, behind) = rest.split_at(step.used);
+            let _ = guard.judge(&mut watch, step.event, run, &mut draft);
+            rest = behind;
+        }
+    }
+    let mut out = Vec::new();
+    for mut piece in reply.as_bytes().chunks(piece) {
+        while !piece.is_empty() {
+            let step = dialogue.read(Speaker::Server, piece);
+            let (run, behind) = piece.split_at(step.used);
+            match guard.judge(&mut watch, step.event, run, &mut draft) {
+                Ruling::Edit(rule) => {
+                    assert_eq!(rule, Rule::EhloKeyword);
+                    out.extend_from_slice(draft.as_bytes());
+                }
+                Ruling::Pass => out.extend_from_slice(run),
+                other @ (Ruling::Note(_) | Ruling::Refuse(_) | Ruling::Reset(_)) => {
+                    panic!("{other:?}")
+                }
+            }
+            piece = behind;
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn ehlo_keywords_are_filtered_byte_by_byte() {
+    let reply = "250-mx XCLIENT\r\n250-SIZE 100\r\n250-XCLIENT NAME ADDR\r\n250-AUTH=LOGIN\r\n\
+                 250-sizes\r\n250-StartTLS\r\n250-\r\n250 HELP\r\n";
+    let masked = "250-mx XCLIENT\r\n250-SIZE 100\r\n250-XXXXXXX XXXX XXXX\r\n250-AUTH=LOGIN\r\n\
+                  250-sizeX\r\n250-StartTLS\r\n250-\r\n250 HELP\r\n";
+    for piece in 1..reply.len() {
+        assert_eq!(offer(&profile("esmtp"), reply, piece), masked, "in pieces of {piece}");
+    }
+    let mut stripped = profile("esmtp");
+    stripped.set("starttls", "strip").unwrap();
+    let reply = "250-mx\r\n250-STARTTLS\r\n250 SIZE\r\n";
+    assert_eq!(offer(&stripped, reply, 5), "250-mx\r\n250-SXXXXXXX\r\n250 SIZE\r\n");
+}
+
+#[test]
+fn asa_letters_masked_keywords() {
+    let reply = "250-mx\r\n250-PIPELINING\r\n250-DELIVERBY\r\n250-STARTTLS\r\n\
+                 250-X-EXPS GSSAPI\r\n250 HELP\r\n";
+    let masked = "250-mx\r\n250-PIPELINING\r\n250-XXXXXXXXA\r\n250-XXXXXXXB\r\n\
+                  250-XXXXXC XXXXXX\r\n250 XXXD\r\n";
+    assert_eq!(offer(&profile("asa"), reply, 999), masked);
+}
+
+#[test]
+fn long_lines_are_noted_once_and_offers_lengthen_them() {
+    let guard = Guard::new(profile("esmtp"));
+    let mut rulings = Vec::new();
+    let (mut dialogue, mut watch, mut draft) =
+        (Dialogue::new(DataBegins::OnReply), Watch::default(), Draft::default());
+    let line = format!("NOOP {}\r\n", "x".repeat(600));
+    for piece in line.as_bytes().chunks(100) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let step = dialogue.read(Speaker::Client, rest);
+            let (run, behind) = rest.split_at(step.used);
+            rulings.push(guard.judge(&mut watch, step.event, run, &mut draft));
+            rest = behind;
+        }
+    }
+    let noted = rulings.iter().filter(|ruling| **ruling == Ruling::Note(Rule::LongLine)).count();
+    assert_eq!(noted, 1);
+    assert!(rulings.iter().all(|r| matches!(r, Ruling::Pass | Ruling::Note(_))));
+}
+
+#[test]
+fn every_setting_reads_back_what_it_prints() {
+    for name in Settings::PROFILES {
+        let preset = profile(name);
+        let mut copy = mailguard();
+        for (key, word) in preset.words() {
+            assert!(!word.is_empty() || key == "ehlo_keywords", "{name}: {key}");
+            copy.set(key, &word).unwrap();
+        }
+        assert_eq!(copy, preset, "{name}");
+    }
+    assert!(Settings::profile("pix-9").is_none());
 }

@@ -8,7 +8,7 @@
 //! ```
 //! Invariant: what has left towards the receiver lies below `judged` or in an early run.
 
-use super::{Early, Store, Violation};
+use super::{Early, Spares, Store, Violation};
 use crate::wire::{Editor, Seq};
 
 /// Where a segment's payload lies.
@@ -175,6 +175,18 @@ impl Stream {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Makes room for bytes to come.
+    pub fn reserve(&mut self, count: usize, spares: &Spares) {
+        self.store.reserve(count, spares);
+    }
+
+    /// Gives back memory that is not needed while nothing is kept.
+    pub fn rest(&mut self, spares: &Spares) {
+        if let Some(buffer) = self.store.take_spare() {
+            spares.give(buffer);
         }
     }
 

@@ -44,7 +44,8 @@ struct Running {
     is_mailguard: bool,
     queue: String,
     arguments: Vec<String>,
-    starts: u32,
+    /// The event logs of its starts.
+    logs: Vec<PathBuf>,
 }
 
 impl<'a> Filter<'a> {
@@ -65,10 +66,11 @@ impl Guard {
             Filter::AcceptAll => (false, "0", &[][..]),
             Filter::Mailguard { queue, arguments } => (true, queue, arguments),
         };
-        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
-        let daemon = start_daemon(is_mailguard, queue, &arguments, 1)?;
-        let queue = queue.to_owned();
-        let filter = Running { daemon, is_mailguard, queue, arguments, starts: 1 };
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let log = new_log()?;
+        let daemon = start_daemon(is_mailguard, queue, &arguments, &log)?;
+        let (queue, logs) = (queue.to_owned(), vec![log]);
+        let filter = Running { daemon, is_mailguard, queue, arguments, logs };
         let guard = Self { filter: Some(filter) };
         guard.rules("up")?;
         Ok(guard)
@@ -104,17 +106,24 @@ impl Guard {
     /// Starts the daemon again, after [`Guard::kill`] or [`Guard::stop`], behind the same rules.
     pub(crate) fn restart(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
-        filter.starts += 1;
-        let Running { is_mailguard, queue, arguments, starts, .. } = filter;
-        filter.daemon = start_daemon(*is_mailguard, queue, arguments, *starts)?;
+        let log = new_log()?;
+        filter.daemon = start_daemon(filter.is_mailguard, &filter.queue, &filter.arguments, &log)?;
+        filter.logs.push(log);
         Ok(())
     }
 
-    /// The event log of all starts so far.
+    /// The event log of all its starts so far.
     pub(crate) fn events(&self) -> String {
-        let starts = self.filter.as_ref().map_or(0, |filter| filter.starts);
-        let logs = (1..=starts).map(|start| fs::read(events_file(start)).unwrap_or_default());
-        String::from_utf8_lossy(&logs.collect::<Vec<_>>().concat()).into_owned()
+        let logs = self.filter.as_ref().map(|filter| filter.logs.as_slice()).unwrap_or_default();
+        let texts = logs.iter().map(|log| fs::read(log).unwrap_or_default());
+        String::from_utf8_lossy(&texts.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// The last events, to quote in a failure.
+    pub(crate) fn events_end(&self) -> String {
+        let events = self.events();
+        let lines: Vec<&str> = events.lines().collect();
+        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 
     /// Waits until the event log holds the text.
@@ -142,21 +151,30 @@ fn start_daemon(
     is_mailguard: bool,
     queue: &str,
     arguments: &[String],
-    start: u32,
+    log: &Path,
 ) -> Outcome<Background> {
-    let (name, mut command) = if is_mailguard {
+    let mut command = if is_mailguard {
         let mut command = mailguard()?;
-        command.args(["run", "--queue", queue, "--events"]).arg(events_file(start));
-        (format!("mailguard-{start}"), command)
+        command.args(["run", "--queue", queue, "--events"]).arg(log);
+        command
     } else {
         let here = env::current_exe()?;
-        let queue_loop = Side::Gateway.command(&here.to_string_lossy(), &[ACCEPT_ALL, queue]);
-        (format!("accept-all-{start}"), queue_loop)
+        Side::Gateway.command(&here.to_string_lossy(), &[ACCEPT_ALL, queue])
     };
     command.args(arguments).env("RUST_LOG", "info");
+    let name = log.file_stem().because("a name")?.to_string_lossy();
     let mut daemon = Background::start(&name, &mut command)?;
     daemon.wait_for("filtering queue", STEP_TIME_MAX)?;
     Ok(daemon)
+}
+
+/// A file name that no daemon in this lab has had: `guard-1.events`; beside it, the daemon's own
+/// log will be `guard-1`.
+fn new_log() -> Outcome<PathBuf> {
+    let directory = Path::new(DIRECTORY).join("logs");
+    let name = |number: u32| directory.join(format!("guard-{number}.events"));
+    let log = (1..).map(name).find(|log| !log.with_extension("").exists());
+    log.because("a free name")
 }
 
 /// The program under test on the gateway: the one built along with this one.
@@ -185,10 +203,6 @@ fn bare_rules(action: &str) -> Outcome<String> {
         }
     }
     Ok(String::new())
-}
-
-fn events_file(start: u32) -> PathBuf {
-    Path::new(DIRECTORY).join("logs").join(format!("events-{start}"))
 }
 
 const STEP_TIME_MAX: Duration = Duration::from_secs(20);

@@ -31,7 +31,7 @@ mod site;
 pub(crate) use article::{Answers, Attempt};
 pub(crate) use capture::{Capture, Tap};
 pub(crate) use client::{Pace, Reply, Session};
-pub(crate) use guard::{Filter, Guard};
+pub(crate) use guard::{Filter, Guard, mailguard};
 pub(crate) use message::{Message, Random};
 pub(crate) use network::{Family, Network, Side};
 pub(crate) use outcome::{Because, Failure, Outcome, ensure, lacking, wrong};

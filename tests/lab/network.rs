@@ -83,6 +83,21 @@ impl Side {
         value.parse().ok().because(name)
     }
 
+    /// How many TCP connections on this host are neither established nor properly over.
+    pub(crate) fn half_closed(self) -> Outcome<usize> {
+        let (established, time_wait, listening) = ("01", "06", "0A");
+        self.within(|| {
+            let mut count = 0;
+            for table in ["tcp", "tcp6"] {
+                let text = fs::read_to_string(format!("/proc/thread-self/net/{table}"))?;
+                let states = text.lines().skip(1).filter_map(|row| row.split_whitespace().nth(3));
+                let is_open = |state: &&str| ![established, time_wait, listening].contains(state);
+                count += states.filter(is_open).count();
+            }
+            Ok(count)
+        })
+    }
+
     fn file(self) -> String {
         format!("/run/netns/{}", self.name())
     }
@@ -115,6 +130,8 @@ impl Network {
     pub(crate) fn build() -> Outcome<Self> {
         for side in Side::ALL {
             run(&mut tool("ip", &["netns", "add", side.name()]), STEP_TIME_MAX)?;
+            // Nobody else can have our addresses; looking for them would cost a second.
+            side.within(|| fs::write(DUPLICATE_DETECTION, "0").because(DUPLICATE_DETECTION))?;
         }
         batch(&mut tool("ip", &["-batch", "-"]), LINKS)?;
         batch(&mut Side::Client.command("ip", &["-batch", "-"]), CLIENT)?;
@@ -226,6 +243,8 @@ address add 2001:db8:2::2/64 dev s0 nodad
 route add default via 198.51.100.1
 route add default via 2001:db8:2::1
 ";
+
+const DUPLICATE_DETECTION: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
 
 const FORWARDING: [&str; 2] =
     ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];

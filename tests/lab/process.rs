@@ -82,7 +82,7 @@ impl Background {
     /// Starts it; both outputs go to a file in the lab, named after it.
     pub(crate) fn start(name: &str, command: &mut Command) -> Outcome<Self> {
         let log = Path::new(DIRECTORY).join("logs").join(name);
-        let file = File::options().create(true).append(true).open(&log).because(log.display())?;
+        let file = File::create(&log).because(log.display())?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         match command.spawn() {
             Ok(child) => Ok(Self { child, log, name: name.to_owned() }),

@@ -66,8 +66,8 @@ fn serve(stream: &TcpStream, number: usize, all: &Mutex<Vec<Vec<u8>>>) -> io::Re
             }
             continue;
         }
-        let verb = whole.get(..4).unwrap_or_default().to_ascii_uppercase();
-        match verb.as_slice() {
+        let verb = whole.split(|octet| b" \r\n".contains(octet)).next().unwrap_or_default();
+        match verb.to_ascii_uppercase().as_slice() {
             b"DATA" => {
                 is_data = true;
                 answer("354 go on")?;

@@ -9,6 +9,7 @@ use super::message::Message;
 use super::network::{Network, Side};
 use super::outcome::{Because, Outcome, ensure};
 use super::postfix::Postfix;
+use super::process::wait_until;
 
 /// The hosts with a Postfix and a filter between.
 pub(crate) struct Site {
@@ -36,17 +37,26 @@ impl Site {
         Ok(())
     }
 
-    /// All stored exactly once, exactly as sent; no checksum errors, no packets that connection
-    /// tracking calls invalid. Answers with these figures.
+    /// All stored exactly once, exactly as sent; every connection closed at both ends; no checksum
+    /// errors, no packets that connection tracking calls invalid. Answers with these figures.
     pub(crate) fn finish(self, sent: &[Message]) -> Outcome<String> {
         let tally = self.postfix.tally(sent, DELIVERY_TIME_MAX)?.perfect();
         let tally = tally.because(self.postfix.log_end()).because(self.guard.log())?;
+        self.network.all_closed().because(self.guard.events_end())?;
         let kernel = self.network.contented()?;
         Ok(format!("{tally}; {kernel}"))
     }
 }
 
 impl Network {
+    /// Insists that no connection hangs between open and closed.
+    pub(crate) fn all_closed(&self) -> Outcome {
+        wait_until("all connections are closed", CLOSING_TIME_MAX, || {
+            let open = Side::Client.half_closed()? + Side::Server.half_closed()?;
+            Ok((open == 0).then_some(()))
+        })
+    }
+
     /// Insists that no kernel on the way had a complaint.
     pub(crate) fn contented(&self) -> Outcome<String> {
         let invalid = self.invalid()?;
@@ -58,5 +68,8 @@ impl Network {
         Ok("checksum errors 0, conntrack invalid 0".to_owned())
     }
 }
+
+/// Less than TCP repeats a FIN for.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(3);
 
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(40);

@@ -105,7 +105,7 @@ pub(crate) fn split_bug() -> Outcome<String> {
     let whole = Message::new("whole", b"body\r\n");
     let attempt = Attempt::cut(server, &whole, &[b"\r\n.\r\n"], PATIENCE)?;
     ensure(attempt == Attempt::Answered(250), || format!("uncut: {attempt:?}"))?;
-    let figures = site.finish(&[helped, whole])?;
+    let figures = site.postfix.tally(&[helped, whole], PATIENCE)?.perfect()?;
     Ok(format!("5 cut terminators starved, 1 was reset; {figures}"))
 }
 
@@ -129,6 +129,8 @@ pub(crate) fn smuggling() -> Outcome<String> {
         let name = format!("guarded{number}-smuggled");
         ensure(!has_mail_for(&site, &name)?, || format!("{} smuggled", end.escape_ascii()))?;
     }
+    let arrived = site.postfix.stored()?.len() - before;
+    ensure(arrived == SMUGGLING.len(), || format!("{arrived} messages arrived"))?;
     let figure = format!("{} of {} forged ends", believed.len(), SMUGGLING.len());
     Ok(format!("without the filter Postfix believed {figure} ({}), with it 0", believed.join(", ")))
 }
@@ -253,13 +255,12 @@ const PERMITTED: [&str; 7] = [
     "NOOP",
 ];
 
-const SMUGGLING: [&[u8]; 9] = [
+const SMUGGLING: [&[u8]; 8] = [
     b"\n.\n",
     b"\n.\r\n",
     b"\r\n.\n",
     b"\r\n.\r\r\n",
     b"\r\r\n.\r\r\n",
-    b"\r\r\n.\r\n",
     b"\r.\r",
     b"\r\n.\r",
     b"\r\n\0.\r\n",

@@ -24,6 +24,7 @@ pub fn settings(profile: &str) -> Settings {
         monitor: false,
         unknown_flow: UnknownFlow::Reset,
         guard: guard::Settings::profile(profile).expect("a known profile"),
+        exceptions: Vec::new(),
         limits: mailguard::engine::Limits::default(),
     }
 }

@@ -14,6 +14,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether the address lies in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv6() == self.is_ipv6() && first_of(address, self.prefix) == self.address
+    }
+
     /// Whether it is of IPv6.
     #[must_use]
     pub const fn is_ipv6(&self) -> bool {
@@ -79,6 +85,12 @@ mod tests {
             ("::1/0", "::/0"),
         ] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
+        }
+        let block: Network = "192.0.2.128/25".parse().unwrap();
+        for (address, is_inside) in
+            [("192.0.2.200", true), ("192.0.2.100", false), ("::c000:2c8", false)]
+        {
+            assert_eq!(block.contains(address.parse().unwrap()), is_inside, "{address}");
         }
         for text in ["", "x", "192.0.2.25/33", "::/129", "192.0.2.0/", "1.2.3.4/-1"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
