@@ -3,6 +3,8 @@
 //! | entry | message |
 //! |---|---|
 //! | edit of an address, a verb, a command line or a message | 108002, with the bytes that came |
+//! | edit of a keyword in the answer to EHLO | 108004, `Masked header flags for` |
+//! | edit that changes nothing: a rule that only logs | 108005 |
 //! | drop of what the inspection refuses | 108004, `Dropped` |
 //! | reset | 108004, `Reset connection for` |
 //! | drop in a flow that was reset or never let in | 507003 |
@@ -35,6 +37,13 @@ pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
 fn describe(record: &Record) -> Option<String> {
     Some(match &record.what {
         What::Edited { rule: Rule::Banner, .. } => return None,
+        What::Edited { direction, rule, before, after, .. } if before == after => {
+            matched("6-108005", "Received", &route(record, *direction), rule.name())
+        }
+        What::Edited { direction, rule: rule @ Rule::EhloKeyword, .. } => {
+            let route = route(record, *direction);
+            matched("4-108004", "Masked header flags for", &route, rule.name())
+        }
         What::Edited { before, .. } => format!(
             "2-108002: SMTP replaced string: out {} in {} data: {}",
             record.originator.address,
@@ -55,11 +64,9 @@ fn describe(record: &Record) -> Option<String> {
         What::Reset { reason } => {
             refused("Reset connection for", &route(record, culprit(*reason)), *reason)
         }
-        What::Alarm { direction, fault, .. } => format!(
-            "6-108005: ESMTP Classification: Received {}; matched {}",
-            route(record, *direction),
-            fault.name()
-        ),
+        What::Alarm { direction, fault, .. } => {
+            matched("6-108005", "Received", &route(record, *direction), fault.name())
+        }
         What::TlsBegin => {
             let (client, server) = ends(record);
             format!(
@@ -77,6 +84,11 @@ fn describe(record: &Record) -> Option<String> {
     })
 }
 
+/// What the traffic itself is.
+fn matched(number: &str, action: &str, route: &str, class: &str) -> String {
+    format!("{number}: ESMTP Classification: {action} {route}; matched {class}")
+}
+
 fn refused(action: &str, route: &str, reason: Reason) -> String {
     match reason {
         Reason::SplitTerminator => format!(
@@ -86,14 +98,13 @@ fn refused(action: &str, route: &str, reason: Reason) -> String {
         Reason::Malformed(_)
         | Reason::Violation(_)
         | Reason::Fault(_)
+        | Reason::Rule(_)
         | Reason::AwaitingReply
         | Reason::EarlyBytes
         | Reason::FlowReset
         | Reason::FlowsFull
         | Reason::UnknownFlow
-        | Reason::WrongInterface => {
-            format!("4-108004: ESMTP Classification: {action} {route}; matched {}", reason.name())
-        }
+        | Reason::WrongInterface => matched("4-108004", action, route, reason.name()),
     }
 }
 
@@ -111,7 +122,9 @@ const fn fate(reason: Reason) -> Fate {
     match reason {
         _ if reason.is_repeated_by_tcp() => Fate::Repeated,
         // A reset comes before these.
-        Reason::Fault(_) | Reason::EarlyBytes | Reason::FlowReset => Fate::Terminated,
+        Reason::Fault(_) | Reason::Rule(_) | Reason::EarlyBytes | Reason::FlowReset => {
+            Fate::Terminated
+        }
         Reason::FlowsFull | Reason::UnknownFlow | Reason::WrongInterface => Fate::Terminated,
         Reason::Malformed(_)
         | Reason::Violation(_)
@@ -130,6 +143,7 @@ const fn culprit(reason: Reason) -> Direction {
             | Fault::SkippedReply,
         ) => Direction::Reply,
         Reason::Fault(Fault::PlaintextForTls)
+        | Reason::Rule(_)
         | Reason::Malformed(_)
         | Reason::Violation(_)
         | Reason::AwaitingReply

@@ -193,6 +193,20 @@ fn syslog_says_what_the_original_said() {
         let message = "%ASA-2-108002: SMTP replaced string: out 192.0.2.1 in 2001:db8::25 data: ";
         assert_eq!(syslog(edited(rule, before)), Some(format!("{message}{data}")));
     }
+    let (before, after) = (b"CHUNKING".to_vec(), b"XXXXXXXA".to_vec());
+    let (rule, masked) = (Rule::EhloKeyword, Direction::Reply);
+    assert_eq!(
+        syslog(What::Edited { direction: masked, offset: 0, rule, before, after }),
+        Some(format!(
+            "%ASA-4-108004: ESMTP Classification: Masked header flags for {RESPONSE}; \
+             matched ehlo-keyword"
+        ))
+    );
+    let (rule, before, after) = (Rule::LongLine, b"a".to_vec(), b"a".to_vec());
+    assert_eq!(
+        syslog(What::Edited { direction, offset: 0, rule, before, after }),
+        Some(format!("%ASA-6-108005: ESMTP Classification: Received {REQUEST}; matched long-line"))
+    );
     let fault = Fault::UnexpectedReply;
     assert_eq!(
         syslog(What::Alarm { direction: Direction::Reply, offset: 9, fault }),
@@ -235,7 +249,12 @@ fn syslog_tells_a_dropped_packet_from_a_lost_connection() {
         assert_eq!(reset(fault.into()), classified(rest));
         assert_eq!(dropped(client, fault.into()).as_deref(), Some(TERMINATED));
     }
-    for reason in [Reason::EarlyBytes, Reason::FlowReset, Reason::UnknownFlow] {
+    let long = Reason::Rule(Rule::LongLine);
+    assert_eq!(
+        reset(long),
+        classified(format!("Reset connection for {REQUEST}; matched long-line"))
+    );
+    for reason in [long, Reason::EarlyBytes, Reason::FlowReset, Reason::UnknownFlow] {
         assert_eq!(dropped(server, reason).as_deref(), Some(TERMINATED));
     }
 }
