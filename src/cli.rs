@@ -63,7 +63,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     events: Option<String>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
 }
 
@@ -82,7 +82,7 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
     /// Accept TCP checksums the recording machine had left to its network card
     #[arg(long)]
@@ -229,6 +229,7 @@ fn add_format(format: Option<Format>, all: &mut Vec<Override>) {
     let name = match format {
         Some(Format::Text) => "text",
         Some(Format::Json) => "json",
+        Some(Format::Syslog) => "syslog",
         None => return,
     };
     all.push(Override::new(format!("--format {name}"), &["log", "format"], name));
@@ -267,6 +268,8 @@ mod tests {
         assert!(run.engine.monitor);
         assert_eq!(run.log.events.as_deref(), Some("-"));
         assert_eq!(run.log.format, Format::Json);
+        let replay = config(&["mailguard", "replay", "in", "--format", "syslog"]);
+        assert_eq!(replay.log.format, Format::Syslog);
         let one = config(&["mailguard", "rules", "show", "--queue", "7"]);
         assert_eq!((one.queue.first, one.queue.last), (7, 7));
     }
