@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
-use crate::front::probe::Target;
+use crate::front::probe::{Form, Target};
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -142,9 +142,8 @@ pub struct Probe {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
     timeout: u16,
     /// Form of the report
-    #[arg(long, value_name = "text|json", default_value = "text")]
-    #[arg(value_parser = config::format_named)]
-    pub format: Format,
+    #[arg(long = "format", value_enum, default_value_t)]
+    pub form: Form,
 }
 
 impl Probe {
