@@ -21,6 +21,7 @@ pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -121,7 +122,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
-    spares: Spares,
+    spares: Arc<Spares>,
     stats: Mutex<Stats>,
 }
 
@@ -146,7 +147,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
-            spares: Spares::default(),
+            spares: Arc::default(),
             stats: Mutex::default(),
             settings,
         }
