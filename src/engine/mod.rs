@@ -248,6 +248,3 @@ impl Engine {
 fn go_on(editor: Editor<'_, '_>) -> Verdict {
     if editor.finish() { Verdict::Rewrite } else { Verdict::Accept }
 }
-
-#[cfg(test)]
-mod tests;
