@@ -97,7 +97,7 @@ struct Replayable<'a> {
 impl Drop for Replayable<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("failed: SEED={} ROUNDS=1, sample `{}`", self.seed, self.sample);
+            println!("failed: SEED={} ROUNDS=1, sample `{}`", self.seed, self.sample);
         }
     }
 }

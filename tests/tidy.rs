@@ -93,7 +93,7 @@ impl Source {
 
 /// Where the comment of a line begins: at a `//` outside of quotes.
 fn comment_at(line: &str) -> Option<usize> {
-    let is_outside = |at: usize| line[..at].matches('"').count() % 2 == 0;
+    let is_outside = |at: usize| line[..at].matches('"').count().is_multiple_of(2);
     line.match_indices("//").map(|(at, _)| at).find(|&at| is_outside(at))
 }
 
