@@ -3,6 +3,8 @@
 //! `tests/fuzz/corpus/TARGET` is what `make fuzz` starts from; `tests/fuzz/artifacts/TARGET` is
 //! where it leaves an input that failed, which makes it a failing test until it is mended.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 mod support;
 
 #[path = "fuzz/targets/mod.rs"]
