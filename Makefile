@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
+SECONDS ?= 600
+TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -25,6 +27,10 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
+fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
+	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
+	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -37,4 +43,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench bless install uninstall clean
+.PHONY: help setup build demo test bench fuzz bless install uninstall clean
