@@ -7,7 +7,7 @@ use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
+use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
 use crate::time::Instant;
 
 /// How far the reading came.
@@ -67,8 +67,8 @@ impl Engine {
             is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
             if let Ruling::Reset(rule) = ruling {
                 reading.fatal = Some(Reason::Rule(rule));
-            } else if step.fault == Some(Fault::PlaintextForTls) {
-                reading.fatal = Some(Fault::PlaintextForTls.into());
+            } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
+                reading.fatal = Some(fault.into());
             }
             conversation.report(now, direction, reading.end, step, expected, effects);
         }

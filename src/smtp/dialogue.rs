@@ -167,6 +167,7 @@ impl Dialogue {
             Expect::Command => {
                 let (used, event) = self.line.read(input, self.offers_chunking);
                 if matches!(event, Event::CommandEnd { .. }) {
+                    fault = self.line.is_doubtful().then_some(Fault::DoubtfulChunk);
                     self.end_line();
                 }
                 (used, event)

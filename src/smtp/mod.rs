@@ -101,9 +101,23 @@ pub enum Fault {
     SkippedReply,
     /// Plain text where TLS has to begin.
     PlaintextForTls,
+    /// A BDAT whose octets servers would count differently.
+    DoubtfulChunk,
 }
 
 impl Fault {
+    /// Whether no way of reading on would be the server's.
+    #[must_use]
+    pub const fn is_fatal(self) -> bool {
+        match self {
+            Self::UnexpectedReply
+            | Self::MalformedReply
+            | Self::ReplyInsideData
+            | Self::SkippedReply => false,
+            Self::PlaintextForTls | Self::DoubtfulChunk => true,
+        }
+    }
+
     /// The word used in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -113,6 +127,7 @@ impl Fault {
             Self::ReplyInsideData => "reply-inside-data",
             Self::SkippedReply => "skipped-reply",
             Self::PlaintextForTls => "plaintext-for-tls",
+            Self::DoubtfulChunk => "doubtful-chunk",
         }
     }
 }

@@ -337,7 +337,32 @@ fn doubtful_chunk_sizes_are_stray() {
         let events = read(&mut dialogue, Speaker::Client, format!("BDAT {size}\r\n").as_bytes());
         let is_stray = events.iter().any(|(event, _)| *event == Event::CommandStray);
         assert_eq!(is_stray, !size.is_empty() && size != "5 LA", "{size}");
+        assert!(!events.iter().any(|(event, _)| *event == Event::Chunk), "{size}");
         assert_eq!(dialogue.expect(), Expect::Command, "{size}");
+    }
+}
+
+#[test]
+fn a_size_that_servers_count_differently_is_fatal() {
+    for (size, is_fatal) in [
+        ("5", false),
+        ("5 LAST", false),
+        ("x", false),
+        ("-1", false),
+        ("+5", false),
+        ("5x", true),
+        ("5 LA", true),
+        ("5 LASTX", true),
+        ("5 LAST LAST", true),
+        ("5\tLAST", true),
+        ("5\rX", true),
+        ("5\0", true),
+        ("99999999999", true),
+    ] {
+        let mut dialogue = with_chunking();
+        let line = format!("BDAT {size}\r\n");
+        let fault = line.bytes().find_map(|byte| dialogue.read(Speaker::Client, &[byte]).fault);
+        assert_eq!(fault, is_fatal.then_some(Fault::DoubtfulChunk), "{size:?}");
     }
 }
 
