@@ -64,7 +64,9 @@ impl Engine {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
+            is_part_start = matches!(step.event, Event::CommandEnd { .. })
+                || (expected != Expect::Command
+                    && conversation.dialogue.expect() == Expect::Command);
             if let Ruling::Reset(rule) = ruling {
                 reading.fatal = Some(Reason::Rule(rule));
             } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
@@ -109,8 +111,8 @@ impl super::journal::Journal {
             | Event::Wait => false,
         };
         // What stands behind AUTH is a password or as good as one.
-        let is_secret =
-            matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
+        let is_secret = event == Event::AuthLine
+            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
         let hidden = is_secret.then(|| vec![b'*'; run.len()]);
         let run = hidden.as_deref().unwrap_or(run);
         if is_line {
@@ -159,7 +161,9 @@ impl Conversation {
                 };
                 journal.end(direction, reply, |what| ended.push(what));
             }
-            Event::DataLookalike => journal.end_edits(direction, |what| ended.push(what)),
+            Event::DataLookalike | Event::AuthLine => {
+                journal.end_edits(direction, |what| ended.push(what));
+            }
             Event::DataEnd => {
                 effects.counted.messages += 1;
                 let length = end - self.data_start;
@@ -171,7 +175,6 @@ impl Conversation {
             | Event::CommandStray
             | Event::CommandCr
             | Event::Data
-            | Event::AuthLine
             | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)

@@ -110,13 +110,22 @@ impl Guard {
             | Event::CommandArgument(_)
             | Event::CommandStray => {
                 let was = watch.line_length;
-                watch.line_length = was.saturating_add(run.len());
                 let ruling = self.judge_command(watch, event, run, draft);
-                self.judge_length(watch, event, was).unwrap_or(ruling)
+                watch.line_length = was.saturating_add(run.len());
+                self.judge_length(watch, event, was, ruling)
+            }
+            Event::AuthLine => {
+                let was = watch.line_length;
+                let text = run.trim_ascii_end().len();
+                watch.line_length = was.saturating_add(text);
+                let ruling = self.judge_length(watch, event, was, Ruling::Pass);
+                if run.ends_with(b"\n") {
+                    watch.end_line();
+                }
+                ruling
             }
             Event::CommandEnd { .. } => {
-                let reply = watch.reply;
-                *watch = Watch { reply, ..Watch::default() };
+                watch.end_line();
                 Ruling::Pass
             }
             Event::DataLookalike if self.settings.lookalikes == Lookalikes::Neutralise => {
@@ -138,7 +147,6 @@ impl Guard {
             | Event::Data
             | Event::DataLookalike
             | Event::DataEnd
-            | Event::AuthLine
             | Event::Chunk
             | Event::ReplyText(_)
             | Event::Opaque
@@ -268,30 +276,33 @@ impl Guard {
         }
     }
 
-    /// The run that takes a line over its limit.
-    fn judge_length(&self, watch: &Watch, event: Event, was: usize) -> Option<Ruling> {
-        let verb = if let Event::CommandWord(word)
-        | Event::CommandGap(word)
-        | Event::CommandArgument(word) = event
-        {
-            word.verb()
-        } else {
-            None
+    /// The run that takes a line over its limit. A note never stands in for an edit.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of the client's lines come here")]
+    fn judge_length(&self, watch: &Watch, event: Event, was: usize, ruling: Ruling) -> Ruling {
+        let verb = match event {
+            Event::CommandWord(word) | Event::CommandGap(word) | Event::CommandArgument(word) => {
+                word.verb()
+            }
+            Event::AuthLine => Some(Verb::Auth),
+            _ => None,
         };
         let limit = limit::command_line_max(verb, watch.reply.offers);
         if was > limit || watch.line_length <= limit {
-            return None;
+            return ruling;
         }
-        match self.settings.long_lines {
-            LongLines::Pass => None,
-            LongLines::Log if watch.refused.is_some() => None,
-            LongLines::Log => Some(Ruling::Note(Rule::LongLine)),
-            LongLines::Reset => Some(Ruling::Reset(Rule::LongLine)),
+        match (self.settings.long_lines, ruling) {
+            (LongLines::Reset, _) => Ruling::Reset(Rule::LongLine),
+            (LongLines::Log, Ruling::Pass) => Ruling::Note(Rule::LongLine),
+            (LongLines::Log | LongLines::Pass, ruling) => ruling,
         }
     }
 }
 
 impl Watch {
+    fn end_line(&mut self) {
+        *self = Self { reply: self.reply, ..Self::default() };
+    }
+
     /// Whether this byte of an address argument defines no address: `|` never does, `<` does not
     /// inside `<`, `>` does not without `<` (ASA 5500 guide, ESMTP inspection).
     const fn is_stray_in_address(&mut self, byte: u8) -> bool {

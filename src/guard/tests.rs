@@ -314,3 +314,14 @@ fn every_setting_reads_back_what_it_prints() {
     }
     assert!(Settings::profile("pix-9").is_none());
 }
+
+#[test]
+fn a_long_line_is_still_edited() {
+    let mut settings = mailguard();
+    settings.set("long_lines", "log").unwrap();
+    let line = |stray| format!("MAIL FROM:<{}{stray}{}>\r\n", "x".repeat(300), "x".repeat(300));
+    for piece in [1, 7, 600, 999] {
+        let left = leaves(&settings, Speaker::Client, line('|').as_bytes(), piece);
+        assert_eq!(left, line(' '), "in pieces of {piece}");
+    }
+}
