@@ -53,6 +53,15 @@ impl Draft {
         &mut self.0
     }
 
+    /// More of NOOP and spaces, of which so many bytes have left.
+    fn fill_noop(&mut self, run: &[u8], left: &mut usize) {
+        self.fill(run, b' ');
+        for (byte, &letter) in self.0.iter_mut().zip(NOOP.iter().skip(*left)) {
+            *byte = letter;
+        }
+        *left += run.len();
+    }
+
     fn fill(&mut self, run: &[u8], value: u8) {
         self.0.clear();
         self.0.resize(run.len(), value);
@@ -192,7 +201,6 @@ impl Guard {
         self.settings.split_terminator == SplitTerminator::Bug
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
     fn judge_command(
         &self,
         watch: &mut Watch,
@@ -203,6 +211,31 @@ impl Guard {
         if self.is_by_packet() {
             return self.judge_part(watch, event, run, draft);
         }
+        let ruling = self.judge_bytes(watch, event, run, draft);
+        // Whether the line has room for NOOP is not known yet: a shorter one gets what fits. Where
+        // letters have left already there can be none.
+        if matches!(ruling, Ruling::Refuse(_))
+            && watch.line_length == 0
+            && self.settings.refusal == Refusal::Noop
+        {
+            watch.part = Part::Noop(0);
+        }
+        if watch.refused.is_some()
+            && let Part::Noop(left) = &mut watch.part
+        {
+            draft.fill_noop(run, left);
+        }
+        ruling
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
+    fn judge_bytes(
+        &self,
+        watch: &mut Watch,
+        event: Event,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
         match event {
             Event::CommandWord(word) => {
                 refuse_unless(self.permitted.has_prefix(&word), Rule::Verb, watch, run, draft)
@@ -217,6 +250,12 @@ impl Guard {
     }
 
     fn judge_part(&self, watch: &mut Watch, event: Event, run: &[u8], draft: &mut Draft) -> Ruling {
+        // A BDAT that was not offered, or whose size is odd, passes by no unit of decision: its
+        // octets would be read as lines here and not there.
+        let is_passing = watch.part == Part::Pass;
+        if is_passing && event == Event::CommandStray && self.permitted.contains(Verb::Bdat) {
+            watch.part = Part::Mask;
+        }
         match &mut watch.part {
             Part::Pass => {
                 return if let Event::CommandArgument(word) = event {
@@ -226,13 +265,7 @@ impl Guard {
                 };
             }
             Part::Mask => draft.fill(run, MASK),
-            Part::Noop(left) => {
-                draft.fill(run, b' ');
-                for (byte, &letter) in draft.0.iter_mut().zip(NOOP.iter().skip(*left)) {
-                    *byte = letter;
-                }
-                *left += run.len();
-            }
+            Part::Noop(left) => draft.fill_noop(run, left),
         }
         match watch.refused.replace(Rule::Verb) {
             Some(_) => Ruling::Edit(Rule::Verb),
