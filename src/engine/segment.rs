@@ -13,6 +13,7 @@ use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::tcp::{Place, Violation};
+use crate::time::Instant;
 use crate::wire::{Editor, Reset};
 
 /// Bytes that a RST may lie ahead of what was let through: the largest window TCP can offer
@@ -63,7 +64,11 @@ impl Engine {
             self.miss(turn, conversation, direction.other(), effects);
         }
         conversation.phase = Phase::Open;
+        let had_fin = conversation.streams[direction].fin().is_some();
         let verdict = self.pass_payload(turn, conversation, direction, effects);
+        if !had_fin && conversation.streams[direction].fin().is_some() {
+            conversation.end(turn.now, direction, effects);
+        }
         self.finish_flow(turn, conversation, effects);
         verdict
     }
@@ -226,6 +231,16 @@ fn answer_dead(turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
 }
 
 impl Conversation {
+    /// A FIN was let through for the first time.
+    fn end(&self, now: Instant, direction: Direction, effects: &mut Effects) {
+        let fault = (direction == Direction::Reply).then(|| self.dialogue.end()).flatten();
+        if let Some(fault) = fault {
+            effects.counted.alarms += 1;
+            let offset = self.streams[direction].judged();
+            effects.records.push(self.record(now, What::Alarm { direction, offset, fault }));
+        }
+    }
+
     fn log_drop(
         &self,
         turn: &Turn<'_>,

@@ -88,6 +88,8 @@ pub struct Dialogue {
     answering: Option<Answers>,
     /// Whether the reply under way has had a line.
     is_later_line: bool,
+    /// The server's last final reply was 421: it is about to end the connection.
+    is_leaving: bool,
     /// Whether the server's answer to the last HELO or EHLO offered CHUNKING.
     offers_chunking: bool,
 }
@@ -104,6 +106,7 @@ impl Dialogue {
             outstanding: VecDeque::from([Answers::Connection]),
             answering: None,
             is_later_line: false,
+            is_leaving: false,
             offers_chunking: false,
         }
     }
@@ -118,6 +121,17 @@ impl Dialogue {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
+    }
+
+    /// The server has ended the connection: what is wrong about that, if anything.
+    #[must_use]
+    pub fn end(&self) -> Option<Fault> {
+        let is_between = match self.expect {
+            Expect::Command => self.outstanding.is_empty(),
+            Expect::Opaque { .. } => true,
+            Expect::Wait | Expect::Data(_) | Expect::Chunk { .. } | Expect::AuthLine => false,
+        };
+        (!is_between && !self.is_leaving).then_some(Fault::EndedEarly)
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
@@ -288,6 +302,7 @@ impl Dialogue {
             return None;
         }
         self.answering = None;
+        self.is_leaving = code == 421;
         self.end_reply(code, answers)
     }
 

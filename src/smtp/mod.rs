@@ -99,6 +99,8 @@ pub enum Fault {
     ReplyInsideData,
     /// Replies skipped: a code that belongs to a later command came first.
     SkippedReply,
+    /// The server ended the connection with replies outstanding, and without a 421.
+    EndedEarly,
     /// Plain text where TLS has to begin.
     PlaintextForTls,
     /// A BDAT whose octets servers would count differently.
@@ -113,7 +115,8 @@ impl Fault {
             Self::UnexpectedReply
             | Self::MalformedReply
             | Self::ReplyInsideData
-            | Self::SkippedReply => false,
+            | Self::SkippedReply
+            | Self::EndedEarly => false,
             Self::PlaintextForTls | Self::DoubtfulChunk => true,
         }
     }
@@ -126,6 +129,7 @@ impl Fault {
             Self::MalformedReply => "malformed-reply",
             Self::ReplyInsideData => "reply-inside-data",
             Self::SkippedReply => "skipped-reply",
+            Self::EndedEarly => "ended-early",
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
         }
