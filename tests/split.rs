@@ -8,7 +8,8 @@
 mod support;
 
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
-use support::rig::{Rig, play, scripts, settings};
+use support::rig::{Rig, settings};
+use support::script::{play, scripts};
 
 struct Case {
     name: &'static str,

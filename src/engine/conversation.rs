@@ -33,7 +33,8 @@ pub(super) struct Conversation {
     /// No segment of this flow carries more; 0 where no MSS was offered.
     pub(super) segment_size: u16,
     pub(super) phase: Phase,
-    has_closed: bool,
+    /// Whether its end was logged: once, and for good.
+    pub(super) has_closed: bool,
     /// When it last spoke, whole seconds.
     pub(super) seconds: u64,
     pub(super) streams: PerDirection<Stream>,
@@ -42,6 +43,8 @@ pub(super) struct Conversation {
     pub(super) journal: PerDirection<Journal>,
     /// Where the message under way begins.
     pub(super) data_start: u64,
+    /// False ends in the message under way that the log has told of.
+    pub(super) lookalikes: u8,
 }
 
 impl Conversation {
@@ -67,6 +70,7 @@ impl Conversation {
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,
+            lookalikes: 0,
         }
     }
 

@@ -59,7 +59,11 @@ impl Engine {
         filled: usize,
         effects: &mut Effects,
     ) -> Result<(), Reason> {
-        let joined = conversation.streams[direction].join_early(filled);
+        let stream = &mut conversation.streams[direction];
+        if !effects.is_monitored && !stream.agrees_with_early(filled) {
+            return Err(Reason::EarlyBytes);
+        }
+        let joined = stream.join_early(filled);
         if joined == 0 {
             return Ok(());
         }

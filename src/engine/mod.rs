@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
+use crate::tcp::Spares;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
 use conversation::Conversation;
@@ -121,6 +122,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
+    spares: Spares,
     stats: Mutex<Stats>,
 }
 
@@ -145,6 +147,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
+            spares: Spares::default(),
             stats: Mutex::default(),
             settings,
         }

@@ -12,7 +12,7 @@ use super::conversation::Phase;
 use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
-use crate::tcp::{Place, Violation};
+use crate::tcp::{Place, Stream, Violation};
 use crate::time::Instant;
 use crate::wire::{Editor, Reset};
 
@@ -30,9 +30,17 @@ impl Engine {
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
+        let was_closed = conversation.has_closed;
         effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
+        for direction in Direction::BOTH {
+            conversation.streams[direction].rest(&self.spares);
+        }
         self.account(kept, conversation.kept());
+        if conversation.has_closed && !was_closed {
+            let due = conversation.deadline(&self.settings.limits);
+            self.flows.schedule(turn.key, conversation.id, due);
+        }
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
         }
@@ -99,11 +107,11 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            let verdict = turn.pass_whole(stream, effects);
+            let verdict = turn.pass_whole(stream, false, effects);
             return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
         }
         if payload.is_empty() {
-            return turn.pass_whole(stream, effects);
+            return turn.pass_whole(stream, false, effects);
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.
@@ -142,7 +150,11 @@ impl Engine {
             }
             return Verdict::Drop(Reason::SplitTerminator);
         }
-        conversation.streams[direction].append(bytes);
+        let stream = &mut conversation.streams[direction];
+        // What is fresh and stays as it came needs no restoring.
+        let is_repeated = fresh.start > 0 || stream.has_early();
+        stream.reserve(bytes.len(), &self.spares);
+        stream.append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
         if let Some(reason) = reading.fatal {
             conversation.reset(turn.now, reason, effects);
@@ -157,7 +169,9 @@ impl Engine {
         if effects.is_monitored {
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
         }
-        turn.pass_cut(conversation, direction, fresh.start + judged, effects)
+        let keep = fresh.start + judged;
+        let restore = is_repeated || reading.is_edited;
+        turn.pass_cut(conversation, direction, keep, restore, effects)
     }
 
     pub(super) fn has_room(
@@ -268,12 +282,15 @@ impl<'t> Turn<'t> {
         editor
     }
 
-    /// Lets the packet go on with its payload restored, and its FIN if that has its place.
-    fn pass_whole(&self, stream: &mut crate::tcp::Stream, effects: &mut Effects) -> Verdict {
+    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
+    /// its FIN if that has its place.
+    fn pass_whole(&self, stream: &mut Stream, restore: bool, effects: &mut Effects) -> Verdict {
         let payload = self.packet.payload();
         let length = stream.before_fin(self.packet.seq, payload.len());
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, length, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, length, &mut editor);
+        }
         if self.packet.flags.fin && length == payload.len() {
             let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
             if !stream.admit_fin(position) {
@@ -293,12 +310,13 @@ impl<'t> Turn<'t> {
         conversation: &mut Conversation,
         direction: Direction,
         keep: usize,
+        restore: bool,
         effects: &mut Effects,
     ) -> Verdict {
         let length = self.packet.payload().len();
         let stream = &mut conversation.streams[direction];
         if keep >= stream.before_fin(self.packet.seq, length) {
-            return self.pass_whole(stream, effects);
+            return self.pass_whole(stream, restore, effects);
         }
         // The kernel loses a super-packet that was cut to one segment or less.
         let size = conversation.segment_size;
@@ -307,7 +325,9 @@ impl<'t> Turn<'t> {
             return Verdict::Drop(Reason::AwaitingReply);
         }
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, keep, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, keep, &mut editor);
+        }
         editor.cut(keep);
         let verdict = go_on(editor);
         let offset = stream.offset(self.packet.seq).saturating_add_unsigned(keep as u64);

@@ -72,6 +72,19 @@ fn flows_are_bounded_and_expire_once() {
 }
 
 #[test]
+fn a_flow_may_be_due_earlier_than_it_was() {
+    let table = FlowTable::new(2);
+    let key = FlowKey::of(end(1, 1), end(2, 25));
+    let mut id = 0;
+    table.insert(key, 1_000, |new| id = new);
+    table.schedule(key, id, 30);
+    table.expire(29, 100, |()| 30, |()| panic!("too early"));
+    table.expire(30, 100, |()| 30, |()| ());
+    assert!(table.is_empty());
+    table.expire(1_000, 100, |()| 30, |()| panic!("ended twice"));
+}
+
+#[test]
 fn a_successor_with_the_same_key_outlives_the_predecessors_deadline() {
     let table = FlowTable::new(2);
     let key = FlowKey::of(end(1, 1), end(2, 25));

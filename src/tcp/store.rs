@@ -6,8 +6,17 @@
 //!   offset              acknowledged         judged
 //! ```
 
-/// Memory an empty store may keep; a larger one is given back, so that an idle flow costs nothing.
-const IDLE_BYTES_MAX: usize = 4_096;
+use parking_lot::Mutex;
+
+/// Memory an empty store keeps for itself; more goes to the spares, so that an idle flow costs next
+/// to nothing.
+const IDLE_BYTES_MAX: usize = 512;
+
+/// Largest buffer among the spares: what a bulk flow has in flight on a path of 20 ms at 100 Mbit/s.
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
+/// Spare buffers at most, for 16 MiB in all.
+const SPARES_MAX: usize = 64;
 
 /// A queue of bytes whose content is one slice: appended at the end, forgotten at the front.
 #[derive(Debug, Default)]
@@ -40,6 +49,19 @@ impl Store {
         self.bytes.get_mut(self.head..).unwrap_or_default()
     }
 
+    /// Memory in use beyond what an idle store keeps, if nothing is kept.
+    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
+        let is_spare = self.is_empty() && self.bytes.capacity() > IDLE_BYTES_MAX;
+        is_spare.then(|| std::mem::take(&mut self.bytes))
+    }
+
+    /// Makes room for bytes to come, out of the spares if there are many.
+    pub fn reserve(&mut self, count: usize, spares: &Spares) {
+        if count > IDLE_BYTES_MAX && self.bytes.capacity() <= IDLE_BYTES_MAX && self.is_empty() {
+            self.bytes = spares.take();
+        }
+    }
+
     /// Adds bytes at the end.
     pub fn append(&mut self, bytes: &[u8]) {
         // Moving what is kept to the front costs no more than what was forgotten since.
@@ -61,9 +83,27 @@ impl Store {
         if self.is_empty() {
             self.head = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > IDLE_BYTES_MAX {
-                self.bytes = Vec::new();
-            }
+        }
+    }
+}
+
+/// Buffers that no store needs just now: bulk data comes and goes with every packet, and memory
+/// fresh from the system costs more than the copy into it.
+#[derive(Debug, Default)]
+pub struct Spares(Mutex<Vec<Vec<u8>>>);
+
+impl Spares {
+    /// A buffer, empty; a used one if there is one.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for later, or frees it.
+    pub fn give(&self, buffer: Vec<u8>) {
+        let mut spares = self.0.lock();
+        if buffer.capacity() <= SPARE_BYTES_MAX && spares.len() < SPARES_MAX {
+            spares.push(buffer);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //! Invariant: what has left towards the receiver lies below `judged` or in an early run.
 
-use super::{Early, Store, Violation};
+use super::{Early, Spares, Store, Violation};
 use crate::wire::{Editor, Seq};
 
 /// Where a segment's payload lies.
@@ -178,6 +178,18 @@ impl Stream {
         }
     }
 
+    /// Makes room for bytes to come.
+    pub fn reserve(&mut self, count: usize, spares: &Spares) {
+        self.store.reserve(count, spares);
+    }
+
+    /// Gives back memory that is not needed while nothing is kept.
+    pub fn rest(&mut self, spares: &Spares) {
+        if let Some(buffer) = self.store.take_spare() {
+            spares.give(buffer);
+        }
+    }
+
     /// Appends bytes at [`Self::judged`]; they must be judged in place (through [`Self::tail`])
     /// before anything else is asked of the stream.
     pub fn append(&mut self, bytes: &[u8]) {
@@ -215,6 +227,15 @@ impl Stream {
         self.is_opaque
     }
 
+    /// Whether the last `filled` judged bytes have kept the value of those among them that were let
+    /// through ahead of the gap. To be asked before [`Self::join_early`].
+    #[must_use]
+    pub fn agrees_with_early(&self, filled: usize) -> bool {
+        let kept = self.store.as_slice();
+        let filled = kept.get(kept.len().saturating_sub(filled)..).unwrap_or_default();
+        self.early.as_ref().is_none_or(|early| early.agrees_with(filled))
+    }
+
     /// The first `filled` bytes after the old end were judged: appends the early bytes that follow
     /// them without a gap and returns how many those are, now to be judged.
     pub fn join_early(&mut self, filled: usize) -> usize {
@@ -250,10 +271,14 @@ impl Stream {
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
     /// receiver has acknowledged is blanked, what is kept is restored.
     pub fn restore(&self, seq: Seq, length: usize, editor: &mut Editor<'_, '_>) {
-        let Place::At { stale, .. } = self.place(seq, length) else { return };
         if self.is_opaque {
             return;
         }
+        let stale = match self.place(seq, length) {
+            Place::Below => length,
+            Place::At { stale, .. } => stale,
+            Place::Beyond { .. } => return,
+        };
         editor.blank_payload(stale);
         let start = self.offset(seq).saturating_add_unsigned(stale as u64);
         let skip = start.saturating_sub_unsigned(self.acknowledged);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::Seq;
+use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
 
 const ISN: Seq = Seq(0xffff_fff0);
 
@@ -81,6 +81,32 @@ fn early_runs_win_over_the_filler_and_join_it() {
     assert_eq!(stream.join_early(3), 4);
     assert_eq!(stream.tail(0), b"abcdEARLYijkLATE");
     assert_eq!(stream.kept(), 16);
+}
+
+#[test]
+fn an_edit_of_what_left_early_is_noticed() {
+    let mut stream = stream_with(b"");
+    assert_eq!(stream.admit_early(4, b"VRFY"), Ok(()));
+    stream.append(b"a\r\n.....\r\n");
+    assert!(stream.agrees_with_early(10));
+    stream.tail(4).copy_from_slice(b"XXXX\r\n");
+    assert!(!stream.agrees_with_early(10));
+}
+
+#[test]
+fn a_payload_below_the_ack_leaves_blank() {
+    let addresses = ["192.0.2.1:9".parse().unwrap(), "192.0.2.2:25".parse().unwrap()];
+    let reset = Reset { source: addresses[0], destination: addresses[1], seq: at(0), ack: at(0) };
+    let mut bytes = [build_reset(&reset).unwrap(), b"VRFY".to_vec()].concat();
+    bytes[3] += 4;
+    let Ok(Parsed::Tcp(packet)) = Packet::parse(&bytes) else { panic!("a packet") };
+    let mut stream = stream_with(b"NOOP");
+    assert_eq!(stream.acknowledge(at(4)), Ok(()));
+    let mut out = Vec::new();
+    let mut editor = Editor::new(&packet, &mut out);
+    stream.restore(at(0), 4, &mut editor);
+    assert!(editor.finish());
+    assert!(out.ends_with(b"    "));
 }
 
 #[test]

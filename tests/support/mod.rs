@@ -12,6 +12,12 @@
 )]
 
 pub mod capture;
+pub mod mailserver;
+pub mod oracle;
 pub mod packet;
 pub mod random;
+pub mod receiver;
 pub mod rig;
+pub mod schedule;
+pub mod script;
+pub mod talk;
