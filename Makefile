@@ -24,6 +24,9 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+matrix: setup ## every mail program with every other, all kinds of messages, printed
+	@MATRIX=full $(CARGO) test --locked --test mail_matrix
+
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
@@ -43,4 +46,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench fuzz bless install uninstall clean
+.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean

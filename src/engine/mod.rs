@@ -5,6 +5,7 @@
 //! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
 mod conversation;
+mod early;
 mod handshake;
 mod journal;
 mod orphan;
