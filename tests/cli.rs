@@ -40,7 +40,7 @@ fn help_names_every_command_and_ends_well() {
     let output = mailguard(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    for word in ["run", "replay", "rules", "check", "Exit codes: 0 done, 1 found"] {
+    for word in ["run", "replay", "rules", "check", "probe", "Exit codes: 0 done, 1 found"] {
         assert!(said.contains(word), "{word} is not in {said}");
     }
     for command in ["run", "replay", "rules", "check"] {

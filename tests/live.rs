@@ -13,6 +13,8 @@ mod delivery;
 mod golden;
 #[path = "live/guarded.rs"]
 mod guarded;
+#[path = "live/probing.rs"]
+mod probing;
 
 use lab::{Filter, Scenario};
 
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 16] = [
+const SCENARIOS: [Scenario; 17] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -36,6 +38,7 @@ const SCENARIOS: [Scenario; 16] = [
     }),
     scenario("rules_come_and_go_without_a_trace", guarded::rules),
     scenario("the_article_sees_a_mailguard", guarded::article),
+    scenario("the_probe_knows_every_profile", probing::every_profile),
     scenario("refused_commands_never_reach_the_server", guarded::refused_commands),
     scenario("mailguard_delivers_every_kind_of_message", || delivery::every_kind(Filter::DEFAULT)),
     scenario("mailguard_delivers_a_thousand_messages", || delivery::thousand(Filter::DEFAULT)),

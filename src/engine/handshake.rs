@@ -92,10 +92,19 @@ impl Engine {
         let completes = handshake.is_answered
             && turn.source == handshake.originator()
             && turn.packet.ack == handshake.answer.after(1);
+        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
         if !completes {
+            // A server that knows an earlier SYN of these ends asks back with an ACK, and its
+            // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
+            let asks_back = turn.source == handshake.responder()
+                && turn.is_on_side(Direction::Reply, way)
+                && turn.packet.payload().is_empty()
+                && !turn.packet.flags.fin;
+            if asks_back {
+                return turn.pass_bare(effects);
+            }
             return Verdict::Drop(Violation::Handshake.into());
         }
-        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
         if !turn.is_on_side(Direction::Original, way) {
             return Verdict::Drop(Reason::WrongInterface);
         }
@@ -103,7 +112,7 @@ impl Engine {
         let policy = self.policies.choose(handshake.originator(), handshake.responder());
         let data_begins = self.policies.get(policy).guard.settings().data_begins;
         let conversation = self.flows.insert(turn.key, due, |id| {
-            Conversation::new(id, policy, data_begins, handshake, turn.now)
+            Conversation::new(id, policy, data_begins, handshake, &self.spares, turn.now)
         });
         let Some(conversation) = conversation else {
             return Verdict::Drop(Reason::FlowsFull);
@@ -122,15 +131,19 @@ impl Engine {
         handshake: &Handshake,
         effects: &mut Effects,
     ) -> Verdict {
-        let is_exact = if turn.source == handshake.responder() {
+        let is_refusal = turn.source == handshake.responder();
+        let is_exact = if is_refusal {
             turn.packet.flags.ack && turn.packet.ack == handshake.isn.after(1)
         } else {
             turn.packet.seq == handshake.isn.after(1)
         };
-        if !is_exact {
+        if is_exact {
+            self.handshakes.remove(&turn.key);
+        } else if is_refusal {
             return Verdict::Drop(Violation::StrayReset.into());
         }
-        self.handshakes.remove(&turn.key);
+        // A client's RST at another number ends what the server remembers of an earlier SYN, if
+        // the server finds it exact; this handshake goes on.
         turn.pass_bare(effects)
     }
 }

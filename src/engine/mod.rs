@@ -21,11 +21,13 @@ pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
+use crate::tcp::Spares;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
 use conversation::Conversation;
@@ -120,6 +122,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
+    spares: Arc<Spares>,
     stats: Mutex<Stats>,
 }
 
@@ -144,6 +147,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
+            spares: Arc::default(),
             stats: Mutex::default(),
             settings,
         }

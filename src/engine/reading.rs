@@ -10,6 +10,9 @@ use crate::guard::{Draft, Ruling};
 use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
 use crate::time::Instant;
 
+/// False ends of one message that the log tells of.
+const LOOKALIKES_LOGGED_MAX: u8 = 16;
+
 /// How far the reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
@@ -48,7 +51,9 @@ impl Engine {
             let step = conversation.dialogue.read(speaker, bytes);
             let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
             let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
-            conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            if is_news(&mut conversation.lookalikes, step.event) {
+                conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            }
             let leaves = match ruling {
                 Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
                 Ruling::Edit(_) | Ruling::Refuse(_) => Some(draft.as_bytes()),
@@ -74,6 +79,16 @@ impl Engine {
         }
         reading
     }
+}
+
+/// False ends come by the thousand in an attack: the log gets the first of each message.
+fn is_news(told: &mut u8, event: Event) -> bool {
+    if event != Event::DataLookalike {
+        return true;
+    }
+    let is_news = *told < LOOKALIKES_LOGGED_MAX;
+    *told = told.saturating_add(1);
+    is_news
 }
 
 /// How many bytes differ.
@@ -189,6 +204,7 @@ impl Conversation {
                     Direction::Original => end,
                     Direction::Reply => self.streams[Direction::Original].judged(),
                 };
+                self.lookalikes = 0;
                 ended.push(What::DataBegin { offset: self.data_start });
             }
             if matches!(expects, Expect::Opaque { has_begun: true }) {

@@ -14,7 +14,7 @@ use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::smtp::{Body, Expect};
-use crate::tcp::{Place, Violation};
+use crate::tcp::{Place, Stream, Violation};
 use crate::wire::{Editor, Reset};
 
 /// Bytes that a RST may lie ahead of what was let through: the largest window TCP can offer
@@ -101,11 +101,11 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            let verdict = turn.pass_whole(stream, effects);
+            let verdict = turn.pass_whole(stream, false, effects);
             return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
         }
         if payload.is_empty() {
-            return turn.pass_whole(stream, effects);
+            return turn.pass_whole(stream, false, effects);
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.
@@ -144,7 +144,10 @@ impl Engine {
             }
             return Verdict::Drop(Reason::SplitTerminator);
         }
-        conversation.streams[direction].append(bytes);
+        let stream = &mut conversation.streams[direction];
+        // What is fresh and stays as it came needs no restoring.
+        let is_repeated = fresh.start > 0 || stream.has_early();
+        stream.append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
         if let Some(reason) = reading.fatal {
             conversation.reset(turn.now, reason, effects);
@@ -159,7 +162,9 @@ impl Engine {
         if effects.is_monitored {
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
         }
-        turn.pass_cut(conversation, direction, fresh.start + judged, effects)
+        let keep = fresh.start + judged;
+        let restore = is_repeated || reading.is_edited;
+        turn.pass_cut(conversation, direction, keep, restore, effects)
     }
 
     /// The gap before early bytes may have closed: they left as message data, so they must be read
@@ -173,7 +178,7 @@ impl Engine {
         effects: &mut Effects,
     ) -> Result<(), Reason> {
         let stream = &mut conversation.streams[direction];
-        if !self.settings.monitor && !stream.agrees_with_early(filled) {
+        if !effects.is_monitored && !stream.agrees_with_early(filled) {
             return Err(Reason::EarlyBytes);
         }
         let joined = stream.join_early(filled);
@@ -357,12 +362,15 @@ impl<'t> Turn<'t> {
         editor
     }
 
-    /// Lets the packet go on with its payload restored, and its FIN if that has its place.
-    fn pass_whole(&self, stream: &mut crate::tcp::Stream, effects: &mut Effects) -> Verdict {
+    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
+    /// its FIN if that has its place.
+    fn pass_whole(&self, stream: &mut Stream, restore: bool, effects: &mut Effects) -> Verdict {
         let payload = self.packet.payload();
         let length = stream.before_fin(self.packet.seq, payload.len());
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, length, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, length, &mut editor);
+        }
         if self.packet.flags.fin && length == payload.len() {
             let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
             if !stream.admit_fin(position) {
@@ -382,12 +390,13 @@ impl<'t> Turn<'t> {
         conversation: &mut Conversation,
         direction: Direction,
         keep: usize,
+        restore: bool,
         effects: &mut Effects,
     ) -> Verdict {
         let length = self.packet.payload().len();
         let stream = &mut conversation.streams[direction];
         if keep >= stream.before_fin(self.packet.seq, length) {
-            return self.pass_whole(stream, effects);
+            return self.pass_whole(stream, restore, effects);
         }
         // The kernel loses a super-packet that was cut to one segment or less.
         let size = conversation.segment_size;
@@ -396,7 +405,9 @@ impl<'t> Turn<'t> {
             return Verdict::Drop(Reason::AwaitingReply);
         }
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, keep, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, keep, &mut editor);
+        }
         editor.cut(keep);
         let verdict = go_on(editor);
         let offset = stream.offset(self.packet.seq).saturating_add_unsigned(keep as u64);

@@ -7,6 +7,7 @@ pub mod check;
 pub mod link;
 pub mod nfqueue;
 pub mod pcap;
+pub mod probe;
 pub mod repeat;
 pub mod replay;
 pub mod rules;
