@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Result<Outcome, FrontError> {
     }
     let verdict = Verdict::of(&said);
     let text = match options.format {
-        Format::Text => report::text(&server, &said, &verdict),
+        Format::Text | Format::Syslog => report::text(&server, &said, &verdict),
         Format::Json => report::json(&server, &said, &verdict),
     };
     super::print(&text)?;
