@@ -291,7 +291,7 @@ impl Dialogue {
         let is_asked = self.skip_to(Verb::Data);
         let is_next = is_asked && self.outstanding.len() == owed;
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding.clear();
+        self.outstanding = VecDeque::new();
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
         match (is_asked, is_next) {
@@ -317,7 +317,12 @@ impl Dialogue {
         if code == 221 && self.answers() != Answers::Verb(Verb::Quit) && self.skip_to(Verb::Quit) {
             fault = Some(Fault::SkippedReply);
         }
-        match self.outstanding.pop_front() {
+        let answered = self.outstanding.pop_front();
+        if self.outstanding.is_empty() {
+            // Nothing is asked of most flows at most times: the memory goes to those that ask.
+            self.outstanding = VecDeque::new();
+        }
+        match answered {
             // RFC 5321 3.8: 421 may come at any time.
             None if code == 421 => {}
             None => fault = Some(Fault::UnexpectedReply),
