@@ -25,6 +25,9 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
+loss: setup build ## goodput over a path that loses packets, beside plain forwarding
+	@$(CARGO) bench --locked --bench loss
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -37,4 +40,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench bless install uninstall clean
+.PHONY: help setup build demo test bench loss bless install uninstall clean

@@ -8,9 +8,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::{Peer, Seen, Sniffer, Tun, Wire, canonical};
+use super::{Peer, Seen, Wire, canonical};
 use crate::lab::{
-    Family, Filter, Guard, Network, Outcome, Recorder, Side, Visit, ensure, now, run, wrong,
+    Family, Filter, Guard, Network, Outcome, Recorder, Side, Sniffer, Tun, Visit, ensure, now, run,
+    wrong,
 };
 use crate::support::packet::{ACK, RST};
 
