@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
+SECONDS ?= 600
+TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -31,6 +33,13 @@ matrix: setup ## every mail program with every other, all kinds of messages, pri
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
+fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
+	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
+	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
+
+loss: setup build ## goodput over a path that loses packets, beside plain forwarding
+	@$(CARGO) bench --locked --bench loss
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -43,4 +52,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo demo-duplicates test matrix bench bless install uninstall clean
+.PHONY: help setup build demo demo-duplicates test matrix bench loss fuzz bless install uninstall clean

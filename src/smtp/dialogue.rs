@@ -83,7 +83,14 @@ pub struct Dialogue {
     reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
     outstanding: VecDeque<Answers>,
-    /// Whether the server's last answer to EHLO offered CHUNKING.
+    /// What the reply under way answers, from its first byte on: a command that leaves while an
+    /// unasked reply is coming is not what that reply answers.
+    answering: Option<Answers>,
+    /// Whether the reply under way has had a line.
+    is_later_line: bool,
+    /// The server's last final reply was 421: it is about to end the connection.
+    is_leaving: bool,
+    /// Whether the server's answer to the last HELO or EHLO offered CHUNKING.
     offers_chunking: bool,
 }
 
@@ -97,6 +104,9 @@ impl Dialogue {
             line: CommandLine::new(),
             reply: ReplyLine::default(),
             outstanding: VecDeque::from([Answers::Connection]),
+            answering: None,
+            is_later_line: false,
+            is_leaving: false,
             offers_chunking: false,
         }
     }
@@ -111,6 +121,17 @@ impl Dialogue {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
+    }
+
+    /// The server has ended the connection: what is wrong about that, if anything.
+    #[must_use]
+    pub fn end(&self) -> Option<Fault> {
+        let is_between = match self.expect {
+            Expect::Command => self.outstanding.is_empty(),
+            Expect::Opaque { .. } => true,
+            Expect::Wait | Expect::Data(_) | Expect::Chunk { .. } | Expect::AuthLine => false,
+        };
+        (!is_between && !self.is_leaving).then_some(Fault::EndedEarly)
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
@@ -155,7 +176,11 @@ impl Dialogue {
                 self.expect = Expect::Data(Body::Middle);
             }
             Speaker::Client => self.line = CommandLine::stray(),
-            Speaker::Server => self.reply = ReplyLine::default(),
+            Speaker::Server => {
+                self.reply = ReplyLine::default();
+                self.answering = None;
+                self.is_later_line = false;
+            }
         }
     }
 
@@ -167,6 +192,7 @@ impl Dialogue {
             Expect::Command => {
                 let (used, event) = self.line.read(input, self.offers_chunking);
                 if matches!(event, Event::CommandEnd { .. }) {
+                    fault = self.line.is_doubtful().then_some(Fault::DoubtfulChunk);
                     self.end_line();
                 }
                 (used, event)
@@ -242,29 +268,53 @@ impl Dialogue {
         if matches!(self.expect, Expect::Opaque { .. }) {
             return Step { used: input.len(), event: Event::Opaque, fault: None };
         }
-        let answers = self.answers();
+        let next = self.next_answered();
+        let answers = *self.answering.get_or_insert(next);
         let (used, part) = self.reply.read(input);
         let (event, fault) = match part {
             Part::Code => (Event::ReplyCode(answers), None),
             Part::Text => (Event::ReplyText(answers), None),
-            Part::End(line) => (Event::ReplyEnd { answers, line }, self.end_reply(line)),
+            Part::End(line) => {
+                let fault = self.end_reply_line(line, answers);
+                (Event::ReplyEnd { answers, line }, fault)
+            }
         };
         Step { used, event, fault }
     }
 
-    fn answers(&self) -> Answers {
+    fn next_answered(&self) -> Answers {
         self.outstanding.front().copied().unwrap_or(Answers::Nothing)
     }
 
     /// A reply line has ended; the last line of a reply moves the dialogue on.
-    fn end_reply(&mut self, line: LineEnd) -> Option<Fault> {
-        let Some(code) = line.code else { return Some(Fault::MalformedReply) };
-        if code == 250 && self.answers() == Answers::Verb(Verb::Ehlo) {
-            self.offers_chunking |= line.keyword.as_bytes() == b"CHUNKING";
+    fn end_reply_line(&mut self, line: LineEnd, answers: Answers) -> Option<Fault> {
+        let Some(code) = line.code else {
+            // Clients pass over such a line (Postfix does), so it takes no reply's place.
+            self.answering = None;
+            return Some(Fault::MalformedReply);
+        };
+        let is_offer = self.is_later_line && answers == Answers::Verb(Verb::Ehlo) && code == 250;
+        if is_offer && line.keyword.as_bytes() == b"CHUNKING" && !self.has_later_hello() {
+            self.offers_chunking = true;
         }
+        self.is_later_line = !line.is_last;
         if !line.is_last {
             return None;
         }
+        self.answering = None;
+        self.is_leaving = code == 421;
+        self.end_reply(code, answers)
+    }
+
+    /// Whether another HELO or EHLO was sent behind the one being answered.
+    fn has_later_hello(&self) -> bool {
+        let is_hello = |answers: &Answers| {
+            matches!(answers, Answers::Verb(Verb::Helo) | Answers::Verb(Verb::Ehlo))
+        };
+        self.outstanding.iter().skip(1).any(is_hello)
+    }
+
+    fn end_reply(&mut self, code: u16, answers: Answers) -> Option<Fault> {
         if self.data_begins == DataBegins::OnCommand && code == 354 {
             self.outstanding.pop_front();
             return None;
@@ -278,12 +328,20 @@ impl Dialogue {
         }
         match code {
             354 => self.begin_data(),
-            334 if self.skip_to(Verb::Auth) => {
-                self.expect = Expect::AuthLine;
-                None
-            }
-            _ => self.end_command(code),
+            334 => self.begin_auth_line(),
+            _ => self.end_command(code, answers),
         }
+    }
+
+    fn begin_auth_line(&mut self) -> Option<Fault> {
+        let owed = self.outstanding.len();
+        if !self.skip_to(Verb::Auth) {
+            // It asks for a line that is no command, but of nobody: what comes is still judged.
+            self.outstanding.pop_front();
+            return Some(Fault::UnexpectedReply);
+        }
+        self.expect = Expect::AuthLine;
+        (self.outstanding.len() < owed).then_some(Fault::SkippedReply)
     }
 
     fn begin_data(&mut self) -> Option<Fault> {
@@ -291,7 +349,7 @@ impl Dialogue {
         let is_asked = self.skip_to(Verb::Data);
         let is_next = is_asked && self.outstanding.len() == owed;
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding.clear();
+        self.outstanding = VecDeque::new();
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
         match (is_asked, is_next) {
@@ -311,16 +369,26 @@ impl Dialogue {
     }
 
     /// An ordinary final reply answers the oldest command.
-    fn end_command(&mut self, code: u16) -> Option<Fault> {
-        let mut fault = None;
-        // RFC 5321 4.2.3: 221 answers QUIT alone, so it is a place to fall into step again.
-        if code == 221 && self.answers() != Answers::Verb(Verb::Quit) && self.skip_to(Verb::Quit) {
-            fault = Some(Fault::SkippedReply);
-        }
-        match self.outstanding.pop_front() {
+    fn end_command(&mut self, code: u16, answers: Answers) -> Option<Fault> {
+        if answers == Answers::Nothing {
             // RFC 5321 3.8: 421 may come at any time.
-            None if code == 421 => {}
-            None => fault = Some(Fault::UnexpectedReply),
+            return (code != 421).then_some(Fault::UnexpectedReply);
+        }
+        // Codes that answer one verb alone are places to fall into step again (RFC 5321 4.2.3,
+        // RFC 3207 4); 220 is the greeting's too.
+        let strong = match code {
+            220 if answers != Answers::Connection => Some(Verb::StartTls),
+            221 => Some(Verb::Quit),
+            _ => None,
+        };
+        let is_astray = |verb| answers != Answers::Verb(verb) && self.skip_to(verb);
+        let fault = strong.is_some_and(is_astray).then_some(Fault::SkippedReply);
+        let answered = self.outstanding.pop_front();
+        if self.outstanding.is_empty() {
+            // Nothing is asked of most flows at most times: the memory goes to those that ask.
+            self.outstanding = VecDeque::new();
+        }
+        match answered {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }
@@ -329,7 +397,7 @@ impl Dialogue {
             {
                 self.expect = Expect::Command;
             }
-            Some(_) => {}
+            Some(_) | None => {}
         }
         fault
     }
