@@ -12,6 +12,8 @@
 )]
 
 pub mod capture;
+pub mod esmtp;
+pub mod golden;
 pub mod mailserver;
 pub mod oracle;
 pub mod packet;
@@ -20,4 +22,5 @@ pub mod receiver;
 pub mod rig;
 pub mod schedule;
 pub mod script;
+pub mod session;
 pub mod talk;
