@@ -78,7 +78,7 @@ pub struct Watch {
     /// A `<` of the line under way waits for its `>`.
     is_address_open: bool,
     /// Bytes of the client's line under way.
-    line_length: usize,
+    line_length: u32,
     pub(super) reply: ReplyWatch,
 }
 
@@ -110,7 +110,8 @@ impl Guard {
             | Event::CommandArgument(_)
             | Event::CommandStray => {
                 let was = watch.line_length;
-                watch.line_length = was.saturating_add(run.len());
+                watch.line_length =
+                    was.saturating_add(u32::try_from(run.len()).unwrap_or(u32::MAX));
                 let ruling = self.judge_command(watch, event, run, draft);
                 self.judge_length(watch, event, was).unwrap_or(ruling)
             }
@@ -269,7 +270,7 @@ impl Guard {
     }
 
     /// The run that takes a line over its limit.
-    fn judge_length(&self, watch: &Watch, event: Event, was: usize) -> Option<Ruling> {
+    fn judge_length(&self, watch: &Watch, event: Event, was: u32) -> Option<Ruling> {
         let verb = if let Event::CommandWord(word)
         | Event::CommandGap(word)
         | Event::CommandArgument(word) = event

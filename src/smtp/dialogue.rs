@@ -16,10 +16,9 @@
 //! (CVE-2000-1022; [`DataBegins::OnCommand`] brings that fault back). Any 354 begins data, whatever
 //! we think it answers: the server decides.
 
-use std::collections::VecDeque;
-
 use super::body::{Body, Run};
 use super::line::CommandLine;
+use super::outstanding::Outstanding;
 use super::reply::{Part, ReplyLine};
 use super::{Answers, Event, Fault, LineEnd, Speaker, Verb};
 
@@ -42,7 +41,7 @@ pub enum Expect {
     /// A BDAT chunk.
     Chunk {
         /// Octets of it yet to come.
-        left: u64,
+        left: u32,
     },
     /// A line of an AUTH exchange.
     AuthLine,
@@ -82,7 +81,7 @@ pub struct Dialogue {
     line: CommandLine,
     reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
-    outstanding: VecDeque<Answers>,
+    outstanding: Outstanding,
     /// Whether the server's last answer to EHLO offered CHUNKING.
     offers_chunking: bool,
 }
@@ -91,12 +90,14 @@ impl Dialogue {
     /// A connection just opened: the server's greeting is outstanding.
     #[must_use]
     pub fn new(data_begins: DataBegins) -> Self {
+        let mut outstanding = Outstanding::default();
+        outstanding.push(Answers::Connection);
         Self {
             data_begins,
             expect: Expect::Command,
             line: CommandLine::new(),
             reply: ReplyLine::default(),
-            outstanding: VecDeque::from([Answers::Connection]),
+            outstanding,
             offers_chunking: false,
         }
     }
@@ -178,7 +179,7 @@ impl Dialogue {
             }
             Expect::Chunk { left } => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                *left -= used as u64;
+                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
                 if *left == 0 {
                     self.expect = Expect::Command;
                 }
@@ -209,7 +210,7 @@ impl Dialogue {
     fn end_line(&mut self) {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
         let verb = line.word_sent().leading_verb();
-        self.outstanding.push_back(verb.map_or(Answers::Other, Answers::Verb));
+        self.outstanding.push(verb.map_or(Answers::Other, Answers::Verb));
         match verb {
             Some(Verb::Data) if self.data_begins == DataBegins::OnCommand => {
                 self.expect = Expect::Data(Body::Line);
@@ -232,7 +233,7 @@ impl Dialogue {
             Run::End => {
                 self.expect = Expect::Command;
                 self.line = CommandLine::new();
-                self.outstanding.push_back(Answers::Message);
+                self.outstanding.push(Answers::Message);
                 Event::DataEnd
             }
         }
@@ -253,7 +254,7 @@ impl Dialogue {
     }
 
     fn answers(&self) -> Answers {
-        self.outstanding.front().copied().unwrap_or(Answers::Nothing)
+        self.outstanding.oldest().unwrap_or(Answers::Nothing)
     }
 
     /// A reply line has ended; the last line of a reply moves the dialogue on.
@@ -266,7 +267,7 @@ impl Dialogue {
             return None;
         }
         if self.data_begins == DataBegins::OnCommand && code == 354 {
-            self.outstanding.pop_front();
+            self.outstanding.pop();
             return None;
         }
         if matches!(self.expect, Expect::Data(_)) && self.data_begins == DataBegins::OnReply {
@@ -291,7 +292,7 @@ impl Dialogue {
         let is_asked = self.skip_to(Verb::Data);
         let is_next = is_asked && self.outstanding.len() == owed;
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding = VecDeque::new();
+        self.outstanding.clear();
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
         match (is_asked, is_next) {
@@ -303,11 +304,7 @@ impl Dialogue {
 
     /// Drops what stands before the oldest command with this verb; false if there is none.
     fn skip_to(&mut self, verb: Verb) -> bool {
-        let place = self.outstanding.iter().position(|&answers| answers == Answers::Verb(verb));
-        if let Some(place) = place {
-            self.outstanding.drain(..place);
-        }
-        place.is_some()
+        self.outstanding.skip_to(Answers::Verb(verb))
     }
 
     /// An ordinary final reply answers the oldest command.
@@ -317,12 +314,7 @@ impl Dialogue {
         if code == 221 && self.answers() != Answers::Verb(Verb::Quit) && self.skip_to(Verb::Quit) {
             fault = Some(Fault::SkippedReply);
         }
-        let answered = self.outstanding.pop_front();
-        if self.outstanding.is_empty() {
-            // Nothing is asked of most flows at most times: the memory goes to those that ask.
-            self.outstanding = VecDeque::new();
-        }
-        match answered {
+        match self.outstanding.pop() {
             // RFC 5321 3.8: 421 may come at any time.
             None if code == 421 => {}
             None => fault = Some(Fault::UnexpectedReply),
