@@ -25,6 +25,10 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
+soak: ## a million random schedules, a thousand simulations (SEEDS=n for another number)
+	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test random -- --nocapture
+	SEEDS=1000 $(CARGO) test --locked --release --test sim -- --nocapture
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -37,4 +41,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench bless install uninstall clean
+.PHONY: help setup build demo test bench soak bless install uninstall clean

@@ -9,6 +9,7 @@ use super::Answers;
 
 /// The queue. `rest` is not empty where it is there, and not there without an `oldest`.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "one pointer where there is none, instead of four")]
 pub(super) struct Outstanding {
     oldest: Option<Answers>,
     rest: Option<Box<VecDeque<Answers>>>,
