@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
+SECONDS ?= 600
+TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,12 +24,22 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+matrix: setup ## every mail program with every other, all kinds of messages, printed
+	@MATRIX=full $(CARGO) test --locked --test mail_matrix
+
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
 soak: ## a million random schedules, a thousand simulations (SEEDS=n for another number)
 	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test random -- --nocapture
 	SEEDS=1000 $(CARGO) test --locked --release --test sim -- --nocapture
+
+fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
+	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
+	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
+
+loss: setup build ## goodput over a path that loses packets, beside plain forwarding
+	@$(CARGO) bench --locked --bench loss
 
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
@@ -41,4 +53,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench soak bless install uninstall clean
+.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean loss soak

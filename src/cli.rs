@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
-use crate::front::probe::Target;
+use crate::front::probe::{Form, Target};
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ pub enum Command {
     Check(Check),
     /// Find out whether a Mailguard is in the path to a mail server; exits with 1 if one is
     Probe(Probe),
+    /// Print the profiles and their settings
+    Profiles(Profiles),
 }
 
 /// Options of every command that is configured.
@@ -142,9 +144,8 @@ pub struct Probe {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
     timeout: u16,
     /// Form of the report
-    #[arg(long, value_name = "text|json", default_value = "text")]
-    #[arg(value_parser = config::format_named)]
-    pub format: Format,
+    #[arg(long = "format", value_enum, default_value_t)]
+    pub form: Form,
 }
 
 impl Probe {
@@ -153,6 +154,13 @@ impl Probe {
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout.into())
     }
+}
+
+/// `mailguard profiles`.
+#[derive(Debug, Args)]
+pub struct Profiles {
+    /// Print this one alone, as lines for the [settings] of a configuration file
+    pub name: Option<String>,
 }
 
 /// Which queues.
@@ -172,7 +180,7 @@ impl Command {
             Self::Replay(replay) => Some(&replay.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
-            Self::Probe(_) => None,
+            Self::Probe(_) | Self::Profiles(_) => None,
         }
     }
 
@@ -203,7 +211,7 @@ impl Command {
             }
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
-            Self::Probe(_) => {}
+            Self::Probe(_) | Self::Profiles(_) => {}
         }
         all
     }

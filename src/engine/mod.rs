@@ -5,6 +5,7 @@
 //! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
 mod conversation;
+mod early;
 mod handshake;
 mod journal;
 mod orphan;
@@ -248,6 +249,3 @@ impl Engine {
 fn go_on(editor: Editor<'_, '_>) -> Verdict {
     if editor.finish() { Verdict::Rewrite } else { Verdict::Accept }
 }
-
-#[cfg(test)]
-mod tests;

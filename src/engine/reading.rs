@@ -7,7 +7,7 @@ use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
+use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
 use crate::time::Instant;
 
 /// False ends of one message that the log tells of.
@@ -69,11 +69,13 @@ impl Engine {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
+            is_part_start = matches!(step.event, Event::CommandEnd { .. })
+                || (expected != Expect::Command
+                    && conversation.dialogue.expect() == Expect::Command);
             if let Ruling::Reset(rule) = ruling {
                 reading.fatal = Some(Reason::Rule(rule));
-            } else if step.fault == Some(Fault::PlaintextForTls) {
-                reading.fatal = Some(Fault::PlaintextForTls.into());
+            } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
+                reading.fatal = Some(fault.into());
             }
             conversation.report(now, direction, reading.end, step, expected, effects);
         }
@@ -124,8 +126,8 @@ impl super::journal::Journal {
             | Event::Wait => false,
         };
         // What stands behind AUTH is a password or as good as one.
-        let is_secret =
-            matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
+        let is_secret = event == Event::AuthLine
+            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
         let hidden = is_secret.then(|| vec![b'*'; run.len()]);
         let run = hidden.as_deref().unwrap_or(run);
         if is_line {
@@ -174,7 +176,9 @@ impl Conversation {
                 };
                 journal.end(direction, reply, |what| ended.push(what));
             }
-            Event::DataLookalike => journal.end_edits(direction, |what| ended.push(what)),
+            Event::DataLookalike | Event::AuthLine => {
+                journal.end_edits(direction, |what| ended.push(what));
+            }
             Event::DataEnd => {
                 effects.counted.messages += 1;
                 let length = end - self.data_start;
@@ -186,7 +190,6 @@ impl Conversation {
             | Event::CommandStray
             | Event::CommandCr
             | Event::Data
-            | Event::AuthLine
             | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)

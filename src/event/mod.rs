@@ -1,9 +1,9 @@
 //! The event log's writers: records in, lines out.
 //!
-//! Text is the protocol log of Microsoft's article 295725; json is one object a line; syslog are the
-//! messages of PIX and ASA. All escape logged bytes the same way ([`escape`]), so that no sender can
-//! forge a line or drive a terminal.
-//! Nothing here opens, rotates or buffers anything: a front owns where the lines go.
+//! Text is the protocol log of Microsoft's article 295725; json is one object a line; syslog are
+//! the messages of PIX and ASA. All escape logged bytes the same way ([`escape`]), so that no
+//! sender can forge a line or drive a terminal. Nothing here opens, rotates or buffers anything: a
+//! front owns where the lines go.
 
 mod escape;
 mod json;

@@ -140,9 +140,10 @@ const fn culprit(reason: Reason) -> Direction {
             Fault::UnexpectedReply
             | Fault::MalformedReply
             | Fault::ReplyInsideData
-            | Fault::SkippedReply,
+            | Fault::SkippedReply
+            | Fault::EndedEarly,
         ) => Direction::Reply,
-        Reason::Fault(Fault::PlaintextForTls)
+        Reason::Fault(Fault::PlaintextForTls | Fault::DoubtfulChunk)
         | Reason::Rule(_)
         | Reason::Malformed(_)
         | Reason::Violation(_)

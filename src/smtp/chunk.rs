@@ -43,6 +43,11 @@ impl ChunkSize {
         }
     }
 
+    /// Whether part of a number has been read.
+    pub(super) const fn has_digits(self) -> bool {
+        !matches!(self, Self::Before)
+    }
+
     /// The size, if the line may end here.
     pub(super) const fn octets(self) -> Option<u32> {
         match self {

@@ -38,6 +38,11 @@ impl Outstanding {
         self.oldest
     }
 
+    /// What the replies behind the next one answer.
+    pub(super) fn later(&self) -> impl Iterator<Item = Answers> {
+        self.rest.iter().flat_map(|rest| rest.iter().copied())
+    }
+
     /// The oldest is answered.
     pub(super) fn pop(&mut self) -> Option<Answers> {
         let next = self.rest.as_mut().and_then(|rest| rest.pop_front());

@@ -1,3 +1,5 @@
+//! Offsets, places and values: what a stream lets through, keeps and forgets.
+
 use super::*;
 use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
 

@@ -96,6 +96,16 @@ impl Guard {
         Ok(())
     }
 
+    /// Stops the daemon where it is, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome {
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.daemon.signal(signal))
+    }
+
+    /// The daemon's resident memory in kB.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        self.filter.as_ref().because("no daemon")?.daemon.resident()
+    }
+
     /// Asks the daemon to end and insists that it says all is well; the rules stay.
     pub(crate) fn stop(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
