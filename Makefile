@@ -56,8 +56,5 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-<<<<<<< HEAD
-.PHONY: help setup build demo demo-duplicates test matrix bench loss fuzz bless install uninstall clean
-=======
-.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean loss soak
->>>>>>> a14a8577f2da3a8af2c2eb2439066c2770885421
+# Every target that `help` lists is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' Makefile)
