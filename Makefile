@@ -34,6 +34,9 @@ fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `tes
 	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
 	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
 
+loss: setup build ## goodput over a path that loses packets, beside plain forwarding
+	@$(CARGO) bench --locked --bench loss
+
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
@@ -46,4 +49,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean
+.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean loss

@@ -349,7 +349,7 @@ impl Dialogue {
         let is_asked = self.skip_to(Verb::Data);
         let is_next = is_asked && self.outstanding.len() == owed;
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding.clear();
+        self.outstanding = VecDeque::new();
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
         match (is_asked, is_next) {
@@ -383,7 +383,12 @@ impl Dialogue {
         };
         let is_astray = |verb| answers != Answers::Verb(verb) && self.skip_to(verb);
         let fault = strong.is_some_and(is_astray).then_some(Fault::SkippedReply);
-        match self.outstanding.pop_front() {
+        let answered = self.outstanding.pop_front();
+        if self.outstanding.is_empty() {
+            // Nothing is asked of most flows at most times: the memory goes to those that ask.
+            self.outstanding = VecDeque::new();
+        }
+        match answered {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }

@@ -40,40 +40,50 @@ impl Spares {
     }
 }
 
-/// A queue of bytes: appended at the end, forgotten at the front.
+/// A queue of bytes: appended at the end, forgotten at the front. Most flows are idle most of the
+/// time, so an empty one is next to nothing.
 #[derive(Debug, Default)]
 pub struct Store {
+    kept: Option<Box<Kept>>,
+    spares: Arc<Spares>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
     blocks: VecDeque<Vec<u8>>,
     /// Bytes of the first block that are forgotten.
     head: usize,
-    /// Bytes kept.
+    /// Bytes that are not; never 0 for long.
     length: usize,
-    spares: Arc<Spares>,
 }
 
 impl Store {
     /// An empty store that takes and leaves its blocks here.
     #[must_use]
     pub fn sharing(spares: &Arc<Spares>) -> Self {
-        Self { spares: Arc::clone(spares), ..Self::default() }
+        Self { kept: None, spares: Arc::clone(spares) }
     }
 
     /// Bytes kept.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.length
+        match &self.kept {
+            Some(kept) => kept.length,
+            None => 0,
+        }
     }
 
     /// Whether none is kept.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
     /// The kept bytes from the `skip`th on, block by block.
     pub fn pieces(&self, skip: usize) -> impl Iterator<Item = &[u8]> {
-        let mut skip = skip.saturating_add(self.head);
-        self.blocks.iter().filter_map(move |block| {
+        let head = self.kept.as_ref().map_or(0, |kept| kept.head);
+        let mut skip = skip.saturating_add(head);
+        self.kept.iter().flat_map(|kept| &kept.blocks).filter_map(move |block| {
             let piece = block.get(skip..);
             skip = skip.saturating_sub(block.len());
             piece.filter(|piece| !piece.is_empty())
@@ -83,59 +93,71 @@ impl Store {
     /// The last `count` bytes: they must have been appended at once.
     #[must_use]
     pub fn last(&self, count: usize) -> &[u8] {
-        let Some(block) = self.blocks.back() else { return &[] };
+        let Some(block) = self.kept.as_ref().and_then(|kept| kept.blocks.back()) else {
+            return &[];
+        };
         block.get(block.len().saturating_sub(count)..).unwrap_or_default()
     }
 
     /// The same, for judging.
     pub fn last_mut(&mut self, count: usize) -> &mut [u8] {
-        let Some(block) = self.blocks.back_mut() else { return &mut [] };
+        let Some(block) = self.kept.as_mut().and_then(|kept| kept.blocks.back_mut()) else {
+            return &mut [];
+        };
         let start = block.len().saturating_sub(count);
         block.get_mut(start..).unwrap_or_default()
     }
 
     /// Adds bytes at the end.
     pub fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let kept = self.kept.get_or_insert_default();
         let has_room = |block: &&mut Vec<u8>| block.capacity() - block.len() >= bytes.len();
-        if let Some(block) = self.blocks.back_mut().filter(has_room) {
+        if let Some(block) = kept.blocks.back_mut().filter(has_room) {
             block.extend_from_slice(bytes);
         } else {
             // Small stores stay small; each block holds as much as all before it.
-            let size = bytes.len().max(self.length).max(BLOCK_MIN);
+            let size = bytes.len().max(kept.length).max(BLOCK_MIN);
             let mut block =
                 if size > BLOCK / 2 { self.spares.take() } else { Vec::with_capacity(size) };
             block.extend_from_slice(bytes);
-            self.blocks.push_back(block);
+            kept.blocks.push_back(block);
         }
-        self.length += bytes.len();
+        kept.length += bytes.len();
     }
 
     /// Takes the last `count` bytes back: they must have been appended at once.
     pub fn take_back(&mut self, count: usize) -> Vec<u8> {
-        let Some(block) = self.blocks.back_mut() else { return Vec::new() };
+        let Some(kept) = &mut self.kept else { return Vec::new() };
+        let Some(block) = kept.blocks.back_mut() else { return Vec::new() };
         let taken = block.split_off(block.len().saturating_sub(count));
-        self.length -= taken.len();
+        kept.length -= taken.len();
+        if kept.length == 0 {
+            self.forget(0);
+        }
         taken
     }
 
     /// Forgets the oldest `count` bytes.
     pub fn forget(&mut self, count: usize) {
-        let count = count.min(self.length);
-        self.length -= count;
-        self.head += count;
-        while let Some(first) = self.blocks.front()
-            && (self.head >= first.len() || self.length == 0)
+        let Some(kept) = &mut self.kept else { return };
+        let count = count.min(kept.length);
+        kept.length -= count;
+        kept.head += count;
+        while let Some(first) = kept.blocks.front()
+            && (kept.head >= first.len() || kept.length == 0)
         {
-            self.head = self.head.saturating_sub(first.len());
-            if let Some(block) = self.blocks.pop_front()
+            kept.head = kept.head.saturating_sub(first.len());
+            if let Some(block) = kept.blocks.pop_front()
                 && block.capacity() >= BLOCK
             {
                 self.spares.give(block);
             }
         }
-        if self.is_empty() {
-            self.head = 0;
-            self.blocks.shrink_to_fit();
+        if kept.length == 0 {
+            self.kept = None;
         }
     }
 }

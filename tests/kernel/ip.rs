@@ -92,12 +92,15 @@ fn short_lived(stand: &mut Stand) -> Outcome<String> {
     Ok("one value".to_owned())
 }
 
+/// An extension header: its kind, and its bytes.
+type Header<'a> = (u8, &'a [u8]);
+
 fn chains(stand: &mut Stand) -> Outcome<String> {
     let hop = [0, 0, 1, 4, 0, 0, 0, 0];
     let routing = [0, 0, 4, 0, 0, 0, 0, 0];
     let atomic = [0, 0, 0, 0, 0, 0, 0, 9];
     let mut outcomes = Vec::new();
-    let chains: [(&str, &[(u8, &[u8])]); 6] = [
+    let chains: [(&str, &[Header<'_>]); 6] = [
         ("HBH", &[(0, &hop)]),
         ("DestOpts", &[(60, &hop)]),
         ("Routing", &[(43, &routing)]),

@@ -14,18 +14,18 @@
 mod canonical;
 pub(crate) mod control;
 mod craft;
-mod device;
+pub(crate) mod faults;
 pub(crate) mod handshake;
 pub(crate) mod ip;
 pub(crate) mod overlap;
 mod peer;
 pub(crate) mod segmentation;
 mod stand;
+pub(crate) mod time;
 mod wire;
 
 pub(crate) use canonical::canonical;
 pub(crate) use craft::{Seen, craft, fragment6, fragments, insert6, reseal, reseal_ip, tcp_start};
-pub(crate) use device::{Sniffer, Tun};
 pub(crate) use peer::Peer;
-pub(crate) use stand::{BOTH, Case, EVIL, Stand, V4, V6, matrix, on_a_stand};
+pub(crate) use stand::{BOTH, Case, EVIL, Stand, V4, V6, matrix};
 pub(crate) use wire::Wire;

@@ -8,9 +8,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::{Peer, Seen, Sniffer, Tun, Wire, canonical};
+use super::{Peer, Seen, Wire, canonical};
 use crate::lab::{
-    Family, Filter, Guard, Network, Outcome, Recorder, Side, Visit, ensure, now, run, wrong,
+    Family, Filter, Guard, Network, Outcome, Recorder, Side, Sniffer, Tun, Visit, ensure, now, run,
+    wrong,
 };
 use crate::support::packet::{ACK, RST};
 
@@ -70,6 +71,8 @@ pub(crate) fn on_a_stand(
     act: impl FnOnce(&mut Stand) -> Outcome<String> + Send,
 ) -> Outcome<String> {
     let network = Network::build()?;
+    // Every server socket takes Fast Open.
+    Side::Server.set("ipv4/tcp_fastopen", "1027")?;
     let recorders = Family::ALL.map(|family| Recorder::start(family.server()));
     let guard = Guard::start(filter)?;
     Side::Gateway.within(|| {
@@ -129,10 +132,20 @@ impl Stand {
 
     /// The same for a client that is there already.
     pub(crate) fn connect(&mut self, mut peer: Peer) -> Outcome<Peer> {
-        self.tun.send(&peer.syn());
-        self.until("SYN/ACK", &mut peer, |peer| peer.answer.is_some())?;
-        self.tun.send(&peer.flagged(0, &[], ACK));
-        self.until("banner", &mut peer, |peer| peer.heard.ends_with(b"\r\n"))?;
+        let start = now();
+        while !peer.heard.ends_with(b"\r\n") {
+            ensure(start.elapsed() < PATIENCE, || "no banner came".to_owned())?;
+            match peer.answer {
+                None => self.tun.send(&peer.syn()),
+                Some(_) => self.tun.send(&peer.flagged(0, &[], ACK)),
+            }
+            let (waiting, answer) = (now(), peer.answer);
+            let is_quiet = |peer: &Peer| peer.answer == answer && peer.heard.is_empty();
+            while is_quiet(&peer) && waiting.elapsed() < REPEAT {
+                self.drain(&mut peer);
+                thread::sleep(TICK);
+            }
+        }
         Ok(peer)
     }
 
@@ -145,6 +158,9 @@ impl Stand {
     /// Takes everything that has come, acknowledging what wants it.
     pub(crate) fn drain(&mut self, peer: &mut Peer) {
         while let Some(packet) = self.sniffer.receive() {
+            if !is_crafted(&packet) {
+                continue;
+            }
             match Seen::read(&packet) {
                 Some(seen) => self.wire.observe(seen),
                 None => self.wire.has_fragments = true,
@@ -294,9 +310,25 @@ impl Stand {
         ensure(complaints.is_empty(), || complaints.join("; "))
     }
 
-    fn clear(&mut self) {
+    /// Forgets what the wire has seen.
+    pub(crate) fn clear(&mut self) {
         self.wire = Wire::default();
     }
+
+    /// What each IPv4 connection has brought the server's application.
+    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
+        let [v4, _] = &self.recorders;
+        v4.received()
+    }
+}
+
+/// Whether a packet belongs to a crafted client: only those are judged.
+fn is_crafted(packet: &[u8]) -> bool {
+    let is_v4 = packet[0] >> 4 == 4;
+    let (length, source, destination): (usize, usize, usize) =
+        if is_v4 { (3, 12, 16) } else { (6, 8, 24) };
+    let net: &[u8] = if is_v4 { &[203, 0, 113] } else { &[0x20, 1, 0x0d, 0xb8, 0, 3] };
+    [source, destination].iter().any(|&at| packet.get(at..at + length) == Some(net))
 }
 
 /// A dialogue with two verbs that must never be seen behind the filter.
@@ -310,7 +342,10 @@ const TURN: Duration = Duration::from_millis(3);
 const TICK: Duration = Duration::from_micros(100);
 
 /// For anything to happen that must.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Before a packet of the handshake is repeated.
+const REPEAT: Duration = Duration::from_millis(300);
 
 /// Before the first repetition.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);

@@ -12,6 +12,7 @@
 )]
 
 pub mod capture;
+pub mod endpoint;
 pub mod mailserver;
 pub mod oracle;
 pub mod packet;
@@ -20,4 +21,5 @@ pub mod receiver;
 pub mod rig;
 pub mod schedule;
 pub mod script;
+pub mod shift;
 pub mod talk;

@@ -3,11 +3,14 @@
 //!
 //! Both belong to the namespace of the thread that opens them and stay in that thread.
 
+use std::time::Duration;
+
 use smoltcp::phy::{Device, Medium, RawSocket, RxToken, TunTapInterface, TxToken};
 use smoltcp::time::Instant;
 
-use crate::lab::{Because, Outcome, Side, lacking, run};
-use std::time::Duration;
+use super::network::Side;
+use super::outcome::{Because, Outcome, lacking};
+use super::process::run;
 
 /// A network of hosts that are nothing but packets of ours.
 pub(crate) struct Tun(TunTapInterface);
@@ -64,7 +67,7 @@ impl Sniffer {
             let (token, _) = self.0.receive(Instant::ZERO)?;
             let frame = token.consume(<[u8]>::to_vec);
             if let [0x08, 0x00] | [0x86, 0xdd] = frame.get(12..14)? {
-                return Some(frame[14..].to_vec());
+                return frame.get(14..).map(<[u8]>::to_vec);
             }
         }
     }
