@@ -119,7 +119,10 @@ impl Guard {
                         *byte = b'*';
                     }
                 }
-                // The column stands still in the first word.
+                Banner::Domain if watch.is_later_line => {
+                    *byte = ESMTP.get(column).copied().unwrap_or(b'.');
+                }
+                // The column stands still in the first line's first word.
                 Banner::Domain if column == 0 && *byte != b' ' => watch.column = 0,
                 Banner::Domain if column == 0 => {}
                 Banner::Domain => *byte = ESMTP.get(column - 1).copied().unwrap_or(b'.'),

@@ -159,7 +159,7 @@ fn a_command_line_is_read_in_its_parts() {
 
 #[test]
 fn only_a_354_begins_data() {
-    for code in ["250", "503", "554", "421", "350"] {
+    for code in ["450", "503", "554", "421", "350"] {
         let mut dialogue = dialogue();
         read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
         read(&mut dialogue, Speaker::Client, b"DATA\r\n");
@@ -169,6 +169,19 @@ fn only_a_354_begins_data() {
         assert_eq!(dialogue.expect(), Expect::Command, "{code}");
     }
     in_data();
+}
+
+#[test]
+fn no_success_answers_data_but_a_354() {
+    let mut dialogue = dialogue();
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+    read(&mut dialogue, Speaker::Client, b"RCPT x\r\nDATA\r\n");
+    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Wait);
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), None);
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
 }
 
 #[test]
@@ -435,7 +448,7 @@ fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
     read(&mut dialogue, Speaker::Client, b"DATA\r\n");
     assert_eq!(fault_of(&mut dialogue, b"sing\r\n421 now\r\n"), None);
     assert_eq!(dialogue.expect(), Expect::Wait);
-    assert_eq!(fault_of(&mut dialogue, b"250 what\r\n"), None);
+    assert_eq!(fault_of(&mut dialogue, b"450 what\r\n"), None);
     assert_eq!(dialogue.expect(), Expect::Command);
     assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
 }
