@@ -33,6 +33,8 @@ pub enum Command {
     Check(Check),
     /// Find out whether a Mailguard is in the path to a mail server; exits with 1 if one is
     Probe(Probe),
+    /// Print the profiles and their settings
+    Profiles(Profiles),
 }
 
 /// Options of every command that is configured.
@@ -154,6 +156,13 @@ impl Probe {
     }
 }
 
+/// `mailguard profiles`.
+#[derive(Debug, Args)]
+pub struct Profiles {
+    /// Print this one alone, as lines for the [settings] of a configuration file
+    pub name: Option<String>,
+}
+
 /// Which queues.
 #[derive(Debug, Args)]
 struct Queue {
@@ -171,7 +180,7 @@ impl Command {
             Self::Replay(replay) => Some(&replay.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
-            Self::Probe(_) => None,
+            Self::Probe(_) | Self::Profiles(_) => None,
         }
     }
 
@@ -202,7 +211,7 @@ impl Command {
             }
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
-            Self::Probe(_) => {}
+            Self::Probe(_) | Self::Profiles(_) => {}
         }
         all
     }

@@ -62,6 +62,10 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         }
         .map(|()| Outcome::Done),
         Command::Check(_) => front::check::run(config),
+        Command::Profiles(profiles) => {
+            let text = front::profiles::show(profiles.name.as_deref())?;
+            front::print(&text).map(|()| Outcome::Done)
+        }
         Command::Probe(probe) => {
             let (timeout, form) = (probe.timeout(), probe.form);
             front::probe::run(&front::probe::Options { target: probe.target, form, timeout })

@@ -8,6 +8,7 @@ pub mod link;
 pub mod nfqueue;
 pub mod pcap;
 pub mod probe;
+pub mod profiles;
 pub mod repeat;
 pub mod replay;
 pub mod rules;

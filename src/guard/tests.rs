@@ -194,7 +194,7 @@ fn a_second_banner_line_loses_its_code_in_4_4_alone() {
         ("pix-4.4", "220-*\r\n*****\r\n"),
         ("pix-5.1", "220-*\r\n220 *\r\n"),
         ("asa", "220-*\r\n220 *\r\n"),
-        ("esmtp", "220-a\r\n220 b\r\n"),
+        ("esmtp", "220-a\r\n220 E\r\n"),
     ] {
         assert_eq!(leaves(&profile(name), Speaker::Server, banner, 99), masked, "{name}");
     }

@@ -10,6 +10,8 @@ mod chunk;
 mod command;
 mod dialogue;
 mod line;
+mod outstanding;
+mod pairing;
 mod reply;
 
 pub use body::Body;

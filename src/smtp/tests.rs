@@ -159,7 +159,7 @@ fn a_command_line_is_read_in_its_parts() {
 
 #[test]
 fn only_a_354_begins_data() {
-    for code in ["250", "503", "554", "421", "350"] {
+    for code in ["450", "503", "554", "421", "350"] {
         let mut dialogue = dialogue();
         read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
         read(&mut dialogue, Speaker::Client, b"DATA\r\n");
@@ -169,6 +169,19 @@ fn only_a_354_begins_data() {
         assert_eq!(dialogue.expect(), Expect::Command, "{code}");
     }
     in_data();
+}
+
+#[test]
+fn no_success_answers_data_but_a_354() {
+    let mut dialogue = dialogue();
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+    read(&mut dialogue, Speaker::Client, b"RCPT x\r\nDATA\r\n");
+    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Wait);
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), None);
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
 }
 
 #[test]
@@ -389,6 +402,38 @@ fn the_old_fault_begins_data_on_the_command() {
 }
 
 #[test]
+fn outstanding_replies_are_a_queue() {
+    let kinds = [Verb::Data, Verb::Mail, Verb::Quit].map(Answers::Verb);
+    let (mut queue, mut model) = (outstanding::Outstanding::default(), Vec::new());
+    let mut state = 7_u32;
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kind = kinds[(state >> 20) as usize % 3];
+        match state >> 28 {
+            0 => {
+                queue.clear();
+                model.clear();
+            }
+            1..8 => {
+                queue.push(kind);
+                model.push(kind);
+            }
+            8..13 => {
+                let oldest = (!model.is_empty()).then(|| model.remove(0));
+                assert_eq!(queue.pop(), oldest);
+            }
+            _ => {
+                let place = model.iter().position(|&other| other == kind);
+                assert_eq!(queue.skip_to(kind), place.is_some());
+                model.drain(..place.unwrap_or(0));
+            }
+        }
+        assert_eq!((queue.len(), queue.oldest()), (model.len(), model.first().copied()));
+        assert_eq!(queue.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
 fn only_the_last_hello_decides_about_chunks() {
     for (hellos, replies, is_offered) in [
         ("EHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", true),
@@ -435,7 +480,7 @@ fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
     read(&mut dialogue, Speaker::Client, b"DATA\r\n");
     assert_eq!(fault_of(&mut dialogue, b"sing\r\n421 now\r\n"), None);
     assert_eq!(dialogue.expect(), Expect::Wait);
-    assert_eq!(fault_of(&mut dialogue, b"250 what\r\n"), None);
+    assert_eq!(fault_of(&mut dialogue, b"450 what\r\n"), None);
     assert_eq!(dialogue.expect(), Expect::Command);
     assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
 }

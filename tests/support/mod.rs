@@ -13,6 +13,8 @@
 
 pub mod capture;
 pub mod endpoint;
+pub mod esmtp;
+pub mod golden;
 pub mod mailserver;
 pub mod oracle;
 pub mod packet;
@@ -22,4 +24,5 @@ pub mod rig;
 pub mod schedule;
 pub mod script;
 pub mod shift;
+pub mod session;
 pub mod talk;
