@@ -7,7 +7,7 @@ SECONDS ?= 600
 TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 setup: ## install missing tools, fetch the mail programs into target/lab (nothing of them is installed)
 	@tests/live/setup.sh
@@ -17,6 +17,9 @@ build: ## the release program, target/release/mailguard
 
 demo: setup build ## see it work: a real Postfix behind the filter, on a sealed network
 	@$(CARGO) run --release --locked --quiet --example demo
+
+demo-duplicates: setup build ## what the split terminator did to people: one message, many copies
+	@$(CARGO) run --release --locked --quiet --example demo-duplicates
 
 test: setup ## everything: format, lints, all tests (live ones on this kernel), documentation
 	$(CARGO) fmt --check
@@ -53,4 +56,5 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test matrix bench fuzz bless install uninstall clean loss soak
+# Every target that `help` lists is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' Makefile)

@@ -14,7 +14,7 @@ pub(super) fn configure(root: &Root, side: Side, more: &str) -> Outcome {
     root.add_user("postfix", POSTFIX)?;
     root.add_user("postdrop", POSTDROP)?;
     let settings = if side == Side::Client { sender() } else { server() };
-    root.write("etc/postfix/main.cf", format!("{MAIN}{settings}{more}\n"))?;
+    root.write("etc/postfix/main.cf", merged(&format!("{MAIN}{settings}{more}")))?;
     let listens = side == Side::Server;
     let master = MASTER.lines().filter(|line| listens || !line.starts_with("smtp     inet"));
     let master: String = master.map(|line| format!("{line}\n")).collect();
@@ -29,6 +29,16 @@ pub(super) fn configure(root: &Root, side: Side, more: &str) -> Outcome {
     run(&mut root.command(side, "sh", &["-euc", &prepare]), Duration::from_secs(20))
         .because("preparing Postfix")?;
     Ok(())
+}
+
+/// Of two settings of a parameter the last one; Postfix would take that, too, but complain.
+fn merged(settings: &str) -> String {
+    let mut merged: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in settings.lines().filter_map(|line| line.split_once(" =")) {
+        merged.retain(|(known, _)| *known != name);
+        merged.push((name, value));
+    }
+    merged.iter().map(|(name, value)| format!("{name} ={value}\n")).collect()
 }
 
 fn server() -> String {
