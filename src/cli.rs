@@ -1,11 +1,13 @@
 //! The flags of the program, and the configuration overrides they stand for; no side effects.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
+use crate::front::probe::{Form, Target};
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -29,9 +31,13 @@ pub enum Command {
     Rules(Rules),
     /// Examine the configuration and this machine; exits with 1 if something is wrong
     Check(Check),
+    /// Find out whether a Mailguard is in the path to a mail server; exits with 1 if one is
+    Probe(Probe),
+    /// Print the profiles and their settings
+    Profiles(Profiles),
 }
 
-/// Options every command takes.
+/// Options of every command that is configured.
 #[derive(Debug, Args)]
 pub struct Common {
     /// Configuration file (TOML)
@@ -59,7 +65,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     events: Option<String>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
 }
 
@@ -78,7 +84,7 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
     /// Accept TCP checksums the recording machine had left to its network card
     #[arg(long)]
@@ -120,6 +126,43 @@ pub struct Check {
     queue: Queue,
 }
 
+/// `mailguard probe`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The test of Microsoft's article 295725, and a little more. Sends no mail: \
+                        only EHLO, HELO, an invalid command or two, NOOP, HELP, STARTTLS where it \
+                        is not offered, and QUIT.\n\n\
+                        Exit codes: 0 none found, 1 found or suspected, 2 cannot be told: usage, \
+                        unreachable, no answer in time."
+)]
+pub struct Probe {
+    /// The server; an IPv6 address stands in brackets before a port
+    #[arg(value_name = "HOST[:PORT]")]
+    pub target: Target,
+    /// Longest wait for a reply; all of it takes no more than six times as long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
+    timeout: u16,
+    /// Form of the report
+    #[arg(long = "format", value_enum, default_value_t)]
+    pub form: Form,
+}
+
+impl Probe {
+    /// Longest wait for a reply.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+}
+
+/// `mailguard profiles`.
+#[derive(Debug, Args)]
+pub struct Profiles {
+    /// Print this one alone, as lines for the [settings] of a configuration file
+    pub name: Option<String>,
+}
+
 /// Which queues.
 #[derive(Debug, Args)]
 struct Queue {
@@ -129,26 +172,29 @@ struct Queue {
 }
 
 impl Command {
-    /// The options every command takes.
+    /// The options of commands that are configured.
     #[must_use]
-    pub const fn common(&self) -> &Common {
+    pub const fn common(&self) -> Option<&Common> {
         match self {
-            Self::Run(run) => &run.common,
-            Self::Replay(replay) => &replay.common,
-            Self::Rules(rules) => &rules.common,
-            Self::Check(check) => &check.common,
+            Self::Run(run) => Some(&run.common),
+            Self::Replay(replay) => Some(&replay.common),
+            Self::Rules(rules) => Some(&rules.common),
+            Self::Check(check) => Some(&check.common),
+            Self::Probe(_) | Self::Profiles(_) => None,
         }
     }
 
     /// What the flags set in the configuration; later ones win.
     #[must_use]
     pub fn overrides(&self) -> Vec<Override> {
-        let common = self.common();
         let mut all = Vec::new();
-        if let Some(profile) = &common.profile {
-            all.push(Override::new(format!("--profile {profile}"), &["profile"], profile.as_str()));
+        if let Some(common) = self.common() {
+            if let Some(profile) = &common.profile {
+                let shown = format!("--profile {profile}");
+                all.push(Override::new(shown, &["profile"], profile.as_str()));
+            }
+            all.extend(common.sets.iter().cloned());
         }
-        all.extend(common.sets.iter().cloned());
         match self {
             Self::Run(run) => {
                 run.queue.add_to(&mut all);
@@ -165,6 +211,7 @@ impl Command {
             }
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
+            Self::Probe(_) | Self::Profiles(_) => {}
         }
         all
     }
@@ -190,6 +237,7 @@ fn add_format(format: Option<Format>, all: &mut Vec<Override>) {
     let name = match format {
         Some(Format::Text) => "text",
         Some(Format::Json) => "json",
+        Some(Format::Syslog) => "syslog",
         None => return,
     };
     all.push(Override::new(format!("--format {name}"), &["log", "format"], name));
@@ -228,6 +276,8 @@ mod tests {
         assert!(run.engine.monitor);
         assert_eq!(run.log.events.as_deref(), Some("-"));
         assert_eq!(run.log.format, Format::Json);
+        let replay = config(&["mailguard", "replay", "in", "--format", "syslog"]);
+        assert_eq!(replay.log.format, Format::Syslog);
         let one = config(&["mailguard", "rules", "show", "--queue", "7"]);
         assert_eq!((one.queue.first, one.queue.last), (7, 7));
     }
@@ -242,6 +292,8 @@ mod tests {
             &["mailguard", "replay"],
             &["mailguard", "rules"],
             &["mailguard", "probe"],
+            &["mailguard", "probe", "::1:x"],
+            &["mailguard", "probe", "mail.example.com", "--timeout", "0"],
         ] {
             assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
         }

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 fn configuration(command: &Command) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
-    let file = match &command.common().config {
+    let file = match command.common().and_then(|common| common.config.as_ref()) {
         Some(path) if is_read => {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path)
@@ -62,5 +62,13 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         }
         .map(|()| Outcome::Done),
         Command::Check(_) => front::check::run(config),
+        Command::Profiles(profiles) => {
+            let text = front::profiles::show(profiles.name.as_deref())?;
+            front::print(&text).map(|()| Outcome::Done)
+        }
+        Command::Probe(probe) => {
+            let (timeout, form) = (probe.timeout(), probe.form);
+            front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
+        }
     }
 }

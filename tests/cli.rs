@@ -40,7 +40,9 @@ fn help_names_every_command_and_ends_well() {
     let output = mailguard(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    for word in ["run", "replay", "rules", "check", "Exit codes: 0 done, 1 found"] {
+    for word in
+        ["run", "replay", "rules", "check", "probe", "profiles", "Exit codes: 0 done, 1 found"]
+    {
         assert!(said.contains(word), "{word} is not in {said}");
     }
     for command in ["run", "replay", "rules", "check"] {
@@ -125,4 +127,31 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn profiles_are_printed_side_by_side_or_for_a_configuration_file() {
+    let output = mailguard(&["profiles"]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = text(&output.stdout);
+    assert!(table.lines().all(|line| line.len() <= 120), "{table}");
+    for word in ["mailguard", "pix-5.2.4", "split_terminator", "split_scope = crlf-dot-crlf"] {
+        assert!(table.contains(word), "{word} is not in {table}");
+    }
+    let names = table.lines().next().unwrap().split_whitespace();
+    for name in names {
+        let lines = text(&mailguard(&["profiles", name]).stdout);
+        let file = File::new(name, &format!("[settings]\n{lines}"));
+        let checked = mailguard(&["rules", "show", "--config", file.path()]);
+        assert_eq!(checked.status.code(), Some(0), "{lines}{}", text(&checked.stderr));
+    }
+}
+
+#[test]
+fn an_unknown_profile_is_named() {
+    let output = mailguard(&["profiles", "pix-9"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.starts_with("mailguard: unknown profile `pix-9`, expected one of mailguard"));
+    assert_eq!(said.lines().count(), 1);
 }

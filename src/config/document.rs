@@ -54,7 +54,7 @@ struct QueueTable {
     first: Option<Number<0, 65_535>>,
     last: Option<Number<0, 65_535>>,
     length: Option<Number<1, 1_048_576>>,
-    socket_buffer: Option<Number<4_096, SOCKET_BUFFER_MAX>>,
+    socket_buffer: Option<Number<SOCKET_BUFFER_MIN, SOCKET_BUFFER_MAX>>,
     gso: Option<bool>,
     fail: Option<Fail>,
 }
@@ -191,7 +191,7 @@ impl QueueTable {
         }
         let length: u32 = self.length.map_or(QUEUE_LENGTH, Number::narrow);
         let wanted = u64::from(length).saturating_mul(BYTES_PER_QUEUED_PACKET);
-        let default = wanted.min(SOCKET_BUFFER_DEFAULT_MAX);
+        let default = wanted.clamp(SOCKET_BUFFER_MIN, SOCKET_BUFFER_DEFAULT_MAX);
         Ok(Queue {
             first,
             last,
@@ -296,6 +296,9 @@ const QUEUE_LENGTH: u32 = 8_192;
 
 /// What the kernel charges a socket for one packet of 1,500 bytes.
 const BYTES_PER_QUEUED_PACKET: u64 = 3 << 10;
+
+/// Room for one packet; the kernel takes no less than about half of it.
+const SOCKET_BUFFER_MIN: u64 = 4_096;
 
 /// Kernel memory we take for one queue without being asked to.
 const SOCKET_BUFFER_DEFAULT_MAX: u64 = 32 << 20;

@@ -1,12 +1,14 @@
 //! All we know of one established flow.
 
+use std::sync::Arc;
+
 use super::journal::Journal;
 use super::policy::PolicyId;
 use super::{Effects, Limits, Path, Reason, Record, Turn, What};
 use crate::flow::{Direction, Endpoint, FlowId, Handshake, PerDirection};
 use crate::guard::Watch;
 use crate::smtp::{DataBegins, Dialogue};
-use crate::tcp::Stream;
+use crate::tcp::{Spares, Stream};
 use crate::time::Instant;
 use crate::wire::{Reset, build_reset};
 
@@ -33,7 +35,8 @@ pub(super) struct Conversation {
     /// No segment of this flow carries more; 0 where no MSS was offered.
     pub(super) segment_size: u16,
     pub(super) phase: Phase,
-    has_closed: bool,
+    /// Whether its end was logged: once, and for good.
+    pub(super) has_closed: bool,
     /// When it last spoke, whole seconds.
     pub(super) seconds: u64,
     pub(super) streams: PerDirection<Stream>,
@@ -42,6 +45,8 @@ pub(super) struct Conversation {
     pub(super) journal: PerDirection<Journal>,
     /// Where the message under way begins.
     pub(super) data_start: u64,
+    /// False ends in the message under way that the log has told of.
+    pub(super) lookalikes: u8,
 }
 
 impl Conversation {
@@ -50,6 +55,7 @@ impl Conversation {
         policy: PolicyId,
         data_begins: DataBegins,
         handshake: &Handshake,
+        spares: &Arc<Spares>,
         now: Instant,
     ) -> Self {
         Self {
@@ -62,11 +68,15 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             seconds: now.seconds(),
-            streams: PerDirection::new(Stream::new(handshake.isn), Stream::new(handshake.answer)),
+            streams: PerDirection::new(
+                Stream::sharing(handshake.isn, spares),
+                Stream::sharing(handshake.answer, spares),
+            ),
             dialogue: Dialogue::new(data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,
+            lookalikes: 0,
         }
     }
 

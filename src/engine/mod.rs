@@ -5,6 +5,7 @@
 //! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
 mod conversation;
+mod early;
 mod handshake;
 mod journal;
 mod orphan;
@@ -21,11 +22,13 @@ pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
+use crate::tcp::Spares;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
 use conversation::Conversation;
@@ -120,6 +123,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
+    spares: Arc<Spares>,
     stats: Mutex<Stats>,
 }
 
@@ -144,6 +148,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
+            spares: Arc::default(),
             stats: Mutex::default(),
             settings,
         }
@@ -244,6 +249,3 @@ impl Engine {
 fn go_on(editor: Editor<'_, '_>) -> Verdict {
     if editor.finish() { Verdict::Rewrite } else { Verdict::Accept }
 }
-
-#[cfg(test)]
-mod tests;

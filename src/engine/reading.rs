@@ -7,8 +7,11 @@ use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Fault, Speaker, Step, Verb};
+use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
 use crate::time::Instant;
+
+/// False ends of one message that the log tells of.
+const LOOKALIKES_LOGGED_MAX: u8 = 16;
 
 /// How far the reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,9 @@ impl Engine {
             let step = conversation.dialogue.read(speaker, bytes);
             let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
             let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
-            conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            if is_news(&mut conversation.lookalikes, step.event) {
+                conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+            }
             let leaves = match ruling {
                 Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
                 Ruling::Edit(_) | Ruling::Refuse(_) => Some(draft.as_bytes()),
@@ -64,16 +69,28 @@ impl Engine {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd);
+            is_part_start = matches!(step.event, Event::CommandEnd { .. })
+                || (expected != Expect::Command
+                    && conversation.dialogue.expect() == Expect::Command);
             if let Ruling::Reset(rule) = ruling {
                 reading.fatal = Some(Reason::Rule(rule));
-            } else if step.fault == Some(Fault::PlaintextForTls) {
-                reading.fatal = Some(Fault::PlaintextForTls.into());
+            } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
+                reading.fatal = Some(fault.into());
             }
             conversation.report(now, direction, reading.end, step, expected, effects);
         }
         reading
     }
+}
+
+/// False ends come by the thousand in an attack: the log gets the first of each message.
+fn is_news(told: &mut u8, event: Event) -> bool {
+    if event != Event::DataLookalike {
+        return true;
+    }
+    let is_news = *told < LOOKALIKES_LOGGED_MAX;
+    *told = told.saturating_add(1);
+    is_news
 }
 
 /// How many bytes differ.
@@ -109,8 +126,8 @@ impl super::journal::Journal {
             | Event::Wait => false,
         };
         // What stands behind AUTH is a password or as good as one.
-        let is_secret =
-            matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
+        let is_secret = event == Event::AuthLine
+            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
         let hidden = is_secret.then(|| vec![b'*'; run.len()]);
         let run = hidden.as_deref().unwrap_or(run);
         if is_line {
@@ -159,7 +176,9 @@ impl Conversation {
                 };
                 journal.end(direction, reply, |what| ended.push(what));
             }
-            Event::DataLookalike => journal.end_edits(direction, |what| ended.push(what)),
+            Event::DataLookalike | Event::AuthLine => {
+                journal.end_edits(direction, |what| ended.push(what));
+            }
             Event::DataEnd => {
                 effects.counted.messages += 1;
                 let length = end - self.data_start;
@@ -171,7 +190,6 @@ impl Conversation {
             | Event::CommandStray
             | Event::CommandCr
             | Event::Data
-            | Event::AuthLine
             | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplyText(_)
@@ -189,6 +207,7 @@ impl Conversation {
                     Direction::Original => end,
                     Direction::Reply => self.streams[Direction::Original].judged(),
                 };
+                self.lookalikes = 0;
                 ended.push(What::DataBegin { offset: self.data_start });
             }
             if matches!(expects, Expect::Opaque { has_begun: true }) {

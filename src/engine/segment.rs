@@ -9,12 +9,11 @@
 use std::sync::atomic::Ordering;
 
 use super::conversation::Phase;
-use super::reading::{Reading, speaker_of};
 use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
-use crate::smtp::{Body, Expect};
-use crate::tcp::{Place, Violation};
+use crate::tcp::{Place, Stream, Violation};
+use crate::time::Instant;
 use crate::wire::{Editor, Reset};
 
 /// Bytes that a RST may lie ahead of what was let through: the largest window TCP can offer
@@ -31,9 +30,14 @@ impl Engine {
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
+        let was_closed = conversation.has_closed;
         effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
         self.account(kept, conversation.kept());
+        if conversation.has_closed && !was_closed {
+            let due = conversation.deadline(&self.settings.limits);
+            self.flows.schedule(turn.key, conversation.id, due);
+        }
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
         }
@@ -65,7 +69,11 @@ impl Engine {
             self.miss(turn, conversation, direction.other(), effects);
         }
         conversation.phase = Phase::Open;
+        let had_fin = conversation.streams[direction].fin().is_some();
         let verdict = self.pass_payload(turn, conversation, direction, effects);
+        if !had_fin && conversation.streams[direction].fin().is_some() {
+            conversation.end(turn.now, direction, effects);
+        }
         self.finish_flow(turn, conversation, effects);
         verdict
     }
@@ -96,11 +104,11 @@ impl Engine {
         }
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
-            let verdict = turn.pass_whole(stream, effects);
+            let verdict = turn.pass_whole(stream, false, effects);
             return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
         }
         if payload.is_empty() {
-            return turn.pass_whole(stream, effects);
+            return turn.pass_whole(stream, false, effects);
         }
         match stream.place(turn.packet.seq, length) {
             // Cut to nothing it still draws the ACK that its sender missed.
@@ -139,7 +147,10 @@ impl Engine {
             }
             return Verdict::Drop(Reason::SplitTerminator);
         }
-        conversation.streams[direction].append(bytes);
+        let stream = &mut conversation.streams[direction];
+        // What is fresh and stays as it came needs no restoring.
+        let is_repeated = fresh.start > 0 || stream.has_early();
+        stream.append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
         if let Some(reason) = reading.fatal {
             conversation.reset(turn.now, reason, effects);
@@ -154,73 +165,17 @@ impl Engine {
         if effects.is_monitored {
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
         }
-        turn.pass_cut(conversation, direction, fresh.start + judged, effects)
+        let keep = fresh.start + judged;
+        let restore = is_repeated || reading.is_edited;
+        turn.pass_cut(conversation, direction, keep, restore, effects)
     }
 
-    /// The gap before early bytes may have closed: they left as message data, so they must be read
-    /// as just that.
-    fn join_early(
+    pub(super) fn has_room(
         &self,
-        turn: &Turn<'_>,
-        conversation: &mut Conversation,
+        conversation: &Conversation,
         direction: Direction,
-        filled: usize,
-        effects: &mut Effects,
-    ) -> Result<(), Reason> {
-        let joined = conversation.streams[direction].join_early(filled);
-        if joined == 0 {
-            return Ok(());
-        }
-        let end = conversation.streams[direction].judged();
-        let Reading { end: read, is_edited, fatal } =
-            self.read(turn.now, conversation, direction, end - joined as u64, effects);
-        if effects.is_monitored {
-            let waiting = conversation.streams[direction].take_back(read);
-            self.keep_for_later(turn, conversation, direction, &waiting, effects);
-            return Ok(());
-        }
-        if is_edited || fatal.is_some() || read != end { Err(Reason::EarlyBytes) } else { Ok(()) }
-    }
-
-    /// A payload behind a gap.
-    fn pass_early(
-        &self,
-        turn: &Turn<'_>,
-        conversation: &mut Conversation,
-        direction: Direction,
-        distance: usize,
-        effects: &mut Effects,
-    ) -> Verdict {
-        let is_data = direction == Direction::Original
-            && matches!(conversation.dialogue.expect(), Expect::Data(_));
-        let payload = turn.packet.payload();
-        let has_room =
-            self.has_room(conversation, direction, distance.saturating_add(payload.len()));
-        let stream = &mut conversation.streams[direction];
-        let bytes = stream.preview(distance, payload);
-        if effects.is_monitored {
-            if has_room {
-                // Too many gaps to follow: the ACK that covers them leads on.
-                let _ = stream.admit_early(distance, &bytes);
-            }
-            return Verdict::Accept;
-        }
-        if !is_data || !Body::is_text_after_anything(&bytes) {
-            return Verdict::Drop(Violation::OutOfOrder.into());
-        }
-        if !has_room {
-            return Verdict::Drop(Violation::StoreFull.into());
-        }
-        if let Err(violation) = stream.admit_early(distance, &bytes) {
-            return Verdict::Drop(violation.into());
-        }
-        let mut editor = turn.editor(effects);
-        editor.overwrite(0, &bytes);
-        editor.clear_fin();
-        go_on(editor)
-    }
-
-    fn has_room(&self, conversation: &Conversation, direction: Direction, length: usize) -> bool {
+        length: usize,
+    ) -> bool {
         let limits = &self.settings.limits;
         let kept = conversation.streams[direction].kept();
         let all = self.store_bytes.load(Ordering::Relaxed);
@@ -247,41 +202,6 @@ impl Engine {
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
         let missing = 5_u64.saturating_sub(end - conversation.data_start);
         guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
-    }
-
-    /// In monitor mode nothing is held back: bytes that would have waited are read later.
-    fn keep_for_later(
-        &self,
-        turn: &Turn<'_>,
-        conversation: &mut Conversation,
-        direction: Direction,
-        waiting: &[u8],
-        effects: &mut Effects,
-    ) {
-        if !waiting.is_empty() {
-            // Behind too many gaps they are lost to us; the ACK that covers them leads on.
-            let _ = conversation.streams[direction].admit_early(0, waiting);
-        }
-        let other = direction.other();
-        if conversation.streams[other].has_early() {
-            // Nothing but a reply can have ended the wait.
-            let _ = self.join_early(turn, conversation, other, 0, effects);
-        }
-    }
-
-    /// In monitor mode the receiver may have got what we never saw: read on behind it.
-    fn miss(
-        &self,
-        turn: &Turn<'_>,
-        conversation: &mut Conversation,
-        direction: Direction,
-        effects: &mut Effects,
-    ) {
-        while let Some(missed) = conversation.streams[direction].skip_gap(turn.packet.ack) {
-            conversation.dialogue.lose_place(speaker_of(direction));
-            // Monitoring, this joins whatever it can.
-            let _ = self.join_early(turn, conversation, direction, missed, effects);
-        }
     }
 }
 
@@ -321,6 +241,16 @@ fn answer_dead(turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
 }
 
 impl Conversation {
+    /// A FIN was let through for the first time.
+    fn end(&self, now: Instant, direction: Direction, effects: &mut Effects) {
+        let fault = (direction == Direction::Reply).then(|| self.dialogue.end()).flatten();
+        if let Some(fault) = fault {
+            effects.counted.alarms += 1;
+            let offset = self.streams[direction].judged();
+            effects.records.push(self.record(now, What::Alarm { direction, offset, fault }));
+        }
+    }
+
     fn log_drop(
         &self,
         turn: &Turn<'_>,
@@ -341,19 +271,22 @@ impl Conversation {
 
 impl<'t> Turn<'t> {
     /// An editor that has done what every packet gets.
-    fn editor<'e>(&'e self, effects: &'e mut Effects) -> Editor<'e, 't> {
+    pub(super) fn editor<'e>(&'e self, effects: &'e mut Effects) -> Editor<'e, 't> {
         let mut editor = Editor::new(self.packet, &mut effects.rewritten);
         editor.blank_options();
         editor.clear_urgent();
         editor
     }
 
-    /// Lets the packet go on with its payload restored, and its FIN if that has its place.
-    fn pass_whole(&self, stream: &mut crate::tcp::Stream, effects: &mut Effects) -> Verdict {
+    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
+    /// its FIN if that has its place.
+    fn pass_whole(&self, stream: &mut Stream, restore: bool, effects: &mut Effects) -> Verdict {
         let payload = self.packet.payload();
         let length = stream.before_fin(self.packet.seq, payload.len());
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, length, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, length, &mut editor);
+        }
         if self.packet.flags.fin && length == payload.len() {
             let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
             if !stream.admit_fin(position) {
@@ -373,12 +306,13 @@ impl<'t> Turn<'t> {
         conversation: &mut Conversation,
         direction: Direction,
         keep: usize,
+        restore: bool,
         effects: &mut Effects,
     ) -> Verdict {
         let length = self.packet.payload().len();
         let stream = &mut conversation.streams[direction];
         if keep >= stream.before_fin(self.packet.seq, length) {
-            return self.pass_whole(stream, effects);
+            return self.pass_whole(stream, restore, effects);
         }
         // The kernel loses a super-packet that was cut to one segment or less.
         let size = conversation.segment_size;
@@ -387,7 +321,9 @@ impl<'t> Turn<'t> {
             return Verdict::Drop(Reason::AwaitingReply);
         }
         let mut editor = self.editor(effects);
-        stream.restore(self.packet.seq, keep, &mut editor);
+        if restore {
+            stream.restore(self.packet.seq, keep, &mut editor);
+        }
         editor.cut(keep);
         let verdict = go_on(editor);
         let offset = stream.offset(self.packet.seq).saturating_add_unsigned(keep as u64);

@@ -1,8 +1,8 @@
 //! Established flows: a bounded map from a key to one conversation, and the order they expire in.
 //!
 //! A conversation is locked only after the map's own guard is gone, and never two at once. Every
-//! flow stands in exactly one one-second bucket of the expiry queue; it is looked at when the
-//! bucket is due and put further back if it has spoken since, so a packet costs no timer work.
+//! flow stands in a one-second bucket of the expiry queue; it is looked at when the bucket is due
+//! and put further back if it has spoken since, so a packet costs no timer work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,7 +129,9 @@ impl<T> FlowTable<T> {
         }
     }
 
-    fn schedule(&self, key: FlowKey, id: FlowId, second: u64) {
+    /// Has a flow looked at in the given second, besides when it was to be looked at anyway. Its
+    /// place in the queue costs memory until then: to be called a bounded number of times a flow.
+    pub fn schedule(&self, key: FlowKey, id: FlowId, second: u64) {
         let mut due = self.due.lock();
         due.entry(second).or_default().push((key, id));
         self.next_due.fetch_min(second, Ordering::Relaxed);

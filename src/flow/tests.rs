@@ -1,3 +1,5 @@
+//! Keys, and what the two tables keep, replace, forget and refuse.
+
 use super::*;
 use crate::wire::Seq;
 
@@ -69,6 +71,19 @@ fn flows_are_bounded_and_expire_once() {
     assert_eq!((table.len(), ended.as_slice()), (1, [1].as_slice()));
     table.expire(20, 100, |flow| flow.1, |flow| ended.push(flow.0));
     assert_eq!((table.len(), ended.as_slice()), (0, [1, 2].as_slice()));
+}
+
+#[test]
+fn a_flow_may_be_due_earlier_than_it_was() {
+    let table = FlowTable::new(2);
+    let key = FlowKey::of(end(1, 1), end(2, 25));
+    let mut id = 0;
+    table.insert(key, 1_000, |new| id = new);
+    table.schedule(key, id, 30);
+    table.expire(29, 100, |()| 30, |()| panic!("too early"));
+    table.expire(30, 100, |()| 30, |()| ());
+    assert!(table.is_empty());
+    table.expire(1_000, 100, |()| 30, |()| panic!("ended twice"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ pub mod check;
 pub mod link;
 pub mod nfqueue;
 pub mod pcap;
+pub mod probe;
+pub mod profiles;
 pub mod repeat;
 pub mod replay;
 pub mod rules;

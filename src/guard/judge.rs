@@ -53,6 +53,15 @@ impl Draft {
         &mut self.0
     }
 
+    /// More of NOOP and spaces, of which so many bytes have left.
+    fn fill_noop(&mut self, run: &[u8], left: &mut usize) {
+        self.fill(run, b' ');
+        for (byte, &letter) in self.0.iter_mut().zip(NOOP.iter().skip(*left)) {
+            *byte = letter;
+        }
+        *left += run.len();
+    }
+
     fn fill(&mut self, run: &[u8], value: u8) {
         self.0.clear();
         self.0.resize(run.len(), value);
@@ -78,7 +87,7 @@ pub struct Watch {
     /// A `<` of the line under way waits for its `>`.
     is_address_open: bool,
     /// Bytes of the client's line under way.
-    line_length: usize,
+    line_length: u32,
     pub(super) reply: ReplyWatch,
 }
 
@@ -110,13 +119,22 @@ impl Guard {
             | Event::CommandArgument(_)
             | Event::CommandStray => {
                 let was = watch.line_length;
-                watch.line_length = was.saturating_add(run.len());
                 let ruling = self.judge_command(watch, event, run, draft);
-                self.judge_length(watch, event, was).unwrap_or(ruling)
+                watch.line_length = was.saturating_add(length_of(run));
+                self.judge_length(watch, event, was, ruling)
+            }
+            Event::AuthLine => {
+                let was = watch.line_length;
+                let text = length_of(run.trim_ascii_end());
+                watch.line_length = was.saturating_add(text);
+                let ruling = self.judge_length(watch, event, was, Ruling::Pass);
+                if run.ends_with(b"\n") {
+                    watch.end_line();
+                }
+                ruling
             }
             Event::CommandEnd { .. } => {
-                let reply = watch.reply;
-                *watch = Watch { reply, ..Watch::default() };
+                watch.end_line();
                 Ruling::Pass
             }
             Event::DataLookalike if self.settings.lookalikes == Lookalikes::Neutralise => {
@@ -138,7 +156,6 @@ impl Guard {
             | Event::Data
             | Event::DataLookalike
             | Event::DataEnd
-            | Event::AuthLine
             | Event::Chunk
             | Event::ReplyText(_)
             | Event::Opaque
@@ -184,7 +201,6 @@ impl Guard {
         self.settings.split_terminator == SplitTerminator::Bug
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
     fn judge_command(
         &self,
         watch: &mut Watch,
@@ -195,6 +211,31 @@ impl Guard {
         if self.is_by_packet() {
             return self.judge_part(watch, event, run, draft);
         }
+        let ruling = self.judge_bytes(watch, event, run, draft);
+        // Whether the line has room for NOOP is not known yet: a shorter one gets what fits. Where
+        // letters have left already there can be none.
+        if matches!(ruling, Ruling::Refuse(_))
+            && watch.line_length == 0
+            && self.settings.refusal == Refusal::Noop
+        {
+            watch.part = Part::Noop(0);
+        }
+        if watch.refused.is_some()
+            && let Part::Noop(left) = &mut watch.part
+        {
+            draft.fill_noop(run, left);
+        }
+        ruling
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of command lines come here")]
+    fn judge_bytes(
+        &self,
+        watch: &mut Watch,
+        event: Event,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
         match event {
             Event::CommandWord(word) => {
                 refuse_unless(self.permitted.has_prefix(&word), Rule::Verb, watch, run, draft)
@@ -209,6 +250,12 @@ impl Guard {
     }
 
     fn judge_part(&self, watch: &mut Watch, event: Event, run: &[u8], draft: &mut Draft) -> Ruling {
+        // A BDAT that was not offered, or whose size is odd, passes by no unit of decision: its
+        // octets would be read as lines here and not there.
+        let is_passing = watch.part == Part::Pass;
+        if is_passing && event == Event::CommandStray && self.permitted.contains(Verb::Bdat) {
+            watch.part = Part::Mask;
+        }
         match &mut watch.part {
             Part::Pass => {
                 return if let Event::CommandArgument(word) = event {
@@ -218,13 +265,7 @@ impl Guard {
                 };
             }
             Part::Mask => draft.fill(run, MASK),
-            Part::Noop(left) => {
-                draft.fill(run, b' ');
-                for (byte, &letter) in draft.0.iter_mut().zip(NOOP.iter().skip(*left)) {
-                    *byte = letter;
-                }
-                *left += run.len();
-            }
+            Part::Noop(left) => draft.fill_noop(run, left),
         }
         match watch.refused.replace(Rule::Verb) {
             Some(_) => Ruling::Edit(Rule::Verb),
@@ -268,30 +309,33 @@ impl Guard {
         }
     }
 
-    /// The run that takes a line over its limit.
-    fn judge_length(&self, watch: &Watch, event: Event, was: usize) -> Option<Ruling> {
-        let verb = if let Event::CommandWord(word)
-        | Event::CommandGap(word)
-        | Event::CommandArgument(word) = event
-        {
-            word.verb()
-        } else {
-            None
+    /// The run that takes a line over its limit. A note never stands in for an edit.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of the client's lines come here")]
+    fn judge_length(&self, watch: &Watch, event: Event, was: u32, ruling: Ruling) -> Ruling {
+        let verb = match event {
+            Event::CommandWord(word) | Event::CommandGap(word) | Event::CommandArgument(word) => {
+                word.verb()
+            }
+            Event::AuthLine => Some(Verb::Auth),
+            _ => None,
         };
         let limit = limit::command_line_max(verb, watch.reply.offers);
         if was > limit || watch.line_length <= limit {
-            return None;
+            return ruling;
         }
-        match self.settings.long_lines {
-            LongLines::Pass => None,
-            LongLines::Log if watch.refused.is_some() => None,
-            LongLines::Log => Some(Ruling::Note(Rule::LongLine)),
-            LongLines::Reset => Some(Ruling::Reset(Rule::LongLine)),
+        match (self.settings.long_lines, ruling) {
+            (LongLines::Reset, _) => Ruling::Reset(Rule::LongLine),
+            (LongLines::Log, Ruling::Pass) => Ruling::Note(Rule::LongLine),
+            (LongLines::Log | LongLines::Pass, ruling) => ruling,
         }
     }
 }
 
 impl Watch {
+    fn end_line(&mut self) {
+        *self = Self { reply: self.reply, ..Self::default() };
+    }
+
     /// Whether this byte of an address argument defines no address: `|` never does, `<` does not
     /// inside `<`, `>` does not without `<` (ASA 5500 guide, ESMTP inspection).
     const fn is_stray_in_address(&mut self, byte: u8) -> bool {
@@ -322,4 +366,8 @@ fn refuse_unless(
             Ruling::Refuse(rule)
         }
     }
+}
+
+fn length_of(run: &[u8]) -> u32 {
+    u32::try_from(run.len()).unwrap_or(u32::MAX)
 }

@@ -38,8 +38,8 @@ const FIFTEEN: VerbSet = SEVEN.with(&[
     Verb::Vrfy,
 ]);
 
-/// Keywords seen unmasked behind an ASA.
-const ASA_KEYWORDS: [&str; 9] = [
+/// Keywords seen unmasked behind an ASA; STARTTLS among them where `allow-tls` is set.
+const ASA_KEYWORDS: [&str; 10] = [
     "8BITMIME",
     "AUTH",
     "CHECKPOINT",
@@ -48,6 +48,7 @@ const ASA_KEYWORDS: [&str; 9] = [
     "ETRN",
     "PIPELINING",
     "SIZE",
+    "STARTTLS",
     "VRFY",
 ];
 
@@ -97,7 +98,8 @@ pub(super) fn preset(name: &str) -> Option<Settings> {
             ..pix()
         },
         "asa" => Settings {
-            verbs: FIFTEEN,
+            // STARTTLS is the sixteenth: `starttls`, which strips it by default, decides alone.
+            verbs: FIFTEEN.with(&[Verb::StartTls]),
             refusal: Refusal::X,
             banner: Banner::StarText,
             ehlo: EhloFilter::Letters,

@@ -36,7 +36,7 @@ pub(super) struct ReplyWatch {
     /// The byte of the greeting before the next one, as the server sent it.
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
-    column: usize,
+    column: u32,
     /// Lines of the reply before this one, as far as it matters.
     is_later_line: bool,
     /// Keywords masked in this reply.
@@ -48,16 +48,14 @@ pub(super) struct ReplyWatch {
 
 impl ReplyWatch {
     pub(super) fn end_line(&mut self, answers: Answers, line: LineEnd) {
-        if answers == Answers::Verb(Verb::Ehlo) && self.keyword != Keyword::Masked {
+        let is_offer = answers == Answers::Verb(Verb::Ehlo) && self.is_later_line;
+        if is_offer && self.keyword != Keyword::Masked {
             self.offers.add(&line.keyword);
         }
-        let kept = if line.is_last { 0 } else { self.masked };
-        *self = Self {
-            offers: self.offers,
-            is_later_line: !line.is_last,
-            masked: kept,
-            ..Self::default()
-        };
+        // A line without a code takes no reply's place, nor its first line's.
+        let is_later_line = if line.code.is_some() { !line.is_last } else { self.is_later_line };
+        let kept = if is_later_line { self.masked } else { 0 };
+        *self = Self { offers: self.offers, is_later_line, masked: kept, ..Self::default() };
     }
 
     fn push(&mut self, byte: u8) {
@@ -109,8 +107,8 @@ impl Guard {
             if *byte == b'\r' {
                 continue;
             }
-            let column = watch.column;
-            watch.column += 1;
+            let column = usize::try_from(watch.column).unwrap_or(usize::MAX);
+            watch.column = watch.column.saturating_add(1);
             match self.settings.banner {
                 Banner::Pass => {}
                 Banner::Cmap => *byte = CMAP.get(column).copied().unwrap_or(b'_'),
@@ -121,7 +119,10 @@ impl Guard {
                         *byte = b'*';
                     }
                 }
-                // The column stands still in the first word.
+                Banner::Domain if watch.is_later_line => {
+                    *byte = ESMTP.get(column).copied().unwrap_or(b'.');
+                }
+                // The column stands still in the first line's first word.
                 Banner::Domain if column == 0 && *byte != b' ' => watch.column = 0,
                 Banner::Domain if column == 0 => {}
                 Banner::Domain => *byte = ESMTP.get(column - 1).copied().unwrap_or(b'.'),

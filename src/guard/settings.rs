@@ -50,7 +50,9 @@ impl VerbSet {
 
 /// Declares a setting with a fixed choice of values: the type, and the words of the configuration.
 macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)+ }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)+
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name {
@@ -126,7 +128,7 @@ choices! {
         Pix51 = "pix-5.1",
         /// ASA: `*`; every code stays.
         StarText = "star-text",
-        /// The first word stays (RFC 5321 4.2 wants the server's domain there), then `ESMTP` and
+        /// The first line's first word stays (RFC 5321 4.2 wants the server's domain there), then `ESMTP` and
         /// dots: says nothing of the software, and Postfix does not take it for a PIX.
         Domain = "domain",
     }

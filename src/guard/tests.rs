@@ -1,3 +1,5 @@
+//! What leaves of each line, banner and address, whatever the cut.
+
 use super::*;
 use crate::smtp::{DataBegins, Dialogue, Event, Speaker};
 
@@ -192,7 +194,7 @@ fn a_second_banner_line_loses_its_code_in_4_4_alone() {
         ("pix-4.4", "220-*\r\n*****\r\n"),
         ("pix-5.1", "220-*\r\n220 *\r\n"),
         ("asa", "220-*\r\n220 *\r\n"),
-        ("esmtp", "220-a\r\n220 b\r\n"),
+        ("esmtp", "220-a\r\n220 E\r\n"),
     ] {
         assert_eq!(leaves(&profile(name), Speaker::Server, banner, 99), masked, "{name}");
     }
@@ -313,4 +315,37 @@ fn every_setting_reads_back_what_it_prints() {
         assert_eq!(copy, preset, "{name}");
     }
     assert!(Settings::profile("pix-9").is_none());
+}
+
+#[test]
+fn a_long_line_is_still_edited() {
+    let mut settings = mailguard();
+    settings.set("long_lines", "log").unwrap();
+    let line = |stray| format!("MAIL FROM:<{}{stray}{}>\r\n", "x".repeat(300), "x".repeat(300));
+    for piece in [1, 7, 600, 999] {
+        let left = leaves(&settings, Speaker::Client, line('|').as_bytes(), piece);
+        assert_eq!(left, line(' '), "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn by_the_stream_a_line_becomes_noop_where_none_of_it_has_left() {
+    let mut settings = mailguard();
+    settings.set("refusal", "noop").unwrap();
+    let (input, output) =
+        ("VRFY root\r\nWIZ\r\nHELP\r\nNOOP\r\n", "NOOP     \r\nNOO\r\nHELX\r\nNOOP\r\n");
+    for piece in 1..=input.len() {
+        assert_eq!(leaves(&settings, Speaker::Client, input.as_bytes(), piece), output, "{piece}");
+    }
+}
+
+#[test]
+fn an_asa_lets_tls_begin_where_it_is_allowed() {
+    let mut asa = profile("asa");
+    let (reply, line) = ("250-mx\r\n250 STARTTLS\r\n", b"STARTTLS\r\n");
+    assert_eq!(offer(&asa, reply, 99), "250-mx\r\n250 XXXXXXXA\r\n");
+    assert_eq!(leaves(&asa, Speaker::Client, line, 99), "XXXXXXXX\r\n");
+    asa.set("starttls", "allow").unwrap();
+    assert_eq!(offer(&asa, reply, 99), reply);
+    assert_eq!(leaves(&asa, Speaker::Client, line, 99), "STARTTLS\r\n");
 }

@@ -53,7 +53,10 @@ enum Next {
 }
 
 /// Bytes looked at in one vectorised step; a block with anything unusual is walked instead.
-const BLOCK: usize = 256;
+const BLOCK: usize = 1_024;
+
+/// Bytes walked before the first such step.
+const WALK: usize = 64;
 
 impl Body {
     /// Every state, in order.
@@ -78,9 +81,11 @@ impl Body {
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Run) {
         let mut at = 0;
+        // Short runs are not worth a block, and nor is what a block was refused for.
+        let mut walk_to = WALK;
         while let Some(&byte) = input.get(at) {
             if *self == Self::Middle {
-                at += self.skip(input.get(at..).unwrap_or_default());
+                at = skip(input, at, &mut walk_to);
                 let Some(&byte) = input.get(at) else { break };
                 *self = if byte == b'\r' { Self::Cr } else { Self::Bare };
                 at += 1;
@@ -98,24 +103,6 @@ impl Body {
             at += 1;
         }
         (at, Run::Text)
-    }
-
-    /// From inside a line: bytes up to the next CR or LF that needs a look. Whole blocks of
-    /// ordinary lines are passed over.
-    fn skip(&self, input: &[u8]) -> usize {
-        let mut at = 0;
-        while let Some(block) = input.get(at..at + BLOCK)
-            && is_ordinary(block)
-        {
-            // Stop before a line end at the block's edge: the walk carries it over.
-            let tail = block.iter().rev().take_while(|&&b| b == b'\r' || b == b'\n').count();
-            if tail == BLOCK {
-                break;
-            }
-            at += BLOCK - tail;
-        }
-        let rest = input.get(at..).unwrap_or_default();
-        at + memchr2(b'\r', b'\n', rest).unwrap_or(rest.len())
     }
 
     /// Whether these bytes are plain text whatever stands before them in the message: none is part
@@ -140,14 +127,32 @@ impl Body {
     }
 }
 
+/// From inside a line: the place of the next CR or LF that needs a look. Whole blocks of ordinary
+/// lines are passed over; each byte is looked at by one block at most.
+fn skip(input: &[u8], mut at: usize, walk_to: &mut usize) -> usize {
+    while at >= *walk_to
+        && let Some(block) = input.get(at..at + BLOCK)
+    {
+        // Stop before a line end at the block's edge: the walk carries it over.
+        let tail = block.iter().rev().take_while(|&&b| b == b'\r' || b == b'\n').count();
+        if tail == BLOCK || !is_ordinary(block) {
+            *walk_to = at + BLOCK;
+            break;
+        }
+        at += BLOCK - tail;
+    }
+    let rest = input.get(at..).unwrap_or_default();
+    at + memchr2(b'\r', b'\n', rest).unwrap_or(rest.len())
+}
+
 /// Whether every CR and LF in the block stands in a CRLF that no dot and no NUL follows. Written
-/// without an early exit, so that the compiler vectorises it.
+/// without an early exit and in bytes, so that the compiler vectorises it.
 fn is_ordinary(block: &[u8]) -> bool {
     let pairs = block.iter().zip(block.get(1..).unwrap_or_default());
-    let odd = pairs.fold(block.first() == Some(&b'\n'), |odd, (&a, &b)| {
-        let split = (a == b'\r') != (b == b'\n');
-        let start = (a == b'\n') & ((b == b'.') | (b == 0));
+    let odd = pairs.fold(u8::from(block.first() == Some(&b'\n')), |odd, (&a, &b)| {
+        let split = u8::from(a == b'\r') ^ u8::from(b == b'\n');
+        let start = u8::from(a == b'\n') & (u8::from(b == b'.') | u8::from(b == 0));
         odd | split | start
     });
-    !odd
+    odd == 0
 }

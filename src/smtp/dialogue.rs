@@ -16,12 +16,11 @@
 //! (CVE-2000-1022; [`DataBegins::OnCommand`] brings that fault back). Any 354 begins data, whatever
 //! we think it answers: the server decides.
 
-use std::collections::VecDeque;
-
 use super::body::{Body, Run};
 use super::line::CommandLine;
-use super::reply::{Part, ReplyLine};
-use super::{Answers, Event, Fault, LineEnd, Speaker, Verb};
+use super::outstanding::Outstanding;
+use super::reply::ReplyLine;
+use super::{Answers, Event, Fault, Speaker, Verb};
 
 /// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
 /// for 100 recipients, RFC 2920 sets no limit on a group; each costs two bytes.
@@ -42,7 +41,7 @@ pub enum Expect {
     /// A BDAT chunk.
     Chunk {
         /// Octets of it yet to come.
-        left: u64,
+        left: u32,
     },
     /// A line of an AUTH exchange.
     AuthLine,
@@ -77,26 +76,38 @@ pub struct Step {
 /// A dialogue between one client and one server.
 #[derive(Debug)]
 pub struct Dialogue {
-    data_begins: DataBegins,
-    expect: Expect,
-    line: CommandLine,
-    reply: ReplyLine,
+    pub(super) data_begins: DataBegins,
+    pub(super) expect: Expect,
+    pub(super) line: CommandLine,
+    pub(super) reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
-    outstanding: VecDeque<Answers>,
-    /// Whether the server's last answer to EHLO offered CHUNKING.
-    offers_chunking: bool,
+    pub(super) outstanding: Outstanding,
+    /// What the reply under way answers, from its first byte on: a command that leaves while an
+    /// unasked reply is coming is not what that reply answers.
+    pub(super) answering: Option<Answers>,
+    /// Whether the reply under way has had a line.
+    pub(super) is_later_line: bool,
+    /// The server's last final reply was 421: it is about to end the connection.
+    pub(super) is_leaving: bool,
+    /// Whether the server's answer to the last HELO or EHLO offered CHUNKING.
+    pub(super) offers_chunking: bool,
 }
 
 impl Dialogue {
     /// A connection just opened: the server's greeting is outstanding.
     #[must_use]
     pub fn new(data_begins: DataBegins) -> Self {
+        let mut outstanding = Outstanding::default();
+        outstanding.push(Answers::Connection);
         Self {
             data_begins,
             expect: Expect::Command,
             line: CommandLine::new(),
             reply: ReplyLine::default(),
-            outstanding: VecDeque::from([Answers::Connection]),
+            outstanding,
+            answering: None,
+            is_later_line: false,
+            is_leaving: false,
             offers_chunking: false,
         }
     }
@@ -111,6 +122,17 @@ impl Dialogue {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
+    }
+
+    /// The server has ended the connection: what is wrong about that, if anything.
+    #[must_use]
+    pub fn end(&self) -> Option<Fault> {
+        let is_between = match self.expect {
+            Expect::Command => self.outstanding.is_empty(),
+            Expect::Opaque { .. } => true,
+            Expect::Wait | Expect::Data(_) | Expect::Chunk { .. } | Expect::AuthLine => false,
+        };
+        (!is_between && !self.is_leaving).then_some(Fault::EndedEarly)
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
@@ -155,7 +177,11 @@ impl Dialogue {
                 self.expect = Expect::Data(Body::Middle);
             }
             Speaker::Client => self.line = CommandLine::stray(),
-            Speaker::Server => self.reply = ReplyLine::default(),
+            Speaker::Server => {
+                self.reply = ReplyLine::default();
+                self.answering = None;
+                self.is_later_line = false;
+            }
         }
     }
 
@@ -167,6 +193,7 @@ impl Dialogue {
             Expect::Command => {
                 let (used, event) = self.line.read(input, self.offers_chunking);
                 if matches!(event, Event::CommandEnd { .. }) {
+                    fault = self.line.is_doubtful().then_some(Fault::DoubtfulChunk);
                     self.end_line();
                 }
                 (used, event)
@@ -178,7 +205,7 @@ impl Dialogue {
             }
             Expect::Chunk { left } => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                *left -= used as u64;
+                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
                 if *left == 0 {
                     self.expect = Expect::Command;
                 }
@@ -209,7 +236,7 @@ impl Dialogue {
     fn end_line(&mut self) {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
         let verb = line.word_sent().leading_verb();
-        self.outstanding.push_back(verb.map_or(Answers::Other, Answers::Verb));
+        self.outstanding.push(verb.map_or(Answers::Other, Answers::Verb));
         match verb {
             Some(Verb::Data) if self.data_begins == DataBegins::OnCommand => {
                 self.expect = Expect::Data(Body::Line);
@@ -232,105 +259,9 @@ impl Dialogue {
             Run::End => {
                 self.expect = Expect::Command;
                 self.line = CommandLine::new();
-                self.outstanding.push_back(Answers::Message);
+                self.outstanding.push(Answers::Message);
                 Event::DataEnd
             }
         }
-    }
-
-    fn read_server(&mut self, input: &[u8]) -> Step {
-        if matches!(self.expect, Expect::Opaque { .. }) {
-            return Step { used: input.len(), event: Event::Opaque, fault: None };
-        }
-        let answers = self.answers();
-        let (used, part) = self.reply.read(input);
-        let (event, fault) = match part {
-            Part::Code => (Event::ReplyCode(answers), None),
-            Part::Text => (Event::ReplyText(answers), None),
-            Part::End(line) => (Event::ReplyEnd { answers, line }, self.end_reply(line)),
-        };
-        Step { used, event, fault }
-    }
-
-    fn answers(&self) -> Answers {
-        self.outstanding.front().copied().unwrap_or(Answers::Nothing)
-    }
-
-    /// A reply line has ended; the last line of a reply moves the dialogue on.
-    fn end_reply(&mut self, line: LineEnd) -> Option<Fault> {
-        let Some(code) = line.code else { return Some(Fault::MalformedReply) };
-        if code == 250 && self.answers() == Answers::Verb(Verb::Ehlo) {
-            self.offers_chunking |= line.keyword.as_bytes() == b"CHUNKING";
-        }
-        if !line.is_last {
-            return None;
-        }
-        if self.data_begins == DataBegins::OnCommand && code == 354 {
-            self.outstanding.pop_front();
-            return None;
-        }
-        if matches!(self.expect, Expect::Data(_)) && self.data_begins == DataBegins::OnReply {
-            // The server is not reading data any more, at a place we cannot know: from here on
-            // nothing passes unread, and the line under way is no command.
-            self.expect = Expect::Command;
-            self.line = CommandLine::stray();
-            return Some(Fault::ReplyInsideData);
-        }
-        match code {
-            354 => self.begin_data(),
-            334 if self.skip_to(Verb::Auth) => {
-                self.expect = Expect::AuthLine;
-                None
-            }
-            _ => self.end_command(code),
-        }
-    }
-
-    fn begin_data(&mut self) -> Option<Fault> {
-        let owed = self.outstanding.len();
-        let is_asked = self.skip_to(Verb::Data);
-        let is_next = is_asked && self.outstanding.len() == owed;
-        let is_behind_a_line = self.line.is_at_start();
-        self.outstanding.clear();
-        self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
-        self.line = CommandLine::new();
-        match (is_asked, is_next) {
-            (true, true) => None,
-            (true, false) => Some(Fault::SkippedReply),
-            (false, _) => Some(Fault::UnexpectedReply),
-        }
-    }
-
-    /// Drops what stands before the oldest command with this verb; false if there is none.
-    fn skip_to(&mut self, verb: Verb) -> bool {
-        let place = self.outstanding.iter().position(|&answers| answers == Answers::Verb(verb));
-        if let Some(place) = place {
-            self.outstanding.drain(..place);
-        }
-        place.is_some()
-    }
-
-    /// An ordinary final reply answers the oldest command.
-    fn end_command(&mut self, code: u16) -> Option<Fault> {
-        let mut fault = None;
-        // RFC 5321 4.2.3: 221 answers QUIT alone, so it is a place to fall into step again.
-        if code == 221 && self.answers() != Answers::Verb(Verb::Quit) && self.skip_to(Verb::Quit) {
-            fault = Some(Fault::SkippedReply);
-        }
-        match self.outstanding.pop_front() {
-            // RFC 5321 3.8: 421 may come at any time.
-            None if code == 421 => {}
-            None => fault = Some(Fault::UnexpectedReply),
-            Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
-                self.expect = Expect::Opaque { has_begun: false };
-            }
-            Some(Answers::Verb(Verb::Data | Verb::StartTls | Verb::Auth))
-                if matches!(self.expect, Expect::Wait | Expect::AuthLine) =>
-            {
-                self.expect = Expect::Command;
-            }
-            Some(_) => {}
-        }
-        fault
     }
 }

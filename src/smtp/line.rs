@@ -32,11 +32,19 @@ pub(super) struct CommandLine {
     /// The guard changes the rest of the line: the server will read no verb in it but the letters
     /// that had left already.
     refused_at: Option<Word>,
+    /// Digits of a chunk size have left, and something that servers read differently behind them.
+    is_doubtful: bool,
 }
 
 impl CommandLine {
     pub(super) fn new() -> Self {
-        Self { word: Word::default(), place: Place::Word, is_after_cr: false, refused_at: None }
+        Self {
+            word: Word::default(),
+            place: Place::Word,
+            is_after_cr: false,
+            refused_at: None,
+            is_doubtful: false,
+        }
     }
 
     /// A line whose beginning was not read as one: nothing in it is a verb.
@@ -58,11 +66,21 @@ impl CommandLine {
     }
 
     /// How many octets follow the line, if it is a BDAT that the server gets as it is.
-    pub(super) fn chunk(&self) -> Option<u64> {
+    pub(super) fn chunk(&self) -> Option<u32> {
         match self.place {
             Place::Chunk(size) if !self.is_refused() => size.octets(),
             Place::Chunk(_) | Place::Word | Place::Argument | Place::Stray => None,
         }
+    }
+
+    /// Whether some servers would count octets behind the line and others none: Exim takes the
+    /// digits of `BDAT 5 LASX` for a size, Postfix hangs up, another answers 501.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let is_open = match self.place {
+            Place::Chunk(size) => size.has_digits() && self.chunk().is_none(),
+            Place::Word | Place::Argument | Place::Stray => self.is_doubtful,
+        };
+        is_open && self.word_sent().verb() == Some(Verb::Bdat)
     }
 
     /// From the byte just read on, the line leaves masked.
@@ -90,7 +108,7 @@ impl CommandLine {
             return (1, Event::CommandCr);
         }
         if was_after_cr || first == 0 {
-            self.place = Place::Stray;
+            self.go_astray();
         }
         match self.place {
             Place::Word if first == b' ' || first == b'\t' => self.end_word(offers_chunking),
@@ -100,13 +118,20 @@ impl CommandLine {
             }
             Place::Argument => (run(input), Event::CommandArgument(self.word)),
             Place::Chunk(size) => {
-                let next = size.push(first);
-                self.place = next.map_or(Place::Stray, Place::Chunk);
-                let event = next.map_or(Event::CommandStray, |_| Event::CommandArgument(self.word));
-                (1, event)
+                if let Some(next) = size.push(first) {
+                    self.place = Place::Chunk(next);
+                    return (1, Event::CommandArgument(self.word));
+                }
+                self.go_astray();
+                (1, Event::CommandStray)
             }
             Place::Stray => (run(input), Event::CommandStray),
         }
+    }
+
+    fn go_astray(&mut self) {
+        self.is_doubtful |= matches!(self.place, Place::Chunk(size) if size.has_digits());
+        self.place = Place::Stray;
     }
 
     /// BDAT is a command only for a server that offers CHUNKING: another would read the octets

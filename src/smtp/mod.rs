@@ -10,6 +10,8 @@ mod chunk;
 mod command;
 mod dialogue;
 mod line;
+mod outstanding;
+mod pairing;
 mod reply;
 
 pub use body::Body;
@@ -99,11 +101,28 @@ pub enum Fault {
     ReplyInsideData,
     /// Replies skipped: a code that belongs to a later command came first.
     SkippedReply,
+    /// The server ended the connection with replies outstanding, and without a 421.
+    EndedEarly,
     /// Plain text where TLS has to begin.
     PlaintextForTls,
+    /// A BDAT whose octets servers would count differently.
+    DoubtfulChunk,
 }
 
 impl Fault {
+    /// Whether no way of reading on would be the server's.
+    #[must_use]
+    pub const fn is_fatal(self) -> bool {
+        match self {
+            Self::UnexpectedReply
+            | Self::MalformedReply
+            | Self::ReplyInsideData
+            | Self::SkippedReply
+            | Self::EndedEarly => false,
+            Self::PlaintextForTls | Self::DoubtfulChunk => true,
+        }
+    }
+
     /// The word used in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -112,7 +131,9 @@ impl Fault {
             Self::MalformedReply => "malformed-reply",
             Self::ReplyInsideData => "reply-inside-data",
             Self::SkippedReply => "skipped-reply",
+            Self::EndedEarly => "ended-early",
             Self::PlaintextForTls => "plaintext-for-tls",
+            Self::DoubtfulChunk => "doubtful-chunk",
         }
     }
 }

@@ -1,3 +1,5 @@
+//! What each byte of a dialogue is, which replies move it on, and which faults it has.
+
 use super::body::Run;
 use super::*;
 
@@ -157,7 +159,7 @@ fn a_command_line_is_read_in_its_parts() {
 
 #[test]
 fn only_a_354_begins_data() {
-    for code in ["250", "503", "554", "421", "350"] {
+    for code in ["450", "503", "554", "421", "350"] {
         let mut dialogue = dialogue();
         read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
         read(&mut dialogue, Speaker::Client, b"DATA\r\n");
@@ -167,6 +169,19 @@ fn only_a_354_begins_data() {
         assert_eq!(dialogue.expect(), Expect::Command, "{code}");
     }
     in_data();
+}
+
+#[test]
+fn no_success_answers_data_but_a_354() {
+    let mut dialogue = dialogue();
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+    read(&mut dialogue, Speaker::Client, b"RCPT x\r\nDATA\r\n");
+    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Wait);
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), None);
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
+    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
 }
 
 #[test]
@@ -337,7 +352,32 @@ fn doubtful_chunk_sizes_are_stray() {
         let events = read(&mut dialogue, Speaker::Client, format!("BDAT {size}\r\n").as_bytes());
         let is_stray = events.iter().any(|(event, _)| *event == Event::CommandStray);
         assert_eq!(is_stray, !size.is_empty() && size != "5 LA", "{size}");
+        assert!(!events.iter().any(|(event, _)| *event == Event::Chunk), "{size}");
         assert_eq!(dialogue.expect(), Expect::Command, "{size}");
+    }
+}
+
+#[test]
+fn a_size_that_servers_count_differently_is_fatal() {
+    for (size, is_fatal) in [
+        ("5", false),
+        ("5 LAST", false),
+        ("x", false),
+        ("-1", false),
+        ("+5", false),
+        ("5x", true),
+        ("5 LA", true),
+        ("5 LASTX", true),
+        ("5 LAST LAST", true),
+        ("5\tLAST", true),
+        ("5\rX", true),
+        ("5\0", true),
+        ("99999999999", true),
+    ] {
+        let mut dialogue = with_chunking();
+        let line = format!("BDAT {size}\r\n");
+        let fault = line.bytes().find_map(|byte| dialogue.read(Speaker::Client, &[byte]).fault);
+        assert_eq!(fault, is_fatal.then_some(Fault::DoubtfulChunk), "{size:?}");
     }
 }
 
@@ -359,4 +399,88 @@ fn the_old_fault_begins_data_on_the_command() {
     let events = read(&mut dialogue, Speaker::Client, b"VRFY root\r\n.\r\n");
     assert_eq!(events, [(Event::DataEnd, b"VRFY root\r\n.\r\n".to_vec())]);
     assert_eq!(dialogue.expect(), Expect::Command);
+}
+
+#[test]
+fn outstanding_replies_are_a_queue() {
+    let kinds = [Verb::Data, Verb::Mail, Verb::Quit].map(Answers::Verb);
+    let (mut queue, mut model) = (outstanding::Outstanding::default(), Vec::new());
+    let mut state = 7_u32;
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kind = kinds[(state >> 20) as usize % 3];
+        match state >> 28 {
+            0 => {
+                queue.clear();
+                model.clear();
+            }
+            1..8 => {
+                queue.push(kind);
+                model.push(kind);
+            }
+            8..13 => {
+                let oldest = (!model.is_empty()).then(|| model.remove(0));
+                assert_eq!(queue.pop(), oldest);
+            }
+            _ => {
+                let place = model.iter().position(|&other| other == kind);
+                assert_eq!(queue.skip_to(kind), place.is_some());
+                model.drain(..place.unwrap_or(0));
+            }
+        }
+        assert_eq!((queue.len(), queue.oldest()), (model.len(), model.first().copied()));
+        assert_eq!(queue.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
+fn only_the_last_hello_decides_about_chunks() {
+    for (hellos, replies, is_offered) in [
+        ("EHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", true),
+        ("EHLO a\r\n", "250-CHUNKING\r\n250 SIZE\r\n", false),
+        ("EHLO a\r\n", "250 CHUNKING\r\n", false),
+        ("EHLO a\r\n", "500-mx\r\n500 CHUNKING\r\n", false),
+        ("HELO a\r\n", "250-mx\r\n250 CHUNKING\r\n", false),
+        ("EHLO a\r\nHELO a\r\n", "250-mx\r\n250 CHUNKING\r\n250 mx\r\n", false),
+        ("EHLO a\r\nEHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", false),
+        ("EHLO a\r\nRSET\r\n", "250-mx\r\nodd\r\n250 CHUNKING\r\n", true),
+    ] {
+        let mut dialogue = dialogue();
+        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+        read(&mut dialogue, Speaker::Client, hellos.as_bytes());
+        read(&mut dialogue, Speaker::Server, replies.as_bytes());
+        read(&mut dialogue, Speaker::Client, b"BDAT 5\r\n");
+        let is_chunk = dialogue.expect() == Expect::Chunk { left: 5 };
+        assert_eq!(is_chunk, is_offered, "{hellos:?} {replies:?}");
+    }
+}
+
+#[test]
+fn strong_codes_fall_into_step_again() {
+    for (lines, replies, expect, fault) in [
+        ("NOOP\r\nSTARTTLS\r\n", "220 go\r\n", Expect::Opaque { has_begun: false }, true),
+        ("NOOP\r\nSTARTTLS\r\n", "250 a\r\n220 go\r\n", Expect::Opaque { has_begun: false }, false),
+        ("NOOP\r\nAUTH PLAIN\r\n", "334 \r\n", Expect::AuthLine, true),
+        ("NOOP\r\nAUTH PLAIN\r\n", "250 a\r\n334\r\n", Expect::AuthLine, false),
+        ("NOOP\r\nQUIT\r\n", "221 bye\r\n", Expect::Command, true),
+    ] {
+        let mut dialogue = dialogue();
+        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+        read(&mut dialogue, Speaker::Client, lines.as_bytes());
+        let found = fault_of(&mut dialogue, replies.as_bytes());
+        assert_eq!(found, fault.then_some(Fault::SkippedReply), "{lines:?} {replies:?}");
+        assert_eq!(dialogue.expect(), expect, "{lines:?} {replies:?}");
+    }
+}
+
+#[test]
+fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
+    let mut dialogue = dialogue();
+    read(&mut dialogue, Speaker::Server, b"220 hi\r\n421-clo");
+    read(&mut dialogue, Speaker::Client, b"DATA\r\n");
+    assert_eq!(fault_of(&mut dialogue, b"sing\r\n421 now\r\n"), None);
+    assert_eq!(dialogue.expect(), Expect::Wait);
+    assert_eq!(fault_of(&mut dialogue, b"450 what\r\n"), None);
+    assert_eq!(dialogue.expect(), Expect::Command);
+    assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
 }

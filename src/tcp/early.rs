@@ -70,6 +70,16 @@ impl Early {
         true
     }
 
+    /// Whether these bytes, the first of those that were missing, have the value that was let
+    /// through wherever one was.
+    #[must_use]
+    pub fn agrees_with(&self, filled: &[u8]) -> bool {
+        self.ranges.iter_data().all(|(start, end)| {
+            let end = end.min(filled.len());
+            start >= end || filled.get(start..end) == self.bytes.get(start..end)
+        })
+    }
+
     /// The first `filled` missing bytes are there now. Returns the bytes that follow them without
     /// a gap; what is left is counted from behind those.
     pub fn fill(&mut self, filled: usize) -> Vec<u8> {

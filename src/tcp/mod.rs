@@ -9,7 +9,7 @@ mod store;
 mod stream;
 
 pub use early::Early;
-pub use store::Store;
+pub use store::{Spares, Store};
 pub use stream::{Place, Stream};
 
 use std::fmt;

@@ -8,7 +8,10 @@
 //! ```
 //! Invariant: what has left towards the receiver lies below `judged` or in an early run.
 
-use super::{Early, Store, Violation};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use super::{Early, Spares, Store, Violation};
 use crate::wire::{Editor, Seq};
 
 /// Where a segment's payload lies.
@@ -41,8 +44,8 @@ pub struct Stream {
     /// Bytes from `acknowledged` on.
     store: Store,
     early: Option<Box<Early>>,
-    /// Where the FIN stands, once one was let through.
-    fin: Option<u64>,
+    /// One more than where the FIN stands, once one was let through.
+    behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
     /// Offsets pass by unread and unkept (TLS).
     is_opaque: bool,
@@ -52,12 +55,18 @@ impl Stream {
     /// A stream whose SYN had this sequence number.
     #[must_use]
     pub fn new(isn: Seq) -> Self {
+        Self::sharing(isn, &Arc::default())
+    }
+
+    /// The same, with memory that streams share.
+    #[must_use]
+    pub fn sharing(isn: Seq, spares: &Arc<Spares>) -> Self {
         Self {
             base: isn.after(1),
             acknowledged: 0,
-            store: Store::default(),
+            store: Store::sharing(spares),
             early: None,
-            fin: None,
+            behind_fin: None,
             is_fin_acknowledged: false,
             is_opaque: false,
         }
@@ -89,8 +98,8 @@ impl Stream {
 
     /// Where the FIN stands.
     #[must_use]
-    pub const fn fin(&self) -> Option<u64> {
-        self.fin
+    pub fn fin(&self) -> Option<u64> {
+        self.behind_fin.map(|behind| behind.get() - 1)
     }
 
     /// The sequence number of an offset.
@@ -110,7 +119,7 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let end = self.judged() + u64::from(self.fin.is_some());
+        let end = self.judged() + u64::from(self.behind_fin.is_some());
         let first = self.seq(self.acknowledged + u64::from(self.is_fin_acknowledged));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
@@ -123,7 +132,7 @@ impl Stream {
     pub fn acknowledge(&mut self, ack: Seq) -> Result<(), Violation> {
         let judged = self.judged();
         let offset = self.offset(ack);
-        let fin = u64::from(self.fin == Some(judged));
+        let fin = u64::from(self.fin() == Some(judged));
         let Ok(offset) = u64::try_from(offset) else { return Ok(()) };
         if self.is_opaque && offset > judged {
             self.acknowledged = offset;
@@ -159,7 +168,7 @@ impl Stream {
     /// How many of `length` payload bytes from `seq` on lie below the FIN, if it has a place yet.
     #[must_use]
     pub fn before_fin(&self, seq: Seq, length: usize) -> usize {
-        let Some(fin) = self.fin else { return length };
+        let Some(fin) = self.fin() else { return length };
         let room = fin.cast_signed().saturating_sub(self.offset(seq));
         usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
@@ -168,10 +177,10 @@ impl Stream {
     /// time, where the judged bytes end.
     pub fn admit_fin(&mut self, seq: Seq) -> bool {
         let Ok(offset) = u64::try_from(self.offset(seq)) else { return false };
-        match self.fin {
+        match self.fin() {
             Some(fin) => fin == offset,
             None if offset == self.judged() => {
-                self.fin = Some(offset);
+                self.behind_fin = NonZeroU64::new(offset.saturating_add(1));
                 true
             }
             None => false,
@@ -183,24 +192,24 @@ impl Stream {
     pub fn append(&mut self, bytes: &[u8]) {
         self.store.append(bytes);
         if let Some(early) = &self.early {
-            let start = self.store.len() - bytes.len();
-            if let Some(tail) = self.store.as_mut_slice().get_mut(start..) {
-                early.overlay(0, tail);
-            }
+            early.overlay(0, self.store.last_mut(bytes.len()));
         }
     }
 
-    /// The kept bytes from this offset on.
+    /// The kept bytes from this offset on, all of them appended at once.
     pub fn tail(&mut self, offset: u64) -> &mut [u8] {
-        let start = usize::try_from(offset.saturating_sub(self.acknowledged)).unwrap_or(usize::MAX);
-        self.store.as_mut_slice().get_mut(start..).unwrap_or_default()
+        self.store.last_mut(self.behind(offset))
     }
 
-    /// Takes back everything from this offset on: it may not pass yet. Returns it.
+    /// Takes back everything from this offset on (appended at once): it may not pass yet. Returns
+    /// it.
     pub fn take_back(&mut self, offset: u64) -> Vec<u8> {
-        let taken = self.tail(offset).to_vec();
-        self.store.truncate(self.store.len() - taken.len());
-        taken
+        self.store.take_back(self.behind(offset))
+    }
+
+    /// How many bytes are kept from this offset on.
+    fn behind(&self, offset: u64) -> usize {
+        usize::try_from(self.judged().saturating_sub(offset)).unwrap_or(usize::MAX)
     }
 
     /// Whether bytes were let through ahead of a gap.
@@ -213,6 +222,14 @@ impl Stream {
     #[must_use]
     pub const fn is_opaque(&self) -> bool {
         self.is_opaque
+    }
+
+    /// Whether the last `filled` judged bytes have kept the value of those among them that were let
+    /// through ahead of the gap. To be asked before [`Self::join_early`].
+    #[must_use]
+    pub fn agrees_with_early(&self, filled: usize) -> bool {
+        let filled = self.store.last(filled);
+        self.early.as_ref().is_none_or(|early| early.agrees_with(filled))
     }
 
     /// The first `filled` bytes after the old end were judged: appends the early bytes that follow
@@ -262,8 +279,12 @@ impl Stream {
         let start = self.offset(seq).saturating_add_unsigned(stale as u64);
         let skip = start.saturating_sub_unsigned(self.acknowledged);
         let skip = usize::try_from(skip.max(0)).unwrap_or(usize::MAX);
-        let kept = self.store.as_slice().get(skip..).unwrap_or_default();
-        editor.overwrite(stale, kept.get(..length - stale).unwrap_or(kept));
+        let mut at = stale;
+        for piece in self.store.pieces(skip) {
+            let piece = piece.get(..length - at).unwrap_or(piece);
+            editor.overwrite(at, piece);
+            at += piece.len();
+        }
     }
 
     /// From here on bytes pass unread (TLS has begun).

@@ -53,9 +53,10 @@ impl<'p, 'a> Editor<'p, 'a> {
 
     /// Makes the payload from `at` on equal to `bytes`.
     pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
-        let current = self.packet.payload().get(at..at.saturating_add(bytes.len()));
-        if current != Some(bytes) {
-            self.write(self.packet.payload_start() + at, bytes);
+        let at = self.packet.payload_start() + at;
+        let current = if self.out.is_empty() { self.packet.bytes() } else { self.out.as_slice() };
+        if current.get(at..at.saturating_add(bytes.len())) != Some(bytes) {
+            self.write(at, bytes);
         }
     }
 

@@ -76,6 +76,13 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Takes this filter out of the path and puts another one in.
+    pub(crate) fn replace(&mut self, filter: Filter<'_>) -> Outcome {
+        *self = Self { filter: None };
+        *self = Self::start(filter)?;
+        Ok(())
+    }
+
     /// `mailguard rules up`, `down` or `show` on the gateway, for our queues; what it prints.
     pub(crate) fn rules(&self, action: &str) -> Outcome<String> {
         match &self.filter {

@@ -12,6 +12,17 @@
 )]
 
 pub mod capture;
+pub mod endpoint;
+pub mod esmtp;
+pub mod golden;
+pub mod mailserver;
+pub mod oracle;
 pub mod packet;
 pub mod random;
+pub mod receiver;
 pub mod rig;
+pub mod schedule;
+pub mod script;
+pub mod shift;
+pub mod session;
+pub mod talk;

@@ -56,3 +56,44 @@ pub fn tcp_packet(
     builder.write(&mut bytes, payload).expect("writing to memory");
     bytes
 }
+
+/// The packet with something in its TCP part changed, checksum filled in again.
+pub fn patched(packet: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut bytes = packet.to_vec();
+    let start = if bytes[0] >> 4 == 4 { usize::from(bytes[0] & 15) * 4 } else { 40 };
+    change(&mut bytes[start..]);
+    fill_checksums(&mut bytes, start);
+    bytes
+}
+
+/// Fills in the checksums of a packet whose TCP header starts there.
+pub fn fill_checksums(bytes: &mut [u8], start: usize) {
+    use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
+    let (source, destination): (IpAddress, IpAddress) = if bytes[0] >> 4 == 4 {
+        let mut ip = Ipv4Packet::new_unchecked(&mut bytes[..]);
+        ip.fill_checksum();
+        (ip.src_addr().into(), ip.dst_addr().into())
+    } else {
+        let ip = Ipv6Packet::new_unchecked(&bytes[..]);
+        (ip.src_addr().into(), ip.dst_addr().into())
+    };
+    TcpPacket::new_unchecked(&mut bytes[start..]).fill_checksum(&source, &destination);
+}
+
+/// An IPv4 packet as fragments of this many payload bytes (a multiple of 8).
+pub fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let payload = &packet[20..];
+    let count = payload.len().div_ceil(size);
+    let fragment = |index: usize| {
+        let part = &payload[index * size..payload.len().min((index + 1) * size)];
+        let mut bytes = [&packet[..20], part].concat();
+        let length = u16::try_from(bytes.len()).unwrap();
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        let more = if index + 1 < count { 0x2000 } else { 0 };
+        let offset = u16::try_from(index * size / 8).unwrap() | more;
+        bytes[6..8].copy_from_slice(&offset.to_be_bytes());
+        smoltcp::wire::Ipv4Packet::new_unchecked(&mut bytes[..]).fill_checksum();
+        bytes
+    };
+    (0..count).map(fragment).collect()
+}

@@ -1,10 +1,10 @@
-//! The engine between two scripted TCP ends, without a kernel: each end sends what its script
-//! allows, repeats what is not acknowledged, and takes what leaves as a naive receiver would.
+//! The engine between two ends, without a kernel. Everything that holds for every packet whatever
+//! the schedule is asserted here, on each one that leaves:
 //!
-//! The rig checks on every packet that lengths and checksums are right and that every stream
-//! position leaves with one value only.
+//! lengths and checksums right and no header changed but what the design names; every stream
+//! position one value for ever, below the receiver's ACK only blanks; three receivers of different
+//! tastes read the same; no refused verb on the server's wire; a monitor beside changes nothing.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use mailguard::engine::{
@@ -15,7 +15,9 @@ use mailguard::guard;
 use mailguard::time::Instant;
 use mailguard::wire::{Packet, Parsed};
 
+use super::oracle;
 use super::packet::{ACK, FIN, PSH, SYN, tcp_packet};
+use super::receiver::{Overlap, Receiver};
 
 /// Settings of a profile with nothing else changed.
 pub fn settings(profile: &str) -> Settings {
@@ -29,30 +31,98 @@ pub fn settings(profile: &str) -> Settings {
     }
 }
 
+/// The same with every rule off: all verbs, no mask.
+pub fn settings_without_rules() -> Settings {
+    let mut settings = settings("mailguard");
+    let verbs: Vec<_> = mailguard::smtp::Verb::ALL.iter().map(|verb| verb.name()).collect();
+    for (key, value) in [
+        ("verbs", verbs.join(",")),
+        ("banner", "pass".into()),
+        ("address_scan", "off".into()),
+        ("lookalikes", "pass".into()),
+    ] {
+        settings.guard.set(key, &value).unwrap();
+    }
+    settings
+}
+
 /// One end's view of one direction.
-#[derive(Default)]
 pub struct Side {
-    /// Every byte that left towards the receiver, by offset.
-    pub wire: BTreeMap<u64, u8>,
-    /// How many of them are there without a gap: the receiver's ACK.
+    /// The value each offset left with, 256 where none has.
+    wire: Vec<u16>,
+    /// How many bytes are there without a gap: the receiver's ACK.
     pub received: u64,
-    /// Whether a FIN has left.
+    /// Whether a FIN has arrived.
     pub is_finished: bool,
+    receivers: [Receiver; 3],
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        let receivers = [Overlap::Linux, Overlap::First, Overlap::Last].map(Receiver::new);
+        Self { wire: Vec::new(), received: 0, is_finished: false, receivers }
+    }
 }
 
 impl Side {
     /// The stream as the receiver's application reads it.
     pub fn bytes(&self) -> Vec<u8> {
-        self.wire.range(..self.received).map(|(_, &byte)| byte).collect()
+        self.receivers[0].read.clone()
+    }
+
+    /// The value this offset left with.
+    pub fn left(&self, offset: u64) -> Option<u8> {
+        let value = self.wire.get(offset as usize)?;
+        u8::try_from(*value).ok()
+    }
+
+    /// A payload leaves: one value for each position, and blanks where the receiver reads nothing.
+    fn leave(&mut self, start: i64, payload: &[u8]) {
+        for (index, &byte) in payload.iter().enumerate() {
+            let offset = start + index as i64;
+            if offset < self.received as i64 {
+                let known = u64::try_from(offset).ok().and_then(|offset| self.left(offset));
+                assert!(byte == b' ' || known == Some(byte), "offset {offset} left unjudged");
+                continue;
+            }
+            let place = offset as usize;
+            if self.wire.len() <= place {
+                self.wire.resize(place + 1, 256);
+            }
+            if self.wire[place] == 256 {
+                self.wire[place] = u16::from(byte);
+            }
+            assert_eq!(self.wire[place], u16::from(byte), "offset {offset} left with two values");
+        }
+    }
+
+    /// A segment arrives.
+    fn arrive(&mut self, start: i64, payload: &[u8], has_fin: bool) {
+        for receiver in &mut self.receivers {
+            receiver.take(start, payload, has_fin);
+        }
+        let [linux, first, last] = &self.receivers;
+        for other in [first, last] {
+            assert_eq!(linux.read.len(), other.read.len(), "all receivers read as far");
+            let tail = self.received as usize..;
+            assert_eq!(linux.read[tail.clone()], other.read[tail], "all receivers read the same");
+            assert_eq!(linux.is_finished, other.is_finished, "all receivers agree on the end");
+        }
+        self.received = linux.next();
+        self.is_finished = linux.is_finished;
     }
 }
 
 /// An engine, one flow, and what left of it.
 pub struct Rig {
     pub engine: Engine,
+    /// The same engine in monitor mode, which must let everything pass.
+    monitor: Engine,
     pub effects: Effects,
     pub records: Vec<Record>,
     pub resets: usize,
+    /// The RSTs themselves.
+    pub reset_packets: Vec<Vec<u8>>,
     pub original: Side,
     pub reply: Side,
     pub client: SocketAddr,
@@ -60,33 +130,51 @@ pub struct Rig {
     pub isn: [u32; 2],
     pub micros: u64,
     pub is_super_packet: bool,
+    /// What leaves is lost before it arrives.
+    pub is_lost_behind: bool,
+    /// With no rules, what leaves is what came.
+    pub has_no_rules: bool,
+    /// The words that no packet to the server may contain.
+    pub refused_words: &'static [&'static str],
+    /// The packet that left last.
+    pub last_left: Vec<u8>,
 }
 
 impl Rig {
     /// A flow whose handshake is done.
     pub fn established(settings: Settings, isn: [u32; 2]) -> Self {
         let mut rig = Self::new(settings, isn);
+        rig.shake_hands();
+        rig
+    }
+
+    /// The handshake, packet by packet.
+    pub fn shake_hands(&mut self) {
         let options = [2, 4, 5, 180];
-        let [c, s] = isn;
+        let [c, s] = self.isn;
         for (direction, seq, ack, flags) in [
             (Direction::Original, c, 0, SYN),
             (Direction::Reply, s, c.wrapping_add(1), SYN | ACK),
             (Direction::Original, c.wrapping_add(1), s.wrapping_add(1), ACK),
         ] {
             let options: &[u8] = if flags & SYN != 0 { &options } else { &[] };
-            let verdict = rig.packet(direction, seq, ack, flags, options, &[]);
+            let verdict = self.packet(direction, seq, ack, flags, options, &[]);
             assert_eq!(verdict, Verdict::Accept);
         }
-        rig
     }
 
     /// An engine that has seen nothing.
-    pub fn new(settings: Settings, isn: [u32; 2]) -> Self {
+    pub fn new(mut settings: Settings, isn: [u32; 2]) -> Self {
+        // Thousands of rigs are built; a table of the usual size takes longer than most tests.
+        settings.limits.handshakes_max = settings.limits.handshakes_max.min(256);
+        let monitor = Settings { monitor: true, ..settings.clone() };
         Self {
             engine: Engine::new(settings, 1),
+            monitor: Engine::new(monitor, 1),
             effects: Effects::default(),
             records: Vec::new(),
             resets: 0,
+            reset_packets: Vec::new(),
             original: Side::default(),
             reply: Side::default(),
             client: "192.0.2.1:40000".parse().unwrap(),
@@ -94,7 +182,23 @@ impl Rig {
             isn,
             micros: 1_000_000_000,
             is_super_packet: false,
+            is_lost_behind: false,
+            has_no_rules: false,
+            refused_words: &[],
+            last_left: Vec::new(),
         }
+    }
+
+    /// From here on another connection between the same ends, or others.
+    pub fn renew(&mut self, isn: [u32; 2]) {
+        self.isn = isn;
+        self.original = Side::default();
+        self.reply = Side::default();
+    }
+
+    /// The engine forgets everything, as after a restart.
+    pub fn restart(&mut self, settings: Settings) {
+        self.engine = Engine::new(settings, 1);
     }
 
     pub fn side(&mut self, direction: Direction) -> &mut Side {
@@ -121,6 +225,12 @@ impl Rig {
         payload: &[u8],
         flags: u8,
     ) -> Verdict {
+        let (seq, ack) = self.numbers(direction, offset);
+        self.packet(direction, seq, ack, flags, &[], payload)
+    }
+
+    /// Sequence number of an offset, and the sender's ACK.
+    pub fn numbers(&mut self, direction: Direction, offset: u64) -> (u32, u32) {
         let other = self.side(direction.other());
         let ack = other.received + u64::from(other.is_finished);
         let (from, to) = match direction {
@@ -128,8 +238,7 @@ impl Rig {
             Direction::Reply => (self.isn[1], self.isn[0]),
         };
         let seq = from.wrapping_add(1).wrapping_add(offset as u32);
-        let ack = to.wrapping_add(1).wrapping_add(ack as u32);
-        self.packet(direction, seq, ack, flags, &[], payload)
+        (seq, to.wrapping_add(1).wrapping_add(ack as u32))
     }
 
     /// A bare ACK of everything received.
@@ -147,18 +256,35 @@ impl Rig {
         options: &[u8],
         payload: &[u8],
     ) -> Verdict {
+        let bytes = self.build(direction, seq, ack, flags, options, payload);
+        self.raw(direction, &bytes)
+    }
+
+    pub fn build(
+        &self,
+        direction: Direction,
+        seq: u32,
+        ack: u32,
+        flags: u8,
+        options: &[u8],
+        payload: &[u8],
+    ) -> Vec<u8> {
         let (source, destination) = match direction {
             Direction::Original => (self.client, self.server),
             Direction::Reply => (self.server, self.client),
         };
-        let bytes = tcp_packet(source, destination, seq, ack, flags, options, payload);
-        self.raw(direction, &bytes)
+        tcp_packet(source, destination, seq, ack, flags, options, payload)
     }
 
     /// Any bytes at all, as sent by one end.
     pub fn raw(&mut self, direction: Direction, bytes: &[u8]) -> Verdict {
+        self.raw_from(direction, direction, bytes)
+    }
+
+    /// Any bytes at all that claim a direction and come in on the side of another.
+    pub fn raw_from(&mut self, side: Direction, direction: Direction, bytes: &[u8]) -> Verdict {
         self.micros += 1_000;
-        let path = match direction {
+        let path = match side {
             Direction::Original => Path { ingress: 1, egress: 2 },
             Direction::Reply => Path { ingress: 2, egress: 1 },
         };
@@ -171,21 +297,28 @@ impl Rig {
         };
         let now = Instant::from_micros(self.micros);
         let mut effects = std::mem::take(&mut self.effects);
+        assert_eq!(self.monitor.handle(now, &arrival, &mut effects), Verdict::Accept);
+        assert!(effects.resets.is_empty(), "a monitor resets nothing");
         let verdict = self.engine.handle(now, &arrival, &mut effects);
         self.records.append(&mut effects.records);
         self.resets += effects.resets.len();
+        self.reset_packets.append(&mut effects.resets);
         match verdict {
-            Verdict::Accept | Verdict::Offload => self.leave(direction, bytes),
-            Verdict::Rewrite => self.leave(direction, &effects.rewritten),
+            Verdict::Accept | Verdict::Offload => self.leave(direction, bytes, bytes),
+            Verdict::Rewrite => self.leave(direction, bytes, &effects.rewritten),
             Verdict::Drop(_) => {}
         }
         self.effects = effects;
         verdict
     }
 
-    fn leave(&mut self, direction: Direction, bytes: &[u8]) {
-        let Ok(Parsed::Tcp(packet)) = Packet::parse(bytes) else { panic!("unreadable: {bytes:?}") };
-        assert_eq!(packet.verify(true), Ok(()), "what leaves is valid");
+    fn leave(&mut self, direction: Direction, came: &[u8], left: &[u8]) {
+        let Ok(Parsed::Tcp(packet)) = Packet::parse(left) else { return };
+        oracle::check_packet(came, left);
+        self.last_left = left.to_vec();
+        if direction == Direction::Original {
+            oracle::check_words(packet.payload(), self.refused_words);
+        }
         if packet.flags.syn || packet.flags.rst {
             assert!(packet.payload().is_empty(), "SYN and RST carry no data on");
             return;
@@ -194,74 +327,18 @@ impl Rig {
             Direction::Original => self.isn[0],
             Direction::Reply => self.isn[1],
         };
+        let (is_lost_behind, has_no_rules) = (self.is_lost_behind, self.has_no_rules);
         let side = self.side(direction);
-        let base = isn.wrapping_add(1);
-        let expected = side.received;
-        let start =
-            i64::from(packet.seq.0.wrapping_sub(base.wrapping_add(expected as u32)).cast_signed())
-                + expected as i64;
-        for (index, &byte) in packet.payload().iter().enumerate() {
-            let Ok(offset) = u64::try_from(start + index as i64) else { continue };
-            // Below its own ACK a receiver reads nothing.
-            if offset >= side.received {
-                let first = *side.wire.entry(offset).or_insert(byte);
-                assert_eq!(first, byte, "offset {offset} of {direction:?} left with two values");
-            }
+        let expected = isn.wrapping_add(1).wrapping_add(side.received as u32);
+        let ahead = packet.seq.0.wrapping_sub(expected).cast_signed();
+        let start = side.received as i64 + i64::from(ahead);
+        side.leave(start, packet.payload());
+        if has_no_rules {
+            let acknowledged = side.received as i64 - start;
+            oracle::check_payload(came, packet.payload(), acknowledged.max(0) as usize);
         }
-        while side.wire.contains_key(&side.received) {
-            side.received += 1;
+        if !is_lost_behind {
+            side.arrive(start, packet.payload(), packet.flags.fin);
         }
-        let end = start + packet.payload().len() as i64;
-        if packet.flags.fin && end == side.received as i64 {
-            side.is_finished = true;
-        }
-    }
-}
-
-/// What one end says, and when: each piece once that many bytes of the other end have come.
-pub type Script = Vec<(u64, Vec<u8>)>;
-
-/// A dialogue written down as turns becomes two scripts.
-pub fn scripts(turns: &[(Direction, &str)]) -> [Script; 2] {
-    let mut said = [0_u64; 2];
-    let mut scripts: [Script; 2] = [Vec::new(), Vec::new()];
-    for (direction, text) in turns {
-        let who = usize::from(*direction == Direction::Reply);
-        scripts[who].push((said[1 - who], text.as_bytes().to_vec()));
-        said[who] += text.len() as u64;
-    }
-    scripts
-}
-
-/// What of a script may be said, given what has been heard.
-pub fn available(script: &Script, heard: u64) -> Vec<u8> {
-    script
-        .iter()
-        .take_while(|(after, _)| *after <= heard)
-        .flat_map(|(_, text)| text.clone())
-        .collect()
-}
-
-/// Plays both scripts with each stream cut at the given offsets until nobody has anything left to
-/// say, or for `rounds_max` rounds without progress.
-pub fn play(rig: &mut Rig, scripts: &[Script; 2], cuts: [&[u64]; 2]) {
-    let mut idle = 0;
-    while idle < 3 {
-        let before = (rig.original.received, rig.reply.received);
-        for (who, direction) in Direction::BOTH.into_iter().enumerate() {
-            let heard = rig.side(direction.other()).received;
-            let text = available(&scripts[who], heard);
-            let mut start = rig.side(direction).received;
-            let edges = cuts[who].iter().copied().chain([text.len() as u64]);
-            for edge in edges.filter(|&edge| edge <= text.len() as u64) {
-                if edge > start {
-                    let _ = rig.send(direction, start, &text[start as usize..edge as usize]);
-                    start = edge;
-                }
-            }
-            let said = rig.side(direction.other()).received;
-            let _ = (said, rig.ack(direction, start));
-        }
-        idle = if before == (rig.original.received, rig.reply.received) { idle + 1 } else { 0 };
     }
 }

@@ -1,0 +1,88 @@
+//! `mailguard profiles`: what each profile sets, as a table, or one profile as lines that can
+//! stand under `[settings]` in a configuration file.
+
+use std::fmt::Write;
+
+use super::FrontError;
+use crate::guard::Settings;
+
+/// A setting's name, and its value in each profile.
+type Row = (&'static str, Vec<String>);
+
+/// What is printed about all profiles, or about one.
+///
+/// # Errors
+/// No profile has that name.
+pub fn show(name: Option<&str>) -> Result<String, FrontError> {
+    let Some(name) = name else { return Ok(table()) };
+    let profile = Settings::profile(name).ok_or_else(|| {
+        let known = Settings::PROFILES.join(", ");
+        FrontError::new(format!("unknown profile `{name}`, expected one of {known}"))
+    })?;
+    Ok(lines(&profile))
+}
+
+fn lines(profile: &Settings) -> String {
+    let mut text = String::new();
+    for (key, value) in profile.words() {
+        // Writing to a string cannot fail.
+        let _ = if is_list(key) {
+            let words: Vec<_> = words_of(&value).map(|word| format!("\"{word}\"")).collect();
+            writeln!(text, "{key} = [{}]", words.join(", "))
+        } else {
+            writeln!(text, "{key} = \"{value}\"")
+        };
+    }
+    text
+}
+
+/// Profiles side by side; what is alike in all of them stands below.
+fn table() -> String {
+    let profiles = Settings::PROFILES.iter().filter_map(|name| Settings::profile(name));
+    let words: Vec<_> = profiles.map(|profile| profile.words()).collect();
+    let rows = Settings::KEYS.iter().enumerate().map(|(index, &key)| {
+        let values = words.iter().filter_map(|words| words.get(index));
+        (key, values.map(|(_, value)| shown(key, value)).collect::<Vec<_>>())
+    });
+    let (alike, different): (Vec<Row>, Vec<Row>) =
+        rows.partition(|(_, values)| values.iter().all(|value| values.first() == Some(value)));
+    let names = Settings::PROFILES.iter().map(|&name| name.to_owned()).collect();
+    let mut text = aligned(&[vec![("", names)], different].concat());
+    text.push_str("\nAlike in all:\n");
+    for (key, values) in alike {
+        let _ = writeln!(text, "  {key} = {}", values.first().map_or("", String::as_str));
+    }
+    text.push_str("\nLists are only counted: `mailguard profiles NAME` prints them.\n");
+    text
+}
+
+fn aligned(rows: &[Row]) -> String {
+    let key_width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let columns = rows.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    let width_of = |column: usize| {
+        let cells = rows.iter().filter_map(|(_, values)| values.get(column));
+        cells.map(String::len).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width_of).collect();
+    let mut text = String::new();
+    for (key, values) in rows {
+        let mut line = format!("{key:key_width$}");
+        for (value, width) in values.iter().zip(&widths) {
+            let _ = write!(line, "  {value:width$}");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn shown(key: &str, value: &str) -> String {
+    if is_list(key) { words_of(value).count().to_string() } else { value.to_owned() }
+}
+
+fn is_list(key: &str) -> bool {
+    matches!(key, "verbs" | "ehlo_keywords")
+}
+
+fn words_of(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').filter(|word| !word.is_empty())
+}

@@ -1,0 +1,65 @@
+//! Random schedules by the thousand: what leaves has one value for each position and does not
+//! depend on the schedule, whatever the network and the ends do.
+//!
+//! `SEEDS=1000000` tries more of each kind (`make soak`), `SEED=17 KIND=War` plays one again. A
+//! seed that fails is printed with a list of packets as short as it can be made.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a run has tried")]
+
+mod support;
+
+use std::panic::set_hook;
+use std::thread;
+
+use support::schedule::{Kind, run_seeds};
+
+/// Seeds of each kind, unless `SEEDS` says otherwise.
+const SEEDS: u64 = 3_000;
+
+fn run(kind: Kind) {
+    // Shortening a plan means failing again and again: only the last word is worth printing.
+    set_hook(Box::new(|info| {
+        let text = info.to_string();
+        if text.contains("SEED=") {
+            eprintln!("{}", text.replace("\\n", "\n"));
+        }
+    }));
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    if let Some(seed) = number("SEED") {
+        if std::env::var("KIND").is_ok_and(|name| name == format!("{kind:?}")) {
+            run_seeds(kind, seed..seed + 1).unwrap();
+        }
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let share = seeds.div_ceil(workers);
+    let shares = (0..workers).map(|worker| worker * share..seeds.min((worker + 1) * share));
+    let workers: Vec<_> =
+        shares.map(|seeds| thread::spawn(move || run_seeds(kind, seeds))).collect();
+    for worker in workers {
+        worker.join().unwrap().unwrap();
+    }
+    println!("{kind:?}: {seeds} seeds, 0 differences");
+}
+
+#[test]
+fn cut_reordered_repeated_and_lost_gives_the_same_streams() {
+    run(Kind::Honest);
+}
+
+#[test]
+fn without_rules_the_bytes_leave_as_they_came() {
+    run(Kind::NoRules);
+}
+
+#[test]
+fn a_client_that_contradicts_itself_is_read_one_way() {
+    run(Kind::Conflict);
+}
+
+#[test]
+fn two_lying_ends_never_get_two_values_through() {
+    run(Kind::War);
+}
