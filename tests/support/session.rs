@@ -10,6 +10,9 @@ use super::rig::Rig;
 /// Rounds without progress after which nobody will move any more.
 const PATIENCE: usize = 2;
 
+/// The server's replies in, its stream out; with more replies it only gets longer.
+pub type Mangle = dyn Fn(&[Vec<u8>]) -> Vec<u8>;
+
 /// One connection.
 pub struct Session {
     pub rig: Rig,
@@ -20,8 +23,8 @@ pub struct Session {
     pub edges: Vec<usize>,
     /// The server's stream is cut behind each of these offsets.
     pub reply_cuts: Vec<usize>,
-    /// Changes what the server says before it leaves: the server's replies in, its stream out.
-    pub mangle: fn(&[Vec<u8>]) -> Vec<u8>,
+    /// Changes what the server says before it leaves.
+    pub mangle: Box<Mangle>,
     /// Whether the last segment carries a FIN.
     pub is_last: bool,
     /// Every verdict so far.
@@ -45,7 +48,7 @@ impl Session {
             text: Vec::new(),
             edges: vec![0],
             reply_cuts: Vec::new(),
-            mangle: |replies| replies.concat(),
+            mangle: Box::new(|replies| replies.concat()),
             is_last: false,
             verdicts: Vec::new(),
             heard: 0,
@@ -124,6 +127,15 @@ impl Session {
         }
         let _ = self.rig.ack(C, self.rig.original.received);
         let _ = self.rig.ack(S, self.rig.reply.received);
+    }
+
+    /// The server ends its stream.
+    pub fn hang_up(&mut self) {
+        self.answer();
+        let end = self.rig.reply.received;
+        let verdict = self.rig.send_fin(S, end, b"");
+        self.verdicts.push(verdict);
+        self.settle();
     }
 
     /// What the server has read.
