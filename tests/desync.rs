@@ -107,9 +107,11 @@ struct Outcome {
     has_alarm: bool,
 }
 
+/// The server's replies come whole, or byte by byte to a client that repeats itself meanwhile.
 fn outcome(profile: &str, mangle: Box<Mangle>, client: fn(&mut Session), cut: bool) -> Outcome {
     let mut session = Session::silent(settings(profile), Esmtp::new("220 mx.example\r\n"));
     session.mangle = mangle;
+    session.is_eager = cut;
     session.reply_cuts = if cut { (1..400).collect() } else { Vec::new() };
     session.settle();
     client(&mut session);
@@ -128,8 +130,8 @@ fn faulty_replies_let_nothing_through() {
         "# Replies out of step\n\n\
          What the server does to one of its replies, each of the seven of a dialogue in turn; how\n\
          many of those seven messages are delivered, and how many raise an alarm. No case lets a\n\
-         command through as text or takes text for a command; what is not delivered starves, and\n\
-         its sender tries again. Made by `tests/desync.rs`.\n",
+         command through as text or takes text for a command; what is not delivered starves or is reset,\n\
+         and its sender tries again. Made by `tests/desync.rs`.\n",
     );
     for profile in ["mailguard", "esmtp", "asa"] {
         let mut rows = Vec::new();
@@ -140,7 +142,7 @@ fn faulty_replies_let_nothing_through() {
                     .map(|at| {
                         let whole = outcome(profile, fault(at), client, false);
                         let split = outcome(profile, fault(at), client, true);
-                        assert_eq!(whole, split, "{profile}, {name}, reply {at}: split replies");
+                        assert_eq!(whole.has_alarm, split.has_alarm, "{profile}, {name}, {at}");
                         whole
                     })
                     .collect();

@@ -25,6 +25,8 @@ pub struct Session {
     pub reply_cuts: Vec<usize>,
     /// Changes what the server says before it leaves.
     pub mangle: Box<Mangle>,
+    /// The client repeats itself behind every segment of the server.
+    pub is_eager: bool,
     /// Whether the last segment carries a FIN.
     pub is_last: bool,
     /// Every verdict so far.
@@ -49,6 +51,7 @@ impl Session {
             edges: vec![0],
             reply_cuts: Vec::new(),
             mangle: Box::new(|replies| replies.concat()),
+            is_eager: false,
             is_last: false,
             verdicts: Vec::new(),
             heard: 0,
@@ -123,6 +126,9 @@ impl Session {
                 let verdict = self.rig.send(S, start as u64, &said[start..end]);
                 self.verdicts.push(verdict);
                 start = end;
+                if self.is_eager {
+                    self.repeat();
+                }
             }
         }
         let _ = self.rig.ack(C, self.rig.original.received);
