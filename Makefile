@@ -3,9 +3,11 @@
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
+SECONDS ?= 600
+TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 setup: ## install missing tools, fetch the mail programs into target/lab (nothing of them is installed)
 	@tests/live/setup.sh
@@ -16,14 +18,27 @@ build: ## the release program, target/release/mailguard
 demo: setup build ## see it work: a real Postfix behind the filter, on a sealed network
 	@$(CARGO) run --release --locked --quiet --example demo
 
+demo-duplicates: setup build ## what the split terminator did to people: one message, many copies
+	@$(CARGO) run --release --locked --quiet --example demo-duplicates
+
 test: setup ## everything: format, lints, all tests (live ones on this kernel), documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+matrix: setup ## every mail program with every other, all kinds of messages, printed
+	@MATRIX=full $(CARGO) test --locked --test mail_matrix
+
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
+
+fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
+	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
+	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
+
+loss: setup build ## goodput over a path that loses packets, beside plain forwarding
+	@$(CARGO) bench --locked --bench loss
 
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
@@ -37,4 +52,4 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo test bench bless install uninstall clean
+.PHONY: help setup build demo demo-duplicates test matrix bench loss fuzz bless install uninstall clean

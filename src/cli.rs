@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
-use crate::front::probe::Target;
+use crate::front::probe::{Form, Target};
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -65,7 +65,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     events: Option<String>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
 }
 
@@ -84,7 +84,7 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Form of the events
-    #[arg(long, value_name = "text|json", value_parser = config::format_named)]
+    #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
     /// Accept TCP checksums the recording machine had left to its network card
     #[arg(long)]
@@ -144,9 +144,8 @@ pub struct Probe {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
     timeout: u16,
     /// Form of the report
-    #[arg(long, value_name = "text|json", default_value = "text")]
-    #[arg(value_parser = config::format_named)]
-    pub format: Format,
+    #[arg(long = "format", value_enum, default_value_t)]
+    pub form: Form,
 }
 
 impl Probe {
@@ -238,6 +237,7 @@ fn add_format(format: Option<Format>, all: &mut Vec<Override>) {
     let name = match format {
         Some(Format::Text) => "text",
         Some(Format::Json) => "json",
+        Some(Format::Syslog) => "syslog",
         None => return,
     };
     all.push(Override::new(format!("--format {name}"), &["log", "format"], name));
@@ -276,6 +276,8 @@ mod tests {
         assert!(run.engine.monitor);
         assert_eq!(run.log.events.as_deref(), Some("-"));
         assert_eq!(run.log.format, Format::Json);
+        let replay = config(&["mailguard", "replay", "in", "--format", "syslog"]);
+        assert_eq!(replay.log.format, Format::Syslog);
         let one = config(&["mailguard", "rules", "show", "--queue", "7"]);
         assert_eq!((one.queue.first, one.queue.last), (7, 7));
     }

@@ -10,9 +10,9 @@
 //!    sends it again.
 //! 4. **The server decides the state.** Message data begins only on its 354, TLS only on its 220.
 //!
-//! The life of a packet: a `front` receives it, [`engine::Engine::handle`] parses it (`wire`), finds
-//! its flow (`flow`), turns sequence numbers into stream offsets and enforces law 2 (`tcp`), reads
-//! the dialogue (`smtp`), asks the profile what to do (`guard`) and answers with one verdict.
+//! The life of a packet: a `front` receives it, [`engine::Engine::handle`] parses it (`wire`),
+//! finds its flow (`flow`), turns sequence numbers into stream offsets and enforces law 2 (`tcp`),
+//! reads the dialogue (`smtp`), asks the profile what to do (`guard`) and answers with one verdict.
 //!
 //! Modules stand in layer order: each names only modules above it.
 

@@ -67,8 +67,8 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::print(&text).map(|()| Outcome::Done)
         }
         Command::Probe(probe) => {
-            let (timeout, format) = (probe.timeout(), probe.format);
-            front::probe::run(&front::probe::Options { target: probe.target, format, timeout })
+            let (timeout, form) = (probe.timeout(), probe.form);
+            front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
         }
     }
 }

@@ -7,14 +7,26 @@
 use std::process::ExitCode;
 
 mod lab;
+#[path = "live/cutting.rs"]
+mod cutting;
 #[path = "live/delivery.rs"]
 mod delivery;
+#[path = "live/duplicates.rs"]
+mod duplicates;
+#[path = "live/eras.rs"]
+mod eras;
 #[path = "live/golden.rs"]
 mod golden;
 #[path = "live/guarded.rs"]
 mod guarded;
+#[path = "live/offload.rs"]
+mod offload;
+#[path = "live/postfix_sender.rs"]
+mod postfix_sender;
 #[path = "live/probing.rs"]
 mod probing;
+#[path = "live/smuggling.rs"]
+mod smuggling;
 
 use lab::{Filter, Scenario};
 
@@ -25,7 +37,7 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: [Scenario; 25] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -50,6 +62,17 @@ const SCENARIOS: [Scenario; 17] = [
     scenario("bug_a_cut_terminator_starves", guarded::split_bug),
     scenario("nothing_is_smuggled", guarded::smuggling),
     scenario("closed_without_a_filter_and_open_again_with_a_new_one", guarded::restart),
+    scenario("bug_each_try_adds_a_copy", duplicates::each_try_a_copy),
+    scenario("postfix_knows_a_pix_by_its_banner", postfix_sender::knows_a_pix),
+    scenario("postfix_outwits_the_bug", postfix_sender::outwits_the_bug),
+    scenario(
+        "postfix_starves_without_its_workarounds",
+        postfix_sender::starves_without_workarounds,
+    ),
+    scenario("every_generation_answers_the_article", eras::article),
+    scenario("telnet_in_character_mode_is_refused", eras::telnet),
+    scenario("no_server_is_smuggled_to", smuggling::nobody_is_fooled),
+    scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
 ];
 

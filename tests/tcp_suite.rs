@@ -1,4 +1,5 @@
-//! The adversarial TCP suite: one row for each known way to show a filter another stream, by its id.
+//! The adversarial TCP suite: one row for each known way to show a filter another stream, by its
+//! id.
 //!
 //! What must hold for every packet and at the end of every talk is asserted by `support::rig` and
 //! `support::talk`; a row adds its schedule and, where there is one, its own expectation. A row

@@ -20,7 +20,8 @@ impl Override {
     }
 
     /// Reads `key=value`. A key with a dot names its section; one without is a key of the file's
-    /// top level if there is such a key, and otherwise a guard setting. A value that is not TOML is a word.
+    /// top level if there is such a key, and otherwise a guard setting. A value that is not TOML is
+    /// a word.
     ///
     /// # Errors
     /// What was expected.

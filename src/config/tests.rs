@@ -1,3 +1,5 @@
+//! What a configuration becomes, and what is said about a wrong one.
+
 use super::{Config, Error, Fail, Override, Source};
 use crate::engine::{Limits, Treatment, UnknownFlow};
 use crate::event::Format;

@@ -1,12 +1,14 @@
 //! All we know of one established flow.
 
+use std::sync::Arc;
+
 use super::journal::Journal;
 use super::policy::PolicyId;
 use super::{Effects, Limits, Path, Reason, Record, Turn, What};
 use crate::flow::{Direction, Endpoint, FlowId, Handshake, PerDirection};
 use crate::guard::Watch;
 use crate::smtp::{DataBegins, Dialogue};
-use crate::tcp::Stream;
+use crate::tcp::{Spares, Stream};
 use crate::time::Instant;
 use crate::wire::{Reset, build_reset};
 
@@ -53,6 +55,7 @@ impl Conversation {
         policy: PolicyId,
         data_begins: DataBegins,
         handshake: &Handshake,
+        spares: &Arc<Spares>,
         now: Instant,
     ) -> Self {
         Self {
@@ -65,7 +68,10 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             seconds: now.seconds(),
-            streams: PerDirection::new(Stream::new(handshake.isn), Stream::new(handshake.answer)),
+            streams: PerDirection::new(
+                Stream::sharing(handshake.isn, spares),
+                Stream::sharing(handshake.answer, spares),
+            ),
             dialogue: Dialogue::new(data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),

@@ -112,7 +112,7 @@ impl Engine {
         let policy = self.policies.choose(handshake.originator(), handshake.responder());
         let data_begins = self.policies.get(policy).guard.settings().data_begins;
         let conversation = self.flows.insert(turn.key, due, |id| {
-            Conversation::new(id, policy, data_begins, handshake, turn.now)
+            Conversation::new(id, policy, data_begins, handshake, &self.spares, turn.now)
         });
         let Some(conversation) = conversation else {
             return Verdict::Drop(Reason::FlowsFull);

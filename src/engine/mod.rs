@@ -22,6 +22,7 @@ pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -122,7 +123,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
-    spares: Spares,
+    spares: Arc<Spares>,
     stats: Mutex<Stats>,
 }
 
@@ -147,7 +148,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
-            spares: Spares::default(),
+            spares: Arc::default(),
             stats: Mutex::default(),
             settings,
         }
@@ -248,6 +249,3 @@ impl Engine {
 fn go_on(editor: Editor<'_, '_>) -> Verdict {
     if editor.finish() { Verdict::Rewrite } else { Verdict::Accept }
 }
-
-#[cfg(test)]
-mod tests;

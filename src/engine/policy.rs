@@ -1,4 +1,5 @@
-//! Which settings a flow is judged by: those of the first exception it matches, or the general ones.
+//! Which settings a flow is judged by: those of the first exception it matches, or the general
+//! ones.
 
 use super::{Engine, Exception, Settings, Treatment, Turn};
 use crate::flow::Endpoint;

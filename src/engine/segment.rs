@@ -33,9 +33,6 @@ impl Engine {
         let was_closed = conversation.has_closed;
         effects.is_monitored = self.policies.get(conversation.policy).monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
-        for direction in Direction::BOTH {
-            conversation.streams[direction].rest(&self.spares);
-        }
         self.account(kept, conversation.kept());
         if conversation.has_closed && !was_closed {
             let due = conversation.deadline(&self.settings.limits);
@@ -153,7 +150,6 @@ impl Engine {
         let stream = &mut conversation.streams[direction];
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
-        stream.reserve(bytes.len(), &self.spares);
         stream.append(bytes);
         let reading = self.read(turn.now, conversation, direction, start, effects);
         if let Some(reason) = reading.fatal {

@@ -1,4 +1,5 @@
-//! The json format: one object a line, keys always in the same order, absent where they say nothing.
+//! The json format: one object a line, keys always in the same order, absent where they say
+//! nothing.
 //!
 //! `time` is RFC 3339 in UTC with microseconds. `line`, `before` and `after` hold bytes escaped by
 //! [`escape`](super::escape) before json's own escaping: whoever reads the string undoes both.

@@ -1,15 +1,18 @@
 //! The event log's writers: records in, lines out.
 //!
-//! Text is the protocol log of Microsoft's article 295725; json is one object a line. Both escape
-//! logged bytes the same way ([`escape`]), so that no sender can forge a line or drive a terminal.
-//! Nothing here opens, rotates or buffers anything: a front owns where the lines go.
+//! Text is the protocol log of Microsoft's article 295725; json is one object a line; syslog are
+//! the messages of PIX and ASA. All escape logged bytes the same way ([`escape`]), so that no
+//! sender can forge a line or drive a terminal. Nothing here opens, rotates or buffers anything: a
+//! front owns where the lines go.
 
 mod escape;
 mod json;
+mod syslog;
 mod text;
 
 pub use escape::escape;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::engine::Record;
@@ -25,9 +28,11 @@ pub enum Format {
     Text,
     /// One json object a line.
     Json,
+    /// The messages of PIX and ASA; entries for which they had none are not written.
+    Syslog,
 }
 
-/// Which clock dates the text format (json is always in UTC).
+/// Which clock dates an entry (json is always in UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
     /// Coordinated universal time.
@@ -36,11 +41,12 @@ pub enum Zone {
     Local,
 }
 
-/// Appends one entry to `out`, line end included.
+/// Appends one entry to `out`, line end included; nothing if the format has no words for it.
 pub fn write(record: &Record, format: Format, zone: Zone, out: &mut Vec<u8>) {
     match format {
         Format::Text => text::write(record, zone, out),
         Format::Json => json::write(record, out),
+        Format::Syslog => syslog::write(record, zone, out),
     }
 }
 
@@ -64,6 +70,13 @@ fn date(at: Instant) -> jiff::Timestamp {
         .ok()
         .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
         .unwrap_or(jiff::Timestamp::MAX)
+}
+
+fn zoned(at: Instant, zone: Zone) -> jiff::Zoned {
+    date(at).to_zoned(match zone {
+        Zone::Utc => TimeZone::UTC,
+        Zone::Local => TimeZone::system(),
+    })
 }
 
 #[cfg(test)]

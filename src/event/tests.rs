@@ -1,9 +1,10 @@
-//! Exact lines for every kind of entry, in both formats.
+//! Exact lines for every kind of entry, in every format.
 
 use crate::engine::{Reason, Record, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
 use crate::smtp::Fault;
+use crate::tcp::Violation;
 use crate::time::Instant;
 
 use super::{Format, Zone, escape, write};
@@ -39,6 +40,14 @@ fn json(what: What) -> String {
     let head = "{\"time\":\"2001-02-07T17:01:20.500000Z\",\"flow\":7,\
                 \"client\":\"192.0.2.1:40000\",\"server\":\"[2001:db8::25]:25\",";
     line.strip_prefix(head).unwrap().strip_suffix("}\n").unwrap().to_owned()
+}
+
+fn syslog(what: What) -> Option<String> {
+    let mut out = Vec::new();
+    write(&record(AT, what), Format::Syslog, Zone::Utc, &mut out);
+    let line = String::from_utf8(out).unwrap();
+    let message = line.strip_prefix("Feb 07 2001 17:01:20: ")?;
+    Some(message.strip_suffix('\n').unwrap().to_owned())
 }
 
 fn command(line: &[u8]) -> What {
@@ -156,6 +165,122 @@ fn json_says_the_same_in_a_fixed_order() {
     );
     assert_eq!(json(What::TlsBegin), r#""event":"tls-begin""#);
     assert_eq!(json(What::Closed), r#""event":"closed""#);
+}
+
+const REQUEST: &str = "ESMTP Request from outside:192.0.2.1/40000 to inside:2001:db8::25/25";
+const RESPONSE: &str = "ESMTP Response from inside:2001:db8::25/25 to outside:192.0.2.1/40000";
+const TERMINATED: &str = "%ASA-4-507003: tcp flow from outside:192.0.2.1/40000 to \
+                          inside:2001:db8::25/25 terminated by inspection engine, reason - \
+                          inspector disconnected, dropped packet.";
+
+#[test]
+fn syslog_says_what_the_original_said() {
+    let direction = Direction::Original;
+    let edited = |rule, before: &[u8]| What::Edited {
+        direction,
+        offset: 0,
+        rule,
+        before: before.to_vec(),
+        after: vec![b'X'; before.len()],
+    };
+    for (rule, before, data) in [
+        (Rule::Address, &b"|"[..], "|"),
+        (Rule::CommandGap, b"\t", "\\x09"),
+        (Rule::Lookalike, b".\n", ".\\n"),
+        (Rule::StrayBytes, b"\rVRFY", "\\rVRFY"),
+        (Rule::Verb, b"EHLO a\r\n%ASA-1", "EHLO a\\r\\n%ASA-1"),
+    ] {
+        let message = "%ASA-2-108002: SMTP replaced string: out 192.0.2.1 in 2001:db8::25 data: ";
+        assert_eq!(syslog(edited(rule, before)), Some(format!("{message}{data}")));
+    }
+    let (before, after) = (b"CHUNKING".to_vec(), b"XXXXXXXA".to_vec());
+    let (rule, masked) = (Rule::EhloKeyword, Direction::Reply);
+    assert_eq!(
+        syslog(What::Edited { direction: masked, offset: 0, rule, before, after }),
+        Some(format!(
+            "%ASA-4-108004: ESMTP Classification: Masked header flags for {RESPONSE}; \
+             matched ehlo-keyword"
+        ))
+    );
+    let (rule, before, after) = (Rule::LongLine, b"a".to_vec(), b"a".to_vec());
+    assert_eq!(
+        syslog(What::Edited { direction, offset: 0, rule, before, after }),
+        Some(format!("%ASA-6-108005: ESMTP Classification: Received {REQUEST}; matched long-line"))
+    );
+    let fault = Fault::UnexpectedReply;
+    assert_eq!(
+        syslog(What::Alarm { direction: Direction::Reply, offset: 9, fault }),
+        Some(format!(
+            "%ASA-6-108005: ESMTP Classification: Received {RESPONSE}; matched unexpected-reply"
+        ))
+    );
+    assert_eq!(
+        syslog(What::TlsBegin).as_deref(),
+        Some(
+            "%ASA-6-108007: TLS started on ESMTP session between client \
+             outside:192.0.2.1/40000 and server inside:2001:db8::25/25"
+        )
+    );
+}
+
+#[test]
+fn syslog_tells_a_dropped_packet_from_a_lost_connection() {
+    let dropped = |direction, reason: Reason| {
+        syslog(What::Dropped { direction, offset: 5, length: 1, reason })
+    };
+    let classified = |rest: String| Some(format!("%ASA-4-108004: ESMTP Classification: {rest}"));
+    let (client, server) = (Direction::Original, Direction::Reply);
+    let stray = Reason::from(Violation::StrayReset);
+    assert_eq!(
+        dropped(client, stray),
+        classified(format!("Dropped {REQUEST}; matched stray-reset"))
+    );
+    assert_eq!(
+        dropped(server, stray),
+        classified(format!("Dropped {RESPONSE}; matched stray-reset"))
+    );
+    let split = format!("{REQUEST}; split-terminator: End of data in two segments");
+    let parameter = |action| Some(format!("%ASA-4-108004: ESMTP Parameter: {action} {split}"));
+    assert_eq!(dropped(client, Reason::SplitTerminator), parameter("Dropped"));
+    let reset = |reason| syslog(What::Reset { reason });
+    assert_eq!(reset(Reason::SplitTerminator), parameter("Reset connection for"));
+    for (fault, route) in [(Fault::PlaintextForTls, REQUEST), (Fault::SkippedReply, RESPONSE)] {
+        let rest = format!("Reset connection for {route}; matched {}", fault.name());
+        assert_eq!(reset(fault.into()), classified(rest));
+        assert_eq!(dropped(client, fault.into()).as_deref(), Some(TERMINATED));
+    }
+    let long = Reason::Rule(Rule::LongLine);
+    assert_eq!(
+        reset(long),
+        classified(format!("Reset connection for {REQUEST}; matched long-line"))
+    );
+    for reason in [long, Reason::EarlyBytes, Reason::FlowReset, Reason::UnknownFlow] {
+        assert_eq!(dropped(server, reason).as_deref(), Some(TERMINATED));
+    }
+}
+
+#[test]
+fn syslog_is_silent_where_the_original_was() {
+    let (direction, line) = (Direction::Original, b"a".to_vec());
+    let reason = Reason::AwaitingReply;
+    let rule = Rule::Banner;
+    for what in [
+        What::Opened,
+        What::Banner { offset: 0, line: line.clone() },
+        command(b"EHLO a"),
+        What::Reply { offset: 0, line: line.clone() },
+        What::DataBegin { offset: 0 },
+        What::DataEnd { offset: 9, length: 9 },
+        What::Edited { direction, offset: 0, rule, before: line.clone(), after: line },
+        What::Dropped { direction, offset: 0, length: 1, reason },
+        What::Dropped { direction, offset: 0, length: 1, reason: Violation::OutOfOrder.into() },
+        What::Cut { direction, offset: 0, length: 1, reason },
+        What::Closed,
+    ] {
+        let mut out = Vec::new();
+        write(&record(AT, what), Format::Syslog, Zone::Utc, &mut out);
+        assert!(out.is_empty());
+    }
 }
 
 #[test]

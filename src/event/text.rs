@@ -6,20 +6,14 @@
 
 use std::fmt::Write;
 
-use jiff::tz::TimeZone;
-
 use crate::engine::{Record, What};
 use crate::flow::Direction;
 
-use super::{Zone, date, escaped, side};
+use super::{Zone, escaped, side, zoned};
 
 /// Appends one line.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
-    let zone = match zone {
-        Zone::Utc => TimeZone::UTC,
-        Zone::Local => TimeZone::system(),
-    };
-    let at = date(record.at).to_zoned(zone);
+    let at = zoned(record.at, zone);
     let mut line = String::with_capacity(128);
     let (half, hour) = if at.hour() < 12 { ("AM", at.hour()) } else { ("PM", at.hour() - 12) };
     let hour = if hour == 0 { 12 } else { hour };

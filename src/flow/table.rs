@@ -1,8 +1,8 @@
 //! Established flows: a bounded map from a key to one conversation, and the order they expire in.
 //!
 //! A conversation is locked only after the map's own guard is gone, and never two at once. Every
-//! flow stands in a one-second bucket of the expiry queue; it is looked at when the bucket is due and
-//! put further back if it has spoken since, so a packet costs no timer work.
+//! flow stands in a one-second bucket of the expiry queue; it is looked at when the bucket is due
+//! and put further back if it has spoken since, so a packet costs no timer work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Keys, and what the two tables keep, replace, forget and refuse.
+
 use super::*;
 use crate::wire::Seq;
 

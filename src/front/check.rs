@@ -1,7 +1,8 @@
 //! `mailguard check`: is this machine fit to run the configuration, and is it set up to?
 //!
 //! The configuration has been read before we are called. Looks, and changes nothing; one line a
-//! finding. Hook order beyond our own jumps, and what the nft tool added by itself, are not examined.
+//! finding. Hook order beyond our own jumps, and what the nft tool added by itself, are not
+//! examined.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Link headers of captured frames: where the IP packet stands, and how to put another in its place.
+//! Link headers of captured frames: where the IP packet stands, and how to put another in its
+//! place.
 //!
 //! Knows Ethernet, VLAN tags (802.1Q, QinQ), Linux cooked captures, raw IP and BSD loopback.
 //! Whatever follows the IP packet (padding, checksums) stays as it was; what holds no IP packet is

@@ -50,7 +50,9 @@ impl VerbSet {
 
 /// Declares a setting with a fixed choice of values: the type, and the words of the configuration.
 macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)+ }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)+
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name {

@@ -1,3 +1,5 @@
+//! What leaves of each line, banner and address, whatever the cut.
+
 use super::*;
 use crate::smtp::{DataBegins, Dialogue, Event, Speaker};
 

@@ -4,6 +4,8 @@
 //! only one verb is answered with (354, 334, 220, 221) puts the two back in step, and every reply
 //! out of place is a [`Fault`].
 
+use std::collections::VecDeque;
+
 use super::body::Body;
 use super::dialogue::{DataBegins, Dialogue, Expect, Refused, Step};
 use super::line::CommandLine;
@@ -103,7 +105,7 @@ impl Dialogue {
             return Some(Fault::LateData);
         }
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding.clear();
+        self.outstanding = VecDeque::new();
         self.refused = Refused::No;
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
@@ -142,7 +144,12 @@ impl Dialogue {
         };
         let is_astray = |verb| answers != Answers::Verb(verb) && self.skip_to(verb);
         let fault = strong.is_some_and(is_astray).then_some(Fault::SkippedReply);
-        match self.outstanding.pop_front() {
+        let answered = self.outstanding.pop_front();
+        if self.outstanding.is_empty() {
+            // Nothing is asked of most flows at most times: the memory goes to those that ask.
+            self.outstanding = VecDeque::new();
+        }
+        match answered {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }

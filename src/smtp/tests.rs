@@ -1,3 +1,5 @@
+//! What each byte of a dialogue is, which replies move it on, and which faults it has.
+
 use super::body::Run;
 use super::*;
 

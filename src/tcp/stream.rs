@@ -8,6 +8,8 @@
 //! ```
 //! Invariant: what has left towards the receiver lies below `judged` or in an early run.
 
+use std::sync::Arc;
+
 use super::{Early, Spares, Store, Violation};
 use crate::wire::{Editor, Seq};
 
@@ -52,10 +54,16 @@ impl Stream {
     /// A stream whose SYN had this sequence number.
     #[must_use]
     pub fn new(isn: Seq) -> Self {
+        Self::sharing(isn, &Arc::default())
+    }
+
+    /// The same, with memory that streams share.
+    #[must_use]
+    pub fn sharing(isn: Seq, spares: &Arc<Spares>) -> Self {
         Self {
             base: isn.after(1),
             acknowledged: 0,
-            store: Store::default(),
+            store: Store::sharing(spares),
             early: None,
             fin: None,
             is_fin_acknowledged: false,
@@ -178,41 +186,29 @@ impl Stream {
         }
     }
 
-    /// Makes room for bytes to come.
-    pub fn reserve(&mut self, count: usize, spares: &Spares) {
-        self.store.reserve(count, spares);
-    }
-
-    /// Gives back memory that is not needed while nothing is kept.
-    pub fn rest(&mut self, spares: &Spares) {
-        if let Some(buffer) = self.store.take_spare() {
-            spares.give(buffer);
-        }
-    }
-
     /// Appends bytes at [`Self::judged`]; they must be judged in place (through [`Self::tail`])
     /// before anything else is asked of the stream.
     pub fn append(&mut self, bytes: &[u8]) {
         self.store.append(bytes);
         if let Some(early) = &self.early {
-            let start = self.store.len() - bytes.len();
-            if let Some(tail) = self.store.as_mut_slice().get_mut(start..) {
-                early.overlay(0, tail);
-            }
+            early.overlay(0, self.store.last_mut(bytes.len()));
         }
     }
 
-    /// The kept bytes from this offset on.
+    /// The kept bytes from this offset on, all of them appended at once.
     pub fn tail(&mut self, offset: u64) -> &mut [u8] {
-        let start = usize::try_from(offset.saturating_sub(self.acknowledged)).unwrap_or(usize::MAX);
-        self.store.as_mut_slice().get_mut(start..).unwrap_or_default()
+        self.store.last_mut(self.behind(offset))
     }
 
-    /// Takes back everything from this offset on: it may not pass yet. Returns it.
+    /// Takes back everything from this offset on (appended at once): it may not pass yet. Returns
+    /// it.
     pub fn take_back(&mut self, offset: u64) -> Vec<u8> {
-        let taken = self.tail(offset).to_vec();
-        self.store.truncate(self.store.len() - taken.len());
-        taken
+        self.store.take_back(self.behind(offset))
+    }
+
+    /// How many bytes are kept from this offset on.
+    fn behind(&self, offset: u64) -> usize {
+        usize::try_from(self.judged().saturating_sub(offset)).unwrap_or(usize::MAX)
     }
 
     /// Whether bytes were let through ahead of a gap.
@@ -231,8 +227,7 @@ impl Stream {
     /// through ahead of the gap. To be asked before [`Self::join_early`].
     #[must_use]
     pub fn agrees_with_early(&self, filled: usize) -> bool {
-        let kept = self.store.as_slice();
-        let filled = kept.get(kept.len().saturating_sub(filled)..).unwrap_or_default();
+        let filled = self.store.last(filled);
         self.early.as_ref().is_none_or(|early| early.agrees_with(filled))
     }
 
@@ -283,8 +278,12 @@ impl Stream {
         let start = self.offset(seq).saturating_add_unsigned(stale as u64);
         let skip = start.saturating_sub_unsigned(self.acknowledged);
         let skip = usize::try_from(skip.max(0)).unwrap_or(usize::MAX);
-        let kept = self.store.as_slice().get(skip..).unwrap_or_default();
-        editor.overwrite(stale, kept.get(..length - stale).unwrap_or(kept));
+        let mut at = stale;
+        for piece in self.store.pieces(skip) {
+            let piece = piece.get(..length - at).unwrap_or(piece);
+            editor.overwrite(at, piece);
+            at += piece.len();
+        }
     }
 
     /// From here on bytes pass unread (TLS has begun).

@@ -1,3 +1,5 @@
+//! Offsets, places and values: what a stream lets through, keeps and forgets.
+
 use super::*;
 use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
 
@@ -129,21 +131,28 @@ fn resets_name_both_ends_of_what_may_be_in_flight() {
 }
 
 #[test]
-fn a_store_forgets_and_keeps_one_slice() {
+fn a_store_is_a_queue_whose_last_part_is_one_slice() {
     let mut store = Store::default();
     let mut model = Vec::new();
     let mut state = 7_u32;
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let size = (state >> 16) as usize % 40;
-        if state & 1 == 0 {
-            let bytes = vec![state.to_be_bytes()[2]; size];
+        let [kind, value, size, _] = state.to_be_bytes();
+        let size = usize::from(size) * if kind & 8 == 0 { 1 } else { 900 };
+        if kind & 1 == 0 {
+            let bytes = vec![value; size];
             store.append(&bytes);
-            model.extend(bytes);
+            model.extend_from_slice(&bytes);
+            assert_eq!(store.last(size), bytes);
+            let back = usize::from(value) % (size + 1);
+            assert_eq!(store.take_back(back), vec![value; back]);
+            model.truncate(model.len() - back);
         } else {
-            store.forget(size);
-            model.drain(..size.min(model.len()));
+            store.forget(size * 2);
+            model.drain(..(size * 2).min(model.len()));
         }
-        assert_eq!(store.as_slice(), model);
+        assert_eq!((store.len(), store.is_empty()), (model.len(), model.is_empty()));
+        let skip = usize::from(value).min(model.len());
+        assert!(store.pieces(skip).flatten().eq(&model[skip..]));
     }
 }

@@ -1,3 +1,5 @@
+//! Reading, refusing, editing and building packets.
+
 use super::*;
 use std::net::SocketAddr;
 

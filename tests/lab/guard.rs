@@ -76,6 +76,13 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Takes this filter out of the path and puts another one in.
+    pub(crate) fn replace(&mut self, filter: Filter<'_>) -> Outcome {
+        *self = Self { filter: None };
+        *self = Self::start(filter)?;
+        Ok(())
+    }
+
     /// `mailguard rules up`, `down` or `show` on the gateway, for our queues; what it prints.
     pub(crate) fn rules(&self, action: &str) -> Outcome<String> {
         match &self.filter {
@@ -94,6 +101,16 @@ impl Guard {
         filter.daemon.signal(Signal::KILL)?;
         filter.daemon.end(STEP_TIME_MAX)?;
         Ok(())
+    }
+
+    /// Stops the daemon where it is, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome {
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.daemon.signal(signal))
+    }
+
+    /// The daemon's resident memory in kB.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        self.filter.as_ref().because("no daemon")?.daemon.resident()
     }
 
     /// Asks the daemon to end and insists that it says all is well; the rules stay.

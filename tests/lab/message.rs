@@ -18,7 +18,8 @@ impl Message {
     /// A message with a header of our own and this body.
     pub(crate) fn new(recipient: &str, body: &[u8]) -> Self {
         let mut content = format!(
-            "From: sender@domain1.com\r\nTo: {recipient}@domain2.com\r\nSubject: for {recipient}\r\n\r\n"
+            "From: sender@domain1.com\r\nTo: {recipient}@domain2.com\r\n\
+             Subject: for {recipient}\r\n\r\n"
         )
         .into_bytes();
         content.extend_from_slice(body);

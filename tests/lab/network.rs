@@ -63,14 +63,23 @@ impl Side {
     /// Does something on this host, in a thread of its own. Sockets made there stay there and may
     /// be used from anywhere.
     pub(crate) fn within<T: Send>(self, act: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-        let namespace = File::open(self.file()).because(self.file())?;
-        let enter = move || {
-            let kind = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(namespace.as_fd(), kind).map_err(std::io::Error::from)?;
-            act()
-        };
+        let enter = move || self.enter().and_then(|()| act());
         let done = thread::scope(|scope| scope.spawn(enter).join());
         done.unwrap_or_else(|_| wrong(format!("a panic on the {}", self.name())))
+    }
+
+    /// Moves the calling thread to this host for good.
+    pub(crate) fn enter(self) -> Outcome {
+        let namespace = File::open(self.file()).because(self.file())?;
+        let kind = Some(LinkNameSpaceType::Network);
+        let moved = move_into_link_name_space(namespace.as_fd(), kind);
+        moved.map_err(std::io::Error::from).because(self.name())
+    }
+
+    /// Sets a kernel parameter of this host's network, such as `ipv4/tcp_early_retrans`.
+    pub(crate) fn set(self, name: &str, value: &str) -> Outcome {
+        let file = format!("/proc/sys/net/{name}");
+        self.within(|| fs::write(&file, value).because(&file))
     }
 
     /// A counter of the kernel's TCP on this host, such as `InCsumErrors`, both families together.

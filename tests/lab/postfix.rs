@@ -203,7 +203,7 @@ fn as_sent(file: &[u8]) -> Outcome<Message> {
 
 const ADDED: [&str; 4] = ["Return-Path: ", "X-Original-To: ", "Delivered-To: ", "Received: "];
 
-const MAIN: &str = "\
+pub(super) const MAIN: &str = "\
 compatibility_level = 3.6
 queue_directory = /var/spool/postfix
 command_directory = /usr/sbin
@@ -230,7 +230,7 @@ message_size_limit = 0
 in_flow_delay = 0
 ";
 
-const MASTER: &str = "\
+pub(super) const MASTER: &str = "\
 smtp     inet       n - n - - smtpd
 cleanup  unix       n - n - 0 cleanup
 qmgr     unix       n - n 300 1 qmgr
@@ -250,7 +250,7 @@ postlog  unix-dgram n - n - 1 postlogd
 
 /// What the package's own installation script would have done. Postfix does not read settings
 /// younger than two seconds, lest somebody still be writing them; hence their age.
-const PREPARE: &str = "\
+pub(super) const PREPARE: &str = "\
 cd /var/spool/postfix
 install -d -o postfix -m 700 active bounce corrupt defer deferred hold incoming private saved trace
 install -d -o postfix -g postdrop -m 710 public
@@ -260,8 +260,8 @@ install -d -o vmail -g vmail -m 700 /var/mail/inbox
 touch -d 2001-02-07 /etc/postfix/main.cf /etc/postfix/master.cf
 ";
 
-const POSTFIX: u32 = 64101;
-const POSTDROP: u32 = 64102;
+pub(super) const POSTFIX: u32 = 64101;
+pub(super) const POSTDROP: u32 = 64102;
 const VMAIL: u32 = 64110;
 
 const START_TIME_MAX: Duration = Duration::from_secs(20);

@@ -126,6 +126,13 @@ impl Background {
         self.end(limit)
     }
 
+    /// Its resident memory in kB.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let row = text.lines().find_map(|row| row.strip_prefix("VmRSS:")).because(&text)?;
+        row.trim().trim_end_matches(" kB").parse().ok().because(row)
+    }
+
     fn pid(&self) -> Outcome<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).because("a process id")
     }

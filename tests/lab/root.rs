@@ -25,11 +25,16 @@ pub(crate) struct Root {
 impl Root {
     /// Mounts the root of a program that `live/setup.sh` has unpacked.
     pub(crate) fn mount(program: &str) -> Outcome<Self> {
+        Self::mount_as(program, program)
+    }
+
+    /// The same under a name of its own, for a program that runs more than once.
+    pub(crate) fn mount_as(program: &str, name: &str) -> Outcome<Self> {
         let package = target()?.join("lab/roots").join(program);
         if !package.with_added_extension("ready").exists() {
             return lacking(format!("{program} is not unpacked: tests/live/setup.sh {program}"));
         }
-        let place = Path::new(DIRECTORY).join("roots").join(program);
+        let place = Path::new(DIRECTORY).join("roots").join(name);
         let (work, path) = (place.join("work"), place.join("root"));
         fs::create_dir_all(&work).because(work.display())?;
         run(tool("mkdir", &["-p"]).args(SKELETON.map(|name| path.join(name))), MOUNT_TIME_MAX)?;

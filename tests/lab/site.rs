@@ -32,9 +32,7 @@ impl Site {
 
     /// Takes the filter out of the path and puts another one in.
     pub(crate) fn change_filter(&mut self, filter: Filter<'_>) -> Outcome {
-        self.guard = Guard::start(Filter::None)?;
-        self.guard = Guard::start(filter)?;
-        Ok(())
+        self.guard.replace(filter)
     }
 
     /// All stored exactly once, exactly as sent; every connection closed at both ends; no checksum

@@ -3,56 +3,38 @@
 //! Tells the story of Microsoft's article 295725 in five acts and prints what really happened: each
 //! line of the dialogues came over a socket. Leaves this machine as it found it, and says so.
 
-use std::env;
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
 #[path = "../lab/mod.rs"]
 mod lab;
 mod stage;
+mod untouched;
 
-use lab::{
-    Answers, Attempt, Family, Filter, Message, Outcome, Root, Site, ensure, sealed, settle, swaks,
-};
+use lab::{Answers, Attempt, Family, Filter, Message, Outcome, Root, Site, ensure, swaks};
 use stage::{act, dialogue, good, note, shown};
 
-#[expect(clippy::print_stderr, reason = "this is a program's report")]
 fn main() -> ExitCode {
-    let done = if env::args().nth(1).as_deref() == Some(INSIDE) {
-        settle().and_then(|()| play())
-    } else {
-        open()
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("demo: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// On the host: notes how it is, plays, and looks again.
-fn open() -> Outcome {
-    let before = host();
-    let status = sealed(&[INSIDE], Duration::from_secs(180))?;
-    ensure(status.success(), || "the demo did not come to its end".to_owned())?;
-    let after = host();
-    ensure(before == after, || format!("this machine changed:\n{before}\nis now\n{after}"))?;
-    good("Everything has ended. This machine's mounts, interfaces and routes are as before.");
-    note("Next: `make test` for the proofs, `make bench` for the speed, README.md for a gateway.");
-    Ok(())
+    untouched::run(play)
 }
 
 fn play() -> Outcome {
-    stage::title();
+    stage::title(
+        "Mailguard, shown on a sealed network of three hosts",
+        "198.51.100.2 port 25\n    \
+         2001:db8:1::2                                     2001:db8:2::2, a real Postfix",
+    );
     let mut site = Site::open(Filter::None)?;
     without()?;
     with(&mut site)?;
     deliver(&site)?;
     split_bug(&mut site)?;
-    split_fixed(&mut site)
+    split_fixed(&mut site)?;
+    note(
+        "Next: `make demo-duplicates` for what the bug did to people, `make test` for the proofs,",
+    );
+    note("`make bench` for the speed, README.md for a gateway.");
+    Ok(())
 }
 
 fn without() -> Outcome {
@@ -144,18 +126,6 @@ fn show_answers(answers: &Answers) {
     }
 }
 
-/// What a careless demo could leave behind.
-fn host() -> String {
-    let files = ["/proc/self/mounts", "/proc/net/route", "/proc/net/ipv6_route"];
-    let texts = files.map(|file| fs::read_to_string(file).unwrap_or_default());
-    let mut links: Vec<_> = fs::read_dir("/sys/class/net")
-        .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
-        .unwrap_or_default();
-    links.sort();
-    format!("{}{links:?}", texts.concat())
-}
-
-const INSIDE: &str = "--inside";
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Several of TCP's own repetitions fall into this time.

@@ -5,14 +5,13 @@
 //! settings they were made under; `make bless` then takes down their verdicts.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use pcap_file::DataLink;
-use pcap_file::pcap::PcapReader;
+use pcap_parser::{Linktype, parse_pcap};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::lab::{
@@ -98,14 +97,14 @@ fn keep(behaviour: &Behaviour, capture: &Path) -> Outcome {
 /// The IP packets of a cooked capture, without what a gateway changes in each: the hop limit, and
 /// with it IPv4's header checksum.
 fn packets(file: &Path) -> Outcome<Vec<Vec<u8>>> {
-    let mut reader = match PcapReader::new(File::open(file)?) {
-        Ok(reader) => reader,
-        Err(error) => return wrong(error),
+    let bytes = fs::read(file)?;
+    let Ok(([], capture)) = parse_pcap(&bytes) else {
+        return wrong(format!("{}: cut short, or no capture", file.display()));
     };
-    let header = if reader.header().datalink == DataLink::LINUX_SLL2 { 20 } else { 16 };
+    // The version of the cooked header, by its registered number.
+    let header = if capture.header.network == Linktype(276) { 20 } else { 16 };
     let mut packets = Vec::new();
-    while let Some(record) = reader.next_packet() {
-        let Ok(record) = record else { return wrong(format!("{}: cut short", file.display())) };
+    for record in &capture.blocks {
         let mut packet = record.data.get(header..).unwrap_or_default().to_vec();
         let is_v4 = packet.first().is_some_and(|first| first >> 4 == 4);
         let changed: &[usize] = if is_v4 { &[8, 10, 11] } else { &[7] };

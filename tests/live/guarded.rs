@@ -196,7 +196,7 @@ fn has_mail_for(site: &Site, recipient: &str) -> Outcome<bool> {
 }
 
 /// The banner as PIX 5.1 and later let it through: `2`, `0`, and a space behind a `0`.
-fn masked(banner: &str) -> String {
+pub(crate) fn masked(banner: &str) -> String {
     let mut last = ' ';
     let (code, text) = banner.split_at(4);
     let mask = |now: char| {

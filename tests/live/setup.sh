@@ -16,7 +16,7 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 2; }
 
 # The command we look for, and the Debian package that brings it.
-tools="cc:gcc ethtool:ethtool ip:iproute2 iptables:iptables nsenter:util-linux perl:perl python3:python3 tcpdump:tcpdump unshare:util-linux"
+tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump unshare:util-linux"
 [ "$(id -u)" = 0 ] || tools="$tools newuidmap:uidmap"
 
 as_root() {
@@ -45,8 +45,9 @@ install_tools() {
 
 packages_of() {
     case $1 in
-    exim4) echo exim4-daemon-light exim4-config exim4-base ;;
-    sendmail) echo sendmail-bin sendmail-base sendmail-cf m4 ;;
+    exim4) echo exim4-daemon-light exim4-base ;;
+    postfix) echo postfix sasl2-bin libsasl2-modules libsasl2-modules-db ;;
+    sendmail) echo sendmail-bin sendmail-cf m4 sasl2-bin libsasl2-modules libsasl2-modules-db ;;
     swaks) echo swaks libio-socket-inet6-perl libnet-ssleay-perl ;;
     *) echo "$1" ;;
     esac
@@ -72,11 +73,12 @@ update_private_lists() {
 unpack() {
     program=$1
     root=$lab/roots/$program
-    [ -e "$root.ready" ] && return
+    # What it was made of is noted, so that another list of packages makes it anew.
+    [ "$(cat "$root.ready" 2>/dev/null)" = "$(packages_of "$program")" ] && return
     command -v apt-get >/dev/null || die "not a Debian system; cannot fetch $program"
     say "fetching $program into $root (not installed on this machine)"
     archives=$lab/archives/$program
-    rm -rf "$root" "$archives"
+    rm -rf "$root.ready" "$root" "$archives"
     mkdir -p "$archives/partial" "$root/usr/bin" "$root/usr/sbin" "$root/usr/lib" "$root/usr/lib64"
     # The same merged /usr as the root it will lie on: otherwise a package's /lib would hide the host's.
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
@@ -88,11 +90,11 @@ unpack() {
     for package in "$archives"/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"
     done
-    touch "$root.ready"
+    packages_of "$program" >"$root.ready"
 }
 
 private=
 command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"
 install_tools
-[ $# -gt 0 ] || set -- postfix swaks
+[ $# -gt 0 ] || set -- exim4 msmtp opensmtpd postfix sendmail swaks
 for program; do unpack "$program"; done

@@ -4,13 +4,12 @@
 
 use std::io::{IsTerminal, stdout};
 
-/// What one sees first.
-pub(crate) fn title() {
-    println!("{}", painted(BOLD, "Mailguard, shown on a sealed network of three hosts"));
+/// What one sees first; `server` is what listens.
+pub(crate) fn title(heading: &str, server: &str) {
+    println!("{}", painted(BOLD, heading));
     println!();
     println!("    client                     gateway                      server");
-    println!("    192.0.2.2          ->      Mailguard      ->      198.51.100.2 port 25");
-    println!("    2001:db8:1::2                                     2001:db8:2::2, a real Postfix");
+    println!("    192.0.2.2          ->      Mailguard      ->      {server}");
     println!();
     println!("    {} what the client sends    {} what it receives", arrow('>'), arrow('<'));
 }

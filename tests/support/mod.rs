@@ -12,6 +12,7 @@
 )]
 
 pub mod capture;
+pub mod endpoint;
 pub mod esmtp;
 pub mod golden;
 pub mod mailserver;
@@ -22,5 +23,6 @@ pub mod receiver;
 pub mod rig;
 pub mod schedule;
 pub mod script;
+pub mod shift;
 pub mod session;
 pub mod talk;

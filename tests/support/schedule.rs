@@ -55,11 +55,16 @@ pub struct Plan {
 }
 
 const SAYINGS: &[&[u8]] = &[
-    b"EHLO c\r\nVRFY root\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\nS: x\r\n\r\nx\r\n.\r\nQUIT\r\n",
-    b"MAIL FROM:<a@b>\r\nRCPT TO:<|r@d>\r\nDATA\r\n..a\r\n.b\r\n\r\nVRFY body\r\nsome more text here\r\n\
-      and a line\n.\nwith bare ends\r\n.\r\nRSET\r\nMAIL FROM:<c@d>\r\nDATA\r\n.\r\nNOOP\r\nQUIT\r\n",
-    b"NOOP\nHELP\r\nDATA\r\nVRFY a\r\n.\r\nDATA\r\nEXPN b\r\nlong line of text, long line of text\r\n\
-      another one\r\n.\r\nVRFY c\r\nEXPN d\r\nMAIL FROM:<x>\r\nDATA\r\nbye\r\n.\r\nQUIT\r\n",
+    b"EHLO c\r\nVRFY root\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\n\
+      S: x\r\n\r\nx\r\n.\r\nQUIT\r\n",
+    b"MAIL FROM:<a@b>\r\nRCPT TO:<|r@d>\r\nDATA\r\n\
+      ..a\r\n.b\r\n\r\nVRFY body\r\nsome more text here\r\n\
+      and a line\n.\nwith bare ends\r\n.\r\nRSET\r\n\
+      MAIL FROM:<c@d>\r\nDATA\r\n.\r\nNOOP\r\nQUIT\r\n",
+    b"NOOP\nHELP\r\nDATA\r\nVRFY a\r\n.\r\nDATA\r\nEXPN b\r\n\
+      long line of text, long line of text\r\n\
+      another one\r\n.\r\nVRFY c\r\nEXPN d\r\n\
+      MAIL FROM:<x>\r\nDATA\r\nbye\r\n.\r\nQUIT\r\n",
 ];
 
 impl Plan {

@@ -27,7 +27,16 @@ use std::time::{Duration, Instant};
 use self::dialogue::{Command, Dialogue, Next, Transcript};
 use self::verdict::{Presence, Verdict};
 use super::{FrontError, Outcome};
-use crate::event::Format;
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For a person.
+    #[default]
+    Text,
+    /// One json object.
+    Json,
+}
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -35,7 +44,7 @@ pub struct Options {
     /// The server.
     pub target: Target,
     /// The form of the report.
-    pub format: Format,
+    pub form: Form,
     /// The longest wait for a connection, and for a reply.
     pub timeout: Duration,
 }
@@ -60,9 +69,9 @@ pub fn run(options: &Options) -> Result<Outcome, FrontError> {
         }));
     }
     let verdict = Verdict::of(&said);
-    let text = match options.format {
-        Format::Text => report::text(&server, &said, &verdict),
-        Format::Json => report::json(&server, &said, &verdict),
+    let text = match options.form {
+        Form::Text => report::text(&server, &said, &verdict),
+        Form::Json => report::json(&server, &said, &verdict),
     };
     super::print(&text)?;
     match verdict.presence {

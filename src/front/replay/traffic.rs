@@ -1,8 +1,8 @@
 //! Which packets of a capture a gateway would have queued: the part that iptables plays.
 //!
 //! Reads ports and, for captures made on the sending machine, the state of the checksums;
-//! nothing else. Of fragments only the first holds ports; the kernel joins them before the queue, and here
-//! the engine refuses the first one, without which the others are worth nothing.
+//! nothing else. Of fragments only the first holds ports; the kernel joins them before the queue,
+//! and here the engine refuses the first one, without which the others are worth nothing.
 
 use std::net::IpAddr;
 
@@ -46,10 +46,13 @@ impl Traffic {
     pub(super) fn of(packet: &[u8], ports: &[u16], is_whole: bool) -> Self {
         let Ok(sliced) = LaxSlicedPacket::from_ip(packet) else { return Self::Unreadable };
         let Some(payload) = sliced.ip_payload() else { return Self::Unreadable };
+        if payload.ip_number != IpNumber::TCP {
+            return Self::Other;
+        }
         let Some((source, destination, is_later)) = sliced.net.as_ref().and_then(addresses) else {
             return Self::Unreadable;
         };
-        if payload.ip_number != IpNumber::TCP || is_later {
+        if is_later {
             return Self::Other;
         }
         let [a, b, c, d, ..] = *payload.payload else { return Self::Unreadable };
@@ -65,7 +68,8 @@ impl Traffic {
     }
 }
 
-/// Source, destination, and whether this is a fragment other than the first.
+/// Source, destination, and whether this is a fragment other than the first. Only for a packet
+/// whose extension headers lead to TCP: etherparse 0.21 reads beyond those that are cut short.
 fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr, bool)> {
     match net {
         LaxNetSlice::Ipv4(slice) => {

@@ -1,0 +1,38 @@
+//! What is fuzzed: one function a target, from bytes to an assertion that holds for all bytes.
+//!
+//! Included by the fuzz package and by `tests/fuzz_regression.rs`, so that every input ever found
+//! is a test of the main package. A target panics where its property fails.
+
+#![allow(dead_code, reason = "the fuzz package names the targets one by one")]
+#![allow(unreachable_pub, reason = "a module of two programs")]
+#![allow(missing_docs, reason = "a target's name says what it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a target stops where it is wrong"
+)]
+
+pub mod capture;
+pub mod config;
+pub mod dialogue;
+pub mod engine;
+mod input;
+pub mod options;
+pub mod packet;
+pub mod stream;
+
+/// A target: what it runs on each input.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also that of its corpus.
+pub const ALL: [(&str, Target); 7] = [
+    ("capture", capture::run),
+    ("config", config::run),
+    ("dialogue", dialogue::run),
+    ("engine", engine::run),
+    ("options", options::run),
+    ("packet", packet::run),
+    ("stream", stream::run),
+];

@@ -1,0 +1,170 @@
+//! L, and C13: the daemon stopped, killed, starved of buffers. Nothing passes unread, and what TCP
+//! can repeat arrives.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{Case, EVIL, Peer, Stand, V4};
+use crate::lab::{
+    Because, End, Family, Message, Outcome, Pace, Session, ensure, now, wait_until, wrong,
+};
+
+pub(crate) const CASES: &[Case] = &[
+    Case { id: "C13", name: "mid-stream after kill -9", run: midstream, families: V4 },
+    Case { id: "L05", name: "kill -9 under load", run: killed, families: V4 },
+];
+
+/// Those that want a short queue and a small socket buffer.
+pub(crate) const STARVED: &[Case] = &[
+    Case { id: "L04", name: "stopped for 2 s, queue overflows", run: stopped, families: V4 },
+    Case { id: "L07", name: "tiny socket buffer", run: tiny, families: V4 },
+];
+
+/// What makes [`STARVED`] starve.
+pub(crate) const STARVATION: [&str; 4] =
+    ["--set", "queue.length=16", "--set", "queue.socket_buffer=4096"];
+
+/// What a client said on a connection, all of it, once its message is acknowledged.
+pub(crate) fn delivery(name: &str, size: usize) -> Outcome<Vec<u8>> {
+    let line = b"a line of a message as good as any\r\n";
+    let message = Message::new(name, &line.repeat(size / line.len()));
+    let mut session = Session::greeted(Family::V4.server(), PATIENCE)?;
+    session.deliver(Pace::Whole, &message).because(name)?;
+    session.quit()?;
+    let head = format!(
+        "HELO mail.domain1.com\r\nMAIL FROM:<sender@domain1.com>\r\nRCPT TO:<{name}@domain2.com>\r\n\
+         DATA\r\n"
+    );
+    Ok([head.as_bytes(), &message.wire(), b"QUIT\r\n"].concat())
+}
+
+/// Deliveries that run beside the test.
+pub(crate) struct Load(Vec<JoinHandle<Outcome<Vec<u8>>>>);
+
+impl Load {
+    pub(crate) fn start(name: &'static str, count: usize, size: usize) -> Self {
+        let one = |number: usize| {
+            thread::spawn(move || delivery(&format!("{name}{number}"), size + number))
+        };
+        Self((0..count).map(one).collect())
+    }
+
+    /// Insists that every one ended well and that the server has read the very bytes.
+    pub(crate) fn finish(self, stand: &Stand) -> Outcome<usize> {
+        let mut sent = Vec::new();
+        for worker in self.0 {
+            sent.push(worker.join().unwrap_or_else(|_| wrong("a sender panicked"))?);
+        }
+        let received = stand.received();
+        for said in &sent {
+            let copies = received.iter().filter(|read| *read == said).count();
+            ensure(copies == 1, || format!("{copies} copies of a message"))?;
+        }
+        Ok(sent.len())
+    }
+
+    /// Waits for their ends, whatever those are; how many were good.
+    fn end(self) -> usize {
+        self.0.into_iter().filter_map(|worker| worker.join().ok()?.ok()).count()
+    }
+}
+
+/// One client in the middle of a command, one in the middle of its message.
+fn two_midway(stand: &mut Stand) -> Outcome<[Peer; 2]> {
+    let mut commanding = stand.connected()?;
+    stand.deliver(&mut commanding, b"HELO c\r\nVR")?;
+    let mut writing = stand.connected()?;
+    stand.deliver(&mut writing, b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\n")?;
+    stand.until("354", &mut writing, |peer| peer.heard.ends_with(b"354 go on\r\n"))?;
+    let begun = b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\nhel";
+    stand.deliver(&mut writing, begun)?;
+    Ok([commanding, writing])
+}
+
+/// What these clients say next leaves no byte behind the filter, and both ends are told.
+fn are_cut_off(stand: &mut Stand, peers: [Peer; 2]) -> Outcome {
+    for mut peer in peers {
+        let before = stand.read_by_server(&peer);
+        let next = peer.acknowledged;
+        stand.send(&peer, next, b"FY root\r\nlo\r\n.\r\nVRFY root\r\n");
+        stand.until("RST", &mut peer, |peer| peer.reset.is_some())?;
+        stand.wait(&mut peer, 20);
+        let visit = stand.visits(&peer).pop().because("no connection")?;
+        ensure(visit.received == before, || visit.received.escape_ascii().to_string())?;
+        ensure(visit.end == Some(End::Broken), || format!("the server's end: {:?}", visit.end))?;
+    }
+    Ok(())
+}
+
+fn midstream(stand: &mut Stand) -> Outcome<String> {
+    let peers = two_midway(stand)?;
+    stand.guard.kill()?;
+    let mut nobody = stand.peer();
+    let before: Vec<usize> = peers.iter().map(|peer| stand.wire.of(peer.local).count()).collect();
+    for peer in &peers {
+        stand.send(peer, peer.acknowledged, b"FY root\r\n");
+    }
+    stand.wait(&mut nobody, 50);
+    let after: Vec<usize> = peers.iter().map(|peer| stand.wire.of(peer.local).count()).collect();
+    ensure(before == after, || "a packet passed while no filter ran".to_owned())?;
+    stand.guard.restart()?;
+    are_cut_off(stand, peers)?;
+    let mut fresh = stand.connected()?;
+    stand.finish(&mut fresh, EVIL)?;
+    Ok("nothing passed, both ends reset, in a command and in a message".to_owned())
+}
+
+fn killed(stand: &mut Stand) -> Outcome<String> {
+    let load = Load::start("killed", 4, 50_000_000);
+    let peers = two_midway(stand)?;
+    wait_until("a load", PATIENCE, || {
+        let under_way = stand.received().iter().filter(|read| read.len() > 100_000).count();
+        Ok((under_way == 4).then_some(()))
+    })?;
+    stand.guard.kill()?;
+    let start = now();
+    stand.guard.restart()?;
+    let mut fresh = stand.connected()?;
+    let millis = start.elapsed().as_millis();
+    ensure(millis < 1000, || format!("back after {millis} ms"))?;
+    are_cut_off(stand, peers)?;
+    stand.finish(&mut fresh, EVIL)?;
+    let survivors = load.end();
+    ensure(survivors == 0, || format!("{survivors} deliveries went on unseen"))?;
+    let after = Load::start("after", 4, 300_000).finish(stand)?;
+    Ok(format!("back after {millis} ms; 4 deliveries cut off, {after} after it"))
+}
+
+fn stopped(stand: &mut Stand) -> Outcome<String> {
+    let load = Load::start("stopped", 2, 1_000_000);
+    let mut peer = stand.connected()?;
+    stand.guard.signal(Signal::STOP)?;
+    // The kernel stops its threads one by one.
+    stand.wait(&mut peer, 50);
+    for _ in 0..20 {
+        for at in (0..EVIL.len()).step_by(7) {
+            stand.send(&peer, at as u64, &EVIL[at..(at + 7).min(EVIL.len())]);
+        }
+        stand.wait(&mut peer, 100);
+    }
+    let leaked = stand.wire.stream(peer.local);
+    stand.guard.signal(Signal::CONT)?;
+    ensure(leaked.is_empty(), || format!("left meanwhile: {}", leaked.escape_ascii()))?;
+    stand.finish(&mut peer, EVIL)?;
+    let count = load.finish(stand)?;
+    Ok(format!("nothing passed meanwhile, {count} deliveries went on"))
+}
+
+fn tiny(stand: &mut Stand) -> Outcome<String> {
+    let load = Load::start("tiny", 2, 1_000_000);
+    for _ in 0..5 {
+        let mut peer = stand.connected()?;
+        stand.finish(&mut peer, EVIL)?;
+    }
+    let count = load.finish(stand)?;
+    Ok(format!("{count} deliveries and 5 attacks, loss only"))
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,274 @@
+//! B: other data at the same place. The first copy that was let through is the only one the
+//! server's wire ever sees, among commands (where nothing passes ahead of a gap) and in message
+//! data (where it does).
+
+use std::thread;
+use std::time::Duration;
+
+use super::{BOTH, Case, Peer, Stand, V4};
+use crate::lab::{Because, Family, Outcome, Side, ensure, run};
+
+pub(crate) const CASES: &[Case] = &[
+    Case { id: "B01", name: "in order, then other data", run: after, families: BOTH },
+    Case { id: "B02", name: "the same, copy 1 lost behind", run: lost, families: BOTH },
+    Case {
+        id: "B03",
+        name: "ahead, exact",
+        run: |s| both(s, &[(5, 10, A), (5, 10, B)]),
+        families: BOTH,
+    },
+    Case {
+        id: "B04",
+        name: "ahead, left overlap",
+        run: |s| both(s, &[(5, 10, A), (3, 8, B)]),
+        families: V4,
+    },
+    Case {
+        id: "B05",
+        name: "ahead, superset",
+        run: |s| both(s, &[(5, 10, A), (3, 12, B)]),
+        families: V4,
+    },
+    Case {
+        id: "B06",
+        name: "ahead, same start",
+        run: |s| both(s, &[(5, 10, A), (5, 12, B)]),
+        families: V4,
+    },
+    Case {
+        id: "B07",
+        name: "ahead, right overlap",
+        run: |s| both(s, &[(5, 10, A), (7, 12, B)]),
+        families: V4,
+    },
+    Case {
+        id: "B08",
+        name: "in order over queued",
+        run: |s| both(s, &[(5, 10, A), (0, 8, B)]),
+        families: BOTH,
+    },
+    Case { id: "B09", name: "all relations of two", run: relations, families: BOTH },
+    Case { id: "B10", name: "all relations of three", run: triples, families: V4 },
+    Case { id: "B11", name: "mask, then unmask", run: unmask, families: BOTH },
+    Case { id: "B12", name: "split verb swapped", run: swap, families: V4 },
+    Case { id: "B13", name: "below the server's ACK", run: below, families: BOTH },
+    Case { id: "B14", name: "straddling old and new", run: straddle, families: BOTH },
+    Case { id: "B15", name: "zero-window probe differs", run: probe, families: V4 },
+];
+
+const A: u8 = b'A';
+const B: u8 = b'B';
+const C: u8 = b'C';
+
+/// A copy of part of a region: start, end, what it is made of.
+type Copy = (usize, usize, u8);
+
+/// Bytes of a region.
+const REGION: usize = 16;
+
+/// A client whose message has begun, and what it said so far.
+fn in_data(stand: &mut Stand, data: &str) -> Outcome<(Peer, Vec<u8>)> {
+    let mut peer = stand.connected()?;
+    let stream = format!("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\n{data}\r\n").into_bytes();
+    stand.deliver(&mut peer, &stream)?;
+    let has_begun = |peer: &Peer| memchr::memmem::find(&peer.heard, b"\r\n354").is_some();
+    stand.until("354", &mut peer, has_begun)?;
+    Ok((peer, stream))
+}
+
+/// What a region must be if the first copy wins; ahead of a gap, only if copies pass there.
+fn first_copies(copies: &[Copy], is_data: bool) -> [u8; REGION] {
+    let mut region = [b'f'; REGION];
+    let mut known = [false; REGION];
+    for &(start, end, octet) in copies {
+        let edge = known.iter().position(|is_known| !is_known).unwrap_or(REGION);
+        if start > edge && !is_data {
+            continue;
+        }
+        for at in (start..end).filter(|&at| !known[at]).collect::<Vec<_>>() {
+            (region[at], known[at]) = (octet, true);
+        }
+    }
+    region
+}
+
+/// Sends the copies, then a filler of other data over all of them, then what TCP would repeat.
+fn play(
+    stand: &mut Stand,
+    peer: &mut Peer,
+    stream: &mut Vec<u8>,
+    copies: &[Copy],
+    is_data: bool,
+) -> Outcome {
+    let base = stream.len() as u64;
+    for &(start, end, octet) in copies {
+        stand.send(peer, base + start as u64, &vec![octet; end - start]);
+    }
+    stand.send(peer, base, &[b'f'; REGION]);
+    stream.extend_from_slice(&first_copies(copies, is_data));
+    stand.deliver(peer, stream).because(format!("{copies:?}"))
+}
+
+fn in_message(stand: &mut Stand, all: &[Vec<Copy>]) -> Outcome<String> {
+    let (mut peer, mut stream) = in_data(stand, "DATA")?;
+    for copies in all {
+        play(stand, &mut peer, &mut stream, copies, true)?;
+    }
+    stream.extend_from_slice(b"\r\n.\r\nQUIT\r\n");
+    stand.finish(&mut peer, &stream)
+}
+
+fn in_command(stand: &mut Stand, all: &[Vec<Copy>]) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    let mut stream = b"NOOP ".to_vec();
+    stand.deliver(&mut peer, &stream)?;
+    for copies in all {
+        play(stand, &mut peer, &mut stream, copies, false)?;
+    }
+    stream.extend_from_slice(b"\r\nQUIT\r\n");
+    stand.finish(&mut peer, &stream)
+}
+
+fn both(stand: &mut Stand, copies: &[Copy]) -> Outcome<String> {
+    let copies = [copies.to_vec()];
+    in_command(stand, &copies).because("commands")?;
+    in_message(stand, &copies).because("message")
+}
+
+fn relations(stand: &mut Stand) -> Outcome<String> {
+    let a = (5, 10);
+    let all = [
+        (1, 3),
+        (2, 5),
+        (3, 7),
+        (3, 10),
+        (3, 12),
+        (5, 8),
+        (5, 10),
+        (5, 13),
+        (6, 9),
+        (7, 10),
+        (7, 13),
+        (10, 13),
+        (12, 15),
+    ];
+    let orders = all
+        .into_iter()
+        .flat_map(|b| [vec![(a.0, a.1, A), (b.0, b.1, B)], vec![(b.0, b.1, B), (a.0, a.1, A)]]);
+    let orders: Vec<_> = orders.collect();
+    in_command(stand, &orders).because("commands")?;
+    in_message(stand, &orders).because("message")?;
+    Ok(format!("{} relations and orders, twice", orders.len()))
+}
+
+fn triples(stand: &mut Stand) -> Outcome<String> {
+    // Every way in which the six ends of three chunks can lie to each other on a short line.
+    let spans: Vec<(usize, usize)> =
+        (1..5).flat_map(|start| (start + 1..6).map(move |end| (start, end))).collect();
+    let mut all = Vec::new();
+    for &(a, b) in &spans {
+        for &(c, d) in &spans {
+            for &(e, f) in spans.iter().step_by(2) {
+                all.push(vec![(a, b, A), (c, d, B), (e, f, C)]);
+            }
+        }
+    }
+    in_message(stand, &all)?;
+    Ok(format!("{} triples", all.len()))
+}
+
+fn after(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    stand.send(&peer, 0, b"NOOP\r\n");
+    stand.send(&peer, 0, b"EXPN\r\n");
+    stand.deliver(&mut peer, b"NOOP\r\n")?;
+    stand.send(&peer, 0, b"EXPN\r\n");
+    stand.finish(&mut peer, b"NOOP\r\nQUIT\r\n")
+}
+
+/// Does something while the server's host loses everything this client sends.
+fn while_lost(stand: &mut Stand, peer: &Peer, act: impl FnOnce(&mut Stand) -> Outcome) -> Outcome {
+    let program = if stand.family == Family::V4 { "iptables" } else { "ip6tables" };
+    let port = peer.local.port().to_string();
+    let change = |how: &str| {
+        let rule = ["-w", how, "INPUT", "-p", "tcp", "--sport", &port, "-j", "DROP"];
+        run(&mut Side::Server.command(program, &rule), Duration::from_secs(10))
+    };
+    change("-A")?;
+    let done = act(stand);
+    // What was sent must have come there before the rule goes.
+    thread::sleep(Duration::from_millis(30));
+    change("-D")?;
+    done
+}
+
+fn lost(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    while_lost(stand, &peer, |stand| {
+        stand.send(&peer, 0, b"NOOP\r\n");
+        Ok(())
+    })?;
+    stand.wait(&mut peer, 5);
+    ensure(stand.read_by_server(&peer).is_empty(), || "copy 1 was not lost".to_owned())?;
+    stand.deliver(&mut peer, b"EXPN\r\n")?;
+    stand.finish(&mut peer, b"NOOP\r\nQUIT\r\n")
+}
+
+fn unmask(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    while_lost(stand, &peer, |stand| {
+        stand.send(&peer, 0, b"VRFY root\r\n");
+        Ok(())
+    })?;
+    stand.deliver(&mut peer, b"NOOP xxxx\r\n")?;
+    stand.finish(&mut peer, b"VRFY root\r\nQUIT\r\n")
+}
+
+fn swap(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    stand.send(&peer, 0, b"NO");
+    stand.send(&peer, 4, b"\r\n");
+    stand.send(&peer, 2, b"OB\r\n");
+    stand.send(&peer, 2, b"OP\r\n");
+    stand.deliver(&mut peer, b"NOOB\r\n")?;
+    stand.finish(&mut peer, b"NOOB\r\nQUIT\r\n")
+}
+
+fn below(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    stand.deliver(&mut peer, b"VRFY root\r\n")?;
+    stand.wait(&mut peer, 20);
+    let repeated = peer.repeated;
+    stand.send(&peer, 0, b"NOOP xxxx\r\n");
+    stand.until("an ACK", &mut peer, |peer| peer.repeated > repeated)?;
+    stand.finish(&mut peer, b"VRFY root\r\nQUIT\r\n")
+}
+
+fn straddle(stand: &mut Stand) -> Outcome<String> {
+    let mut peer = stand.connected()?;
+    stand.deliver(&mut peer, b"NOOP\r\n")?;
+    stand.wait(&mut peer, 5);
+    stand.send(&peer, 3, b"N\r\nVRFY");
+    stand.finish(&mut peer, b"NOOP\r\nVRFY root\r\nQUIT\r\n")
+}
+
+fn probe(stand: &mut Stand) -> Outcome<String> {
+    let (mut peer, mut stream) = in_data(stand, "DATA 1500")?;
+    while peer.window > 0 {
+        ensure(stream.len() < 1_000_000, || "the window does not close".to_owned())?;
+        let size = usize::from(peer.window.min(16_000));
+        stream.extend_from_slice(&vec![b'x'; size]);
+        stand.deliver(&mut peer, &stream)?;
+        stand.wait(&mut peer, 2);
+    }
+    let edge = stream.len() as u64;
+    stand.send(&peer, edge, b"Z");
+    stand.wait(&mut peer, 20);
+    stand.send(&peer, edge, b"Y");
+    stand.until("the window opens", &mut peer, |peer| peer.window > 0)?;
+    stream.extend_from_slice(b"Zreal\r\n.\r\nQUIT\r\n");
+    let mut other = stream.clone();
+    other[usize::try_from(edge).unwrap_or(0)] = b'r';
+    stand.deliver(&mut peer, &other)?;
+    stand.settle(&mut peer, &stream)
+}

@@ -1,0 +1,97 @@
+//! Postfix as a sender knows a PIX by its banner, and has workarounds for it: it does, and they
+//! work, behind the profiles that have the banner and the bug; behind `esmtp` it notices nothing.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::cutting::{IMPATIENT, NO_WORKAROUNDS, cut_message, small_packets};
+use crate::lab::{Because, Filter, Guard, Mta, Network, Outcome, Program, Way, ensure, wait_until};
+
+/// It logs `enabling PIX workarounds` behind the masked banner and sends without TLS; behind
+/// `esmtp` it does neither.
+pub(crate) fn knows_a_pix() -> Outcome<String> {
+    let network = Network::build()?;
+    let server = Mta::serve(Program::Postfix)?;
+    let sender = Mta::send_with(Program::Postfix)?;
+    let mut noticed = 0;
+    for (number, (profile, is_pix)) in PROFILES.into_iter().enumerate() {
+        let _guard = Guard::start(Filter::with(&["--profile", profile]))?;
+        let name = format!("m{number}");
+        let content = format!("From: sender@domain1.com\nSubject: {name}\n\nHello.\n");
+        sender.submit(
+            content.as_bytes(),
+            &[format!("{name}@{}", Program::Postfix.domain(Way::Tls))],
+        )?;
+        wait_until(&format!("mail behind {profile}"), DELIVERY_TIME_MAX, || {
+            Ok((server.stored_count() > number).then_some(()))
+        })
+        .because(sender.log())?;
+        let log = sender.log();
+        noticed += usize::from(is_pix);
+        let count = log.matches("enabling PIX workarounds").count();
+        ensure(count == noticed, || format!("{profile}: noticed {count} times\n{log}"))?;
+        let letters = server.stored()?;
+        let letter = letters.iter().find(|letter| letter.recipients.contains(&name));
+        let received = letter.because("the message")?.received();
+        let is_tls = received.contains("with ESMTPS");
+        ensure(is_tls != is_pix, || format!("{profile}: {received}"))?;
+    }
+    Ok(format!(
+        "noticed a PIX behind 2 of 3 profiles, used TLS behind the other; {}",
+        network.contented()?
+    ))
+}
+
+/// With the bug, scope `dot-crlf`: the workaround for old mail delivers what starved before.
+pub(crate) fn outwits_the_bug() -> Outcome<String> {
+    starving(QUICK_WORKAROUNDS, true)
+}
+
+/// Without its workarounds the same mail never gets through.
+pub(crate) fn starves_without_workarounds() -> Outcome<String> {
+    starving(NO_WORKAROUNDS, false)
+}
+
+fn starving(settings: &str, is_delivered: bool) -> Outcome<String> {
+    let network = Network::build()?;
+    small_packets(&network)?;
+    let server = Mta::serve(Program::Postfix)?;
+    let sender = Mta::postfix_with(&format!("{IMPATIENT}{settings}"))?;
+    let bug = ["--profile", "pix-5.1", "--set", "split_scope=dot-crlf"];
+    let guard = Guard::start(Filter::with(&bug))?;
+    sender.submit(&cut_message(), &[format!("reader@{}", Program::Postfix.domain(Way::Plain))])?;
+    let tries = || sender.log().matches("status=deferred").count();
+    wait_until("the first try starves", DELIVERY_TIME_MAX, || Ok((tries() >= 1).then_some(())))
+        .because(sender.log())?;
+    guard.await_event("split")?;
+    if !is_delivered {
+        wait_until("three more tries", DELIVERY_TIME_MAX, || Ok((tries() >= 4).then_some(())))
+            .because(sender.log())?;
+        ensure(server.stored_count() == 0, || "it was delivered".to_owned())?;
+        return Ok(format!("{} tries, nothing delivered", tries()));
+    }
+    wait_until("the message is delivered", DELIVERY_TIME_MAX, || {
+        // As the administrator would.
+        sender.flush()?;
+        thread::sleep(Duration::from_secs(1));
+        Ok((server.stored_count() > 0).then_some(()))
+    })
+    .because(format!("{}\n{}", sender.log(), guard.events_end()))?;
+    let log = sender.log();
+    ensure(log.contains("delay_dotcrlf for"), || log.clone())?;
+    thread::sleep(Duration::from_secs(3));
+    let copies = server.stored_count();
+    ensure(copies == 1, || format!("{copies} copies"))?;
+    Ok(format!("starved {} times, then delivered once by delay_dotcrlf", tries()))
+}
+
+/// Old is what has waited a second; it usually takes 500.
+const QUICK_WORKAROUNDS: &str = "\
+smtp_pix_workaround_threshold_time = 1s
+smtp_pix_workaround_delay_time = 1s
+";
+
+/// And whether a Postfix takes it for a PIX.
+const PROFILES: [(&str, bool); 3] = [("pix-5.1", true), ("mailguard", true), ("esmtp", false)];
+
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(40);

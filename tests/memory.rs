@@ -1,0 +1,141 @@
+//! What flows cost in memory, at 100,000 of them: measured on the process itself, so everything
+//! counts (tables, locks, queues, the allocator's own share).
+//!
+//! Alone in its program: another test's memory would be measured too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test stops where it is wrong"
+)]
+#![allow(clippy::print_stdout, reason = "the figures are the point")]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Settings, Verdict};
+use mailguard::time::Instant;
+use support::packet::{ACK, PSH, SYN, tcp_packet};
+use support::rig::settings;
+
+const FLOWS: u32 = 100_000;
+
+/// What an established flow may cost while nothing is in flight.
+const IDLE_BYTES_MAX: usize = 512;
+
+/// Bytes of message data in flight in each flow of the bulk measurement.
+const BULK_BYTES: usize = 14_600;
+
+/// Resident bytes of this process.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+}
+
+struct Load {
+    engine: Engine,
+    effects: Effects,
+}
+
+impl Load {
+    fn new(settings: Settings) -> Self {
+        Self { engine: Engine::new(settings, 1), effects: Effects::default() }
+    }
+
+    fn packet(&mut self, flow: u32, from_client: bool, numbers: [u32; 2], flags: u8, data: &[u8]) {
+        let client = SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + flow / 50_000), 0));
+        let client = SocketAddr::new(client.ip(), 1_024 + (flow % 50_000) as u16);
+        let server: SocketAddr = "198.51.100.2:25".parse().unwrap();
+        let (source, destination) = if from_client { (client, server) } else { (server, client) };
+        let bytes = tcp_packet(source, destination, numbers[0], numbers[1], flags, &[], data);
+        let arrival = Arrival {
+            bytes: &bytes,
+            checksum: Checksum::Unfinished,
+            is_super_packet: false,
+            is_truncated: false,
+            path: Path::default(),
+        };
+        let now = Instant::from_seconds(1_000);
+        let verdict = self.engine.handle(now, &arrival, &mut self.effects);
+        assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    }
+
+    fn open(&mut self, flow: u32) {
+        self.packet(flow, true, [99, 0], SYN, b"");
+        self.packet(flow, false, [999, 100], SYN | ACK, b"");
+        self.packet(flow, true, [100, 1_000], ACK, b"");
+    }
+
+    /// Greeting, HELO, MAIL, RCPT and DATA, all acknowledged.
+    fn talk(&mut self, flow: u32) {
+        let [mut client, mut server] = [100, 1_000];
+        for (from_client, line) in [
+            (false, &b"220 mail.example.org ESMTP Postfix\r\n"[..]),
+            (true, b"HELO client.example.net\r\n"),
+            (false, b"250 mail.example.org\r\n"),
+            (true, b"MAIL FROM:<somebody@example.net>\r\n"),
+            (false, b"250 2.1.0 Ok\r\n"),
+            (true, b"RCPT TO:<somebody@example.org>\r\n"),
+            (false, b"250 2.1.5 Ok\r\n"),
+            (true, b"DATA\r\n"),
+            (false, b"354 End data with <CR><LF>.<CR><LF>\r\n"),
+        ] {
+            let numbers = if from_client { [client, server] } else { [server, client] };
+            self.packet(flow, from_client, numbers, ACK | PSH, line);
+            let counter = if from_client { &mut client } else { &mut server };
+            *counter += line.len() as u32;
+        }
+        self.packet(flow, true, [client, server], ACK, b"");
+    }
+
+    /// Message data that nobody acknowledges.
+    fn send_bulk(&mut self, flow: u32) {
+        let line = b"Some text of a message, as long as most lines of messages are.\r\n";
+        let data: Vec<u8> = line.iter().copied().cycle().take(1_460).collect();
+        for segment in 0..BULK_BYTES as u32 / 1_460 {
+            // 100 + HELO, MAIL, RCPT and DATA; 1,000 + the server's lines.
+            self.packet(flow, true, [100 + 97 + segment * 1_460, 1_000 + 123], ACK, &data);
+        }
+    }
+}
+
+#[test]
+fn an_idle_flow_costs_at_most_512_bytes() {
+    let mut limits = settings("mailguard");
+    limits.limits.flows_max = FLOWS as usize;
+    limits.limits.handshakes_max = FLOWS as usize * 2;
+    limits.limits.store_bytes_max = 4 << 30;
+    let mut load = Load::new(limits);
+
+    let start = resident();
+    for flow in 0..FLOWS {
+        load.packet(flow, true, [99, 0], SYN, b"");
+    }
+    let handshake = (resident() - start) / FLOWS as usize;
+
+    for flow in 0..FLOWS {
+        load.open(flow);
+    }
+    // The handshakes' own memory stays, so what grows is the flows'.
+    let opened = resident();
+    let open = (opened - start) / FLOWS as usize - handshake;
+    for flow in 0..FLOWS {
+        load.talk(flow);
+    }
+    let idle = (resident() - start) / FLOWS as usize - handshake;
+    assert_eq!(load.engine.stats().store_bytes_now, 0);
+
+    let idle_resident = resident();
+    let bulk_flows = FLOWS / 20;
+    for flow in 0..bulk_flows {
+        load.send_bulk(flow);
+    }
+    let bulk = (resident() - idle_resident) / bulk_flows as usize + idle;
+    println!(
+        "memory at {FLOWS} flows, in bytes: {handshake} a handshake record, {open} a flow just \
+         opened, {idle} an idle flow, {bulk} a flow with {BULK_BYTES} bytes in flight"
+    );
+    assert!(idle <= IDLE_BYTES_MAX, "an idle flow costs {idle} bytes");
+    assert!(bulk <= idle + 3 * BULK_BYTES, "a flow in bulk transfer costs {bulk} bytes");
+}
