@@ -102,7 +102,8 @@ context.verify_mode = ssl.CERT_NONE
 with smtplib.SMTP(host, 25, 'mail.domain1.com', timeout=30) as client:
     if step == 'tls':
         client.starttls(context=context)
-    client.sendmail('sender@domain1.com', [recipient], b'Subject: bulk\\r\\n\\r\\n' + (b'x' * 70 + b'\\r\\n') * 280000)
+    message = b'Subject: bulk\\r\\n\\r\\n' + (b'x' * 70 + b'\\r\\n') * 280000
+    client.sendmail('sender@domain1.com', [recipient], message)
 ";
 
 /// The client of the lab, and nobody else.

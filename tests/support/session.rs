@@ -146,9 +146,8 @@ impl Session {
 
     /// The faults alarms were raised for.
     pub fn alarms(&self) -> Vec<&'static str> {
-        let fault = |what: &What| match what {
-            What::Alarm { fault, .. } => Some(fault.name()),
-            _ => None,
+        let fault = |what: &What| {
+            if let What::Alarm { fault, .. } = what { Some(fault.name()) } else { None }
         };
         self.rig.records.iter().filter_map(|record| fault(&record.what)).collect()
     }
