@@ -402,6 +402,38 @@ fn the_old_fault_begins_data_on_the_command() {
 }
 
 #[test]
+fn outstanding_replies_are_a_queue() {
+    let kinds = [Verb::Data, Verb::Mail, Verb::Quit].map(Answers::Verb);
+    let (mut queue, mut model) = (outstanding::Outstanding::default(), Vec::new());
+    let mut state = 7_u32;
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kind = kinds[(state >> 20) as usize % 3];
+        match state >> 28 {
+            0 => {
+                queue.clear();
+                model.clear();
+            }
+            1..8 => {
+                queue.push(kind);
+                model.push(kind);
+            }
+            8..13 => {
+                let oldest = (!model.is_empty()).then(|| model.remove(0));
+                assert_eq!(queue.pop(), oldest);
+            }
+            _ => {
+                let place = model.iter().position(|&other| other == kind);
+                assert_eq!(queue.skip_to(kind), place.is_some());
+                model.drain(..place.unwrap_or(0));
+            }
+        }
+        assert_eq!((queue.len(), queue.oldest()), (model.len(), model.first().copied()));
+        assert_eq!(queue.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
 fn only_the_last_hello_decides_about_chunks() {
     for (hellos, replies, is_offered) in [
         ("EHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", true),

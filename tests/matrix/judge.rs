@@ -38,7 +38,7 @@ struct Speech {
 /// What a cell of the matrix holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// Delivered once, byte for byte; with what it was to show: `T`LS, `A`UTH, `P`ipelining,
+    /// Delivered once, byte for byte; with what was to be seen: `T`LS, `A`UTH, `P`ipelining,
     /// `B`DAT.
     Same(&'static str),
     /// Delivered once; the client's own program had to write 8 bits in 7.
