@@ -72,8 +72,10 @@ const FAULTS: [(&str, Fault); 9] = [
 ];
 
 /// How a client speaks: line by line, in groups, or without listening.
-const CLIENTS: [(&str, fn(&mut Session)); 3] =
+const CLIENTS: [(&str, Speak); 3] =
     [("line by line", by_line), ("in groups", in_groups), ("at once", at_once)];
+
+type Speak = fn(&mut Session);
 
 fn by_line(session: &mut Session) {
     for line in LINES {
@@ -130,8 +132,8 @@ fn faulty_replies_let_nothing_through() {
         "# Replies out of step\n\n\
          What the server does to one of its replies, each of the seven of a dialogue in turn; how\n\
          many of those seven messages are delivered, and how many raise an alarm. No case lets a\n\
-         command through as text or takes text for a command; what is not delivered starves or is reset,\n\
-         and its sender tries again. Made by `tests/desync.rs`.\n",
+         command through as text or takes text for a command; what is not delivered starves or \
+         is reset,\nand its sender tries again. Made by `tests/desync.rs`.\n",
     );
     for profile in ["mailguard", "esmtp", "asa"] {
         let mut rows = Vec::new();
