@@ -20,6 +20,7 @@ pub(crate) mod handshake;
 pub(crate) mod ip;
 pub(crate) mod overlap;
 mod peer;
+pub(crate) mod recorded;
 pub(crate) mod segmentation;
 mod stand;
 pub(crate) mod time;

@@ -67,7 +67,7 @@ type Copy = (usize, usize, u8);
 const REGION: usize = 16;
 
 /// A client whose message has begun, and what it said so far.
-fn in_data(stand: &mut Stand, data: &str) -> Outcome<(Peer, Vec<u8>)> {
+pub(crate) fn in_data(stand: &mut Stand, data: &str) -> Outcome<(Peer, Vec<u8>)> {
     let mut peer = stand.connected()?;
     let stream = format!("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\n{data}\r\n").into_bytes();
     stand.deliver(&mut peer, &stream)?;
