@@ -1,5 +1,5 @@
-//! A piece of network that is slow, narrow and loses packets: a TUN device on a host, another one on
-//! the gateway, and a thread that carries packets between them.
+//! A piece of network that is slow, narrow and loses packets: a TUN device on a host, another one
+//! on the gateway, and a thread that carries packets between them.
 //!
 //! What is lost depends on the seed, the number of the connection to its port, the direction and
 //! the number of the packet, and on nothing else.

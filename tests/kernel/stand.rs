@@ -155,8 +155,8 @@ impl Stand {
         self.tun.send(&peer.segment(offset, payload));
     }
 
-    /// Takes everything that has come, acknowledging what wants it.
-    pub(crate) fn drain(&mut self, peer: &mut Peer) {
+    /// Takes what has passed on the server's wire.
+    pub(crate) fn look(&mut self) {
         while let Some(packet) = self.sniffer.receive() {
             if !is_crafted(&packet) {
                 continue;
@@ -166,6 +166,11 @@ impl Stand {
                 None => self.wire.has_fragments = true,
             }
         }
+    }
+
+    /// Takes everything that has come, acknowledging what wants it.
+    pub(crate) fn drain(&mut self, peer: &mut Peer) {
+        self.look();
         while let Some(seen) = self.tun.receive().as_deref().map(Seen::read) {
             if seen.is_some_and(|seen| peer.take(seen)) {
                 self.tun.send(&peer.acknowledgment());
