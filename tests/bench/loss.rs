@@ -75,9 +75,9 @@ fn measure(side: Side, megabytes: usize, pairs: usize, control: &str) -> Outcome
     let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
     let wire = Message::new("loss", &line.repeat(megabytes * 1_000_000 / line.len())).wire();
     println!(
-        "{megabytes} MB, {pairs} pairs, {control}, losses both ways on the {}'s side, {} ms, 200 Mbit/s",
-        side.name(),
-        2 * DELAY.as_millis()
+        "{megabytes} MB, {pairs} pairs, {control}, 200 Mbit/s, {} ms, losses on the {}'s side",
+        2 * DELAY.as_millis(),
+        side.name()
     );
     for loss in LOSSES {
         relay.lose(loss);

@@ -73,6 +73,8 @@ pub(crate) fn on_a_stand(
     let network = Network::build()?;
     // Every server socket takes Fast Open.
     Side::Server.set("ipv4/tcp_fastopen", "1027")?;
+    // A forged packet makes the gateway redirect the true sender, which must not fall for it.
+    Side::Server.set("ipv6/conf/s0/accept_redirects", "0")?;
     let recorders = Family::ALL.map(|family| Recorder::start(family.server()));
     let guard = Guard::start(filter)?;
     Side::Gateway.within(|| {
