@@ -12,6 +12,7 @@ use support::rig::{Rig, settings};
 use support::script::{play, scripts};
 
 struct Case {
+    profile: &'static str,
     name: &'static str,
     turns: &'static [(Direction, &'static str)],
     /// What the server gets.
@@ -22,6 +23,7 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case {
+        profile: "mailguard",
         name: "plain delivery",
         turns: &[
             (S, "220 mx2.example ESMTP\r\n"),
@@ -44,6 +46,7 @@ const CASES: &[Case] = &[
                       250 queued\r\n221 bye\r\n",
     },
     Case {
+        profile: "mailguard",
         name: "refusals, and a verb behind the end of data",
         turns: &[
             (S, "220-a\r\n220 b\r\n"),
@@ -58,6 +61,7 @@ const CASES: &[Case] = &[
                       250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n",
     },
     Case {
+        profile: "mailguard",
         name: "DATA refused, body lines are commands",
         turns: &[
             (S, "220 b\r\n"),
@@ -70,6 +74,7 @@ const CASES: &[Case] = &[
         client_gets: "220 *\r\n250 ok\r\n554 no\r\n500 x\r\n500 x\r\n221 bye\r\n",
     },
     Case {
+        profile: "mailguard",
         name: "every false end is neutralised",
         turns: &[
             (S, "220 b\r\n"),
@@ -83,6 +88,7 @@ const CASES: &[Case] = &[
         client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
     },
     Case {
+        profile: "mailguard",
         name: "empty message, QUIT behind it",
         turns: &[
             (S, "220 b\r\n"),
@@ -94,10 +100,69 @@ const CASES: &[Case] = &[
         server_gets: "data\r\n.\r\nQUIT\r\n",
         client_gets: "220 *\r\n354-a\r\n354 go\r\n250 ok\r\n221 bye\r\n",
     },
+    Case {
+        profile: "esmtp",
+        name: "offers, a pipeline, 8-bit text",
+        turns: &[
+            (S, "220-mx a\r\n220 b\r\n"),
+            (C, "ehlo a\r\n"),
+            (S, "250-mx Hi\r\n250-AUTH=X\r\n250-AUTHOR\r\n250-XCLIENT A\r\n250 SIZE 9\r\n"),
+            (C, "MAIL FROM:<é@a>\tSIZE=1\r\nEXPN a\r\nDATA\r\n"),
+            (S, "250 ok\r\n500 x\r\n354 go\r\n"),
+            (C, "é\r\nEXPN\r\n.\r\nQUIT\r\n"),
+            (S, "250 ok\r\n221 bye\r\n"),
+        ],
+        server_gets: "ehlo a\r\nMAIL FROM:<é@a>\tSIZE=1\r\nEXXXXX\r\nDATA\r\n\
+                      é\r\nEXPN\r\n.\r\nQUIT\r\n",
+        client_gets: "220-mx E\r\n220 E\r\n250-mx Hi\r\n250-AUTH=X\r\n250-AUTHXX\r\n\
+                      250-XXXXXXX X\r\n250 SIZE 9\r\n250 ok\r\n500 x\r\n354 go\r\n\
+                      250 ok\r\n221 bye\r\n",
+    },
+    Case {
+        profile: "esmtp",
+        name: "AUTH: challenged, cancelled, refused",
+        turns: &[
+            (S, "220 a\r\n"),
+            (C, "AUTH LOGIN\r\n"),
+            (S, "334 VXNlcg==\r\n"),
+            (C, "EXPN\r\n"),
+            (S, "334 UGFzcw==\r\n"),
+            (C, "*\r\n"),
+            (S, "501 no\r\n"),
+            (C, "EXPN a\r\nAUTH X =\r\n"),
+            (S, "500 x\r\n504-no\r\n504 no\r\n"),
+            (C, "EXPN b\r\nHELP\r\n"),
+            (S, "500 x\r\n214 x\r\n"),
+        ],
+        server_gets: "AUTH LOGIN\r\nEXPN\r\n*\r\nEXXXXX\r\nAUTH X =\r\nEXXXXX\r\nHELP\r\n",
+        client_gets: "220 a\r\n334 VXNlcg==\r\n334 UGFzcw==\r\n501 no\r\n500 x\r\n\
+                      504-no\r\n504 no\r\n500 x\r\n214 x\r\n",
+    },
+    Case {
+        profile: "esmtp",
+        name: "chunks, with STARTTLS inside and behind",
+        turns: &[
+            (S, "220 a\r\n"),
+            (C, "EHLO a\r\n"),
+            (S, "250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n"),
+            (C, "BDAT 11\r\nSTARTTLS\r\n.EXPN\r\nBDAT x\r\nBDAT 05 LAST\r\n\r\n.\r\nSTARTTLS\r\n"),
+            (S, "250 a\r\n500 b\r\n501 c\r\n250 d\r\n454 e\r\n"),
+            (C, "HELO a\r\nBDAT 5 LAST\r\nEXPN\r\nSTARTTLS\r\n"),
+            (S, "250 f\r\n500 g\r\n500 h\r\n220 i\r\n"),
+            (C, "\x16\x03\x01EXPN\r\n"),
+            (S, "\x16\x03\x01220 a\r\n"),
+        ],
+        server_gets: "EHLO a\r\nBDAT 11\r\nSTARTTLS\r\n.EXXX\r\nBDAT X\r\nBDAT 05 LAST\r\n\
+                      \r\n.\r\nSTARTTLS\r\nHELO a\r\nBDATXXXXXXX\r\nEXXX\r\nSTARTTLS\r\n\
+                      \x16\x03\x01EXPN\r\n",
+        client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n500 b\r\n\
+                      501 c\r\n250 d\r\n454 e\r\n250 f\r\n500 g\r\n500 h\r\n220 i\r\n\
+                      \x16\x03\x01220 a\r\n",
+    },
 ];
 
 fn run(case: &Case, cuts: [&[u64]; 2], isn: [u32; 2]) -> [String; 2] {
-    let mut rig = Rig::established(settings("mailguard"), isn);
+    let mut rig = Rig::established(settings(case.profile), isn);
     play(&mut rig, &scripts(case.turns), cuts);
     assert_eq!(rig.resets, 0, "{}: {cuts:?}", case.name);
     [rig.original.bytes(), rig.reply.bytes()].map(|bytes| String::from_utf8(bytes).unwrap())

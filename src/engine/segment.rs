@@ -199,9 +199,10 @@ impl Engine {
         let stream = &conversation.streams[direction];
         let end = stream.judged() + conversation.dialogue.find_data_end(fresh)? as u64;
         let segment_start = u64::try_from(stream.offset(turn.packet.seq)).unwrap_or(0);
+        let message = end - conversation.data_start;
+        let carried = end - segment_start.max(conversation.data_start);
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
-        let missing = 5_u64.saturating_sub(end - conversation.data_start);
-        guard.judge_terminator(end - segment_start.max(conversation.data_start) + missing)
+        guard.judge_terminator(carried, message.min(5))
     }
 }
 

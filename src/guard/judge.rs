@@ -184,14 +184,15 @@ impl Guard {
         };
     }
 
-    /// What happens to a segment that completes CRLF.CRLF and carries so many of its five bytes.
+    /// What happens to a segment that completes a terminator and carries the last so many of its
+    /// bytes. It has five, or, behind an empty message, three.
     #[must_use]
-    pub fn judge_terminator(&self, bytes_in_segment: u64) -> Option<SplitAction> {
+    pub fn judge_terminator(&self, carried: u64, length: u64) -> Option<SplitAction> {
         let whole = match self.settings.split_scope {
             SplitScope::CrlfDotCrlf => 5,
             SplitScope::DotCrlf => 3,
         };
-        let is_split = bytes_in_segment < whole;
+        let is_split = carried < length.min(whole);
         (self.has_split_bug() && is_split).then_some(self.settings.split_action)
     }
 

@@ -128,8 +128,9 @@ choices! {
         Pix51 = "pix-5.1",
         /// ASA: `*`; every code stays.
         StarText = "star-text",
-        /// The first line's first word stays (RFC 5321 4.2 wants the server's domain there), then `ESMTP` and
-        /// dots: says nothing of the software, and Postfix does not take it for a PIX.
+        /// The first line's first word stays (RFC 5321 4.2 wants the server's domain there), all
+        /// else is `ESMTP` and dots: says nothing of the software, and Postfix does not take it
+        /// for a PIX.
         Domain = "domain",
     }
 }

@@ -133,16 +133,19 @@ fn the_articles_banner_comes_out_to_the_letter() {
 #[test]
 fn a_split_terminator_is_rejected_in_its_scope() {
     let mut settings = mailguard();
-    assert_eq!(Guard::new(settings.clone()).judge_terminator(2), None);
+    assert_eq!(Guard::new(settings.clone()).judge_terminator(2, 5), None);
     settings.split_terminator = SplitTerminator::Bug;
     let guard = Guard::new(settings.clone());
-    assert_eq!(guard.judge_terminator(4), Some(SplitAction::Drop));
-    assert_eq!(guard.judge_terminator(5), None);
+    assert_eq!(guard.judge_terminator(4, 5), Some(SplitAction::Drop));
+    assert_eq!(guard.judge_terminator(5, 5), None);
+    assert_eq!(guard.judge_terminator(3, 3), None);
+    assert_eq!(guard.judge_terminator(2, 3), Some(SplitAction::Drop));
     settings.split_scope = SplitScope::DotCrlf;
     settings.split_action = SplitAction::Reset;
     let guard = Guard::new(settings);
-    assert_eq!(guard.judge_terminator(2), Some(SplitAction::Reset));
-    assert_eq!(guard.judge_terminator(3), None);
+    assert_eq!(guard.judge_terminator(2, 5), Some(SplitAction::Reset));
+    assert_eq!(guard.judge_terminator(3, 5), None);
+    assert_eq!(guard.judge_terminator(2, 3), Some(SplitAction::Reset));
 }
 
 #[test]

@@ -52,6 +52,17 @@ pub enum Expect {
     },
 }
 
+/// What has come behind the last DATA that was answered, if it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It was not.
+    No,
+    /// Nothing.
+    Data,
+    /// Bytes that were read as commands.
+    DataAndMore,
+}
+
 /// What message data begins on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataBegins {
@@ -82,6 +93,7 @@ pub struct Dialogue {
     pub(super) reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
     pub(super) outstanding: Outstanding,
+    pub(super) refused: Refused,
     /// What the reply under way answers, from its first byte on: a command that leaves while an
     /// unasked reply is coming is not what that reply answers.
     pub(super) answering: Option<Answers>,
@@ -105,6 +117,7 @@ impl Dialogue {
             line: CommandLine::new(),
             reply: ReplyLine::default(),
             outstanding,
+            refused: Refused::No,
             answering: None,
             is_later_line: false,
             is_leaving: false,
@@ -191,6 +204,9 @@ impl Dialogue {
         let (used, event) = match &mut self.expect {
             Expect::Command if is_crowded => (0, Event::Wait),
             Expect::Command => {
+                if self.refused == Refused::Data {
+                    self.refused = Refused::DataAndMore;
+                }
                 let (used, event) = self.line.read(input, self.offers_chunking);
                 if matches!(event, Event::CommandEnd { .. }) {
                     fault = self.line.is_doubtful().then_some(Fault::DoubtfulChunk);

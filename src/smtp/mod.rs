@@ -103,6 +103,8 @@ pub enum Fault {
     SkippedReply,
     /// The server ended the connection with replies outstanding, and without a 421.
     EndedEarly,
+    /// A 354 behind a refusal of DATA, when text behind it was read as commands already.
+    LateData,
     /// Plain text where TLS has to begin.
     PlaintextForTls,
     /// A BDAT whose octets servers would count differently.
@@ -119,7 +121,7 @@ impl Fault {
             | Self::ReplyInsideData
             | Self::SkippedReply
             | Self::EndedEarly => false,
-            Self::PlaintextForTls | Self::DoubtfulChunk => true,
+            Self::LateData | Self::PlaintextForTls | Self::DoubtfulChunk => true,
         }
     }
 
@@ -132,6 +134,7 @@ impl Fault {
             Self::ReplyInsideData => "reply-inside-data",
             Self::SkippedReply => "skipped-reply",
             Self::EndedEarly => "ended-early",
+            Self::LateData => "late-data",
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
         }

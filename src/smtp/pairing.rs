@@ -5,7 +5,7 @@
 //! out of place is a [`Fault`].
 
 use super::body::Body;
-use super::dialogue::{DataBegins, Dialogue, Expect, Step};
+use super::dialogue::{DataBegins, Dialogue, Expect, Refused, Step};
 use super::line::CommandLine;
 use super::reply::Part;
 use super::{Answers, Event, Fault, LineEnd, Verb};
@@ -97,8 +97,13 @@ impl Dialogue {
         let owed = self.outstanding.len();
         let is_asked = self.skip_to(Verb::Data);
         let is_next = is_asked && self.outstanding.len() == owed;
+        if !is_next && self.refused == Refused::DataAndMore {
+            // The refusal answered something else, and the server has text we took for commands.
+            return Some(Fault::LateData);
+        }
         let is_behind_a_line = self.line.is_at_start();
         self.outstanding.clear();
+        self.refused = Refused::No;
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
         match (is_asked, is_next) {
@@ -136,9 +141,12 @@ impl Dialogue {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }
-            Some(Answers::Verb(Verb::Data | Verb::StartTls | Verb::Auth))
+            Some(Answers::Verb(verb @ (Verb::Data | Verb::StartTls | Verb::Auth)))
                 if matches!(self.expect, Expect::Wait | Expect::AuthLine) =>
             {
+                if verb == Verb::Data {
+                    self.refused = Refused::Data;
+                }
                 self.expect = Expect::Command;
             }
             Some(_) | None => {}

@@ -484,3 +484,15 @@ fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
     assert_eq!(dialogue.expect(), Expect::Command);
     assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
 }
+
+#[test]
+fn a_354_behind_a_refusal_is_too_late_for_bytes_read_as_commands() {
+    for (more, fault) in [("", Fault::UnexpectedReply), ("text\r\n", Fault::LateData)] {
+        let mut dialogue = dialogue();
+        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+        read(&mut dialogue, Speaker::Client, b"DATA\r\n");
+        assert_eq!(fault_of(&mut dialogue, b"451 astray\r\n"), None);
+        read(&mut dialogue, Speaker::Client, more.as_bytes());
+        assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(fault), "{more:?}");
+    }
+}

@@ -75,9 +75,10 @@ fn measure(side: Side, megabytes: usize, pairs: usize, control: &str) -> Outcome
     let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
     let wire = Message::new("loss", &line.repeat(megabytes * 1_000_000 / line.len())).wire();
     println!(
-        "{megabytes} MB, {pairs} pairs, {control}, 200 Mbit/s, {} ms, losses on the {}'s side",
-        2 * DELAY.as_millis(),
-        side.name()
+        "{megabytes} MB, {pairs} pairs, {control}, 200 Mbit/s, losses both ways on the {}'s side, \
+         round trip {} ms",
+        side.name(),
+        2 * DELAY.as_millis()
     );
     for loss in LOSSES {
         relay.lose(loss);

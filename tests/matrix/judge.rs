@@ -100,7 +100,8 @@ impl Sight {
                 count => Mark::Wrong(format!("{count} stored, and yet: {refusal}")),
             };
         }
-        if copies.len() != names.len() {
+        let is_once = |name: &String| self.letters.get(name).is_some_and(|all| all.len() == 1);
+        if !names.iter().all(is_once) {
             let quoted = self.quote(&sent.name);
             return Mark::Wrong(format!("{} copies for {}\n{quoted}", copies.len(), names.len()));
         }

@@ -10,6 +10,9 @@ use super::rig::Rig;
 /// Rounds without progress after which nobody will move any more.
 const PATIENCE: usize = 2;
 
+/// The server's replies in, its stream out; with more replies it only gets longer.
+pub type Mangle = dyn Fn(&[Vec<u8>]) -> Vec<u8>;
+
 /// One connection.
 pub struct Session {
     pub rig: Rig,
@@ -20,8 +23,10 @@ pub struct Session {
     pub edges: Vec<usize>,
     /// The server's stream is cut behind each of these offsets.
     pub reply_cuts: Vec<usize>,
-    /// Changes what the server says before it leaves: the server's replies in, its stream out.
-    pub mangle: fn(&[Vec<u8>]) -> Vec<u8>,
+    /// Changes what the server says before it leaves.
+    pub mangle: Box<Mangle>,
+    /// The client repeats itself behind every segment of the server.
+    pub is_eager: bool,
     /// Whether the last segment carries a FIN.
     pub is_last: bool,
     /// Every verdict so far.
@@ -45,7 +50,8 @@ impl Session {
             text: Vec::new(),
             edges: vec![0],
             reply_cuts: Vec::new(),
-            mangle: |replies| replies.concat(),
+            mangle: Box::new(|replies| replies.concat()),
+            is_eager: false,
             is_last: false,
             verdicts: Vec::new(),
             heard: 0,
@@ -120,10 +126,22 @@ impl Session {
                 let verdict = self.rig.send(S, start as u64, &said[start..end]);
                 self.verdicts.push(verdict);
                 start = end;
+                if self.is_eager {
+                    self.repeat();
+                }
             }
         }
         let _ = self.rig.ack(C, self.rig.original.received);
         let _ = self.rig.ack(S, self.rig.reply.received);
+    }
+
+    /// The server ends its stream.
+    pub fn hang_up(&mut self) {
+        self.answer();
+        let end = self.rig.reply.received;
+        let verdict = self.rig.send_fin(S, end, b"");
+        self.verdicts.push(verdict);
+        self.settle();
     }
 
     /// What the server has read.
@@ -146,9 +164,8 @@ impl Session {
 
     /// The faults alarms were raised for.
     pub fn alarms(&self) -> Vec<&'static str> {
-        let fault = |what: &What| match what {
-            What::Alarm { fault, .. } => Some(fault.name()),
-            _ => None,
+        let fault = |what: &What| {
+            if let What::Alarm { fault, .. } = what { Some(fault.name()) } else { None }
         };
         self.rig.records.iter().filter_map(|record| fault(&record.what)).collect()
     }

@@ -1,0 +1,312 @@
+//! Today's SMTP through `esmtp` and `asa`: offers, pipelining, TLS, AUTH, chunks, parameters,
+//! limits, private verbs, exceptions.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+
+mod support;
+
+use mailguard::engine::{Exception, Settings, Treatment, Verdict, What};
+use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::guard::Settings as Guard;
+use support::esmtp::{Esmtp, Mode};
+use support::rig::settings;
+use support::session::Session;
+
+fn with(profile: &str, changes: &[(&str, &str)]) -> Settings {
+    let mut settings = settings(profile);
+    for (key, value) in changes {
+        settings.guard.set(key, value).unwrap();
+    }
+    settings
+}
+
+fn server() -> Esmtp {
+    Esmtp::new("220 mx.example ESMTP\r\n")
+}
+
+/// An `esmtp` session behind its EHLO.
+fn esmtp(changes: &[(&str, &str)], server: Esmtp) -> Session {
+    let mut session = Session::greeted(with("esmtp", changes), server);
+    session.say("EHLO a.example\r\n");
+    session
+}
+
+fn has_logged(session: &Session, is: impl Fn(&What) -> bool) -> bool {
+    session.rig.records.iter().any(|record| is(&record.what))
+}
+
+fn is_reset_for(session: &Session, name: &str) -> bool {
+    session.rig.resets > 0
+        && has_logged(
+            session,
+            |what| matches!(what, What::Reset { reason } if reason.name() == name),
+        )
+}
+
+#[test]
+fn offers_are_filtered_whatever_the_cut() {
+    let offer = server().ehlo;
+    let filtered = offer.replace("XCLIENT NAME", "XXXXXXX XXXX");
+    let start = "220 mx.example ESMTP\r\n".len();
+    for first in 0..offer.len() {
+        for second in first..offer.len() {
+            let mut session = Session::greeted(with("esmtp", &[]), server());
+            session.reply_cuts = vec![start + first, start + second];
+            assert_eq!(session.say("EHLO a\r\n"), filtered, "cut at {first}, {second}");
+        }
+    }
+}
+
+#[test]
+fn letters_come_out_where_lines_come_whole() {
+    let start = "220 mx.example ESMTP\r\n".len();
+    let ends = server().ehlo.match_indices('\n').map(|(at, _)| start + at + 1);
+    for cuts in [Vec::new(), ends.collect()] {
+        let mut session = Session::greeted(with("asa", &[]), server());
+        session.reply_cuts = cuts;
+        assert_eq!(
+            session.say("EHLO a\r\n"),
+            "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-XXXXXXXA\r\n\
+             250-AUTH PLAIN LOGIN\r\n250-XXXXXXXB\r\n250-XXXXXXC XXXX\r\n250 XXXD\r\n"
+        );
+    }
+}
+
+#[test]
+fn a_pipeline_passes_in_one_segment() {
+    for profile in ["esmtp", "asa"] {
+        let mut session = Session::greeted(with(profile, &[]), server());
+        session.say("EHLO a\r\n");
+        let group = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n";
+        assert_eq!(session.say(group), "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "{profile}");
+        let heard = session.say("Hi\r\nEXPN x\r\n.\r\nQUIT\r\n");
+        assert_eq!(heard, "250 queued\r\n221 bye\r\n", "{profile}");
+        assert_eq!(session.server.messages, [b"Hi\r\nEXPN x\r\n.\r\n"], "{profile}");
+        assert!(session.alarms().is_empty());
+    }
+}
+
+#[test]
+fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
+    for settings in [with("esmtp", &[]), with("asa", &[("starttls", "allow")])] {
+        let mut session = Session::greeted(settings, server());
+        session.say("EHLO a\r\n");
+        assert_eq!(session.say("STARTTLS\r\n"), "220 go\r\n");
+        assert!(!has_logged(&session, |what| *what == What::TlsBegin));
+        session.say_pieces(&[b"\x16\x03\x01", b"EXPN root\r\n"]);
+        assert!(has_logged(&session, |what| *what == What::TlsBegin));
+        assert_eq!(session.server.tls, b"\x16\x03\x01EXPN root\r\n");
+        for direction in [C, S] {
+            let at = session.rig.side(direction).received;
+            let verdict = session.rig.send(direction, at, b"\x17\x03\x03\0\x05EHLO ");
+            assert_eq!(verdict, Verdict::Offload, "{direction:?}");
+        }
+        assert_eq!(session.rig.resets, 0);
+    }
+}
+
+#[test]
+fn plaintext_behind_starttls_resets_both_ends() {
+    for pieces in [
+        &[&b"STARTTLS\r\nMAIL FROM:<a>\r\n"[..]][..],
+        &[b"STARTTLS\r\n", b"MAIL FROM:<a>\r\n"],
+        &[b"STARTTLS\r", b"\nM", b"AIL FROM:<a>\r\n"],
+    ] {
+        let mut session = esmtp(&[], server());
+        session.queue(pieces);
+        session.repeat();
+        assert_eq!(session.rig.resets, 0, "nothing is decided before the 220");
+        session.settle();
+        assert!(is_reset_for(&session, "plaintext-for-tls"), "{pieces:?}");
+        assert_eq!(session.server.tls, b"", "none of it arrives");
+    }
+}
+
+#[test]
+fn a_refused_starttls_goes_on_in_plain_text() {
+    let mut refusing = server();
+    refusing.starttls = "454 not now\r\n";
+    let mut session = esmtp(&[], refusing);
+    assert_eq!(session.say("STARTTLS\r\n"), "454 not now\r\n");
+    assert_eq!(session.say("EXPN a\r\n"), "500 unrecognized: EXXXXX\r\n");
+    assert_eq!(session.say("NOOP\r\n"), "250 ok\r\n");
+}
+
+#[test]
+fn a_stripped_starttls_is_neither_offered_nor_taken() {
+    let mut session = Session::greeted(with("esmtp", &[("starttls", "strip")]), server());
+    assert!(session.say("EHLO a\r\n").contains("250-SXXXXXXX\r\n"));
+    assert_eq!(session.say("STARTTLS\r\n"), "500 unrecognized: SXXXXXXX\r\n");
+    assert_eq!(session.server.mode, Mode::Command);
+}
+
+#[test]
+fn tls_answers_only_the_220_of_its_own_command() {
+    // Sent before the greeting, whose 220 opens nothing.
+    let mut session = Session::silent(with("esmtp", &[]), server());
+    session.queue(&[b"STARTTLS\r\n", b"EXPN a\r\n"]);
+    session.repeat();
+    session.settle();
+    assert!(is_reset_for(&session, "plaintext-for-tls"));
+    assert!(!session.has_run(&["EXPN"]));
+}
+
+#[test]
+fn auth_exchanges_pass_unread_and_unlogged() {
+    let long = format!("{}\r\n", "A".repeat(12_286));
+    let mut login = server();
+    login.auth = &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n", "235 ok\r\n"];
+    let mut session = esmtp(&[], login);
+    assert_eq!(session.say("AUTH LOGIN\r\n"), "334 VXNlcm5hbWU6\r\n");
+    assert_eq!(session.say("EXPN\r\n"), "334 UGFzc3dvcmQ6\r\n");
+    assert_eq!(session.say(&long), "235 ok\r\n");
+    assert_eq!(session.server.secrets, ["EXPN", long.trim_end()]);
+    assert_eq!(session.say("EXPN a\r\n"), "500 unrecognized: EXXXXX\r\n");
+    assert!(!has_logged(&session, |what| format!("{what:?}").contains("AAAA")));
+    let initial = format!("AUTH PLAIN {}", "B".repeat(12_200));
+    session.server.auth = &["535 no\r\n"];
+    assert_eq!(session.say_pieces(&[initial.as_bytes(), b"BB\r\n"]), "535 no\r\n");
+    assert!(!has_logged(&session, |what| matches!(what, What::Edited { .. })
+        && format!("{what:?}").contains("66, 66")));
+    assert_eq!(session.rig.resets, 0);
+}
+
+#[test]
+fn auth_is_cancelled_and_refused() {
+    for (replies, line) in
+        [(&["334 go\r\n", "235 ok\r\n"][..], "*\r\n"), (&["334 go\r\n", "535 no\r\n"], "eA==\r\n")]
+    {
+        let mut challenging = server();
+        challenging.auth = replies;
+        let mut session = esmtp(&[], challenging);
+        assert_eq!(session.say("AUTH GSSAPI\r\n"), "334 go\r\n");
+        assert!(session.say(line).starts_with('5'));
+        assert_eq!(session.say("EXPN a\r\n"), "500 unrecognized: EXXXXX\r\n");
+    }
+    let mut refusing = server();
+    refusing.auth = &["504 no such mechanism\r\n"];
+    let mut session = esmtp(&[], refusing);
+    // The response comes early: it waits, and is a command line when AUTH was refused.
+    let heard = session.say("AUTH X\r\nEXPN root\r\nNOOP\r\n");
+    assert_eq!(heard, "504 no such mechanism\r\n500 unrecognized: EXXXXXXXX\r\n250 ok\r\n");
+}
+
+#[test]
+fn auth_lines_are_held_to_their_limit() {
+    let mut login = server();
+    login.auth = &["334 go\r\n", "235 ok\r\n"];
+    let line = format!("{}\r\n", "A".repeat(12_400));
+    let mut session = esmtp(&[], login.clone());
+    session.say("AUTH PLAIN\r\n");
+    session.say_pieces(&line.as_bytes().chunks(1_000).collect::<Vec<_>>());
+    let is_note =
+        |what: &What| matches!(what, What::Edited { rule, .. } if rule.name() == "long-line");
+    assert!(has_logged(&session, is_note));
+    assert!(!has_logged(&session, |what| format!("{what:?}").contains("65, 65, 65")), "no secret");
+    let mut session = esmtp(&[("long_lines", "reset")], login);
+    session.say("AUTH PLAIN\r\n");
+    session.say_pieces(&line.as_bytes().chunks(1_000).collect::<Vec<_>>());
+    assert!(is_reset_for(&session, "long-line"));
+}
+
+#[test]
+fn envelopes_keep_their_parameters_and_their_bytes() {
+    let mut session = esmtp(&[], server());
+    for line in [
+        "MAIL FROM:<a@b> SIZE=1000 BODY=8BITMIME RET=HDRS ENVID=x AUTH=<>\r\n",
+        "MAIL FROM:<π@δ.example> SMTPUTF8\r\n",
+        "RCPT TO:<ö@b> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;c+40d\r\n",
+        "HELP\r\n",
+        "VRFY π SMTPUTF8\r\n",
+        "ETRN @example.com\r\n",
+        "HELO a\r\n",
+    ] {
+        let before = session.server_got().len();
+        assert!(session.say(line).starts_with('2'), "{line}");
+        assert_eq!(&session.server_got()[before..], line);
+    }
+    session.say("DATA\r\n");
+    session.say("8-bit: äöü\r\n\r\n\u{1F4E7}\r\n.\r\n");
+    assert_eq!(session.server.messages, ["8-bit: äöü\r\n\r\n\u{1F4E7}\r\n.\r\n".as_bytes()]);
+    assert!(session.alarms().is_empty());
+}
+
+#[test]
+fn verbs_are_a_matter_of_policy() {
+    let verbs = "HELO,EHLO,MAIL,RCPT,DATA,RSET,NOOP,QUIT,EXPN";
+    let mut session = esmtp(&[("verbs", verbs)], server());
+    assert_eq!(session.say("EXPN staff\r\n"), "252 perhaps\r\n");
+    assert_eq!(session.say("VRFY root\r\n"), "500 unrecognized: XXXXXXXXX\r\n");
+    assert_eq!(session.say("ETRN a\r\n"), "500 unrecognized: EXXXXX\r\n");
+    assert_eq!(session.say("HELP\r\n"), "500 unrecognized: HELX\r\n");
+    assert_eq!(session.say("AUTH PLAIN x\r\n"), "500 unrecognized: XXXXXXXXXXXX\r\n");
+}
+
+#[test]
+fn line_limits_follow_the_offers() {
+    let is_note =
+        |what: &What| matches!(what, What::Edited { rule, .. } if rule.name() == "long-line");
+    // The offers of this server: SIZE adds 26, AUTH 500 to MAIL (limit::LONGER).
+    for (verb, room) in [("NOOP ", 510), ("MAIL FROM:", 510 + 26 + 500), ("RCPT TO:", 510)] {
+        for (length, is_long) in [(room, false), (room + 1, true)] {
+            let line = format!("{verb}{}\r\n", "x".repeat(length - verb.len()));
+            let mut session = esmtp(&[], server());
+            session.say(&line);
+            assert_eq!(has_logged(&session, is_note), is_long, "{verb} {length}");
+            let mut session = esmtp(&[("long_lines", "reset")], server());
+            session.say(&line);
+            assert_eq!(is_reset_for(&session, "long-line"), is_long, "{verb} {length}");
+        }
+    }
+}
+
+#[test]
+fn private_verbs_are_refused_without_losing_the_stream() {
+    for profile in ["mailguard", "esmtp", "asa", "pix-6.3"] {
+        let mut session = Session::greeted(with(profile, &[]), server());
+        session.say("HELO a\r\n");
+        let lines = "XEXCH50 1079 2\r\nX-LINK2STATE LAST CHUNK={0000}\r\nNOOP\r\n";
+        let heard = session.say(lines);
+        let codes: Vec<_> = heard.lines().map(|line| &line[..3]).collect();
+        assert_eq!(codes, ["500", "500", "250"], "{profile}");
+        session.say("DATA\r\n");
+        session.say("x\r\n.\r\n");
+        assert_eq!(session.server.messages, [b"x\r\n.\r\n"], "{profile}");
+        assert!(session.alarms().is_empty());
+    }
+}
+
+#[test]
+fn the_first_exception_that_fits_decides() {
+    let guard = |name| Guard::profile(name).unwrap();
+    let mut verbs = guard("esmtp");
+    verbs.set("verbs", "HELO,EHLO,EXPN").unwrap();
+    let cases: [(Option<&str>, Option<&str>, Treatment, &str); 6] = [
+        (Some("192.0.2.0/24"), None, Treatment::Enforce(guard("esmtp")), "EHLO a\r\nEXXXXX\r\n"),
+        (None, Some("198.51.100.2"), Treatment::Enforce(verbs), "EHLO a\r\nEXPN a\r\n"),
+        (Some("192.0.2.1"), None, Treatment::Monitor(guard("mailguard")), "EHLO a\r\nEXPN a\r\n"),
+        (None, Some("198.51.100.0/24"), Treatment::HandsOff, "EHLO a\r\nEXPN a\r\n"),
+        (Some("198.51.100.2"), None, Treatment::HandsOff, "XXXXXX\r\nXXXXXX\r\n"),
+        (Some("192.0.2.1"), Some("192.0.2.1"), Treatment::HandsOff, "XXXXXX\r\nXXXXXX\r\n"),
+    ];
+    for (client, server_at, treatment, got) in cases {
+        let mut settings = with("mailguard", &[]);
+        let is_hands_off = treatment == Treatment::HandsOff && !got.starts_with('X');
+        settings.exceptions.push(Exception {
+            client: client.map(|network| network.parse().unwrap()),
+            server: server_at.map(|network| network.parse().unwrap()),
+            treatment,
+        });
+        if is_hands_off {
+            let mut rig = support::rig::Rig::new(settings, [7, 9]);
+            let syn = rig.packet(C, 7, 0, support::packet::SYN, &[], &[]);
+            assert_eq!(syn, Verdict::Offload);
+            continue;
+        }
+        let mut session = Session::greeted(settings, server());
+        session.say("EHLO a\r\nEXPN a\r\n");
+        assert_eq!(session.server_got(), got, "{client:?} {server_at:?}");
+        let is_judged = has_logged(&session, |what| matches!(what, What::Edited { .. }));
+        assert!(is_judged, "monitored lines are logged");
+    }
+}
