@@ -41,6 +41,9 @@ fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `tes
 	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
 	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
 
+flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
+	@FLOOD=full $(CARGO) test --locked --test kernel_suite -- l_flood l_idle_flows
+
 loss: setup build ## goodput over a path that loses packets, beside plain forwarding
 	@$(CARGO) bench --locked --bench loss
 

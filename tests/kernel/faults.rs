@@ -121,6 +121,7 @@ fn killed(stand: &mut Stand) -> Outcome<String> {
     let peers = two_midway(stand)?;
     wait_until("a load", PATIENCE, || {
         let under_way = stand.received().iter().filter(|read| read.len() > 100_000).count();
+        stand.look();
         Ok((under_way == 4).then_some(()))
     })?;
     stand.guard.kill()?;

@@ -142,6 +142,7 @@ impl Peer {
             self.heard.extend_from_slice(fresh);
             self.has_heard_fin |= seen.has(FIN);
         }
-        !seen.payload.is_empty() || seen.has(FIN)
+        // What was cut to nothing because we have it asks for our ACK (RFC 9293 3.10.7.4).
+        !seen.payload.is_empty() || seen.has(FIN) || start > 0
     }
 }

@@ -73,6 +73,8 @@ pub(crate) fn on_a_stand(
     let network = Network::build()?;
     // Every server socket takes Fast Open.
     Side::Server.set("ipv4/tcp_fastopen", "1027")?;
+    // A forged packet makes the gateway redirect the true sender, which must not fall for it.
+    Side::Server.set("ipv6/conf/s0/accept_redirects", "0")?;
     let recorders = Family::ALL.map(|family| Recorder::start(family.server()));
     let guard = Guard::start(filter)?;
     Side::Gateway.within(|| {
@@ -155,8 +157,8 @@ impl Stand {
         self.tun.send(&peer.segment(offset, payload));
     }
 
-    /// Takes everything that has come, acknowledging what wants it.
-    pub(crate) fn drain(&mut self, peer: &mut Peer) {
+    /// Takes what has passed on the server's wire.
+    pub(crate) fn look(&mut self) {
         while let Some(packet) = self.sniffer.receive() {
             if !is_crafted(&packet) {
                 continue;
@@ -166,6 +168,11 @@ impl Stand {
                 None => self.wire.has_fragments = true,
             }
         }
+    }
+
+    /// Takes everything that has come, acknowledging what wants it.
+    pub(crate) fn drain(&mut self, peer: &mut Peer) {
+        self.look();
         while let Some(seen) = self.tun.receive().as_deref().map(Seen::read) {
             if seen.is_some_and(|seen| peer.take(seen)) {
                 self.tun.send(&peer.acknowledgment());

@@ -3,8 +3,11 @@
 //!
 //! Both belong to the namespace of the thread that opens them and stay in that thread.
 
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use smoltcp::phy::{Device, Medium, RawSocket, RxToken, TunTapInterface, TxToken};
 use smoltcp::time::Instant;
 
@@ -58,7 +61,9 @@ pub(crate) struct Sniffer(RawSocket);
 impl Sniffer {
     /// Listens on an Ethernet interface of the host that the calling thread is on.
     pub(crate) fn open(name: &str) -> Outcome<Self> {
-        Ok(Self(RawSocket::new(name, Medium::Ethernet).because("a packet socket")?))
+        let socket = RawSocket::new(name, Medium::Ethernet).because("a packet socket")?;
+        widen(socket.as_raw_fd()).map_err(std::io::Error::from).because("its buffer")?;
+        Ok(Self(socket))
     }
 
     /// The next IP packet, if there is one.
@@ -72,5 +77,16 @@ impl Sniffer {
         }
     }
 }
+
+/// Makes room for what comes while nobody looks. The crate lends its socket as a number only: we
+/// ask the kernel for a descriptor of our own.
+fn widen(number: i32) -> rustix::io::Result<()> {
+    let ourselves = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let socket = pidfd_getfd(&ourselves, number, PidfdGetfdFlags::empty())?;
+    set_socket_recv_buffer_size_force(&socket, BUFFER_OCTETS)
+        .or_else(|_| set_socket_recv_buffer_size(&socket, BUFFER_OCTETS))
+}
+
+const BUFFER_OCTETS: usize = 128 << 20;
 
 const STEP_TIME_MAX: Duration = Duration::from_secs(20);
