@@ -71,8 +71,10 @@ const FAULTS: [(&str, Fault); 9] = [
     ("of another length: 2500", |at| replace(at, "2500 x\r\n")),
 ];
 
+type Client = fn(&mut Session);
+
 /// How a client speaks: line by line, in groups, or without listening.
-const CLIENTS: [(&str, fn(&mut Session)); 3] =
+const CLIENTS: [(&str, Client); 3] =
     [("line by line", by_line), ("in groups", in_groups), ("at once", at_once)];
 
 fn by_line(session: &mut Session) {
@@ -108,7 +110,7 @@ struct Outcome {
 }
 
 /// The server's replies come whole, or byte by byte to a client that repeats itself meanwhile.
-fn outcome(profile: &str, mangle: Box<Mangle>, client: fn(&mut Session), cut: bool) -> Outcome {
+fn outcome(profile: &str, mangle: Box<Mangle>, client: Client, cut: bool) -> Outcome {
     let mut session = Session::silent(settings(profile), Esmtp::new("220 mx.example\r\n"));
     session.mangle = mangle;
     session.is_eager = cut;

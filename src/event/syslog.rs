@@ -141,7 +141,8 @@ const fn culprit(reason: Reason) -> Direction {
             | Fault::MalformedReply
             | Fault::ReplyInsideData
             | Fault::SkippedReply
-            | Fault::EndedEarly,
+            | Fault::EndedEarly
+            | Fault::LateData,
         ) => Direction::Reply,
         Reason::Fault(Fault::PlaintextForTls | Fault::DoubtfulChunk)
         | Reason::Rule(_)
