@@ -33,6 +33,10 @@ matrix: setup ## every mail program with every other, all kinds of messages, pri
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
+soak: ## a million random schedules, a thousand simulations (SEEDS=n for another number)
+	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test random -- --nocapture
+	SEEDS=1000 $(CARGO) test --locked --release --test sim -- --nocapture
+
 fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
 	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
 	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
@@ -52,4 +56,5 @@ uninstall: ## remove what install put there
 clean: ## remove everything built and fetched
 	$(CARGO) clean
 
-.PHONY: help setup build demo demo-duplicates test matrix bench loss fuzz bless install uninstall clean
+# Every target that `help` lists is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' Makefile)

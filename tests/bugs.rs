@@ -267,8 +267,9 @@ fn what_leaks_and_what_starves() {
         "# What leaks and what starves\n\n\
          Every way a message may come, and all 16 cuts of CRLF.CRLF across segments. *Leaks*: the\n\
          server ran EXPN, which no profile permits. *Starves*: the terminator never reaches the\n\
-         server. *Reset*: both ends were. A number counts the cuts, where not all 16 do it. Made by\n\
-         `tests/bugs.rs`.\n\n## By profile\n\nWith `split_scope = crlf-dot-crlf`, `split_action = drop`.\n\n",
+         server. *Reset*: both ends were. A number counts the cuts, where not all 16 do it. \
+         Made by\n`tests/bugs.rs`.\n\n## By profile\n\n\
+         With `split_scope = crlf-dot-crlf`, `split_action = drop`.\n\n",
     );
     let mut rows = Vec::new();
     for scene in &SCENES {

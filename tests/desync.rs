@@ -71,11 +71,11 @@ const FAULTS: [(&str, Fault); 9] = [
     ("of another length: 2500", |at| replace(at, "2500 x\r\n")),
 ];
 
-type Client = fn(&mut Session);
-
 /// How a client speaks: line by line, in groups, or without listening.
-const CLIENTS: [(&str, Client); 3] =
+const CLIENTS: [(&str, Speak); 3] =
     [("line by line", by_line), ("in groups", in_groups), ("at once", at_once)];
+
+type Speak = fn(&mut Session);
 
 fn by_line(session: &mut Session) {
     for line in LINES {
@@ -110,7 +110,7 @@ struct Outcome {
 }
 
 /// The server's replies come whole, or byte by byte to a client that repeats itself meanwhile.
-fn outcome(profile: &str, mangle: Box<Mangle>, client: Client, cut: bool) -> Outcome {
+fn outcome(profile: &str, mangle: Box<Mangle>, client: fn(&mut Session), cut: bool) -> Outcome {
     let mut session = Session::silent(settings(profile), Esmtp::new("220 mx.example\r\n"));
     session.mangle = mangle;
     session.is_eager = cut;
@@ -132,8 +132,8 @@ fn faulty_replies_let_nothing_through() {
         "# Replies out of step\n\n\
          What the server does to one of its replies, each of the seven of a dialogue in turn; how\n\
          many of those seven messages are delivered, and how many raise an alarm. No case lets a\n\
-         command through as text or takes text for a command; what is not delivered starves or is reset,\n\
-         and its sender tries again. Made by `tests/desync.rs`.\n",
+         command through as text or takes text for a command; what is not delivered starves or \
+         is reset,\nand its sender tries again. Made by `tests/desync.rs`.\n",
     );
     for profile in ["mailguard", "esmtp", "asa"] {
         let mut rows = Vec::new();

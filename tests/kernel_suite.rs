@@ -10,14 +10,14 @@ mod kernel;
 mod lab;
 mod support;
 
-use kernel::{control, faults, handshake, ip, matrix, overlap, segmentation, time};
+use kernel::{control, faults, flood, handshake, ip, matrix, overlap, segmentation, time};
 use lab::{Filter, Scenario};
 
 fn main() -> ExitCode {
     lab::main(&SCENARIOS)
 }
 
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 11] = [
     scenario("a_segmentation", || matrix(Filter::DEFAULT, segmentation::CASES)),
     scenario("b_other_data_at_the_same_place", || matrix(Filter::DEFAULT, overlap::CASES)),
     scenario("c_handshake_and_identity", || matrix(Filter::DEFAULT, handshake::CASES)),
@@ -27,6 +27,8 @@ const SCENARIOS: [Scenario; 9] = [
     scenario("h_resets", || matrix(Filter::with(&RESETTING), time::RESETTING)),
     scenario("l_daemon_killed", || matrix(Filter::DEFAULT, faults::CASES)),
     scenario("l_daemon_starved", || matrix(Filter::with(&faults::STARVATION), faults::STARVED)),
+    scenario("l_flood", flood::flood),
+    scenario("l_idle_flows", flood::idle),
 ];
 
 const RESETTING: [&str; 4] = ["--set", "split_terminator=bug", "--set", "split_action=reset"];

@@ -76,9 +76,10 @@ fn every_command_of_every_profile() {
     let mut text = String::from(
         "# Every command of every profile\n\n\
          What a server receives, and the last line a client gets, for each line sent behind an\n\
-         `EHLO`; then the same in lower case, cut behind its second byte, and one byte a packet, as\n\
-         a telnet client in character mode sends it. The server answers what it does not know with\n\
-         500 and the line. `␠` is a space at the end of a line. Made by `tests/profiles.rs`.\n",
+         `EHLO`; then the same in lower case, cut behind its second byte, and one byte a packet, \
+         as\na telnet client in character mode sends it. The server answers what it does not \
+         know with\n500 and the line. `␠` is a space at the end of a line. \
+         Made by `tests/profiles.rs`.\n",
     );
     let head = [
         "client sends",

@@ -1,13 +1,13 @@
 //! Every reason to drop a packet, and every rule that changes bytes, brought about once.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 mod support;
 
 use mailguard::engine::{Reason, UnknownFlow, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
-use mailguard::smtp::Fault;
+use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker};
 use mailguard::tcp::Violation;
 
 use support::packet::{ACK, FIN, RST, SYN};
@@ -127,4 +127,15 @@ fn every_rule_says_its_name_where_it_edits() {
     let is_malformed =
         |what: &&What| matches!(what, What::Alarm { fault: Fault::MalformedReply, .. });
     assert!(whats.iter().any(is_malformed), "{whats:#?}");
+}
+
+#[test]
+fn a_server_that_leaves_while_it_owes_a_reply_leaves_early() {
+    let mut dialogue = Dialogue::new(DataBegins::OnReply);
+    assert_eq!(dialogue.end(), Some(Fault::EndedEarly));
+    let mut greeting = &b"220 a\r\n"[..];
+    while !greeting.is_empty() {
+        greeting = &greeting[dialogue.read(Speaker::Server, greeting).used..];
+    }
+    assert_eq!(dialogue.end(), None);
 }

@@ -5,6 +5,8 @@
 //! true or false, or octets inside a BDAT chunk. When the gap closes they are read; if they are
 //! anything else by then (a reply may have changed the state), the flow is reset.
 
+use std::sync::atomic::Ordering;
+
 use super::reading::{Reading, speaker_of};
 use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, go_on};
 use crate::flow::Direction;
@@ -22,8 +24,11 @@ impl Engine {
         effects: &mut Effects,
     ) -> Verdict {
         let payload = turn.packet.payload();
-        let has_room =
-            self.has_room(conversation, direction, distance.saturating_add(payload.len()));
+        let length = distance.saturating_add(payload.len());
+        // Gaps that nobody closes must not take the room that bytes in order need.
+        let all = self.store_bytes.load(Ordering::Relaxed).saturating_add(length);
+        let has_room = self.has_room(conversation, direction, length)
+            && all <= self.settings.limits.store_bytes_max / 2;
         let stream = &mut conversation.streams[direction];
         let bytes = stream.preview(distance, payload);
         if effects.is_monitored {
@@ -118,7 +123,7 @@ impl Engine {
 fn is_free(dialogue: &Dialogue, distance: usize, bytes: &[u8]) -> bool {
     match dialogue.expect() {
         Expect::Data(_) => Body::is_text_after_anything(bytes),
-        Expect::Chunk { left } => distance.saturating_add(bytes.len()) as u64 <= left,
+        Expect::Chunk { left } => distance.saturating_add(bytes.len()) as u64 <= u64::from(left),
         Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
     }
 }

@@ -87,7 +87,7 @@ pub struct Watch {
     /// A `<` of the line under way waits for its `>`.
     is_address_open: bool,
     /// Bytes of the client's line under way.
-    line_length: usize,
+    line_length: u32,
     pub(super) reply: ReplyWatch,
 }
 
@@ -120,12 +120,12 @@ impl Guard {
             | Event::CommandStray => {
                 let was = watch.line_length;
                 let ruling = self.judge_command(watch, event, run, draft);
-                watch.line_length = was.saturating_add(run.len());
+                watch.line_length = was.saturating_add(length_of(run));
                 self.judge_length(watch, event, was, ruling)
             }
             Event::AuthLine => {
                 let was = watch.line_length;
-                let text = run.trim_ascii_end().len();
+                let text = length_of(run.trim_ascii_end());
                 watch.line_length = was.saturating_add(text);
                 let ruling = self.judge_length(watch, event, was, Ruling::Pass);
                 if run.ends_with(b"\n") {
@@ -312,7 +312,7 @@ impl Guard {
 
     /// The run that takes a line over its limit. A note never stands in for an edit.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of the client's lines come here")]
-    fn judge_length(&self, watch: &Watch, event: Event, was: usize, ruling: Ruling) -> Ruling {
+    fn judge_length(&self, watch: &Watch, event: Event, was: u32, ruling: Ruling) -> Ruling {
         let verb = match event {
             Event::CommandWord(word) | Event::CommandGap(word) | Event::CommandArgument(word) => {
                 word.verb()
@@ -367,4 +367,8 @@ fn refuse_unless(
             Ruling::Refuse(rule)
         }
     }
+}
+
+fn length_of(run: &[u8]) -> u32 {
+    u32::try_from(run.len()).unwrap_or(u32::MAX)
 }

@@ -6,13 +6,13 @@
 use crate::smtp::{Verb, Word};
 
 /// RFC 5321 4.5.3.1.4, without the CRLF.
-const PLAIN: usize = 510;
+const PLAIN: u32 = 510;
 
 /// RFC 4954 4.
-const AUTH: usize = 12_288;
+const AUTH: u32 = 12_288;
 
 /// Extensions that lengthen lines: the keyword, and what it adds to MAIL and to RCPT.
-const LONGER: [(&str, usize, usize); 6] = [
+const LONGER: [(&str, u32, u32); 6] = [
     // RFC 1870 3, RFC 6152 3, RFC 6531 3.4, RFC 4954 3, RFC 3461 4, RFC 2852 4.
     ("SIZE", 26, 0),
     ("8BITMIME", 17, 0),
@@ -38,12 +38,12 @@ impl Offers {
 }
 
 /// Bytes that a line of this verb may have, without its line end.
-pub(super) fn command_line_max(verb: Option<Verb>, offers: Offers) -> usize {
+pub(super) fn command_line_max(verb: Option<Verb>, offers: Offers) -> u32 {
     let offered = LONGER.iter().enumerate().filter(|(index, _)| offers.0 & (1 << index) != 0);
     match verb {
         Some(Verb::Auth) => AUTH,
-        Some(Verb::Mail) => PLAIN + offered.map(|(_, (_, mail, _))| mail).sum::<usize>(),
-        Some(Verb::Rcpt) => PLAIN + offered.map(|(_, (_, _, rcpt))| rcpt).sum::<usize>(),
+        Some(Verb::Mail) => PLAIN + offered.map(|(_, (_, mail, _))| mail).sum::<u32>(),
+        Some(Verb::Rcpt) => PLAIN + offered.map(|(_, (_, _, rcpt))| rcpt).sum::<u32>(),
         _ => PLAIN,
     }
 }

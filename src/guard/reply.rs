@@ -36,7 +36,7 @@ pub(super) struct ReplyWatch {
     /// The byte of the greeting before the next one, as the server sent it.
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
-    column: usize,
+    column: u32,
     /// Lines of the reply before this one, as far as it matters.
     is_later_line: bool,
     /// Keywords masked in this reply.
@@ -107,8 +107,8 @@ impl Guard {
             if *byte == b'\r' {
                 continue;
             }
-            let column = watch.column;
-            watch.column += 1;
+            let column = usize::try_from(watch.column).unwrap_or(usize::MAX);
+            watch.column = watch.column.saturating_add(1);
             match self.settings.banner {
                 Banner::Pass => {}
                 Banner::Cmap => *byte = CMAP.get(column).copied().unwrap_or(b'_'),

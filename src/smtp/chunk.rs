@@ -4,7 +4,7 @@
 //! by the server would let commands pass unread. So only what every server counts alike is taken.
 
 /// Largest chunk announced at once; larger sizes overflow some server's counter.
-const OCTETS_MAX: u64 = 1 << 31;
+const OCTETS_MAX: u32 = 1 << 31;
 
 /// How far the argument has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +12,13 @@ pub(super) enum ChunkSize {
     /// Spaces before the number.
     Before,
     /// Digits.
-    Digits(u64),
+    Digits(u32),
     /// Spaces behind the number.
-    Gap(u64),
+    Gap(u32),
     /// Letters of LAST, so many of them.
-    Last(u64, u8),
+    Last(u32, u8),
     /// Spaces behind LAST.
-    After(u64),
+    After(u32),
 }
 
 impl ChunkSize {
@@ -26,9 +26,9 @@ impl ChunkSize {
     pub(super) fn push(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Before, b' ') => Some(Self::Before),
-            (Self::Before, b'0'..=b'9') => Some(Self::Digits(u64::from(byte - b'0'))),
+            (Self::Before, b'0'..=b'9') => Some(Self::Digits(u32::from(byte - b'0'))),
             (Self::Digits(octets), b'0'..=b'9') => {
-                let octets = octets * 10 + u64::from(byte - b'0');
+                let octets = octets.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
                 (octets <= OCTETS_MAX).then_some(Self::Digits(octets))
             }
             (Self::Digits(octets) | Self::Gap(octets), b' ') => Some(Self::Gap(octets)),
@@ -49,7 +49,7 @@ impl ChunkSize {
     }
 
     /// The size, if the line may end here.
-    pub(super) const fn octets(self) -> Option<u64> {
+    pub(super) const fn octets(self) -> Option<u32> {
         match self {
             Self::Digits(octets)
             | Self::Gap(octets)

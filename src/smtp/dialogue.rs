@@ -16,10 +16,9 @@
 //! (CVE-2000-1022; [`DataBegins::OnCommand`] brings that fault back). Any 354 begins data, whatever
 //! we think it answers: the server decides.
 
-use std::collections::VecDeque;
-
 use super::body::{Body, Run};
 use super::line::CommandLine;
+use super::outstanding::Outstanding;
 use super::reply::ReplyLine;
 use super::{Answers, Event, Fault, Speaker, Verb};
 
@@ -42,7 +41,7 @@ pub enum Expect {
     /// A BDAT chunk.
     Chunk {
         /// Octets of it yet to come.
-        left: u64,
+        left: u32,
     },
     /// A line of an AUTH exchange.
     AuthLine,
@@ -93,7 +92,7 @@ pub struct Dialogue {
     pub(super) line: CommandLine,
     pub(super) reply: ReplyLine,
     /// What the server has yet to answer, oldest first.
-    pub(super) outstanding: VecDeque<Answers>,
+    pub(super) outstanding: Outstanding,
     pub(super) refused: Refused,
     /// What the reply under way answers, from its first byte on: a command that leaves while an
     /// unasked reply is coming is not what that reply answers.
@@ -110,12 +109,14 @@ impl Dialogue {
     /// A connection just opened: the server's greeting is outstanding.
     #[must_use]
     pub fn new(data_begins: DataBegins) -> Self {
+        let mut outstanding = Outstanding::default();
+        outstanding.push(Answers::Connection);
         Self {
             data_begins,
             expect: Expect::Command,
             line: CommandLine::new(),
             reply: ReplyLine::default(),
-            outstanding: VecDeque::from([Answers::Connection]),
+            outstanding,
             refused: Refused::No,
             answering: None,
             is_later_line: false,
@@ -220,7 +221,7 @@ impl Dialogue {
             }
             Expect::Chunk { left } => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                *left -= used as u64;
+                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
                 if *left == 0 {
                     self.expect = Expect::Command;
                 }
@@ -251,7 +252,7 @@ impl Dialogue {
     fn end_line(&mut self) {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
         let verb = line.word_sent().leading_verb();
-        self.outstanding.push_back(verb.map_or(Answers::Other, Answers::Verb));
+        self.outstanding.push(verb.map_or(Answers::Other, Answers::Verb));
         match verb {
             Some(Verb::Data) if self.data_begins == DataBegins::OnCommand => {
                 self.expect = Expect::Data(Body::Line);
@@ -274,7 +275,7 @@ impl Dialogue {
             Run::End => {
                 self.expect = Expect::Command;
                 self.line = CommandLine::new();
-                self.outstanding.push_back(Answers::Message);
+                self.outstanding.push(Answers::Message);
                 Event::DataEnd
             }
         }

@@ -66,7 +66,7 @@ impl CommandLine {
     }
 
     /// How many octets follow the line, if it is a BDAT that the server gets as it is.
-    pub(super) fn chunk(&self) -> Option<u64> {
+    pub(super) fn chunk(&self) -> Option<u32> {
         match self.place {
             Place::Chunk(size) if !self.is_refused() => size.octets(),
             Place::Chunk(_) | Place::Word | Place::Argument | Place::Stray => None,

@@ -10,6 +10,7 @@ mod chunk;
 mod command;
 mod dialogue;
 mod line;
+mod outstanding;
 mod pairing;
 mod reply;
 

@@ -4,8 +4,6 @@
 //! only one verb is answered with (354, 334, 220, 221) puts the two back in step, and every reply
 //! out of place is a [`Fault`].
 
-use std::collections::VecDeque;
-
 use super::body::Body;
 use super::dialogue::{DataBegins, Dialogue, Expect, Refused, Step};
 use super::line::CommandLine;
@@ -32,7 +30,7 @@ impl Dialogue {
     }
 
     fn next_answered(&self) -> Answers {
-        self.outstanding.front().copied().unwrap_or(Answers::Nothing)
+        self.outstanding.oldest().unwrap_or(Answers::Nothing)
     }
 
     /// A reply line has ended; the last line of a reply moves the dialogue on.
@@ -57,15 +55,14 @@ impl Dialogue {
 
     /// Whether another HELO or EHLO was sent behind the one being answered.
     fn has_later_hello(&self) -> bool {
-        let is_hello = |answers: &Answers| {
-            matches!(answers, Answers::Verb(Verb::Helo) | Answers::Verb(Verb::Ehlo))
-        };
-        self.outstanding.iter().skip(1).any(is_hello)
+        let is_hello =
+            |answers| matches!(answers, Answers::Verb(Verb::Helo) | Answers::Verb(Verb::Ehlo));
+        self.outstanding.later().any(is_hello)
     }
 
     fn end_reply(&mut self, code: u16, answers: Answers) -> Option<Fault> {
         if self.data_begins == DataBegins::OnCommand && code == 354 {
-            self.outstanding.pop_front();
+            self.outstanding.pop();
             return None;
         }
         if matches!(self.expect, Expect::Data(_)) && self.data_begins == DataBegins::OnReply {
@@ -89,7 +86,7 @@ impl Dialogue {
         let owed = self.outstanding.len();
         if !self.skip_to(Verb::Auth) {
             // It asks for a line that is no command, but of nobody: what comes is still judged.
-            self.outstanding.pop_front();
+            self.outstanding.pop();
             return Some(Fault::UnexpectedReply);
         }
         self.expect = Expect::AuthLine;
@@ -105,7 +102,7 @@ impl Dialogue {
             return Some(Fault::LateData);
         }
         let is_behind_a_line = self.line.is_at_start();
-        self.outstanding = VecDeque::new();
+        self.outstanding.clear();
         self.refused = Refused::No;
         self.expect = Expect::Data(if is_behind_a_line { Body::Line } else { Body::Middle });
         self.line = CommandLine::new();
@@ -118,11 +115,7 @@ impl Dialogue {
 
     /// Drops what stands before the oldest command with this verb; false if there is none.
     fn skip_to(&mut self, verb: Verb) -> bool {
-        let place = self.outstanding.iter().position(|&answers| answers == Answers::Verb(verb));
-        if let Some(place) = place {
-            self.outstanding.drain(..place);
-        }
-        place.is_some()
+        self.outstanding.skip_to(Answers::Verb(verb))
     }
 
     /// An ordinary final reply answers the oldest command.
@@ -144,12 +137,7 @@ impl Dialogue {
         };
         let is_astray = |verb| answers != Answers::Verb(verb) && self.skip_to(verb);
         let fault = strong.is_some_and(is_astray).then_some(Fault::SkippedReply);
-        let answered = self.outstanding.pop_front();
-        if self.outstanding.is_empty() {
-            // Nothing is asked of most flows at most times: the memory goes to those that ask.
-            self.outstanding = VecDeque::new();
-        }
-        match answered {
+        match self.outstanding.pop() {
             Some(Answers::Verb(Verb::StartTls)) if code == 220 => {
                 self.expect = Expect::Opaque { has_begun: false };
             }

@@ -334,6 +334,38 @@ fn the_old_fault_begins_data_on_the_command() {
 }
 
 #[test]
+fn outstanding_replies_are_a_queue() {
+    let kinds = [Verb::Data, Verb::Mail, Verb::Quit].map(Answers::Verb);
+    let (mut queue, mut model) = (outstanding::Outstanding::default(), Vec::new());
+    let mut state = 7_u32;
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kind = kinds[(state >> 20) as usize % 3];
+        match state >> 28 {
+            0 => {
+                queue.clear();
+                model.clear();
+            }
+            1..8 => {
+                queue.push(kind);
+                model.push(kind);
+            }
+            8..13 => {
+                let oldest = (!model.is_empty()).then(|| model.remove(0));
+                assert_eq!(queue.pop(), oldest);
+            }
+            _ => {
+                let place = model.iter().position(|&other| other == kind);
+                assert_eq!(queue.skip_to(kind), place.is_some());
+                model.drain(..place.unwrap_or(0));
+            }
+        }
+        assert_eq!((queue.len(), queue.oldest()), (model.len(), model.first().copied()));
+        assert_eq!(queue.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
 fn strong_codes_fall_into_step_again() {
     for (lines, replies, expect, fault) in [
         ("NOOP\r\nSTARTTLS\r\n", "220 go\r\n", Expect::Opaque { has_begun: false }, true),
@@ -361,4 +393,16 @@ fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
     assert_eq!(fault_of(&mut dialogue, b"450 what\r\n"), None);
     assert_eq!(dialogue.expect(), Expect::Command);
     assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
+}
+
+#[test]
+fn a_354_behind_a_refusal_is_too_late_for_bytes_read_as_commands() {
+    for (more, fault) in [("", Fault::UnexpectedReply), ("text\r\n", Fault::LateData)] {
+        let mut dialogue = dialogue();
+        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
+        read(&mut dialogue, Speaker::Client, b"DATA\r\n");
+        assert_eq!(fault_of(&mut dialogue, b"451 astray\r\n"), None);
+        read(&mut dialogue, Speaker::Client, more.as_bytes());
+        assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(fault), "{more:?}");
+    }
 }

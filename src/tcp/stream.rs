@@ -8,6 +8,7 @@
 //! ```
 //! Invariant: what has left towards the receiver lies below `judged` or in an early run.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::{Early, Spares, Store, Violation};
@@ -43,8 +44,8 @@ pub struct Stream {
     /// Bytes from `acknowledged` on.
     store: Store,
     early: Option<Box<Early>>,
-    /// Where the FIN stands, once one was let through.
-    fin: Option<u64>,
+    /// One more than where the FIN stands, once one was let through.
+    behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
     /// Offsets pass by unread and unkept (TLS).
     is_opaque: bool,
@@ -65,7 +66,7 @@ impl Stream {
             acknowledged: 0,
             store: Store::sharing(spares),
             early: None,
-            fin: None,
+            behind_fin: None,
             is_fin_acknowledged: false,
             is_opaque: false,
         }
@@ -97,8 +98,8 @@ impl Stream {
 
     /// Where the FIN stands.
     #[must_use]
-    pub const fn fin(&self) -> Option<u64> {
-        self.fin
+    pub fn fin(&self) -> Option<u64> {
+        self.behind_fin.map(|behind| behind.get() - 1)
     }
 
     /// The sequence number of an offset.
@@ -118,7 +119,7 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let end = self.judged() + u64::from(self.fin.is_some());
+        let end = self.judged() + u64::from(self.behind_fin.is_some());
         let first = self.seq(self.acknowledged + u64::from(self.is_fin_acknowledged));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
@@ -131,7 +132,7 @@ impl Stream {
     pub fn acknowledge(&mut self, ack: Seq) -> Result<(), Violation> {
         let judged = self.judged();
         let offset = self.offset(ack);
-        let fin = u64::from(self.fin == Some(judged));
+        let fin = u64::from(self.fin() == Some(judged));
         let Ok(offset) = u64::try_from(offset) else { return Ok(()) };
         if self.is_opaque && offset > judged {
             self.acknowledged = offset;
@@ -167,7 +168,7 @@ impl Stream {
     /// How many of `length` payload bytes from `seq` on lie below the FIN, if it has a place yet.
     #[must_use]
     pub fn before_fin(&self, seq: Seq, length: usize) -> usize {
-        let Some(fin) = self.fin else { return length };
+        let Some(fin) = self.fin() else { return length };
         let room = fin.cast_signed().saturating_sub(self.offset(seq));
         usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
@@ -176,10 +177,10 @@ impl Stream {
     /// time, where the judged bytes end.
     pub fn admit_fin(&mut self, seq: Seq) -> bool {
         let Ok(offset) = u64::try_from(self.offset(seq)) else { return false };
-        match self.fin {
+        match self.fin() {
             Some(fin) => fin == offset,
             None if offset == self.judged() => {
-                self.fin = Some(offset);
+                self.behind_fin = NonZeroU64::new(offset.saturating_add(1));
                 true
             }
             None => false,

@@ -1,5 +1,5 @@
-//! A piece of network that is slow and loses packets: a TUN device on a host, another one on the
-//! gateway, and a thread that carries packets between them.
+//! A piece of network that is slow, narrow and loses packets: a TUN device on a host, another one
+//! on the gateway, and a thread that carries packets between them.
 //!
 //! What is lost depends on the seed, the number of the connection to its port, the direction and
 //! the number of the packet, and on nothing else.
@@ -27,6 +27,8 @@ pub(crate) struct Relay {
 #[derive(Default)]
 struct Way {
     under_way: VecDeque<(Instant, Vec<u8>)>,
+    /// When the line is free again.
+    free_at: Option<Instant>,
     counts: BTreeMap<(u16, u16), u64>,
 }
 
@@ -80,7 +82,7 @@ fn carry(mut devices: [Tun; 2], delay: Duration, loss: &AtomicU32) {
             for packet in std::iter::from_fn(|| device.receive()).take(BURST) {
                 is_idle = false;
                 if !way.loses(&packet, number as u64, loss, &mut connections) {
-                    way.under_way.push_back((time + delay, packet));
+                    way.admit(time, delay, packet);
                 }
             }
         }
@@ -98,6 +100,16 @@ fn carry(mut devices: [Tun; 2], delay: Duration, loss: &AtomicU32) {
 }
 
 impl Way {
+    /// A packet takes its turn on the line, unless too many wait for theirs.
+    fn admit(&mut self, time: Instant, delay: Duration, packet: Vec<u8>) {
+        let turn = self.free_at.map_or(time, |free_at| free_at.max(time));
+        if turn.duration_since(time) < QUEUE_TIME_MAX {
+            let free_at = turn + Duration::from_nanos(packet.len() as u64 * NANOS_PER_OCTET);
+            self.free_at = Some(free_at);
+            self.under_way.push_back((free_at + delay, packet));
+        }
+    }
+
     fn loses(
         &mut self,
         packet: &[u8],
@@ -138,6 +150,12 @@ fn mix(number: u64) -> u64 {
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
 }
+
+/// 200 Mbit a second.
+const NANOS_PER_OCTET: u64 = 40;
+
+/// A packet that would have to wait longer is lost.
+const QUEUE_TIME_MAX: Duration = Duration::from_millis(40);
 
 const SEED: u64 = 25;
 

@@ -34,8 +34,8 @@ pub(crate) fn delivery(name: &str, size: usize) -> Outcome<Vec<u8>> {
     session.deliver(Pace::Whole, &message).because(name)?;
     session.quit()?;
     let head = format!(
-        "HELO mail.domain1.com\r\nMAIL FROM:<sender@domain1.com>\r\nRCPT TO:<{name}@domain2.com>\r\n\
-         DATA\r\n"
+        "HELO mail.domain1.com\r\nMAIL FROM:<sender@domain1.com>\r\n\
+         RCPT TO:<{name}@domain2.com>\r\nDATA\r\n"
     );
     Ok([head.as_bytes(), &message.wire(), b"QUIT\r\n"].concat())
 }

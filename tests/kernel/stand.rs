@@ -296,6 +296,12 @@ impl Stand {
         run(&mut Side::Gateway.command("iptables", &words), PATIENCE).map(drop)
     }
 
+    /// Puts a network behind the crafted clients' device.
+    pub(crate) fn route_to_crafted(&self, network: &str) -> Outcome {
+        let words = ["route", "replace", network, "dev", "t0"];
+        run(&mut Side::Gateway.command("ip", &words), PATIENCE).map(drop)
+    }
+
     /// Ends the connection with an exact RST.
     pub(crate) fn abort(&mut self, peer: &mut Peer) {
         self.tun.send(&peer.flagged(peer.acknowledged, &[], RST | ACK));

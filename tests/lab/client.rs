@@ -8,6 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_congestion;
+
 use super::message::Message;
 use super::network::Side;
 use super::outcome::{Because, Outcome, ensure, wrong};
@@ -70,6 +72,12 @@ impl Session {
     /// Changes how long a reply may take.
     pub(crate) fn set_patience(&self, patience: Duration) -> Outcome {
         Ok(self.stream.set_read_timeout(Some(patience))?)
+    }
+
+    /// Chooses the kernel's congestion control for what is sent from here on.
+    pub(crate) fn set_congestion_control(&self, name: &str) -> Outcome {
+        let set = set_tcp_congestion(&self.stream, name);
+        set.map_err(std::io::Error::from).because(name)
     }
 
     /// Sends these bytes in one write.

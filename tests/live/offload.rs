@@ -102,7 +102,9 @@ context.verify_mode = ssl.CERT_NONE
 with smtplib.SMTP(host, 25, 'mail.domain1.com', timeout=30) as client:
     if step == 'tls':
         client.starttls(context=context)
-    client.sendmail('sender@domain1.com', [recipient], b'Subject: bulk\\r\\n\\r\\n' + (b'x' * 70 + b'\\r\\n') * 280000)
+    line = b'x' * 70 + b'\\r\\n'
+    text = b'Subject: bulk\\r\\n\\r\\n' + line * 280000
+    client.sendmail('sender@domain1.com', [recipient], text)
 ";
 
 /// The client of the lab, and nobody else.

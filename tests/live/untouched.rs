@@ -1,4 +1,5 @@
-//! How a demo begins and ends: in a sealed lab, and with a look at whether this machine is as before.
+//! How a demo begins and ends: in a sealed lab, and with a look at whether this machine is as it
+//! was.
 
 use std::env;
 use std::fs;

@@ -133,8 +133,9 @@ impl Kind {
         };
         let coding = if self == Self::EightBit { "8bit" } else { "7bit" };
         let header = format!(
-            "From: sender@domain1.com\nTo: {name}@domain2.com\nSubject: {name}\nX-Lab:  two  spaces\n\
-             Date: Wed, 7 Feb 2001 17:01:20 +0000\nMessage-ID: <{name}@domain1.com>\nMIME-Version: 1.0\n\
+            "From: sender@domain1.com\nTo: {name}@domain2.com\nSubject: {name}\n\
+             X-Lab:  two  spaces\nDate: Wed, 7 Feb 2001 17:01:20 +0000\n\
+             Message-ID: <{name}@domain1.com>\nMIME-Version: 1.0\n\
              Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {coding}\n\n"
         );
         [header.into_bytes(), body].concat()

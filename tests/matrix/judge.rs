@@ -38,7 +38,8 @@ struct Speech {
 /// What a cell of the matrix holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// Delivered once, byte for byte; with what it was to show: `T`LS, `A`UTH, `P`ipelining, `B`DAT.
+    /// Delivered once, byte for byte; with what was to be seen: `T`LS, `A`UTH, `P`ipelining,
+    /// `B`DAT.
     Same(&'static str),
     /// Delivered once; the client's own program had to write 8 bits in 7.
     Recoded,
@@ -99,7 +100,8 @@ impl Sight {
                 count => Mark::Wrong(format!("{count} stored, and yet: {refusal}")),
             };
         }
-        if copies.len() != names.len() {
+        let is_once = |name: &String| self.letters.get(name).is_some_and(|all| all.len() == 1);
+        if !names.iter().all(is_once) {
             let quoted = self.quote(&sent.name);
             return Mark::Wrong(format!("{} copies for {}\n{quoted}", copies.len(), names.len()));
         }

@@ -56,7 +56,8 @@ fn empty(cell: &Cell) -> String {
 }
 
 const LEGEND: &str = "\
-=  delivered once, body and sender's headers byte for byte (T over TLS, A logged in, P pipelined, B with BDAT)
+=  delivered once, body and sender's headers byte for byte
+   (T over TLS, A logged in, P pipelined, B with BDAT)
 ~  the same, but the client wrote 8 bits in 7, as no 8BITMIME was offered to it
 refused  the client insisted on what the profile takes away, and sent nothing
 .  not run here    -  one of the two cannot, or is not asked to";

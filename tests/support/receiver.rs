@@ -26,6 +26,11 @@ impl Run {
     fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
+
+    /// The end in sequence numbers, of which a FIN takes one.
+    fn seq_end(&self) -> u64 {
+        self.end() + u64::from(self.has_fin)
+    }
 }
 
 /// One receiver.
@@ -99,11 +104,11 @@ impl Receiver {
         if run.bytes.is_empty() && !run.has_fin {
             return;
         }
-        let covers = |old: &Run| old.start <= run.start && run.end() <= old.end();
-        if self.runs.iter().any(|old| covers(old) && !run.bytes.is_empty()) {
+        let covers = |old: &Run| old.start <= run.start && run.seq_end() <= old.seq_end();
+        if self.runs.iter().any(covers) {
             return;
         }
-        self.runs.retain(|old| !(run.start <= old.start && old.end() <= run.end()));
+        self.runs.retain(|old| !(run.start <= old.start && old.seq_end() <= run.seq_end()));
         let place = self.runs.partition_point(|old| old.start < run.start);
         self.runs.insert(place, run);
     }

@@ -259,8 +259,11 @@ impl Server {
             return;
         };
         if self.is_data {
-            (self.is_data, self.is_stray) = (false, true);
-            self.line.clear();
+            // It goes on reading data behind another 354, and behind nothing else.
+            if code != b"354" {
+                (self.is_data, self.is_stray) = (false, true);
+                self.line.clear();
+            }
         } else if code == b"354" {
             self.is_data = true;
             // Behind a whole line, data begins at the start of one.

@@ -37,14 +37,15 @@ fn server() -> String {
          \n\
          begin authenticators\n\
          plain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n  \
-         server_condition = ${{if and{{{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}\n  \
+         server_condition = ${{if eq{{$auth2:$auth3}}{{{USER}:{PASSWORD}}}}}\n  \
          server_set_id = $auth2\n\
          login:\n  driver = plaintext\n  public_name = LOGIN\n  \
          server_prompts = User Name : Password\n  \
-         server_condition = ${{if and{{{{eq{{$auth1}}{{{USER}}}}}{{eq{{$auth2}}{{{PASSWORD}}}}}}}}}\n  \
+         server_condition = ${{if eq{{$auth1:$auth2}}{{{USER}:{PASSWORD}}}}}\n  \
          server_set_id = $auth1\n\
          cram:\n  driver = cram_md5\n  public_name = CRAM-MD5\n  \
-         server_secret = ${{if eq{{$auth1}}{{{USER}}}{{{PASSWORD}}}fail}}\n  server_set_id = $auth1\n"
+         server_secret = ${{if eq{{$auth1}}{{{USER}}}{{{PASSWORD}}}fail}}\n  \
+         server_set_id = $auth1\n"
     )
 }
 

@@ -247,8 +247,8 @@ impl Mta {
         let hosts = "127.0.0.1 localhost\n192.0.2.2 mail.domain1.com\n";
         root.write("etc/hosts", hosts)?;
         certificate(&root)?;
-        let make = "for d in tmp new cur; do install -d -o vmail -g vmail -m 700 /var/mail/inbox/$d; done; \
-                    chown vmail:vmail /var/mail/inbox";
+        let make = "mkdir -p /var/mail; cd /var/mail; install -d -o vmail -g vmail -m 700 inbox; \
+                    install -d -o vmail -g vmail -m 700 inbox/tmp inbox/new inbox/cur";
         run(&mut root.command(side, "sh", &["-euc", make]), STEP_TIME_MAX)?;
         Ok(root)
     }

@@ -14,7 +14,8 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
     let special = if side == Side::Client { sender() } else { server() };
     root.write("etc/smtpd.conf", special)?;
     let make = "install -d -m 711 /var/spool/smtpd; install -d /var/lib/opensmtpd/empty; \
-                mkdir -p /var/empty; ln -sfn /run /var/run; chgrp opensmtpq /usr/sbin/smtpctl; chmod 2755 /usr/sbin/smtpctl";
+                mkdir -p /var/empty; ln -sfn /run /var/run; \
+                chgrp opensmtpq /usr/sbin/smtpctl; chmod 2755 /usr/sbin/smtpctl";
     let mut make = root.command(side, "sh", &["-euc", make]);
     run(&mut make, std::time::Duration::from_secs(20))?;
     Ok(())
