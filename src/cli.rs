@@ -159,7 +159,7 @@ impl Probe {
 /// `mailguard profiles`.
 #[derive(Debug, Args)]
 pub struct Profiles {
-    /// Print this one alone, as lines for the [settings] of a configuration file
+    /// Print this one alone, as lines for the `[settings]` of a configuration file
     pub name: Option<String>,
 }
 

@@ -135,6 +135,7 @@ fn sizes_that_servers_read_differently_reset() {
             let (head, tail) = text.as_bytes().split_at(cut);
             session.say_pieces(&[head, tail]);
             assert!(session.rig.resets > 0, "{size:?}");
+            assert_eq!(session.alarms(), ["doubtful-chunk"], "{size:?}");
             assert!(!session.has_run(&["EXPN"]) && session.server.messages.is_empty(), "{size:?}");
         }
     }
