@@ -1,6 +1,6 @@
 //! Captures of what only a crafted client sends: data out of order, and a repetition with other
-//! bytes. Each is played against the real server; with `RECORD=1` in the environment what the filter
-//! was given is kept in `pcaps/`, and `make bless` takes down its verdicts.
+//! bytes. Each is played against the real server; with `RECORD=1` in the environment what the
+//! filter was given is kept in `pcaps/`, and `make bless` takes down its verdicts.
 
 use std::env;
 use std::fs;
