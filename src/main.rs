@@ -15,8 +15,10 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         Err(error) => {
+            // Names and values of others stand in it, and it has to stay one line.
+            let line: String = error.to_string().chars().map(visible).collect();
             // Nobody is left to tell if standard error is gone too.
-            let _ = writeln!(std::io::stderr(), "mailguard: {error}");
+            let _ = writeln!(std::io::stderr(), "mailguard: {line}");
             ExitCode::from(2)
         }
     }
@@ -71,4 +73,8 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
         }
     }
+}
+
+fn visible(character: char) -> char {
+    if character.is_control() { '?' } else { character }
 }

@@ -109,6 +109,22 @@ fn a_wrong_configuration_is_one_line_on_standard_error() {
 }
 
 #[test]
+fn an_error_stays_one_line_whatever_names_it_repeats() {
+    for words in [
+        &["replay", "no\nsuch\u{1b}[2J"][..],
+        &["replay", "x", "--set", "starttls=a\nb"],
+        &["profiles", "a\nb"],
+        &["check", "--config", "a\nb"],
+    ] {
+        let output = mailguard(words);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert_eq!(error.matches(char::is_control).count(), 1, "{error:?}");
+        assert!(error.starts_with("mailguard: ") && error.ends_with('\n'), "{error:?}");
+    }
+}
+
+#[test]
 fn rules_are_shown_as_they_would_be_installed() {
     let file = File::new(
         "show.toml",
