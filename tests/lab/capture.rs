@@ -3,7 +3,9 @@
 //! `-i any -Q in` sees each forwarded packet before the queue, in the order of arrival, both
 //! directions in one file: exactly a guard's input. `-Q out` sees what left.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use super::network::Side;
@@ -48,9 +50,25 @@ impl Capture {
         Ok(Self { tcpdump, file })
     }
 
-    /// Ends it; the file is complete then.
+    /// Ends it; the file is complete then. On a busy machine the recorder is behind its traffic,
+    /// and what it has not written when it is ended is lost: it gets time until it writes no more.
     pub(crate) fn stop(mut self) -> Outcome<PathBuf> {
+        let mut size = 0;
+        for _ in 0..QUIET_LOOKS_MAX {
+            thread::sleep(QUIET);
+            let now = fs::metadata(&self.file)?.len();
+            if now == size {
+                break;
+            }
+            size = now;
+        }
         self.tcpdump.stop(Duration::from_secs(10))?;
         Ok(self.file)
     }
 }
+
+/// A recorder that writes nothing for so long has written all.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// Looks at what it writes, at most.
+const QUIET_LOOKS_MAX: u32 = 20;
