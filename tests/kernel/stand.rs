@@ -269,6 +269,8 @@ impl Stand {
     ) -> Outcome<String> {
         let expected: Vec<Vec<u8>> = streams.iter().map(|stream| canonical(stream)).collect();
         self.until_read(peer, expected[0].len())?;
+        // The server may have read what the watch on the wire has yet to see.
+        self.wait(peer, 10);
         let read = self.read_by_server(peer);
         ensure(expected.contains(&read), || {
             format!("read {}\nnot {}", read.escape_ascii(), expected[0].escape_ascii())
