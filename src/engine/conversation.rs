@@ -63,7 +63,7 @@ impl Conversation {
             policy,
             originator: handshake.originator(),
             responder: handshake.responder(),
-            path: Path { ingress: handshake.ingress, egress: handshake.egress },
+            path: Path::of(handshake),
             segment_size: handshake.segment_size,
             phase: Phase::Open,
             has_closed: false,
@@ -77,6 +77,15 @@ impl Conversation {
             journal: PerDirection::default(),
             data_start: 0,
             lookalikes: 0,
+        }
+    }
+
+    /// Both sides have said their FIN and got it acknowledged: it closes.
+    pub(super) fn finish(&mut self, now: Instant, effects: &mut Effects) {
+        let is_finished = Direction::BOTH.into_iter().all(|d| self.streams[d].is_finished());
+        if is_finished && self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+            self.close(now, effects);
         }
     }
 

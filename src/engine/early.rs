@@ -23,6 +23,9 @@ impl Engine {
         distance: usize,
         effects: &mut Effects,
     ) -> Verdict {
+        if direction == Direction::Reply && !effects.is_monitored {
+            return Verdict::Drop(Violation::OutOfOrder.into());
+        }
         let payload = turn.packet.payload();
         let length = distance.saturating_add(payload.len());
         // Gaps that nobody closes must not take the room that bytes in order need.
@@ -38,8 +41,7 @@ impl Engine {
             }
             return Verdict::Accept;
         }
-        let is_client = direction == Direction::Original;
-        if !is_client || !is_free(&conversation.dialogue, distance, &bytes) {
+        if !is_free(&conversation.dialogue, distance, &bytes) {
             return Verdict::Drop(Violation::OutOfOrder.into());
         }
         if !has_room {

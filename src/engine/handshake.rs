@@ -58,8 +58,7 @@ impl Engine {
         if !answers {
             return Verdict::Drop(Violation::Handshake.into());
         }
-        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
-        if !turn.is_on_side(Direction::Reply, way) {
+        if !turn.is_on_side(Direction::Reply, Path::of(&handshake)) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
@@ -92,7 +91,7 @@ impl Engine {
         let completes = handshake.is_answered
             && turn.source == handshake.originator()
             && turn.packet.ack == handshake.answer.after(1);
-        let way = Path { ingress: handshake.ingress, egress: handshake.egress };
+        let way = Path::of(handshake);
         if !completes {
             // A server that knows an earlier SYN of these ends asks back with an ACK, and its
             // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
@@ -145,6 +144,13 @@ impl Engine {
         // A client's RST at another number ends what the server remembers of an earlier SYN, if
         // the server finds it exact; this handshake goes on.
         turn.pass_bare(effects)
+    }
+}
+
+impl Path {
+    /// The way the SYN of a handshake took.
+    pub(super) const fn of(handshake: &Handshake) -> Self {
+        Self { ingress: handshake.ingress, egress: handshake.egress }
     }
 }
 

@@ -74,19 +74,8 @@ impl Engine {
         if !had_fin && conversation.streams[direction].fin().is_some() {
             conversation.end(turn.now, direction, effects);
         }
-        self.finish_flow(turn, conversation, effects);
+        conversation.finish(turn.now, effects);
         verdict
-    }
-
-    /// Both sides said their FIN and got it acknowledged.
-    fn finish_flow(&self, turn: &Turn<'_>, conversation: &mut Conversation, effects: &mut Effects) {
-        let streams = &conversation.streams;
-        if Direction::BOTH.into_iter().all(|direction| streams[direction].is_finished())
-            && conversation.phase == Phase::Open
-        {
-            conversation.phase = Phase::Closing;
-            conversation.close(turn.now, effects);
-        }
     }
 
     fn pass_payload(
