@@ -114,11 +114,7 @@ fn chains(stand: &mut Stand) -> Outcome<String> {
         for (kind, header) in chain {
             packet = insert6(&packet, *kind, header);
         }
-        stand.tun.send(&packet);
-        stand.wait(&mut peer, 10);
-        let fate = if peer.acknowledged > 0 { "inspected" } else { "dropped" };
-        outcomes.push(format!("{name} {fate}"));
-        stand.finish(&mut peer, b"NOOP\r\nVRFY root\r\nQUIT\r\n").because(name)?;
+        outcomes.push(fate(stand, &mut peer, name, &packet)?);
     }
     Ok(outcomes.join(", "))
 }
@@ -138,6 +134,16 @@ fn overlapping6(stand: &mut Stand) -> Outcome<String> {
     Ok("dropped, delivered when sent again".to_owned())
 }
 
+/// Sends a doctored first packet of NOOP and VRFY. Whether it is inspected or dropped, the server
+/// gets the lines as the filter makes them.
+fn fate(stand: &mut Stand, peer: &mut Peer, name: &str, packet: &[u8]) -> Outcome<String> {
+    stand.tun.send(packet);
+    stand.wait(peer, 10);
+    let fate = if peer.acknowledged > 0 { "inspected" } else { "dropped" };
+    stand.finish(peer, b"NOOP\r\nVRFY root\r\nQUIT\r\n").because(name)?;
+    Ok(format!("{name} {fate}"))
+}
+
 fn options(stand: &mut Stand) -> Outcome<String> {
     let mut outcomes = Vec::new();
     let all: [(&str, &[u8]); 4] = [
@@ -152,11 +158,7 @@ fn options(stand: &mut Stand) -> Outcome<String> {
         packet.splice(20..20, list.iter().copied());
         packet[0] = 0x45 + (list.len() / 4) as u8;
         reseal_ip(&mut packet);
-        stand.tun.send(&packet);
-        stand.wait(&mut peer, 10);
-        let fate = if peer.acknowledged > 0 { "inspected" } else { "dropped" };
-        outcomes.push(format!("{name} {fate}"));
-        stand.finish(&mut peer, b"NOOP\r\nVRFY root\r\nQUIT\r\n").because(name)?;
+        outcomes.push(fate(stand, &mut peer, name, &packet)?);
     }
     Ok(outcomes.join(", "))
 }

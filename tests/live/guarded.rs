@@ -9,6 +9,7 @@ use crate::lab::{
     Answers, Attempt, Because, Family, Filter, Guard, Message, Network, Outcome, Pace, Recorder,
     Session, Site, ensure,
 };
+use crate::smuggling::ENDS;
 
 /// The article's own test, without the filter and with it.
 pub(crate) fn article() -> Outcome<String> {
@@ -113,7 +114,7 @@ pub(crate) fn split_bug() -> Outcome<String> {
 pub(crate) fn smuggling() -> Outcome<String> {
     let mut site = Site::open(Filter::None)?;
     let mut believed = Vec::new();
-    for (number, end) in SMUGGLING.iter().enumerate() {
+    for (number, end) in ENDS.iter().enumerate() {
         smuggle(end, &format!("bare{number}"))?;
         site.postfix.await_stored(believed.len() + number + 1, PATIENCE)?;
         if has_mail_for(&site, &format!("bare{number}-smuggled"))? {
@@ -123,15 +124,15 @@ pub(crate) fn smuggling() -> Outcome<String> {
     ensure(!believed.is_empty(), || "this Postfix falls for none, so nothing is shown".to_owned())?;
     site.change_filter(Filter::DEFAULT)?;
     let before = site.postfix.stored()?.len();
-    for (number, end) in SMUGGLING.iter().enumerate() {
+    for (number, end) in ENDS.iter().enumerate() {
         smuggle(end, &format!("guarded{number}"))?;
         site.postfix.await_stored(before + number + 1, PATIENCE)?;
         let name = format!("guarded{number}-smuggled");
         ensure(!has_mail_for(&site, &name)?, || format!("{} smuggled", end.escape_ascii()))?;
     }
     let arrived = site.postfix.stored()?.len() - before;
-    ensure(arrived == SMUGGLING.len(), || format!("{arrived} messages arrived"))?;
-    let figure = format!("{} of {} forged ends", believed.len(), SMUGGLING.len());
+    ensure(arrived == ENDS.len(), || format!("{arrived} messages arrived"))?;
+    let figure = format!("{} of {} forged ends", believed.len(), ENDS.len());
     Ok(format!("without the filter Postfix believed {figure} ({}), with it 0", believed.join(", ")))
 }
 
@@ -253,17 +254,6 @@ const PERMITTED: [&str; 7] = [
     "mail from:<a@domain1.com>",
     "RCPT TO:<b@domain2.com>",
     "NOOP",
-];
-
-const SMUGGLING: [&[u8]; 8] = [
-    b"\n.\n",
-    b"\n.\r\n",
-    b"\r\n.\n",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r.\r",
-    b"\r\n.\r",
-    b"\r\n\0.\r\n",
 ];
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -188,7 +188,8 @@ impl Attempt {
 
 const SERVERS: [Program; 3] = [Program::Postfix, Program::Exim, Program::OpenSmtpd];
 
-const ENDS: [&[u8]; 11] = [
+/// What some server or other takes for the end of a message, and none should.
+pub(crate) const ENDS: [&[u8]; 11] = [
     b"\n.\n",
     b"\n.\r\n",
     b"\r\n.\n",
