@@ -53,7 +53,10 @@ enum Next {
 }
 
 /// Bytes looked at in one vectorised step; a block with anything unusual is walked instead.
-const BLOCK: usize = 1_024;
+const BLOCK: usize = 16 * LANES;
+
+/// Bytes taken together in that step.
+const LANES: usize = 64;
 
 /// Bytes walked before the first such step.
 const WALK: usize = 64;
@@ -130,12 +133,18 @@ impl Body {
 /// From inside a line: the place of the next CR or LF that needs a look. Whole blocks of ordinary
 /// lines are passed over; each byte is looked at by one block at most.
 fn skip(input: &[u8], mut at: usize, walk_to: &mut usize) -> usize {
+    let processor = pulp::Arch::new();
     while at >= *walk_to
-        && let Some(block) = input.get(at..at + BLOCK)
+        && let Some(block) = input.get(at..=at + BLOCK)
     {
         // Stop before a line end at the block's edge: the walk carries it over.
-        let tail = block.iter().rev().take_while(|&&b| b == b'\r' || b == b'\n').count();
-        if tail == BLOCK || !is_ordinary(block) {
+        let before_edge = block.iter().rev().skip(1);
+        let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
+        let is_ordinary = processor.dispatch(
+            #[inline(always)]
+            || is_ordinary(block),
+        );
+        if tail == BLOCK || !is_ordinary {
             *walk_to = at + BLOCK;
             break;
         }
@@ -145,14 +154,26 @@ fn skip(input: &[u8], mut at: usize, walk_to: &mut usize) -> usize {
     at + memchr2(b'\r', b'\n', rest).unwrap_or(rest.len())
 }
 
-/// Whether every CR and LF in the block stands in a CRLF that no dot and no NUL follows. Written
-/// without an early exit and in bytes, so that the compiler vectorises it.
+/// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
+/// and no NUL follows. Written in lanes and without an early exit, so that the compiler makes
+/// vectors of it, as wide as the processor of its caller has them.
+#[inline(always)]
 fn is_ordinary(block: &[u8]) -> bool {
-    let pairs = block.iter().zip(block.get(1..).unwrap_or_default());
-    let odd = pairs.fold(u8::from(block.first() == Some(&b'\n')), |odd, (&a, &b)| {
-        let split = u8::from(a == b'\r') ^ u8::from(b == b'\n');
-        let start = u8::from(a == b'\n') & (u8::from(b == b'.') | u8::from(b == 0));
-        odd | split | start
-    });
-    odd == 0
+    let (bytes, _) = block.as_chunks::<LANES>();
+    let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
+    let mut odd = [0; LANES];
+    for (bytes, nexts) in bytes.iter().zip(nexts) {
+        for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
+            let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
+            let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
+            *odd |= is_split | is_start;
+        }
+    }
+    block.first() != Some(&b'\n') && odd == [0; LANES]
+}
+
+/// What a vector comparison gives.
+#[inline(always)]
+const fn mask(is_so: bool) -> u8 {
+    if is_so { u8::MAX } else { 0 }
 }
