@@ -6,6 +6,7 @@
 
 mod events;
 mod inject;
+mod ledger;
 pub(super) mod listing;
 mod netlink;
 mod queue;

@@ -1,7 +1,7 @@
 //! The two queue messages the nfq crate cannot send, and a handle on its socket to send them by.
 //!
-//! One message that configures a whole queue before its first packet can come, and one that drops
-//! every packet a queue still holds. Layout: `linux/netfilter/nfnetlink_queue.h`.
+//! One message that configures a whole queue before its first packet can come, and one that answers
+//! for every packet up to a number. Layout: `linux/netfilter/nfnetlink_queue.h`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -57,9 +57,24 @@ pub(super) fn bind(socket: BorrowedFd<'_>, number: u16, setup: Setup) -> io::Res
 /// Drops every packet of a queue up to this packet number. Where there is none, the kernel says so
 /// with ENOENT to the next reader of the socket.
 pub(super) fn drop_through(socket: BorrowedFd<'_>, number: u16, packet: u32) -> io::Result<()> {
+    answer_through(socket, number, packet, VERDICT_DROP)
+}
+
+/// Lets every packet of a queue up to this packet number go on as it came.
+pub(super) fn accept_through(socket: BorrowedFd<'_>, number: u16, packet: u32) -> io::Result<()> {
+    answer_through(socket, number, packet, VERDICT_ACCEPT)
+}
+
+fn answer_through(
+    socket: BorrowedFd<'_>,
+    number: u16,
+    packet: u32,
+    verdict: u32,
+) -> io::Result<()> {
     let mut message = Message::new(MESSAGE_VERDICT_BATCH, FLAG_REQUEST, number);
-    let [a, b, c, d] = packet.to_be_bytes();
-    message.attribute(ATTRIBUTE_VERDICT, &[0, 0, 0, 0, a, b, c, d]);
+    let [a, b, c, d] = verdict.to_be_bytes();
+    let [e, f, g, h] = packet.to_be_bytes();
+    message.attribute(ATTRIBUTE_VERDICT, &[a, b, c, d, e, f, g, h]);
     message.send(socket)
 }
 
@@ -118,6 +133,8 @@ const MESSAGE_VERDICT_BATCH: u16 = 3;
 const FLAG_REQUEST: u16 = 1;
 const FLAG_ACK: u16 = 4;
 const ATTRIBUTE_VERDICT: u16 = 2;
+const VERDICT_DROP: u32 = 0;
+const VERDICT_ACCEPT: u32 = 1;
 const CONFIG_COMMAND: u16 = 1;
 const CONFIG_LENGTH_MAX: u16 = 3;
 const CONFIG_MASK: u16 = 4;

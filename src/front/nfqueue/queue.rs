@@ -2,7 +2,8 @@
 //!
 //! The only module that knows the nfq crate. Invariant: every packet received is answered exactly
 //! once; one that is forgotten, whatever the cause, is dropped, and an answer the kernel did not
-//! take is followed by one that drops the packet.
+//! take is followed by one that drops the packet. What may pass as it came is answered together
+//! with its neighbours, before anything else is answered and before the queue is found empty.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::super::FrontError;
+use super::ledger::Ledger;
 use super::{listing, netlink};
 use crate::config::{self, Fail};
 use crate::engine::{Arrival, Checksum, Path};
@@ -21,10 +23,9 @@ pub(super) struct KernelQueue<'c> {
     number: u16,
     inner: nfq::Queue,
     socket: OwnedFd,
-    /// Whether the kernel may hold a packet we shall never be asked about again.
-    is_stuck: bool,
-    /// Whether the kernel may complain of an answer that was given on suspicion.
-    is_late_expected: bool,
+    ledger: Ledger,
+    /// Answers given on suspicion, of which the kernel may complain.
+    suspicions: u32,
     faults: &'c Faults,
 }
 
@@ -65,8 +66,8 @@ impl<'c> KernelQueue<'c> {
         let (inner, socket) = netlink::open().map_err(|error| {
             FrontError::io("cannot open a netfilter queue socket (needs Linux 5.6)", error)
         })?;
-        let (is_stuck, is_late_expected) = (false, false);
-        let mut queue = Self { number, inner, socket, is_stuck, is_late_expected, faults };
+        let ledger = Ledger::default();
+        let mut queue = Self { number, inner, socket, ledger, suspicions: 0, faults };
         queue.enlarge_buffer(settings.socket_buffer);
         queue.bind(settings).map_err(|error| refusal(number, error))?;
         queue.inner.set_nonblocking(true);
@@ -88,15 +89,9 @@ impl<'c> KernelQueue<'c> {
             fail_open: settings.fail == Fail::Open,
         };
         netlink::bind(self.socket.as_fd(), self.number, setup)?;
-        self.inner.set_copy_range(self.number, u16::MAX)?;
-        // While nfq waited for that acknowledgement it threw away packets that came before it. In a
-        // user namespace the listing cannot be read: then they are dropped on suspicion.
-        let waiting = listing::of(self.number).map(|entry| entry.map_or(0, |entry| entry.waiting));
-        if waiting.as_ref().is_ok_and(|&count| count == 0) {
-            return Ok(());
-        }
-        self.is_late_expected = waiting.is_err();
-        netlink::drop_through(self.socket.as_fd(), self.number, LAST_PACKET)
+        // While nfq waits for that acknowledgement it throws away packets that came before it; the
+        // gap in the numbers will show.
+        self.inner.set_copy_range(self.number, u16::MAX)
     }
 
     /// The queue's number.
@@ -118,37 +113,55 @@ impl<'c> KernelQueue<'c> {
     pub(super) fn receive(&mut self) -> Received<'_, 'c> {
         match self.inner.recv() {
             Ok(message) => {
-                // Every packet before this one has been answered, or never will be.
-                let before = message.get_packet_id().wrapping_sub(1);
-                if std::mem::take(&mut self.is_stuck) {
-                    self.release(before);
+                if let Some(unseen) = self.ledger.receive(message.get_packet_id()) {
+                    self.settle();
+                    self.suspicions += 1;
+                    self.release(unseen);
                 }
                 Received::Packet(Held { queue: self, message: Some(message) })
             }
-            Err(error) => self.classify(error),
+            Err(error) => {
+                self.settle();
+                self.classify(error)
+            }
         }
     }
 
     fn classify(&mut self, error: io::Error) -> Received<'_, 'c> {
         let counter = match Errno::from_io_error(&error) {
-            Some(Errno::AGAIN | Errno::INTR) => return Received::Nothing,
-            Some(Errno::NOENT) if std::mem::take(&mut self.is_late_expected) => {
+            Some(Errno::AGAIN) => {
+                // Complaints come at once: all of them have been read.
+                self.suspicions = 0;
+                return Received::Nothing;
+            }
+            Some(Errno::INTR) => return Received::Nothing,
+            Some(Errno::NOENT) if self.suspicions > 0 => {
+                self.suspicions -= 1;
                 return Received::Counted;
             }
             Some(Errno::NOENT | Errno::INVAL) => &self.faults.late,
             Some(Errno::NOBUFS) => &self.faults.overruns,
-            Some(Errno::NOSPC) => {
-                self.is_stuck = true;
-                &self.faults.undelivered
-            }
+            // The gap in the numbers will show.
+            Some(Errno::NOSPC) => &self.faults.undelivered,
             _ => return Received::Broken(error),
         };
         counter.fetch_add(1, Ordering::Relaxed);
         Received::Counted
     }
 
+    /// Tells the kernel of all packets that may pass.
+    pub(super) fn settle(&mut self) {
+        let Some(accepted) = self.ledger.settle() else { return };
+        let told = netlink::accept_through(self.socket.as_fd(), self.number, accepted.through);
+        if told.is_err() {
+            self.faults.unanswered.fetch_add(accepted.count.into(), Ordering::Relaxed);
+            self.release(accepted.through);
+        }
+    }
+
     /// Sends an answer. One that fails leaves a packet in the kernel that nobody will ask about.
     fn answer(&mut self, message: nfq::Message) {
+        self.settle();
         let packet = message.get_packet_id();
         if self.inner.verdict(message).is_err() {
             self.faults.unanswered.fetch_add(1, Ordering::Relaxed);
@@ -156,9 +169,11 @@ impl<'c> KernelQueue<'c> {
         }
     }
 
+    /// Drops every packet up to this one that the kernel still holds.
     fn release(&mut self, packet: u32) {
-        let released = netlink::drop_through(self.socket.as_fd(), self.number, packet);
-        self.is_stuck |= released.is_err();
+        if netlink::drop_through(self.socket.as_fd(), self.number, packet).is_err() {
+            self.ledger.suspect();
+        }
     }
 }
 
@@ -188,7 +203,13 @@ impl Held<'_, '_> {
 
     /// Lets the packet go on as it came.
     pub(super) fn accept(mut self) {
-        self.answer(|message| message.set_verdict(nfq::Verdict::Accept));
+        if !self.queue.ledger.accept() {
+            return self.answer(|message| message.set_verdict(nfq::Verdict::Accept));
+        }
+        self.message = None;
+        if self.queue.ledger.is_full() {
+            self.queue.settle();
+        }
     }
 
     /// Lets the packet go on with these mark bits set, all others as they were.
@@ -253,9 +274,6 @@ fn refusal(number: u16, error: io::Error) -> FrontError {
 
 /// Index of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
-
-/// The highest packet number the kernel takes for later than all of a new queue's.
-const LAST_PACKET: u32 = u32::MAX >> 1;
 
 /// A netlink attribute counts its bytes, four of its own among them, in 16 bits.
 const ANSWER_BYTES_MAX: usize = 65_531;

@@ -65,6 +65,7 @@ impl Shared<'_> {
                 wait_for_either(&queue.readiness(), wake)?;
             }
         }
+        queue.settle();
         Ok(())
     }
 
