@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::network::Side;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, ensure};
 use super::process::Background;
 use super::root::DIRECTORY;
 
@@ -43,7 +43,8 @@ impl Capture {
         };
         let file = Path::new(DIRECTORY).join("captures").join(format!("{name}.pcap"));
         let mut command = Side::Gateway.command("tcpdump", place);
-        command.args(["--immediate-mode", "-U", "-n", "-s", "0", "-B", "32768"]);
+        // The ring has room for as many packets as snapshots fit into the buffer (in KiB).
+        command.args(["--immediate-mode", "-U", "-n", "-s", "66000", "-B", "131072"]);
         command.args(["-Z", "root", "-w"]).arg(&file).arg("tcp port 25");
         let mut tcpdump = Background::start(&format!("tcpdump-{name}"), &mut command)?;
         tcpdump.wait_for("listening on", Duration::from_secs(10))?;
@@ -63,6 +64,8 @@ impl Capture {
             size = now;
         }
         self.tcpdump.stop(Duration::from_secs(10))?;
+        let log = self.tcpdump.log();
+        ensure(log.contains("\n0 packets dropped by kernel"), || format!("incomplete: {log}"))?;
         Ok(self.file)
     }
 }

@@ -93,13 +93,15 @@ pub(crate) fn cut_message() -> Vec<u8> {
     text
 }
 
-/// Settings of a sender that tries again within seconds, and adds no header of variable length.
+/// Settings of a sender that tries again within seconds, and adds no header of variable length. With
+/// a shorter backoff Postfix's queue manager may look at a message that its last try has not let go
+/// of yet, and then forgets it.
 pub(crate) const IMPATIENT: &str = "\
 header_checks = regexp:{{/^Received:/ IGNORE}}
 smtp_data_done_timeout = 2s
 smtp_connection_cache_on_demand = no
-minimal_backoff_time = 1s
-maximal_backoff_time = 1s
+minimal_backoff_time = 2s
+maximal_backoff_time = 2s
 queue_run_delay = 1s
 destination_recipient_limit = 1
 smtp_destination_concurrency_failed_cohort_limit = 0
