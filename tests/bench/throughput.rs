@@ -1,8 +1,8 @@
 //! What the filter costs: messages of 1 MiB through the gateway with Mailguard, beside a queue loop
 //! that accepts everything and plain forwarding.
 //!
-//! The three take turns in one lab, so that a busy machine slows all alike; what counts is the
-//! ratio. Source and sink are our own and do nothing but move bytes: any real mail program, and
+//! The three take many short turns in one lab, so that a busy machine slows all alike; what counts
+//! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real mail program, and
 //! even Postfix's smtp-source and smtp-sink, is so much slower than a queue that all would look
 //! alike. `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
 
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         return code;
     }
     let numbers: Vec<usize> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
-    let rounds = numbers.first().copied().unwrap_or(7);
-    let messages = numbers.get(1).copied().unwrap_or(3000);
+    let rounds = numbers.first().copied().unwrap_or(31);
+    let messages = numbers.get(1).copied().unwrap_or(1000);
     let done = if arguments.iter().any(|word| word == INSIDE) {
         settle().and_then(|()| measure(rounds, messages))
     } else {
