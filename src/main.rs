@@ -15,10 +15,8 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         Err(error) => {
-            // Names and values of others stand in it, and it has to stay one line.
-            let line: String = error.to_string().chars().map(visible).collect();
             // Nobody is left to tell if standard error is gone too.
-            let _ = writeln!(std::io::stderr(), "mailguard: {line}");
+            let _ = writeln!(std::io::stderr(), "mailguard: {error}");
             ExitCode::from(2)
         }
     }
@@ -45,7 +43,8 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Run(_) => {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
-            front::nfqueue::run(config).map(|()| Outcome::Done)
+            let reread = || configuration(&command);
+            front::nfqueue::run(config, &reread).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => {
             let options = front::replay::Options {
@@ -73,8 +72,4 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
         }
     }
-}
-
-fn visible(character: char) -> char {
-    if character.is_control() { '?' } else { character }
 }

@@ -194,6 +194,40 @@ fn the_event_log_is_opened_anew_on_request() {
 }
 
 #[test]
+fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
+    sealed("the_configuration_is_read_anew_on_request_and_only_if_it_is_right", NEEDS, || {
+        let file = "/run/mailguard.toml";
+        fs::write(file, "").unwrap();
+        let mut filter = Filter::start(&["--config", file]);
+        for (text, expected) in [
+            ("monitor = true\n", "new connections: profile mailguard, monitoring only\n"),
+            (
+                "monitor = 1\n",
+                "the old configuration stays in force: /run/mailguard.toml:1: invalid type: \
+                 integer `1`, expected a boolean\n",
+            ),
+            (
+                "[queue]\nlength = 64\n",
+                "[queue] was changed: that takes effect at the next start\n",
+            ),
+            ("profile = \"pix-4.1\"\n", "new connections: profile pix-4.1\n"),
+        ] {
+            fs::write(file, text).unwrap();
+            filter.signal("-HUP");
+            while !filter.said.ends_with(expected) {
+                assert_ne!(
+                    filter.stderr.read_line(&mut filter.said).unwrap(),
+                    0,
+                    "{}",
+                    filter.said
+                );
+            }
+        }
+        filter.end("-TERM");
+    });
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_ends_the_start() {
     sealed("a_log_that_cannot_be_opened_ends_the_start", NEEDS, || {
         let output = mailguard(&["run", "--events", "/nonexistent/events"]);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::journal::Journal;
-use super::policy::PolicyId;
+use super::policy::Policy;
 use super::{Effects, Limits, Path, Reason, Record, Turn, What};
 use crate::flow::{Direction, Endpoint, FlowId, Handshake, PerDirection};
 use crate::guard::Watch;
-use crate::smtp::{DataBegins, Dialogue};
+use crate::smtp::Dialogue;
 use crate::tcp::{Spares, Stream};
 use crate::time::Instant;
 use crate::wire::{Reset, build_reset};
@@ -27,7 +27,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) id: FlowId,
-    pub(super) policy: PolicyId,
+    pub(super) policy: Arc<Policy>,
     pub(super) originator: Endpoint,
     pub(super) responder: Endpoint,
     /// The way of the SYN.
@@ -52,15 +52,14 @@ pub(super) struct Conversation {
 impl Conversation {
     pub(super) fn new(
         id: FlowId,
-        policy: PolicyId,
-        data_begins: DataBegins,
+        policy: &Arc<Policy>,
         handshake: &Handshake,
         spares: &Arc<Spares>,
         now: Instant,
     ) -> Self {
         Self {
             id,
-            policy,
+            policy: Arc::clone(policy),
             originator: handshake.originator(),
             responder: handshake.responder(),
             path: Path::of(handshake),
@@ -72,7 +71,7 @@ impl Conversation {
                 Stream::sharing(handshake.isn, spares),
                 Stream::sharing(handshake.answer, spares),
             ),
-            dialogue: Dialogue::new(data_begins),
+            dialogue: Dialogue::new(policy.guard.settings().data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
             data_start: 0,

@@ -31,7 +31,7 @@ impl Engine {
         // Gaps that nobody closes must not take the room that bytes in order need.
         let all = self.store_bytes.load(Ordering::Relaxed).saturating_add(length);
         let has_room = self.has_room(conversation, direction, length)
-            && all <= self.settings.limits.store_bytes_max / 2;
+            && all <= self.limits.store_bytes_max / 2;
         let stream = &mut conversation.streams[direction];
         let bytes = stream.preview(distance, payload);
         if effects.is_monitored {

@@ -15,7 +15,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !self.settings.ports.contains(&turn.destination.port) {
+        if !self.ports.contains(&turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
@@ -107,11 +107,10 @@ impl Engine {
         if !turn.is_on_side(Direction::Original, way) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        let due = turn.now.seconds() + self.settings.limits.idle_seconds;
-        let policy = self.policies.choose(handshake.originator(), handshake.responder());
-        let data_begins = self.policies.get(policy).guard.settings().data_begins;
+        let due = turn.now.seconds() + self.limits.idle_seconds;
+        let policy = turn.policies.choose(handshake.originator(), handshake.responder());
         let conversation = self.flows.insert(turn.key, due, |id| {
-            Conversation::new(id, policy, data_begins, handshake, &self.spares, turn.now)
+            Conversation::new(id, policy, handshake, &self.spares, turn.now)
         });
         let Some(conversation) = conversation else {
             return Verdict::Drop(Reason::FlowsFull);

@@ -25,7 +25,7 @@ pub use stats::Stats;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
 use crate::tcp::Spares;
@@ -118,8 +118,9 @@ impl Effects {
 /// The filter itself: shared by all queue threads.
 #[derive(Debug)]
 pub struct Engine {
-    settings: Settings,
-    policies: Policies,
+    ports: Vec<u16>,
+    limits: Limits,
+    policies: RwLock<Policies>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     store_bytes: AtomicUsize,
@@ -132,6 +133,7 @@ struct Turn<'t> {
     now: Instant,
     arrival: &'t Arrival<'t>,
     packet: &'t Packet<'t>,
+    policies: &'t Policies,
     source: Endpoint,
     destination: Endpoint,
     key: FlowKey,
@@ -144,22 +146,31 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let limits = settings.limits;
         Self {
-            policies: Policies::new(&settings),
+            policies: RwLock::new(Policies::new(&settings)),
             flows: FlowTable::new(limits.flows_max),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
             spares: Arc::default(),
             stats: Mutex::default(),
-            settings,
+            ports: settings.ports,
+            limits,
         }
+    }
+
+    /// Tells the engine anew what its settings are. Flows that were begun keep those they began
+    /// with; ports and limits stay what they were.
+    pub fn reload(&self, settings: &Settings) {
+        let policies = Policies::new(settings);
+        *self.policies.write() = policies;
     }
 
     /// One verdict for each packet, at once.
     pub fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
-        effects.is_monitored = self.settings.monitor;
+        let policies = self.policies.read();
+        effects.is_monitored = policies.monitor;
         self.expire_some(now, LOOKS_PER_PACKET, effects);
-        let verdict = self.judge(now, arrival, effects);
+        let verdict = self.judge(now, arrival, &policies, effects);
         let mut stats = self.stats.lock();
         stats.count(verdict);
         stats.add(&effects.counted);
@@ -186,7 +197,13 @@ impl Engine {
         stats
     }
 
-    fn judge(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
+    fn judge(
+        &self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        policies: &Policies,
+        effects: &mut Effects,
+    ) -> Verdict {
         if arrival.is_truncated {
             return Verdict::Drop(Malformed::Truncated.into());
         }
@@ -204,7 +221,7 @@ impl Engine {
         let source = Endpoint { address: packet.source, port: packet.source_port };
         let destination = Endpoint { address: packet.destination, port: packet.destination_port };
         let key = FlowKey::of(source, destination);
-        let turn = Turn { now, arrival, packet: &packet, source, destination, key };
+        let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
         if self.is_hands_off(&turn) {
             return Verdict::Offload;
         }
@@ -218,12 +235,11 @@ impl Engine {
     }
 
     fn is_mail(&self, packet: &Packet<'_>) -> bool {
-        let ports = &self.settings.ports;
-        ports.contains(&packet.destination_port) || ports.contains(&packet.source_port)
+        self.ports.contains(&packet.destination_port) || self.ports.contains(&packet.source_port)
     }
 
     fn expire_some(&self, now: Instant, looks_max: usize, effects: &mut Effects) {
-        let limits = &self.settings.limits;
+        let limits = &self.limits;
         self.flows.expire(
             now.seconds(),
             looks_max,

@@ -10,7 +10,7 @@ impl Engine {
         if let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) {
             return self.handle_third(turn, &handshake, effects);
         }
-        match self.settings.unknown_flow {
+        match turn.policies.unknown_flow {
             UnknownFlow::Pass => return Verdict::Accept,
             UnknownFlow::Drop => {}
             // A RST is never answered, or two guards could talk for ever.

@@ -1,7 +1,9 @@
 //! Which settings a flow is judged by: those of the first exception it matches, or the general
-//! ones.
+//! ones. A flow keeps those it began with, whatever is told to the engine later.
 
-use super::{Engine, Exception, Settings, Treatment, Turn};
+use std::sync::Arc;
+
+use super::{Engine, Exception, Settings, Treatment, Turn, UnknownFlow};
 use crate::flow::Endpoint;
 use crate::guard::Guard;
 
@@ -15,22 +17,21 @@ pub(super) struct Policy {
     is_hands_off: bool,
 }
 
-/// The general policy, and the exceptions in their order.
+/// All that may be told anew to a running engine: the general policy, the exceptions in their order,
+/// and what concerns packets of no flow.
 #[derive(Debug)]
 pub(super) struct Policies {
-    general: Policy,
-    exceptions: Vec<(Exception, Policy)>,
+    general: Arc<Policy>,
+    exceptions: Vec<(Exception, Arc<Policy>)>,
+    pub(super) monitor: bool,
+    pub(super) unknown_flow: UnknownFlow,
 }
-
-/// Number of a policy.
-pub(super) type PolicyId = u16;
 
 impl Policies {
     pub(super) fn new(settings: &Settings) -> Self {
-        let policy = |guard: &crate::guard::Settings, monitor, is_hands_off| Policy {
-            guard: Guard::new(guard.clone()),
-            monitor: monitor || settings.monitor,
-            is_hands_off,
+        let policy = |guard: &crate::guard::Settings, monitor, is_hands_off| {
+            let guard = Guard::new(guard.clone());
+            Arc::new(Policy { guard, monitor: monitor || settings.monitor, is_hands_off })
         };
         let exceptions = settings.exceptions.iter().map(|exception| {
             let policy = match &exception.treatment {
@@ -40,31 +41,32 @@ impl Policies {
             };
             (exception.clone(), policy)
         });
-        Self { general: policy(&settings.guard, false, false), exceptions: exceptions.collect() }
+        Self {
+            general: policy(&settings.guard, false, false),
+            exceptions: exceptions.collect(),
+            monitor: settings.monitor,
+            unknown_flow: settings.unknown_flow,
+        }
     }
 
     /// The policy of a flow between these ends.
-    pub(super) fn choose(&self, client: Endpoint, server: Endpoint) -> PolicyId {
-        let place = self.exceptions.iter().position(|(exception, _)| {
+    pub(super) fn choose(&self, client: Endpoint, server: Endpoint) -> &Arc<Policy> {
+        let exception = self.exceptions.iter().find(|(exception, _)| {
             exception.client.is_none_or(|network| network.contains(client.address))
                 && exception.server.is_none_or(|network| network.contains(server.address))
         });
-        place.and_then(|place| PolicyId::try_from(place).ok()).unwrap_or(PolicyId::MAX)
-    }
-
-    /// The policy with this number.
-    pub(super) fn get(&self, id: PolicyId) -> &Policy {
-        self.exceptions.get(usize::from(id)).map_or(&self.general, |(_, policy)| policy)
+        exception.map_or(&self.general, |(_, policy)| policy)
     }
 }
 
 impl Engine {
-    /// Whether a packet belongs to flows that are not read, whichever of its ends is the server.
+    /// Whether a packet belongs to flows that are not read, whichever of its ends is the server. One
+    /// that we began to read is read to its end.
     pub(super) fn is_hands_off(&self, turn: &Turn<'_>) -> bool {
         let is_free = |client: Endpoint, server: Endpoint| {
-            self.settings.ports.contains(&server.port)
-                && self.policies.get(self.policies.choose(client, server)).is_hands_off
+            self.ports.contains(&server.port) && turn.policies.choose(client, server).is_hands_off
         };
-        is_free(turn.source, turn.destination) || is_free(turn.destination, turn.source)
+        (is_free(turn.source, turn.destination) || is_free(turn.destination, turn.source))
+            && self.flows.find(&turn.key).is_none()
     }
 }

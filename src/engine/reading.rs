@@ -3,6 +3,8 @@
 //! Works on the bytes where the stream keeps them, so a byte is judged once and every copy of it
 //! that leaves is restored from there.
 
+use std::sync::Arc;
+
 use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
@@ -35,7 +37,8 @@ impl Engine {
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
-        let guard = &self.policies.get(conversation.policy).guard;
+        let policy = Arc::clone(&conversation.policy);
+        let guard = &policy.guard;
         let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };

@@ -31,11 +31,11 @@ impl Engine {
         let direction = turn.direction(conversation.originator);
         let kept = conversation.kept();
         let was_closed = conversation.has_closed;
-        effects.is_monitored = self.policies.get(conversation.policy).monitor;
+        effects.is_monitored = conversation.policy.monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
         self.account(kept, conversation.kept());
         if conversation.has_closed && !was_closed {
-            let due = conversation.deadline(&self.settings.limits);
+            let due = conversation.deadline(&self.limits);
             self.flows.schedule(turn.key, conversation.id, due);
         }
         if let Verdict::Drop(reason) = verdict {
@@ -165,7 +165,7 @@ impl Engine {
         direction: Direction,
         length: usize,
     ) -> bool {
-        let limits = &self.settings.limits;
+        let limits = &self.limits;
         let kept = conversation.streams[direction].kept();
         let all = self.store_bytes.load(Ordering::Relaxed);
         kept.saturating_add(length) <= limits.bytes_per_flow_max
@@ -181,7 +181,7 @@ impl Engine {
         direction: Direction,
         fresh: &[u8],
     ) -> Option<SplitAction> {
-        let guard = &self.policies.get(conversation.policy).guard;
+        let guard = &conversation.policy.guard;
         if direction == Direction::Reply || !guard.has_split_bug() {
             return None;
         }

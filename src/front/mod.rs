@@ -13,7 +13,7 @@ pub mod repeat;
 pub mod replay;
 pub mod rules;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -55,10 +55,11 @@ impl FrontError {
 
 impl fmt::Display for FrontError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Some(cause) => write!(f, "{}: {cause}", self.context),
-            None => f.write_str(&self.context),
+        // Names and values of others stand in it, and it has to stay one line.
+        for character in self.context.chars() {
+            f.write_char(if character.is_control() { '?' } else { character })?;
         }
+        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
     }
 }
 

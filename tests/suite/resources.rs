@@ -1,6 +1,6 @@
 //! L: floods, bounds and faults, as far as one process shows them.
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Reason, Verdict};
+use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Reason, Settings, Verdict};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
 use mailguard::time::Instant;
@@ -10,6 +10,7 @@ use super::{BANNER, Case, EVIL, STD, Suite, case, elsewhere, pieces};
 use crate::support::mailserver::MailServer;
 use crate::support::packet::{ACK, SYN, tcp_packet};
 use crate::support::random::Random;
+use crate::support::rig::Rig;
 use crate::support::schedule::{self, Kind};
 use crate::support::talk::{End, Talk};
 
@@ -53,7 +54,27 @@ pub const CASES: &[Case] = &[
     case("L03", "bombs behind gaps", bombs),
     elsewhere("L04", "queue overflow", "needs the kernel's queue: live tests"),
     elsewhere("L05", "killed under load", "needs the kernel's queue: live tests"),
-    elsewhere("L06", "configuration reload under load", "needs the daemon: live tests"),
+    case("L06", "configuration reload under load", |suite| {
+        let own = suite.settings();
+        let other = Settings { monitor: true, ..suite.settings() };
+        let mut talk = suite.talk(EVIL);
+        for (round, part) in pieces(EVIL.len(), 3).into_iter().enumerate() {
+            talk.rig.engine.reload(if round % 2 == 0 { &other } else { &own });
+            let _ = talk.send_text(part);
+            talk.answer();
+        }
+        talk.end(End::Whole);
+        for (begin, then, expected) in
+            [(&own, &other, &b"XXXXXXXXX\r\n"[..]), (&other, &own, b"VRFY root\r\n")]
+        {
+            let mut rig = Rig::new(suite.settings(), [7, 9]);
+            rig.engine.reload(begin);
+            rig.shake_hands();
+            rig.engine.reload(then);
+            let _ = rig.send(C, 0, b"VRFY root\r\n");
+            assert_eq!(rig.original.bytes(), expected, "a flow keeps what it began with");
+        }
+    }),
     elsewhere("L07", "netlink ENOBUFS", "needs the kernel's queue: live tests"),
     case("L08", "truncated packets", |suite| {
         let mut talk = suite.talk(EVIL);
@@ -75,7 +96,7 @@ pub const CASES: &[Case] = &[
         }
         talk.end(End::Whole);
     }),
-    elsewhere("L09", "allocation failure", "Rust's allocator ends the process: fail closed"),
+    elsewhere("L09", "allocation failure", "ends the process: live tests"),
     case("L10", "clock jump", |suite| {
         for jump in [-3_600_000_000_i64, 600_000_000] {
             let mut talk = suite.talk(EVIL);

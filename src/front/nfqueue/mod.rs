@@ -29,11 +29,11 @@ use super::FrontError;
 use crate::config::Config;
 use crate::engine::Engine;
 
-/// Filters until SIGTERM or SIGINT.
+/// Filters until SIGTERM or SIGINT. On SIGHUP the configuration is read once more.
 ///
 /// # Errors
 /// Something could not be opened, or a queue failed for good.
-pub fn run(config: &Config) -> Result<(), FrontError> {
+pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
     // Sockets first: finding theirs among the open files needs that nobody else opens any.
@@ -54,13 +54,19 @@ pub fn run(config: &Config) -> Result<(), FrontError> {
         panics: AtomicU64::new(0),
         is_ending: AtomicBool::new(false),
     };
-    let ended = serve(config, &signals, &shared, queues, writer);
+    let panics = supervisor::catch_panics();
+    let supervisor = Supervisor::new(config, reread, &shared, &signals, &panics);
+    announce(config, &queues);
+    let ended = serve(supervisor, &signals, &shared, queues, writer);
     supervisor::summarise(&shared);
     ended
 }
 
+/// How the configuration is read once more.
+pub type Reread<'a> = dyn Fn() -> Result<Config, FrontError> + 'a;
+
 fn serve<'c>(
-    config: &Config,
+    supervisor: Supervisor<'_>,
     signals: &Signals,
     shared: &Shared<'c>,
     queues: Vec<KernelQueue<'c>>,
@@ -68,8 +74,6 @@ fn serve<'c>(
 ) -> Result<(), FrontError> {
     let (wake, stop) =
         rustix::pipe::pipe().map_err(|error| FrontError::io("cannot make a pipe", error))?;
-    let panics = supervisor::catch_panics();
-    announce(config, &queues);
     thread::scope(|scope| {
         let log = match writer {
             Some(writer) => Some(spawn(scope, "events".to_owned(), || {
@@ -86,7 +90,7 @@ fn serve<'c>(
         let all_started = started.iter().all(Result::is_ok);
         if all_started {
             log::info!("ready");
-            Supervisor::new(config, shared, signals, &panics).watch();
+            supervisor.watch();
         }
         shared.is_ending.store(true, Ordering::Relaxed);
         // Closing this end of the pipe wakes every thread that polls the other.

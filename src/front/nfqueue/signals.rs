@@ -17,7 +17,7 @@ use super::super::FrontError;
 #[derive(Debug)]
 pub(super) struct Signals {
     is_asked_to_end: Arc<AtomicBool>,
-    is_asked_to_reopen: Arc<AtomicBool>,
+    is_asked_to_reload: Arc<AtomicBool>,
     reader: UnixStream,
     writer: UnixStream,
 }
@@ -44,9 +44,9 @@ impl Signals {
         self.is_asked_to_end.load(Ordering::Relaxed)
     }
 
-    /// Whether the log files are to be opened anew; true once for each time.
-    pub(super) fn is_asked_to_reopen(&self) -> bool {
-        self.is_asked_to_reopen.swap(false, Ordering::Relaxed)
+    /// Whether the configuration is to be read and the log opened anew; true once for each time.
+    pub(super) fn is_asked_to_reload(&self) -> bool {
+        self.is_asked_to_reload.swap(false, Ordering::Relaxed)
     }
 
     /// Asks the program to end when dropped.
@@ -72,16 +72,16 @@ fn register() -> io::Result<Signals> {
     reader.set_nonblocking(true)?;
     writer.set_nonblocking(true)?;
     let is_asked_to_end = Arc::new(AtomicBool::new(false));
-    let is_asked_to_reopen = Arc::new(AtomicBool::new(false));
+    let is_asked_to_reload = Arc::new(AtomicBool::new(false));
     // Actions run in the order of registration: the flag is set before the socket wakes anyone.
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_asked_to_end))?;
         flag::register(signal, Arc::clone(&is_asked_to_end))?;
         low_level::pipe::register(signal, writer.try_clone()?)?;
     }
-    flag::register(SIGHUP, Arc::clone(&is_asked_to_reopen))?;
+    flag::register(SIGHUP, Arc::clone(&is_asked_to_reload))?;
     low_level::pipe::register(SIGHUP, writer.try_clone()?)?;
-    Ok(Signals { is_asked_to_end, is_asked_to_reopen, reader, writer })
+    Ok(Signals { is_asked_to_end, is_asked_to_reload, reader, writer })
 }
 
 /// Exit code when the second signal cuts the ending short.

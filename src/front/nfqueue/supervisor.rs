@@ -1,5 +1,6 @@
 //! The main thread of a running filter: once a second it lets silent flows expire and says what
-//! the other threads and the kernel counted; it waits for signals in between.
+//! the other threads and the kernel counted; it waits for signals in between, and reads the
+//! configuration anew when asked to.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::Reread;
 use super::listing::{self, Entry};
 use super::signals::Signals;
 use super::worker::Shared;
@@ -16,7 +18,9 @@ use crate::engine::Effects;
 
 /// Watches over the threads of the queues.
 pub(super) struct Supervisor<'a> {
+    /// What was configured at the start.
     config: &'a Config,
+    reread: &'a Reread<'a>,
     shared: &'a Shared<'a>,
     signals: &'a Signals,
     panics: &'a Receiver<String>,
@@ -34,12 +38,13 @@ struct Counter<'a> {
 impl<'a> Supervisor<'a> {
     pub(super) fn new(
         config: &'a Config,
+        reread: &'a Reread<'a>,
         shared: &'a Shared<'a>,
         signals: &'a Signals,
         panics: &'a Receiver<String>,
     ) -> Self {
         let counters = counters(shared);
-        Self { config, shared, signals, panics, counters, dropped: Vec::new() }
+        Self { config, reread, shared, signals, panics, counters, dropped: Vec::new() }
     }
 
     /// Returns when the program is to end.
@@ -51,14 +56,37 @@ impl<'a> Supervisor<'a> {
             // An error is an interruption, and the loop looks at everything anyway.
             let _ = poll(&mut signal, Some(&TICK));
             self.signals.rearm();
-            if self.signals.is_asked_to_reopen() {
+            if self.signals.is_asked_to_reload() {
+                log::info!("reading the configuration and opening the event log anew");
                 self.shared.events.reopen();
-                log::info!("reopening the event log");
+                self.reload();
             }
             self.shared.expire(&mut effects);
             self.tell();
         }
         self.tell();
+    }
+
+    /// Takes what a running filter can take of the configuration; all of it is good, or none counts.
+    fn reload(&self) {
+        let new = match (self.reread)() {
+            Ok(new) => new,
+            Err(error) => return log::error!("the old configuration stays in force: {error}"),
+        };
+        let old = self.config;
+        let fixed = [
+            ("ports", old.engine.ports != new.engine.ports),
+            ("[limits]", old.engine.limits != new.engine.limits),
+            ("[queue]", old.queue != new.queue),
+            ("[rules]", old.rules != new.rules),
+            ("[log]", old.log != new.log),
+        ];
+        for (what, _) in fixed.iter().filter(|(_, is_changed)| *is_changed) {
+            log::warn!("{what} was changed: that takes effect at the next start");
+        }
+        self.shared.engine.reload(&new.engine);
+        let monitoring = if new.engine.monitor { ", monitoring only" } else { "" };
+        log::info!("new connections: profile {}{monitoring}", new.profile);
     }
 
     fn tell(&mut self) {
