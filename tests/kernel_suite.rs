@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     lab::main(&SCENARIOS)
 }
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     scenario("a_segmentation", || matrix(Filter::DEFAULT, segmentation::CASES)),
     scenario("b_other_data_at_the_same_place", || matrix(Filter::DEFAULT, overlap::CASES)),
     scenario("c_handshake_and_identity", || matrix(Filter::DEFAULT, handshake::CASES)),
@@ -29,6 +29,7 @@ const SCENARIOS: [Scenario; 12] = [
     scenario("h_resets", || matrix(Filter::with(&RESETTING), time::RESETTING)),
     scenario("l_daemon_killed", || matrix(Filter::DEFAULT, faults::CASES)),
     scenario("l_daemon_starved", || matrix(Filter::with(&faults::STARVATION), faults::STARVED)),
+    scenario("l_daemon_reloaded", faults::reloading),
     scenario("recorded_captures", recorded::captures),
     scenario("l_flood", flood::flood),
     scenario("l_idle_flows", flood::idle),

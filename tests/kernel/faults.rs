@@ -1,19 +1,21 @@
-//! L, and C13: the daemon stopped, killed, starved of buffers. Nothing passes unread, and what TCP
+//! L, and C13: the daemon stopped, killed, starved of buffers, told something else. Nothing passes unread, and what TCP
 //! can repeat arrives.
 
+use std::fs;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Case, EVIL, Peer, Stand, V4};
+use super::{Case, EVIL, Peer, Stand, V4, matrix};
 use crate::lab::{
-    Because, End, Family, Message, Outcome, Pace, Session, ensure, now, wait_until, wrong,
+    Because, End, Family, Filter, Message, Outcome, Pace, Session, ensure, now, wait_until, wrong,
 };
 
 pub(crate) const CASES: &[Case] = &[
     Case { id: "C13", name: "mid-stream after kill -9", run: midstream, families: V4 },
     Case { id: "L05", name: "kill -9 under load", run: killed, families: V4 },
+    Case { id: "L09", name: "no memory left", run: exhausted, families: V4 },
 ];
 
 /// Those that want a short queue and a small socket buffer.
@@ -25,6 +27,20 @@ pub(crate) const STARVED: &[Case] = &[
 /// What makes [`STARVED`] starve.
 pub(crate) const STARVATION: [&str; 4] =
     ["--set", "queue.length=16", "--set", "queue.socket_buffer=4096"];
+
+/// The daemon's configuration, where it is to change.
+const CONFIGURATION: &str = "/run/lab/mailguard.toml";
+
+/// Those that want a daemon with a configuration file.
+pub(crate) fn reloading() -> Outcome<String> {
+    let cases = [Case { id: "L06", name: "reload under load", run: reloaded, families: V4 }];
+    fs::write(CONFIGURATION, MASKING)?;
+    matrix(Filter::with(&["--config", CONFIGURATION]), &cases)
+}
+
+const MASKING: &str = "profile = \"mailguard\"\n";
+const SHOWING: &str = "profile = \"mailguard\"\nsettings.banner = \"pass\"\n";
+const WRONG: &str = "profile = \"mailguard\"\nsettings.banner = \"sometimes\"\n";
 
 /// What a client said on a connection, all of it, once its message is acknowledged.
 pub(crate) fn delivery(name: &str, size: usize) -> Outcome<Vec<u8>> {
@@ -116,15 +132,26 @@ fn midstream(stand: &mut Stand) -> Outcome<String> {
     Ok("nothing passed, both ends reset, in a command and in a message".to_owned())
 }
 
-fn killed(stand: &mut Stand) -> Outcome<String> {
-    let load = Load::start("killed", 4, 50_000_000);
-    let peers = two_midway(stand)?;
+/// Deliveries of which the server has read a part.
+fn under_way(stand: &mut Stand, name: &'static str, count: usize) -> Outcome<Load> {
+    let begun = |stand: &Stand| stand.received().iter().filter(|read| read.len() > 100_000).count();
+    let before = begun(stand);
+    let load = Load::start(name, count, 50_000_000);
     wait_until("a load", PATIENCE, || {
-        let under_way = stand.received().iter().filter(|read| read.len() > 100_000).count();
         stand.look();
-        Ok((under_way == 4).then_some(()))
+        Ok((begun(stand) == before + count).then_some(()))
     })?;
-    stand.guard.kill()?;
+    Ok(load)
+}
+
+/// After the daemon's end: a new one is there at once, nothing went on unseen, and mail, named so,
+/// passes.
+fn comes_back(
+    stand: &mut Stand,
+    load: Load,
+    peers: [Peer; 2],
+    name: &'static str,
+) -> Outcome<String> {
     let start = now();
     stand.guard.restart()?;
     let mut fresh = stand.connected()?;
@@ -134,9 +161,62 @@ fn killed(stand: &mut Stand) -> Outcome<String> {
     stand.finish(&mut fresh, EVIL)?;
     let survivors = load.end();
     ensure(survivors == 0, || format!("{survivors} deliveries went on unseen"))?;
-    let after = Load::start("after", 4, 300_000).finish(stand)?;
+    let after = Load::start(name, 4, 300_000).finish(stand)?;
     Ok(format!("back after {millis} ms; 4 deliveries cut off, {after} after it"))
 }
+
+fn killed(stand: &mut Stand) -> Outcome<String> {
+    let peers = two_midway(stand)?;
+    let load = under_way(stand, "killed", 4)?;
+    stand.guard.kill()?;
+    comes_back(stand, load, peers, "revived")
+}
+
+/// An allocation that fails ends the program at once, and its queue is closed: as if it were killed.
+fn exhausted(stand: &mut Stand) -> Outcome<String> {
+    let peers = two_midway(stand)?;
+    let load = under_way(stand, "exhausted", 4)?;
+    stand.guard.starve(64)?;
+    // What it has may do for what it does: more is asked of it.
+    let more = Load::start("more", 8, 50_000_000);
+    let status = stand.guard.end()?;
+    ensure(status.code().is_none(), || format!("it ended: {status}"))?;
+    let said = comes_back(stand, load, peers, "fed")?;
+    drop(more);
+    Ok(format!("{status}, {said}"))
+}
+
+/// Tells the running daemon something else, and waits until it has said so much in all.
+fn reload(stand: &Stand, text: &str, answer: &str, times: usize) -> Outcome {
+    fs::write(CONFIGURATION, text)?;
+    stand.guard.signal(Signal::HUP)?;
+    wait_until(answer, PATIENCE, || {
+        Ok((stand.guard.log().matches(answer).count() == times).then_some(()))
+    })
+}
+
+fn reloaded(stand: &mut Stand) -> Outcome<String> {
+    let load = Load::start("reloaded", 4, 50_000_000);
+    let [mut commanding, mut writing] = two_midway(stand)?;
+    for round in 1..=RELOADS {
+        reload(stand, SHOWING, "new connections: profile", 2 * round - 1)?;
+        reload(stand, WRONG, "the old configuration stays in force", round)?;
+        let mut shown = stand.connected()?;
+        ensure(!shown.heard.contains(&b'*'), || "still the old banner".to_owned())?;
+        reload(stand, MASKING, "new connections: profile", 2 * round)?;
+        let mut masked = stand.connected()?;
+        ensure(masked.heard.contains(&b'*'), || "still the new banner".to_owned())?;
+        stand.finish(&mut shown, EVIL)?;
+        stand.finish(&mut masked, EVIL)?;
+    }
+    stand.finish(&mut commanding, b"HELO c\r\nVRFY root\r\nQUIT\r\n")?;
+    let message = b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\nhello\r\n.\r\nQUIT\r\n";
+    stand.finish(&mut writing, message)?;
+    let count = load.finish(stand)?;
+    Ok(format!("{} reloads, {count} deliveries, every flow went on", 3 * RELOADS))
+}
+
+const RELOADS: usize = 5;
 
 fn stopped(stand: &mut Stand) -> Outcome<String> {
     let load = Load::start("stopped", 2, 1_000_000);

@@ -6,7 +6,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -106,6 +106,16 @@ impl Guard {
     /// Stops the daemon where it is, or lets it go on.
     pub(crate) fn signal(&self, signal: Signal) -> Outcome {
         self.filter.as_ref().map_or(Ok(()), |filter| filter.daemon.signal(signal))
+    }
+
+    /// Waits for the daemon to end of itself; how it did.
+    pub(crate) fn end(&mut self) -> Outcome<ExitStatus> {
+        self.filter.as_mut().because("no daemon")?.daemon.end(STEP_TIME_MAX)
+    }
+
+    /// Refuses the daemon more than this much memory beyond what it has.
+    pub(crate) fn starve(&self, room_kilobytes: u64) -> Outcome {
+        self.filter.as_ref().because("no daemon")?.daemon.starve(room_kilobytes)
     }
 
     /// The daemon's resident memory in kB.

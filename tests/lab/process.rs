@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::outcome::{Because, Failure, Outcome, wrong};
 use super::root::DIRECTORY;
@@ -128,8 +128,20 @@ impl Background {
 
     /// Its resident memory in kB.
     pub(crate) fn resident(&self) -> Outcome<u64> {
+        self.kilobytes("VmRSS:")
+    }
+
+    /// Refuses it more than this much memory beyond what it has.
+    pub(crate) fn starve(&self, room_kilobytes: u64) -> Outcome {
+        let limit = Some((self.kilobytes("VmData:")? + room_kilobytes) << 10);
+        let limits = Rlimit { current: limit, maximum: limit };
+        prlimit(Some(self.pid()?), Resource::Data, limits).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+
+    fn kilobytes(&self, what: &str) -> Outcome<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let row = text.lines().find_map(|row| row.strip_prefix("VmRSS:")).because(&text)?;
+        let row = text.lines().find_map(|row| row.strip_prefix(what)).because(&text)?;
         row.trim().trim_end_matches(" kB").parse().ok().because(row)
     }
 
