@@ -104,9 +104,11 @@ impl Fault {
         Self { path: path.iter().map(|&name| name.to_owned()).collect(), message }
     }
 
-    /// The same fault in a table below this key.
-    pub(super) fn within(self, key: &str) -> Self {
-        Self { path: vec![key.to_owned()], message: format!("{key}: {}", self.message) }
+    /// The same fault in a table of this list.
+    pub(super) fn within(self, list: &str, number: usize) -> Self {
+        let mut path = vec![list.to_owned(), number.to_string()];
+        path.extend(self.path);
+        Self { path, message: format!("{list}: {}", self.message) }
     }
 }
 
@@ -126,7 +128,11 @@ impl Document {
             exceptions: self
                 .exceptions
                 .into_iter()
-                .map(|exception| exception.into_exception(&profile, &self.settings))
+                .enumerate()
+                .map(|(number, exception)| {
+                    let exception = exception.into_exception(&profile, &self.settings);
+                    exception.map_err(|fault| fault.within("exceptions", number))
+                })
                 .collect::<Result<_, _>>()?,
             limits: self.limits.into_limits()?,
         };

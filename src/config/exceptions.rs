@@ -38,14 +38,13 @@ impl ExceptionTable {
         settings: &BTreeMap<String, toml::Value>,
     ) -> Result<Exception, Fault> {
         if self.client.is_none() && self.server.is_none() {
-            let message = "exceptions: neither client nor server given, expected one or both";
-            return Err(Fault::new(&["exceptions"], message.to_owned()));
+            let message = "neither client nor server given, expected one or both";
+            return Err(Fault::new(&[], message.to_owned()));
         }
         // Another profile begins from its own preset, not from the general settings.
         let mut all = if self.profile.is_some() { BTreeMap::new() } else { settings.clone() };
         all.extend(self.settings);
-        let guard = guard_settings(self.profile.as_deref().unwrap_or(profile), &all)
-            .map_err(|fault| fault.within("exceptions"))?;
+        let guard = guard_settings(self.profile.as_deref().unwrap_or(profile), &all)?;
         let treatment = match self.treatment {
             TreatmentWord::Enforce => Treatment::Enforce(guard),
             TreatmentWord::Monitor => Treatment::Monitor(guard),

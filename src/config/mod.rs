@@ -161,14 +161,23 @@ fn place(fault: Fault, file: Option<Source<'_>>, overrides: &[Override]) -> Erro
     }
 }
 
+/// The line of a key, or of what is nearest around it.
 fn line_of(text: &str, path: &[String]) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut start = None;
-    for name in path {
-        let (key, value) = table.get_key_value(name.as_str())?;
+    let mut names = path.iter();
+    while let Some((key, value)) = names.next().and_then(|name| table.get_key_value(name.as_str()))
+    {
         start = Some(key.span().start);
-        if let DeValue::Table(inner) = value.get_ref() {
+        let element = value
+            .get_ref()
+            .as_array()
+            .and_then(|list| list.get(names.next()?.parse::<usize>().ok()?));
+        if let Some(element) = element {
+            start = Some(element.span().start);
+        }
+        if let DeValue::Table(inner) = element.unwrap_or(value).get_ref() {
             table = inner;
         }
     }

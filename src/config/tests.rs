@@ -151,7 +151,15 @@ fn a_wrong_file_is_refused_with_line_and_expectation() {
         ("[[exceptions]]\nprofile = \"asa\"\n", "m.toml:1: exceptions: neither client nor server"),
         (
             "[[exceptions]]\nclient = \"::1\"\nsettings = { banner = 1 }\n",
-            "m.toml:1: exceptions: banner = `1`: expected pass or cmap",
+            "m.toml:3: exceptions: banner = `1`: expected pass or cmap",
+        ),
+        (
+            "[[exceptions]]\nclient = \"::1\"\n\n[[exceptions]]\nserver = \"::2\"\nprofile = \"x\"\n",
+            "m.toml:6: exceptions: unknown profile `x`, expected one of",
+        ),
+        (
+            "[[exceptions]]\nclient = \"::1\"\n\n[[exceptions]]\nprofile = \"asa\"\n",
+            "m.toml:4: exceptions: neither client nor server",
         ),
         ("[settings]\nsplit_terminator = \"x\"\n", "m.toml:2: split_terminator = `x`"),
         ("[settings]\nsplit_terminator = 1.5\n", "m.toml:2: split_terminator: float found"),
