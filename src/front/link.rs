@@ -39,6 +39,24 @@ pub struct Located {
     pub is_whole: bool,
 }
 
+/// Whether frames of this type can be read here.
+#[must_use]
+pub const fn is_known(link: LinkType) -> bool {
+    matches!(
+        link,
+        ETHERNET
+            | LINUX_COOKED
+            | LINUX_COOKED_2
+            | NULL
+            | LOOP
+            | RAW
+            | RAW_BSD
+            | RAW_OPENBSD
+            | IPV4
+            | IPV6
+    )
+}
+
 /// Finds the IP packet in a frame.
 #[must_use]
 pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
@@ -207,6 +225,7 @@ mod tests {
             let mut bytes = frame(&header, &packet);
             let range = header.len()..bytes.len();
             let whole = Some(Located { range: range.clone(), is_whole: true });
+            assert!(is_known(link), "{link}");
             assert_eq!(locate(link, &bytes), whole, "{link} {header:x?}");
             bytes.extend_from_slice(&[0xee; 7]);
             assert_eq!(locate(link, &bytes), whole, "{link} padded");

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::front::FrontError;
+use crate::front::{FrontError, unless_gone};
 
 /// Opens the capture; also its size, if it is known.
 pub(super) fn open(path: &Path) -> Result<(File, u64), FrontError> {
@@ -55,6 +55,9 @@ impl Output {
     /// A result under this name.
     pub(super) fn create(path: &Path) -> Result<Self, FrontError> {
         let failed = |error| FrontError::file(path, error);
+        if path == Path::new("-") {
+            return Err(FrontError::file(path, "expected the name of a file"));
+        }
         let sink = match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => {
                 let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
@@ -75,7 +78,7 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FrontError> {
         let written = match &mut self.sink {
             Sink::Whole { writer, .. } | Sink::Direct(writer) => writer.write_all(bytes),
-            Sink::Standard(writer) => writer.write_all(bytes),
+            Sink::Standard(writer) => unless_gone(writer.write_all(bytes)),
         };
         written.map_err(|error| FrontError::file(&self.path, error))
     }
@@ -87,7 +90,7 @@ impl Output {
                 writer.flush().and_then(|()| fs::rename(partial, path))
             }
             Sink::Direct(writer) => writer.flush(),
-            Sink::Standard(writer) => writer.flush(),
+            Sink::Standard(writer) => unless_gone(writer.flush()),
         };
         finished.map_err(|error| FrontError::file(&self.path, error))
     }

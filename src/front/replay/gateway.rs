@@ -88,6 +88,9 @@ impl<J: Judge> Gateway<J> {
         self.summary.packets += 1;
         let Some(located) = link::locate(packet.link, packet.frame) else {
             self.summary.not_ip += 1;
+            if !link::is_known(packet.link) {
+                self.summary.foreign_links.insert(packet.link);
+            }
             return self.pass(packet, Bystander::NotIp, step);
         };
         let bytes = packet.frame.get(located.range.clone()).unwrap_or_default();

@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine;
 use crate::event;
-use crate::front::FrontError;
+use crate::front::{FrontError, unless_gone};
 
 use files::Output;
 
@@ -39,7 +39,7 @@ pub struct Options {
     /// Where to write the packets as they would have left.
     pub write: Option<PathBuf>,
     /// Where to write the event log; `-` is the standard output, and the counters then go to the
-    /// standard error, so that what reads the log reads nothing else.
+    /// standard error, so that what reads the log reads nothing else. Its reader may go away.
     pub events: Option<PathBuf>,
     /// How to write the event log. Its times are in UTC: a replay says the same everywhere.
     pub format: event::Format,
@@ -151,7 +151,7 @@ fn tell(input: &Path, summary: &Summary, is_standard: bool) -> Result<(), FrontE
     } else {
         write!(io::stdout().lock(), "{summary}")
     };
-    told.map_err(|error| FrontError::file(Path::new("standard output"), error))
+    unless_gone(told).map_err(|error| FrontError::file(Path::new("standard output"), error))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The counters of a replay and how they are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::engine::{Reason, Stats};
+use crate::front::pcap::LinkType;
 
 /// What a replay did. Packets are counted once, however often they were offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Summary {
     pub not_smtp: u64,
     /// Frames that hold no IP packet.
     pub not_ip: u64,
+    /// Link types whose frames cannot be read here, and so count as such.
+    pub foreign_links: BTreeSet<LinkType>,
     /// Packets of which the capture holds only a part.
     pub truncated: u64,
     /// Packets dropped whose checksums were left to a network card.
@@ -67,6 +70,9 @@ impl fmt::Display for Summary {
         let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, count) in lines {
             writeln!(f, "{name:width$} {count:>12}")?;
+        }
+        for link in &self.foreign_links {
+            writeln!(f, "link type {link} is not known here: its packets passed unread")?;
         }
         if self.unfinished > 0 {
             writeln!(
