@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
@@ -249,6 +250,24 @@ fn queue_range(text: &str) -> Result<(u16, u16), String> {
         (Ok(first), Ok(last)) => Ok((first, last)),
         _ => Err("expected a number from 0 to 65535, or two with a colon between".to_owned()),
     }
+}
+
+/// What is wrong with a command line, in one line; nothing if help or the version was asked for, or
+/// nothing at all.
+#[must_use]
+pub fn complaint(error: &clap::Error) -> Option<String> {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand || !error.use_stderr() {
+        return None;
+    }
+    let text = error.to_string();
+    let mut parts = text
+        .trim_start_matches("error: ")
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let what = parts.next().unwrap_or_default();
+    let tips: String =
+        parts.filter(|part| part.starts_with("tip: ")).map(|tip| format!(" ({tip})")).collect();
+    Some(what + &tips)
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mailguard::cli::{Cli, Command, RulesAction};
+use mailguard::cli::{self, Cli, Command, RulesAction};
 use mailguard::config::{Config, Source};
 use mailguard::front::{self, FrontError, Outcome};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let ended = configuration(&cli.command).and_then(|config| perform(cli.command, &config));
+    let ended = command_line().and_then(|cli| {
+        let config = configuration(&cli.command)?;
+        perform(cli.command, &config)
+    });
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
@@ -22,15 +24,19 @@ fn main() -> ExitCode {
     }
 }
 
+fn command_line() -> Result<Cli, FrontError> {
+    Cli::try_parse().map_err(|error| match cli::complaint(&error) {
+        Some(line) => FrontError::new(line),
+        None => error.exit(),
+    })
+}
+
 fn configuration(command: &Command) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.common().and_then(|common| common.config.as_ref()) {
         Some(path) if is_read => {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| FrontError::io(format!("cannot read {name}"), error))?;
-            Some((name, text))
+            Some((path.display().to_string(), front::read_configuration(path)?))
         }
         _ => None,
     };

@@ -14,11 +14,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A configuration file that is gone when the test is over.
+/// A file that is gone when the test is over.
 struct File(PathBuf);
 
 impl File {
-    fn new(name: &str, content: &str) -> Self {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
         let path = std::env::temp_dir().join(format!("mailguard-{}-{name}", std::process::id()));
         fs::write(&path, content).unwrap();
         Self(path)
@@ -91,6 +91,24 @@ fn a_wrong_configuration_is_one_line_on_standard_error() {
             format!("mailguard: cannot read {missing}: No such file or directory"),
         ),
         (
+            &["run", "--config", "/dev/zero"],
+            "mailguard: /dev/zero: longer than 1 MiB: expected a configuration file".to_owned(),
+        ),
+        (
+            &["rules", "shwo"],
+            "mailguard: invalid value 'shwo' for '<ACTION>' [possible values: up, down, show] \
+             (tip: a similar value exists: 'show')"
+                .to_owned(),
+        ),
+        (
+            &["replay"],
+            "mailguard: the following required arguments were not provided: <IN>".to_owned(),
+        ),
+        (
+            &["replay", "pcaps/delivery.pcap", "--write", "-"],
+            "mailguard: -: expected the name of a file".to_owned(),
+        ),
+        (
             &["rules", "show", "--set", "queue.length=0"],
             "mailguard: --set queue.length=0: invalid value: integer `0`, expected a".to_owned(),
         ),
@@ -139,10 +157,25 @@ fn rules_are_shown_as_they_would_be_installed() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let program = env!("CARGO_BIN_EXE_mailguard");
-    let script = format!("set -o pipefail; {program} rules show | true");
-    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(output.stderr.is_empty());
+    for words in
+        ["rules show", "replay pcaps/delivery.pcap", "replay pcaps/delivery.pcap --events -"]
+    {
+        let script = format!("set -o pipefail; {program} {words} 2>/dev/null | true");
+        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words}");
+    }
+}
+
+#[test]
+fn frames_that_cannot_be_read_are_named() {
+    let mut capture = fs::read("pcaps/delivery.pcap").unwrap();
+    // The link type of every packet: 802.11 with a radiotap header.
+    capture[20..24].copy_from_slice(&127_u32.to_le_bytes());
+    let file = File::new("radio.pcap", &capture);
+    let output = mailguard(&["replay", file.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    let expected = "link type 127 is not known here: its packets passed unread\n";
+    assert!(text(&output.stdout).ends_with(expected), "{}", text(&output.stdout));
 }
 
 #[test]
@@ -157,7 +190,7 @@ fn profiles_are_printed_side_by_side_or_for_a_configuration_file() {
     let names = table.lines().next().unwrap().split_whitespace();
     for name in names {
         let lines = text(&mailguard(&["profiles", name]).stdout);
-        let file = File::new(name, &format!("[settings]\n{lines}"));
+        let file = File::new(name, format!("[settings]\n{lines}"));
         let checked = mailguard(&["rules", "show", "--config", file.path()]);
         assert_eq!(checked.status.code(), Some(0), "{lines}{}", text(&checked.stderr));
     }

@@ -14,7 +14,8 @@ pub mod replay;
 pub mod rules;
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// How a front ended, if it did not fail.
@@ -65,16 +66,38 @@ impl fmt::Display for FrontError {
 
 impl std::error::Error for FrontError {}
 
+/// The text of a configuration file.
+///
+/// # Errors
+/// It cannot be read, is no text, or is longer than 1 MiB.
+pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
+    let cannot_read = |error| FrontError::io(format!("cannot read {}", path.display()), error);
+    let mut text = String::new();
+    let file = File::open(path).map_err(cannot_read)?;
+    file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text).map_err(cannot_read)?;
+    if text.len() as u64 > CONFIGURATION_MAX {
+        return Err(FrontError::file(path, "longer than 1 MiB: expected a configuration file"));
+    }
+    Ok(text)
+}
+
+/// Bytes of a configuration file.
+const CONFIGURATION_MAX: u64 = 1 << 20;
+
 /// Writes to standard output; a reader that has gone away is no failure.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub fn print(text: &str) -> Result<(), FrontError> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(FrontError::io("cannot write to standard output", error))
-        }
-        _ => Ok(()),
+    unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+        .map_err(|error| FrontError::io("cannot write to standard output", error))
+}
+
+/// A reader that has gone away has seen enough: to have written less is no failure.
+fn unless_gone(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        _ => written,
     }
 }
