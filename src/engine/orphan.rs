@@ -16,8 +16,11 @@ impl Engine {
             // A RST is never answered, or two guards could talk for ever.
             UnknownFlow::Reset if turn.packet.flags.rst => {}
             UnknownFlow::Reset => {
-                // What a segment in order says of both ends' numbers is exact.
+                // What a segment in order says of both ends' numbers is exact; of one sent again
+                // because its ACK was lost, the end is what its receiver expects next.
                 let (seq, ack) = (turn.packet.seq, turn.packet.ack);
+                let length = turn.packet.payload().len() + usize::from(turn.packet.flags.fin);
+                let end = seq.after(u32::try_from(length).unwrap_or(0));
                 let (source, destination) = (turn.source.into(), turn.destination.into());
                 effects.inject(&Reset {
                     source: destination,
@@ -25,7 +28,9 @@ impl Engine {
                     seq: ack,
                     ack: seq,
                 });
-                effects.inject(&Reset { source, destination, seq, ack });
+                for seq in std::iter::once(seq).chain((end != seq).then_some(end)) {
+                    effects.inject(&Reset { source, destination, seq, ack });
+                }
             }
         }
         Verdict::Drop(Reason::UnknownFlow)
