@@ -19,7 +19,7 @@ use mailguard::front::pcap::{Entry, Reader};
 use mailguard::front::replay::{Session, Step};
 use mailguard::guard;
 use mailguard::time::Instant;
-use mailguard::wire::{Malformed, Packet, Parsed, blank_options, maximum_segment_size};
+use mailguard::wire::{Malformed, Packet, Parsed, maximum_segment_size, restrict_options};
 
 use support::capture::{Layout, PLAIN, dialogue};
 use support::packet::{ACK, FIN, RST, SYN, tcp_packet};
@@ -109,7 +109,7 @@ fn parse(bytes: &[u8]) {
         let _ = (packet.verify(true), packet.verify(false));
         let mut options = packet.options().to_vec();
         let _ = maximum_segment_size(&options);
-        let _ = blank_options(&mut options, packet.flags.syn);
+        let _ = restrict_options(&mut options, packet.flags.syn);
         assert!(packet.payload().len() <= bytes.len());
     }
 }

@@ -161,7 +161,7 @@ impl Turn<'_> {
     /// Lets the packet go on without data, urgent pointer and unknown options.
     pub(super) fn pass_bare(&self, effects: &mut Effects) -> Verdict {
         let mut editor = Editor::new(self.packet, &mut effects.rewritten);
-        editor.blank_options();
+        editor.restrict_options();
         editor.clear_urgent();
         editor.cut(0);
         go_on(editor)

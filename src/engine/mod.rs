@@ -158,10 +158,12 @@ impl Engine {
     }
 
     /// Tells the engine anew what its settings are. Flows that were begun keep those they began
-    /// with; ports and limits stay what they were.
+    /// with, packets of no flow follow the new ones; ports and limits stay what they were.
     pub fn reload(&self, settings: &Settings) {
         let policies = Policies::new(settings);
-        *self.policies.write() = policies;
+        // Nobody has to wait until the old ones are gone.
+        let old = std::mem::replace(&mut *self.policies.write(), policies);
+        drop(old);
     }
 
     /// One verdict for each packet, at once.

@@ -263,7 +263,7 @@ impl<'t> Turn<'t> {
     /// An editor that has done what every packet gets.
     pub(super) fn editor<'e>(&'e self, effects: &'e mut Effects) -> Editor<'e, 't> {
         let mut editor = Editor::new(self.packet, &mut effects.rewritten);
-        editor.blank_options();
+        editor.restrict_options();
         editor.clear_urgent();
         editor
     }

@@ -5,7 +5,7 @@
 
 use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
 
-use super::{Packet, blank_options};
+use super::{Packet, restrict_options};
 
 /// A packet about to leave, changed or not.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     /// Blanks the options that may not pass.
-    pub fn blank_options(&mut self) {
+    pub fn restrict_options(&mut self) {
         let mut scratch = [0; 40];
         let options = self.packet.options();
         if let Some(scratch) = scratch.get_mut(..options.len()) {
             scratch.copy_from_slice(options);
-            if blank_options(scratch, self.packet.flags.syn) {
+            if restrict_options(scratch, self.packet.flags.syn) {
                 self.write(self.packet.options_start(), scratch);
             }
         }

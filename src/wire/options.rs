@@ -12,9 +12,14 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
-/// Turns every option that may not pass into NOPs; true if a byte changed. `is_syn` selects the
-/// whitelist: RFC 9293 MSS, RFC 7323 window scale and timestamps, RFC 2018 SACK.
-pub fn blank_options(mut options: &mut [u8], is_syn: bool) -> bool {
+/// The largest segment we let anyone ask for. Over loopback, whose MTU is 65,536 bytes, Linux would
+/// send more than its queue can show us (65,531 bytes with all headers).
+const SEGMENT_MAX: u16 = 65_000;
+
+/// Turns every option that may not pass into NOPs, and lowers a maximum segment size to
+/// [`SEGMENT_MAX`]; true if a byte changed. `is_syn` selects the whitelist: RFC 9293 MSS, RFC 7323
+/// window scale and timestamps, RFC 2018 SACK.
+pub fn restrict_options(mut options: &mut [u8], is_syn: bool) -> bool {
     let mut changed = false;
     let mut seen = 0_u16;
     while let Some((&kind, rest)) = options.split_first() {
@@ -31,6 +36,11 @@ pub fn blank_options(mut options: &mut [u8], is_syn: bool) -> bool {
         seen |= 1 << kind.min(15);
         if is_repeated || !is_permitted(kind, length, is_syn) {
             changed |= blank(option, NOP);
+        } else if let [MAXIMUM_SEGMENT_SIZE, _, size @ ..] = option
+            && *size > *SEGMENT_MAX.to_be_bytes().as_slice()
+        {
+            size.copy_from_slice(&SEGMENT_MAX.to_be_bytes());
+            changed = true;
         }
         options = tail;
     }
@@ -55,13 +65,13 @@ fn blank(bytes: &mut [u8], value: u8) -> bool {
     changed
 }
 
-/// The MSS option of a SYN whose options have been through [`blank_options`].
+/// What the MSS option says in a SYN whose options have been through [`restrict_options`].
 #[must_use]
 pub fn maximum_segment_size(mut options: &[u8]) -> Option<u16> {
     loop {
         options = match options {
             [MAXIMUM_SEGMENT_SIZE, 4, high, low, ..] => {
-                return Some(u16::from_be_bytes([*high, *low]));
+                return Some(u16::from_be_bytes([*high, *low]).min(SEGMENT_MAX));
             }
             [NOP, rest @ ..] => rest,
             [kind, length, ..] if *kind != END && *length >= 2 => {

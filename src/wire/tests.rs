@@ -110,10 +110,15 @@ fn options_are_whitelisted() {
     ];
     for (is_syn, before, after) in cases {
         let mut options = before.to_vec();
-        assert_eq!(blank_options(&mut options, is_syn), before != after, "{before:?}");
+        assert_eq!(restrict_options(&mut options, is_syn), before != after, "{before:?}");
         assert_eq!(options, after, "{before:?}");
     }
     assert_eq!(maximum_segment_size(&[1, 4, 2, 2, 4, 5, 180]), Some(1_460));
+    let mut options = [1, 2, 4, 255, 215];
+    assert_eq!(maximum_segment_size(&options), Some(65_000));
+    assert!(restrict_options(&mut options, true), "loopback's");
+    assert_eq!(options, [1, 2, 4, 253, 232]);
+    assert!(!restrict_options(&mut options, true));
     assert_eq!(maximum_segment_size(&[1, 4, 2, 8]), None);
 }
 
@@ -124,7 +129,7 @@ fn an_untouched_packet_is_not_copied() {
     let mut out = Vec::new();
     let mut editor = Editor::new(&packet, &mut out);
     editor.clear_urgent();
-    editor.blank_options();
+    editor.restrict_options();
     editor.overwrite(2, b"OP");
     editor.cut(6);
     assert!(!editor.finish());
@@ -141,7 +146,7 @@ fn edits_keep_checksums_right() {
         let mut out = Vec::new();
         let mut editor = Editor::new(&packet, &mut out);
         editor.clear_urgent();
-        editor.blank_options();
+        editor.restrict_options();
         editor.overwrite(0, b"XXXX");
         editor.cut(6);
         assert!(editor.finish());

@@ -2,7 +2,7 @@
 //!
 //! Input: one byte (odd: the list of a SYN), then the list, up to 40 bytes.
 
-use mailguard::wire::{blank_options, maximum_segment_size};
+use mailguard::wire::{maximum_segment_size, restrict_options};
 
 use super::input::Input;
 
@@ -11,13 +11,13 @@ pub fn run(data: &[u8]) {
     let is_syn = input.byte() & 1 == 1;
     let before = input.bytes(40);
     let mut after = before.to_vec();
-    let has_changed = blank_options(&mut after, is_syn);
+    let has_changed = restrict_options(&mut after, is_syn);
     assert_eq!(after.len(), before.len());
     assert_eq!(has_changed, after != before, "{before:x?} became {after:x?}");
     assert_eq!(after, expected(before, is_syn), "{before:x?}");
 
     let mut again = after.clone();
-    assert!(!blank_options(&mut again, is_syn), "{after:x?} became {again:x?}");
+    assert!(!restrict_options(&mut again, is_syn), "{after:x?} became {again:x?}");
 
     let mss = list(&after)
         .iter()

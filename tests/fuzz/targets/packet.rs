@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let mut out = Vec::new();
     let mut editor = Editor::new(&packet, &mut out);
     if edits & 1 != 0 {
-        editor.blank_options();
+        editor.restrict_options();
     }
     if edits & 2 != 0 {
         editor.clear_urgent();
