@@ -18,7 +18,7 @@ use crate::guard;
 
 /// The file, key by key.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Document {
     profile: Option<String>,
     #[serde(default)]
@@ -49,7 +49,7 @@ enum UnknownFlowWord {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct QueueTable {
     first: Option<Number<0, 65_535>>,
     last: Option<Number<0, 65_535>>,
@@ -60,7 +60,7 @@ struct QueueTable {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct RulesTable {
     #[serde(default)]
     mail_hosts: Vec<Network>,
@@ -71,7 +71,7 @@ struct RulesTable {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct LimitsTable {
     flows_max: Option<Number<1, 16_777_216>>,
     handshakes_max: Option<Number<1, 16_777_216>>,
@@ -83,7 +83,7 @@ struct LimitsTable {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct LogTable {
     events: Option<String>,
     #[serde(default)]
@@ -137,7 +137,7 @@ impl Document {
             limits: self.limits.into_limits()?,
         };
         let log = Log { events: self.log.events, format: self.log.format };
-        let (queue, rules) = (self.queue.into_queue()?, self.rules.into_rules()?);
+        let (queue, rules) = (self.queue.into_queue(self.rules.local)?, self.rules.into_rules()?);
         Ok(Config { profile, engine, queue, rules, log })
     }
 }
@@ -187,7 +187,7 @@ fn word(value: &toml::Value) -> Option<String> {
 }
 
 impl QueueTable {
-    fn into_queue(self) -> Result<Queue, Fault> {
+    fn into_queue(self, is_local: bool) -> Result<Queue, Fault> {
         let first = self.first.map_or(0, Number::narrow);
         let last = self.last.map_or(first, Number::narrow);
         if last < first || last - first >= QUEUES_MAX {
@@ -203,7 +203,8 @@ impl QueueTable {
             last,
             length,
             socket_buffer: self.socket_buffer.unwrap_or(Number(default)).narrow(),
-            gso: self.gso.unwrap_or(true),
+            // Linux sends super-packets over loopback that its queue cannot show us.
+            gso: self.gso.unwrap_or(!is_local),
             fail: self.fail.unwrap_or(Fail::Closed),
         })
     }

@@ -10,7 +10,7 @@ use crate::engine::{Exception, Treatment};
 use crate::flow::Network;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct ExceptionTable {
     client: Option<Network>,
     server: Option<Network>,
@@ -40,6 +40,12 @@ impl ExceptionTable {
         if self.client.is_none() && self.server.is_none() {
             let message = "neither client nor server given, expected one or both";
             return Err(Fault::new(&[], message.to_owned()));
+        }
+        if let (Some(client), Some(server)) = (self.client, self.server)
+            && client.is_ipv6() != server.is_ipv6()
+        {
+            let message = "server: of another family than client, expected IPv4 or IPv6 in both";
+            return Err(Fault::new(&["server"], message.to_owned()));
         }
         // Another profile begins from its own preset, not from the general settings.
         let mut all = if self.profile.is_some() { BTreeMap::new() } else { settings.clone() };

@@ -158,6 +158,11 @@ fn a_wrong_file_is_refused_with_line_and_expectation() {
             "m.toml:6: exceptions: unknown profile `x`, expected one of",
         ),
         (
+            "[[exceptions]]\nclient = \"::1\"\nserver = \"10.0.0.1\"\n",
+            "m.toml:3: exceptions: server: of another family than client",
+        ),
+        ("queue = 3\n", "m.toml:1: invalid type: integer `3`, expected a table"),
+        (
             "[[exceptions]]\nclient = \"::1\"\n\n[[exceptions]]\nprofile = \"asa\"\n",
             "m.toml:4: exceptions: neither client nor server",
         ),
