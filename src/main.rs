@@ -1,6 +1,7 @@
 //! The `mailguard` program: parse the command line, build, choose a front, say how it ended.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,7 +11,7 @@ use mailguard::front::{self, FrontError, Outcome};
 
 fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
-        let config = configuration(&cli.command)?;
+        let config = configuration(&cli.command, front::read_configuration)?;
         perform(cli.command, &config)
     });
     match ended {
@@ -31,13 +32,14 @@ fn command_line() -> Result<Cli, FrontError> {
     })
 }
 
-fn configuration(command: &Command) -> Result<Config, FrontError> {
+fn configuration(
+    command: &Command,
+    read: fn(&Path) -> Result<String, FrontError>,
+) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.common().and_then(|common| common.config.as_ref()) {
-        Some(path) if is_read => {
-            Some((path.display().to_string(), front::read_configuration(path)?))
-        }
+        Some(path) if is_read => Some((path.display().to_string(), read(path)?)),
         _ => None,
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
@@ -49,7 +51,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Run(_) => {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
-            let reread = || configuration(&command);
+            let reread = || configuration(&command, front::reread_configuration);
             front::nfqueue::run(config, &reread).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => {

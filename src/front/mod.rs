@@ -14,7 +14,7 @@ pub mod replay;
 pub mod rules;
 
 use std::fmt::{self, Write as _};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -77,6 +77,21 @@ pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
     file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text).map_err(cannot_read)?;
     if text.len() as u64 > CONFIGURATION_MAX {
         return Err(FrontError::file(path, "longer than 1 MiB: expected a configuration file"));
+    }
+    Ok(text)
+}
+
+/// The same for a running program, which must not wait for a pipe's writer, and which an empty
+/// file, one that is just being written, would bring back to its defaults.
+///
+/// # Errors
+/// As above; or it is no regular file, or an empty one.
+pub fn reread_configuration(path: &Path) -> Result<String, FrontError> {
+    let metadata = fs::metadata(path)
+        .map_err(|error| FrontError::io(format!("cannot read {}", path.display()), error))?;
+    let text = if metadata.is_file() { read_configuration(path)? } else { String::new() };
+    if text.trim().is_empty() {
+        return Err(FrontError::file(path, "empty or no regular file: expected a configuration"));
     }
     Ok(text)
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::event::{self, Format, Zone};
 pub(super) struct Events {
     /// None where no log is wanted.
     sender: Option<SyncSender<Entry>>,
+    is_reopening: AtomicBool,
     lost: AtomicU64,
 }
 
@@ -37,7 +38,8 @@ pub(super) struct Writer {
 #[derive(Debug)]
 enum Entry {
     Record(Record),
-    Reopen,
+    /// Wakes the writer up, nothing else.
+    Wake,
     End,
 }
 
@@ -54,14 +56,17 @@ impl Events {
         format: Format,
     ) -> Result<(Self, Option<Writer>), FrontError> {
         let Some(path) = path else {
-            return Ok((Self { sender: None, lost: AtomicU64::new(0) }, None));
+            return Ok((Self::to(None), None));
         };
         let target = Target::open(path)
             .map_err(|error| FrontError::io(format!("cannot write events to {path}"), error))?;
         let (sender, receiver) = sync_channel(PENDING_MAX);
-        let events = Self { sender: Some(sender), lost: AtomicU64::new(0) };
         let writer = Writer { receiver, target, format, text: Vec::new(), records: 0 };
-        Ok((events, Some(writer)))
+        Ok((Self::to(Some(sender)), Some(writer)))
+    }
+
+    fn to(sender: Option<SyncSender<Entry>>) -> Self {
+        Self { sender, is_reopening: AtomicBool::new(false), lost: AtomicU64::new(0) }
     }
 
     /// Hands records over; never waits.
@@ -76,8 +81,10 @@ impl Events {
 
     /// Asks the writer to open its file anew, for whoever rotates it.
     pub(super) fn reopen(&self) {
+        self.is_reopening.store(true, Ordering::Relaxed);
         if let Some(sender) = &self.sender {
-            let _ = sender.try_send(Entry::Reopen);
+            // A full channel has its writer awake.
+            let _ = sender.try_send(Entry::Wake);
         }
     }
 
@@ -104,10 +111,7 @@ impl Writer {
             while let Some(entry) = next {
                 match entry {
                     Entry::Record(record) => self.write(&record, events),
-                    Entry::Reopen => {
-                        self.flush(events);
-                        self.reopen();
-                    }
+                    Entry::Wake => {}
                     Entry::End => return self.flush(events),
                 }
                 next = self.receiver.try_recv().ok();
@@ -133,6 +137,9 @@ impl Writer {
         }
         self.text.clear();
         self.records = 0;
+        if events.is_reopening.swap(false, Ordering::Relaxed) {
+            self.reopen();
+        }
     }
 
     fn reopen(&mut self) {

@@ -36,13 +36,14 @@ use crate::engine::Engine;
 pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
-    // Sockets first: finding theirs among the open files needs that nobody else opens any.
+    let format = config.log.format;
+    let (events, writer) = Events::open(config.log.events.as_deref(), format)?;
+    // Before any thread is there: finding the sockets among the open files needs that nobody else
+    // opens any.
     let queues = config
         .queue_numbers()
         .map(|number| KernelQueue::open(number, &config.queue, &faults))
         .collect::<Result<Vec<_>, _>>()?;
-    let format = config.log.format;
-    let (events, writer) = Events::open(config.log.events.as_deref(), format)?;
     let engine = Engine::new(config.engine.clone(), RandomState::new().hash_one(0));
     let shared = Shared {
         engine: &engine,
@@ -160,6 +161,10 @@ fn announce(config: &Config, queues: &[KernelQueue<'_>]) {
             );
         }
     }
+    announce_monitoring(config);
+}
+
+fn announce_monitoring(config: &Config) {
     if config.engine.monitor {
         log::warn!("monitoring only: every packet passes unchanged");
     }

@@ -36,15 +36,14 @@ pub(super) struct Setup {
     pub(super) length: u32,
     /// Whether super-packets come whole.
     pub(super) gso: bool,
-    /// Whether packets pass when the queue is full.
-    pub(super) fail_open: bool,
 }
 
 /// Binds a queue and configures it in the same message. It copies no packet yet, and therefore
-/// none can be lost between this and the call that sets how much of a packet is copied.
+/// none can be lost between this and the call that sets how much of a packet is copied. A queue that
+/// is full drops packets, whatever is configured: what passed by a running filter could not be told
+/// from an attack, by the filter least of all.
 pub(super) fn bind(socket: BorrowedFd<'_>, number: u16, setup: Setup) -> io::Result<()> {
-    let flags =
-        if setup.gso { FLAG_GSO } else { 0 } | if setup.fail_open { FLAG_FAIL_OPEN } else { 0 };
+    let flags = if setup.gso { FLAG_GSO } else { 0 };
     let mut message = Message::new(MESSAGE_CONFIG, FLAG_REQUEST | FLAG_ACK, number);
     message.attribute(CONFIG_COMMAND, &[COMMAND_BIND, 0, 0, 0]);
     message.attribute(CONFIG_LENGTH_MAX, &setup.length.to_be_bytes());

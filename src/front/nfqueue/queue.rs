@@ -15,7 +15,7 @@ use rustix::net::sockopt;
 use super::super::FrontError;
 use super::ledger::Ledger;
 use super::{listing, netlink};
-use crate::config::{self, Fail};
+use crate::config;
 use crate::engine::{Arrival, Checksum, Path};
 
 /// A queue we serve.
@@ -38,6 +38,8 @@ pub(super) struct Faults {
     pub(super) overruns: AtomicU64,
     /// Packets too long to be delivered.
     pub(super) undelivered: AtomicU64,
+    /// Packets of which the kernel can show no more than a part.
+    pub(super) truncated: AtomicU64,
     /// Answers the kernel did not take.
     pub(super) unanswered: AtomicU64,
     /// Packets dropped because their new bytes exceed what one answer can carry.
@@ -83,11 +85,7 @@ impl<'c> KernelQueue<'c> {
     }
 
     fn bind(&mut self, settings: &config::Queue) -> io::Result<()> {
-        let setup = netlink::Setup {
-            length: settings.length,
-            gso: settings.gso,
-            fail_open: settings.fail == Fail::Open,
-        };
+        let setup = netlink::Setup { length: settings.length, gso: settings.gso };
         netlink::bind(self.socket.as_fd(), self.number, setup)?;
         // While nfq waits for that acknowledgement it throws away packets that came before it; the
         // gap in the numbers will show.
@@ -115,13 +113,15 @@ impl<'c> KernelQueue<'c> {
             Ok(message) => {
                 if let Some(unseen) = self.ledger.receive(message.get_packet_id()) {
                     self.settle();
-                    self.suspicions += 1;
-                    self.release(unseen);
+                    self.release_unseen(unseen);
                 }
                 Received::Packet(Held { queue: self, message: Some(message) })
             }
             Err(error) => {
                 self.settle();
+                if let Some(stuck) = self.ledger.retry() {
+                    self.release_unseen(stuck);
+                }
                 self.classify(error)
             }
         }
@@ -139,7 +139,8 @@ impl<'c> KernelQueue<'c> {
                 self.suspicions -= 1;
                 return Received::Counted;
             }
-            Some(Errno::NOENT | Errno::INVAL) => &self.faults.late,
+            // Not EINVAL: a packet whose answer was refused so would still be in the queue.
+            Some(Errno::NOENT) => &self.faults.late,
             Some(Errno::NOBUFS) => &self.faults.overruns,
             // The gap in the numbers will show.
             Some(Errno::NOSPC) => &self.faults.undelivered,
@@ -169,6 +170,12 @@ impl<'c> KernelQueue<'c> {
         }
     }
 
+    /// The same for packets that may not even be there.
+    fn release_unseen(&mut self, packet: u32) {
+        self.suspicions += 1;
+        self.release(packet);
+    }
+
     /// Drops every packet up to this one that the kernel still holds.
     fn release(&mut self, packet: u32) {
         if netlink::drop_through(self.socket.as_fd(), self.number, packet).is_err() {
@@ -188,6 +195,8 @@ impl Held<'_, '_> {
     pub(super) fn arrival(&self) -> Option<Arrival<'_>> {
         let message = self.message.as_ref()?;
         let bytes = message.get_payload();
+        let is_truncated = bytes.len() < message.get_original_len();
+        self.queue.faults.truncated.fetch_add(is_truncated.into(), Ordering::Relaxed);
         Some(Arrival {
             bytes,
             checksum: if message.is_checksum_ready() {
@@ -196,7 +205,7 @@ impl Held<'_, '_> {
                 Checksum::Unfinished
             },
             is_super_packet: message.is_seg_offloaded(),
-            is_truncated: bytes.len() < message.get_original_len(),
+            is_truncated,
             path: path(message.get_indev(), message.get_outdev()),
         })
     }

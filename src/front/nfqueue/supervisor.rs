@@ -85,8 +85,8 @@ impl<'a> Supervisor<'a> {
             log::warn!("{what} was changed: that takes effect at the next start");
         }
         self.shared.engine.reload(&new.engine);
-        let monitoring = if new.engine.monitor { ", monitoring only" } else { "" };
-        log::info!("new connections: profile {}{monitoring}", new.profile);
+        log::info!("new connections: profile {}", new.profile);
+        super::announce_monitoring(&new);
     }
 
     fn tell(&mut self) {
@@ -139,6 +139,10 @@ fn counters<'a>(shared: &'a Shared<'a>) -> Vec<Counter<'a>> {
         atomic("answers came too late, their packets were gone", &faults.late),
         atomic("times the kernel lost packets for want of buffer", &faults.overruns),
         atomic("packets were too long to be delivered, and dropped", &faults.undelivered),
+        atomic(
+            "packets were longer than the kernel's queue can show, and dropped; set queue.gso = false",
+            &faults.truncated,
+        ),
         atomic("answers were refused by the kernel, their packets dropped", &faults.unanswered),
         atomic("packets were too long to be rewritten, and dropped", &faults.oversized),
         atomic("packets were dropped because judging them panicked", &shared.panics),
