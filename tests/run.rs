@@ -143,6 +143,52 @@ fn mail_passes_while_the_filter_runs_and_only_then() {
     });
 }
 
+/// Sends a message of so many bytes over loopback; how many the server read behind its 354.
+fn transfer(address: &str, length: usize) -> usize {
+    let listener = TcpListener::bind((address, 25)).unwrap();
+    let port: SocketAddr = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(b"220 ready\r\n").unwrap();
+        assert_eq!(stream.read(&mut [0; 99]).unwrap(), "DATA\r\n".len());
+        stream.write_all(b"354 go on\r\n").unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).unwrap();
+        read.len()
+    });
+    let mut client = TcpStream::connect(port).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut replies = BufReader::new(client.try_clone().unwrap());
+    replies.read_line(&mut String::new()).unwrap();
+    client.write_all(b"DATA\r\n").unwrap();
+    replies.read_line(&mut String::new()).unwrap();
+    client.write_all(&vec![b'x'; length]).unwrap();
+    drop((client, replies));
+    server.join().unwrap()
+}
+
+#[test]
+fn the_largest_segments_of_loopback_pass() {
+    sealed("the_largest_segments_of_loopback_pass", NEEDS, || {
+        succeed(&["rules", "up", "--set", "rules.local=true"]);
+        for (setting, length, warning) in [
+            ("rules.local=true", 3_000_000, None),
+            ("rules.local=false", 300_000, Some("set queue.gso = false")),
+        ] {
+            let filter = Filter::start(&["--set", setting]);
+            for address in ["127.0.0.1", "::1"] {
+                assert_eq!(transfer(address, length), length, "{address} {setting}");
+            }
+            let said = filter.end("-TERM");
+            let is_dropped = said.contains(": truncated");
+            assert_eq!(is_dropped, warning.is_some(), "{said}");
+            assert!(warning.is_none_or(|warning| said.contains(warning)), "{said}");
+        }
+    });
+}
+
 #[test]
 fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
     sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", NEEDS, || {
@@ -200,7 +246,12 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
         fs::write(file, "").unwrap();
         let mut filter = Filter::start(&["--config", file]);
         for (text, expected) in [
-            ("monitor = true\n", "new connections: profile mailguard, monitoring only\n"),
+            ("monitor = true\n", "monitoring only: every packet passes unchanged\n"),
+            (
+                "",
+                "the old configuration stays in force: /run/mailguard.toml: empty or no regular \
+                 file: expected a configuration\n",
+            ),
             (
                 "monitor = 1\n",
                 "the old configuration stays in force: /run/mailguard.toml:1: invalid type: \
