@@ -154,7 +154,8 @@ fn a_wrong_file_is_refused_with_line_and_expectation() {
             "m.toml:3: exceptions: banner = `1`: expected pass or cmap",
         ),
         (
-            "[[exceptions]]\nclient = \"::1\"\n\n[[exceptions]]\nserver = \"::2\"\nprofile = \"x\"\n",
+            "[[exceptions]]\nclient = \"::1\"\n\n[[exceptions]]\nclient = \"::2\"\n\
+             profile = \"x\"\n",
             "m.toml:6: exceptions: unknown profile `x`, expected one of",
         ),
         (

@@ -17,8 +17,8 @@ pub(super) struct Policy {
     is_hands_off: bool,
 }
 
-/// All that may be told anew to a running engine: the general policy, the exceptions in their order,
-/// and what concerns packets of no flow.
+/// All that may be told anew to a running engine: the general policy, the exceptions in their
+/// order, and what concerns packets of no flow.
 #[derive(Debug)]
 pub(super) struct Policies {
     general: Arc<Policy>,
@@ -60,8 +60,8 @@ impl Policies {
 }
 
 impl Engine {
-    /// Whether a packet belongs to flows that are not read, whichever of its ends is the server. One
-    /// that we began to read is read to its end.
+    /// Whether a packet belongs to flows that are not read, whichever of its ends is the server.
+    /// One that we began to read is read to its end.
     pub(super) fn is_hands_off(&self, turn: &Turn<'_>) -> bool {
         let is_free = |client: Endpoint, server: Endpoint| {
             self.ports.contains(&server.port) && turn.policies.choose(client, server).is_hands_off

@@ -2,9 +2,9 @@
 //! that accepts everything and plain forwarding.
 //!
 //! The three take many short turns in one lab, so that a busy machine slows all alike; what counts
-//! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real mail program, and
-//! even Postfix's smtp-source and smtp-sink, is so much slower than a queue that all would look
-//! alike. `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
+//! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real
+//! mail program, and even Postfix's smtp-source and smtp-sink, is so much slower than a queue that
+//! all would look alike. `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
 
 use std::env;
 use std::io::{IsTerminal, Write, stdout};

@@ -39,9 +39,9 @@ pub(super) struct Setup {
 }
 
 /// Binds a queue and configures it in the same message. It copies no packet yet, and therefore
-/// none can be lost between this and the call that sets how much of a packet is copied. A queue that
-/// is full drops packets, whatever is configured: what passed by a running filter could not be told
-/// from an attack, by the filter least of all.
+/// none can be lost between this and the call that sets how much of a packet is copied. A queue
+/// that is full drops packets, whatever is configured: what passed by a running filter could not be
+/// told from an attack, by the filter least of all.
 pub(super) fn bind(socket: BorrowedFd<'_>, number: u16, setup: Setup) -> io::Result<()> {
     let flags = if setup.gso { FLAG_GSO } else { 0 };
     let mut message = Message::new(MESSAGE_CONFIG, FLAG_REQUEST | FLAG_ACK, number);

@@ -67,7 +67,7 @@ impl<'a> Supervisor<'a> {
         self.tell();
     }
 
-    /// Takes what a running filter can take of the configuration; all of it is good, or none counts.
+    /// Takes what a running filter can take of the configuration: all of it, or none.
     fn reload(&self) {
         let new = match (self.reread)() {
             Ok(new) => new,
@@ -140,7 +140,7 @@ fn counters<'a>(shared: &'a Shared<'a>) -> Vec<Counter<'a>> {
         atomic("times the kernel lost packets for want of buffer", &faults.overruns),
         atomic("packets were too long to be delivered, and dropped", &faults.undelivered),
         atomic(
-            "packets were longer than the kernel's queue can show, and dropped; set queue.gso = false",
+            "packets were longer than the queue can show, and dropped; set queue.gso = false",
             &faults.truncated,
         ),
         atomic("answers were refused by the kernel, their packets dropped", &faults.unanswered),
