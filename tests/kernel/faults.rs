@@ -1,5 +1,5 @@
-//! L, and C13: the daemon stopped, killed, starved of buffers, told something else. Nothing passes unread, and what TCP
-//! can repeat arrives.
+//! L, and C13: the daemon stopped, killed, starved of buffers or memory, told something else.
+//! Nothing passes unread, and what TCP can repeat arrives.
 
 use std::fs;
 use std::thread::{self, JoinHandle};
@@ -172,7 +172,7 @@ fn killed(stand: &mut Stand) -> Outcome<String> {
     comes_back(stand, load, peers, "revived")
 }
 
-/// An allocation that fails ends the program at once, and its queue is closed: as if it were killed.
+/// An allocation that fails ends the program at once, and its queue is closed.
 fn exhausted(stand: &mut Stand) -> Outcome<String> {
     let peers = two_midway(stand)?;
     let load = under_way(stand, "exhausted", 4)?;

@@ -93,9 +93,9 @@ pub(crate) fn cut_message() -> Vec<u8> {
     text
 }
 
-/// Settings of a sender that tries again within seconds, and adds no header of variable length. With
-/// a shorter backoff Postfix's queue manager may look at a message that its last try has not let go
-/// of yet, and then forgets it.
+/// Settings of a sender that tries again within seconds, and adds no header of variable length.
+/// With a shorter backoff Postfix's queue manager may look at a message that its last try has not
+/// let go of yet, and then forgets it.
 pub(crate) const IMPATIENT: &str = "\
 header_checks = regexp:{{/^Received:/ IGNORE}}
 smtp_data_done_timeout = 2s
