@@ -4,7 +4,9 @@
 //! The three take many short turns in one lab, so that a busy machine slows all alike; what counts
 //! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real
 //! mail program, and even Postfix's smtp-source and smtp-sink, is so much slower than a queue that
-//! all would look alike. `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
+//! all would look alike. Packets of a flow come in on one processor, as cards deliver them: a
+//! message's end that overtakes the rest of it is dropped and costs the sender's timer, 200 ms.
+//! `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
 
 use std::env;
 use std::io::{IsTerminal, Write, stdout};
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "this is a program's report")]
 fn measure(rounds: usize, messages: usize) -> Outcome<bool> {
-    let _network = Network::build()?;
+    Network::build()?.steer_flows()?;
     sink::open(Family::V4.server())?;
     println!("{messages} messages of 1 MiB, {SESSIONS} at a time, IPv4, {rounds} rounds in turn");
     let mut speeds: [Vec<f64>; 3] = Default::default();

@@ -40,6 +40,10 @@ pub(crate) enum Family {
 /// The three hosts, up and connected.
 pub(crate) struct Network {}
 
+/// The interfaces, from the client to the server.
+const INTERFACES: [(Side, &str); 4] =
+    [(Side::Client, "c0"), (Side::Gateway, "gc"), (Side::Gateway, "gs"), (Side::Server, "s0")];
+
 impl Side {
     /// All three.
     pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Gateway, Self::Server];
@@ -161,15 +165,22 @@ impl Network {
     /// 64 kB with unfinished checksums; off, packets of the MTU with finished ones.
     pub(crate) fn set_offloads(&self, on: bool) -> Outcome {
         let state = if on { "on" } else { "off" };
-        let ends = [
-            (Side::Client, "c0"),
-            (Side::Gateway, "gc"),
-            (Side::Gateway, "gs"),
-            (Side::Server, "s0"),
-        ];
-        for (side, link) in ends {
+        for (side, link) in INTERFACES {
             let options = ["-K", link, "tso", state, "gso", state, "gro", state, "tx", state];
             run(&mut side.command("ethtool", &options), STEP_TIME_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Has one processor take in all packets of a flow, as network cards see to it. Left to
+    /// themselves, these devices let a flow's packets from two processors overtake each other.
+    pub(crate) fn steer_flows(&self) -> Outcome {
+        let processors = thread::available_parallelism()?.get().min(31);
+        let mask = (1_u32 << processors) - 1;
+        for (side, link) in INTERFACES {
+            let file = format!("/sys/class/net/{link}/queues/rx-0/rps_cpus");
+            let script = format!("mount -t sysfs sysfs /sys && echo {mask:x} > {file}");
+            run(&mut side.command("unshare", &["-m", "sh", "-c", &script]), STEP_TIME_MAX)?;
         }
         Ok(())
     }
