@@ -119,9 +119,6 @@ impl<'c> KernelQueue<'c> {
             }
             Err(error) => {
                 self.settle();
-                if let Some(stuck) = self.ledger.retry() {
-                    self.release_unseen(stuck);
-                }
                 self.classify(error)
             }
         }
@@ -132,6 +129,9 @@ impl<'c> KernelQueue<'c> {
             Some(Errno::AGAIN) => {
                 // Complaints come at once: all of them have been read.
                 self.suspicions = 0;
+                if let Some(stuck) = self.ledger.retry() {
+                    self.release_unseen(stuck);
+                }
                 return Received::Nothing;
             }
             Some(Errno::INTR) => return Received::Nothing,
@@ -196,7 +196,9 @@ impl Held<'_, '_> {
         let message = self.message.as_ref()?;
         let bytes = message.get_payload();
         let is_truncated = bytes.len() < message.get_original_len();
-        self.queue.faults.truncated.fetch_add(is_truncated.into(), Ordering::Relaxed);
+        if is_truncated {
+            self.queue.faults.truncated.fetch_add(1, Ordering::Relaxed);
+        }
         Some(Arrival {
             bytes,
             checksum: if message.is_checksum_ready() {
