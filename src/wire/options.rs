@@ -16,8 +16,8 @@ const TIMESTAMPS: u8 = 8;
 /// send more than its queue can show us (65,531 bytes with all headers).
 const SEGMENT_MAX: u16 = 65_000;
 
-/// Turns every option that may not pass into NOPs, and lowers a maximum segment size to
-/// [`SEGMENT_MAX`]; true if a byte changed. `is_syn` selects the whitelist: RFC 9293 MSS, RFC 7323
+/// Turns every option that may not pass into NOPs, and lowers a maximum segment size above 65,000
+/// bytes to that; true if a byte changed. `is_syn` selects the whitelist: RFC 9293 MSS, RFC 7323
 /// window scale and timestamps, RFC 2018 SACK.
 pub fn restrict_options(mut options: &mut [u8], is_syn: bool) -> bool {
     let mut changed = false;
