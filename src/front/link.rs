@@ -39,34 +39,42 @@ pub struct Located {
     pub is_whole: bool,
 }
 
+/// What stands before the packet.
+enum Header {
+    /// A type field at `type_at`, and possibly VLAN tags from `end` on.
+    Typed {
+        type_at: usize,
+        end: usize,
+    },
+    /// An address family.
+    Family,
+    Nothing,
+}
+
+const fn header(link: LinkType) -> Option<Header> {
+    match link {
+        ETHERNET => Some(Header::Typed { type_at: 12, end: 14 }),
+        LINUX_COOKED => Some(Header::Typed { type_at: 14, end: 16 }),
+        LINUX_COOKED_2 => Some(Header::Typed { type_at: 0, end: 20 }),
+        NULL | LOOP => Some(Header::Family),
+        RAW | RAW_BSD | RAW_OPENBSD | IPV4 | IPV6 => Some(Header::Nothing),
+        _ => None,
+    }
+}
+
 /// Whether frames of this type can be read here.
 #[must_use]
 pub const fn is_known(link: LinkType) -> bool {
-    matches!(
-        link,
-        ETHERNET
-            | LINUX_COOKED
-            | LINUX_COOKED_2
-            | NULL
-            | LOOP
-            | RAW
-            | RAW_BSD
-            | RAW_OPENBSD
-            | IPV4
-            | IPV6
-    )
+    header(link).is_some()
 }
 
 /// Finds the IP packet in a frame.
 #[must_use]
 pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
-    let start = match link {
-        ETHERNET => behind_type(frame, 12, 14)?,
-        LINUX_COOKED => behind_type(frame, 14, 16)?,
-        LINUX_COOKED_2 => behind_type(frame, 0, 20)?,
-        NULL | LOOP => behind_family(frame)?,
-        RAW | RAW_BSD | RAW_OPENBSD | IPV4 | IPV6 => 0,
-        _ => return None,
+    let start = match header(link)? {
+        Header::Typed { type_at, end } => behind_type(frame, type_at, end)?,
+        Header::Family => behind_family(frame)?,
+        Header::Nothing => 0,
     };
     let packet = frame.get(start..)?;
     let stated = match (link, packet.first()? >> 4) {
