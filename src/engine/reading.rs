@@ -3,8 +3,6 @@
 //! Works on the bytes where the stream keeps them, so a byte is judged once and every copy of it
 //! that leaves is restored from there.
 
-use std::sync::Arc;
-
 use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
@@ -37,8 +35,6 @@ impl Engine {
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
-        let policy = Arc::clone(&conversation.policy);
-        let guard = &policy.guard;
         let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
@@ -47,6 +43,7 @@ impl Engine {
             if bytes.is_empty() {
                 break;
             }
+            let guard = &conversation.policy.guard;
             let expected = conversation.dialogue.expect();
             if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
                 guard.begin_part(&mut conversation.watch, bytes);

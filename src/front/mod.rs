@@ -71,10 +71,10 @@ impl std::error::Error for FrontError {}
 /// # Errors
 /// It cannot be read, is no text, or is longer than 1 MiB.
 pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
-    let cannot_read = |error| FrontError::io(format!("cannot read {}", path.display()), error);
     let mut text = String::new();
-    let file = File::open(path).map_err(cannot_read)?;
-    file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text).map_err(cannot_read)?;
+    File::open(path)
+        .and_then(|file| file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| cannot_read(path, error))?;
     if text.len() as u64 > CONFIGURATION_MAX {
         return Err(FrontError::file(path, "longer than 1 MiB: expected a configuration file"));
     }
@@ -87,13 +87,16 @@ pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
 /// # Errors
 /// As above; or it is no regular file, or an empty one.
 pub fn reread_configuration(path: &Path) -> Result<String, FrontError> {
-    let metadata = fs::metadata(path)
-        .map_err(|error| FrontError::io(format!("cannot read {}", path.display()), error))?;
+    let metadata = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
     let text = if metadata.is_file() { read_configuration(path)? } else { String::new() };
     if text.trim().is_empty() {
         return Err(FrontError::file(path, "empty or no regular file: expected a configuration"));
     }
     Ok(text)
+}
+
+fn cannot_read(path: &Path, error: io::Error) -> FrontError {
+    FrontError::io(format!("cannot read {}", path.display()), error)
 }
 
 /// Bytes of a configuration file.

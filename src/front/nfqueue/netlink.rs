@@ -47,7 +47,7 @@ pub(super) fn bind(socket: BorrowedFd<'_>, number: u16, setup: Setup) -> io::Res
     let mut message = Message::new(MESSAGE_CONFIG, FLAG_REQUEST | FLAG_ACK, number);
     message.attribute(CONFIG_COMMAND, &[COMMAND_BIND, 0, 0, 0]);
     message.attribute(CONFIG_LENGTH_MAX, &setup.length.to_be_bytes());
-    message.attribute(CONFIG_MASK, &(FLAG_GSO | FLAG_FAIL_OPEN).to_be_bytes());
+    message.attribute(CONFIG_MASK, &FLAG_GSO.to_be_bytes());
     message.attribute(CONFIG_FLAGS, &flags.to_be_bytes());
     message.send(socket)?;
     acknowledgement(socket)
@@ -139,7 +139,6 @@ const CONFIG_LENGTH_MAX: u16 = 3;
 const CONFIG_MASK: u16 = 4;
 const CONFIG_FLAGS: u16 = 5;
 const COMMAND_BIND: u8 = 1;
-const FLAG_FAIL_OPEN: u32 = 1;
 const FLAG_GSO: u32 = 4;
 
 #[cfg(test)]
