@@ -32,7 +32,7 @@ impl<'p, 'a> Editor<'p, 'a> {
         }
     }
 
-    /// Blanks the options that may not pass.
+    /// Blanks the options that may not pass, and lowers a segment size that is too large.
     pub fn restrict_options(&mut self) {
         let mut scratch = [0; 40];
         let options = self.packet.options();

@@ -1,4 +1,4 @@
-//! TCP options: which may pass, and the one number we read from them.
+//! TCP options: which may pass, and the one number we read from them and bound.
 //!
 //! Multipath TCP would move data to another path, MD5 and AO break under edits, Fast Open carries
 //! data before the handshake: all options but the whitelist become NOP, in place. A malformed list
