@@ -82,9 +82,14 @@ fn open(session: &mut Session) {
     }
 }
 
-fn tell(session: &mut Session, before: &str, cut: u8, behind: &str) {
+/// A message's envelope and its DATA, which the server answers.
+fn ask(session: &mut Session) {
     open(session);
     session.say("DATA\r\n");
+}
+
+fn tell(session: &mut Session, before: &str, cut: u8, behind: &str) {
+    ask(session);
     queue(session, &pieces(before, cut, behind));
     session.settle();
 }
@@ -132,16 +137,14 @@ fn empty(session: &mut Session, cut: u8) {
 }
 
 fn with_fin(session: &mut Session, cut: u8) {
-    open(session);
-    session.say("DATA\r\n");
+    ask(session);
     session.is_last = true;
     queue(session, &pieces(BODY, cut, ""));
     session.settle();
 }
 
 fn with_pauses(session: &mut Session, cut: u8) {
-    open(session);
-    session.say("DATA\r\n");
+    ask(session);
     for piece in pieces(BODY, cut, "") {
         session.rig.micros += 10_000_000;
         session.queue(&[&piece]);
@@ -151,8 +154,7 @@ fn with_pauses(session: &mut Session, cut: u8) {
 
 /// No ACK arrives in time, so all of it is sent again at once.
 fn repeated_whole(session: &mut Session, cut: u8) {
-    open(session);
-    session.say("DATA\r\n");
+    ask(session);
     let start = session.text.len();
     queue(session, &pieces(BODY, cut, ""));
     session.repeat();
@@ -161,8 +163,7 @@ fn repeated_whole(session: &mut Session, cut: u8) {
 }
 
 fn out_of_order(session: &mut Session, cut: u8) {
-    open(session);
-    session.say("DATA\r\n");
+    ask(session);
     let first = session.edges.len();
     queue(session, &pieces(BODY, cut, ""));
     for _ in 0..2 {
@@ -175,8 +176,7 @@ fn out_of_order(session: &mut Session, cut: u8) {
 
 /// Each segment begins with the last byte of the one before, or with another in its place.
 fn overlapping(session: &mut Session, cut: u8, is_other: bool) {
-    open(session);
-    session.say("DATA\r\n");
+    ask(session);
     let first = session.edges.len();
     queue(session, &pieces(BODY, cut, ""));
     for index in first..session.edges.len() {

@@ -5,21 +5,13 @@
 
 mod support;
 
-use mailguard::engine::{Settings, Verdict};
+use mailguard::engine::Verdict;
 use mailguard::flow::Direction::Original as C;
 use support::esmtp::{Esmtp, Mode};
-use support::rig::settings;
+use support::rig::{settings, settings_with};
 use support::session::{Session, lossy};
 
 const GREETING: &str = "220 mx.example ESMTP\r\n";
-
-fn with(profile: &str, changes: &[(&str, &str)]) -> Settings {
-    let mut settings = settings(profile);
-    for (key, value) in changes {
-        settings.guard.set(key, value).unwrap();
-    }
-    settings
-}
 
 /// An `esmtp` session behind its EHLO, which offers CHUNKING.
 fn offered() -> Session {
@@ -83,9 +75,9 @@ fn octets_of_a_refused_chunk_are_counted_too() {
 fn a_chunk_that_was_not_offered_is_lines() {
     let mut plain = Esmtp::new(GREETING);
     plain.ehlo = "250-mx\r\n250 SIZE\r\n";
-    let settings_of = ["esmtp", "asa", "mailguard"].map(|profile| with(profile, &[]));
+    let settings_of = ["esmtp", "asa", "mailguard"].map(settings);
     // Deciding by the packet, with BDAT permitted: no more.
-    let packet = with("esmtp", &[("unit", "packet")]);
+    let packet = settings_with("esmtp", &[("unit", "packet")]);
     for (index, settings) in settings_of.into_iter().chain([packet]).enumerate() {
         let mut session = Session::greeted(settings, plain.clone());
         session.say("EHLO a\r\n");
@@ -98,15 +90,15 @@ fn a_chunk_that_was_not_offered_is_lines() {
 /// Servers offer CHUNKING in one answer and take BDAT at any time: what counts is what they count.
 #[test]
 fn only_the_last_hello_offers() {
-    let hidden = with("esmtp", &[("ehlo_keywords", "SIZE")]);
+    let hidden = settings_with("esmtp", &[("ehlo_keywords", "SIZE")]);
     for (settings, hellos, is_counted) in [
-        (with("esmtp", &[]), &["EHLO a\r\n"][..], true),
-        (with("esmtp", &[]), &[], false),
-        (with("esmtp", &[]), &["HELO a\r\n"], false),
-        (with("esmtp", &[]), &["EHLO a\r\n", "HELO a\r\n"], false),
-        (with("esmtp", &[]), &["EHLO a\r\nHELO a\r\n"], false),
-        (with("esmtp", &[]), &["HELO a\r\nEHLO a\r\n"], true),
-        (with("esmtp", &[]), &["EHLO a\r\n", "RSET\r\n"], true),
+        (settings("esmtp"), &["EHLO a\r\n"][..], true),
+        (settings("esmtp"), &[], false),
+        (settings("esmtp"), &["HELO a\r\n"], false),
+        (settings("esmtp"), &["EHLO a\r\n", "HELO a\r\n"], false),
+        (settings("esmtp"), &["EHLO a\r\nHELO a\r\n"], false),
+        (settings("esmtp"), &["HELO a\r\nEHLO a\r\n"], true),
+        (settings("esmtp"), &["EHLO a\r\n", "RSET\r\n"], true),
         // Masked in the answer, but this server counts all the same.
         (hidden, &["EHLO a\r\n"], true),
     ] {
@@ -121,7 +113,7 @@ fn only_the_last_hello_offers() {
         assert!(session.has_run(&["NOOP"]), "{hellos:?}");
     }
     // The line that asks and the chunk come together: nothing was offered yet.
-    let mut session = Session::greeted(with("esmtp", &[]), Esmtp::new(GREETING));
+    let mut session = Session::greeted(settings("esmtp"), Esmtp::new(GREETING));
     session.say("EHLO a\r\nBDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
     assert!(!session.has_run(&["EXPN", "BDAT"]));
 }

@@ -5,20 +5,12 @@
 
 mod support;
 
-use mailguard::engine::{Exception, Settings, Treatment, Verdict, What};
+use mailguard::engine::{Exception, Treatment, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Settings as Guard;
 use support::esmtp::{Esmtp, Mode};
-use support::rig::settings;
+use support::rig::{settings, settings_with};
 use support::session::Session;
-
-fn with(profile: &str, changes: &[(&str, &str)]) -> Settings {
-    let mut settings = settings(profile);
-    for (key, value) in changes {
-        settings.guard.set(key, value).unwrap();
-    }
-    settings
-}
 
 fn server() -> Esmtp {
     Esmtp::new("220 mx.example ESMTP\r\n")
@@ -26,7 +18,7 @@ fn server() -> Esmtp {
 
 /// An `esmtp` session behind its EHLO.
 fn esmtp(changes: &[(&str, &str)], server: Esmtp) -> Session {
-    let mut session = Session::greeted(with("esmtp", changes), server);
+    let mut session = Session::greeted(settings_with("esmtp", changes), server);
     session.say("EHLO a.example\r\n");
     session
 }
@@ -50,7 +42,7 @@ fn offers_are_filtered_whatever_the_cut() {
     let start = "220 mx.example ESMTP\r\n".len();
     for first in 0..offer.len() {
         for second in first..offer.len() {
-            let mut session = Session::greeted(with("esmtp", &[]), server());
+            let mut session = Session::greeted(settings("esmtp"), server());
             session.reply_cuts = vec![start + first, start + second];
             assert_eq!(session.say("EHLO a\r\n"), filtered, "cut at {first}, {second}");
         }
@@ -62,7 +54,7 @@ fn letters_come_out_where_lines_come_whole() {
     let start = "220 mx.example ESMTP\r\n".len();
     let ends = server().ehlo.match_indices('\n').map(|(at, _)| start + at + 1);
     for cuts in [Vec::new(), ends.collect()] {
-        let mut session = Session::greeted(with("asa", &[]), server());
+        let mut session = Session::greeted(settings("asa"), server());
         session.reply_cuts = cuts;
         assert_eq!(
             session.say("EHLO a\r\n"),
@@ -75,7 +67,7 @@ fn letters_come_out_where_lines_come_whole() {
 #[test]
 fn a_pipeline_passes_in_one_segment() {
     for profile in ["esmtp", "asa"] {
-        let mut session = Session::greeted(with(profile, &[]), server());
+        let mut session = Session::greeted(settings(profile), server());
         session.say("EHLO a\r\n");
         let group = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n";
         assert_eq!(session.say(group), "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "{profile}");
@@ -88,7 +80,7 @@ fn a_pipeline_passes_in_one_segment() {
 
 #[test]
 fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
-    for settings in [with("esmtp", &[]), with("asa", &[("starttls", "allow")])] {
+    for settings in [settings("esmtp"), settings_with("asa", &[("starttls", "allow")])] {
         let mut session = Session::greeted(settings, server());
         session.say("EHLO a\r\n");
         assert_eq!(session.say("STARTTLS\r\n"), "220 go\r\n");
@@ -134,7 +126,7 @@ fn a_refused_starttls_goes_on_in_plain_text() {
 
 #[test]
 fn a_stripped_starttls_is_neither_offered_nor_taken() {
-    let mut session = Session::greeted(with("esmtp", &[("starttls", "strip")]), server());
+    let mut session = Session::greeted(settings_with("esmtp", &[("starttls", "strip")]), server());
     assert!(session.say("EHLO a\r\n").contains("250-SXXXXXXX\r\n"));
     assert_eq!(session.say("STARTTLS\r\n"), "500 unrecognized: SXXXXXXX\r\n");
     assert_eq!(session.server.mode, Mode::Command);
@@ -143,7 +135,7 @@ fn a_stripped_starttls_is_neither_offered_nor_taken() {
 #[test]
 fn tls_answers_only_the_220_of_its_own_command() {
     // Sent before the greeting, whose 220 opens nothing.
-    let mut session = Session::silent(with("esmtp", &[]), server());
+    let mut session = Session::silent(settings("esmtp"), server());
     session.queue(&[b"STARTTLS\r\n", b"EXPN a\r\n"]);
     session.repeat();
     session.settle();
@@ -263,7 +255,7 @@ fn line_limits_follow_the_offers() {
 #[test]
 fn private_verbs_are_refused_without_losing_the_stream() {
     for profile in ["mailguard", "esmtp", "asa", "pix-6.3"] {
-        let mut session = Session::greeted(with(profile, &[]), server());
+        let mut session = Session::greeted(settings(profile), server());
         session.say("HELO a\r\n");
         let lines = "XEXCH50 1079 2\r\nX-LINK2STATE LAST CHUNK={0000}\r\nNOOP\r\n";
         let heard = session.say(lines);
@@ -290,7 +282,7 @@ fn the_first_exception_that_fits_decides() {
         (Some("192.0.2.1"), Some("192.0.2.1"), Treatment::HandsOff, "XXXXXX\r\nXXXXXX\r\n"),
     ];
     for (client, server_at, treatment, got) in cases {
-        let mut settings = with("mailguard", &[]);
+        let mut settings = settings("mailguard");
         let is_hands_off = treatment == Treatment::HandsOff && !got.starts_with('X');
         settings.exceptions.push(Exception {
             client: client.map(|network| network.parse().unwrap()),

@@ -8,7 +8,7 @@ mod support;
 use mailguard::guard::Settings as Guard;
 use support::esmtp::Esmtp;
 use support::golden::{code, compare, markdown};
-use support::rig::settings;
+use support::rig::{settings, settings_with};
 use support::session::Session;
 
 /// Every verb, and what else was said to mail servers.
@@ -143,10 +143,9 @@ fn every_greeting_and_offer() {
     text += "\n## Answer to EHLO\n";
     text += &block(OFFER);
     for (profile, changes) in OFFERS {
-        let mut settings = settings(profile);
+        let settings = settings_with(profile, changes);
         let mut name = profile.to_owned();
         for (key, value) in changes {
-            settings.guard.set(key, value).unwrap();
             name += &format!(", {key} = {value}");
         }
         let mut server = Esmtp::new("220 mx.example\r\n");

@@ -18,7 +18,7 @@ use std::ops::Range;
 use mailguard::engine::Settings;
 
 use crate::support::mailserver::MailServer;
-use crate::support::rig::settings;
+use crate::support::rig::{settings, settings_with};
 use crate::support::talk::Talk;
 
 /// One row.
@@ -91,6 +91,11 @@ impl Suite {
 
     pub fn settings(&self) -> Settings {
         settings(self.profile)
+    }
+
+    /// The same with these guard settings changed.
+    pub fn settings_with(&self, changes: &[(&str, &str)]) -> Settings {
+        settings_with(self.profile, changes)
     }
 
     /// A talk with its handshake done.

@@ -94,10 +94,8 @@ pub const CASES: &[Case] = &[
         talk.end(End::Whole);
     }),
     case("H08", "reset action", |suite| {
-        let mut settings = suite.settings();
-        for (key, value) in [("split_terminator", "bug"), ("split_action", "reset")] {
-            settings.guard.set(key, value).unwrap();
-        }
+        let changes = [("split_terminator", "bug"), ("split_action", "reset")];
+        let settings = suite.settings_with(&changes);
         let text = b"DATA\r\nbody\r\n.\r\n";
         let mut talk = Talk::with(text, settings, MailServer::new(BANNER), [100, 200]);
         for part in [0..6, 6..13] {

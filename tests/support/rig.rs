@@ -31,19 +31,25 @@ pub fn settings(profile: &str) -> Settings {
     }
 }
 
-/// The same with every rule off: all verbs, no mask.
-pub fn settings_without_rules() -> Settings {
-    let mut settings = settings("mailguard");
-    let verbs: Vec<_> = mailguard::smtp::Verb::ALL.iter().map(|verb| verb.name()).collect();
-    for (key, value) in [
-        ("verbs", verbs.join(",")),
-        ("banner", "pass".into()),
-        ("address_scan", "off".into()),
-        ("lookalikes", "pass".into()),
-    ] {
-        settings.guard.set(key, &value).unwrap();
+/// The same with these guard settings changed.
+pub fn settings_with(profile: &str, changes: &[(&str, &str)]) -> Settings {
+    let mut settings = settings(profile);
+    for (key, value) in changes {
+        settings.guard.set(key, value).unwrap();
     }
     settings
+}
+
+/// The same with every rule off: all verbs, no mask.
+pub fn settings_without_rules() -> Settings {
+    let verbs: Vec<_> = mailguard::smtp::Verb::ALL.iter().map(|verb| verb.name()).collect();
+    let changes = [
+        ("verbs", &*verbs.join(",")),
+        ("banner", "pass"),
+        ("address_scan", "off"),
+        ("lookalikes", "pass"),
+    ];
+    settings_with("mailguard", &changes)
 }
 
 /// One end's view of one direction.
