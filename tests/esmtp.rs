@@ -5,7 +5,7 @@
 
 mod support;
 
-use mailguard::engine::{Exception, Treatment, Verdict, What};
+use mailguard::engine::{Exception, Handling, Treatment, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Settings as Guard;
 use support::esmtp::{Esmtp, Mode};
@@ -91,7 +91,8 @@ fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
         for direction in [C, S] {
             let at = session.rig.side(direction).received;
             let verdict = session.rig.send(direction, at, b"\x17\x03\x03\0\x05EHLO ");
-            assert_eq!(verdict, Verdict::Offload, "{direction:?}");
+            assert_eq!(verdict, Verdict::Accept, "{direction:?}");
+            assert_eq!(session.rig.effects.handling, Handling::HandedOver, "{direction:?}");
         }
         assert_eq!(session.rig.resets, 0);
     }
@@ -292,7 +293,8 @@ fn the_first_exception_that_fits_decides() {
         if is_hands_off {
             let mut rig = support::rig::Rig::new(settings, [7, 9]);
             let syn = rig.packet(C, 7, 0, support::packet::SYN, &[], &[]);
-            assert_eq!(syn, Verdict::Offload);
+            assert_eq!(syn, Verdict::Accept);
+            assert_eq!(rig.effects.handling, Handling::HandedOver);
             continue;
         }
         let mut session = Session::greeted(settings, server());

@@ -76,6 +76,7 @@ fn word(fate: Fate) -> String {
     let (verdict, again) = match fate {
         Fate::Passed(Bystander::NotIp) => return "pass not-ip".to_owned(),
         Fate::Passed(Bystander::NotSmtp) => return "pass not-smtp".to_owned(),
+        Fate::HandedOver => return "offload".to_owned(),
         Fate::Judged(verdict) => (verdict, ""),
         Fate::Repeated(verdict) => (verdict, "repeated "),
     };
@@ -83,7 +84,6 @@ fn word(fate: Fate) -> String {
         Verdict::Accept => format!("{again}accept"),
         Verdict::Rewrite => format!("{again}rewrite"),
         Verdict::Drop(reason) => format!("{again}drop {}", reason.name()),
-        Verdict::Offload => format!("{again}offload"),
     }
 }
 

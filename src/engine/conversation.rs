@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::journal::Journal;
 use super::policy::Policy;
 use super::{Effects, Limits, Path, Reason, Record, Turn, What};
-use crate::flow::{Direction, Endpoint, FlowId, Handshake, PerDirection};
+use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, PerDirection};
 use crate::guard::Watch;
 use crate::smtp::Dialogue;
 use crate::tcp::{Spares, Stream};
@@ -135,6 +135,7 @@ impl Conversation {
     pub(super) fn close(&mut self, now: Instant, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
             effects.records.push(self.record(now, What::Closed));
+            effects.ended.push(FlowKey::of(self.originator, self.responder));
         }
     }
 

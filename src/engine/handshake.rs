@@ -149,7 +149,7 @@ impl Engine {
 impl Path {
     /// The way the SYN of a handshake took.
     pub(super) const fn of(handshake: &Handshake) -> Self {
-        Self { ingress: handshake.ingress, egress: handshake.egress }
+        Self { ingress: handshake.ingress, egress: handshake.egress, link: 0 }
     }
 }
 

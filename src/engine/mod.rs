@@ -53,7 +53,7 @@ pub struct Arrival<'a> {
     pub is_super_packet: bool,
     /// Whether the front got only a part of the packet (it can then be neither read nor edited).
     pub is_truncated: bool,
-    /// Interface indexes; 0 where the front knows none.
+    /// Interfaces and link address; 0 where the front knows none.
     pub path: Path,
 }
 
@@ -66,13 +66,15 @@ pub enum Checksum {
     Unfinished,
 }
 
-/// The interfaces a packet travels between (kernel indexes, 0: none or unknown).
+/// The way a packet takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
-    /// Where it came in.
+    /// Index of the interface it came in by (0: none or unknown).
     pub ingress: u32,
-    /// Where it will go out.
+    /// Index of the interface it will go out by (0: none or unknown).
     pub egress: u32,
+    /// Link-layer address of who sent it to us, as a number (0: unknown).
+    pub link: u64,
 }
 
 /// The final fate of one packet.
@@ -85,8 +87,28 @@ pub enum Verdict {
     Rewrite,
     /// Let nothing go on.
     Drop(Reason),
-    /// Let it go on, and mark its connection so that the rest bypasses the queue.
-    Offload,
+}
+
+/// What becomes of the kernel's mark on a packet's connection, whatever the verdict. The mark has
+/// the connection bypass the queue, but for its SYN and SYN/ACK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handling {
+    /// It stays as it is.
+    #[default]
+    Unchanged,
+    /// It is set: the rest of the connection needs no filter.
+    HandedOver,
+    /// It is cleared: whatever the kernel remembers of these ends, this is a new connection.
+    TakenBack,
+}
+
+/// What of a packet's payload was held back; its sender repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// Payload bytes that went on before it.
+    pub passed: usize,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// Everything [`Engine::handle`] answers besides the verdict. Reused from packet to packet.
@@ -98,6 +120,12 @@ pub struct Effects {
     pub resets: Vec<Vec<u8>>,
     /// Entries for the event log, in order.
     pub records: Vec<Record>,
+    /// The connection's mark.
+    pub handling: Handling,
+    /// The part of the payload that did not go on under [`Verdict::Rewrite`].
+    pub withheld: Option<Withheld>,
+    /// Flows of which nothing more can come.
+    pub ended: Vec<FlowKey>,
     /// What this packet counted.
     counted: Stats,
     /// Nothing is to be changed.
@@ -110,6 +138,9 @@ impl Effects {
         self.rewritten.clear();
         self.resets.clear();
         self.records.clear();
+        self.handling = Handling::Unchanged;
+        self.withheld = None;
+        self.ended.clear();
         self.counted = Stats::default();
         self.is_monitored = false;
     }
@@ -178,6 +209,7 @@ impl Engine {
         stats.add(&effects.counted);
         if effects.is_monitored {
             effects.resets.clear();
+            effects.withheld = None;
             return Verdict::Accept;
         }
         verdict
@@ -225,7 +257,8 @@ impl Engine {
         let key = FlowKey::of(source, destination);
         let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
         if self.is_hands_off(&turn) {
-            return Verdict::Offload;
+            effects.handling = Handling::HandedOver;
+            return Verdict::Accept;
         }
         if packet.flags.syn {
             return self.handle_syn(&turn, effects);

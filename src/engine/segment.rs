@@ -9,7 +9,9 @@
 use std::sync::atomic::Ordering;
 
 use super::conversation::Phase;
-use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, What, go_on};
+use super::{
+    Conversation, Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on,
+};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::tcp::{Place, Stream, Violation};
@@ -94,7 +96,8 @@ impl Engine {
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
             let verdict = turn.pass_whole(stream, false, effects);
-            return if verdict == Verdict::Accept { Verdict::Offload } else { verdict };
+            effects.handling = Handling::HandedOver;
+            return verdict;
         }
         if payload.is_empty() {
             return turn.pass_whole(stream, false, effects);
@@ -324,6 +327,7 @@ impl<'t> Turn<'t> {
             reason: Reason::AwaitingReply,
         };
         effects.records.push(conversation.record(self.now, what));
+        effects.withheld = Some(Withheld { passed: keep, reason: Reason::AwaitingReply });
         verdict
     }
 }

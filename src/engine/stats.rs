@@ -41,7 +41,7 @@ impl Stats {
     pub(super) fn count(&mut self, verdict: Verdict) {
         self.packets += 1;
         match verdict {
-            Verdict::Accept | Verdict::Offload => self.accepted += 1,
+            Verdict::Accept => self.accepted += 1,
             Verdict::Rewrite => self.rewritten += 1,
             Verdict::Drop(reason) => *self.drops.entry(reason).or_default() += 1,
         }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use etherparse::TcpSlice;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::engine::{Checksum, Effects, Verdict, What};
+use crate::engine::{Checksum, Effects, Verdict};
 use crate::flow::{Endpoint, FlowKey};
 
 use super::pcap::{LinkType, Shape};
@@ -197,17 +197,11 @@ impl Sequel {
     #[must_use]
     pub fn of(verdict: Verdict, effects: &Effects) -> Self {
         match verdict {
-            Verdict::Accept | Verdict::Offload => Self::Arrived,
-            Verdict::Rewrite if effects.records.iter().any(|record| is_cut(&record.what)) => {
-                Self::Cut(effects.rewritten.len())
-            }
+            Verdict::Accept => Self::Arrived,
+            Verdict::Rewrite if effects.withheld.is_some() => Self::Cut(effects.rewritten.len()),
             Verdict::Rewrite => Self::Arrived,
             Verdict::Drop(reason) if reason.is_repeated_by_tcp() => Self::Lost,
             Verdict::Drop(_) => Self::Refused,
         }
     }
-}
-
-fn is_cut(what: &What) -> bool {
-    matches!(what, What::Cut { reason, .. } if reason.is_repeated_by_tcp())
 }

@@ -136,7 +136,7 @@ fn handle(engine: &Engine, micros: u64, packet: &[u8], effects: &mut Effects) ->
         checksum: Checksum::Unfinished,
         is_super_packet: false,
         is_truncated: false,
-        path: Path { ingress: 1, egress: 2 },
+        path: Path { ingress: 1, egress: 2, link: 0 },
     };
     engine.handle(Instant::from_micros(micros), &arrival, effects)
 }

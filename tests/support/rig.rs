@@ -291,8 +291,8 @@ impl Rig {
     pub fn raw_from(&mut self, side: Direction, direction: Direction, bytes: &[u8]) -> Verdict {
         self.micros += 1_000;
         let path = match side {
-            Direction::Original => Path { ingress: 1, egress: 2 },
-            Direction::Reply => Path { ingress: 2, egress: 1 },
+            Direction::Original => Path { ingress: 1, egress: 2, link: 0 },
+            Direction::Reply => Path { ingress: 2, egress: 1, link: 0 },
         };
         let arrival = Arrival {
             bytes,
@@ -310,7 +310,7 @@ impl Rig {
         self.resets += effects.resets.len();
         self.reset_packets.append(&mut effects.resets);
         match verdict {
-            Verdict::Accept | Verdict::Offload => self.leave(direction, bytes, bytes),
+            Verdict::Accept => self.leave(direction, bytes, bytes),
             Verdict::Rewrite => self.leave(direction, bytes, &effects.rewritten),
             Verdict::Drop(_) => {}
         }

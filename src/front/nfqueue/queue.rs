@@ -208,7 +208,7 @@ impl Held<'_, '_> {
             },
             is_super_packet: message.is_seg_offloaded(),
             is_truncated,
-            path: path(message.get_indev(), message.get_outdev()),
+            path: path(message.get_indev(), message.get_outdev(), link_of(message)),
         })
     }
 
@@ -259,11 +259,17 @@ impl Drop for Held<'_, '_> {
 
 /// What the machine sends to itself comes in by the interface it goes out by; a hook names only one
 /// of the two, and both directions would seem to come from the same end.
-const fn path(ingress: u32, egress: u32) -> Path {
+const fn path(ingress: u32, egress: u32, link: u64) -> Path {
     if ingress == LOOPBACK || egress == LOOPBACK {
-        return Path { ingress: LOOPBACK, egress: LOOPBACK };
+        return Path { ingress: LOOPBACK, egress: LOOPBACK, link: 0 };
     }
-    Path { ingress, egress }
+    Path { ingress, egress, link }
+}
+
+/// The sender's link-layer address as a number; 0 where the kernel names none.
+fn link_of(message: &nfq::Message) -> u64 {
+    let bytes = message.get_hw_addr().unwrap_or_default();
+    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 fn refusal(number: u16, error: io::Error) -> FrontError {

@@ -13,7 +13,7 @@ use super::super::FrontError;
 use super::events::Events;
 use super::inject::Injector;
 use super::queue::{Faults, Held, KernelQueue, Received};
-use crate::engine::{Effects, Engine, Verdict};
+use crate::engine::{Effects, Engine, Handling, Verdict};
 use crate::time::Instant;
 
 /// What all queue threads share.
@@ -80,10 +80,12 @@ impl Shared<'_> {
             return;
         };
         match verdict {
-            Verdict::Accept => held.accept(),
+            Verdict::Accept => match effects.handling {
+                Handling::Unchanged | Handling::TakenBack => held.accept(),
+                Handling::HandedOver => held.accept_marked(self.offload_mark),
+            },
             Verdict::Rewrite => held.rewrite(std::mem::take(&mut effects.rewritten)),
             Verdict::Drop(_) => drop(held),
-            Verdict::Offload => held.accept_marked(self.offload_mark),
         }
         self.deliver(effects);
     }

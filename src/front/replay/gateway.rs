@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::engine::{Arrival, Checksum, Effects, Engine, Path, Verdict, What};
+use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
 use crate::front::link;
 use crate::front::pcap::{LinkType, Packet, Shape};
@@ -125,7 +125,11 @@ impl<J: Judge> Gateway<J> {
         self.advance(packet.micros, &captured, step);
         let verdict = self.handle(&captured);
         self.count(verdict, captured.is_truncated, is_unfinished);
-        step.fates.push((self.summary.packets, Fate::Judged(verdict)));
+        let fate = match self.effects.handling {
+            Handling::HandedOver => Fate::HandedOver,
+            Handling::Unchanged | Handling::TakenBack => Fate::Judged(verdict),
+        };
+        step.fates.push((self.summary.packets, fate));
         self.send(packet, &captured, verdict, step);
         let sequel = Sequel::of(verdict, &self.effects);
         let has_ended = self.absorb(&captured, step);
@@ -143,10 +147,10 @@ impl<J: Judge> Gateway<J> {
         step: &mut Step,
     ) {
         match verdict {
-            Verdict::Accept | Verdict::Offload if captured.frame == packet.frame => {
+            Verdict::Accept if captured.frame == packet.frame => {
                 step.written.extend_from_slice(packet.record);
             }
-            Verdict::Accept | Verdict::Offload => {
+            Verdict::Accept => {
                 packet.write_with(captured.frame, &mut step.written);
             }
             Verdict::Rewrite => {
@@ -195,7 +199,7 @@ impl<J: Judge> Gateway<J> {
         let summary = &mut self.summary;
         summary.truncated += u64::from(is_truncated);
         match verdict {
-            Verdict::Accept | Verdict::Offload => summary.accepted += 1,
+            Verdict::Accept => summary.accepted += 1,
             Verdict::Rewrite => summary.rewritten += 1,
             Verdict::Drop(reason) => {
                 *summary.drops.entry(reason).or_default() += 1;
@@ -212,13 +216,10 @@ impl<J: Judge> Gateway<J> {
             write(cause.shape, &frame, step);
             step.resets.push(reset);
         }
-        let mut has_ended = false;
-        for record in self.effects.records.drain(..) {
-            if ends_flow(&record.what) {
-                has_ended = true;
-                self.repeats.take(&FlowKey::of(record.originator, record.responder));
-            }
-            step.records.push(record);
+        step.records.append(&mut self.effects.records);
+        let has_ended = !self.effects.ended.is_empty();
+        for key in self.effects.ended.drain(..) {
+            self.repeats.take(&key);
         }
         has_ended
     }
@@ -305,7 +306,7 @@ impl<J: Judge> Gateway<J> {
         } else {
             step.fates.push((kept.number, Fate::Repeated(verdict)));
             match verdict {
-                Verdict::Accept | Verdict::Offload => write(captured.shape, &kept.frame, step),
+                Verdict::Accept => write(captured.shape, &kept.frame, step),
                 Verdict::Rewrite => {
                     let mut frame = Vec::with_capacity(kept.frame.len());
                     let packet = &self.effects.rewritten;
@@ -332,22 +333,4 @@ fn write(shape: Shape, frame: &[u8], step: &mut Step) {
 /// Whether an entry only says that a packet may not pass yet.
 const fn is_refusal(what: &What) -> bool {
     matches!(what, What::Dropped { .. } | What::Cut { .. })
-}
-
-/// Whether nothing more can come of a flow.
-fn ends_flow(what: &What) -> bool {
-    match what {
-        What::Reset { .. } | What::Closed => true,
-        What::Opened
-        | What::Banner { .. }
-        | What::Command { .. }
-        | What::Reply { .. }
-        | What::DataBegin { .. }
-        | What::DataEnd { .. }
-        | What::Edited { .. }
-        | What::Dropped { .. }
-        | What::Cut { .. }
-        | What::Alarm { .. }
-        | What::TlsBegin => false,
-    }
 }

@@ -22,6 +22,8 @@ pub enum Fate {
     Passed(Bystander),
     /// The engine judged it.
     Judged(Verdict),
+    /// It went on, and its connection was handed back to the kernel.
+    HandedOver,
     /// It was sent again and judged again.
     Repeated(Verdict),
 }

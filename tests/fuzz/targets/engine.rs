@@ -168,8 +168,8 @@ impl Strays {
         complete(&mut bytes);
         self.seconds += u64::from(seconds >> 4);
         let path = match direction {
-            Direction::Original => Path { ingress: 1, egress: 2 },
-            Direction::Reply => Path { ingress: 2, egress: 1 },
+            Direction::Original => Path { ingress: 1, egress: 2, link: 0 },
+            Direction::Reply => Path { ingress: 2, egress: 1, link: 0 },
         };
         let arrival = Arrival {
             bytes: &bytes,
