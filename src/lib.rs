@@ -17,6 +17,7 @@
 //! Modules stand in layer order: each names only modules above it.
 
 pub mod time;
+pub mod offset;
 pub mod wire;
 pub mod flow;
 pub mod tcp;
