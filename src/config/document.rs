@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::exceptions::ExceptionTable;
 use super::{Config, Fail, Log, Queue, Rules};
-use crate::engine::{self, Limits, UnknownFlow};
+use crate::engine::{self, Gaps, Limits, UnknownFlow};
 use crate::event::Format;
 use crate::flow::Network;
 use crate::guard;
@@ -80,6 +80,7 @@ struct LimitsTable {
     handshake_seconds: Option<Number<1, 3_600>>,
     idle_seconds: Option<Number<1, 2_678_400>>,
     closed_seconds: Option<Number<1, 3_600>>,
+    orphan_resets_per_second: Option<Number<0, 1_000_000>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +136,7 @@ impl Document {
                 })
                 .collect::<Result<_, _>>()?,
             limits: self.limits.into_limits()?,
+            gaps: Gaps::Refuse,
         };
         let log = Log { events: self.log.events, format: self.log.format };
         let (queue, rules) = (self.queue.into_queue(self.rules.local)?, self.rules.into_rules()?);
@@ -238,6 +240,9 @@ impl LimitsTable {
             handshake_seconds: self.handshake_seconds.map_or(d.handshake_seconds, Number::narrow),
             idle_seconds: self.idle_seconds.map_or(d.idle_seconds, Number::narrow),
             closed_seconds: self.closed_seconds.map_or(d.closed_seconds, Number::narrow),
+            orphan_resets_per_second: self
+                .orphan_resets_per_second
+                .map_or(d.orphan_resets_per_second, Number::narrow),
         };
         if limits.store_bytes_max < limits.bytes_per_flow_max {
             let message = format!(

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use super::journal::Journal;
-use super::policy::Policy;
-use super::{Effects, Limits, Path, Reason, Record, Turn, What};
-use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, PerDirection};
+use super::journal::{Journal, Talk};
+use super::policy::Terms;
+use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
+use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
+use crate::offset::Offset;
 use crate::smtp::Dialogue;
-use crate::tcp::{Spares, Stream};
+use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
-use crate::wire::{Reset, build_reset};
+use crate::wire::Reset;
+
+/// Seconds an offloaded flow is remembered after its last packet: those that were in the queue
+/// when the kernel learnt of it still come.
+const OFFLOADED_SECONDS: u64 = 5;
 
 /// How far a flow has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,56 +32,72 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) id: FlowId,
-    pub(super) policy: Arc<Policy>,
+    pub(super) terms: Arc<Terms>,
     pub(super) originator: Endpoint,
     pub(super) responder: Endpoint,
     /// The way of the SYN.
-    path: Path,
+    way: Way,
     /// No segment of this flow carries more; 0 where no MSS was offered.
     pub(super) segment_size: u16,
     pub(super) phase: Phase,
     /// Whether its end was logged: once, and for good.
     pub(super) has_closed: bool,
+    /// Whether monitoring has said that it would be reset.
+    pub(super) has_told_reset: bool,
+    /// Whether the client's line under way is refused.
+    pub(super) is_line_refused: bool,
+    /// False ends in the message under way that the log has told of.
+    pub(super) lookalikes: u8,
     /// When it last spoke, whole seconds.
     pub(super) seconds: u64,
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
     pub(super) journal: PerDirection<Journal>,
+    talk: Talk,
     /// Where the message under way begins.
-    pub(super) data_start: u64,
-    /// False ends in the message under way that the log has told of.
-    pub(super) lookalikes: u8,
+    pub(super) data_start: Offset,
 }
 
 impl Conversation {
     pub(super) fn new(
         id: FlowId,
-        policy: &Arc<Policy>,
+        terms: &Arc<Terms>,
         handshake: &Handshake,
-        spares: &Arc<Spares>,
+        memory: &Arc<Memory>,
         now: Instant,
     ) -> Self {
+        // What one end offers to take bounds what the other sends.
+        let scales = handshake.window_scales();
+        let window = |receiver| Window::new(handshake.windows[receiver], scales[receiver]);
         Self {
             id,
-            policy: Arc::clone(policy),
+            terms: Arc::clone(terms),
             originator: handshake.originator(),
             responder: handshake.responder(),
-            path: Path::of(handshake),
+            way: handshake.way,
             segment_size: handshake.segment_size,
             phase: Phase::Open,
             has_closed: false,
+            has_told_reset: false,
+            is_line_refused: false,
+            lookalikes: 0,
             seconds: now.seconds(),
             streams: PerDirection::new(
-                Stream::sharing(handshake.isn, spares),
-                Stream::sharing(handshake.answer, spares),
+                Stream::new(handshake.isn, window(Direction::Reply), memory),
+                Stream::new(handshake.answer, window(Direction::Original), memory),
             ),
-            dialogue: Dialogue::new(policy.guard.settings().data_begins),
+            dialogue: Dialogue::new(terms.guard.settings().data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
-            data_start: 0,
-            lookalikes: 0,
+            talk: Talk::default(),
+            data_start: Offset::ZERO,
         }
+    }
+
+    /// How far judging goes in this flow.
+    pub(super) fn mode(&self) -> Mode {
+        self.terms.mode
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.
@@ -88,53 +109,119 @@ impl Conversation {
         }
     }
 
-    /// Until which second it is remembered, if it stays silent.
-    pub(super) const fn deadline(&self, limits: &Limits) -> u64 {
-        self.seconds
-            + match self.phase {
-                Phase::Open => limits.idle_seconds,
-                Phase::Closing | Phase::Reset => limits.closed_seconds,
-            }
+    /// Which way a packet of this end goes.
+    pub(super) fn direction(&self, source: Endpoint) -> Direction {
+        if source == self.originator { Direction::Original } else { Direction::Reply }
     }
 
-    /// Bytes of memory its streams keep.
-    pub(super) fn kept(&self) -> usize {
-        self.streams[Direction::Original].kept() + self.streams[Direction::Reply].kept()
+    /// Whether it is remembered only for what may still be on its way.
+    pub(super) fn is_over(&self) -> bool {
+        let has_server_left = self.streams[Direction::Reply].fin().is_some();
+        self.phase != Phase::Open || has_server_left || self.is_offloaded()
+    }
+
+    /// Whether its packets bypass us, as far as the kernel knows.
+    pub(super) fn is_offloaded(&self) -> bool {
+        self.streams[Direction::Original].is_opaque()
+    }
+
+    /// Until which second it is remembered, if it stays silent.
+    pub(super) fn deadline(&self, limits: &Limits) -> u64 {
+        let seconds = match self.is_over() {
+            _ if self.is_offloaded() => OFFLOADED_SECONDS,
+            true => limits.closed_seconds,
+            false => limits.idle_seconds,
+        };
+        self.seconds.saturating_add(seconds)
+    }
+
+    /// Bytes of memory its streams occupy.
+    pub(super) fn held(&self) -> usize {
+        self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
     }
 
     /// Whether this SYN/ACK is the one that opened the flow, come again.
-    pub(super) fn has_answer(&self, turn: &Turn<'_>) -> bool {
+    pub(super) fn has_answer(&self, turn: &Turn<'_>, keyed: &Keyed) -> bool {
         let reply = &self.streams[Direction::Reply];
         let original = &self.streams[Direction::Original];
         turn.source == self.responder
-            && turn.packet.seq.after(1) == reply.seq(0)
-            && turn.packet.ack == original.seq(0)
-            && turn.is_on_side(Direction::Reply, self.path)
+            && turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
+            && turn.packet.ack == original.seq(Offset::ZERO)
+            && self.way.has(Direction::Reply, turn.hop(), keyed)
     }
 
-    /// Whether the packet came in by an interface of the side it claims to come from.
-    pub(super) fn has_right_side(&self, turn: &Turn<'_>) -> bool {
-        turn.is_on_side(turn.direction(self.originator), self.path)
+    /// Whether the packet came by the way of the side it claims to come from.
+    pub(super) fn has_right_side(
+        &self,
+        turn: &Turn<'_>,
+        direction: Direction,
+        keyed: &Keyed,
+    ) -> bool {
+        self.way.has(direction, turn.hop(), keyed)
     }
 
-    pub(super) fn record(&self, now: Instant, what: What) -> Record {
-        Record {
-            at: now,
-            flow: self.id,
-            originator: self.originator,
-            responder: self.responder,
-            what,
+    pub(super) fn record(&self, at: Instant, what: What) -> Record {
+        let (originator, responder) = (self.originator, self.responder);
+        Record { at, flow: self.id, originator, responder, what }
+    }
+
+    /// Adds an entry to the event log, unless this flow has had more than its share.
+    pub(super) fn tell(&mut self, now: Instant, what: What, effects: &mut Effects) {
+        if !effects.is_heard() {
+            return;
+        }
+        match self.talk.admit(now, &what) {
+            Ok(None) => {}
+            Ok(Some(entries)) => {
+                effects.records.push(self.record(now, What::LeftOut { entries }));
+            }
+            Err(()) => {
+                effects.counted.entries_left_out += 1;
+                return;
+            }
+        }
+        effects.records.push(self.record(now, what));
+    }
+
+    /// The same for what a flow may do again and again: once a second for each reason.
+    pub(super) fn tell_repeatable(
+        &mut self,
+        now: Instant,
+        reason: Reason,
+        what: What,
+        effects: &mut Effects,
+    ) {
+        if self.talk.is_new(now, reason) {
+            self.tell(now, what, effects);
+        } else if effects.is_heard() {
+            self.talk.leave_out();
+            effects.counted.entries_left_out += 1;
         }
     }
 
-    pub(super) fn open(&self, now: Instant, effects: &mut Effects) {
-        effects.records.push(self.record(now, What::Opened));
+    /// Says that a packet was dropped.
+    pub(super) fn tell_drop(
+        &mut self,
+        turn: &Turn<'_>,
+        direction: Direction,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
+        let offset = self.streams[direction].offset(turn.packet.seq).unwrap_or_default();
+        let length = turn.packet.payload().len() as u64;
+        let what = What::Dropped { direction, offset, length, reason };
+        self.tell_repeatable(turn.now, reason, what, effects);
+    }
+
+    /// Forgets the bytes in flight: no copy of them will be compared or restored any more.
+    pub(super) fn discard(&mut self) {
+        Direction::BOTH.into_iter().for_each(|direction| self.streams[direction].discard());
     }
 
     /// The flow has ended; said once.
     pub(super) fn close(&mut self, now: Instant, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
-            effects.records.push(self.record(now, What::Closed));
+            self.tell(now, What::Closed, effects);
             effects.ended.push(FlowKey::of(self.originator, self.responder));
         }
     }
@@ -150,25 +237,14 @@ impl Conversation {
                 Direction::Reply => (self.responder, self.originator),
             };
             for seq in towards.reset_seqs() {
-                let reset = Reset {
-                    source: source.into(),
-                    destination: destination.into(),
-                    seq,
-                    ack: back.seq(back.judged()),
-                };
-                effects.inject(&reset);
+                let ack = back.seq(back.judged());
+                let (source, destination) = (source.into(), destination.into());
+                effects.inject(&Reset { source, destination, seq, ack });
             }
         }
-        effects.records.push(self.record(now, What::Reset { reason }));
+        // Nothing passes any more, so no copy of anything needs its value.
+        self.discard();
+        self.tell(now, What::Reset { reason }, effects);
         self.close(now, effects);
-    }
-}
-
-impl Effects {
-    pub(super) fn inject(&mut self, reset: &Reset) {
-        if let Some(bytes) = build_reset(reset) {
-            self.resets.push(bytes);
-            self.counted.resets += 1;
-        }
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! The stream bases come from the pair of numbers the server itself answered with, so neither a
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
-//! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
+//! server accepts the new one; so does whatever mark the kernel remembers of them. SYNs carry no
+//! data on: what they carried comes again in order.
 
-use super::{Conversation, Effects, Engine, Path, Reason, Turn, Verdict, go_on};
-use crate::flow::{Direction, Handshake};
+use std::sync::Arc;
+
+use super::policy::{Policy, Terms};
+use super::{Conversation, Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What};
+use crate::flow::{Direction, Handshake, Hop, Newcomer, PerDirection, Way};
 use crate::tcp::Violation;
-use crate::wire::{Editor, maximum_segment_size};
+use crate::wire::{maximum_segment_size, window_scale};
 
 impl Engine {
     /// A packet with SYN.
@@ -15,20 +19,18 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !self.ports.contains(&turn.destination.port) {
+        if !turn.policies.is_mail_port(turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
-        }
-        if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
-            return Verdict::Drop(Reason::FlowsFull);
         }
         let fresh = Handshake {
             key: turn.key,
             isn: turn.packet.seq,
             answer: turn.packet.seq,
             seconds: turn.seconds(),
-            ingress: turn.arrival.path.ingress,
-            egress: turn.arrival.path.egress,
+            way: Way::of_syn(turn.hop(), turn.arrival.path.egress, &self.keyed),
             segment_size: maximum_segment_size(turn.packet.options()).unwrap_or(0),
+            windows: PerDirection::new(turn.packet.window, 0),
+            offered_scales: PerDirection::new(window_scale(turn.packet.options()), None),
             is_answered: false,
             low_is_originator: turn.key.is_low(turn.source),
         };
@@ -38,15 +40,15 @@ impl Engine {
             known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
-        let evicted = self.handshakes.put(record);
+        let evicted = self.handshakes.put(&record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
     }
 
     /// A SYN/ACK.
     fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
-        if let Some(conversation) = self.flows.find(&turn.key)
-            && conversation.lock().has_answer(turn)
+        if let Some(flow) = self.flows.find(&turn.key)
+            && flow.lock_if_present().is_some_and(|flow| flow.has_answer(turn, &self.keyed))
         {
             return turn.pass_bare(effects);
         }
@@ -58,22 +60,28 @@ impl Engine {
         if !answers {
             return Verdict::Drop(Violation::Handshake.into());
         }
-        if !turn.is_on_side(Direction::Reply, Path::of(&handshake)) {
+        if !handshake.way.has(Direction::Reply, turn.hop(), &self.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
-        self.handshakes.put(Handshake {
+        let (mut windows, mut offered_scales) = (handshake.windows, handshake.offered_scales);
+        windows[Direction::Reply] = turn.packet.window;
+        offered_scales[Direction::Reply] = window_scale(turn.packet.options());
+        self.handshakes.put(&Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
+            way: handshake.way.answered(turn.hop(), &self.keyed),
+            windows,
+            offered_scales,
             segment_size: handshake.segment_size.min(offered),
             is_answered: true,
             ..handshake
         });
-        // The server has accepted a new connection between these ends: the old one is history.
+        // The server has accepted a new connection between these ends: the old one is history, and
+        // so is the trust that somebody earned in it.
+        effects.handling = Handling::TakenBack;
         if let Some(old) = self.flows.remove(&turn.key) {
-            let mut old = old.lock();
-            self.account(old.kept(), 0);
-            old.close(turn.now, effects);
+            self.let_go(&old, turn.now, effects);
         }
         turn.pass_bare(effects)
     }
@@ -83,43 +91,63 @@ impl Engine {
         &self,
         turn: &Turn<'_>,
         handshake: &Handshake,
+        mode: Mode,
         effects: &mut Effects,
-    ) -> Verdict {
+    ) -> (Verdict, Mode) {
         if turn.packet.flags.rst {
-            return self.handle_refusal(turn, handshake, effects);
+            return (self.handle_refusal(turn, handshake, effects), mode);
         }
         let completes = handshake.is_answered
             && turn.source == handshake.originator()
             && turn.packet.ack == handshake.answer.after(1);
-        let way = Path::of(handshake);
+        let has_side = |direction| handshake.way.has(direction, turn.hop(), &self.keyed);
         if !completes {
             // A server that knows an earlier SYN of these ends asks back with an ACK, and its
             // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
             let asks_back = turn.source == handshake.responder()
-                && turn.is_on_side(Direction::Reply, way)
+                && has_side(Direction::Reply)
                 && turn.packet.payload().is_empty()
                 && !turn.packet.flags.fin;
             if asks_back {
-                return turn.pass_bare(effects);
+                return (turn.pass_bare(effects), mode);
             }
-            return Verdict::Drop(Violation::Handshake.into());
+            return (Verdict::Drop(Violation::Handshake.into()), mode);
         }
-        if !turn.is_on_side(Direction::Original, way) {
-            return Verdict::Drop(Reason::WrongInterface);
+        if !has_side(Direction::Original) {
+            return (Verdict::Drop(Reason::WrongInterface), mode);
         }
-        let due = turn.now.seconds() + self.limits.idle_seconds;
-        let policy = turn.policies.choose(handshake.originator(), handshake.responder());
-        let conversation = self.flows.insert(turn.key, due, |id| {
-            Conversation::new(id, policy, handshake, &self.spares, turn.now)
+        match turn.policies.choose(handshake.originator(), handshake.responder()) {
+            // Its SYN came before it was to be let alone.
+            Policy::HandsOff => {
+                effects.handling = Handling::HandedOver;
+                (Verdict::Accept, mode)
+            }
+            Policy::Judge(terms) => self.open(turn, handshake, terms, effects),
+        }
+    }
+
+    /// The third packet of a handshake opens a flow, and is its first segment.
+    fn open(
+        &self,
+        turn: &Turn<'_>,
+        handshake: &Handshake,
+        terms: &Arc<Terms>,
+        effects: &mut Effects,
+    ) -> (Verdict, Mode) {
+        let seen = turn.now.seconds();
+        let due = seen.saturating_add(self.limits.idle_seconds);
+        let client = handshake.originator().address;
+        let inserted = self.flows.insert(Newcomer { key: turn.key, client, seen, due }, |id| {
+            Conversation::new(id, terms, handshake, &self.memory, turn.now)
         });
-        let Some(conversation) = conversation else {
-            return Verdict::Drop(Reason::FlowsFull);
-        };
+        for displaced in &inserted.displaced {
+            effects.counted.flows_evicted += 1;
+            self.let_go(displaced, turn.now, effects);
+        }
         self.handshakes.remove(&turn.key);
         effects.counted.flows += 1;
-        let mut conversation = conversation.lock();
-        conversation.open(turn.now, effects);
-        self.handle_segment(turn, &mut conversation, effects)
+        inserted.flow.lock().tell(turn.now, What::Opened, effects);
+        self.handle_segment(turn, &inserted.flow, effects)
     }
 
     /// A RST before the connection stands: the server refuses, or the client gives up.
@@ -146,40 +174,13 @@ impl Engine {
     }
 }
 
-impl Path {
-    /// The way the SYN of a handshake took.
-    pub(super) const fn of(handshake: &Handshake) -> Self {
-        Self { ingress: handshake.ingress, egress: handshake.egress, link: 0 }
-    }
-}
-
 impl Turn<'_> {
     pub(super) fn seconds(&self) -> u32 {
         u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
     }
 
-    /// Lets the packet go on without data, urgent pointer and unknown options.
-    pub(super) fn pass_bare(&self, effects: &mut Effects) -> Verdict {
-        let mut editor = Editor::new(self.packet, &mut effects.rewritten);
-        editor.restrict_options();
-        editor.clear_urgent();
-        editor.cut(0);
-        go_on(editor)
-    }
-
-    /// Whether the packet can have come from the end that sends in this direction, if the SYN went
-    /// this way: nothing but a forgery comes by the interface of the other end, unless both are
-    /// behind one.
-    pub(super) fn is_on_side(&self, direction: Direction, way: Path) -> bool {
-        let opposite = match direction {
-            Direction::Original => way.egress,
-            Direction::Reply => way.ingress,
-        };
-        way.ingress == way.egress || self.arrival.path.ingress != opposite
-    }
-
-    /// The direction of the packet, if `originator` opened the flow.
-    pub(super) fn direction(&self, originator: crate::flow::Endpoint) -> Direction {
-        if self.source == originator { Direction::Original } else { Direction::Reply }
+    /// Where the packet came from, as far as the machine can say.
+    pub(super) const fn hop(&self) -> Hop {
+        Hop { interface: self.arrival.path.ingress, link: self.arrival.path.link }
     }
 }

@@ -1,12 +1,16 @@
-//! What the event log will say about the line under way, in one direction.
+//! What the event log will say about the line under way, in one direction, and how much of a flow
+//! it says at all.
 //!
 //! Lines and edits are logged whole, though they may come a byte at a time: they are gathered here
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
-use super::{LOGGED_BYTES_MAX, What};
+use super::{LOGGED_BYTES_MAX, Reason, What};
 use crate::flow::Direction;
-use crate::guard::Rule;
+use crate::guard::{Draft, Rule, Ruling};
+use crate::offset::Offset;
+use crate::smtp::{Event, Step};
+use crate::time::Instant;
 
 /// Separate edits of one line that are logged.
 const EDITS_MAX: usize = 16;
@@ -17,88 +21,205 @@ pub(super) struct Journal(Option<Box<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    offset: u64,
+    offset: Offset,
     bytes: Vec<u8>,
+    /// Bytes of the line so far, whether kept or not.
+    length: u64,
+    /// Of those, how many at the end may be its line end.
+    line_end: u64,
     edits: Vec<Edit>,
-    /// Bytes of all edits together.
+    /// Bytes kept of all edits together.
     edited: usize,
-    is_refused: bool,
 }
 
 #[derive(Debug)]
 struct Edit {
-    offset: u64,
+    offset: Offset,
     rule: Rule,
     before: Vec<u8>,
     after: Vec<u8>,
+    length: u64,
 }
 
 impl Journal {
+    /// A run as it came, and what was ruled on it.
+    pub(super) fn note(
+        &mut self,
+        at: Offset,
+        step: Step,
+        run: &[u8],
+        ruling: Ruling,
+        draft: &Draft,
+    ) {
+        let hidden;
+        let run = if step.is_secret {
+            hidden = vec![b'*'; run.len().min(LOGGED_BYTES_MAX)];
+            &hidden
+        } else {
+            run
+        };
+        let length = step.used as u64;
+        if is_line(step.event) {
+            self.read(at, run, length);
+        }
+        match ruling {
+            Ruling::Pass => {}
+            Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
+            Ruling::Edit(rule) | Ruling::Refuse(rule) => {
+                self.edit(at, rule, run, draft.as_bytes(), length);
+            }
+        }
+    }
+
+    fn line(&mut self, offset: Offset) -> &mut Line {
+        self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }))
+    }
+
     /// A run of the line, as it came.
-    pub(super) fn read(&mut self, offset: u64, run: &[u8]) {
-        let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
+    fn read(&mut self, offset: Offset, run: &[u8], length: u64) {
+        let line = self.line(offset);
         let room = LOGGED_BYTES_MAX.saturating_sub(line.bytes.len());
         line.bytes.extend_from_slice(run.get(..room).unwrap_or(run));
+        line.length += length;
+        let tail = run.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count() as u64;
+        line.line_end = if tail == length { line.line_end + tail } else { tail };
     }
 
     /// A run that leaves otherwise than it came.
-    pub(super) fn edit(&mut self, offset: u64, rule: Rule, before: &[u8], after: &[u8]) {
-        let line = self.0.get_or_insert_with(|| Box::new(Line { offset, ..Line::default() }));
+    fn edit(&mut self, offset: Offset, rule: Rule, before: &[u8], after: &[u8], length: u64) {
+        let line = self.line(offset);
         let room = LOGGED_BYTES_MAX.saturating_sub(line.edited).min(before.len());
         let before = before.get(..room).unwrap_or_default();
         let after = after.get(..room).unwrap_or_default();
         line.edited += room;
         if let Some(last) = line.edits.last_mut()
             && last.rule == rule
-            && last.offset + last.before.len() as u64 == offset
+            && last.offset.after(last.length) == offset
         {
             last.before.extend_from_slice(before);
             last.after.extend_from_slice(after);
+            last.length += length;
         } else if line.edits.len() < EDITS_MAX && room > 0 {
             let (before, after) = (before.to_vec(), after.to_vec());
-            line.edits.push(Edit { offset, rule, before, after });
+            line.edits.push(Edit { offset, rule, before, after, length });
         }
     }
 
-    /// The line under way is refused.
-    pub(super) fn refuse(&mut self) {
-        if let Some(line) = &mut self.0 {
-            line.is_refused = true;
-        }
-    }
-
-    /// The line has ended: what to log, the line itself (made by `entry` of its offset and bytes
-    /// without the line end) first. Says whether the line was refused.
+    /// The line has ended: what to log, the line itself (made by `entry` of its offset, its bytes
+    /// and its length, without the line end) first.
     pub(super) fn end(
         &mut self,
         direction: Direction,
-        entry: impl FnOnce(u64, Vec<u8>) -> What,
-        mut log: impl FnMut(What),
-    ) -> bool {
-        let Some(mut line) = self.0.take() else { return false };
-        let text = line.bytes.iter().rposition(|b| !matches!(b, b'\r' | b'\n'));
-        let text = text.map_or(0, |last| last + 1);
-        line.bytes.truncate(text);
-        log(entry(line.offset, line.bytes));
+        entry: impl FnOnce(Offset, Vec<u8>, u64) -> What,
+        log: &mut Vec<What>,
+    ) {
+        let Some(mut line) = self.0.take() else { return };
+        let length = line.length - line.line_end;
+        line.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        log.push(entry(line.offset, line.bytes, length));
         log_edits(direction, line.edits, log);
-        line.is_refused
     }
 
     /// Logs the edits alone: they belong to no line.
-    pub(super) fn end_edits(&mut self, direction: Direction, log: impl FnMut(What)) {
+    pub(super) fn end_edits(&mut self, direction: Direction, log: &mut Vec<What>) {
         if let Some(line) = self.0.take() {
             log_edits(direction, line.edits, log);
         }
     }
 }
 
-fn log_edits(direction: Direction, edits: Vec<Edit>, mut log: impl FnMut(What)) {
-    for Edit { offset, rule, mut before, mut after } in edits {
+/// Whether a run is part of a line that is logged as such.
+const fn is_line(event: Event) -> bool {
+    match event {
+        Event::CommandWord(_)
+        | Event::CommandGap(_)
+        | Event::CommandArgument(_)
+        | Event::CommandStray
+        | Event::CommandCr
+        | Event::CommandEnd { .. }
+        | Event::ReplyCode(_)
+        | Event::ReplyText(_)
+        | Event::ReplyEnd { .. } => true,
+        Event::Data
+        | Event::DataLookalike
+        | Event::DataEnd
+        | Event::AuthLine
+        | Event::Chunk
+        | Event::Opaque
+        | Event::Wait => false,
+    }
+}
+
+fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
+    for Edit { offset, rule, mut before, mut after, mut length } in edits {
         // The line end stays as it is, and lines are logged without it.
         if before.ends_with(b"\r") && after.ends_with(b"\r") {
             before.pop();
             after.pop();
+            length -= 1;
         }
-        log(What::Edited { direction, offset, rule, before, after });
+        log.push(What::Edited { direction, offset, rule, before, after, length });
+    }
+}
+
+/// What one flow may put into the log at once: enough for a thousand recipients and their answers.
+const BURST_BYTES: u32 = 1 << 20;
+
+/// What it may add in each second.
+const BYTES_PER_SECOND: u32 = 64 << 10;
+
+/// What an entry counts for beside the bytes it shows.
+const ENTRY_BYTES: usize = 128;
+
+/// How much of a flow the log has had.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// Bytes it may still have.
+    left: u32,
+    /// When that was counted, whole seconds.
+    second: u64,
+    /// Entries left out since the last one that was not.
+    left_out: u64,
+    /// The last thing told that may happen again and again, and when.
+    last: Option<(Reason, u64)>,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self { left: BURST_BYTES, second: 0, left_out: 0, last: None }
+    }
+}
+
+impl Talk {
+    /// Whether an entry may be written (an error: not), and how many were left out before it.
+    pub(super) fn admit(&mut self, now: Instant, what: &What) -> Result<Option<u64>, ()> {
+        let passed = u32::try_from(now.seconds().saturating_sub(self.second)).unwrap_or(u32::MAX);
+        self.second = self.second.max(now.seconds());
+        let grown = self.left.saturating_add(passed.saturating_mul(BYTES_PER_SECOND));
+        self.left = grown.min(BURST_BYTES);
+        // How a flow ends is always told: that is where what was left out is counted.
+        let is_end = matches!(what, What::Reset { .. } | What::Closed);
+        let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);
+        match self.left.checked_sub(cost) {
+            Some(left) => self.left = left,
+            None if is_end => {}
+            None => {
+                self.left_out += 1;
+                return Err(());
+            }
+        }
+        let left_out = std::mem::take(&mut self.left_out);
+        Ok((left_out > 0).then_some(left_out))
+    }
+
+    /// Whether this was not told in the present second.
+    pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
+        let told = Some((reason, now.seconds()));
+        std::mem::replace(&mut self.last, told) != told
+    }
+
+    /// One entry more was left out.
+    pub(super) fn leave_out(&mut self) {
+        self.left_out += 1;
     }
 }

@@ -6,33 +6,42 @@
 
 mod conversation;
 mod early;
+mod effects;
 mod handshake;
 mod journal;
+mod monitor;
 mod orphan;
+mod passage;
 mod policy;
 mod reading;
 mod reason;
 mod record;
-mod segment;
+mod relief;
 mod settings;
 mod stats;
 
+pub use effects::{Effects, Handling, Withheld};
+pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
-pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
-pub use stats::Stats;
+pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
+pub use stats::{Counter, Stats};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use parking_lot::{Mutex, RwLock};
+use arc_swap::ArcSwap;
 
-use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
-use crate::tcp::Spares;
+use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
+use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
 use conversation::Conversation;
-use policy::Policies;
+use orphan::ResetRate;
+use passage::Passage;
+use policy::{Policies, Policy};
+use stats::Tally;
 
 /// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
 /// at which packets can open flows.
@@ -40,6 +49,9 @@ const LOOKS_PER_PACKET: usize = 4;
 
 /// Flows looked at for expiry by [`Engine::expire`].
 const LOOKS_PER_SECOND: usize = 10_000;
+
+/// Sets of counters: no two workers share one where there are no more of them than this.
+const TALLIES: usize = 16;
 
 /// A packet as the front received it. The engine never changes these bytes: what leaves instead,
 /// if anything, is in [`Effects::rewritten`].
@@ -89,74 +101,22 @@ pub enum Verdict {
     Drop(Reason),
 }
 
-/// What becomes of the kernel's mark on a packet's connection, whatever the verdict. The mark has
-/// the connection bypass the queue, but for its SYN and SYN/ACK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Handling {
-    /// It stays as it is.
-    #[default]
-    Unchanged,
-    /// It is set: the rest of the connection needs no filter.
-    HandedOver,
-    /// It is cleared: whatever the kernel remembers of these ends, this is a new connection.
-    TakenBack,
-}
-
-/// What of a packet's payload was held back; its sender repeats it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Withheld {
-    /// Payload bytes that went on before it.
-    pub passed: usize,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// Everything [`Engine::handle`] answers besides the verdict. Reused from packet to packet.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// The packet that leaves under [`Verdict::Rewrite`], lengths and checksums complete.
-    pub rewritten: Vec<u8>,
-    /// RSTs to send: complete IP packets, each addressed to the end it resets.
-    pub resets: Vec<Vec<u8>>,
-    /// Entries for the event log, in order.
-    pub records: Vec<Record>,
-    /// The connection's mark.
-    pub handling: Handling,
-    /// The part of the payload that did not go on under [`Verdict::Rewrite`].
-    pub withheld: Option<Withheld>,
-    /// Flows of which nothing more can come.
-    pub ended: Vec<FlowKey>,
-    /// What this packet counted.
-    counted: Stats,
-    /// Nothing is to be changed.
-    is_monitored: bool,
-}
-
-impl Effects {
-    /// Empties everything, keeping the memory.
-    pub fn clear(&mut self) {
-        self.rewritten.clear();
-        self.resets.clear();
-        self.records.clear();
-        self.handling = Handling::Unchanged;
-        self.withheld = None;
-        self.ended.clear();
-        self.counted = Stats::default();
-        self.is_monitored = false;
-    }
-}
-
 /// The filter itself: shared by all queue threads.
 #[derive(Debug)]
 pub struct Engine {
-    ports: Vec<u16>,
     limits: Limits,
-    policies: RwLock<Policies>,
+    /// Whether bytes that were acknowledged and never seen are passed over.
+    skips_gaps: bool,
+    inspect: Option<fn(&[u8])>,
+    policies: ArcSwap<Policies>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
-    store_bytes: AtomicUsize,
-    spares: Arc<Spares>,
-    stats: Mutex<Stats>,
+    keyed: Keyed,
+    memory: Arc<Memory>,
+    /// Somebody found no room in `memory`.
+    is_pressed: AtomicBool,
+    orphan_resets: ResetRate,
+    tallies: [Tally; TALLIES],
 }
 
 /// One packet on its way through the stages.
@@ -177,42 +137,49 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let limits = settings.limits;
         Self {
-            policies: RwLock::new(Policies::new(&settings)),
-            flows: FlowTable::new(limits.flows_max),
+            policies: ArcSwap::from_pointee(Policies::new(&settings)),
+            flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
-            store_bytes: AtomicUsize::new(0),
-            spares: Arc::default(),
-            stats: Mutex::default(),
-            ports: settings.ports,
+            keyed: Keyed::new(seed),
+            memory: Arc::new(Memory::new(limits.store_bytes_max)),
+            is_pressed: AtomicBool::new(false),
+            orphan_resets: ResetRate::default(),
+            tallies: Default::default(),
+            skips_gaps: settings.gaps == Gaps::Skip,
+            inspect: None,
             limits,
         }
     }
 
-    /// Tells the engine anew what its settings are. Flows that were begun keep those they began
-    /// with, packets of no flow follow the new ones; ports and limits stay what they were.
-    pub fn reload(&self, settings: &Settings) {
-        let policies = Policies::new(settings);
-        // Nobody has to wait until the old ones are gone.
-        let old = std::mem::replace(&mut *self.policies.write(), policies);
-        drop(old);
+    /// The same engine, calling this with each run of bytes before it is judged: where a test makes
+    /// judging fail half-way.
+    #[must_use]
+    pub fn inspected_by(mut self, inspect: fn(&[u8])) -> Self {
+        self.inspect = Some(inspect);
+        self
     }
 
-    /// One verdict for each packet, at once.
+    /// Tells the engine anew what its settings are. Flows that were begun keep those they began
+    /// with, packets of no flow follow the new ones; limits stay what they were.
+    pub fn reload(&self, settings: &Settings) {
+        self.policies.store(Arc::new(Policies::new(settings)));
+    }
+
+    /// One verdict for each packet, at once. A fault of our own costs the packet and its flow.
     pub fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
-        let policies = self.policies.read();
-        effects.is_monitored = policies.monitor;
-        self.expire_some(now, LOOKS_PER_PACKET, effects);
-        let verdict = self.judge(now, arrival, &policies, effects);
-        let mut stats = self.stats.lock();
-        stats.count(verdict);
-        stats.add(&effects.counted);
-        if effects.is_monitored {
-            effects.resets.clear();
-            effects.withheld = None;
-            return Verdict::Accept;
-        }
-        verdict
+        let policies = self.policies.load();
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            self.expire_some(now, LOOKS_PER_PACKET, effects);
+            self.relieve(now, effects);
+            self.judge(now, arrival, &policies, effects)
+        }));
+        let fault = (Verdict::Drop(Reason::OwnFault), policies.general_mode());
+        let (verdict, mode) = judged.unwrap_or(fault);
+        let carried_out = mode.carry_out(verdict, effects);
+        effects.count(verdict);
+        self.tally(effects);
+        carried_out
     }
 
     /// Forgets what has been silent for too long; `handle` does a bounded part of this on each
@@ -220,57 +187,120 @@ impl Engine {
     pub fn expire(&self, now: Instant, effects: &mut Effects) {
         effects.clear();
         self.expire_some(now, LOOKS_PER_SECOND, effects);
+        self.tally(effects);
     }
 
     /// A copy of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.stats.lock().clone();
+        let mut stats = Stats::default();
+        self.tallies.iter().for_each(|tally| tally.sum(&mut stats));
         stats.flows_now = self.flows.len() as u64;
-        stats.store_bytes_now = self.store_bytes.load(Ordering::Relaxed) as u64;
+        stats.store_bytes_now = self.memory.held() as u64;
         stats
     }
 
+    fn tally(&self, effects: &mut Effects) {
+        if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
+            tally.take(&mut effects.counted);
+        }
+    }
+
+    /// The verdict, and how far it goes.
     fn judge(
         &self,
         now: Instant,
         arrival: &Arrival<'_>,
         policies: &Policies,
         effects: &mut Effects,
-    ) -> Verdict {
+    ) -> (Verdict, Mode) {
+        let general = policies.general_mode();
         if arrival.is_truncated {
-            return Verdict::Drop(Malformed::Truncated.into());
+            return (Verdict::Drop(Malformed::Truncated.into()), general);
         }
         let packet = match Packet::parse(arrival.bytes) {
             Ok(Parsed::Tcp(packet)) => packet,
-            Ok(Parsed::NotTcp) => return Verdict::Accept,
-            Err(malformed) => return Verdict::Drop(malformed.into()),
+            Ok(Parsed::NotTcp) => return (Verdict::Accept, general),
+            Err(malformed) => return (Verdict::Drop(malformed.into()), general),
         };
-        if !self.is_mail(&packet) {
-            return Verdict::Accept;
-        }
-        if let Err(malformed) = packet.verify(arrival.checksum == Checksum::Complete) {
-            return Verdict::Drop(malformed.into());
-        }
         let source = Endpoint { address: packet.source, port: packet.source_port };
         let destination = Endpoint { address: packet.destination, port: packet.destination_port };
         let key = FlowKey::of(source, destination);
         let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
-        if self.is_hands_off(&turn) {
-            effects.handling = Handling::HandedOver;
-            return Verdict::Accept;
+        let known = if packet.flags.syn { None } else { self.flows.find(&key) };
+        if let Some(flow) = known {
+            return self.handle_segment(&turn, &flow, effects);
         }
-        if packet.flags.syn {
-            return self.handle_syn(&turn, effects);
+        if !policies.is_mail_port(source.port) && !policies.is_mail_port(destination.port) {
+            return (Verdict::Accept, general);
         }
-        if let Some(conversation) = self.flows.find(&key) {
-            return self.handle_segment(&turn, &mut conversation.lock(), effects);
-        }
-        self.handle_orphan(&turn, effects)
+        self.judge_stranger(&turn, effects)
     }
 
-    fn is_mail(&self, packet: &Packet<'_>) -> bool {
-        self.ports.contains(&packet.destination_port) || self.ports.contains(&packet.source_port)
+    /// A packet that belongs to no flow, or begins one.
+    fn judge_stranger(&self, turn: &Turn<'_>, effects: &mut Effects) -> (Verdict, Mode) {
+        // The sender of a SYN is the client, that of a SYN/ACK the server; of another packet nobody
+        // knows yet.
+        let flags = turn.packet.flags;
+        let policy = match (flags.syn, flags.ack) {
+            (true, false) => turn.policies.choose(turn.source, turn.destination),
+            (true, true) => turn.policies.choose(turn.destination, turn.source),
+            (false, _) => turn.policies.choose_for(turn.source, turn.destination),
+        };
+        let mode = policy.mode();
+        // A flow that we began to read is read to its end.
+        if matches!(policy, Policy::HandsOff) && self.flows.find(&turn.key).is_none() {
+            effects.handling = Handling::HandedOver;
+            return (Verdict::Accept, mode);
+        }
+        if let Err(malformed) = turn.verify() {
+            return (Verdict::Drop(malformed.into()), mode);
+        }
+        if flags.syn {
+            (self.handle_syn(turn, effects), mode)
+        } else {
+            self.handle_orphan(turn, mode, effects)
+        }
+    }
+
+    /// A segment of an established flow.
+    fn handle_segment(
+        &self,
+        turn: &Turn<'_>,
+        flow: &Arc<Flow<Conversation>>,
+        effects: &mut Effects,
+    ) -> (Verdict, Mode) {
+        let Some(mut conversation) = flow.lock_if_present() else {
+            let mode = turn.policies.choose_for(turn.source, turn.destination).mode();
+            return (Verdict::Drop(Reason::UnknownFlow), mode);
+        };
+        let conversation = &mut *conversation;
+        let mode = conversation.mode();
+        if let Err(malformed) = turn.verify() {
+            return (Verdict::Drop(malformed.into()), mode);
+        }
+        let was_over = flow.is_over();
+        let direction = conversation.direction(turn.source);
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let engine = self;
+            Passage { engine, turn, conversation, direction, effects }.judge()
+        }));
+        let verdict = judged.unwrap_or_else(|_| {
+            // Nothing that was not ruled on counts as judged, and nothing more will be judged.
+            conversation.reset(turn.now, Reason::OwnFault, effects);
+            Verdict::Drop(Reason::OwnFault)
+        });
+        if let Verdict::Drop(reason) = verdict {
+            conversation.tell_drop(turn, direction, reason, effects);
+        }
+        flow.hold(conversation.held());
+        flow.touch(conversation.seconds);
+        let is_over = conversation.is_over();
+        flow.set_over(is_over);
+        if is_over && !was_over {
+            self.flows.schedule(flow, conversation.deadline(&self.limits));
+        }
+        (verdict, mode)
     }
 
     fn expire_some(&self, now: Instant, looks_max: usize, effects: &mut Effects) {
@@ -278,21 +308,20 @@ impl Engine {
         self.flows.expire(
             now.seconds(),
             looks_max,
-            |conversation| conversation.deadline(limits),
-            |conversation| {
-                self.account(conversation.kept(), 0);
-                conversation.close(now, effects);
-            },
+            |_, conversation| conversation.deadline(limits),
+            |_, conversation| conversation.close(now, effects),
         );
     }
 
-    /// A conversation that kept `before` bytes keeps `after` now.
-    fn account(&self, before: usize, after: usize) {
-        if after >= before {
-            self.store_bytes.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.store_bytes.fetch_sub(before - after, Ordering::Relaxed);
-        }
+    /// A flow has left the table.
+    fn let_go(&self, flow: &Flow<Conversation>, now: Instant, effects: &mut Effects) {
+        flow.lock().close(now, effects);
+    }
+}
+
+impl Turn<'_> {
+    fn verify(&self) -> Result<(), Malformed> {
+        self.packet.verify(self.arrival.checksum == Checksum::Complete)
     }
 }
 

@@ -1,38 +1,78 @@
 //! Packets of no flow: the third packet of a handshake, or a flow whose beginning was not seen
-//! (we were restarted without its state, or its SYN took another way).
+//! (we were restarted without its state, it had to make room, or its SYN took another way).
 
-use super::{Effects, Engine, Reason, Turn, UnknownFlow, Verdict};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Effects, Engine, Mode, Reason, Turn, UnknownFlow, Verdict};
 use crate::wire::Reset;
+
+/// How many RSTs of one second were sent for packets of no flow.
+#[derive(Debug, Default)]
+pub(super) struct ResetRate {
+    /// The second in the upper half, the count in the lower.
+    spent: AtomicU64,
+}
+
+impl ResetRate {
+    /// Whether one more packet may be answered in this second, of which so many may be.
+    fn admits(&self, second: u64, packets_max: u32) -> bool {
+        let present = second << 32;
+        let step = |spent: u64| {
+            // A clock that steps back must not silence the filter until it has caught up.
+            let spent = if spent >> 32 == present >> 32 { spent } else { present };
+            let is_spent = spent & u64::from(u32::MAX) >= u64::from(packets_max);
+            (!is_spent).then_some(spent + 1)
+        };
+        self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
+    }
+}
 
 impl Engine {
     /// A packet without SYN between ends that have no flow.
-    pub(super) fn handle_orphan(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+    pub(super) fn handle_orphan(
+        &self,
+        turn: &Turn<'_>,
+        mode: Mode,
+        effects: &mut Effects,
+    ) -> (Verdict, Mode) {
         if let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) {
-            return self.handle_third(turn, &handshake, effects);
+            return self.handle_third(turn, &handshake, mode, effects);
         }
-        match turn.policies.unknown_flow {
-            UnknownFlow::Pass => return Verdict::Accept,
-            UnknownFlow::Drop => {}
-            // A RST is never answered, or two guards could talk for ever.
-            UnknownFlow::Reset if turn.packet.flags.rst => {}
-            UnknownFlow::Reset => {
-                // What a segment in order says of both ends' numbers is exact; of one sent again
-                // because its ACK was lost, the end is what its receiver expects next.
-                let (seq, ack) = (turn.packet.seq, turn.packet.ack);
-                let length = turn.packet.payload().len() + usize::from(turn.packet.flags.fin);
-                let end = seq.after(u32::try_from(length).unwrap_or(0));
-                let (source, destination) = (turn.source.into(), turn.destination.into());
-                effects.inject(&Reset {
-                    source: destination,
-                    destination: source,
-                    seq: ack,
-                    ack: seq,
-                });
-                for seq in std::iter::once(seq).chain((end != seq).then_some(end)) {
-                    effects.inject(&Reset { source, destination, seq, ack });
-                }
+        (self.refuse_orphan(turn, effects), mode)
+    }
+
+    fn refuse_orphan(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+        if turn.policies.unknown_flow == UnknownFlow::Pass {
+            return Verdict::Accept;
+        }
+        // A RST is never answered, or two guards could talk for ever. What may belong to a
+        // handshake that had to make room comes again, and its SYN with it.
+        let is_answered = turn.policies.unknown_flow == UnknownFlow::Reset
+            && !turn.packet.flags.rst
+            && !self.handshakes.may_have_evicted(&turn.key, turn.seconds());
+        if is_answered {
+            let packets_max = self.limits.orphan_resets_per_second;
+            if self.orphan_resets.admits(turn.now.seconds(), packets_max) {
+                turn.reset_both_ends(effects);
+            } else {
+                effects.counted.resets_spared += 1;
             }
         }
         Verdict::Drop(Reason::UnknownFlow)
+    }
+}
+
+impl Turn<'_> {
+    /// What a segment in order says of both ends' numbers is exact; of one sent again because its
+    /// ACK was lost, the end is what its receiver expects next.
+    fn reset_both_ends(&self, effects: &mut Effects) {
+        let (seq, ack) = (self.packet.seq, self.packet.ack);
+        let length = self.packet.payload().len() + usize::from(self.packet.flags.fin);
+        let end = seq.after(u32::try_from(length).unwrap_or(0));
+        let (source, destination) = (self.source.into(), self.destination.into());
+        effects.inject(&Reset { source: destination, destination: source, seq: ack, ack: seq });
+        for seq in std::iter::once(seq).chain((end != seq).then_some(end)) {
+            effects.inject(&Reset { source, destination, seq, ack });
+        }
     }
 }

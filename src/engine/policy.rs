@@ -1,72 +1,116 @@
-//! Which settings a flow is judged by: those of the first exception it matches, or the general
-//! ones. A flow keeps those it began with, whatever is told to the engine later.
+//! Which policy a flow is under: that of the first exception it matches, or the general one. A flow
+//! keeps the one it began with, whatever is told to the engine later.
 
 use std::sync::Arc;
 
-use super::{Engine, Exception, Settings, Treatment, Turn, UnknownFlow};
-use crate::flow::Endpoint;
+use super::{Mode, Settings, Treatment, UnknownFlow};
+use crate::flow::{Endpoint, Network};
 use crate::guard::Guard;
 
-/// A guard, and how far it may go.
-#[derive(Debug)]
-pub(super) struct Policy {
-    pub(super) guard: Guard,
-    /// It changes nothing.
-    pub(super) monitor: bool,
-    /// It does not even look.
-    is_hands_off: bool,
+/// What is done with a flow.
+#[derive(Clone, Debug)]
+pub(super) enum Policy {
+    /// It passes unread.
+    HandsOff,
+    /// It is judged.
+    Judge(Arc<Terms>),
 }
 
-/// All that may be told anew to a running engine: the general policy, the exceptions in their
-/// order, and what concerns packets of no flow.
+/// By what a flow is judged.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) guard: Guard,
+    pub(super) mode: Mode,
+}
+
+/// Whom an exception concerns.
+#[derive(Debug)]
+struct Parties {
+    client: Option<Network>,
+    server: Option<Network>,
+}
+
+/// All that may be told anew to a running engine.
 #[derive(Debug)]
 pub(super) struct Policies {
-    general: Arc<Policy>,
-    exceptions: Vec<(Exception, Arc<Policy>)>,
-    pub(super) monitor: bool,
+    general: Policy,
+    exceptions: Vec<(Parties, Policy)>,
+    ports: Vec<u16>,
     pub(super) unknown_flow: UnknownFlow,
 }
 
 impl Policies {
     pub(super) fn new(settings: &Settings) -> Self {
-        let policy = |guard: &crate::guard::Settings, monitor, is_hands_off| {
-            let guard = Guard::new(guard.clone());
-            Arc::new(Policy { guard, monitor: monitor || settings.monitor, is_hands_off })
+        let judge = |guard: &crate::guard::Settings, monitor: bool| {
+            let mode = if monitor || settings.monitor { Mode::Monitor } else { Mode::Enforce };
+            Policy::Judge(Arc::new(Terms { guard: Guard::new(guard.clone()), mode }))
         };
         let exceptions = settings.exceptions.iter().map(|exception| {
             let policy = match &exception.treatment {
-                Treatment::HandsOff => policy(&settings.guard, false, true),
-                Treatment::Monitor(guard) => policy(guard, true, false),
-                Treatment::Enforce(guard) => policy(guard, false, false),
+                Treatment::HandsOff => Policy::HandsOff,
+                Treatment::Monitor(guard) => judge(guard, true),
+                Treatment::Enforce(guard) => judge(guard, false),
             };
-            (exception.clone(), policy)
+            (Parties { client: exception.client, server: exception.server }, policy)
         });
         Self {
-            general: policy(&settings.guard, false, false),
+            general: judge(&settings.guard, false),
             exceptions: exceptions.collect(),
-            monitor: settings.monitor,
+            ports: settings.ports.clone(),
             unknown_flow: settings.unknown_flow,
         }
     }
 
+    /// Whether this is the port of an SMTP server.
+    pub(super) fn is_mail_port(&self, port: u16) -> bool {
+        self.ports.contains(&port)
+    }
+
     /// The policy of a flow between these ends.
-    pub(super) fn choose(&self, client: Endpoint, server: Endpoint) -> &Arc<Policy> {
-        let exception = self.exceptions.iter().find(|(exception, _)| {
-            exception.client.is_none_or(|network| network.contains(client.address))
-                && exception.server.is_none_or(|network| network.contains(server.address))
+    pub(super) fn choose(&self, client: Endpoint, server: Endpoint) -> &Policy {
+        let exception = self.exceptions.iter().find(|(parties, _)| {
+            parties.client.is_none_or(|network| network.contains(client.address))
+                && parties.server.is_none_or(|network| network.contains(server.address))
         });
         exception.map_or(&self.general, |(_, policy)| policy)
     }
+
+    /// The policy of a packet whose flow is not known. Where either end may be the server, both
+    /// readings have to be hands-off, or monitored, for the packet to be treated so.
+    pub(super) fn choose_for(&self, source: Endpoint, destination: Endpoint) -> &Policy {
+        let as_client = || self.choose(source, destination);
+        let as_server = || self.choose(destination, source);
+        match (self.is_mail_port(source.port), self.is_mail_port(destination.port)) {
+            (true, true) => stricter(as_client(), as_server()),
+            (true, false) => as_server(),
+            (false, _) => as_client(),
+        }
+    }
+
+    /// The mode of what belongs to no flow at all.
+    pub(super) fn general_mode(&self) -> Mode {
+        self.general.mode()
+    }
 }
 
-impl Engine {
-    /// Whether a packet belongs to flows that are not read, whichever of its ends is the server.
-    /// One that we began to read is read to its end.
-    pub(super) fn is_hands_off(&self, turn: &Turn<'_>) -> bool {
-        let is_free = |client: Endpoint, server: Endpoint| {
-            self.ports.contains(&server.port) && turn.policies.choose(client, server).is_hands_off
-        };
-        (is_free(turn.source, turn.destination) || is_free(turn.destination, turn.source))
-            && self.flows.find(&turn.key).is_none()
+impl Policy {
+    /// How far judging goes; nothing is judged under [`Policy::HandsOff`], so nothing is changed.
+    pub(super) fn mode(&self) -> Mode {
+        match self {
+            Self::HandsOff => Mode::Monitor,
+            Self::Judge(terms) => terms.mode,
+        }
     }
+
+    fn severity(&self) -> u8 {
+        match (self, self.mode()) {
+            (Self::HandsOff, _) => 0,
+            (Self::Judge(_), Mode::Monitor) => 1,
+            (Self::Judge(_), Mode::Enforce) => 2,
+        }
+    }
+}
+
+fn stricter<'p>(one: &'p Policy, other: &'p Policy) -> &'p Policy {
+    if one.severity() >= other.severity() { one } else { other }
 }

@@ -1,14 +1,15 @@
-//! Reading a stream's fresh bytes: dialogue, guard, edit, journal, run by run.
+//! Reading a stream's fresh bytes, run by run: step, ruling, apply, advance, tell.
 //!
 //! Works on the bytes where the stream keeps them, so a byte is judged once and every copy of it
-//! that leaves is restored from there.
+//! that leaves is restored from there. State moves in `advance` alone; `tell` only says what
+//! happened, and `count` only counts it.
 
-use super::record::What;
-use super::{Conversation, Effects, Engine, Reason};
+use super::passage::Passage;
+use super::{Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
-use crate::time::Instant;
+use crate::offset::Offset;
+use crate::smtp::{Answers, Event, Expect, Speaker, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -17,172 +18,127 @@ const LOOKALIKES_LOGGED_MAX: u8 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     /// The first offset that may not pass yet.
-    pub(super) end: u64,
+    pub(super) end: Offset,
     /// Whether any byte was edited.
     pub(super) is_edited: bool,
     /// Why the flow must be reset, if it must.
     pub(super) fatal: Option<Reason>,
 }
 
-impl Engine {
-    /// Judges the bytes kept from offset `from` on, in place.
-    pub(super) fn read(
-        &self,
-        now: Instant,
-        conversation: &mut Conversation,
-        direction: Direction,
-        from: u64,
-        effects: &mut Effects,
-    ) -> Reading {
-        let speaker = speaker_of(direction);
-        let mut is_part_start = true;
+/// One run, its place, and what was ruled on it.
+struct Ruled {
+    at: Offset,
+    end: Offset,
+    step: Step,
+    ruling: Ruling,
+    /// What the dialogue expected before it.
+    expected: Expect,
+}
+
+impl Passage<'_, '_> {
+    /// Judges the bytes appended from offset `from` on, in place.
+    pub(super) fn read(&mut self, from: Offset) -> Reading {
+        let mode = self.conversation.mode();
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
-        loop {
-            let bytes = conversation.streams[direction].tail(reading.end);
-            if bytes.is_empty() {
+        let mut is_part_start = true;
+        while let Some(ruled) = self.rule(reading.end, is_part_start, &mut draft) {
+            if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
+                reading.is_edited |= self.apply(&ruled, &draft);
+            }
+            reading.end = ruled.end;
+            reading.fatal = reading.fatal.or_else(|| fatal_of(&ruled));
+            is_part_start = self.advance(&ruled);
+            self.tell_run(&ruled);
+            self.count(&ruled);
+            if reading.fatal.is_some() && mode.is_enforcing() {
                 break;
             }
-            let guard = &conversation.policy.guard;
-            let expected = conversation.dialogue.expect();
-            if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
-                guard.begin_part(&mut conversation.watch, bytes);
-            }
-            let step = conversation.dialogue.read(speaker, bytes);
-            let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
-            let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
-            if is_news(&mut conversation.lookalikes, step.event) {
-                conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
-            }
-            let leaves = match ruling {
-                Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
-                Ruling::Edit(_) | Ruling::Refuse(_) => Some(draft.as_bytes()),
-            };
-            if let Some(leaves) = leaves {
-                effects.counted.bytes_masked += changed(run, leaves);
-                reading.is_edited |= run != leaves;
-                if !effects.is_monitored {
-                    run.copy_from_slice(leaves);
-                }
-            }
-            if matches!(ruling, Ruling::Refuse(_)) && !effects.is_monitored {
-                conversation.dialogue.refuse();
-            }
-            reading.end += step.used as u64;
-            is_part_start = matches!(step.event, Event::CommandEnd { .. })
-                || (expected != Expect::Command
-                    && conversation.dialogue.expect() == Expect::Command);
-            if let Ruling::Reset(rule) = ruling {
-                reading.fatal = Some(Reason::Rule(rule));
-            } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
-                reading.fatal = Some(fault.into());
-            }
-            conversation.report(now, direction, reading.end, step, expected, effects);
         }
         reading
     }
-}
 
-/// False ends come by the thousand in an attack: the log gets the first of each message.
-fn is_news(told: &mut u8, event: Event) -> bool {
-    if event != Event::DataLookalike {
-        return true;
-    }
-    let is_news = *told < LOOKALIKES_LOGGED_MAX;
-    *told = told.saturating_add(1);
-    is_news
-}
-
-/// How many bytes differ.
-fn changed(before: &[u8], after: &[u8]) -> u64 {
-    before.iter().zip(after).filter(|(before, after)| before != after).count() as u64
-}
-
-pub(super) const fn speaker_of(direction: Direction) -> Speaker {
-    match direction {
-        Direction::Original => Speaker::Client,
-        Direction::Reply => Speaker::Server,
-    }
-}
-
-impl super::journal::Journal {
-    fn note(&mut self, offset: u64, event: Event, run: &[u8], ruling: Ruling, draft: &Draft) {
-        let is_line = match event {
-            Event::CommandWord(_)
-            | Event::CommandGap(_)
-            | Event::CommandArgument(_)
-            | Event::CommandStray
-            | Event::CommandCr
-            | Event::CommandEnd { .. }
-            | Event::ReplyCode(_)
-            | Event::ReplyText(_)
-            | Event::ReplyEnd { .. } => true,
-            Event::Data
-            | Event::DataLookalike
-            | Event::DataEnd
-            | Event::AuthLine
-            | Event::Chunk
-            | Event::Opaque
-            | Event::Wait => false,
-        };
-        // What stands behind AUTH is a password or as good as one.
-        let is_secret = event == Event::AuthLine
-            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
-        let hidden = is_secret.then(|| vec![b'*'; run.len()]);
-        let run = hidden.as_deref().unwrap_or(run);
-        if is_line {
-            self.read(offset, run);
+    /// The next run and the ruling on it; none where nothing is left that may be read now.
+    fn rule(&mut self, at: Offset, is_part_start: bool, draft: &mut Draft) -> Option<Ruled> {
+        let conversation = &mut *self.conversation;
+        let speaker = speaker_of(self.direction);
+        let bytes = conversation.streams[self.direction].tail(at);
+        if bytes.is_empty() {
+            return None;
         }
-        match ruling {
-            Ruling::Pass => {}
-            Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(offset, rule, run, run),
-            Ruling::Edit(rule) => {
-                self.edit(offset, rule, run, draft.as_bytes());
-            }
-            Ruling::Refuse(rule) => {
-                self.edit(offset, rule, run, draft.as_bytes());
-                self.refuse();
+        let guard = &conversation.terms.guard;
+        if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
+            guard.begin_part(&mut conversation.watch, bytes);
+        }
+        let expected = conversation.dialogue.expect();
+        let step = conversation.dialogue.read(speaker, bytes);
+        let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
+        if let Some(inspect) = self.engine.inspect {
+            inspect(run);
+        }
+        let ruling = guard.judge(&mut conversation.watch, step.event, run, draft);
+        if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
+            conversation.journal[self.direction].note(at, step, run, ruling, draft);
+        }
+        Some(Ruled { at, end: at.after(step.used as u64), step, ruling, expected })
+    }
+
+    /// Makes the run what it leaves as. True if a byte of it changed.
+    fn apply(&mut self, ruled: &Ruled, draft: &Draft) -> bool {
+        let is_enforcing = self.conversation.mode().is_enforcing();
+        let stream = &mut self.conversation.streams[self.direction];
+        let Some(run) = stream.tail(ruled.at).get_mut(..ruled.step.used) else { return false };
+        let changed = changed(run, draft.as_bytes());
+        self.effects.counted.bytes_masked += changed;
+        if is_enforcing && changed > 0 {
+            run.copy_from_slice(draft.as_bytes());
+            stream.note_edit(ruled.at, ruled.end);
+        }
+        // What monitoring lets through is the verb that the client wrote.
+        if is_enforcing && matches!(ruled.ruling, Ruling::Refuse(_)) {
+            self.conversation.dialogue.refuse();
+        }
+        changed > 0
+    }
+
+    /// Moves the state of the flow on; true if a part of its own begins behind the run.
+    fn advance(&mut self, ruled: &Ruled) -> bool {
+        let conversation = &mut *self.conversation;
+        let expects = conversation.dialogue.expect();
+        if begins_data(ruled.expected, expects) {
+            conversation.data_start = match self.direction {
+                Direction::Original => ruled.end,
+                Direction::Reply => conversation.streams[Direction::Original].judged(),
+            };
+            conversation.lookalikes = 0;
+        }
+        if begins_tls(ruled.expected, expects) {
+            for direction in Direction::BOTH {
+                conversation.streams[direction].make_opaque();
             }
         }
+        matches!(ruled.step.event, Event::CommandEnd { .. })
+            || (ruled.expected != Expect::Command && expects == Expect::Command)
     }
-}
 
-impl Conversation {
-    /// Logs and counts what a step has brought to an end.
-    fn report(
-        &mut self,
-        now: Instant,
-        direction: Direction,
-        end: u64,
-        step: Step,
-        expected: Expect,
-        effects: &mut Effects,
-    ) {
+    /// Says what the run has brought to an end.
+    fn tell_run(&mut self, ruled: &Ruled) {
+        if !self.effects.is_heard() {
+            return;
+        }
+        let direction = self.direction;
         let mut ended = Vec::new();
-        let journal = &mut self.journal[direction];
-        match step.event {
-            Event::CommandEnd { .. } => {
-                let command = |offset, line| What::Command { offset, line };
-                let is_refused = journal.end(direction, command, |what| ended.push(what));
-                effects.counted.commands_refused += u64::from(is_refused);
-                effects.counted.commands_passed += u64::from(!is_refused);
+        let journal = &mut self.conversation.journal[direction];
+        match ruled.step.event {
+            Event::CommandEnd { .. } => journal.end(direction, What::command, &mut ended),
+            Event::ReplyEnd { answers: Answers::Connection, .. } => {
+                journal.end(direction, What::banner, &mut ended);
             }
-            Event::ReplyEnd { answers, .. } => {
-                let reply = |offset, line| match answers {
-                    Answers::Connection => What::Banner { offset, line },
-                    Answers::Verb(_) | Answers::Other | Answers::Message | Answers::Nothing => {
-                        What::Reply { offset, line }
-                    }
-                };
-                journal.end(direction, reply, |what| ended.push(what));
-            }
-            Event::DataLookalike | Event::AuthLine => {
-                journal.end_edits(direction, |what| ended.push(what));
-            }
+            Event::ReplyEnd { .. } => journal.end(direction, What::reply, &mut ended),
+            Event::DataLookalike | Event::AuthLine => journal.end_edits(direction, &mut ended),
             Event::DataEnd => {
-                effects.counted.messages += 1;
-                let length = end - self.data_start;
-                ended.push(What::DataEnd { offset: end, length });
+                let length = ruled.end.since(self.conversation.data_start);
+                ended.push(What::DataEnd { offset: ruled.end, length });
             }
             Event::CommandWord(_)
             | Event::CommandGap(_)
@@ -196,27 +152,70 @@ impl Conversation {
             | Event::Opaque
             | Event::Wait => {}
         }
-        if let Some(fault) = step.fault {
-            effects.counted.alarms += 1;
-            ended.push(What::Alarm { direction, offset: end, fault });
+        if let Some(fault) = ruled.step.fault {
+            ended.push(What::Alarm { direction, offset: ruled.end, fault });
         }
-        let expects = self.dialogue.expect();
-        if expects != expected {
-            if matches!(expects, Expect::Data(_)) && !matches!(expected, Expect::Data(_)) {
-                self.data_start = match direction {
-                    Direction::Original => end,
-                    Direction::Reply => self.streams[Direction::Original].judged(),
-                };
-                self.lookalikes = 0;
-                ended.push(What::DataBegin { offset: self.data_start });
-            }
-            if matches!(expects, Expect::Opaque { has_begun: true }) {
-                ended.push(What::TlsBegin);
-                for direction in Direction::BOTH {
-                    self.streams[direction].make_opaque();
-                }
-            }
+        let expects = self.conversation.dialogue.expect();
+        if begins_data(ruled.expected, expects) {
+            ended.push(What::DataBegin { offset: self.conversation.data_start });
         }
-        effects.records.extend(ended.into_iter().map(|what| self.record(now, what)));
+        if begins_tls(ruled.expected, expects) {
+            ended.push(What::TlsBegin);
+        }
+        for what in ended {
+            self.tell(what);
+        }
+    }
+
+    fn count(&mut self, ruled: &Ruled) {
+        let counted = &mut self.effects.counted;
+        let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
+        if is_line_end {
+            let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
+            counted.commands_refused += u64::from(is_refused);
+            counted.commands_passed += u64::from(!is_refused);
+        } else {
+            self.conversation.is_line_refused |= matches!(ruled.ruling, Ruling::Refuse(_));
+        }
+        counted.messages += u64::from(ruled.step.event == Event::DataEnd);
+        counted.alarms += u64::from(ruled.step.fault.is_some());
+    }
+}
+
+/// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
+/// first of each message say enough.
+fn is_news(event: Event, told: &mut u8) -> bool {
+    if event != Event::DataLookalike {
+        return true;
+    }
+    let is_news = *told < LOOKALIKES_LOGGED_MAX;
+    *told = told.saturating_add(1);
+    is_news
+}
+
+fn begins_data(before: Expect, after: Expect) -> bool {
+    matches!(after, Expect::Data(_)) && !matches!(before, Expect::Data(_))
+}
+
+fn begins_tls(before: Expect, after: Expect) -> bool {
+    after != before && matches!(after, Expect::Opaque { has_begun: true })
+}
+
+fn fatal_of(ruled: &Ruled) -> Option<Reason> {
+    if let Ruling::Reset(rule) = ruled.ruling {
+        return Some(Reason::Rule(rule));
+    }
+    ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
+}
+
+/// How many bytes differ.
+fn changed(before: &[u8], after: &[u8]) -> u64 {
+    before.iter().zip(after).filter(|(before, after)| before != after).count() as u64
+}
+
+pub(super) const fn speaker_of(direction: Direction) -> Speaker {
+    match direction {
+        Direction::Original => Speaker::Client,
+        Direction::Reply => Speaker::Server,
     }
 }

@@ -28,8 +28,10 @@ pub enum Reason {
     EarlyBytes,
     /// The flow was reset before.
     FlowReset,
-    /// The table of flows is full.
-    FlowsFull,
+    /// The filter met a fault of its own while judging it.
+    OwnFault,
+    /// Its bytes held more memory than any others' when there was no more.
+    StorePressure,
     /// The beginning of the flow was not seen.
     UnknownFlow,
     /// It came in by the interface of the other side.
@@ -49,7 +51,8 @@ impl Reason {
             Self::SplitTerminator => "split-terminator",
             Self::EarlyBytes => "early-bytes",
             Self::FlowReset => "flow-reset",
-            Self::FlowsFull => "flows-full",
+            Self::OwnFault => "own-fault",
+            Self::StorePressure => "store-pressure",
             Self::UnknownFlow => "unknown-flow",
             Self::WrongInterface => "wrong-interface",
         }
@@ -62,7 +65,10 @@ impl Reason {
             self,
             Self::AwaitingReply
                 | Self::Violation(
-                    Violation::OutOfOrder | Violation::StoreFull | Violation::TooManyGaps
+                    Violation::BeyondWindow
+                        | Violation::OutOfOrder
+                        | Violation::StoreFull
+                        | Violation::TooManyGaps
                 )
         )
     }

@@ -5,6 +5,7 @@
 
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
+use crate::offset::Offset;
 use crate::smtp::Fault;
 use crate::time::Instant;
 
@@ -37,33 +38,39 @@ pub enum What {
     /// The server's greeting, one entry a line, as the server sent it.
     Banner {
         /// Offset of the line in the reply stream.
-        offset: u64,
-        /// The line.
+        offset: Offset,
+        /// The line, or its beginning.
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// A line of the client, as the client sent it.
     Command {
         /// Offset of the line in the original stream.
-        offset: u64,
-        /// The line.
+        offset: Offset,
+        /// The line, or its beginning.
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// A line of the server's reply, as the server sent it.
     Reply {
         /// Offset of the line in the reply stream.
-        offset: u64,
-        /// The line.
+        offset: Offset,
+        /// The line, or its beginning.
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// The server asked for the message: its bytes begin at this offset.
     DataBegin {
         /// Offset of the first byte in the original stream.
-        offset: u64,
+        offset: Offset,
     },
     /// CRLF.CRLF was read.
     DataEnd {
         /// Offset behind the terminator in the original stream.
-        offset: u64,
+        offset: Offset,
         /// Bytes of the message, terminator included.
         length: u64,
     },
@@ -72,20 +79,22 @@ pub enum What {
         /// Whose bytes.
         direction: Direction,
         /// Offset of the first byte of the run in that direction's stream.
-        offset: u64,
+        offset: Offset,
         /// Which rule.
         rule: Rule,
         /// The bytes that came.
         before: Vec<u8>,
         /// The bytes that leave.
         after: Vec<u8>,
+        /// Bytes of the whole run, of which `before` and `after` may be the beginning.
+        length: u64,
     },
     /// A packet was dropped (or, in monitor mode, would have been).
     Dropped {
         /// Who had sent it.
         direction: Direction,
         /// Offset of its first byte in that direction's stream.
-        offset: u64,
+        offset: Offset,
         /// Payload bytes it carried.
         length: u64,
         /// Why.
@@ -96,7 +105,7 @@ pub enum What {
         /// Who had sent it.
         direction: Direction,
         /// Offset of the first byte cut off.
-        offset: u64,
+        offset: Offset,
         /// Bytes cut off.
         length: u64,
         /// Why.
@@ -112,12 +121,61 @@ pub enum What {
         /// Whose bytes showed it.
         direction: Direction,
         /// Where in that direction's stream.
-        offset: u64,
+        offset: Offset,
         /// What was wrong.
         fault: Fault,
+    },
+    /// Two copies of the same bytes differ, where nothing was changed here: somebody forges packets,
+    /// or a TCP is broken.
+    Contradiction {
+        /// Whose bytes.
+        direction: Direction,
+        /// Where in that direction's stream the segment with the second copy begins to differ, or
+        /// before that.
+        offset: Offset,
+    },
+    /// Entries of this flow that were left out here, because it had too many.
+    LeftOut {
+        /// How many.
+        entries: u64,
     },
     /// TLS began: the flow is opaque from here on.
     TlsBegin,
     /// The flow ended, by FINs, a RST or time.
     Closed,
+}
+
+impl What {
+    pub(super) const fn banner(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+        Self::Banner { offset, line, length }
+    }
+
+    pub(super) const fn command(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+        Self::Command { offset, line, length }
+    }
+
+    pub(super) const fn reply(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+        Self::Reply { offset, line, length }
+    }
+
+    /// Logged bytes it carries.
+    pub(super) fn carried(&self) -> usize {
+        match self {
+            Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
+                line.len()
+            }
+            Self::Edited { before, after, .. } => before.len() + after.len(),
+            Self::Opened
+            | Self::DataBegin { .. }
+            | Self::DataEnd { .. }
+            | Self::Dropped { .. }
+            | Self::Cut { .. }
+            | Self::Reset { .. }
+            | Self::Alarm { .. }
+            | Self::Contradiction { .. }
+            | Self::LeftOut { .. }
+            | Self::TlsBegin
+            | Self::Closed => 0,
+        }
+    }
 }

@@ -18,6 +18,17 @@ pub struct Settings {
     pub exceptions: Vec<Exception>,
     /// Bounds on memory and time.
     pub limits: Limits,
+    /// What to make of bytes that were acknowledged but never seen.
+    pub gaps: Gaps,
+}
+
+/// What to make of bytes that their receiver acknowledges and that were never seen here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// They took another way: such an ACK is refused.
+    Refuse,
+    /// The capture lacks them: they are passed over, and read on behind.
+    Skip,
 }
 
 /// Flows that are treated otherwise than the rest.
@@ -70,6 +81,8 @@ pub struct Limits {
     pub idle_seconds: u64,
     /// Seconds a closed flow is remembered.
     pub closed_seconds: u64,
+    /// Packets of no flow that are answered with RSTs (three at most) in one second.
+    pub orphan_resets_per_second: u32,
 }
 
 impl Default for Limits {
@@ -84,6 +97,9 @@ impl Default for Limits {
             // RFC 5321 4.5.3.2.6: a client waits 10 minutes for the reply to the end of data.
             idle_seconds: 1_200,
             closed_seconds: 30,
+            // After a restart every flow of a full table gets its RSTs within two minutes, which
+            // no sender takes for the end of the world (RFC 5321 4.5.3.2: five minutes).
+            orphan_resets_per_second: 1_000,
         }
     }
 }

@@ -1,61 +1,126 @@
-//! The counters: one number per kind of event and per reason, since the start.
+//! The counters: one table, walked by all who print, log or export them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Reason, Verdict};
+use parking_lot::Mutex;
 
-/// Counters since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Packets handled.
-    pub packets: u64,
-    /// Packets that went on as they came.
-    pub accepted: u64,
-    /// Packets that went on with other bytes or cut short.
-    pub rewritten: u64,
-    /// Flows opened.
-    pub flows: u64,
-    /// Flows open or remembered now.
-    pub flows_now: u64,
-    /// Bytes kept now until their receivers acknowledge them.
-    pub store_bytes_now: u64,
-    /// Command lines let through.
-    pub commands_passed: u64,
-    /// Command lines refused.
-    pub commands_refused: u64,
-    /// Bytes replaced, both directions.
-    pub bytes_masked: u64,
-    /// Messages whose end was read.
-    pub messages: u64,
-    /// RSTs originated.
-    pub resets: u64,
-    /// Dialogue faults.
-    pub alarms: u64,
-    /// Handshake records that had to make room for others.
-    pub handshakes_evicted: u64,
-    /// Packets dropped, by reason; in monitor mode those that would have been.
-    pub drops: BTreeMap<Reason, u64>,
+use super::Reason;
+
+/// One counter as others are shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Its name, as in `Stats`.
+    pub name: &'static str,
+    /// What it counts, in one sentence without a stop.
+    pub help: &'static str,
+    /// Its value.
+    pub value: u64,
 }
 
-impl Stats {
-    pub(super) fn count(&mut self, verdict: Verdict) {
-        self.packets += 1;
-        match verdict {
-            Verdict::Accept => self.accepted += 1,
-            Verdict::Rewrite => self.rewritten += 1,
-            Verdict::Drop(reason) => *self.drops.entry(reason).or_default() += 1,
+/// Declares the counters once: the fields, their help, and what has to go through all of them.
+macro_rules! counters {
+    ($(#[doc = $help:literal] $name:ident,)+) => {
+        /// Counters since the start, and two figures of the present.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $(#[doc = $help] pub $name: u64,)+
+            /// Packets dropped, by reason; those that monitoring let pass as well.
+            pub drops: BTreeMap<Reason, u64>,
+            /// Packets whose payload, or the rest of it, was held back, by reason.
+            pub withheld: BTreeMap<Reason, u64>,
+            /// Flows open or remembered now.
+            pub flows_now: u64,
+            /// Bytes held now until their receivers acknowledge them.
+            pub store_bytes_now: u64,
         }
-    }
 
-    /// Adds what one packet counted.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.flows += other.flows;
-        self.commands_passed += other.commands_passed;
-        self.commands_refused += other.commands_refused;
-        self.bytes_masked += other.bytes_masked;
-        self.messages += other.messages;
-        self.resets += other.resets;
-        self.alarms += other.alarms;
-        self.handshakes_evicted += other.handshakes_evicted;
+        impl Stats {
+            /// The counters in their order; drops and what was withheld stand beside them.
+            #[must_use]
+            pub fn counters(&self) -> Vec<Counter> {
+                vec![$(Counter {
+                    name: stringify!($name),
+                    help: $help.trim_ascii(),
+                    value: self.$name,
+                },)+]
+            }
+        }
+
+        /// The counters of one worker, shared with those who read them.
+        #[derive(Debug, Default)]
+        pub(super) struct Tally {
+            $($name: AtomicU64,)+
+            reasons: Mutex<Reasons>,
+        }
+
+        impl Tally {
+            /// Adds what one packet counted, and empties it.
+            pub(super) fn take(&self, counted: &mut Stats) {
+                $(if counted.$name > 0 {
+                    self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
+                })+
+                if !counted.drops.is_empty() || !counted.withheld.is_empty() {
+                    let mut reasons = self.reasons.lock();
+                    add(&mut reasons.drops, &counted.drops);
+                    add(&mut reasons.withheld, &counted.withheld);
+                    counted.drops.clear();
+                    counted.withheld.clear();
+                }
+            }
+
+            /// Adds its counters to a sum.
+            pub(super) fn sum(&self, stats: &mut Stats) {
+                $(stats.$name += self.$name.load(Ordering::Relaxed);)+
+                let reasons = self.reasons.lock();
+                add(&mut stats.drops, &reasons.drops);
+                add(&mut stats.withheld, &reasons.withheld);
+            }
+        }
+    };
+}
+
+counters! {
+    /// Packets handled
+    packets,
+    /// Packets that went on as they came
+    accepted,
+    /// Packets that went on with other bytes, or with less payload
+    rewritten,
+    /// Flows opened
+    flows,
+    /// Flows forgotten to make room for others
+    flows_evicted,
+    /// Command lines let through
+    commands_passed,
+    /// Command lines refused
+    commands_refused,
+    /// Bytes replaced, in both directions
+    bytes_masked,
+    /// Messages whose end was read
+    messages,
+    /// RSTs sent
+    resets,
+    /// RSTs not sent because too many were due for packets of no flow
+    resets_spared,
+    /// Things that must not happen: faults of the dialogue, contradicting copies
+    alarms,
+    /// Entries of the event log left out because one flow had too many
+    entries_left_out,
+    /// Handshake records that had to make room for others
+    handshakes_evicted,
+    /// Bytes that a capture lacks, passed over
+    bytes_missed,
+}
+
+#[derive(Debug, Default)]
+struct Reasons {
+    drops: BTreeMap<Reason, u64>,
+    withheld: BTreeMap<Reason, u64>,
+}
+
+fn add(sum: &mut BTreeMap<Reason, u64>, more: &BTreeMap<Reason, u64>) {
+    for (&reason, count) in more {
+        *sum.entry(reason).or_default() += count;
     }
 }

@@ -21,6 +21,7 @@ use crate::engine::{Reason, Record, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
 use crate::smtp::Fault;
+use crate::tcp::Violation;
 
 use super::{Zone, escaped, zoned};
 
@@ -67,6 +68,10 @@ fn describe(record: &Record) -> Option<String> {
         What::Alarm { direction, fault, .. } => {
             matched("6-108005", "Received", &route(record, *direction), fault.name())
         }
+        What::Contradiction { direction, .. } => {
+            let class = Violation::Contradiction.name();
+            matched("6-108005", "Received", &route(record, *direction), class)
+        }
         What::TlsBegin => {
             let (client, server) = ends(record);
             format!(
@@ -80,6 +85,7 @@ fn describe(record: &Record) -> Option<String> {
         | What::DataBegin { .. }
         | What::DataEnd { .. }
         | What::Cut { .. }
+        | What::LeftOut { .. }
         | What::Closed => return None,
     })
 }
@@ -102,7 +108,8 @@ fn refused(action: &str, route: &str, reason: Reason) -> String {
         | Reason::AwaitingReply
         | Reason::EarlyBytes
         | Reason::FlowReset
-        | Reason::FlowsFull
+        | Reason::OwnFault
+        | Reason::StorePressure
         | Reason::UnknownFlow
         | Reason::WrongInterface => matched("4-108004", action, route, reason.name()),
     }
@@ -125,7 +132,9 @@ const fn fate(reason: Reason) -> Fate {
         Reason::Fault(_) | Reason::Rule(_) | Reason::EarlyBytes | Reason::FlowReset => {
             Fate::Terminated
         }
-        Reason::FlowsFull | Reason::UnknownFlow | Reason::WrongInterface => Fate::Terminated,
+        Reason::OwnFault | Reason::StorePressure | Reason::UnknownFlow | Reason::WrongInterface => {
+            Fate::Terminated
+        }
         Reason::Malformed(_)
         | Reason::Violation(_)
         | Reason::AwaitingReply
@@ -152,7 +161,8 @@ const fn culprit(reason: Reason) -> Direction {
         | Reason::SplitTerminator
         | Reason::EarlyBytes
         | Reason::FlowReset
-        | Reason::FlowsFull
+        | Reason::OwnFault
+        | Reason::StorePressure
         | Reason::UnknownFlow
         | Reason::WrongInterface => Direction::Original,
     }

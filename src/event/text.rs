@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use crate::engine::{Record, What};
 use crate::flow::Direction;
+use crate::tcp::Violation;
 
 use super::{Zone, escaped, side, zoned};
 
@@ -41,25 +42,29 @@ fn describe(record: &Record, line: &mut String) {
         What::Banner { line: said, .. } | What::Reply { line: said, .. } => {
             write!(line, ">>> {}", escaped(said))
         }
-        What::DataBegin { offset } => {
-            place(Direction::Original, *offset, line).and_then(|()| line.write_str("data begins"))
-        }
-        What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
+        What::DataBegin { offset } => place(Direction::Original, offset.value(), line)
+            .and_then(|()| line.write_str("data begins")),
+        What::DataEnd { offset, length } => place(Direction::Original, offset.value(), line)
             .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-        What::Edited { direction, offset, rule, before, after } => place(*direction, *offset, line)
-            .and_then(|()| {
+        What::Edited { direction, offset, rule, before, after, .. } => {
+            place(*direction, offset.value(), line).and_then(|()| {
                 write!(line, "{}: \"{}\" -> \"{}\"", rule.name(), quote(before), quote(after))
-            }),
-        What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
-            .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
-        What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
+            })
+        }
+        What::Dropped { direction, offset, length, reason } => {
+            place(*direction, offset.value(), line)
+                .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name()))
+        }
+        What::Cut { direction, offset, length, reason } => place(*direction, offset.value(), line)
             .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
         What::Reset { reason } => {
             write!(line, "*** The connection from {client} was reset: {}", reason.name())
         }
-        What::Alarm { direction, offset, fault } => {
-            place(*direction, *offset, line).and_then(|()| write!(line, "alarm: {}", fault.name()))
-        }
+        What::Alarm { direction, offset, fault } => place(*direction, offset.value(), line)
+            .and_then(|()| write!(line, "alarm: {}", fault.name())),
+        What::Contradiction { direction, offset } => place(*direction, offset.value(), line)
+            .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
+        What::LeftOut { entries } => write!(line, "*** {entries} entries were left out"),
         What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
         What::Closed => write!(line, "*** The connection from {client} was closed"),
     };

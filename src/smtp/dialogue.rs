@@ -82,6 +82,8 @@ pub struct Step {
     pub event: Event,
     /// What is wrong about them, if anything.
     pub fault: Option<Fault>,
+    /// Whether they may be a credential.
+    pub is_secret: bool,
 }
 
 /// A dialogue between one client and one server.
@@ -241,7 +243,9 @@ impl Dialogue {
                 (input.len(), Event::Opaque)
             }
         };
-        Step { used, event, fault }
+        let is_secret = event == Event::AuthLine
+            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
+        Step { used, event, fault, is_secret }
     }
 
     fn is_crowded(&self) -> bool {

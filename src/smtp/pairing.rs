@@ -13,7 +13,7 @@ use super::{Answers, Event, Fault, LineEnd, Verb};
 impl Dialogue {
     pub(super) fn read_server(&mut self, input: &[u8]) -> Step {
         if matches!(self.expect, Expect::Opaque { .. }) {
-            return Step { used: input.len(), event: Event::Opaque, fault: None };
+            return Step { used: input.len(), event: Event::Opaque, fault: None, is_secret: false };
         }
         let next = self.next_answered();
         let answers = *self.answering.get_or_insert(next);
@@ -26,7 +26,7 @@ impl Dialogue {
                 (Event::ReplyEnd { answers, line }, fault)
             }
         };
-        Step { used, event, fault }
+        Step { used, event, fault, is_secret: false }
     }
 
     fn next_answered(&self) -> Answers {

@@ -1,92 +1,168 @@
 //! Bytes let through ahead of a gap: which, and with what value.
 //!
-//! They were message data as far as anyone could tell; when the gap closes they are judged, and
-//! until the receiver acknowledges them every other copy is made equal to them.
+//! They were mail data as far as anyone could tell; when the gap closes they are judged, and until
+//! the receiver acknowledges them every other copy is made equal to them.
+//!
+//! ```text
+//!   edge ┄┄┄ gap ┄┄┄ [ chunk ][ chunk ] ┄┄ gap ┄┄ [ chunk ]
+//!                    └───── a run ────┘           └ a run ┘
+//! ```
+//! Bytes are kept where they came, in chunks that are never merged: a packet costs time by the
+//! bytes it carries and the chunks it touches, whatever else is kept and however far away.
 
-use smoltcp::storage::Assembler;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The runs behind the gap, at most 16 of them (the assembler's size, set in Cargo.toml).
-#[derive(Debug)]
+use super::Memory;
+use super::memory::{BLOCK, Block};
+use crate::offset::Offset;
+
+/// Separate runs behind gaps that are followed. A sender that lost more packets than this in one
+/// window repeats the rest.
+const RUNS_MAX: usize = 16;
+
+/// Memory of a chunk beside its bytes: its place in the tree.
+const CHUNK_OVERHEAD: usize = 96;
+
+/// A chunk takes no more bytes than this: it is appended to the store as one piece.
+const CHUNK_MAX: usize = BLOCK;
+
+/// The runs behind the gap.
+#[derive(Debug, Default)]
 pub struct Early {
-    /// Values from the first missing offset on; what lies in gaps is meaningless.
-    bytes: Vec<u8>,
-    /// Which of `bytes` are there.
-    ranges: Assembler,
-}
-
-impl Default for Early {
-    fn default() -> Self {
-        Self { bytes: Vec::new(), ranges: Assembler::new() }
-    }
+    chunks: BTreeMap<Offset, Block>,
+    runs: usize,
+    held: usize,
 }
 
 impl Early {
     /// Bytes of memory in use.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.bytes.len()
+    pub const fn held(&self) -> usize {
+        self.held
     }
 
     /// Whether nothing is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.chunks.is_empty()
     }
 
-    /// Bytes missing before the first run.
+    /// Where the first run begins.
     #[must_use]
-    pub fn gap(&self) -> usize {
-        self.ranges.iter_data().next().map_or(usize::MAX, |(start, _)| start)
+    pub fn start(&self) -> Option<Offset> {
+        self.chunks.first_key_value().map(|(&start, _)| start)
     }
 
-    /// Makes `bytes`, which lie `distance` behind the first missing offset, equal to what was let
-    /// through before at the same offsets.
-    pub fn overlay(&self, distance: usize, bytes: &mut [u8]) {
-        for (start, end) in self.ranges.iter_data() {
-            let from = start.max(distance);
-            let to = end.min(distance.saturating_add(bytes.len()));
-            if from < to
-                && let (Some(known), Some(target)) =
-                    (self.bytes.get(from..to), bytes.get_mut(from - distance..to - distance))
-            {
+    /// The parts of `[at, at + length)` that were let through before, as ranges of it with their
+    /// bytes.
+    fn known(&self, at: Offset, length: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let end = at.after(length as u64);
+        let before = self.chunks.range(..at).next_back();
+        before.into_iter().chain(self.chunks.range(at..end)).filter_map(move |(&start, block)| {
+            let skip = usize::try_from(at.since(start)).unwrap_or(usize::MAX);
+            let place = usize::try_from(start.since(at)).unwrap_or(usize::MAX);
+            let bytes = block.as_bytes().get(skip..)?;
+            let bytes = bytes.get(..length.saturating_sub(place)).unwrap_or(bytes);
+            (!bytes.is_empty()).then_some((place, bytes))
+        })
+    }
+
+    /// Makes `bytes`, which begin at `at`, equal to what was let through before at the same
+    /// offsets. True if a byte had to change: two copies contradict each other.
+    pub fn overlay(&self, at: Offset, bytes: &mut [u8]) -> bool {
+        let mut is_contradicted = false;
+        for (place, known) in self.known(at, bytes.len()) {
+            if let Some(target) = bytes.get_mut(place..place + known.len()) {
+                is_contradicted |= target != known;
                 target.copy_from_slice(known);
             }
         }
+        is_contradicted
     }
 
-    /// Remembers bytes that are let through; false if there are too many runs already.
+    /// Whether these bytes, which begin at `at`, have the value that was let through wherever one
+    /// was.
     #[must_use]
-    pub fn add(&mut self, distance: usize, bytes: &[u8]) -> bool {
-        let end = distance.saturating_add(bytes.len());
-        if self.ranges.add(distance, bytes.len()).is_err() {
+    pub fn agrees_with(&self, at: Offset, bytes: &[u8]) -> bool {
+        self.known(at, bytes.len())
+            .all(|(place, known)| bytes.get(place..place + known.len()) == Some(known))
+    }
+
+    /// Remembers bytes that are let through, those among them that were before left as they are;
+    /// false, and nothing remembered, if there are too many runs already.
+    #[must_use]
+    pub fn add(&mut self, at: Offset, bytes: &[u8], memory: &Arc<Memory>) -> bool {
+        let mut fresh = Vec::new();
+        let mut from = 0;
+        for (place, known) in self.known(at, bytes.len()) {
+            fresh.push(from..place);
+            from = place + known.len();
+        }
+        fresh.push(from..bytes.len());
+        fresh.retain(|range| !range.is_empty());
+        // Only a part that touches no other chunk begins a run, and then it is all there is.
+        let touches = |range: &std::ops::Range<usize>| {
+            let (start, end) = (at.after(range.start as u64), at.after(range.end as u64));
+            (self.ends_at(start), self.chunks.contains_key(&end))
+        };
+        let begun = fresh.iter().filter(|range| touches(range) == (false, false)).count();
+        let closed = fresh.iter().filter(|range| touches(range) == (true, true)).count();
+        if self.runs + begun > RUNS_MAX + closed {
             return false;
         }
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
-        if let Some(target) = self.bytes.get_mut(distance..end) {
-            target.copy_from_slice(bytes);
+        self.runs = (self.runs + begun).saturating_sub(closed);
+        for range in fresh {
+            let start = at.after(range.start as u64);
+            self.insert(start, bytes.get(range).unwrap_or_default(), memory);
         }
         true
     }
 
-    /// Whether these bytes, the first of those that were missing, have the value that was let
-    /// through wherever one was.
-    #[must_use]
-    pub fn agrees_with(&self, filled: &[u8]) -> bool {
-        self.ranges.iter_data().all(|(start, end)| {
-            let end = end.min(filled.len());
-            start >= end || filled.get(start..end) == self.bytes.get(start..end)
-        })
+    /// Whether a chunk ends just before this offset.
+    fn ends_at(&self, offset: Offset) -> bool {
+        let before = self.chunks.range(..offset).next_back();
+        before.is_some_and(|(start, block)| start.after(block.len() as u64) == offset)
     }
 
-    /// The first `filled` missing bytes are there now. Returns the bytes that follow them without
-    /// a gap; what is left is counted from behind those.
-    pub fn fill(&mut self, filled: usize) -> Vec<u8> {
-        let joined = self.ranges.add_then_remove_front(0, filled).unwrap_or(filled);
-        let joined = joined.min(self.bytes.len()).max(filled.min(self.bytes.len()));
-        let mut joined: Vec<u8> = self.bytes.drain(..joined).collect();
-        joined.drain(..filled.min(joined.len()));
-        joined
+    fn insert(&mut self, start: Offset, bytes: &[u8], memory: &Arc<Memory>) {
+        let before = self.chunks.range_mut(..start).next_back();
+        if let Some((&first, block)) = before
+            && first.after(block.len() as u64) == start
+            && block.len() + bytes.len() <= CHUNK_MAX
+        {
+            let capacity = block.capacity();
+            block.append(bytes);
+            self.held += block.capacity() - capacity;
+            return;
+        }
+        let mut block = memory.block(bytes.len());
+        block.append(bytes);
+        self.held += block.capacity() + CHUNK_OVERHEAD;
+        self.chunks.insert(start, block);
+    }
+
+    /// Everything below `edge` is known otherwise now: forgets it. Then takes the chunk that stands
+    /// at `edge`, if there is one.
+    pub(super) fn take(&mut self, edge: Offset) -> Option<Block> {
+        while let Some(first) = self.chunks.first_entry()
+            && *first.key() <= edge
+        {
+            let (start, block) = first.remove_entry();
+            let end = start.after(block.len() as u64);
+            self.held = self.held.saturating_sub(block.capacity() + CHUNK_OVERHEAD);
+            if !self.chunks.contains_key(&end) {
+                self.runs = self.runs.saturating_sub(1);
+            }
+            if start == edge {
+                return Some(block);
+            }
+            if end > edge {
+                // The filler ended inside this chunk: what follows it stands on its own.
+                let skip = usize::try_from(edge.since(start)).unwrap_or(usize::MAX);
+                return Some(block.split_off(skip));
+            }
+        }
+        None
     }
 }

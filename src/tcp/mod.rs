@@ -5,12 +5,16 @@
 //! be forgotten.
 
 mod early;
+mod memory;
 mod store;
 mod stream;
+mod window;
 
 pub use early::Early;
-pub use store::{Spares, Store};
+pub use memory::Memory;
+pub use store::Store;
 pub use stream::{Place, Stream};
+pub use window::Window;
 
 use std::fmt;
 
@@ -21,8 +25,14 @@ pub enum Violation {
     AckOfUnsent,
     /// It lies beyond the FIN.
     BeyondFin,
+    /// Its receiver has not offered to take it.
+    BeyondWindow,
+    /// It says something else than an earlier copy of the same bytes.
+    Contradiction,
     /// A handshake packet that fits no handshake.
     Handshake,
+    /// It acknowledges what no receiver could still acknowledge (RFC 5961 5.2).
+    OldAck,
     /// It lies behind a gap, while its bytes cannot yet be judged.
     OutOfOrder,
     /// Everything in it was acknowledged before, and it cannot be cut.
@@ -44,7 +54,10 @@ impl Violation {
         match self {
             Self::AckOfUnsent => "ack-of-unsent",
             Self::BeyondFin => "beyond-fin",
+            Self::BeyondWindow => "beyond-window",
+            Self::Contradiction => "contradiction",
             Self::Handshake => "handshake",
+            Self::OldAck => "old-ack",
             Self::OutOfOrder => "out-of-order",
             Self::Repeated => "repeated",
             Self::ServerSyn => "server-syn",

@@ -1,163 +1,178 @@
-//! The bytes between the receiver's ACK and the end of what was judged.
+//! The bytes between the receiver's ACK and the end of what was appended.
 //!
 //! ```text
-//!   blocks  [ forgotten | kept ....... ] [ kept ........ ] [ kept ... ]
-//!                       ^ head                                        ^ end
-//!   offset              acknowledged                                  judged
+//!   pieces   [ forgotten | kept ....... ] [ kept ........ ] [ kept ... ]
+//!                        ^ start                                       ^ end
 //! ```
-//! What is appended at once stands in one block, so that it can be judged in place. Blocks of bulk
-//! data are reused: memory fresh from the system costs more than the copy into it.
+//! What is appended at once stands in one piece, so that it can be judged in place. Pieces are
+//! found by offset, so no operation takes longer because more is kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-/// Size of a block of bulk data: the payload of any packet fits.
-const BLOCK: usize = 64 << 10;
+use super::Memory;
+use super::memory::{BLOCK, Block};
+use crate::offset::Offset;
 
 /// Size of a flow's first block: most commands and replies fit.
 const BLOCK_MIN: usize = 64;
 
-/// Spare blocks at most: 16 MiB, what a few bulk flows have in flight.
-const SPARES_MAX: usize = 256;
-
-/// Blocks of bulk data that no store needs just now.
-#[derive(Debug, Default)]
-pub struct Spares(Mutex<Vec<Vec<u8>>>);
-
-impl Spares {
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK))
-    }
-
-    fn give(&self, mut block: Vec<u8>) {
-        let mut spares = self.0.lock();
-        if spares.len() < SPARES_MAX {
-            block.clear();
-            spares.push(block);
-        }
-    }
-}
-
 /// A queue of bytes: appended at the end, forgotten at the front. Most flows are idle most of the
 /// time, so an empty one is next to nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     kept: Option<Box<Kept>>,
-    spares: Arc<Spares>,
+    memory: Arc<Memory>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    blocks: VecDeque<Vec<u8>>,
-    /// Bytes of the first block that are forgotten.
-    head: usize,
-    /// Bytes that are not; never 0 for long.
-    length: usize,
+    pieces: VecDeque<Piece>,
+    /// The first offset that is not forgotten.
+    start: Offset,
+    /// Bytes of memory in all pieces.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: Offset,
+    block: Block,
+}
+
+impl Piece {
+    const fn end(&self) -> Offset {
+        self.start.after(self.block.len() as u64)
+    }
+
+    /// Its bytes from an offset on.
+    fn from(&self, offset: Offset) -> &[u8] {
+        let skip = usize::try_from(offset.since(self.start)).unwrap_or(usize::MAX);
+        self.block.as_bytes().get(skip..).unwrap_or_default()
+    }
+}
+
+impl Kept {
+    fn end(&self) -> Offset {
+        self.pieces.back().map_or(self.start, Piece::end)
+    }
 }
 
 impl Store {
-    /// An empty store that takes and leaves its blocks here.
+    /// An empty store with this memory.
     #[must_use]
-    pub fn sharing(spares: &Arc<Spares>) -> Self {
-        Self { kept: None, spares: Arc::clone(spares) }
+    pub fn new(memory: &Arc<Memory>) -> Self {
+        Self { kept: None, memory: Arc::clone(memory) }
     }
 
-    /// Bytes kept.
+    /// Where its memory comes from.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        match &self.kept {
-            Some(kept) => kept.length,
-            None => 0,
-        }
+    pub const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
-    /// Whether none is kept.
+    /// Bytes of memory it occupies.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn held(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.held)
     }
 
-    /// The kept bytes from the `skip`th on, block by block.
-    pub fn pieces(&self, skip: usize) -> impl Iterator<Item = &[u8]> {
-        let head = self.kept.as_ref().map_or(0, |kept| kept.head);
-        let mut skip = skip.saturating_add(head);
-        self.kept.iter().flat_map(|kept| &kept.blocks).filter_map(move |block| {
-            let piece = block.get(skip..);
-            skip = skip.saturating_sub(block.len());
-            piece.filter(|piece| !piece.is_empty())
+    /// Behind the last byte; `empty` if none is kept.
+    #[must_use]
+    pub fn end(&self, empty: Offset) -> Offset {
+        self.kept.as_ref().map_or(empty, |kept| kept.end())
+    }
+
+    /// The kept bytes from an offset on, piece by piece.
+    pub fn from(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
+        self.kept.iter().flat_map(move |kept| {
+            let offset = offset.max(kept.start);
+            let first = kept.pieces.partition_point(|piece| piece.end() <= offset);
+            kept.pieces.range(first..).map(move |piece| piece.from(offset))
         })
     }
 
-    /// The last `count` bytes: they must have been appended at once.
+    /// The bytes from an offset on: they must have been appended at once.
     #[must_use]
-    pub fn last(&self, count: usize) -> &[u8] {
-        let Some(block) = self.kept.as_ref().and_then(|kept| kept.blocks.back()) else {
-            return &[];
-        };
-        block.get(block.len().saturating_sub(count)..).unwrap_or_default()
+    pub fn last(&self, offset: Offset) -> &[u8] {
+        let last = self.kept.as_ref().and_then(|kept| kept.pieces.back());
+        last.map_or(&[], |piece| piece.from(offset))
     }
 
     /// The same, for judging.
-    pub fn last_mut(&mut self, count: usize) -> &mut [u8] {
-        let Some(block) = self.kept.as_mut().and_then(|kept| kept.blocks.back_mut()) else {
-            return &mut [];
-        };
-        let start = block.len().saturating_sub(count);
-        block.get_mut(start..).unwrap_or_default()
+    pub fn last_mut(&mut self, offset: Offset) -> &mut [u8] {
+        let last = self.kept.as_mut().and_then(|kept| kept.pieces.back_mut());
+        let Some(piece) = last else { return &mut [] };
+        let skip = usize::try_from(offset.since(piece.start)).unwrap_or(usize::MAX);
+        piece.block.as_mut_bytes().get_mut(skip..).unwrap_or_default()
     }
 
-    /// Adds bytes at the end.
-    pub fn append(&mut self, bytes: &[u8]) {
+    /// Adds bytes at the end, which is `at`.
+    pub fn append(&mut self, at: Offset, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let kept = self.kept.get_or_insert_default();
-        let has_room = |block: &&mut Vec<u8>| block.capacity() - block.len() >= bytes.len();
-        if let Some(block) = kept.blocks.back_mut().filter(has_room) {
-            block.extend_from_slice(bytes);
-        } else {
-            // Small stores stay small; each block holds as much as all before it.
-            let size = bytes.len().max(kept.length).max(BLOCK_MIN);
-            let mut block =
-                if size > BLOCK / 2 { self.spares.take() } else { Vec::with_capacity(size) };
-            block.extend_from_slice(bytes);
-            kept.blocks.push_back(block);
-        }
-        kept.length += bytes.len();
-    }
-
-    /// Takes the last `count` bytes back: they must have been appended at once.
-    pub fn take_back(&mut self, count: usize) -> Vec<u8> {
-        let Some(kept) = &mut self.kept else { return Vec::new() };
-        let Some(block) = kept.blocks.back_mut() else { return Vec::new() };
-        let taken = block.split_off(block.len().saturating_sub(count));
-        kept.length -= taken.len();
-        if kept.length == 0 {
-            self.forget(0);
-        }
-        taken
-    }
-
-    /// Forgets the oldest `count` bytes.
-    pub fn forget(&mut self, count: usize) {
-        let Some(kept) = &mut self.kept else { return };
-        let count = count.min(kept.length);
-        kept.length -= count;
-        kept.head += count;
-        while let Some(first) = kept.blocks.front()
-            && (kept.head >= first.len() || kept.length == 0)
+        let memory = &self.memory;
+        let kept = self.kept.get_or_insert_with(|| Kept::new(at));
+        if let Some(last) = kept.pieces.back_mut().filter(|piece| piece.block.has_room(bytes.len()))
         {
-            kept.head = kept.head.saturating_sub(first.len());
-            if let Some(block) = kept.blocks.pop_front()
-                && block.capacity() >= BLOCK
-            {
-                self.spares.give(block);
+            last.block.append(bytes);
+            return;
+        }
+        // Small stores stay small; each block holds as much as all before it.
+        let kept_bytes = usize::try_from(at.since(kept.start)).unwrap_or(usize::MAX);
+        let size = bytes.len().max(kept_bytes.min(BLOCK)).max(BLOCK_MIN);
+        let mut block = memory.block(size);
+        block.append(bytes);
+        kept.push(at, block);
+    }
+
+    /// Adds a block at the end, which is `at`.
+    pub(super) fn append_block(&mut self, at: Offset, block: Block) {
+        if block.len() > 0 {
+            self.kept.get_or_insert_with(|| Kept::new(at)).push(at, block);
+        }
+    }
+
+    /// Forgets everything from an offset on, which was appended at once.
+    pub fn take_back(&mut self, offset: Offset) {
+        let Some(kept) = &mut self.kept else { return };
+        if let Some(last) = kept.pieces.back_mut() {
+            let left = usize::try_from(offset.since(last.start)).unwrap_or(usize::MAX);
+            last.block.truncate(left);
+            if left == 0 {
+                kept.held = kept.held.saturating_sub(last.block.capacity());
+                kept.pieces.pop_back();
             }
         }
-        if kept.length == 0 {
+        if kept.end() <= kept.start {
             self.kept = None;
         }
+    }
+
+    /// Forgets everything before an offset.
+    pub fn forget(&mut self, offset: Offset) {
+        let Some(kept) = &mut self.kept else { return };
+        kept.start = kept.start.max(offset);
+        while let Some(first) = kept.pieces.front()
+            && first.end() <= kept.start
+        {
+            kept.held = kept.held.saturating_sub(first.block.capacity());
+            kept.pieces.pop_front();
+        }
+        if kept.pieces.is_empty() {
+            self.kept = None;
+        }
+    }
+}
+
+impl Kept {
+    fn new(start: Offset) -> Box<Self> {
+        Box::new(Self { pieces: VecDeque::new(), start, held: 0 })
+    }
+
+    fn push(&mut self, start: Offset, block: Block) {
+        self.held += block.capacity();
+        self.pieces.push_back(Piece { start, block });
     }
 }

@@ -2,16 +2,19 @@
 //! until acknowledged.
 //!
 //! ```text
-//!   0 ....... acknowledged ....... judged ....... early runs ....... fin
-//!   forgotten |  kept: every copy  |  next: to be |  let through ahead
-//!             |  is made equal     |  judged      |  of a gap
+//!   0 ....... acknowledged ....... judged ...... appended ....... early runs ....... fin
+//!   forgotten |  kept: every copy  |  being      |  next: to be   |  let through ahead
+//!             |  is made equal     |  judged     |  appended      |  of a gap
 //! ```
-//! Invariant: what has left towards the receiver lies below `judged` or in an early run.
+//! `acknowledged` is SND.UNA and `judged` SND.NXT of RFC 9293, as seen from the middle. Invariant:
+//! what has left towards the receiver lies below `judged` or in an early run. `judged` moves only
+//! by [`Stream::commit`], so bytes whose judgement did not come to an end never count as judged.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::{Early, Spares, Store, Violation};
+use super::{Early, Memory, Store, Violation, Window};
+use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
 
 /// Where a segment's payload lies.
@@ -39,11 +42,18 @@ pub enum Place {
 pub struct Stream {
     /// Sequence number of offset 0.
     base: Seq,
-    /// The receiver's cumulative ACK, never beyond what was judged.
-    acknowledged: u64,
-    /// Bytes from `acknowledged` on.
+    /// SND.UNA: the receiver's cumulative ACK, never beyond what was judged.
+    acknowledged: Offset,
+    /// SND.NXT: the first offset not judged.
+    judged: Offset,
+    /// What the receiver is ready to take.
+    window: Window,
+    /// Bytes from `acknowledged` on, those under judgement at the end.
     store: Store,
     early: Option<Box<Early>>,
+    /// From the first to behind the last edited byte: only there may a copy that its sender
+    /// repeats differ from what is kept.
+    edited: Option<Box<(Offset, Offset)>>,
     /// One more than where the FIN stands, once one was let through.
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
@@ -54,18 +64,15 @@ pub struct Stream {
 impl Stream {
     /// A stream whose SYN had this sequence number.
     #[must_use]
-    pub fn new(isn: Seq) -> Self {
-        Self::sharing(isn, &Arc::default())
-    }
-
-    /// The same, with memory that streams share.
-    #[must_use]
-    pub fn sharing(isn: Seq, spares: &Arc<Spares>) -> Self {
+    pub fn new(isn: Seq, window: Window, memory: &Arc<Memory>) -> Self {
         Self {
             base: isn.after(1),
-            acknowledged: 0,
-            store: Store::sharing(spares),
+            acknowledged: Offset::ZERO,
+            judged: Offset::ZERO,
+            window,
+            store: Store::new(memory),
             early: None,
+            edited: None,
             behind_fin: None,
             is_fin_acknowledged: false,
             is_opaque: false,
@@ -74,20 +81,20 @@ impl Stream {
 
     /// The first offset not judged yet.
     #[must_use]
-    pub const fn judged(&self) -> u64 {
-        self.acknowledged + self.store.len() as u64
+    pub const fn judged(&self) -> Offset {
+        self.judged
     }
 
     /// The receiver's cumulative ACK.
     #[must_use]
-    pub const fn acknowledged(&self) -> u64 {
+    pub const fn acknowledged(&self) -> Offset {
         self.acknowledged
     }
 
-    /// Bytes of memory this direction keeps.
+    /// Bytes of memory this direction occupies.
     #[must_use]
-    pub fn kept(&self) -> usize {
-        self.store.len() + self.early.as_ref().map_or(0, |early| early.len())
+    pub fn held(&self) -> usize {
+        self.store.held() + self.early.as_ref().map_or(0, |early| early.held())
     }
 
     /// Whether the FIN was let through and acknowledged.
@@ -98,118 +105,187 @@ impl Stream {
 
     /// Where the FIN stands.
     #[must_use]
-    pub fn fin(&self) -> Option<u64> {
-        self.behind_fin.map(|behind| behind.get() - 1)
+    pub fn fin(&self) -> Option<Offset> {
+        self.behind_fin.map(|behind| Offset::new(behind.get() - 1))
     }
 
     /// The sequence number of an offset.
     #[must_use]
-    pub const fn seq(&self, offset: u64) -> Seq {
-        self.base.after((offset & 0xffff_ffff) as u32)
+    pub const fn seq(&self, offset: Offset) -> Seq {
+        self.base.after((offset.value() & 0xffff_ffff) as u32)
     }
 
-    /// The offset of a sequence number, by the shorter way from what comes next; negative for
-    /// numbers before the stream's first byte.
+    /// How far a sequence number lies behind what comes next; negative before it.
+    const fn distance(&self, seq: Seq) -> i64 {
+        seq.distance_from(self.seq(self.judged))
+    }
+
+    /// The offset of a sequence number, by the shorter way from what comes next; none for numbers
+    /// before the stream's first byte.
     #[must_use]
-    pub const fn offset(&self, seq: Seq) -> i64 {
-        let judged = self.judged();
-        judged.cast_signed().saturating_add(seq.distance_from(self.seq(judged)))
+    pub fn offset(&self, seq: Seq) -> Option<Offset> {
+        self.judged.value().checked_add_signed(self.distance(seq)).map(Offset::new)
     }
 
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let end = self.judged() + u64::from(self.behind_fin.is_some());
-        let first = self.seq(self.acknowledged + u64::from(self.is_fin_acknowledged));
+        let end = self.judged.after(u64::from(self.behind_fin.is_some()));
+        let first = self.seq(self.acknowledged.after(u64::from(self.is_fin_acknowledged)));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
     }
 
-    /// Takes the receiver's cumulative ACK.
+    /// Takes the receiver's cumulative ACK and window.
     ///
     /// # Errors
-    /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver.
-    pub fn acknowledge(&mut self, ack: Seq) -> Result<(), Violation> {
-        let judged = self.judged();
+    /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver,
+    /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2). Nothing is taken
+    /// then.
+    pub fn acknowledge(&mut self, ack: Seq, window: u16) -> Result<(), Violation> {
+        let fin = u64::from(self.fin() == Some(self.judged));
         let offset = self.offset(ack);
-        let fin = u64::from(self.fin() == Some(judged));
-        let Ok(offset) = u64::try_from(offset) else { return Ok(()) };
-        if self.is_opaque && offset > judged {
-            self.acknowledged = offset;
-            return Ok(());
+        let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
+        let oldest = oldest.saturating_add(i64::from(self.window.largest()));
+        if self.distance(ack) < oldest.saturating_neg() {
+            return Err(Violation::OldAck);
         }
-        if offset > judged + fin {
+        let Some(offset) = offset else { return Ok(()) };
+        if offset > self.judged.after(fin) && !self.is_opaque {
             return Err(Violation::AckOfUnsent);
         }
-        self.is_fin_acknowledged |= fin == 1 && offset == judged + 1;
-        let forgotten = offset.min(judged).saturating_sub(self.acknowledged);
-        self.acknowledged += forgotten;
-        self.store.forget(usize::try_from(forgotten).unwrap_or(usize::MAX));
+        self.window.offer(offset, window);
+        if self.is_opaque {
+            self.acknowledged = self.acknowledged.max(offset);
+            self.judged = self.judged.max(offset);
+            return Ok(());
+        }
+        self.is_fin_acknowledged |= fin == 1 && offset > self.judged;
+        self.forget(offset.min(self.judged));
         Ok(())
+    }
+
+    fn forget(&mut self, acknowledged: Offset) {
+        self.acknowledged = self.acknowledged.max(acknowledged);
+        self.store.forget(self.acknowledged);
+        if self.edited.as_ref().is_some_and(|edited| edited.1 <= self.acknowledged) {
+            self.edited = None;
+        }
     }
 
     /// Where a payload lies (which is not empty).
     #[must_use]
     pub fn place(&self, seq: Seq, length: usize) -> Place {
-        let start = self.offset(seq);
+        let start = self.distance(seq);
         let end = start.saturating_add_unsigned(length as u64);
         let clamp = |bytes: i64| usize::try_from(bytes.max(0)).unwrap_or(usize::MAX).min(length);
-        let judged = self.judged().cast_signed();
-        let acknowledged = self.acknowledged.cast_signed();
-        if start > judged {
-            Place::Beyond { distance: usize::try_from(start - judged).unwrap_or(usize::MAX) }
-        } else if end <= acknowledged {
+        let kept = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
+        if start > 0 {
+            Place::Beyond { distance: usize::try_from(start).unwrap_or(usize::MAX) }
+        } else if end <= -kept {
             Place::Below
         } else {
-            Place::At { stale: clamp(acknowledged - start), known: clamp(judged - start) }
+            Place::At { stale: clamp(-kept - start), known: clamp(-start) }
         }
+    }
+
+    /// How many of `length` payload bytes from `seq` on lie before this offset.
+    fn before(&self, end: Offset, seq: Seq, length: usize) -> usize {
+        let room = i128::from(end.value())
+            - i128::from(self.judged.value())
+            - i128::from(self.distance(seq));
+        usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
 
     /// How many of `length` payload bytes from `seq` on lie below the FIN, if it has a place yet.
     #[must_use]
     pub fn before_fin(&self, seq: Seq, length: usize) -> usize {
-        let Some(fin) = self.fin() else { return length };
-        let room = fin.cast_signed().saturating_sub(self.offset(seq));
-        usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
+        self.fin().map_or(length, |fin| self.before(fin, seq, length))
+    }
+
+    /// How many of `length` payload bytes from `seq` on the receiver is ready to take.
+    #[must_use]
+    pub fn within_window(&self, seq: Seq, length: usize) -> usize {
+        self.before(self.window.end(), seq, length)
     }
 
     /// Decides about a FIN that stands at `seq`: it passes where it passed before, or, the first
     /// time, where the judged bytes end.
     pub fn admit_fin(&mut self, seq: Seq) -> bool {
-        let Ok(offset) = u64::try_from(self.offset(seq)) else { return false };
+        let Some(offset) = self.offset(seq) else { return false };
         match self.fin() {
             Some(fin) => fin == offset,
-            None if offset == self.judged() => {
-                self.behind_fin = NonZeroU64::new(offset.saturating_add(1));
+            None if offset == self.judged => {
+                self.behind_fin = NonZeroU64::new(offset.value().saturating_add(1));
                 true
             }
             None => false,
         }
     }
 
-    /// Appends bytes at [`Self::judged`]; they must be judged in place (through [`Self::tail`])
-    /// before anything else is asked of the stream.
-    pub fn append(&mut self, bytes: &[u8]) {
-        self.store.append(bytes);
-        if let Some(early) = &self.early {
-            early.overlay(0, self.store.last_mut(bytes.len()));
+    /// Appends bytes at [`Self::judged`]; they are to be judged in place (through [`Self::tail`])
+    /// and then committed, or taken back. True if they contradict bytes let through ahead of the
+    /// gap, which keep their value.
+    pub fn append(&mut self, bytes: &[u8]) -> bool {
+        // What a judgement that never ended left behind is nobody's.
+        self.store.take_back(self.judged);
+        self.store.append(self.judged, bytes);
+        let judged = self.judged;
+        self.early.as_ref().is_some_and(|early| early.overlay(judged, self.store.last_mut(judged)))
+    }
+
+    /// The appended bytes from this offset on.
+    pub fn tail(&mut self, offset: Offset) -> &mut [u8] {
+        self.store.last_mut(offset.max(self.judged))
+    }
+
+    /// Behind the last appended byte.
+    #[must_use]
+    pub fn appended(&self) -> Offset {
+        self.store.end(self.judged).max(self.judged)
+    }
+
+    /// Everything appended below this offset was ruled on: it counts as judged, for ever. The rest
+    /// may not pass yet and is forgotten.
+    pub fn commit(&mut self, end: Offset) {
+        self.store.take_back(end);
+        self.judged = self.judged.max(end);
+        // Acknowledged bytes may have been skipped over with what was committed.
+        self.store.forget(self.acknowledged);
+    }
+
+    /// Notes that bytes from `from` to `to` leave otherwise than they came.
+    pub fn note_edit(&mut self, from: Offset, to: Offset) {
+        let edited = self.edited.get_or_insert_with(|| Box::new((from, to)));
+        **edited = (edited.0.min(from), edited.1.max(to));
+    }
+
+    /// Whether a copy of bytes that were judged before says something else, where we changed
+    /// nothing: no TCP repeats itself so.
+    #[must_use]
+    pub fn is_contradicted_by(&self, seq: Seq, known: &[u8]) -> bool {
+        let Some(start) = self.offset(seq) else { return false };
+        let mut at = start.max(self.acknowledged);
+        let skip = usize::try_from(at.since(start)).unwrap_or(usize::MAX);
+        let mut rest = known.get(skip..).unwrap_or_default();
+        for kept in self.store.from(at) {
+            let length = kept.len().min(rest.len());
+            let (Some(kept), Some(copy)) = (kept.get(..length), rest.get(..length)) else { break };
+            if kept != copy && self.differs_outside_edits(at, kept, copy) {
+                return true;
+            }
+            rest = rest.get(length..).unwrap_or_default();
+            at = at.after(length as u64);
         }
+        false
     }
 
-    /// The kept bytes from this offset on, all of them appended at once.
-    pub fn tail(&mut self, offset: u64) -> &mut [u8] {
-        self.store.last_mut(self.behind(offset))
-    }
-
-    /// Takes back everything from this offset on (appended at once): it may not pass yet. Returns
-    /// it.
-    pub fn take_back(&mut self, offset: u64) -> Vec<u8> {
-        self.store.take_back(self.behind(offset))
-    }
-
-    /// How many bytes are kept from this offset on.
-    fn behind(&self, offset: u64) -> usize {
-        usize::try_from(self.judged().saturating_sub(offset)).unwrap_or(usize::MAX)
+    fn differs_outside_edits(&self, at: Offset, kept: &[u8], copy: &[u8]) -> bool {
+        let (from, to) = self.edited.as_deref().copied().unwrap_or_default();
+        kept.iter().zip(copy).enumerate().any(|(index, (kept, copy))| {
+            let offset = at.after(index as u64);
+            kept != copy && !(from <= offset && offset < to)
+        })
     }
 
     /// Whether bytes were let through ahead of a gap.
@@ -224,44 +300,45 @@ impl Stream {
         self.is_opaque
     }
 
-    /// Whether the last `filled` judged bytes have kept the value of those among them that were let
-    /// through ahead of the gap. To be asked before [`Self::join_early`].
+    /// Whether the appended bytes up to `end` have kept the value of those among them that were let
+    /// through ahead of the gap. To be asked before they are committed.
     #[must_use]
-    pub fn agrees_with_early(&self, filled: usize) -> bool {
-        let filled = self.store.last(filled);
-        self.early.as_ref().is_none_or(|early| early.agrees_with(filled))
+    pub fn agrees_with_early(&self, end: Offset) -> bool {
+        let appended = self.store.last(self.judged);
+        let length = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
+        let appended = appended.get(..length).unwrap_or(appended);
+        self.early.as_ref().is_none_or(|early| early.agrees_with(self.judged, appended))
     }
 
-    /// The first `filled` bytes after the old end were judged: appends the early bytes that follow
-    /// them without a gap and returns how many those are, now to be judged.
-    pub fn join_early(&mut self, filled: usize) -> usize {
+    /// Appends the early bytes that stand at [`Self::judged`], now to be judged, and says how many
+    /// that is; 0 if there are none.
+    pub fn append_early(&mut self) -> usize {
         let Some(early) = &mut self.early else { return 0 };
-        let joined = early.fill(filled);
+        let block = early.take(self.judged);
         if early.is_empty() {
             self.early = None;
         }
-        self.store.append(&joined);
-        joined.len()
+        let Some(block) = block else { return 0 };
+        let length = block.len();
+        self.store.append_block(self.judged, block);
+        length
     }
 
-    /// The bytes that would leave for a payload `distance` behind the gap: those let through
-    /// before keep their value.
-    #[must_use]
-    pub fn preview(&self, distance: usize, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = payload.to_vec();
-        if let Some(early) = &self.early {
-            early.overlay(distance, &mut bytes);
-        }
-        bytes
+    /// Makes a payload `distance` behind the gap equal to what of it was let through before. True
+    /// if it said something else.
+    pub fn overlay(&self, distance: usize, payload: &mut [u8]) -> bool {
+        let at = self.judged.after(distance as u64);
+        self.early.as_ref().is_some_and(|early| early.overlay(at, payload))
     }
 
-    /// Lets bytes through ahead of a gap.
+    /// Lets bytes through ahead of a gap, once [`Self::overlay`] has been over them.
     ///
     /// # Errors
     /// [`Violation::TooManyGaps`]: nothing was remembered, so nothing may leave.
     pub fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let at = self.judged.after(distance as u64);
         let early = self.early.get_or_insert_default();
-        if early.add(distance, bytes) { Ok(()) } else { Err(Violation::TooManyGaps) }
+        if early.add(at, bytes, self.store.memory()) { Ok(()) } else { Err(Violation::TooManyGaps) }
     }
 
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
@@ -276,12 +353,15 @@ impl Stream {
             Place::Beyond { .. } => return,
         };
         editor.blank_payload(stale);
-        let start = self.offset(seq).saturating_add_unsigned(stale as u64);
-        let skip = start.saturating_sub_unsigned(self.acknowledged);
-        let skip = usize::try_from(skip.max(0)).unwrap_or(usize::MAX);
         let mut at = stale;
-        for piece in self.store.pieces(skip) {
-            let piece = piece.get(..length - at).unwrap_or(piece);
+        let Some(start) = self.judged.value().checked_add_signed(self.distance(seq)) else {
+            return;
+        };
+        for piece in self.store.from(Offset::new(start.saturating_add(stale as u64))) {
+            let Some(piece) = piece.get(..piece.len().min(length - at)) else { break };
+            if piece.is_empty() {
+                break;
+            }
             editor.overwrite(at, piece);
             at += piece.len();
         }
@@ -293,31 +373,35 @@ impl Stream {
         self.early = None;
     }
 
+    /// Forgets the bytes themselves: nothing of this stream will pass any more.
+    pub fn discard(&mut self) {
+        self.store = Store::new(self.store.memory());
+        self.early = None;
+        self.edited = None;
+    }
+
     /// Notes that an opaque payload passed: only its end matters.
     pub fn pass_opaque(&mut self, seq: Seq, length: usize) {
-        let end = self.offset(seq).saturating_add_unsigned(length as u64);
-        if let Ok(end) = u64::try_from(end)
-            && end > self.judged()
-        {
-            self.store.forget(usize::MAX);
-            self.acknowledged = end;
+        let end = self.offset(seq.after(u32::try_from(length).unwrap_or(u32::MAX)));
+        if let Some(end) = end.filter(|&end| end > self.judged) {
+            self.judged = end;
+            self.forget(end);
         }
     }
 
     /// The receiver has acknowledged what we never saw (nothing is dropped in monitor mode, and a
     /// capture may have holes): passes over the first gap, as far as this ACK covers it, and
     /// returns its length. `None` where nothing is missing.
-    pub fn skip_gap(&mut self, ack: Seq) -> Option<usize> {
-        let judged = self.judged();
-        let covered = u64::try_from(self.offset(ack)).ok()?.checked_sub(judged)?;
-        let covered = usize::try_from(covered).unwrap_or(usize::MAX);
-        let gap = self.early.as_ref().map_or(usize::MAX, |early| early.gap());
+    pub fn skip_gap(&mut self, ack: Seq) -> Option<u64> {
+        let covered = u64::try_from(self.distance(ack)).ok()?;
+        let first = self.early.as_ref().and_then(|early| early.start());
+        let gap = first.map_or(u64::MAX, |first| first.since(self.judged));
         let missed = covered.min(gap);
         if missed == 0 {
             return None;
         }
-        self.store.forget(usize::MAX);
-        self.acknowledged = judged.saturating_add(missed as u64);
+        self.judged = self.judged.after(missed);
+        self.forget(self.judged);
         Some(missed)
     }
 }

@@ -7,6 +7,9 @@ use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
 
 use super::{Packet, restrict_options};
 
+/// What bytes become that their receiver has read already.
+const BLANK: u8 = b'X';
+
 /// A packet about to leave, changed or not.
 #[derive(Debug)]
 pub struct Editor<'p, 'a> {
@@ -61,12 +64,13 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     /// Blanks the first `length` bytes of the payload: the receiver has acknowledged them, so it
-    /// will not read them, and nothing unjudged may leave.
+    /// will not read them, and nothing unjudged may leave. With X, which begins no verb: spaces
+    /// before a verb would be passed over by some server that reads them all the same.
     pub fn blank_payload(&mut self, length: usize) {
         if length > 0 {
             let start = self.packet.payload_start();
             if let Some(bytes) = self.copy().get_mut(start..start.saturating_add(length)) {
-                bytes.fill(b' ');
+                bytes.fill(BLANK);
             }
         }
     }

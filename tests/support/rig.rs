@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Path, Record, Settings, UnknownFlow, Verdict,
+    Arrival, Checksum, Effects, Engine, Gaps, Path, Record, Settings, UnknownFlow, Verdict,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
@@ -28,6 +28,7 @@ pub fn settings(profile: &str) -> Settings {
         guard: guard::Settings::profile(profile).expect("a known profile"),
         exceptions: Vec::new(),
         limits: mailguard::engine::Limits::default(),
+        gaps: Gaps::Refuse,
     }
 }
 
@@ -88,7 +89,7 @@ impl Side {
             let offset = start + index as i64;
             if offset < self.received as i64 {
                 let known = u64::try_from(offset).ok().and_then(|offset| self.left(offset));
-                assert!(byte == b' ' || known == Some(byte), "offset {offset} left unjudged");
+                assert!(byte == b'X' || known == Some(byte), "offset {offset} left unjudged");
                 continue;
             }
             let place = offset as usize;

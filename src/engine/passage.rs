@@ -1,0 +1,345 @@
+//! A segment of an established flow on its way through: from its numbers to a verdict.
+//!
+//! ```text
+//!   side? reset? RST? ACK ─► place ─┬─ below the ACK: goes on bare
+//!                                   ├─ beyond the window, or a gap: goes on bare, or early
+//!                                   └─ at the edge: append, read, commit, restore, cut
+//! ```
+//! What may not pass yet is held back (law 3), but its header goes on: an ACK that it carries, and
+//! the answer that an old segment asks for, must not be lost with it.
+
+use super::conversation::{Conversation, Phase};
+use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
+use crate::flow::Direction;
+use crate::guard::SplitAction;
+use crate::offset::Offset;
+use crate::smtp::Expect;
+use crate::tcp::{Place, Stream, Violation};
+use crate::wire::{Editor, Reset};
+
+/// One segment, the flow it belongs to, and what comes of it.
+pub(super) struct Passage<'p, 't> {
+    pub(super) engine: &'p Engine,
+    pub(super) turn: &'p Turn<'t>,
+    pub(super) conversation: &'p mut Conversation,
+    pub(super) direction: Direction,
+    pub(super) effects: &'p mut Effects,
+}
+
+impl Passage<'_, '_> {
+    /// The verdict. In a monitored flow it is the one that enforcing would give.
+    pub(super) fn judge(&mut self) -> Verdict {
+        let is_enforcing = self.conversation.mode().is_enforcing();
+        if !self.conversation.has_right_side(self.turn, self.direction, &self.engine.keyed) {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
+        if self.conversation.phase == Phase::Reset && is_enforcing {
+            return self.answer_dead();
+        }
+        self.conversation.seconds = self.turn.now.seconds();
+        if self.turn.packet.flags.rst {
+            return self.pass_reset();
+        }
+        if let Err(violation) = self.take_ack() {
+            return Verdict::Drop(violation.into());
+        }
+        if self.conversation.phase == Phase::Closing {
+            self.conversation.phase = Phase::Open;
+        }
+        let had_fin = self.conversation.streams[self.direction].fin().is_some();
+        let verdict = self.pass_payload();
+        if !had_fin && self.conversation.streams[self.direction].fin().is_some() {
+            self.end();
+        }
+        self.conversation.finish(self.turn.now, self.effects);
+        verdict
+    }
+
+    /// The ACK and window that the segment carries for the other direction.
+    fn take_ack(&mut self) -> Result<(), Violation> {
+        let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
+        let other = self.direction.other();
+        let taken = self.conversation.streams[other].acknowledge(ack, window);
+        let may_miss = self.engine.skips_gaps || !self.conversation.mode().is_enforcing();
+        if taken == Err(Violation::AckOfUnsent) && may_miss && self.pass_over() {
+            return self.conversation.streams[other].acknowledge(ack, window);
+        }
+        taken
+    }
+
+    fn pass_payload(&mut self) -> Verdict {
+        let is_enforcing = self.conversation.mode().is_enforcing();
+        let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
+        let stream = &mut self.conversation.streams[self.direction];
+        let length = stream.before_fin(seq, payload.len());
+        if length == 0 && !payload.is_empty() {
+            return Verdict::Drop(Violation::BeyondFin.into());
+        }
+        if stream.is_opaque() {
+            stream.pass_opaque(seq, length);
+            self.effects.handling = Handling::HandedOver;
+            return self.turn.pass_whole(stream, false, self.effects);
+        }
+        if payload.is_empty() {
+            return self.turn.pass_whole(stream, false, self.effects);
+        }
+        if !is_enforcing {
+            return self.watch_payload(length);
+        }
+        let within = stream.within_window(seq, length);
+        match stream.place(seq, length) {
+            // Bare, it still draws the ACK that its sender missed.
+            Place::Below if self.turn.arrival.is_super_packet => {
+                Verdict::Drop(Violation::Repeated.into())
+            }
+            Place::Below => self.pass_below(),
+            _ if within == 0 => self.hold_back(0, Violation::BeyondWindow.into()),
+            Place::Beyond { distance } => self.pass_early(distance, within),
+            Place::At { known, .. } => self.pass_fresh(known..within.max(known)),
+        }
+    }
+
+    /// Everything in it was acknowledged: nothing of it is sent again, but its FIN may be news.
+    fn pass_below(&mut self) -> Verdict {
+        let packet = self.turn.packet;
+        let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
+        let stream = &mut self.conversation.streams[self.direction];
+        if packet.flags.fin && stream.admit_fin(packet.seq.after(length)) {
+            return self.turn.pass_whole(stream, true, self.effects);
+        }
+        self.turn.pass_bare(self.effects)
+    }
+
+    /// A payload that touches the edge: its fresh part (given as a range of the payload) is
+    /// judged, all of it is restored, what may not pass yet is cut off.
+    fn pass_fresh(&mut self, fresh: std::ops::Range<usize>) -> Verdict {
+        let payload = self.turn.packet.payload();
+        let bytes = payload.get(fresh.clone()).unwrap_or_default();
+        if !self.has_room(bytes.len()) {
+            return self.hold_back(0, Violation::StoreFull.into());
+        }
+        if let Some(action) = self.judge_split(bytes) {
+            return match action {
+                SplitAction::Drop => Verdict::Drop(Reason::SplitTerminator),
+                SplitAction::Reset => self.reset(Reason::SplitTerminator),
+            };
+        }
+        let stream = &mut self.conversation.streams[self.direction];
+        let start = stream.judged();
+        let known = payload.get(..fresh.start).unwrap_or_default();
+        let is_contradicted = stream.is_contradicted_by(self.turn.packet.seq, known);
+        // What is fresh and stays as it came needs no restoring.
+        let is_repeated = fresh.start > 0 || stream.has_early();
+        if (stream.append(bytes) || is_contradicted) && self.is_fatal_contradiction(start) {
+            return self.reset(Violation::Contradiction.into());
+        }
+        let reading = self.read(start);
+        if let Some(reason) = reading.fatal {
+            return self.reset(reason);
+        }
+        let stream = &mut self.conversation.streams[self.direction];
+        if !stream.agrees_with_early(reading.end) {
+            return self.reset(Reason::EarlyBytes);
+        }
+        stream.commit(reading.end);
+        let keep = fresh.start + usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
+        if let Err(reason) = self.join_early() {
+            return self.reset(reason);
+        }
+        self.pass_cut(keep, is_repeated || reading.is_edited, fresh.end)
+    }
+
+    /// Two copies of the same bytes differ, and the second of them is in this packet. In commands
+    /// the first stands; a message of which two versions exist must not be delivered.
+    pub(super) fn is_fatal_contradiction(&mut self, offset: Offset) -> bool {
+        let direction = self.direction;
+        self.effects.counted.alarms += 1;
+        self.tell(What::Contradiction { direction, offset });
+        match self.conversation.dialogue.expect() {
+            Expect::Data(_) | Expect::Chunk { .. } => direction == Direction::Original,
+            Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
+        }
+    }
+
+    /// Whether so many bytes more may be kept for this direction. Where the memory of all is the
+    /// limit, those who hold most of it will lose it.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        let held = self.conversation.streams[self.direction].held();
+        let memory = &self.engine.memory;
+        if !memory.has_room(length) {
+            self.engine.ask_for_relief();
+            return false;
+        }
+        held.saturating_add(length) <= self.engine.limits.bytes_per_flow_max
+    }
+
+    /// What the bug of CSCds90792 does to this segment, if it completes a terminator that an
+    /// earlier segment began.
+    fn judge_split(&self, fresh: &[u8]) -> Option<SplitAction> {
+        let guard = &self.conversation.terms.guard;
+        if self.direction == Direction::Reply || !guard.has_split_bug() {
+            return None;
+        }
+        let stream = &self.conversation.streams[self.direction];
+        let data_end = self.conversation.dialogue.find_data_end(fresh)?;
+        let end = stream.judged().after(data_end as u64);
+        let segment_start = stream.offset(self.turn.packet.seq).unwrap_or_default();
+        let message = end.since(self.conversation.data_start);
+        let carried = end.since(segment_start.max(self.conversation.data_start));
+        // An empty message ends with three bytes: the CRLF before them is DATA's own.
+        guard.judge_terminator(carried, message.min(5))
+    }
+
+    /// A RST of one end: it passes without data where its receiver may take it, and relaxes
+    /// nothing; what follows it is still read, until both ends are silent.
+    fn pass_reset(&mut self) -> Verdict {
+        let stream = &self.conversation.streams[self.direction];
+        let seq = self.turn.packet.seq;
+        let is_within = stream.offset(seq).is_some_and(|offset| offset >= stream.acknowledged());
+        if !is_within || stream.within_window(seq, 1) == 0 {
+            return Verdict::Drop(Violation::StrayReset.into());
+        }
+        if stream.reset_seqs().any(|exact| exact == seq) {
+            self.conversation.phase = Phase::Closing;
+            self.conversation.close(self.turn.now, self.effects);
+        }
+        self.turn.pass_bare(self.effects)
+    }
+
+    /// Anything that a reset flow still sends is answered with a RST at the very number its sender
+    /// expects, which a challenge ACK (RFC 5961 3.2) names.
+    fn answer_dead(&mut self) -> Verdict {
+        if !self.turn.packet.flags.rst {
+            self.effects.inject(&Reset {
+                source: self.turn.destination.into(),
+                destination: self.turn.source.into(),
+                seq: self.turn.packet.ack,
+                ack: self.turn.packet.seq,
+            });
+        }
+        Verdict::Drop(Reason::FlowReset)
+    }
+
+    /// Resets both ends.
+    pub(super) fn reset(&mut self, reason: Reason) -> Verdict {
+        self.conversation.reset(self.turn.now, reason, self.effects);
+        Verdict::Drop(reason)
+    }
+
+    /// Adds an entry to the event log.
+    pub(super) fn tell(&mut self, what: What) {
+        self.conversation.tell(self.turn.now, what, self.effects);
+    }
+
+    /// A FIN was let through for the first time.
+    fn end(&mut self) {
+        let is_server = self.direction == Direction::Reply;
+        let fault = is_server.then(|| self.conversation.dialogue.end()).flatten();
+        if let Some(fault) = fault {
+            self.effects.counted.alarms += 1;
+            let offset = self.conversation.streams[self.direction].judged();
+            self.tell(What::Alarm { direction: self.direction, offset, fault });
+        }
+    }
+
+    /// Lets the first `passed` bytes of the payload go on as they came, and nothing behind them.
+    pub(super) fn hold_back(&mut self, passed: usize, reason: Reason) -> Verdict {
+        self.cut(passed, reason, |_, _| ())
+    }
+
+    /// Lets the first `passed` bytes of the payload go on as `prepare` makes them.
+    pub(super) fn cut(
+        &mut self,
+        passed: usize,
+        reason: Reason,
+        prepare: impl FnOnce(&Stream, &mut Editor<'_, '_>),
+    ) -> Verdict {
+        let size = usize::from(self.conversation.segment_size);
+        // The kernel loses a super-packet that was cut to one segment or less.
+        let is_lost = self.turn.arrival.is_super_packet && (size == 0 || passed <= size);
+        if is_lost {
+            return Verdict::Drop(reason);
+        }
+        let mut editor = self.turn.editor(self.effects);
+        prepare(&self.conversation.streams[self.direction], &mut editor);
+        editor.cut(passed);
+        let verdict = go_on(editor);
+        self.tell_withheld(passed, reason);
+        verdict
+    }
+
+    fn tell_withheld(&mut self, passed: usize, reason: Reason) {
+        let length = self.turn.packet.payload().len();
+        let stream = &self.conversation.streams[self.direction];
+        let offset = stream.offset(self.turn.packet.seq).unwrap_or_default().after(passed as u64);
+        self.effects.withheld = Some(Withheld { passed, reason });
+        let length = length.saturating_sub(passed) as u64;
+        let direction = self.direction;
+        let what = What::Cut { direction, offset, length, reason };
+        self.conversation.tell_repeatable(self.turn.now, reason, what, self.effects);
+    }
+
+    /// Lets the first `keep` bytes of the payload go on, of which those from `offered` on had no
+    /// place in the receiver's window.
+    fn pass_cut(&mut self, keep: usize, restore: bool, offered: usize) -> Verdict {
+        let packet = self.turn.packet;
+        let length = packet.payload().len();
+        let stream = &mut self.conversation.streams[self.direction];
+        if keep >= stream.before_fin(packet.seq, length) {
+            return self.turn.pass_whole(stream, restore, self.effects);
+        }
+        let reason =
+            if keep == offered { Violation::BeyondWindow.into() } else { Reason::AwaitingReply };
+        self.cut(keep, reason, |stream, editor| {
+            if restore {
+                stream.restore(packet.seq, keep, editor);
+            }
+        })
+    }
+}
+
+impl<'t> Turn<'t> {
+    /// An editor that has done what every packet gets.
+    pub(super) fn editor<'e>(&'e self, effects: &'e mut Effects) -> Editor<'e, 't> {
+        let mut editor = Editor::new(self.packet, &mut effects.rewritten);
+        editor.restrict_options();
+        editor.clear_urgent();
+        editor
+    }
+
+    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
+    /// its FIN if that has its place.
+    pub(super) fn pass_whole(
+        &self,
+        stream: &mut Stream,
+        restore: bool,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let payload = self.packet.payload();
+        let length = stream.before_fin(self.packet.seq, payload.len());
+        let mut withheld = None;
+        let mut editor = self.editor(effects);
+        if restore {
+            stream.restore(self.packet.seq, length, &mut editor);
+        }
+        if self.packet.flags.fin && length == payload.len() {
+            let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
+            if !stream.admit_fin(position) {
+                editor.clear_fin();
+                let (passed, reason) = (length, Violation::OutOfOrder.into());
+                withheld = Some(Withheld { passed, reason });
+            }
+        }
+        editor.cut(length);
+        let verdict = go_on(editor);
+        effects.withheld = withheld;
+        verdict
+    }
+
+    /// Lets the packet go on without data, urgent pointer and unknown options.
+    pub(super) fn pass_bare(&self, effects: &mut Effects) -> Verdict {
+        let mut editor = self.editor(effects);
+        editor.cut(0);
+        go_on(editor)
+    }
+}
