@@ -10,7 +10,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 setup: ## install missing tools, fetch the mail programs into target/lab (nothing of them is installed)
-	@tests/live/setup.sh
+	@tests/lab/setup.sh
 
 build: ## the release program, target/release/mailguard
 	@$(CARGO) build --release --locked
@@ -28,21 +28,21 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
 matrix: setup ## every mail program with every other, all kinds of messages, printed
-	@MATRIX=full $(CARGO) test --locked --test mail_matrix
+	@MATRIX=full $(CARGO) test --locked --test matrix
 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
 soak: ## a million random schedules, a thousand simulations (SEEDS=n for another number)
-	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test random -- --nocapture
-	SEEDS=1000 $(CARGO) test --locked --release --test sim -- --nocapture
+	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test core random:: -- --nocapture
+	SEEDS=1000 $(CARGO) test --locked --release --test core sim:: -- --nocapture
 
 fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
 	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
 	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
 
 flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
-	@FLOOD=full $(CARGO) test --locked --test kernel_suite -- l_flood l_idle_flows
+	@FLOOD=full $(CARGO) test --locked --test kernel -- l_flood l_idle_flows
 
 loss: setup build ## goodput over a path that loses packets, beside plain forwarding
 	@$(CARGO) bench --locked --bench loss

@@ -2,7 +2,7 @@
 //! it, a copy of the host's /etc, and all else its own. Everything it writes goes to memory.
 //!
 //! So Postfix, Exim, sendmail and OpenSMTPD run side by side without being installed anywhere.
-//! Fetching and unpacking is `live/setup.sh`; configuring is each program's own module.
+//! Fetching and unpacking is `lab/setup.sh`; configuring is each program's own module.
 
 use std::env;
 use std::fs;
@@ -23,7 +23,7 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Mounts the root of a program that `live/setup.sh` has unpacked.
+    /// Mounts the root of a program that `lab/setup.sh` has unpacked.
     pub(crate) fn mount(program: &str) -> Outcome<Self> {
         Self::mount_as(program, program)
     }
@@ -32,7 +32,7 @@ impl Root {
     pub(crate) fn mount_as(program: &str, name: &str) -> Outcome<Self> {
         let package = target()?.join("lab/roots").join(program);
         if !package.with_added_extension("ready").exists() {
-            return lacking(format!("{program} is not unpacked: tests/live/setup.sh {program}"));
+            return lacking(format!("{program} is not unpacked: tests/lab/setup.sh {program}"));
         }
         let place = Path::new(DIRECTORY).join("roots").join(name);
         let (work, path) = (place.join("work"), place.join("root"));

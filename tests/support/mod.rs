@@ -11,6 +11,7 @@
     reason = "a test stops where it is wrong"
 )]
 
+pub mod again;
 pub mod capture;
 pub mod endpoint;
 pub mod esmtp;
@@ -18,6 +19,7 @@ pub mod golden;
 pub mod mailserver;
 pub mod oracle;
 pub mod packet;
+pub mod quiet;
 pub mod random;
 pub mod receiver;
 pub mod rig;

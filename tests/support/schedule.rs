@@ -2,13 +2,13 @@
 //! talk. A plan that fails is shortened packet by packet before it is printed.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mailguard::engine::{Reason, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 
 use super::mailserver::MailServer;
 use super::packet::{ACK, FIN, PSH, RST};
+use super::quiet::failure;
 use super::random::Random;
 use super::rig::{settings, settings_without_rules};
 use super::talk::{End, Talk};
@@ -206,7 +206,7 @@ impl Plan {
     }
 
     fn fails(&self) -> bool {
-        catch_unwind(AssertUnwindSafe(|| self.play())).is_err()
+        failure(|| self.play()).is_some()
     }
 
     /// Leaves out steps as long as it still fails.
@@ -292,10 +292,8 @@ pub fn run_seeds(kind: Kind, seeds: Range<u64>) -> Result<(), String> {
         let plan = Plan::new(kind, seed);
         if plan.fails() {
             let short = plan.minimise();
-            let cause = catch_unwind(AssertUnwindSafe(|| short.play())).unwrap_err();
-            let text = cause.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| cause.downcast_ref::<&str>().map(|&text| text.to_owned()));
-            return Err(format!("{}\n{}", text.unwrap_or_default(), short.report()));
+            let said = failure(|| short.play()).unwrap_or_default();
+            return Err(format!("{said}\n{}", short.report()));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What is fuzzed: one function a target, from bytes to an assertion that holds for all bytes.
 //!
-//! Included by the fuzz package and by `tests/fuzz_regression.rs`, so that every input ever found
-//! is a test of the main package. A target panics where its property fails.
+//! Included by the fuzz package and by `tests/core`, so that every input ever found is a test of
+//! the main package. A target panics where its property fails.
 
 #![allow(dead_code, reason = "the fuzz package names the targets one by one")]
 #![allow(unreachable_pub, reason = "a module of two programs")]

@@ -1,15 +1,11 @@
 //! BDAT (RFC 3030): octets are counted exactly where the server counts them, and are lines where
 //! it reads lines.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
+use crate::support::esmtp::{Esmtp, Mode};
+use crate::support::rig::{settings, settings_with};
+use crate::support::session::{Session, lossy};
 use mailguard::engine::Verdict;
 use mailguard::flow::Direction::Original as C;
-use support::esmtp::{Esmtp, Mode};
-use support::rig::{settings, settings_with};
-use support::session::{Session, lossy};
 
 const GREETING: &str = "220 mx.example ESMTP\r\n";
 

@@ -6,17 +6,13 @@
 //!   DATA, whatever the server answers.
 //! * The second line of a greeting loses its code in 4.4, and clients wait for it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
+use crate::support::esmtp::Esmtp;
+use crate::support::golden::{compare, markdown};
+use crate::support::rig::settings;
+use crate::support::session::Session;
 use mailguard::engine::Settings;
 use mailguard::flow::Direction::Original as C;
 use mailguard::guard::Settings as Guard;
-use support::esmtp::Esmtp;
-use support::golden::{compare, markdown};
-use support::rig::settings;
-use support::session::Session;
 
 const END: &[u8] = b"\r\n.\r\n";
 
@@ -268,7 +264,7 @@ fn what_leaks_and_what_starves() {
          Every way a message may come, and all 16 cuts of CRLF.CRLF across segments. *Leaks*: the\n\
          server ran EXPN, which no profile permits. *Starves*: the terminator never reaches the\n\
          server. *Reset*: both ends were. A number counts the cuts, where not all 16 do it. \
-         Made by\n`tests/bugs.rs`.\n\n## By profile\n\n\
+         Made by\n`tests/core/bugs.rs`.\n\n## By profile\n\n\
          With `split_scope = crlf-dot-crlf`, `split_action = drop`.\n\n",
     );
     let mut rows = Vec::new();

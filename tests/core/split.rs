@@ -3,13 +3,9 @@
 //! Every two-way and three-way cut of representative dialogues, in both directions, exhaustively.
 //! The uncut run is the reference; it is itself compared with what the profile promises.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
+use crate::support::rig::{Rig, settings};
+use crate::support::script::{play, scripts};
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
-use support::rig::{Rig, settings};
-use support::script::{play, scripts};
 
 struct Case {
     profile: &'static str,

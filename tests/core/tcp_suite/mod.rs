@@ -1,4 +1,10 @@
-//! The rows, by family, and what they share.
+//! The adversarial TCP suite: one row for each known way to show a filter another stream, by its
+//! id.
+//!
+//! What must hold for every packet and at the end of every talk is asserted by `support::rig` and
+//! `support::talk`; a row adds its schedule and, where there is one, its own expectation. A row
+//! that fails does not hide the others of its family. `CASE=J12` in the environment runs the rows
+//! whose id starts so; `-- --nocapture` shows them.
 
 #![allow(unreachable_pub, reason = "a module of a test program")]
 
@@ -18,6 +24,7 @@ use std::ops::Range;
 use mailguard::engine::Settings;
 
 use crate::support::mailserver::MailServer;
+use crate::support::quiet::failure;
 use crate::support::rig::{settings, settings_with};
 use crate::support::talk::Talk;
 
@@ -44,28 +51,75 @@ const fn elsewhere(id: &'static str, name: &'static str, place: &'static str) ->
     Case { id, name, run: Run::Elsewhere(place) }
 }
 
-/// All rows in order of their ids.
-pub fn cases() -> impl Iterator<Item = Case> {
-    let families = [
-        segmentation::CASES,
-        conflicts::CASES,
-        handshake::CASES,
-        control::CASES,
-        ip::CASES,
-        editing::CASES,
-        time::CASES,
-        client::CASES,
-        server::CASES,
-        resources::CASES,
-    ];
-    families.into_iter().flatten().map(|case| Case {
-        id: case.id,
-        name: case.name,
-        run: match case.run {
-            Run::Here(run) => Run::Here(run),
-            Run::Elsewhere(place) => Run::Elsewhere(place),
-        },
-    })
+/// Runs the rows of a family.
+fn play(rows: &[Case]) {
+    let wanted = std::env::var("CASE").unwrap_or_default();
+    let mut failed = Vec::new();
+    for case in rows.iter().filter(|case| case.id.starts_with(&wanted)) {
+        let run = match case.run {
+            Run::Here(run) => run,
+            Run::Elsewhere(place) => {
+                println!("{:<4} --    {:<44} {place}", case.id, case.name);
+                continue;
+            }
+        };
+        if let Some(said) = failure(|| run(&Suite::DEFAULT)) {
+            failed.push(format!("{:<4} FAIL  {}\n{said}", case.id, case.name));
+        } else {
+            println!("{:<4} ok    {}", case.id, case.name);
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn segmentation() {
+    play(segmentation::CASES);
+}
+
+#[test]
+fn conflicts() {
+    play(conflicts::CASES);
+}
+
+#[test]
+fn handshake() {
+    play(handshake::CASES);
+}
+
+#[test]
+fn control() {
+    play(control::CASES);
+}
+
+#[test]
+fn ip() {
+    play(ip::CASES);
+}
+
+#[test]
+fn editing() {
+    play(editing::CASES);
+}
+
+#[test]
+fn time() {
+    play(time::CASES);
+}
+
+#[test]
+fn client() {
+    play(client::CASES);
+}
+
+#[test]
+fn server() {
+    play(server::CASES);
+}
+
+#[test]
+fn resources() {
+    play(resources::CASES);
 }
 
 /// What the rows run against.

@@ -1,23 +1,21 @@
 //! What flows cost in memory, at 100,000 of them: measured on the process itself, so everything
 //! counts (tables, locks, queues, the allocator's own share).
 //!
-//! Alone in its program: another test's memory would be measured too.
+//! Alone in its process: another test's memory would be measured too.
 
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     reason = "a test stops where it is wrong"
 )]
-#![allow(clippy::print_stdout, reason = "the figures are the point")]
-
-mod support;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::support::again::alone;
+use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::rig::settings;
 use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Settings, Verdict};
 use mailguard::time::Instant;
-use support::packet::{ACK, PSH, SYN, tcp_packet};
-use support::rig::settings;
 
 const FLOWS: u32 = 100_000;
 
@@ -102,40 +100,42 @@ impl Load {
 
 #[test]
 fn an_idle_flow_costs_at_most_512_bytes() {
-    let mut limits = settings("mailguard");
-    limits.limits.flows_max = FLOWS as usize;
-    limits.limits.handshakes_max = FLOWS as usize * 2;
-    limits.limits.store_bytes_max = 4 << 30;
-    let mut load = Load::new(limits);
+    alone(|| {
+        let mut limits = settings("mailguard");
+        limits.limits.flows_max = FLOWS as usize;
+        limits.limits.handshakes_max = FLOWS as usize * 2;
+        limits.limits.store_bytes_max = 4 << 30;
+        let mut load = Load::new(limits);
 
-    let start = resident();
-    for flow in 0..FLOWS {
-        load.packet(flow, true, [99, 0], SYN, b"");
-    }
-    let handshake = (resident() - start) / FLOWS as usize;
+        let start = resident();
+        for flow in 0..FLOWS {
+            load.packet(flow, true, [99, 0], SYN, b"");
+        }
+        let handshake = (resident() - start) / FLOWS as usize;
 
-    for flow in 0..FLOWS {
-        load.open(flow);
-    }
-    // The handshakes' own memory stays, so what grows is the flows'.
-    let opened = resident();
-    let open = (opened - start) / FLOWS as usize - handshake;
-    for flow in 0..FLOWS {
-        load.talk(flow);
-    }
-    let idle = (resident() - start) / FLOWS as usize - handshake;
-    assert_eq!(load.engine.stats().store_bytes_now, 0);
+        for flow in 0..FLOWS {
+            load.open(flow);
+        }
+        // The handshakes' own memory stays, so what grows is the flows'.
+        let opened = resident();
+        let open = (opened - start) / FLOWS as usize - handshake;
+        for flow in 0..FLOWS {
+            load.talk(flow);
+        }
+        let idle = (resident() - start) / FLOWS as usize - handshake;
+        assert_eq!(load.engine.stats().store_bytes_now, 0);
 
-    let idle_resident = resident();
-    let bulk_flows = FLOWS / 20;
-    for flow in 0..bulk_flows {
-        load.send_bulk(flow);
-    }
-    let bulk = (resident() - idle_resident) / bulk_flows as usize + idle;
-    println!(
-        "memory at {FLOWS} flows, in bytes: {handshake} a handshake record, {open} a flow just \
+        let idle_resident = resident();
+        let bulk_flows = FLOWS / 20;
+        for flow in 0..bulk_flows {
+            load.send_bulk(flow);
+        }
+        let bulk = (resident() - idle_resident) / bulk_flows as usize + idle;
+        println!(
+            "memory at {FLOWS} flows, in bytes: {handshake} a handshake record, {open} a flow just \
          opened, {idle} an idle flow, {bulk} a flow with {BULK_BYTES} bytes in flight"
-    );
-    assert!(idle <= IDLE_BYTES_MAX, "an idle flow costs {idle} bytes");
-    assert!(bulk <= idle + 3 * BULK_BYTES, "a flow in bulk transfer costs {bulk} bytes");
+        );
+        assert!(idle <= IDLE_BYTES_MAX, "an idle flow costs {idle} bytes");
+        assert!(bulk <= idle + 3 * BULK_BYTES, "a flow in bulk transfer costs {bulk} bytes");
+    });
 }

@@ -1,16 +1,13 @@
 //! Today's SMTP through `esmtp` and `asa`: offers, pipelining, TLS, AUTH, chunks, parameters,
 //! limits, private verbs, exceptions.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
+use crate::support::esmtp::{Esmtp, Mode};
+use crate::support::packet::SYN;
+use crate::support::rig::{Rig, settings, settings_with};
+use crate::support::session::Session;
 use mailguard::engine::{Exception, Handling, Treatment, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Settings as Guard;
-use support::esmtp::{Esmtp, Mode};
-use support::rig::{settings, settings_with};
-use support::session::Session;
 
 fn server() -> Esmtp {
     Esmtp::new("220 mx.example ESMTP\r\n")
@@ -291,8 +288,8 @@ fn the_first_exception_that_fits_decides() {
             treatment,
         });
         if is_hands_off {
-            let mut rig = support::rig::Rig::new(settings, [7, 9]);
-            let syn = rig.packet(C, 7, 0, support::packet::SYN, &[], &[]);
+            let mut rig = Rig::new(settings, [7, 9]);
+            let syn = rig.packet(C, 7, 0, SYN, &[], &[]);
             assert_eq!(syn, Verdict::Accept);
             assert_eq!(rig.effects.handling, Handling::HandedOver);
             continue;

@@ -1,10 +1,5 @@
 //! `mailguard run` against the real kernel queue, in namespaces of the test's own.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-#[path = "support/sealed.rs"]
-mod sealed;
-
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,7 +8,7 @@ use std::process::{Child, ChildStderr, Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use sealed::sealed;
+use crate::sealed::sealed;
 
 /// The kernel's own list of queues.
 const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";
@@ -123,7 +118,7 @@ fn converse(address: &str) -> String {
 
 #[test]
 fn mail_passes_while_the_filter_runs_and_only_then() {
-    sealed("mail_passes_while_the_filter_runs_and_only_then", NEEDS, || {
+    sealed(NEEDS, || {
         succeed(&["rules", "up", "--queue", "0:1", "--set", "rules.local=true"]);
         let filter = Filter::start(&["--queue", "0:1", "--set", "queue.length=64"]);
         for line in ["filtering queue 0: profile mailguard, 64 packets, socket", "queue 1: "] {
@@ -171,7 +166,7 @@ fn transfer(address: &str, length: usize) -> usize {
 
 #[test]
 fn the_largest_segments_of_loopback_pass() {
-    sealed("the_largest_segments_of_loopback_pass", NEEDS, || {
+    sealed(NEEDS, || {
         succeed(&["rules", "up", "--set", "rules.local=true"]);
         for (setting, length, warning) in [
             ("rules.local=true", 3_000_000, None),
@@ -191,7 +186,7 @@ fn the_largest_segments_of_loopback_pass() {
 
 #[test]
 fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
-    sealed("a_flow_not_seen_from_its_beginning_is_reset_at_both_ends", NEEDS, || {
+    sealed(NEEDS, || {
         succeed(&["rules", "up", "--set", "rules.local=true"]);
         for address in ["127.0.0.1", "::1"] {
             let filter = Filter::start(&[]);
@@ -213,7 +208,7 @@ fn a_flow_not_seen_from_its_beginning_is_reset_at_both_ends() {
 
 #[test]
 fn a_queue_of_another_process_is_named() {
-    sealed("a_queue_of_another_process_is_named", NEEDS, || {
+    sealed(NEEDS, || {
         let filter = Filter::start(&["--queue", "5"]);
         let second = mailguard(&["run", "--queue", "4:5"]);
         let said = String::from_utf8(second.stderr).unwrap();
@@ -226,7 +221,7 @@ fn a_queue_of_another_process_is_named() {
 
 #[test]
 fn the_event_log_is_opened_anew_on_request() {
-    sealed("the_event_log_is_opened_anew_on_request", NEEDS, || {
+    sealed(NEEDS, || {
         let filter = Filter::start(&["--events", "/run/events", "--format", "json"]);
         fs::rename("/run/events", "/run/events.1").unwrap();
         filter.signal("-HUP");
@@ -241,7 +236,7 @@ fn the_event_log_is_opened_anew_on_request() {
 
 #[test]
 fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
-    sealed("the_configuration_is_read_anew_on_request_and_only_if_it_is_right", NEEDS, || {
+    sealed(NEEDS, || {
         let file = "/run/mailguard.toml";
         fs::write(file, "").unwrap();
         let mut filter = Filter::start(&["--config", file]);
@@ -280,7 +275,7 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
 
 #[test]
 fn a_log_that_cannot_be_opened_ends_the_start() {
-    sealed("a_log_that_cannot_be_opened_ends_the_start", NEEDS, || {
+    sealed(NEEDS, || {
         let output = mailguard(&["run", "--events", "/nonexistent/events"]);
         let said = String::from_utf8(output.stderr).unwrap();
         let expected = "mailguard: cannot write events to /nonexistent/events: No such file or";
@@ -291,7 +286,7 @@ fn a_log_that_cannot_be_opened_ends_the_start() {
 
 #[test]
 fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
-    sealed("a_queue_bound_under_traffic_keeps_no_packet_for_ever", NEEDS, || {
+    sealed(NEEDS, || {
         let rule = "iptables -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num 0";
         assert!(Command::new("sh").args(["-c", rule]).status().unwrap().success());
         for _ in 0..5 {
@@ -311,7 +306,7 @@ fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
 
 #[test]
 fn the_machine_is_examined() {
-    sealed("the_machine_is_examined", NEEDS, || {
+    sealed(NEEDS, || {
         let examine = || {
             let output = mailguard(&["check"]);
             (output.status.code(), String::from_utf8(output.stdout).unwrap())

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+#[path = "../live/cutting.rs"]
 mod cutting;
 #[path = "../lab/mod.rs"]
 mod lab;

@@ -4,11 +4,6 @@
 //! engine and the replay. `ROUNDS` and `SEED` in the environment choose others; a failing round
 //! prints both, and `SEED=.. ROUNDS=1` plays it alone.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-#![allow(clippy::print_stderr, reason = "a failing round says how to repeat it")]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,10 +16,11 @@ use mailguard::guard;
 use mailguard::time::Instant;
 use mailguard::wire::{Malformed, Packet, Parsed, maximum_segment_size, restrict_options};
 
-use support::capture::{Layout, PLAIN, dialogue};
-use support::packet::{ACK, FIN, RST, SYN, tcp_packet};
-use support::random::Random;
-use support::rig::settings as profile;
+use crate::support::again::alone;
+use crate::support::capture::{Layout, PLAIN, dialogue};
+use crate::support::packet::{ACK, FIN, RST, SYN, tcp_packet};
+use crate::support::random::Random;
+use crate::support::rig::settings as profile;
 
 /// Mutations of all samples together.
 const ROUNDS: u64 = 100_000;
@@ -236,28 +232,31 @@ fn environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
+/// Alone in its process: another test's memory would be measured too.
 #[test]
 fn no_mutation_panics_and_memory_stays_bounded() {
-    let samples = samples();
-    let (seed, rounds) = (environment("SEED", 1), environment("ROUNDS", ROUNDS));
-    let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
-    thread::scope(|scope| {
-        for worker in 0..workers {
-            let samples = &samples;
-            scope.spawn(move || {
-                for round in (worker..rounds).step_by(usize::try_from(workers).unwrap()) {
-                    let seed = seed + round;
-                    play(&samples[usize::try_from(seed).unwrap() % samples.len()], seed);
-                }
-            });
-        }
-    });
-    let (samples, resident) = (samples.len(), resident_kib());
-    println!(
-        "bad input: {samples} samples, {rounds} mutations from SEED={seed}, panics 0, \
+    alone(|| {
+        let samples = samples();
+        let (seed, rounds) = (environment("SEED", 1), environment("ROUNDS", ROUNDS));
+        let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
+        thread::scope(|scope| {
+            for worker in 0..workers {
+                let samples = &samples;
+                scope.spawn(move || {
+                    for round in (worker..rounds).step_by(usize::try_from(workers).unwrap()) {
+                        let seed = seed + round;
+                        play(&samples[usize::try_from(seed).unwrap() % samples.len()], seed);
+                    }
+                });
+            }
+        });
+        let (samples, resident) = (samples.len(), resident_kib());
+        println!(
+            "bad input: {samples} samples, {rounds} mutations from SEED={seed}, panics 0, \
          {resident} KiB at most"
-    );
-    assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+        );
+        assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+    });
 }
 
 #[test]

@@ -1,17 +1,12 @@
 //! Random operations on the structures that law 2 rests on, held against models too simple to be
 //! wrong: a stream against a map from offset to byte, the table of flows against a list.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::random::Random;
 use mailguard::flow::{Endpoint, FlowKey, FlowTable};
 use mailguard::tcp::{Place, Stream, Violation};
 use mailguard::wire::Seq;
-use support::random::Random;
 
 const RUNS: u64 = 2_000;
 

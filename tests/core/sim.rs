@@ -5,28 +5,18 @@
 //! and every counter of flows and memory returns to its start. `SEED=17` plays one seed again,
 //! `SEEDS=1000` tries more.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "a test stops where it is wrong"
-)]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a run has tried")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::support::endpoint::Endpoint;
+use crate::support::mailserver::MailServer;
+use crate::support::random::Random;
+use crate::support::rig::{Rig, settings};
+use crate::support::shift::shifted;
+use crate::support::talk::Talk;
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::wire::{Packet, Parsed};
 use smoltcp::time::Instant;
-use support::endpoint::Endpoint;
-use support::mailserver::MailServer;
-use support::random::Random;
-use support::rig::{Rig, settings};
-use support::shift::shifted;
-use support::talk::Talk;
 
 /// Seeds tried unless `SEEDS` says otherwise.
 const SEEDS: u64 = 60;

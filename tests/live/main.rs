@@ -6,26 +6,28 @@
 
 use std::process::ExitCode;
 
+#[path = "../lab/mod.rs"]
 mod lab;
-#[path = "live/cutting.rs"]
+
+/// A Postfix without patience that is made to cut the terminator.
 mod cutting;
-#[path = "live/delivery.rs"]
+/// Whatever a real client sends, a real Postfix stores, byte for byte and once.
 mod delivery;
-#[path = "live/duplicates.rs"]
+/// The duplicates of Microsoft's article 295725, end to end.
 mod duplicates;
-#[path = "live/eras.rs"]
+/// The article's test of every generation; telnet in character mode.
 mod eras;
-#[path = "live/golden.rs"]
+/// What left the real queue is what `mailguard replay` says.
 mod golden;
-#[path = "live/guarded.rs"]
+/// What a client sees of the server through the filter, and what the server never sees.
 mod guarded;
-#[path = "live/offload.rs"]
+/// What needs no filter no longer comes to it.
 mod offload;
-#[path = "live/postfix_sender.rs"]
+/// Postfix as a sender knows a PIX by its banner, and has workarounds for it.
 mod postfix_sender;
-#[path = "live/probing.rs"]
+/// `mailguard probe` through the real filter.
 mod probing;
-#[path = "live/smuggling.rs"]
+/// SMTP smuggling against three real servers.
 mod smuggling;
 
 use lab::{Filter, Scenario};

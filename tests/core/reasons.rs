@@ -1,17 +1,13 @@
 //! Every reason to drop a packet, and every rule that changes bytes, brought about once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
 use mailguard::engine::{Reason, UnknownFlow, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker};
 use mailguard::tcp::Violation;
 
-use support::packet::{ACK, FIN, RST, SYN};
-use support::rig::{Rig, settings};
+use crate::support::packet::{ACK, FIN, RST, SYN};
+use crate::support::rig::{Rig, settings};
 
 const ISN: [u32; 2] = [1_000, 5_000];
 

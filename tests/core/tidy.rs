@@ -3,8 +3,6 @@
 //! Layers, the outside world, printing, headers, sizes, words, and that captures, causes and the
 //! documented tree have their counterparts. rustc, rustfmt and clippy check the rest.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -240,9 +238,29 @@ fn every_file_has_a_header_and_a_name_and_fits() {
 }
 
 #[test]
+fn every_folder_of_tests_explains_its_files() {
+    let mut faults = Vec::new();
+    for main in sources("tests").iter().filter(|source| source.path.ends_with("/main.rs")) {
+        let folder = main.path.trim_end_matches("main.rs");
+        let names = files(folder, ".rs").into_iter().filter_map(|path| {
+            let inside = path.strip_prefix(folder)?;
+            Some(inside.trim_end_matches("/mod.rs").trim_end_matches(".rs").to_owned())
+        });
+        for name in names.filter(|name| name != "main" && !name.contains('/')) {
+            let declared = format!("mod {name};");
+            let mut lines = main.text.lines().zip(main.text.lines().skip(1));
+            if !lines.any(|(above, line)| line == declared && above.starts_with("/// ")) {
+                faults.push(main.fault(1, format!("no line says what `{name}` is")));
+            }
+        }
+    }
+    expect_none(&faults);
+}
+
+#[test]
 fn every_line_fits_and_says_what_is() {
     let mut faults = Vec::new();
-    for source in all_sources().iter().filter(|source| source.path != "tests/tidy.rs") {
+    for source in all_sources().iter().filter(|source| source.path != "tests/core/tidy.rs") {
         for line in source.lines() {
             let columns = line.whole.chars().count();
             if columns > COLUMNS_MAX {
@@ -306,7 +324,7 @@ fn every_cause_is_named_by_a_test() {
     .collect();
     assert!(causes.len() > 30, "{} causes found", causes.len());
     let mut tests = String::new();
-    for source in all_sources().iter().filter(|source| source.path != "tests/tidy.rs") {
+    for source in all_sources().iter().filter(|source| source.path != "tests/core/tidy.rs") {
         let code = source.lines().filter(|line| line.is_test).map(|line| line.code);
         tests.extend(code.flat_map(|code| [code, "\n"]));
     }

@@ -1,14 +1,10 @@
 //! Replies out of step: whatever the server says or leaves out, no command passes as text, no
 //! text is taken for a command where the server reads text, and an alarm tells of it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
-use support::esmtp::{Esmtp, Mode};
-use support::golden::{compare, markdown};
-use support::rig::settings;
-use support::session::{Mangle, Session};
+use crate::support::esmtp::{Esmtp, Mode};
+use crate::support::golden::{compare, markdown};
+use crate::support::rig::settings;
+use crate::support::session::{Mangle, Session};
 
 const BODY: &str = "Subject: x\r\n\r\nEXPN staff\r\nDATA\r\nQUIT\r\n.\r\n";
 const LINES: [&str; 4] = ["EHLO a\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n", "DATA\r\n"];
@@ -133,7 +129,7 @@ fn faulty_replies_let_nothing_through() {
          What the server does to one of its replies, each of the seven of a dialogue in turn; how\n\
          many of those seven messages are delivered, and how many raise an alarm. No case lets a\n\
          command through as text or takes text for a command; what is not delivered starves or \
-         is reset,\nand its sender tries again. Made by `tests/desync.rs`.\n",
+         is reset,\nand its sender tries again. Made by `tests/core/desync.rs`.\n",
     );
     for profile in ["mailguard", "esmtp", "asa"] {
         let mut rows = Vec::new();

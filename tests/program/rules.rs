@@ -1,15 +1,10 @@
 //! `mailguard rules` against the real iptables, in namespaces of the test's own.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
-
-#[path = "support/sealed.rs"]
-mod sealed;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use sealed::sealed;
+use crate::sealed::sealed;
 
 /// Without which nothing here can be tested.
 const NEEDS: &[&str] = &["iptables-save"];
@@ -65,7 +60,7 @@ fn operator() {
 
 #[test]
 fn up_twice_is_up_once() {
-    sealed("up_twice_is_up_once", NEEDS, || {
+    sealed(NEEDS, || {
         for sets in [&[][..], &[HOSTS, "rules.local=true", "queue.last=3", "queue.fail=open"]] {
             succeed("up", sets);
             let once = state();
@@ -78,7 +73,7 @@ fn up_twice_is_up_once() {
 
 #[test]
 fn down_leaves_no_trace_and_nothing_else_is_touched() {
-    sealed("down_leaves_no_trace_and_nothing_else_is_touched", NEEDS, || {
+    sealed(NEEDS, || {
         operator();
         let before = state();
         succeed("up", &[HOSTS, "rules.local=true"]);
@@ -109,7 +104,7 @@ fn down_leaves_no_trace_and_nothing_else_is_touched() {
 
 #[test]
 fn down_makes_no_tables() {
-    sealed("down_makes_no_tables", NEEDS, || {
+    sealed(NEEDS, || {
         let before = state();
         succeed("down", &[]);
         assert_eq!(state(), before);
@@ -118,7 +113,7 @@ fn down_makes_no_tables() {
 
 #[test]
 fn a_changed_configuration_replaces_the_rules() {
-    sealed("a_changed_configuration_replaces_the_rules", NEEDS, || {
+    sealed(NEEDS, || {
         operator();
         succeed("up", &["ports=[25, 587]"]);
         let plain = state();
@@ -152,7 +147,7 @@ fn a_changed_configuration_replaces_the_rules() {
 
 #[test]
 fn what_fails_halfway_is_taken_back() {
-    sealed("what_fails_halfway_is_taken_back", NEEDS, || {
+    sealed(NEEDS, || {
         let path = std::env::var("PATH").unwrap();
         fs::create_dir("/run/fake").unwrap();
         let fake = "/run/fake/ip6tables-restore";
@@ -181,7 +176,7 @@ fn what_fails_halfway_is_taken_back() {
 
 #[test]
 fn a_missing_program_is_named() {
-    sealed("a_missing_program_is_named", NEEDS, || {
+    sealed(NEEDS, || {
         let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
             .args(["rules", "up"])
             .env("PATH", "/nonexistent")
@@ -231,7 +226,7 @@ fn is_refused(namespace: &str, address: &str, port: u16) -> bool {
 
 #[test]
 fn only_mail_may_open_connections_to_a_mail_host() {
-    sealed("only_mail_may_open_connections_to_a_mail_host", NEEDS, || {
+    sealed(NEEDS, || {
         neighbours();
         for (host, outside) in [("192.0.2.25", "198.51.100.2"), ("2001:db8::25", "2001:db8:1::2")] {
             assert!(is_refused("out", host, 80), "the way to {host} is not open");

@@ -1,7 +1,5 @@
 //! The real binary: flags, exit codes, messages.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -151,7 +149,7 @@ fn rules_are_shown_as_they_would_be_installed() {
     );
     let output = mailguard(&["rules", "show", "--config", file.path()]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stdout), include_str!("golden/rules-show.txt"));
+    assert_eq!(text(&output.stdout), include_str!("../golden/rules-show.txt"));
 }
 
 #[test]

@@ -4,10 +4,6 @@
 //! compared with `NAME.verdicts`; `BLESS=1` in the environment writes that file anew. Lines of
 //! settings are `profile NAME`, `set KEY=VALUE`, `monitor`, `tolerate-checksums`, `# comment`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
 use std::fmt::Write;
 use std::fs;
 use std::hash::Hasher;
@@ -20,10 +16,10 @@ use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Fate, Options, Session, Step};
 use mailguard::guard;
 
-use support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
-use support::packet::{ACK, PSH};
-use support::random::Random;
-use support::rig::settings as profile;
+use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
+use crate::support::packet::{ACK, PSH};
+use crate::support::random::Random;
+use crate::support::rig::settings as profile;
 
 fn settings() -> Settings {
     profile("mailguard")

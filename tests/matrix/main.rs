@@ -1,7 +1,7 @@
 //! Every mail program with every other, through the filter: each pair of client and server, each
 //! kind of message, both profiles for today. The matrix is printed; every cell must be right.
 //!
-//! `cargo test --test mail_matrix` runs a cover of it: all pairs with a few kinds, all kinds with a
+//! `cargo test --test matrix` runs a cover of it: all pairs with a few kinds, all kinds with a
 //! few pairs. `make matrix` runs the full cross, and before it the same without a filter, to show
 //! that the programs themselves can do it.
 
@@ -10,16 +10,18 @@
 use std::env;
 use std::process::ExitCode;
 
+#[path = "../lab/mod.rs"]
 mod lab;
-#[path = "matrix/cell.rs"]
+
+/// Who sends what to whom, and which of these are run.
 mod cell;
-#[path = "matrix/clients.rs"]
+/// The programs that only send: swaks, curl, msmtp, smtplib.
 mod clients;
-#[path = "matrix/judge.rs"]
+/// What became of the messages, and whether that is right.
 mod judge;
-#[path = "matrix/play.rs"]
+/// One run of the matrix.
 mod play;
-#[path = "matrix/print.rs"]
+/// The matrix as text.
 mod print;
 
 use lab::{Outcome, Scenario};

@@ -1,15 +1,11 @@
 //! Every command of every profile, and what becomes of greetings and of answers to EHLO: tables
 //! made by running them, checked in as documentation.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
-
-mod support;
-
+use crate::support::esmtp::Esmtp;
+use crate::support::golden::{code, compare, markdown};
+use crate::support::rig::{settings, settings_with};
+use crate::support::session::Session;
 use mailguard::guard::Settings as Guard;
-use support::esmtp::Esmtp;
-use support::golden::{code, compare, markdown};
-use support::rig::{settings, settings_with};
-use support::session::Session;
 
 /// Every verb, and what else was said to mail servers.
 const LINES: [&str; 23] = [
@@ -79,7 +75,7 @@ fn every_command_of_every_profile() {
          `EHLO`; then the same in lower case, cut behind its second byte, and one byte a packet, \
          as\na telnet client in character mode sends it. The server answers what it does not \
          know with\n500 and the line. `␠` is a space at the end of a line. \
-         Made by `tests/profiles.rs`.\n",
+         Made by `tests/core/profiles.rs`.\n",
     );
     let head = [
         "client sends",
@@ -129,7 +125,8 @@ fn block(text: &str) -> String {
 #[test]
 fn every_greeting_and_offer() {
     let mut text = String::from(
-        "# Greetings and answers to EHLO\n\nWhat the client reads. Made by `tests/profiles.rs`.\n",
+        "# Greetings and answers to EHLO\n\nWhat the client reads. \
+         Made by `tests/core/profiles.rs`.\n",
     );
     for greeting in GREETINGS {
         text += "\n## Greeting\n";

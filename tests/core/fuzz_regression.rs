@@ -3,16 +3,11 @@
 //! `tests/fuzz/corpus/TARGET` is what `make fuzz` starts from; `tests/fuzz/artifacts/TARGET` is
 //! where it leaves an input that failed, which makes it a failing test until it is mended.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
-
-mod support;
-
-#[path = "fuzz/targets/mod.rs"]
-mod targets;
-
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+
+use crate::support::quiet::failure;
+use crate::targets;
 
 /// Inputs in all, and their bytes: a corpus is a beginning, not an archive.
 const INPUTS_MAX: usize = 200;
@@ -40,8 +35,8 @@ fn every_known_input_passes() {
         for path in corpus.into_iter().chain(files(&fuzz().join("artifacts").join(name))) {
             let input = fs::read(&path).unwrap();
             bytes += input.len();
-            if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
-                failed.push(path);
+            if let Some(said) = failure(|| target(&input)) {
+                failed.push((path, said));
             }
         }
     }

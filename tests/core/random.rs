@@ -4,31 +4,18 @@
 //! `SEEDS=1000000` tries more of each kind (`make soak`), `SEED=17 KIND=War` plays one again. A
 //! seed that fails is printed with a list of packets as short as it can be made.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a run has tried")]
-
-mod support;
-
-use std::panic::set_hook;
 use std::thread;
 
-use support::schedule::{Kind, run_seeds};
+use crate::support::schedule::{Kind, run_seeds};
 
 /// Seeds of each kind, unless `SEEDS` says otherwise.
 const SEEDS: u64 = 3_000;
 
 fn run(kind: Kind) {
-    // Shortening a plan means failing again and again: only the last word is worth printing.
-    set_hook(Box::new(|info| {
-        let text = info.to_string();
-        if text.contains("SEED=") {
-            eprintln!("{}", text.replace("\\n", "\n"));
-        }
-    }));
     let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     if let Some(seed) = number("SEED") {
         if std::env::var("KIND").is_ok_and(|name| name == format!("{kind:?}")) {
-            run_seeds(kind, seed..seed + 1).unwrap();
+            expect_none(run_seeds(kind, seed..seed + 1));
         }
         return;
     }
@@ -39,9 +26,16 @@ fn run(kind: Kind) {
     let workers: Vec<_> =
         shares.map(|seeds| thread::spawn(move || run_seeds(kind, seeds))).collect();
     for worker in workers {
-        worker.join().unwrap().unwrap();
+        expect_none(worker.join().unwrap());
     }
     println!("{kind:?}: {seeds} seeds, 0 differences");
+}
+
+/// Prints the packets of a failure a line each.
+fn expect_none(failure: Result<(), String>) {
+    if let Err(text) = failure {
+        panic!("{text}");
+    }
 }
 
 #[test]

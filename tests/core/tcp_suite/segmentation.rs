@@ -6,7 +6,7 @@ use crate::support::rig::settings_without_rules;
 use crate::support::schedule::{self, Kind};
 use crate::support::talk::{End, Talk};
 
-/// Seeds that the rows try; `tests/random.rs` tries more.
+/// Seeds that the rows try; `random` tries more.
 const SEEDS: u64 = 150;
 
 pub const CASES: &[Case] = &[

@@ -1,0 +1,49 @@
+//! Everything that is tested in process: the library alone, without a kernel or another program.
+//!
+//! `cargo test --test core NAME` runs what has NAME in its path: `random`, `tcp_suite::ip`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test stops where it is wrong"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a run has tried, and its seed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../fuzz/targets/mod.rs"]
+mod targets;
+
+/// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
+mod bad_input;
+/// The bugs of the original: what leaks and what starves in which profile, as a table.
+mod bugs;
+/// BDAT: octets are counted where the server counts them, and are lines where it reads lines.
+mod chunks;
+/// Replies out of step: no command passes as text, no text as a command.
+mod desync;
+/// Today's SMTP through `esmtp` and `asa`.
+mod esmtp;
+/// Every input of every fuzz target, through that target again.
+mod fuzz_regression;
+/// What flows cost in memory.
+mod memory;
+/// The structures of law 2, held against models too simple to be wrong.
+mod model;
+/// Every command of every profile, greetings, answers to EHLO, as tables.
+mod profiles;
+/// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
+mod random;
+/// Every reason to drop a packet and every rule that changes bytes, brought about once.
+mod reasons;
+/// Captures through the engine, byte for byte.
+mod replay;
+/// Two real TCP stacks with the engine between them, over a lossy wire.
+mod sim;
+/// Every cut of representative dialogues gives the same streams.
+mod split;
+/// The adversarial cases of a filter in the path, by id.
+mod tcp_suite;
+/// Style that is executed: what ARCHITECTURE.md promises about the sources.
+mod tidy;

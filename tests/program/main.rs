@@ -1,0 +1,17 @@
+//! The program itself: its flags, messages and exit codes, against a kernel where it needs one.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+
+#[path = "../support/again.rs"]
+mod again;
+/// The way into namespaces of a test's own.
+mod sealed;
+
+/// Flags, exit codes, messages.
+mod cli;
+/// `mailguard probe` against scripted servers.
+mod probe;
+/// `mailguard rules` against the real iptables.
+mod rules;
+/// `mailguard run` and `check` against the real kernel queue.
+mod run;

@@ -1,0 +1,45 @@
+//! Runs a test in network and mount namespaces of its own, so that it never touches the host's.
+//!
+//! The test program starts itself again under `unshare`. Where that is not possible the test says
+//! so; with CI=true that is a failure.
+
+#![allow(clippy::print_stderr, reason = "a test that cannot run says so")]
+
+use std::env;
+use std::process::Command;
+
+use crate::again::{expect_passed, words};
+
+/// Runs the body of a test sealed, where the command `needs` succeeds.
+pub(crate) fn sealed<F: Fn()>(needs: &[&str], body: F) {
+    if env::var_os(MARKER).is_some() {
+        return body();
+    }
+    // A temporary /run keeps named namespaces and locks from the host's.
+    let script = "mount -t tmpfs tmpfs /run && ip link set lo up && exec \"$@\"";
+    let shell = || {
+        let mut command = unshare();
+        command.args(["sh", "-c", script, "sh"]).env(MARKER, "1");
+        command
+    };
+    let again = words::<F>();
+    if !shell().args(needs).output().is_ok_and(|output| output.status.success()) {
+        let message = format!("{}: needs unshare, ip, and {needs:?} to succeed", again[1]);
+        assert_ne!(env::var("CI").as_deref(), Ok("true"), "{message}");
+        eprintln!("not run: {message}");
+        return;
+    }
+    expect_passed(shell().args(again));
+}
+
+fn unshare() -> Command {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount"]);
+    if id.stdout != b"0\n" {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+}
+
+const MARKER: &str = "MAILGUARD_SEALED";
