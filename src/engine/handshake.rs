@@ -15,7 +15,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !self.ports.contains(&turn.destination.port) {
+        if !turn.policies.ports.contains(&turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
@@ -70,12 +70,17 @@ impl Engine {
             ..handshake
         });
         // The server has accepted a new connection between these ends: the old one is history.
+        self.retire(turn, effects);
+        turn.pass_bare(effects)
+    }
+
+    /// Ends the old flow between the packet's ends, if there is one.
+    pub(super) fn retire(&self, turn: &Turn<'_>, effects: &mut Effects) {
         if let Some(old) = self.flows.remove(&turn.key) {
             let mut old = old.lock();
             self.account(old.kept(), 0);
             old.close(turn.now, effects);
         }
-        turn.pass_bare(effects)
     }
 
     /// A packet without SYN between ends that have a handshake under way.
