@@ -80,10 +80,15 @@ impl Engine {
         // The server has accepted a new connection between these ends: the old one is history, and
         // so is the trust that somebody earned in it.
         effects.handling = Handling::TakenBack;
+        self.retire(turn, effects);
+        turn.pass_bare(effects)
+    }
+
+    /// Ends the old flow between the packet's ends, if there is one.
+    pub(super) fn retire(&self, turn: &Turn<'_>, effects: &mut Effects) {
         if let Some(old) = self.flows.remove(&turn.key) {
             self.let_go(&old, turn.now, effects);
         }
-        turn.pass_bare(effects)
     }
 
     /// A packet without SYN between ends that have a handshake under way.

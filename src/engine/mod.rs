@@ -160,7 +160,8 @@ impl Engine {
     }
 
     /// Tells the engine anew what its settings are. Flows that were begun keep those they began
-    /// with, packets of no flow follow the new ones; limits stay what they were.
+    /// with, also on a port that is no longer mail's; packets of no flow follow the new ones.
+    /// Limits stay what they were.
     pub fn reload(&self, settings: &Settings) {
         self.policies.store(Arc::new(Policies::new(settings)));
     }
@@ -232,6 +233,10 @@ impl Engine {
             return self.handle_segment(&turn, &flow, effects);
         }
         if !policies.is_mail_port(source.port) && !policies.is_mail_port(destination.port) {
+            // What a server accepts here is none of ours, and no old flow must judge it.
+            if packet.flags.syn && packet.flags.ack {
+                self.retire(&turn, effects);
+            }
             return (Verdict::Accept, general);
         }
         self.judge_stranger(&turn, effects)

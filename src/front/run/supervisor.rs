@@ -10,11 +10,11 @@ use std::thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Reread;
-use super::listing::{self, Entry};
 use super::signals::Signals;
 use super::worker::Shared;
 use crate::config::Config;
 use crate::engine::Effects;
+use crate::front::nfqueue::listing::{self, Entry};
 
 /// Watches over the threads of the queues.
 pub(super) struct Supervisor<'a> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::super::FrontError;
+use crate::front::FrontError;
 
 /// Raw sockets for both address families.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::super::FrontError;
+use super::clock::Clock;
 use super::events::Events;
 use super::inject::Injector;
-use super::queue::{Faults, Held, KernelQueue, Received};
 use crate::engine::{Effects, Engine, Handling, Verdict};
-use crate::time::Instant;
+use crate::front::FrontError;
+use crate::front::nfqueue::{Faults, Held, KernelQueue, Received};
 
 /// What all queue threads share.
 #[derive(Debug)]
@@ -114,30 +114,4 @@ fn wait_for_either(one: &impl AsFd, other: &impl AsFd) -> Result<(), FrontError>
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(FrontError::io("cannot wait for packets", error)),
     }
-}
-
-/// Microseconds of the Unix epoch that never run backwards: the wall clock at the start, and the
-/// monotonic clock from there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    zero_micros: u64,
-    start: std::time::Instant,
-}
-
-impl Clock {
-    /// A clock that starts now.
-    #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
-    pub(super) fn start() -> Self {
-        let wall = std::time::SystemTime::now();
-        let since = wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self { zero_micros: micros(since), start: std::time::Instant::now() }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.zero_micros.saturating_add(micros(self.start.elapsed())))
-    }
-}
-
-fn micros(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,9 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::super::FrontError;
 use crate::engine::Record;
 use crate::event::{self, Format, Zone};
+use crate::front::FrontError;
 
 /// The end of the channel that takes records.
 #[derive(Debug)]
