@@ -207,7 +207,7 @@ impl Conversation {
         reason: Reason,
         effects: &mut Effects,
     ) {
-        let offset = self.streams[direction].offset(turn.packet.seq).unwrap_or_default();
+        let offset = self.streams[direction].offset(turn.packet.seq).unwrap_or_default().value();
         let length = turn.packet.payload().len() as u64;
         let what = What::Dropped { direction, offset, length, reason };
         self.tell_repeatable(turn.now, reason, what, effects);

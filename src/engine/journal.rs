@@ -110,13 +110,13 @@ impl Journal {
     pub(super) fn end(
         &mut self,
         direction: Direction,
-        entry: impl FnOnce(Offset, Vec<u8>, u64) -> What,
+        entry: impl FnOnce(u64, Vec<u8>, u64) -> What,
         log: &mut Vec<What>,
     ) {
         let Some(mut line) = self.0.take() else { return };
         let length = line.length - line.line_end;
         line.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        log.push(entry(line.offset, line.bytes, length));
+        log.push(entry(line.offset.value(), line.bytes, length));
         log_edits(direction, line.edits, log);
     }
 
@@ -158,6 +158,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
             after.pop();
             length -= 1;
         }
+        let offset = offset.value();
         log.push(What::Edited { direction, offset, rule, before, after, length });
     }
 }

@@ -154,7 +154,7 @@ impl Passage<'_, '_> {
     pub(super) fn is_fatal_contradiction(&mut self, offset: Offset) -> bool {
         let direction = self.direction;
         self.effects.counted.alarms += 1;
-        self.tell(What::Contradiction { direction, offset });
+        self.tell(What::Contradiction { direction, offset: offset.value() });
         match self.conversation.dialogue.expect() {
             Expect::Data(_) | Expect::Chunk { .. } => direction == Direction::Original,
             Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
@@ -237,7 +237,7 @@ impl Passage<'_, '_> {
         let fault = is_server.then(|| self.conversation.dialogue.end()).flatten();
         if let Some(fault) = fault {
             self.effects.counted.alarms += 1;
-            let offset = self.conversation.streams[self.direction].judged();
+            let offset = self.conversation.streams[self.direction].judged().value();
             self.tell(What::Alarm { direction: self.direction, offset, fault });
         }
     }
@@ -273,7 +273,7 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction];
         let offset = stream.offset(self.turn.packet.seq).unwrap_or_default().after(passed as u64);
         self.effects.withheld = Some(Withheld { passed, reason });
-        let length = length.saturating_sub(passed) as u64;
+        let (offset, length) = (offset.value(), length.saturating_sub(passed) as u64);
         let direction = self.direction;
         let what = What::Cut { direction, offset, length, reason };
         self.conversation.tell_repeatable(self.turn.now, reason, what, self.effects);

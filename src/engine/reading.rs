@@ -138,7 +138,7 @@ impl Passage<'_, '_> {
             Event::DataLookalike | Event::AuthLine => journal.end_edits(direction, &mut ended),
             Event::DataEnd => {
                 let length = ruled.end.since(self.conversation.data_start);
-                ended.push(What::DataEnd { offset: ruled.end, length });
+                ended.push(What::DataEnd { offset: ruled.end.value(), length });
             }
             Event::CommandWord(_)
             | Event::CommandGap(_)
@@ -153,11 +153,11 @@ impl Passage<'_, '_> {
             | Event::Wait => {}
         }
         if let Some(fault) = ruled.step.fault {
-            ended.push(What::Alarm { direction, offset: ruled.end, fault });
+            ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
         }
         let expects = self.conversation.dialogue.expect();
         if begins_data(ruled.expected, expects) {
-            ended.push(What::DataBegin { offset: self.conversation.data_start });
+            ended.push(What::DataBegin { offset: self.conversation.data_start.value() });
         }
         if begins_tls(ruled.expected, expects) {
             ended.push(What::TlsBegin);

@@ -5,7 +5,6 @@
 
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
-use crate::offset::Offset;
 use crate::smtp::Fault;
 use crate::time::Instant;
 
@@ -38,7 +37,7 @@ pub enum What {
     /// The server's greeting, one entry a line, as the server sent it.
     Banner {
         /// Offset of the line in the reply stream.
-        offset: Offset,
+        offset: u64,
         /// The line, or its beginning.
         line: Vec<u8>,
         /// Bytes of the whole line.
@@ -47,7 +46,7 @@ pub enum What {
     /// A line of the client, as the client sent it.
     Command {
         /// Offset of the line in the original stream.
-        offset: Offset,
+        offset: u64,
         /// The line, or its beginning.
         line: Vec<u8>,
         /// Bytes of the whole line.
@@ -56,7 +55,7 @@ pub enum What {
     /// A line of the server's reply, as the server sent it.
     Reply {
         /// Offset of the line in the reply stream.
-        offset: Offset,
+        offset: u64,
         /// The line, or its beginning.
         line: Vec<u8>,
         /// Bytes of the whole line.
@@ -65,12 +64,12 @@ pub enum What {
     /// The server asked for the message: its bytes begin at this offset.
     DataBegin {
         /// Offset of the first byte in the original stream.
-        offset: Offset,
+        offset: u64,
     },
     /// CRLF.CRLF was read.
     DataEnd {
         /// Offset behind the terminator in the original stream.
-        offset: Offset,
+        offset: u64,
         /// Bytes of the message, terminator included.
         length: u64,
     },
@@ -79,7 +78,7 @@ pub enum What {
         /// Whose bytes.
         direction: Direction,
         /// Offset of the first byte of the run in that direction's stream.
-        offset: Offset,
+        offset: u64,
         /// Which rule.
         rule: Rule,
         /// The bytes that came.
@@ -94,7 +93,7 @@ pub enum What {
         /// Who had sent it.
         direction: Direction,
         /// Offset of its first byte in that direction's stream.
-        offset: Offset,
+        offset: u64,
         /// Payload bytes it carried.
         length: u64,
         /// Why.
@@ -105,7 +104,7 @@ pub enum What {
         /// Who had sent it.
         direction: Direction,
         /// Offset of the first byte cut off.
-        offset: Offset,
+        offset: u64,
         /// Bytes cut off.
         length: u64,
         /// Why.
@@ -121,7 +120,7 @@ pub enum What {
         /// Whose bytes showed it.
         direction: Direction,
         /// Where in that direction's stream.
-        offset: Offset,
+        offset: u64,
         /// What was wrong.
         fault: Fault,
     },
@@ -132,7 +131,7 @@ pub enum What {
         direction: Direction,
         /// Where in that direction's stream the segment with the second copy begins to differ, or
         /// before that.
-        offset: Offset,
+        offset: u64,
     },
     /// Entries of this flow that were left out here, because it had too many.
     LeftOut {
@@ -146,15 +145,15 @@ pub enum What {
 }
 
 impl What {
-    pub(super) const fn banner(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+    pub(super) const fn banner(offset: u64, line: Vec<u8>, length: u64) -> Self {
         Self::Banner { offset, line, length }
     }
 
-    pub(super) const fn command(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+    pub(super) const fn command(offset: u64, line: Vec<u8>, length: u64) -> Self {
         Self::Command { offset, line, length }
     }
 
-    pub(super) const fn reply(offset: Offset, line: Vec<u8>, length: u64) -> Self {
+    pub(super) const fn reply(offset: u64, line: Vec<u8>, length: u64) -> Self {
         Self::Reply { offset, line, length }
     }
 

@@ -63,39 +63,36 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
 fn describe(what: &What) -> Entry {
     match what {
         What::Opened => event("opened"),
-        What::Banner { offset, line, .. } => said("banner", Direction::Reply, offset.value(), line),
-        What::Command { offset, line, .. } => {
-            said("command", Direction::Original, offset.value(), line)
+        What::Banner { offset, line, .. } => said("banner", Direction::Reply, *offset, line),
+        What::Command { offset, line, .. } => said("command", Direction::Original, *offset, line),
+        What::Reply { offset, line, .. } => said("reply", Direction::Reply, *offset, line),
+        What::DataBegin { offset } => placed("data-begin", Direction::Original, *offset),
+        What::DataEnd { offset, length } => {
+            Entry { length: Some(*length), ..placed("data-end", Direction::Original, *offset) }
         }
-        What::Reply { offset, line, .. } => said("reply", Direction::Reply, offset.value(), line),
-        What::DataBegin { offset } => placed("data-begin", Direction::Original, offset.value()),
-        What::DataEnd { offset, length } => Entry {
-            length: Some(*length),
-            ..placed("data-end", Direction::Original, offset.value())
-        },
         What::Edited { direction, offset, rule, before, after, .. } => Entry {
             rule: Some(rule.name()),
             before: Some(escaped(before)),
             after: Some(escaped(after)),
-            ..placed("edited", *direction, offset.value())
+            ..placed("edited", *direction, *offset)
         },
         What::Dropped { direction, offset, length, reason } => Entry {
             length: Some(*length),
             reason: Some(reason.name()),
-            ..placed("dropped", *direction, offset.value())
+            ..placed("dropped", *direction, *offset)
         },
         What::Cut { direction, offset, length, reason } => Entry {
             length: Some(*length),
             reason: Some(reason.name()),
-            ..placed("cut", *direction, offset.value())
+            ..placed("cut", *direction, *offset)
         },
         What::Reset { reason } => Entry { reason: Some(reason.name()), ..event("reset") },
         What::Alarm { direction, offset, fault } => {
-            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, offset.value()) }
+            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
         }
         What::Contradiction { direction, offset } => {
             let fault = Some(Violation::Contradiction.name());
-            Entry { fault, ..placed("alarm", *direction, offset.value()) }
+            Entry { fault, ..placed("alarm", *direction, *offset) }
         }
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
         What::TlsBegin => event("tls-begin"),

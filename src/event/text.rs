@@ -36,38 +36,37 @@ pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
 fn describe(record: &Record, line: &mut String) {
     let client = record.originator.address;
     // Writing to a String cannot fail.
-    let _ = match &record.what {
-        What::Opened => write!(line, "A connection was accepted from {client}"),
-        What::Command { line: said, .. } => write!(line, "<<< {}", escaped(said)),
-        What::Banner { line: said, .. } | What::Reply { line: said, .. } => {
-            write!(line, ">>> {}", escaped(said))
-        }
-        What::DataBegin { offset } => place(Direction::Original, offset.value(), line)
-            .and_then(|()| line.write_str("data begins")),
-        What::DataEnd { offset, length } => place(Direction::Original, offset.value(), line)
-            .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-        What::Edited { direction, offset, rule, before, after, .. } => {
-            place(*direction, offset.value(), line).and_then(|()| {
-                write!(line, "{}: \"{}\" -> \"{}\"", rule.name(), quote(before), quote(after))
-            })
-        }
-        What::Dropped { direction, offset, length, reason } => {
-            place(*direction, offset.value(), line)
-                .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name()))
-        }
-        What::Cut { direction, offset, length, reason } => place(*direction, offset.value(), line)
-            .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
-        What::Reset { reason } => {
-            write!(line, "*** The connection from {client} was reset: {}", reason.name())
-        }
-        What::Alarm { direction, offset, fault } => place(*direction, offset.value(), line)
-            .and_then(|()| write!(line, "alarm: {}", fault.name())),
-        What::Contradiction { direction, offset } => place(*direction, offset.value(), line)
-            .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
-        What::LeftOut { entries } => write!(line, "*** {entries} entries were left out"),
-        What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
-        What::Closed => write!(line, "*** The connection from {client} was closed"),
-    };
+    let _ =
+        match &record.what {
+            What::Opened => write!(line, "A connection was accepted from {client}"),
+            What::Command { line: said, .. } => write!(line, "<<< {}", escaped(said)),
+            What::Banner { line: said, .. } | What::Reply { line: said, .. } => {
+                write!(line, ">>> {}", escaped(said))
+            }
+            What::DataBegin { offset } => place(Direction::Original, *offset, line)
+                .and_then(|()| line.write_str("data begins")),
+            What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
+                .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
+            What::Edited { direction, offset, rule, before, after, .. } => {
+                place(*direction, *offset, line).and_then(|()| {
+                    write!(line, "{}: \"{}\" -> \"{}\"", rule.name(), quote(before), quote(after))
+                })
+            }
+            What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
+            What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
+            What::Reset { reason } => {
+                write!(line, "*** The connection from {client} was reset: {}", reason.name())
+            }
+            What::Alarm { direction, offset, fault } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "alarm: {}", fault.name())),
+            What::Contradiction { direction, offset } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
+            What::LeftOut { entries } => write!(line, "*** {entries} entries were left out"),
+            What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
+            What::Closed => write!(line, "*** The connection from {client} was closed"),
+        };
 }
 
 fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Result {

@@ -3,7 +3,10 @@
 //! Scans of the whole table (eviction, the search for what holds the most memory) read the numbers
 //! beside the lock, so they wait for no packet and no packet waits for them.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -120,6 +123,31 @@ impl<T> Flow<T> {
         self.has_left.store(true, Relaxed);
     }
 }
+
+/// A flow in the map, which finds it by its own key: a copy of that would be as large as all else
+/// that the map holds of a flow, and is one read further anyway.
+#[derive(Debug)]
+pub(super) struct ByKey<T>(pub(super) Arc<Flow<T>>);
+
+impl<T> Borrow<FlowKey> for ByKey<T> {
+    fn borrow(&self) -> &FlowKey {
+        &self.0.key
+    }
+}
+
+impl<T> Hash for ByKey<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.hash(state);
+    }
+}
+
+impl<T> PartialEq for ByKey<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl<T> Eq for ByKey<T> {}
 
 /// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
 pub(super) fn whole(second: u64) -> u32 {

@@ -116,7 +116,7 @@ impl HandshakeTable {
             records.push(packed);
             return false;
         }
-        let victim = self.hash_below(WAYS, &(record.key, record.isn.0, record.seconds));
+        let victim = self.hash_below(WAYS, (record.key, record.isn.0, record.seconds));
         if let Some(place) = records.get_mut(victim) {
             *place = packed;
         }

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 
-use super::cell::{Flow, FlowId};
+use super::cell::{ByKey, Flow, FlowId};
 use super::expiry::Expiry;
 use super::share::{Candidate, Client, take_first, take_largest};
 use super::{FlowKey, Keyed};
@@ -49,7 +49,7 @@ pub struct Inserted<T> {
 /// The flows, at most `flows_max` of them.
 #[derive(Debug)]
 pub struct FlowTable<T> {
-    flows: DashMap<FlowKey, Arc<Flow<T>>, Keyed>,
+    flows: DashMap<ByKey<T>, (), Keyed>,
     /// Flows in the map, and places taken for those about to be.
     count: AtomicUsize,
     flows_max: usize,
@@ -94,7 +94,7 @@ impl<T> FlowTable<T> {
     /// The flow of these two ends.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
-        self.flows.get(key).map(|flow| Arc::clone(&flow))
+        self.flows.get(key).map(|found| Arc::clone(&found.key().0))
     }
 
     /// Adds a flow. In a full table about a hundredth of the others make room: first those that are
@@ -106,9 +106,14 @@ impl<T> FlowTable<T> {
         let flow = Arc::new(Flow::new(&newcomer, id, state(id)));
         let mut displaced = Vec::from_iter(self.remove(&newcomer.key));
         self.make_room(Client::of(newcomer.client), &mut displaced);
-        if let Some(old) = self.flows.insert(newcomer.key, Arc::clone(&flow)) {
-            self.let_go(&old);
-            displaced.push(old);
+        match self.flows.entry(ByKey(Arc::clone(&flow))) {
+            Entry::Vacant(place) => drop(place.insert(())),
+            // Another thread was faster, between the same ends.
+            Entry::Occupied(place) => {
+                let (ByKey(old), ()) = place.replace_entry(());
+                self.let_go(&old);
+                displaced.push(old);
+            }
         }
         self.expiry.schedule(&flow, newcomer.due);
         Inserted { flow, displaced }
@@ -116,14 +121,14 @@ impl<T> FlowTable<T> {
 
     /// Takes the flow of these two ends out, for the caller to lock, account for and close.
     pub fn remove(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
-        let (_, flow) = self.flows.remove(key)?;
+        let (ByKey(flow), ()) = self.flows.remove(key)?;
         self.let_go(&flow);
         Some(flow)
     }
 
     /// Takes this very flow out and no successor of the same ends; false if it had left already.
     pub fn forget(&self, flow: &Arc<Flow<T>>) -> bool {
-        let is_gone = self.flows.remove_if(flow.key(), |_, found| Arc::ptr_eq(found, flow));
+        let is_gone = self.flows.remove_if(flow.key(), |found, ()| Arc::ptr_eq(&found.0, flow));
         if is_gone.is_none() {
             return false;
         }
@@ -162,15 +167,15 @@ impl<T> FlowTable<T> {
     /// from the clients that hold the most in total, the heaviest of each. Locks none of them.
     #[must_use]
     pub fn heaviest(&self, bytes: usize) -> Vec<Arc<Flow<T>>> {
-        let holders = self.flows.iter().filter(|flow| flow.held() > 0);
-        let holders = holders.map(|flow| Candidate::by_memory(&flow)).collect();
+        let holders = self.flows.iter().filter(|found| found.key().0.held() > 0);
+        let holders = holders.map(|found| Candidate::by_memory(&found.key().0)).collect();
         take_largest(holders, None, bytes as u64)
     }
 
     /// Looks at every flow, the oldest first. None is locked, nor any part of the table: `look` may
     /// lock each in turn, and one may have left by then.
     pub fn for_each(&self, look: impl FnMut(&Arc<Flow<T>>)) {
-        let mut flows: Vec<_> = self.flows.iter().map(|flow| Arc::clone(&flow)).collect();
+        let mut flows: Vec<_> = self.flows.iter().map(|found| Arc::clone(&found.key().0)).collect();
         flows.sort_unstable_by_key(|flow| flow.id());
         flows.iter().for_each(look);
     }
@@ -191,9 +196,10 @@ impl<T> FlowTable<T> {
     fn choose(&self, client: Client) -> Vec<Arc<Flow<T>>> {
         let batch = (self.flows_max / BATCHES).max(1);
         let (mut over, mut open) = (Vec::new(), Vec::new());
-        for flow in &self.flows {
+        for found in &self.flows {
+            let ByKey(flow) = found.key();
             let kind = if flow.is_over() { &mut over } else { &mut open };
-            kind.push(Candidate::by_idleness(&flow));
+            kind.push(Candidate::by_idleness(flow));
         }
         let mut chosen = take_first(over, batch);
         let more = batch - chosen.len();

@@ -254,6 +254,11 @@ impl Stream {
         self.store.forget(self.acknowledged);
     }
 
+    /// The kept bytes from an offset on, piece by piece.
+    pub fn kept_from(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
+        self.store.from(offset)
+    }
+
     /// Notes that bytes from `from` to `to` leave otherwise than they came.
     pub fn note_edit(&mut self, from: Offset, to: Offset) {
         let edited = self.edited.get_or_insert_with(|| Box::new((from, to)));
@@ -268,7 +273,7 @@ impl Stream {
         let mut at = start.max(self.acknowledged);
         let skip = usize::try_from(at.since(start)).unwrap_or(usize::MAX);
         let mut rest = known.get(skip..).unwrap_or_default();
-        for kept in self.store.from(at) {
+        for kept in self.kept_from(at) {
             let length = kept.len().min(rest.len());
             let (Some(kept), Some(copy)) = (kept.get(..length), rest.get(..length)) else { break };
             if kept != copy && self.differs_outside_edits(at, kept, copy) {
@@ -357,7 +362,7 @@ impl Stream {
         let Some(start) = self.judged.value().checked_add_signed(self.distance(seq)) else {
             return;
         };
-        for piece in self.store.from(Offset::new(start.saturating_add(stale as u64))) {
+        for piece in self.kept_from(Offset::new(start.saturating_add(stale as u64))) {
             let Some(piece) = piece.get(..piece.len().min(length - at)) else { break };
             if piece.is_empty() {
                 break;

@@ -1,14 +1,44 @@
 //! Offsets, places and values: what a stream lets through, keeps and forgets.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::offset::Offset;
 use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
 
 const ISN: Seq = Seq(0xffff_fff0);
 
 fn stream_with(bytes: &[u8]) -> Stream {
-    let mut stream = Stream::new(ISN);
-    stream.append(bytes);
+    stream_within(Window::unknown(), bytes)
+}
+
+fn stream_within(window: Window, bytes: &[u8]) -> Stream {
+    let mut stream = Stream::new(ISN, window, &Arc::default());
+    pass(&mut stream, bytes);
     stream
+}
+
+/// Appends bytes and rules that they pass.
+fn pass(stream: &mut Stream, bytes: &[u8]) {
+    stream.append(bytes);
+    stream.commit(stream.appended());
+}
+
+/// Bytes that stand in the way of nothing any more, joined as far as they go.
+fn join(stream: &mut Stream) -> usize {
+    let mut joined = 0;
+    loop {
+        match stream.append_early() {
+            0 => return joined,
+            more => joined += more,
+        }
+        stream.commit(stream.appended());
+    }
+}
+
+/// What is kept, from an offset on.
+fn kept(stream: &Stream, from: u64) -> Vec<u8> {
+    stream.kept_from(Offset::new(from)).flatten().copied().collect()
 }
 
 fn at(offset: u32) -> Seq {
@@ -19,16 +49,17 @@ fn at(offset: u32) -> Seq {
 fn offsets_cross_the_wrap() {
     let stream = stream_with(&[b'x'; 100]);
     for offset in [0, 14, 15, 16, 99, 100, 5_000] {
-        assert_eq!(stream.offset(at(offset)), i64::from(offset));
-        assert_eq!(stream.seq(u64::from(offset)), at(offset));
+        let known = Offset::new(u64::from(offset));
+        assert_eq!(stream.offset(at(offset)), Some(known));
+        assert_eq!(stream.seq(known), at(offset));
     }
-    assert_eq!(stream.offset(ISN), -1);
+    assert_eq!(stream.offset(ISN), None);
 }
 
 #[test]
 fn payloads_are_placed_against_ack_and_judged() {
     let mut stream = stream_with(&[b'x'; 20]);
-    assert_eq!(stream.acknowledge(at(8)), Ok(()));
+    assert_eq!(stream.acknowledge(at(8), 500), Ok(()));
     let cases = [
         (0, 8, Place::Below),
         (0, 9, Place::At { stale: 8, known: 9 }),
@@ -45,14 +76,15 @@ fn payloads_are_placed_against_ack_and_judged() {
 #[test]
 fn only_what_left_can_be_acknowledged() {
     let mut stream = stream_with(b"NOOP\r\n");
-    assert_eq!(stream.acknowledge(at(7)), Err(Violation::AckOfUnsent));
-    assert_eq!(stream.acknowledge(at(4)), Ok(()));
-    assert_eq!(stream.acknowledge(at(2)), Ok(()));
-    assert_eq!((stream.acknowledged(), stream.judged(), stream.kept()), (4, 6, 2));
+    assert_eq!(stream.acknowledge(at(7), 500), Err(Violation::AckOfUnsent));
+    assert_eq!(stream.acknowledge(at(4), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(2), 500), Ok(()));
+    assert_eq!((stream.acknowledged(), stream.judged()), (Offset::new(4), Offset::new(6)));
+    assert_eq!(kept(&stream, 0), b"\r\n");
     assert!(stream.admit_fin(at(6)));
-    assert_eq!(stream.acknowledge(at(7)), Ok(()));
+    assert_eq!(stream.acknowledge(at(7), 500), Ok(()));
     assert!(stream.is_finished());
-    assert_eq!(stream.kept(), 0);
+    assert_eq!(stream.held(), 0);
 }
 
 #[test]
@@ -74,25 +106,96 @@ fn early_runs_win_over_the_filler_and_join_it() {
     let mut stream = stream_with(b"");
     assert_eq!(stream.admit_early(4, b"EARLY"), Ok(()));
     assert_eq!(stream.admit_early(12, b"LATE"), Ok(()));
-    assert_eq!(stream.preview(2, b"..........."), b"..EARLY...L");
-    stream.append(b"abcdefg");
-    assert_eq!(stream.tail(0), b"abcdEAR");
-    assert_eq!(stream.join_early(7), 2);
-    assert_eq!(stream.tail(0), b"abcdEARLY");
-    stream.append(b"ijk");
-    assert_eq!(stream.join_early(3), 4);
-    assert_eq!(stream.tail(0), b"abcdEARLYijkLATE");
-    assert_eq!(stream.kept(), 16);
+    let mut payload = *b"...........";
+    assert!(stream.overlay(2, &mut payload));
+    assert_eq!(&payload, b"..EARLY...L");
+    assert!(!stream.overlay(2, &mut payload));
+    assert!(stream.append(b"abcdefg"));
+    assert_eq!(stream.tail(Offset::ZERO), b"abcdEAR");
+    stream.commit(stream.appended());
+    assert_eq!(join(&mut stream), 2);
+    assert_eq!(kept(&stream, 0), b"abcdEARLY");
+    assert!(!stream.append(b"ijk"));
+    stream.commit(stream.appended());
+    assert_eq!(join(&mut stream), 4);
+    assert_eq!(kept(&stream, 0), b"abcdEARLYijkLATE");
+    assert!(!stream.has_early());
 }
 
 #[test]
 fn an_edit_of_what_left_early_is_noticed() {
     let mut stream = stream_with(b"");
     assert_eq!(stream.admit_early(4, b"VRFY"), Ok(()));
-    stream.append(b"a\r\n.....\r\n");
-    assert!(stream.agrees_with_early(10));
-    stream.tail(4).copy_from_slice(b"XXXX\r\n");
-    assert!(!stream.agrees_with_early(10));
+    stream.append(b"a\r\n.VRFY\r\n");
+    assert!(stream.agrees_with_early(Offset::new(10)));
+    stream.tail(Offset::new(4)).copy_from_slice(b"XXXX\r\n");
+    assert!(!stream.agrees_with_early(Offset::new(10)));
+    assert!(stream.agrees_with_early(Offset::new(4)));
+}
+
+#[test]
+fn what_was_not_committed_never_counts_as_judged() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    stream.append(b"VRFY root\r\n");
+    assert_eq!(stream.judged(), Offset::new(6));
+    assert_eq!(stream.acknowledge(at(7), 500), Err(Violation::AckOfUnsent));
+    // The judgement never ended; the same bytes come again and are fresh.
+    assert_eq!(stream.place(at(6), 11), Place::At { stale: 0, known: 0 });
+    stream.append(b"RSET\r\n");
+    assert_eq!(stream.tail(Offset::ZERO), b"RSET\r\n");
+    stream.commit(Offset::new(10));
+    assert_eq!(kept(&stream, 0), b"NOOP\r\nRSET");
+    assert_eq!(stream.appended(), stream.judged());
+}
+
+#[test]
+fn nothing_is_taken_beyond_the_window() {
+    let mut stream = stream_within(Window::new(10, 2), b"");
+    // A probe of a closed window carries one byte.
+    assert_eq!(stream.within_window(at(0), 100), 11);
+    assert_eq!(stream.within_window(at(11), 5), 0);
+    pass(&mut stream, b"NOOP\r\n");
+    assert_eq!(stream.acknowledge(at(6), 5), Ok(()));
+    assert_eq!(stream.within_window(at(6), 100), 21);
+    // An edge never moves back.
+    assert_eq!(stream.acknowledge(at(6), 0), Ok(()));
+    assert_eq!(stream.within_window(at(20), 100), 7);
+}
+
+#[test]
+fn an_ack_no_receiver_could_still_send_is_refused() {
+    let mut stream = stream_within(Window::new(100, 0), &[b'x'; 100]);
+    assert_eq!(stream.acknowledge(at(100), 50), Ok(()));
+    assert_eq!(stream.acknowledge(at(0), 50), Ok(()));
+    assert_eq!(stream.acknowledge(ISN, 50), Err(Violation::OldAck));
+    assert_eq!(stream.acknowledge(at(0x8000_0000), 50), Err(Violation::OldAck));
+}
+
+#[test]
+fn a_copy_that_says_something_else_is_a_contradiction() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    pass(&mut stream, b"XXXXXXXXX\r\n");
+    stream.note_edit(Offset::new(6), Offset::new(15));
+    assert!(!stream.is_contradicted_by(at(0), b"NOOP\r\nVRFY root\r\n"));
+    assert!(stream.is_contradicted_by(at(0), b"RSET\r\n"));
+    assert!(stream.is_contradicted_by(at(6), b"VRFY root\r\r"));
+    assert_eq!(stream.acknowledge(at(6), 500), Ok(()));
+    assert!(!stream.is_contradicted_by(at(0), b"RSET\r\nVRFY root\r\n"));
+}
+
+#[test]
+fn memory_counts_what_is_held_and_gives_it_back() {
+    let memory = Arc::new(Memory::new(200_000));
+    let mut stream = Stream::new(ISN, Window::unknown(), &memory);
+    pass(&mut stream, &[b'x'; 40_000]);
+    assert_eq!((stream.held(), memory.held()), (65_536, 65_536));
+    assert_eq!(stream.admit_early(100_000, b"far"), Ok(()));
+    assert!(stream.held() < 66_000, "far ahead costs no more than near by");
+    assert!(memory.has_room(100_000) && !memory.has_room(150_000));
+    assert_eq!(stream.acknowledge(at(39_999), 500), Ok(()));
+    assert_eq!(memory.held(), 65_536 + 3, "one byte keeps its block");
+    drop(stream);
+    assert_eq!(memory.held(), 0);
 }
 
 #[test]
@@ -103,12 +206,12 @@ fn a_payload_below_the_ack_leaves_blank() {
     bytes[3] += 4;
     let Ok(Parsed::Tcp(packet)) = Packet::parse(&bytes) else { panic!("a packet") };
     let mut stream = stream_with(b"NOOP");
-    assert_eq!(stream.acknowledge(at(4)), Ok(()));
+    assert_eq!(stream.acknowledge(at(4), 500), Ok(()));
     let mut out = Vec::new();
     let mut editor = Editor::new(&packet, &mut out);
     stream.restore(at(0), 4, &mut editor);
     assert!(editor.finish());
-    assert!(out.ends_with(b"    "));
+    assert!(out.ends_with(b"XXXX"));
 }
 
 #[test]
@@ -118,13 +221,18 @@ fn sixteen_runs_are_kept_and_no_more() {
         assert_eq!(stream.admit_early(10 + run * 10, b"run"), Ok(()));
     }
     assert_eq!(stream.admit_early(500, b"run"), Err(Violation::TooManyGaps));
+    // What lengthens a run, or makes one of two, begins none.
+    assert_eq!(stream.admit_early(13, b"longer"), Ok(()));
+    assert_eq!(stream.admit_early(18, b"ab"), Ok(()));
+    assert_eq!(stream.admit_early(500, b"run"), Ok(()));
+    assert_eq!(stream.admit_early(600, b"run"), Err(Violation::TooManyGaps));
 }
 
 #[test]
 fn resets_name_both_ends_of_what_may_be_in_flight() {
     let mut stream = stream_with(b"NOOP\r\n");
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(0), at(6)]);
-    assert_eq!(stream.acknowledge(at(6)), Ok(()));
+    assert_eq!(stream.acknowledge(at(6), 500), Ok(()));
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(6)]);
     assert!(stream.admit_fin(at(6)));
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(6), at(7)]);
@@ -132,27 +240,35 @@ fn resets_name_both_ends_of_what_may_be_in_flight() {
 
 #[test]
 fn a_store_is_a_queue_whose_last_part_is_one_slice() {
-    let mut store = Store::default();
-    let mut model = Vec::new();
+    let memory = Arc::default();
+    let mut store = Store::new(&memory);
+    let (mut model, mut start) = (Vec::new(), 0_u64);
     let mut state = 7_u32;
     for _ in 0..20_000 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let [kind, value, size, _] = state.to_be_bytes();
         let size = usize::from(size) * if kind & 8 == 0 { 1 } else { 900 };
+        let end = Offset::new(start + model.len() as u64);
         if kind & 1 == 0 {
             let bytes = vec![value; size];
-            store.append(&bytes);
+            store.append(end, &bytes);
             model.extend_from_slice(&bytes);
-            assert_eq!(store.last(size), bytes);
-            let back = usize::from(value) % (size + 1);
-            assert_eq!(store.take_back(back), vec![value; back]);
-            model.truncate(model.len() - back);
+            assert_eq!(store.last(end), bytes);
+            let kept = size - usize::from(value) % (size + 1);
+            store.take_back(end.after(kept as u64));
+            model.truncate(model.len() - size + kept);
         } else {
-            store.forget(size * 2);
-            model.drain(..(size * 2).min(model.len()));
+            let forgotten = (size * 2).min(model.len());
+            model.drain(..forgotten);
+            start += forgotten as u64;
+            store.forget(Offset::new(start));
         }
-        assert_eq!((store.len(), store.is_empty()), (model.len(), model.is_empty()));
+        let end = Offset::new(start + model.len() as u64);
+        assert_eq!(store.end(end), end);
+        assert!(store.held() >= model.len());
+        assert_eq!(memory.held(), store.held());
         let skip = usize::from(value).min(model.len());
-        assert!(store.pieces(skip).flatten().eq(&model[skip..]));
+        let from = Offset::new(start + skip as u64);
+        assert!(store.from(from).flatten().eq(&model[skip..]));
     }
 }

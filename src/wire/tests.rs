@@ -148,7 +148,7 @@ fn what_is_read_of_options_is_what_leaves() {
     let mut state = 1_u32;
     let mut random = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) as u8
+        state.to_be_bytes()[1]
     };
     let mut read = 0;
     for _ in 0..100_000 {
