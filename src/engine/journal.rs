@@ -153,7 +153,8 @@ const fn is_line(event: Event) -> bool {
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     for Edit { offset, rule, mut before, mut after, mut length } in edits {
         // The line end stays as it is, and lines are logged without it.
-        if before.ends_with(b"\r") && after.ends_with(b"\r") {
+        let is_whole = before.len() as u64 == length;
+        if is_whole && before.ends_with(b"\r") && after.ends_with(b"\r") {
             before.pop();
             after.pop();
             length -= 1;

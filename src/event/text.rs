@@ -9,12 +9,27 @@ use std::fmt::Write;
 use crate::engine::{Record, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
+use crate::time::Instant;
 
-use super::{Zone, escaped, side, zoned};
+use super::{Zone, clipped, side, zoned};
 
 /// Appends one line.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
-    let at = zoned(record.at, zone);
+    let mut line = dated(record.at, zone);
+    describe(record, &mut line);
+    line.push('\n');
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// Appends a line about entries that are missing.
+pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Vec<u8>) {
+    let line =
+        format!("{}*** {} left out\n", dated(at, zone), counted(entries, "entry", "entries"));
+    out.extend_from_slice(line.as_bytes());
+}
+
+fn dated(at: Instant, zone: Zone) -> String {
+    let at = zoned(at, zone);
     let mut line = String::with_capacity(128);
     let (half, hour) = if at.hour() < 12 { ("AM", at.hour()) } else { ("PM", at.hour() - 12) };
     let hour = if hour == 0 { 12 } else { hour };
@@ -28,9 +43,7 @@ pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
         at.minute(),
         at.second()
     );
-    describe(record, &mut line);
-    line.push('\n');
-    out.extend_from_slice(line.as_bytes());
+    line
 }
 
 fn describe(record: &Record, line: &mut String) {
@@ -39,18 +52,20 @@ fn describe(record: &Record, line: &mut String) {
     let _ =
         match &record.what {
             What::Opened => write!(line, "A connection was accepted from {client}"),
-            What::Command { line: said, .. } => write!(line, "<<< {}", escaped(said)),
-            What::Banner { line: said, .. } | What::Reply { line: said, .. } => {
-                write!(line, ">>> {}", escaped(said))
+            What::Command { line: said, length, .. } => {
+                write!(line, "<<< {}", clipped(said, *length))
+            }
+            What::Banner { line: said, length, .. } | What::Reply { line: said, length, .. } => {
+                write!(line, ">>> {}", clipped(said, *length))
             }
             What::DataBegin { offset } => place(Direction::Original, *offset, line)
                 .and_then(|()| line.write_str("data begins")),
             What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
                 .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-            What::Edited { direction, offset, rule, before, after, .. } => {
-                place(*direction, *offset, line).and_then(|()| {
-                    write!(line, "{}: \"{}\" -> \"{}\"", rule.name(), quote(before), quote(after))
-                })
+            What::Edited { direction, offset, rule, before, after, length } => {
+                let (before, after) = (quote(before, *length), quote(after, *length));
+                place(*direction, *offset, line)
+                    .and_then(|()| write!(line, "{}: \"{before}\" -> \"{after}\"", rule.name()))
             }
             What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
                 .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
@@ -63,7 +78,10 @@ fn describe(record: &Record, line: &mut String) {
                 .and_then(|()| write!(line, "alarm: {}", fault.name())),
             What::Contradiction { direction, offset } => place(*direction, *offset, line)
                 .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
-            What::LeftOut { entries } => write!(line, "*** {entries} entries were left out"),
+            What::LeftOut { entries } => {
+                let entries = counted(*entries, "entry", "entries");
+                write!(line, "*** {entries} of the connection from {client} left out")
+            }
             What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
             What::Closed => write!(line, "*** The connection from {client} was closed"),
         };
@@ -74,9 +92,13 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
 }
 
 fn bytes(length: u64) -> String {
-    format!("{length} byte{}", if length == 1 { "" } else { "s" })
+    counted(length, "byte", "bytes")
 }
 
-fn quote(bytes: &[u8]) -> String {
-    escaped(bytes).replace('"', "\\\"")
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn quote(bytes: &[u8], length: u64) -> String {
+    clipped(bytes, length).replace('"', "\\\"")
 }

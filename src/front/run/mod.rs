@@ -4,11 +4,15 @@
 //! The threads of the queues never write to a log: what they have to say they count, and the
 //! supervisor says it. Dropping privileges is not done here.
 
+mod bound;
 mod clock;
+mod counters;
 mod events;
 mod inject;
+mod running;
 mod signals;
 mod supervisor;
+mod target;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
@@ -19,9 +23,10 @@ use std::thread;
 use self::clock::Clock;
 use self::events::{Events, Writer};
 use self::inject::Injector;
+use self::running::Running;
 use self::signals::Signals;
 use self::supervisor::Supervisor;
-use self::worker::Shared;
+use self::worker::{Marks, Shared};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::front::FrontError;
@@ -34,8 +39,7 @@ use crate::front::nfqueue::{Faults, KernelQueue};
 pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
-    let format = config.log.format;
-    let (events, writer) = Events::open(config.log.events.as_deref(), format)?;
+    let (events, writer) = Events::open(&config.log)?;
     // Before any thread is there: finding the sockets among the open files needs that nobody else
     // opens any.
     let queues = config
@@ -48,15 +52,20 @@ pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
         clock: Clock::start(),
         injector: Injector::open(config.rules.mark)?,
         events: &events,
-        offload_mark: config.rules.offload_mark,
+        marks: Marks::new(&config.rules),
         faults: &faults,
         panics: AtomicU64::new(0),
         is_ending: AtomicBool::new(false),
     };
     let panics = supervisor::catch_panics();
-    let supervisor = Supervisor::new(config, reread, &shared, &signals, &panics);
+    let running = Running::new(&engine, config.clone());
+    let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     announce(config, &queues);
-    let ended = serve(supervisor, &signals, &shared, queues, writer);
+    let written = writer.map(Writer::start).transpose()?;
+    let ended = serve(supervisor, &signals, &shared, queues);
+    if let Some(written) = written {
+        events.end(&written);
+    }
     supervisor::summarise(&shared);
     ended
 }
@@ -69,18 +78,10 @@ fn serve<'c>(
     signals: &Signals,
     shared: &Shared<'c>,
     queues: Vec<KernelQueue<'c>>,
-    writer: Option<Writer>,
 ) -> Result<(), FrontError> {
     let (wake, stop) =
         rustix::pipe::pipe().map_err(|error| FrontError::io("cannot make a pipe", error))?;
     thread::scope(|scope| {
-        let log = match writer {
-            Some(writer) => Some(spawn(scope, "events".to_owned(), || {
-                writer.write_all(shared.events);
-                Ok(())
-            })?),
-            None => None,
-        };
         let started = queues.into_iter().map(|queue| {
             let name = format!("{QUEUE_THREAD}{}", queue.number());
             spawn(scope, name, || serve_queue(queue, shared, &wake, signals))
@@ -99,9 +100,7 @@ fn serve<'c>(
             let joined = thread.and_then(join);
             ended = ended.and(joined);
         }
-        shared.events.end();
-        let logged = log.map_or(Ok(()), join);
-        ended.and(logged)
+        ended
     })
 }
 
