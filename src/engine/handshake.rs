@@ -4,7 +4,7 @@
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
 //! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
 
-use super::{Conversation, Effects, Engine, Path, Reason, Turn, Verdict, go_on};
+use super::{Conversation, Effects, Engine, Handling, Path, Reason, Turn, Verdict, go_on};
 use crate::flow::{Direction, Handshake};
 use crate::tcp::Violation;
 use crate::wire::{Editor, maximum_segment_size};
@@ -69,8 +69,10 @@ impl Engine {
             is_answered: true,
             ..handshake
         });
-        // The server has accepted a new connection between these ends: the old one is history.
+        // The server has accepted a new connection between these ends: the old one is history, and
+        // so is whatever the kernel remembers of it.
         self.retire(turn, effects);
+        effects.handling = Handling::TakenBack;
         turn.pass_bare(effects)
     }
 

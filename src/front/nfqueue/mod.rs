@@ -7,4 +7,4 @@ pub(in crate::front) mod listing;
 mod netlink;
 mod queue;
 
-pub(in crate::front) use queue::{Faults, Held, KernelQueue, Received};
+pub(in crate::front) use queue::{Faults, Held, KernelQueue, Marking, Received};

@@ -46,6 +46,21 @@ pub(in crate::front) struct Faults {
     pub(in crate::front) oversized: AtomicU64,
 }
 
+/// What is changed about the mark of a packet that goes on; other bits stay as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::front) struct Marking {
+    /// Bits to set.
+    pub(in crate::front) set: u32,
+    /// Bits to clear.
+    pub(in crate::front) clear: u32,
+}
+
+impl Marking {
+    fn put_on(self, message: &mut nfq::Message) {
+        message.set_nfmark(message.get_nfmark() & !self.clear | self.set);
+    }
+}
+
 /// What came of waiting for a packet.
 pub(in crate::front) enum Received<'q, 'c> {
     /// A packet, to be answered.
@@ -212,8 +227,14 @@ impl Held<'_, '_> {
         })
     }
 
-    /// Lets the packet go on as it came.
-    pub(in crate::front) fn accept(mut self) {
+    /// Lets the packet go on as it came, or with its mark changed and nothing else.
+    pub(in crate::front) fn accept(mut self, marking: Option<Marking>) {
+        if let Some(marking) = marking {
+            return self.answer(|message| {
+                marking.put_on(message);
+                message.set_verdict(nfq::Verdict::Accept);
+            });
+        }
         if !self.queue.ledger.accept() {
             return self.answer(|message| message.set_verdict(nfq::Verdict::Accept));
         }
@@ -223,21 +244,16 @@ impl Held<'_, '_> {
         }
     }
 
-    /// Lets the packet go on with these mark bits set, all others as they were.
-    pub(in crate::front) fn accept_marked(mut self, bits: u32) {
-        self.answer(|message| {
-            message.set_nfmark(message.get_nfmark() | bits);
-            message.set_verdict(nfq::Verdict::Accept);
-        });
-    }
-
     /// Lets these bytes go on instead.
-    pub(in crate::front) fn rewrite(mut self, bytes: Vec<u8>) {
+    pub(in crate::front) fn rewrite(mut self, bytes: Vec<u8>, marking: Option<Marking>) {
         if bytes.len() > ANSWER_BYTES_MAX {
             self.queue.faults.oversized.fetch_add(1, Ordering::Relaxed);
             return;
         }
         self.answer(|message| {
+            if let Some(marking) = marking {
+                marking.put_on(message);
+            }
             message.set_payload(bytes);
             message.set_verdict(nfq::Verdict::Accept);
         });
