@@ -168,7 +168,7 @@ fn an_ack_no_receiver_could_still_send_is_refused() {
     assert_eq!(stream.acknowledge(at(100), 50), Ok(()));
     assert_eq!(stream.acknowledge(at(0), 50), Ok(()));
     assert_eq!(stream.acknowledge(ISN, 50), Err(Violation::OldAck));
-    assert_eq!(stream.acknowledge(at(0x8000_0000), 50), Err(Violation::OldAck));
+    assert_eq!(stream.acknowledge(at(0x9000_0000), 50), Err(Violation::OldAck));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //! wrong: a stream against a map from offset to byte, the table of flows against a list.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::support::random::Random;
 use mailguard::flow::{Endpoint, FlowKey, FlowTable};
-use mailguard::tcp::{Place, Stream, Violation};
+use mailguard::offset::Offset;
+use mailguard::tcp::{Place, Stream, Violation, Window};
 use mailguard::wire::Seq;
 
 const RUNS: u64 = 2_000;
@@ -42,7 +44,7 @@ fn a_stream_gives_each_offset_one_value() {
     for seed in 0..RUNS {
         let mut random = Random::new(seed);
         let isn = Seq(0_u32.wrapping_sub(random.below(300) as u32));
-        let (mut stream, mut model) = (Stream::new(isn), Model::default());
+        let (mut stream, mut model) = (Stream::new(isn, Window::unknown(), &Arc::default()), Model::default());
         for step in 0..200 {
             let bytes: Vec<u8> = (0..=random.below(30)).map(|_| random.below(256) as u8).collect();
             operate(&mut random, &mut stream, &mut model, &bytes);
@@ -56,18 +58,22 @@ fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &
         0..3 => {
             if model.fin.is_none() {
                 stream.append(bytes);
-                let _ = stream.join_early(bytes.len());
+                stream.commit(stream.appended());
+                while stream.append_early() > 0 {
+                    stream.commit(stream.appended());
+                }
                 model.fill(bytes);
             }
         }
         3 => {
             // What has to wait is taken back and leaves no trace.
             stream.append(bytes);
-            let _ = stream.take_back(model.judged);
+            stream.commit(Offset::new(model.judged));
         }
         4 => {
             let distance = 1 + random.below(80);
-            let left = stream.preview(distance, bytes);
+            let mut left = bytes.to_vec();
+            stream.overlay(distance, &mut left);
             let start = model.judged + distance as u64;
             let expected: Vec<u8> =
                 (start..).zip(bytes).map(|(at, &byte)| model.value_of(at, byte)).collect();
@@ -79,7 +85,7 @@ fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &
         5 => {
             let ack = model.acknowledged + random.below(60) as u64;
             let end = model.judged + u64::from(model.fin.is_some());
-            let taken = stream.acknowledge(stream.seq(ack));
+            let taken = stream.acknowledge(stream.seq(Offset::new(ack)), 60_000);
             if ack > end {
                 assert_eq!(taken, Err(Violation::AckOfUnsent));
             } else {
@@ -88,7 +94,7 @@ fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &
         }
         6 if random.below(40) == 0 => {
             let offset = model.judged + random.below(2) as u64;
-            let is_admitted = stream.admit_fin(stream.seq(offset));
+            let is_admitted = stream.admit_fin(stream.seq(Offset::new(offset)));
             assert_eq!(is_admitted, offset == model.fin.unwrap_or(model.judged));
             if is_admitted {
                 model.fin = Some(offset);
@@ -112,15 +118,16 @@ fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &
 }
 
 fn check(stream: &Stream, model: &Model, place: &str) {
-    assert_eq!(stream.judged(), model.judged, "{place}");
-    assert_eq!(stream.acknowledged(), model.acknowledged, "{place}");
-    assert_eq!(stream.fin(), model.fin, "{place}");
+    assert_eq!(stream.judged(), Offset::new(model.judged), "{place}");
+    assert_eq!(stream.acknowledged(), Offset::new(model.acknowledged), "{place}");
+    assert_eq!(stream.fin(), model.fin.map(Offset::new), "{place}");
     let ahead = model.values.last_key_value().map_or(0, |(&last, _)| last + 1);
     assert_eq!(stream.has_early(), ahead > model.judged, "{place}");
     let least = (model.judged - model.acknowledged) as usize;
-    assert!(stream.kept() >= least && (ahead > model.judged || stream.kept() == least), "{place}");
-    let probe = vec![0; 40];
-    let seen = stream.preview(1, &probe);
+    let kept = stream.kept_from(stream.acknowledged()).map(<[u8]>::len).sum::<usize>();
+    assert!(kept == least && stream.held() >= least, "{place}");
+    let mut seen = vec![0; 40];
+    stream.overlay(1, &mut seen);
     let start = model.judged + 1;
     let expected: Vec<u8> = (start..start + 40).map(|offset| model.value_of(offset, 0)).collect();
     assert_eq!(seen, expected, "{place}: what left early");

@@ -5,12 +5,17 @@
 //! offset not judged yet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use mailguard::tcp::{Place, Stream, Violation};
+use mailguard::offset::Offset;
+use mailguard::tcp::{Memory, Place, Stream, Violation, Window};
 use mailguard::wire::{Editor, Packet, Parsed, Seq};
 
 use super::input::Input;
 use crate::support::packet::{ACK, tcp_packet};
+
+/// What the receiver offers, at first and with every ACK.
+const WINDOW: u16 = 60_000;
 
 /// Runs behind gaps that the stream has to remember.
 const RUNS_MIN: usize = 16;
@@ -38,6 +43,7 @@ pub fn run(data: &[u8]) {
 /// The stream, and all that a naive observer remembers of it.
 struct Pair {
     stream: Stream,
+    memory: Arc<Memory>,
     base: u32,
     /// The value of every judged byte.
     values: Vec<u8>,
@@ -50,8 +56,10 @@ struct Pair {
 
 impl Pair {
     fn new(isn: u32) -> Self {
+        let memory = Arc::default();
         Self {
-            stream: Stream::new(Seq(isn)),
+            stream: Stream::new(Seq(isn), Window::new(WINDOW, 0), &memory),
+            memory,
             base: isn.wrapping_add(1),
             values: Vec::new(),
             acknowledged: 0,
@@ -68,7 +76,7 @@ impl Pair {
 
     fn data(&mut self, delta: i64, payload: &[u8], pass: u8) {
         let (start, seq) = self.at(delta);
-        assert_eq!(self.stream.offset(seq), start);
+        assert_eq!(self.stream.offset(seq), u64::try_from(start).ok().map(Offset::new));
         let room = self.fin.map_or(i64::MAX, |fin| (fin as i64 - start).max(0));
         let length = payload.len().min(usize::try_from(room).unwrap());
         assert_eq!(self.stream.before_fin(seq, payload.len()), length);
@@ -98,11 +106,12 @@ impl Pair {
     /// it has left as an `e` before: such a flow is reset.
     fn judge(&mut self, fresh: &[u8], pass: usize) -> bool {
         let end = self.values.len();
-        self.stream.append(fresh);
+        let is_contradicted = self.stream.append(fresh);
         let known = |index: usize| self.early.get(&(end + index)).copied();
         let mut expected: Vec<u8> =
             fresh.iter().enumerate().map(|(index, &byte)| known(index).unwrap_or(byte)).collect();
-        let tail = self.stream.tail(end as u64);
+        assert_eq!(is_contradicted, expected != fresh);
+        let tail = self.stream.tail(Offset::new(end as u64));
         assert_eq!(tail, expected);
         let mut has_contradicted = false;
         for index in 0..pass {
@@ -111,21 +120,28 @@ impl Pair {
                 has_contradicted |= known(index).is_some();
             }
         }
-        assert_eq!(self.stream.take_back((end + pass) as u64), expected[pass..]);
-        assert_eq!(self.stream.agrees_with_early(pass), !has_contradicted);
+        let passed = Offset::new((end + pass) as u64);
+        assert_eq!(self.stream.agrees_with_early(passed), !has_contradicted);
+        assert_eq!(self.stream.judged(), Offset::new(end as u64));
+        self.stream.commit(passed);
         self.values.extend_from_slice(&expected[..pass]);
-        self.join(pass);
+        self.join();
         !has_contradicted
     }
 
     /// Early bytes that follow without a gap have become judged ones.
-    fn join(&mut self, filled: usize) {
+    fn join(&mut self) {
         let before = self.values.len();
         self.early.retain(|&offset, _| offset >= before);
         while let Some(byte) = self.early.remove(&self.values.len()) {
             self.values.push(byte);
         }
-        assert_eq!(self.stream.join_early(filled), self.values.len() - before);
+        let mut joined = 0;
+        while let more @ 1.. = self.stream.append_early() {
+            joined += more;
+            self.stream.commit(self.stream.appended());
+        }
+        assert_eq!(joined, self.values.len() - before);
     }
 
     fn send_early(&mut self, distance: usize, payload: &[u8]) {
@@ -135,7 +151,9 @@ impl Pair {
             expected.entry(offset).or_insert(byte);
         }
         let bytes: Vec<u8> = (start..start + payload.len()).map(|at| expected[&at]).collect();
-        assert_eq!(self.stream.preview(distance, payload), bytes);
+        let mut leaving = payload.to_vec();
+        assert_eq!(self.stream.overlay(distance, &mut leaving), bytes != payload);
+        assert_eq!(leaving, bytes);
         let starts = expected.keys().filter(|&&at| at == 0 || !expected.contains_key(&(at - 1)));
         match self.stream.admit_early(distance, &bytes) {
             Ok(()) => self.early = expected,
@@ -161,7 +179,7 @@ impl Pair {
         assert_eq!(left.payload().len(), keep);
         for (offset, &byte) in (start..).zip(left.payload()) {
             let value = usize::try_from(offset).ok().filter(|&at| at >= self.acknowledged);
-            assert_eq!(byte, value.map_or(b' ', |at| self.values[at]), "offset {offset}");
+            assert_eq!(byte, value.map_or(b'X', |at| self.values[at]), "offset {offset}");
         }
     }
 
@@ -169,7 +187,7 @@ impl Pair {
         let (offset, ack) = self.at(delta);
         let judged = self.values.len();
         let end = judged + usize::from(self.fin == Some(judged));
-        let outcome = self.stream.acknowledge(ack);
+        let outcome = self.stream.acknowledge(ack, WINDOW);
         let Ok(offset) = usize::try_from(offset) else {
             return assert_eq!(outcome, Ok(()));
         };
@@ -196,28 +214,29 @@ impl Pair {
         let judged = self.values.len();
         let gap = self.early.keys().next().map_or(usize::MAX, |first| first - judged);
         let missed = usize::try_from(delta).unwrap_or(0).min(gap);
-        assert_eq!(self.stream.skip_gap(ack), (missed > 0).then_some(missed));
+        assert_eq!(self.stream.skip_gap(ack), (missed > 0).then_some(missed as u64));
         if missed > 0 {
             self.values.resize(judged + missed, 0);
             self.acknowledged = self.values.len();
-            self.join(missed);
+            self.join();
         }
     }
 
     fn compare(&self) {
         let judged = self.values.len();
-        assert_eq!(self.stream.judged(), judged as u64);
-        assert_eq!(self.stream.acknowledged(), self.acknowledged as u64);
+        assert_eq!(self.stream.judged(), Offset::new(judged as u64));
+        assert_eq!(self.stream.acknowledged(), Offset::new(self.acknowledged as u64));
         let kept = &self.values[self.acknowledged..];
         if !kept.is_empty() {
             let (start, seq) = self.at(-(kept.len() as i64));
             self.leave(start, seq, &vec![0; kept.len()], kept.len());
         }
         assert_eq!(self.stream.has_early(), !self.early.is_empty());
-        assert_eq!(self.stream.fin(), self.fin.map(|fin| fin as u64));
+        assert_eq!(self.stream.fin(), self.fin.map(|fin| Offset::new(fin as u64)));
         assert_eq!(self.stream.is_finished(), self.is_finished);
-        let end = self.early.keys().next_back().map_or(judged, |last| last + 1);
-        assert!(self.stream.kept() <= end - self.acknowledged, "{} kept", self.stream.kept());
+        let present = judged - self.acknowledged + self.early.len();
+        assert!(self.stream.held() >= present, "what is held is counted");
+        assert!(self.memory.held() <= self.stream.held(), "and nothing else");
         let first = self.acknowledged + usize::from(self.is_finished);
         let last = judged + usize::from(self.fin.is_some());
         let ends = [first, last].map(|offset| self.base.wrapping_add(offset as u32));
