@@ -1,4 +1,4 @@
-//! TCP options: which may pass, and the one number we read from them and bound.
+//! TCP options: which may pass, and the two numbers we read from a SYN and bound.
 //!
 //! Multipath TCP would move data to another path, MD5 and AO break under edits, Fast Open carries
 //! data before the handshake: all options but the whitelist become NOP, in place. A malformed list
@@ -15,6 +15,9 @@ const TIMESTAMPS: u8 = 8;
 /// The largest segment we let anyone ask for. Over loopback, whose MTU is 65,536 bytes, Linux would
 /// send more than its queue can show us (65,531 bytes with all headers).
 const SEGMENT_MAX: u16 = 65_000;
+
+/// The largest shift of a window: more would let it span half the sequence space (RFC 7323 2.3).
+const SCALE_MAX: u8 = 14;
 
 /// Turns every option that may not pass into NOPs, and lowers a maximum segment size above 65,000
 /// bytes to that; true if a byte changed. `is_syn` selects the whitelist: RFC 9293 MSS, RFC 7323
@@ -65,17 +68,37 @@ fn blank(bytes: &mut [u8], value: u8) -> bool {
     changed
 }
 
-/// What the MSS option says in a SYN whose options have been through [`restrict_options`].
+/// What the MSS option says in a SYN, bounded as [`restrict_options`] bounds it.
 #[must_use]
-pub fn maximum_segment_size(mut options: &[u8]) -> Option<u16> {
+pub fn maximum_segment_size(options: &[u8]) -> Option<u16> {
+    match find(options, MAXIMUM_SEGMENT_SIZE)? {
+        [high, low] => Some(u16::from_be_bytes([*high, *low]).min(SEGMENT_MAX)),
+        _ => None,
+    }
+}
+
+/// What the window scale option says in a SYN: bits by which its sender's later windows are to be
+/// shifted, 14 at most, whatever was written (RFC 7323 2.3).
+#[must_use]
+pub fn window_scale(options: &[u8]) -> Option<u8> {
+    match find(options, WINDOW_SCALE)? {
+        [bits] => Some((*bits).min(SCALE_MAX)),
+        _ => None,
+    }
+}
+
+/// The value of the first option of a kind, as far as the list can be read: what
+/// [`restrict_options`] leaves is what is found here, so both may be given the list as it came.
+fn find(mut options: &[u8], kind: u8) -> Option<&[u8]> {
     loop {
         options = match options {
-            [MAXIMUM_SEGMENT_SIZE, 4, high, low, ..] => {
-                return Some(u16::from_be_bytes([*high, *low]).min(SEGMENT_MAX));
-            }
             [NOP, rest @ ..] => rest,
-            [kind, length, ..] if *kind != END && *length >= 2 => {
-                options.get(usize::from(*length)..)?
+            [found, length, ..] if *found != END && *length >= 2 => {
+                let (option, rest) = options.split_at_checked(usize::from(*length))?;
+                if *found == kind {
+                    return option.get(2..);
+                }
+                rest
             }
             _ => return None,
         };

@@ -91,6 +91,8 @@ pub struct Packet<'a> {
     pub seq: Seq,
     /// Acknowledgment number; meaningless without the ACK flag.
     pub ack: Seq,
+    /// The window field: bytes the sender will take, not yet scaled (RFC 7323 2.2).
+    pub window: u16,
     /// Control bits.
     pub flags: Flags,
     /// Whether the urgent flag or pointer is set.
@@ -129,6 +131,7 @@ impl<'a> Packet<'a> {
             destination_port: tcp.destination_port(),
             seq: Seq(tcp.sequence_number()),
             ack: Seq(tcp.acknowledgment_number()),
+            window: tcp.window_size(),
             flags: Flags { fin: tcp.fin(), syn: tcp.syn(), rst: tcp.rst(), ack: tcp.ack() },
             is_urgent: tcp.urg() || tcp.urgent_pointer() != 0,
         }))

@@ -36,6 +36,7 @@ fn reads_what_was_written() {
         assert_eq!(packet.payload(), b"NOOP\r\n");
         assert_eq!(packet.options(), [1, 1, 1, 1]);
         assert_eq!((packet.seq, packet.ack), (Seq(1_000), Seq(2_000)));
+        assert_eq!(packet.window, 500);
         assert_eq!(packet.verify(true), Ok(()));
     }
 }
@@ -120,6 +121,45 @@ fn options_are_whitelisted() {
     assert_eq!(options, [1, 2, 4, 253, 232]);
     assert!(!restrict_options(&mut options, true));
     assert_eq!(maximum_segment_size(&[1, 4, 2, 8]), None);
+}
+
+#[test]
+fn a_window_scale_is_read_and_bounded() {
+    let cases: [(&[u8], Option<u8>); 10] = [
+        (&[3, 3, 0], Some(0)),
+        (&[2, 4, 5, 180, 1, 3, 3, 7], Some(7)),
+        (&[3, 3, 14], Some(14)),
+        (&[3, 3, 255], Some(14)),
+        (&[2, 4, 5, 180, 4, 2], None),
+        (&[0, 3, 3, 7], None),
+        (&[3, 3], None),
+        (&[3, 2, 1], None),
+        (&[8, 1, 3, 3, 7], None),
+        (&[], None),
+    ];
+    for (options, expected) in cases {
+        assert_eq!(window_scale(options), expected, "{options:?}");
+    }
+}
+
+/// A number read from an option that does not leave would be one its receiver never heard.
+#[test]
+fn what_is_read_of_options_is_what_leaves() {
+    let mut state = 1_u32;
+    let mut random = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[1]
+    };
+    let mut read = 0;
+    for _ in 0..100_000 {
+        // Small numbers: kinds and lengths that meet.
+        let mut options: Vec<u8> = (0..random() % 12).map(|_| random() % 6).collect();
+        let before = (maximum_segment_size(&options), window_scale(&options));
+        restrict_options(&mut options, true);
+        assert_eq!((maximum_segment_size(&options), window_scale(&options)), before, "{options:?}");
+        read += u32::from(before.0.is_some() && before.1.is_some());
+    }
+    assert!(read > 20, "{read}");
 }
 
 #[test]
