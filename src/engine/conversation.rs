@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::journal::Journal;
 use super::policy::Policy;
-use super::{Effects, Limits, Path, Reason, Record, Turn, What};
-use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, PerDirection};
+use super::{Effects, Limits, Reason, Record, Turn, What};
+use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::smtp::Dialogue;
 use crate::tcp::{Spares, Stream};
@@ -31,7 +31,7 @@ pub(super) struct Conversation {
     pub(super) originator: Endpoint,
     pub(super) responder: Endpoint,
     /// The way of the SYN.
-    path: Path,
+    way: Way,
     /// No segment of this flow carries more; 0 where no MSS was offered.
     pub(super) segment_size: u16,
     pub(super) phase: Phase,
@@ -62,7 +62,7 @@ impl Conversation {
             policy: Arc::clone(policy),
             originator: handshake.originator(),
             responder: handshake.responder(),
-            path: Path::of(handshake),
+            way: handshake.way,
             segment_size: handshake.segment_size,
             phase: Phase::Open,
             has_closed: false,
@@ -103,18 +103,18 @@ impl Conversation {
     }
 
     /// Whether this SYN/ACK is the one that opened the flow, come again.
-    pub(super) fn has_answer(&self, turn: &Turn<'_>) -> bool {
+    pub(super) fn has_answer(&self, turn: &Turn<'_>, keyed: &Keyed) -> bool {
         let reply = &self.streams[Direction::Reply];
         let original = &self.streams[Direction::Original];
         turn.source == self.responder
             && turn.packet.seq.after(1) == reply.seq(0)
             && turn.packet.ack == original.seq(0)
-            && turn.is_on_side(Direction::Reply, self.path)
+            && self.way.has(Direction::Reply, turn.hop(), keyed)
     }
 
     /// Whether the packet came in by an interface of the side it claims to come from.
-    pub(super) fn has_right_side(&self, turn: &Turn<'_>) -> bool {
-        turn.is_on_side(turn.direction(self.originator), self.path)
+    pub(super) fn has_right_side(&self, turn: &Turn<'_>, keyed: &Keyed) -> bool {
+        self.way.has(turn.direction(self.originator), turn.hop(), keyed)
     }
 
     pub(super) fn record(&self, now: Instant, what: What) -> Record {

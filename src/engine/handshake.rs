@@ -4,10 +4,10 @@
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
 //! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
 
-use super::{Conversation, Effects, Engine, Path, Reason, Turn, Verdict, go_on};
-use crate::flow::{Direction, Handshake};
+use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, go_on};
+use crate::flow::{Direction, Flow, Handshake, Hop, Newcomer, PerDirection, Way};
 use crate::tcp::Violation;
-use crate::wire::{Editor, maximum_segment_size};
+use crate::wire::{Editor, maximum_segment_size, window_scale};
 
 impl Engine {
     /// A packet with SYN.
@@ -18,17 +18,15 @@ impl Engine {
         if !self.ports.contains(&turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
-        if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
-            return Verdict::Drop(Reason::FlowsFull);
-        }
         let fresh = Handshake {
             key: turn.key,
             isn: turn.packet.seq,
             answer: turn.packet.seq,
             seconds: turn.seconds(),
-            ingress: turn.arrival.path.ingress,
-            egress: turn.arrival.path.egress,
+            way: Way::of_syn(turn.hop(), turn.arrival.path.egress, &self.keyed),
             segment_size: maximum_segment_size(turn.packet.options()).unwrap_or(0),
+            windows: PerDirection::new(turn.packet.window, 0),
+            offered_scales: PerDirection::new(window_scale(turn.packet.options()), None),
             is_answered: false,
             low_is_originator: turn.key.is_low(turn.source),
         };
@@ -38,15 +36,15 @@ impl Engine {
             known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
-        let evicted = self.handshakes.put(record);
+        let evicted = self.handshakes.put(&record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
     }
 
     /// A SYN/ACK.
     fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
-        if let Some(conversation) = self.flows.find(&turn.key)
-            && conversation.lock().has_answer(turn)
+        if let Some(flow) = self.flows.find(&turn.key)
+            && flow.lock_if_present().is_some_and(|flow| flow.has_answer(turn, &self.keyed))
         {
             return turn.pass_bare(effects);
         }
@@ -58,22 +56,26 @@ impl Engine {
         if !answers {
             return Verdict::Drop(Violation::Handshake.into());
         }
-        if !turn.is_on_side(Direction::Reply, Path::of(&handshake)) {
+        if !handshake.way.has(Direction::Reply, turn.hop(), &self.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
-        self.handshakes.put(Handshake {
+        let (mut windows, mut offered_scales) = (handshake.windows, handshake.offered_scales);
+        windows[Direction::Reply] = turn.packet.window;
+        offered_scales[Direction::Reply] = window_scale(turn.packet.options());
+        self.handshakes.put(&Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
+            way: handshake.way.answered(turn.hop(), &self.keyed),
+            windows,
+            offered_scales,
             segment_size: handshake.segment_size.min(offered),
             is_answered: true,
             ..handshake
         });
         // The server has accepted a new connection between these ends: the old one is history.
         if let Some(old) = self.flows.remove(&turn.key) {
-            let mut old = old.lock();
-            self.account(old.kept(), 0);
-            old.close(turn.now, effects);
+            self.let_go(&old, |old| old.close(turn.now, effects));
         }
         turn.pass_bare(effects)
     }
@@ -91,12 +93,12 @@ impl Engine {
         let completes = handshake.is_answered
             && turn.source == handshake.originator()
             && turn.packet.ack == handshake.answer.after(1);
-        let way = Path::of(handshake);
+        let has_side = |direction| handshake.way.has(direction, turn.hop(), &self.keyed);
         if !completes {
             // A server that knows an earlier SYN of these ends asks back with an ACK, and its
             // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
             let asks_back = turn.source == handshake.responder()
-                && turn.is_on_side(Direction::Reply, way)
+                && has_side(Direction::Reply)
                 && turn.packet.payload().is_empty()
                 && !turn.packet.flags.fin;
             if asks_back {
@@ -104,22 +106,36 @@ impl Engine {
             }
             return Verdict::Drop(Violation::Handshake.into());
         }
-        if !turn.is_on_side(Direction::Original, way) {
+        if !has_side(Direction::Original) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        let due = turn.now.seconds() + self.limits.idle_seconds;
+        let seen = turn.now.seconds();
+        let due = seen + self.limits.idle_seconds;
+        let client = handshake.originator().address;
         let policy = turn.policies.choose(handshake.originator(), handshake.responder());
-        let conversation = self.flows.insert(turn.key, due, |id| {
+        let inserted = self.flows.insert(Newcomer { key: turn.key, client, seen, due }, |id| {
             Conversation::new(id, policy, handshake, &self.spares, turn.now)
         });
-        let Some(conversation) = conversation else {
-            return Verdict::Drop(Reason::FlowsFull);
-        };
+        for displaced in &inserted.displaced {
+            self.displace(displaced, turn, effects);
+        }
         self.handshakes.remove(&turn.key);
         effects.counted.flows += 1;
-        let mut conversation = conversation.lock();
+        let mut conversation = inserted.flow.lock();
         conversation.open(turn.now, effects);
-        self.handle_segment(turn, &mut conversation, effects)
+        self.handle_segment(turn, &inserted.flow, &mut conversation, effects)
+    }
+
+    /// A flow had to leave the table for the one of this packet. Its ends are told, unless it was
+    /// over or is succeeded by it.
+    fn displace(&self, flow: &Flow<Conversation>, turn: &Turn<'_>, effects: &mut Effects) {
+        self.let_go(flow, |conversation| {
+            if flow.is_over() || *flow.key() == turn.key {
+                conversation.close(turn.now, effects);
+            } else {
+                conversation.reset(turn.now, Reason::FlowsFull, effects);
+            }
+        });
     }
 
     /// A RST before the connection stands: the server refuses, or the client gives up.
@@ -146,13 +162,6 @@ impl Engine {
     }
 }
 
-impl Path {
-    /// The way the SYN of a handshake took.
-    pub(super) const fn of(handshake: &Handshake) -> Self {
-        Self { ingress: handshake.ingress, egress: handshake.egress, link: 0 }
-    }
-}
-
 impl Turn<'_> {
     pub(super) fn seconds(&self) -> u32 {
         u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
@@ -167,15 +176,9 @@ impl Turn<'_> {
         go_on(editor)
     }
 
-    /// Whether the packet can have come from the end that sends in this direction, if the SYN went
-    /// this way: nothing but a forgery comes by the interface of the other end, unless both are
-    /// behind one.
-    pub(super) fn is_on_side(&self, direction: Direction, way: Path) -> bool {
-        let opposite = match direction {
-            Direction::Original => way.egress,
-            Direction::Reply => way.ingress,
-        };
-        way.ingress == way.egress || self.arrival.path.ingress != opposite
+    /// Where the packet came from, as far as the machine can say.
+    pub(super) const fn hop(&self) -> Hop {
+        Hop { interface: self.arrival.path.ingress, link: self.arrival.path.link }
     }
 
     /// The direction of the packet, if `originator` opened the flow.

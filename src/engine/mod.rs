@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::flow::{Endpoint, FlowKey, FlowTable, HandshakeTable};
+use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Spares;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
@@ -154,6 +154,7 @@ pub struct Engine {
     policies: RwLock<Policies>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
+    keyed: Keyed,
     store_bytes: AtomicUsize,
     spares: Arc<Spares>,
     stats: Mutex<Stats>,
@@ -178,7 +179,8 @@ impl Engine {
         let limits = settings.limits;
         Self {
             policies: RwLock::new(Policies::new(&settings)),
-            flows: FlowTable::new(limits.flows_max),
+            flows: FlowTable::new(limits.flows_max, seed),
+            keyed: Keyed::new(seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             store_bytes: AtomicUsize::new(0),
             spares: Arc::default(),
@@ -263,8 +265,10 @@ impl Engine {
         if packet.flags.syn {
             return self.handle_syn(&turn, effects);
         }
-        if let Some(conversation) = self.flows.find(&key) {
-            return self.handle_segment(&turn, &mut conversation.lock(), effects);
+        if let Some(flow) = self.flows.find(&key)
+            && let Some(mut conversation) = flow.lock_if_present()
+        {
+            return self.handle_segment(&turn, &flow, &mut conversation, effects);
         }
         self.handle_orphan(&turn, effects)
     }
@@ -278,12 +282,19 @@ impl Engine {
         self.flows.expire(
             now.seconds(),
             looks_max,
-            |conversation| conversation.deadline(limits),
-            |conversation| {
-                self.account(conversation.kept(), 0);
+            |_, conversation| conversation.deadline(limits),
+            |flow, conversation| {
+                self.account(flow.hold(0), 0);
                 conversation.close(now, effects);
             },
         );
+    }
+
+    /// A flow was taken out of the table: nothing is kept for it any more.
+    fn let_go(&self, flow: &Flow<Conversation>, end: impl FnOnce(&mut Conversation)) {
+        let mut conversation = flow.lock();
+        self.account(flow.hold(0), 0);
+        end(&mut conversation);
     }
 
     /// A conversation that kept `before` bytes keeps `after` now.

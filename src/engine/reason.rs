@@ -28,7 +28,7 @@ pub enum Reason {
     EarlyBytes,
     /// The flow was reset before.
     FlowReset,
-    /// The table of flows is full.
+    /// The flow had to make room for another: the table is full.
     FlowsFull,
     /// The beginning of the flow was not seen.
     UnknownFlow,

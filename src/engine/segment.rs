@@ -6,13 +6,14 @@
 //!                                   └─ at the edge: append, read, restore, cut
 //! ```
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::conversation::Phase;
 use super::{
     Conversation, Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on,
 };
-use crate::flow::Direction;
+use crate::flow::{Direction, Flow};
 use crate::guard::SplitAction;
 use crate::tcp::{Place, Stream, Violation};
 use crate::time::Instant;
@@ -27,18 +28,21 @@ impl Engine {
     pub(super) fn handle_segment(
         &self,
         turn: &Turn<'_>,
+        flow: &Arc<Flow<Conversation>>,
         conversation: &mut Conversation,
         effects: &mut Effects,
     ) -> Verdict {
         let direction = turn.direction(conversation.originator);
-        let kept = conversation.kept();
         let was_closed = conversation.has_closed;
         effects.is_monitored = conversation.policy.monitor;
         let verdict = self.pass_segment(turn, conversation, direction, effects);
-        self.account(kept, conversation.kept());
+        let kept = conversation.kept();
+        self.account(flow.hold(kept), kept);
+        flow.touch(conversation.seconds);
+        flow.set_over(conversation.phase != Phase::Open);
         if conversation.has_closed && !was_closed {
             let due = conversation.deadline(&self.limits);
-            self.flows.schedule(turn.key, conversation.id, due);
+            self.flows.schedule(flow, due);
         }
         if let Verdict::Drop(reason) = verdict {
             conversation.log_drop(turn, direction, reason, effects);
@@ -53,7 +57,7 @@ impl Engine {
         direction: Direction,
         effects: &mut Effects,
     ) -> Verdict {
-        if !conversation.has_right_side(turn) {
+        if !conversation.has_right_side(turn, &self.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
         if conversation.phase == Phase::Reset && !effects.is_monitored {

@@ -3,18 +3,18 @@
 //! The table is set-associative and keyed by a secret: a flood of SYNs overwrites records at
 //! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
 
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
 
 use parking_lot::Mutex;
-use siphasher::sip::SipHasher13;
 
-use super::{Endpoint, FlowKey};
+use super::record::Packed;
+use super::{Endpoint, FlowKey, Keyed, PerDirection, Way};
 use crate::wire::Seq;
 
 /// Records that share a hash.
 const WAYS: usize = 8;
 
-/// What is known of a connection before its third packet: at most 64 bytes.
+/// What is known of a connection before its third packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// Its two ends.
@@ -25,19 +25,19 @@ pub struct Handshake {
     pub answer: Seq,
     /// When the last packet of it was seen, whole seconds.
     pub seconds: u32,
-    /// Interface the SYN came by.
-    pub ingress: u32,
-    /// Interface it left by.
-    pub egress: u32,
-    /// The smaller MSS offered so far; 0 where none was.
+    /// The way the SYN took.
+    pub way: Way,
+    /// The smaller MSS offered so far, in bytes; 0 where none was.
     pub segment_size: u16,
+    /// The windows of SYN and SYN/ACK, in bytes: these two are never scaled (RFC 7323 2.2).
+    pub windows: PerDirection<u16>,
+    /// The window scales that SYN and SYN/ACK offered, in bits, 14 at most.
+    pub offered_scales: PerDirection<Option<u8>>,
     /// Whether the server has answered.
     pub is_answered: bool,
     /// Whether the key's lower end is the one that sent the SYN.
     pub low_is_originator: bool,
 }
-
-const _: () = assert!(size_of::<Handshake>() <= 64, "a handshake record fits in 64 bytes");
 
 impl Handshake {
     /// The end that sent the SYN.
@@ -51,14 +51,31 @@ impl Handshake {
     pub const fn responder(&self) -> Endpoint {
         if self.low_is_originator { self.key.high } else { self.key.low }
     }
+
+    /// Bits by which the windows that each end sends from now on are shifted: 0 unless both ends
+    /// offered to scale (RFC 7323 2.2).
+    #[must_use]
+    pub fn window_scales(&self) -> PerDirection<u8> {
+        match (self.offered_scales.original, self.offered_scales.reply) {
+            (Some(original), Some(reply)) => PerDirection::new(original, reply),
+            _ => PerDirection::default(),
+        }
+    }
 }
 
 /// The records, spread over sets by a keyed hash.
 #[derive(Debug)]
 pub struct HandshakeTable {
-    sets: Box<[Mutex<Vec<Handshake>>]>,
-    seed: u64,
+    sets: Box<[Mutex<Set>]>,
+    keyed: Keyed,
     seconds_max: u32,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    records: Vec<Packed>,
+    /// When a live record last had to go, whole seconds.
+    evicted: Option<u32>,
 }
 
 impl HandshakeTable {
@@ -68,7 +85,7 @@ impl HandshakeTable {
         let sets = (records_max / WAYS).max(1);
         Self {
             sets: (0..sets).map(|_| Mutex::default()).collect(),
-            seed,
+            keyed: Keyed::new(seed),
             seconds_max: u32::try_from(seconds_max).unwrap_or(u32::MAX),
         }
     }
@@ -77,51 +94,62 @@ impl HandshakeTable {
     #[must_use]
     pub fn find(&self, key: &FlowKey, seconds: u32) -> Option<Handshake> {
         let set = self.set(key)?.lock();
-        set.iter().find(|record| record.key == *key && self.is_alive(record, seconds)).copied()
+        let record = set.records.iter().find(|record| record.is_of(key))?;
+        self.is_alive(record.seconds(), seconds).then(|| record.unpack())
     }
 
     /// Writes a record, in place of the one with its key, of an expired one, or of any; true if a
     /// live record of other ends had to go.
-    pub fn put(&self, record: Handshake) -> bool {
+    pub fn put(&self, record: &Handshake) -> bool {
         let Some(set) = self.set(&record.key) else { return false };
+        let packed = Packed::of(record);
         let mut set = set.lock();
-        let place = set
-            .iter()
-            .position(|old| old.key == record.key)
-            .or_else(|| set.iter().position(|old| !self.is_alive(old, record.seconds)));
-        if let Some(place) = place.and_then(|place| set.get_mut(place)) {
-            *place = record;
+        let records = &mut set.records;
+        let place = records.iter().position(|old| old.is_of(&record.key)).or_else(|| {
+            records.iter().position(|old| !self.is_alive(old.seconds(), record.seconds))
+        });
+        if let Some(place) = place.and_then(|place| records.get_mut(place)) {
+            *place = packed;
             return false;
         }
-        if set.len() < WAYS {
-            set.push(record);
+        if records.len() < WAYS {
+            records.push(packed);
             return false;
         }
-        let victim = self.hash_below(WAYS, &(record.key, record.isn.0, record.seconds));
-        if let Some(place) = set.get_mut(victim) {
-            *place = record;
+        let victim = self.hash_below(WAYS, (record.key, record.isn.0, record.seconds));
+        if let Some(place) = records.get_mut(victim) {
+            *place = packed;
         }
+        set.evicted = set.evicted.max(Some(record.seconds));
         true
     }
 
     /// Forgets the record of these two ends.
     pub fn remove(&self, key: &FlowKey) {
         if let Some(set) = self.set(key) {
-            set.lock().retain(|record| record.key != *key);
+            set.lock().records.retain(|record| !record.is_of(key));
         }
     }
 
-    const fn is_alive(&self, record: &Handshake, seconds: u32) -> bool {
-        seconds.saturating_sub(record.seconds) <= self.seconds_max
+    /// Whether a record of these two ends that would still be alive may have had to go: where it
+    /// would stand, one went so lately. What seems to belong to no handshake may then belong to
+    /// one, whose SYN comes again if nobody answers.
+    #[must_use]
+    pub fn may_have_evicted(&self, key: &FlowKey, seconds: u32) -> bool {
+        let evicted = self.set(key).and_then(|set| set.lock().evicted);
+        evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
     }
 
-    fn set(&self, key: &FlowKey) -> Option<&Mutex<Vec<Handshake>>> {
+    const fn is_alive(&self, since: u32, seconds: u32) -> bool {
+        seconds.saturating_sub(since) <= self.seconds_max
+    }
+
+    fn set(&self, key: &FlowKey) -> Option<&Mutex<Set>> {
         self.sets.get(self.hash_below(self.sets.len(), key))
     }
 
-    fn hash_below(&self, bound: usize, value: &impl Hash) -> usize {
-        let mut hasher = SipHasher13::new_with_keys(self.seed, !self.seed);
-        value.hash(&mut hasher);
-        usize::try_from(hasher.finish() % bound.max(1) as u64).unwrap_or(0)
+    fn hash_below(&self, bound: usize, value: impl std::hash::Hash) -> usize {
+        let hash = self.keyed.hash_one(value);
+        usize::try_from(hash % bound.max(1) as u64).unwrap_or(0)
     }
 }

@@ -3,15 +3,25 @@
 //! A flow is one TCP connection seen from the middle. Which end opened it (the originator) is
 //! learnt from the handshake, never from ports alone, so the key itself is unordered.
 
+mod cell;
+mod expiry;
 mod handshake;
+mod keyed;
 mod network;
+mod record;
+mod share;
 mod table;
+mod way;
 
+pub use cell::{Flow, FlowId};
 pub use handshake::{Handshake, HandshakeTable};
+pub use keyed::Keyed;
 pub use network::Network;
-pub use table::{FlowId, FlowTable};
+pub use table::{FlowTable, Inserted, Newcomer};
+pub use way::{Hop, Way};
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Index, IndexMut};
 
@@ -81,6 +91,18 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+impl Endpoint {
+    /// All of it, in as many bytes for either family.
+    fn bytes(self) -> [u8; 19] {
+        let mut bytes = [0; 19];
+        let (address, rest) = bytes.split_at_mut(16);
+        address.copy_from_slice(&record::mapped(self.address));
+        let [high, low] = self.port.to_be_bytes();
+        rest.copy_from_slice(&[high, low, u8::from(self.address.is_ipv4())]);
+        bytes
+    }
+}
+
 impl From<Endpoint> for SocketAddr {
     fn from(endpoint: Endpoint) -> Self {
         Self::new(endpoint.address, endpoint.port)
@@ -97,7 +119,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two endpoints of a flow, unordered: both directions give the same key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
     low: Endpoint,
     high: Endpoint,
@@ -114,6 +136,13 @@ impl FlowKey {
     #[must_use]
     pub fn is_low(&self, end: Endpoint) -> bool {
         self.low == end
+    }
+}
+
+impl Hash for FlowKey {
+    /// In one write: fed field by field, a short key costs the hash twice as much.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write([self.low.bytes(), self.high.bytes()].as_flattened());
     }
 }
 

@@ -1,57 +1,82 @@
-//! Established flows: a bounded map from a key to one conversation, and the order they expire in.
+//! Established flows: a bounded map from a key to one flow, and the order they expire in.
 //!
-//! A conversation is locked only after the map's own guard is gone, and never two at once. Every
-//! flow stands in a one-second bucket of the expiry queue; it is looked at when the bucket is due
-//! and put further back if it has spoken since, so a packet costs no timer work.
+//! A flow's state is locked only after the map's own guard is gone, and never two at once; what
+//! looks at all flows locks none. A full table makes room: whoever has the most flows loses the
+//! idlest of them, so a client that opens many displaces its own.
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 
-use super::FlowKey;
+use super::cell::{ByKey, Flow, FlowId};
+use super::expiry::Expiry;
+use super::share::{Candidate, Client, take_first, take_largest};
+use super::{FlowKey, Keyed};
 
-/// Number of a flow, counted from 1.
-pub type FlowId = u64;
+/// Shards of the map: many more than the threads that handle queues, and the same on every machine.
+const SHARDS: usize = 64;
 
+/// One part in so many of a full table makes room at once. A look at all flows then costs each new
+/// one as much as a look at a hundred.
+const BATCHES: usize = 100;
+
+/// A flow about to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its two ends.
+    pub key: FlowKey,
+    /// Address of the end that opened it.
+    pub client: IpAddr,
+    /// When it last spoke, whole seconds.
+    pub seen: u64,
+    /// When it is to be looked at for expiry, whole seconds.
+    pub due: u64,
+}
+
+/// A flow that was added, and those that are in the table no more because of it: for the caller to
+/// lock (one at a time), account for and close.
 #[derive(Debug)]
-struct Entry<T> {
-    id: FlowId,
-    conversation: Arc<Mutex<T>>,
+pub struct Inserted<T> {
+    /// The new one.
+    pub flow: Arc<Flow<T>>,
+    /// An earlier one of the same ends, and whatever had to make room.
+    pub displaced: Vec<Arc<Flow<T>>>,
 }
 
 /// The flows, at most `flows_max` of them.
 #[derive(Debug)]
 pub struct FlowTable<T> {
-    flows: DashMap<FlowKey, Entry<T>>,
+    flows: DashMap<ByKey<T>, (), Keyed>,
+    /// Flows in the map, and places taken for those about to be.
     count: AtomicUsize,
     flows_max: usize,
     last_id: AtomicU64,
-    due: Mutex<BTreeMap<u64, Vec<(FlowKey, FlowId)>>>,
-    /// The first second in `due`, to be read without its lock.
-    next_due: AtomicU64,
+    expiry: Expiry<T>,
+    /// One thread makes room, the others wait for it.
+    evicting: Mutex<()>,
 }
 
 impl<T> FlowTable<T> {
-    /// An empty table.
+    /// An empty table for at least one flow; `seed` keys its hash.
     #[must_use]
-    pub fn new(flows_max: usize) -> Self {
+    pub fn new(flows_max: usize, seed: u64) -> Self {
         Self {
-            flows: DashMap::new(),
+            flows: DashMap::with_hasher_and_shard_amount(Keyed::new(seed), SHARDS),
             count: AtomicUsize::new(0),
-            flows_max,
+            flows_max: flows_max.max(1),
             last_id: AtomicU64::new(0),
-            due: Mutex::default(),
-            next_due: AtomicU64::new(u64::MAX),
+            expiry: Expiry::new(),
+            evicting: Mutex::new(()),
         }
     }
 
     /// How many flows there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Relaxed)
     }
 
     /// Whether there is none.
@@ -60,95 +85,137 @@ impl<T> FlowTable<T> {
         self.len() == 0
     }
 
-    /// Whether a new flow would be refused.
+    /// Whether a new flow would displace another.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.len() >= self.flows_max
     }
 
-    /// The conversation of these two ends.
+    /// The flow of these two ends.
     #[must_use]
-    pub fn find(&self, key: &FlowKey) -> Option<Arc<Mutex<T>>> {
-        self.flows.get(key).map(|entry| Arc::clone(&entry.conversation))
+    pub fn find(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
+        self.flows.get(key).map(|found| Arc::clone(&found.key().0))
     }
 
-    /// Adds a flow, to be looked at in the given second; `None` if the table is full.
-    pub fn insert(
-        &self,
-        key: FlowKey,
-        due_second: u64,
-        conversation: impl FnOnce(FlowId) -> T,
-    ) -> Option<Arc<Mutex<T>>> {
-        if self.is_full() {
-            return None;
+    /// Adds a flow. In a full table about a hundredth of the others make room: first those that are
+    /// over, the idlest first; then, from the clients (IPv4 addresses, IPv6 networks of 64 bits)
+    /// that have the most, the idlest of each. No flow may be locked by the caller.
+    #[must_use = "what was displaced has to be closed"]
+    pub fn insert(&self, newcomer: Newcomer, state: impl FnOnce(FlowId) -> T) -> Inserted<T> {
+        let id = self.last_id.fetch_add(1, Relaxed) + 1;
+        let flow = Arc::new(Flow::new(&newcomer, id, state(id)));
+        let mut displaced = Vec::from_iter(self.remove(&newcomer.key));
+        self.make_room(Client::of(newcomer.client), &mut displaced);
+        match self.flows.entry(ByKey(Arc::clone(&flow))) {
+            Entry::Vacant(place) => drop(place.insert(())),
+            // Another thread was faster, between the same ends.
+            Entry::Occupied(place) => {
+                let (ByKey(old), ()) = place.replace_entry(());
+                self.let_go(&old);
+                displaced.push(old);
+            }
         }
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let conversation = Arc::new(Mutex::new(conversation(id)));
-        let entry = Entry { id, conversation: Arc::clone(&conversation) };
-        if self.flows.insert(key, entry).is_none() {
-            self.count.fetch_add(1, Ordering::Relaxed);
+        self.expiry.schedule(&flow, newcomer.due);
+        Inserted { flow, displaced }
+    }
+
+    /// Takes the flow of these two ends out, for the caller to lock, account for and close.
+    pub fn remove(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
+        let (ByKey(flow), ()) = self.flows.remove(key)?;
+        self.let_go(&flow);
+        Some(flow)
+    }
+
+    /// Takes this very flow out and no successor of the same ends; false if it had left already.
+    pub fn forget(&self, flow: &Arc<Flow<T>>) -> bool {
+        let is_gone = self.flows.remove_if(flow.key(), |found, ()| Arc::ptr_eq(&found.0, flow));
+        if is_gone.is_none() {
+            return false;
         }
-        self.schedule(key, id, due_second);
-        Some(conversation)
+        self.let_go(flow);
+        true
     }
 
-    /// Takes a flow out.
-    pub fn remove(&self, key: &FlowKey) -> Option<Arc<Mutex<T>>> {
-        let (_, entry) = self.flows.remove(key)?;
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        Some(entry.conversation)
-    }
-
-    /// Looks at no more than `looks_max` flows whose second has come: `deadline` says until which
-    /// second a conversation lives, and `ended` gets those that do not.
+    /// Looks at no more than `looks_max` flows whose second has come, each locked: `deadline` says
+    /// until which second a flow lives, and `ended` gets those that do not, which have left.
     pub fn expire(
         &self,
         second: u64,
         looks_max: usize,
-        deadline: impl Fn(&mut T) -> u64,
-        mut ended: impl FnMut(&mut T),
+        deadline: impl Fn(&Flow<T>, &mut T) -> u64,
+        mut ended: impl FnMut(&Flow<T>, &mut T),
     ) {
         for _ in 0..looks_max {
-            if self.next_due.load(Ordering::Relaxed) > second {
-                return;
-            }
-            let Some((key, id)) = self.pop_due(second) else { return };
-            let Some(conversation) =
-                self.flows.get(&key).filter(|e| e.id == id).map(|e| Arc::clone(&e.conversation))
-            else {
-                continue;
-            };
-            let mut conversation = conversation.lock();
-            let until = deadline(&mut conversation);
+            let Some(flow) = self.expiry.pop(second) else { return };
+            let mut state = flow.lock();
+            let until = deadline(&flow, &mut state);
             if until > second {
-                self.schedule(key, id, until);
-            } else if self.flows.remove_if(&key, |_, entry| entry.id == id).is_some() {
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                ended(&mut conversation);
+                self.expiry.schedule(&flow, until);
+            } else if self.forget(&flow) {
+                ended(&flow, &mut state);
             }
         }
     }
 
-    /// Has a flow looked at in the given second, besides when it was to be looked at anyway. Its
-    /// place in the queue costs memory until then: to be called a bounded number of times a flow.
-    pub fn schedule(&self, key: FlowKey, id: FlowId, second: u64) {
-        let mut due = self.due.lock();
-        due.entry(second).or_default().push((key, id));
-        self.next_due.fetch_min(second, Ordering::Relaxed);
+    /// Has a flow looked at in this second, and not when it was to be: it has one deadline at a
+    /// time. One that has left is let be.
+    pub fn schedule(&self, flow: &Arc<Flow<T>>, second: u64) {
+        self.expiry.schedule(flow, second);
     }
 
-    fn pop_due(&self, second: u64) -> Option<(FlowKey, FlowId)> {
-        let mut due = self.due.lock();
-        let mut bucket = due.first_entry()?;
-        if *bucket.key() > second {
-            return None;
+    /// Flows that hold at least so many bytes together (all that hold any, if that is not enough):
+    /// from the clients that hold the most in total, the heaviest of each. Locks none of them.
+    #[must_use]
+    pub fn heaviest(&self, bytes: usize) -> Vec<Arc<Flow<T>>> {
+        let holders = self.flows.iter().filter(|found| found.key().0.held() > 0);
+        let holders = holders.map(|found| Candidate::by_memory(&found.key().0)).collect();
+        take_largest(holders, None, bytes as u64)
+    }
+
+    /// Looks at every flow, the oldest first. None is locked, nor any part of the table: `look` may
+    /// lock each in turn, and one may have left by then.
+    pub fn for_each(&self, look: impl FnMut(&Arc<Flow<T>>)) {
+        let mut flows: Vec<_> = self.flows.iter().map(|found| Arc::clone(&found.key().0)).collect();
+        flows.sort_unstable_by_key(|flow| flow.id());
+        flows.iter().for_each(look);
+    }
+
+    /// Takes a place for one more flow.
+    fn make_room(&self, client: Client, displaced: &mut Vec<Arc<Flow<T>>>) {
+        let take_place = |count| (count < self.flows_max).then_some(count + 1);
+        while self.count.fetch_update(Relaxed, Relaxed, take_place).is_err() {
+            let _evicting = self.evicting.lock();
+            if self.is_full() {
+                let victims = self.choose(client);
+                displaced.extend(victims.into_iter().filter(|flow| self.forget(flow)));
+            }
         }
-        let popped = bucket.get_mut().pop();
-        if bucket.get().is_empty() {
-            bucket.remove();
+    }
+
+    /// Who has to make room for a flow of this client.
+    fn choose(&self, client: Client) -> Vec<Arc<Flow<T>>> {
+        let batch = (self.flows_max / BATCHES).max(1);
+        let (mut over, mut open) = (Vec::new(), Vec::new());
+        for found in &self.flows {
+            let ByKey(flow) = found.key();
+            let kind = if flow.is_over() { &mut over } else { &mut open };
+            kind.push(Candidate::by_idleness(flow));
         }
-        let next = due.first_key_value().map_or(u64::MAX, |(&second, _)| second);
-        self.next_due.store(next, Ordering::Relaxed);
-        popped
+        let mut chosen = take_first(over, batch);
+        let more = batch - chosen.len();
+        chosen.extend(take_largest(open, Some(client), more as u64));
+        chosen
+    }
+
+    /// The flow is out of the map.
+    fn let_go(&self, flow: &Arc<Flow<T>>) {
+        self.count.fetch_sub(1, Relaxed);
+        self.expiry.remove(flow);
+    }
+
+    /// Places in the expiry queue, taken or kept in reserve.
+    #[cfg(test)]
+    pub(super) fn expiry_places(&self) -> usize {
+        self.expiry.places()
     }
 }

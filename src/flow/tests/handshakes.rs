@@ -1,0 +1,131 @@
+//! What the table of handshakes keeps, replaces, forgets and says of what it lost.
+
+use super::*;
+use crate::wire::Seq;
+
+fn record(port: u16, seconds: u32) -> Handshake {
+    let key = FlowKey::of(end(1, port), end(2, 25));
+    Handshake {
+        key,
+        isn: Seq(7),
+        answer: Seq(0),
+        seconds,
+        way: Way::Through { ingress: 1, egress: 2 },
+        segment_size: 1_460,
+        windows: PerDirection::new(64_240, 0),
+        offered_scales: PerDirection::new(Some(7), None),
+        is_answered: false,
+        low_is_originator: key.is_low(end(1, port)),
+    }
+}
+
+#[test]
+fn a_handshake_names_its_originator() {
+    let record = record(4_000, 0);
+    assert_eq!((record.originator(), record.responder()), (end(1, 4_000), end(2, 25)));
+}
+
+#[test]
+fn a_record_keeps_everything() {
+    let addresses = ["192.0.2.1", "255.255.255.255", "2001:db8::1", "::ffff:192.0.2.1", "::"];
+    let ways = [
+        Way::Through { ingress: u32::MAX, egress: 0 },
+        Way::Through { ingress: 3, egress: 0x1234_5678 },
+        Way::OneArmed { interface: 9, client_link: u16::MAX, server_link: 0 },
+        Way::OneArmed { interface: 0, client_link: 0x1234, server_link: 0x5678 },
+    ];
+    let table = HandshakeTable::new(64, 30, 1);
+    for (index, (low, high)) in
+        addresses.iter().flat_map(|a| addresses.map(|b| (*a, b))).enumerate()
+    {
+        for (scale, way) in [None, Some(0), Some(7), Some(14)].into_iter().zip(ways) {
+            let number = u32::try_from(index).unwrap();
+            let ends = [(low, 25), (high, u16::MAX)];
+            let ends = ends.map(|(text, port)| Endpoint { address: text.parse().unwrap(), port });
+            let other = if index % 2 == 0 { Some(14) } else { None };
+            let full = Handshake {
+                key: FlowKey::of(ends[0], ends[1]),
+                isn: Seq(u32::MAX - number),
+                answer: Seq(number << 20),
+                seconds: u32::MAX - number,
+                way,
+                segment_size: u16::MAX - 1,
+                windows: PerDirection::new(u16::MAX, 1),
+                offered_scales: PerDirection::new(scale, other),
+                is_answered: index % 3 == 0,
+                low_is_originator: index % 5 < 2,
+            };
+            table.put(&full);
+            assert_eq!(table.find(&full.key, full.seconds), Some(full));
+            table.remove(&full.key);
+        }
+    }
+}
+
+#[test]
+fn windows_are_scaled_only_if_both_ends_offered_it() {
+    for (offered, expected) in [
+        ((Some(7), Some(0)), (7, 0)),
+        ((Some(14), Some(2)), (14, 2)),
+        ((Some(7), None), (0, 0)),
+        ((None, Some(7)), (0, 0)),
+        ((None, None), (0, 0)),
+    ] {
+        let offered_scales = PerDirection::new(offered.0, offered.1);
+        let scales = Handshake { offered_scales, ..record(1, 0) }.window_scales();
+        assert_eq!((scales[Direction::Original], scales[Direction::Reply]), expected);
+    }
+}
+
+#[test]
+fn handshakes_expire_and_are_replaced() {
+    let table = HandshakeTable::new(64, 30, 1);
+    assert!(!table.put(&record(1, 100)));
+    assert_eq!(table.find(&record(1, 0).key, 130), Some(record(1, 100)));
+    assert_eq!(table.find(&record(1, 0).key, 131), None);
+    let newer = Handshake { isn: Seq(8), ..record(1, 131) };
+    assert!(!table.put(&newer));
+    assert_eq!(table.find(&newer.key, 131), Some(newer));
+    table.remove(&newer.key);
+    assert_eq!(table.find(&newer.key, 131), None);
+}
+
+#[test]
+fn a_flood_evicts_but_never_grows() {
+    let table = HandshakeTable::new(64, 30, 1);
+    let evicted = (0..10_000).filter(|&port| table.put(&record(port, 5))).count();
+    let kept = (0..10_000).filter(|&port| table.find(&record(port, 5).key, 5).is_some()).count();
+    assert_eq!(evicted + kept, 10_000);
+    assert!(kept <= 64, "{kept}");
+}
+
+#[test]
+fn a_table_that_has_room_loses_nothing() {
+    let table = HandshakeTable::new(65_536, 30, 1);
+    assert!((0..1_000).all(|port| !table.put(&record(port, 5))));
+    assert!((0..2_000).all(|port| !table.may_have_evicted(&record(port, 5).key, 5)));
+}
+
+#[test]
+fn what_may_have_been_lost_is_known_as_long_as_it_would_have_lived() {
+    let table = HandshakeTable::new(64, 30, 1);
+    (0..10_000).for_each(|port| {
+        table.put(&record(port, 100));
+    });
+    let lost: Vec<_> = (0..10_000)
+        .map(|port| record(port, 0).key)
+        .filter(|key| table.find(key, 100).is_none())
+        .collect();
+    assert!(lost.len() >= 9_900);
+    for (seconds, expected) in [(100, true), (130, true), (131, false), (1_000, false)] {
+        assert!(lost.iter().all(|key| table.may_have_evicted(key, seconds) == expected));
+    }
+    // A packet that was read late takes back nothing of that.
+    table.put(&record(10_001, 90));
+    assert!(lost.iter().all(|key| table.may_have_evicted(key, 130)));
+    // Records that had expired are no loss.
+    let table = HandshakeTable::new(8, 30, 1);
+    (0..8).for_each(|port| assert!(!table.put(&record(port, 100))));
+    assert!(!table.put(&record(9, 131)));
+    assert!(!table.may_have_evicted(&record(1, 0).key, 131));
+}
