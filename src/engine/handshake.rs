@@ -147,7 +147,12 @@ impl Engine {
         });
         for displaced in &inserted.displaced {
             effects.counted.flows_evicted += 1;
-            self.let_go(displaced, turn.now, effects);
+            let mut conversation = displaced.lock();
+            // Both ends of a flow that had something to say are told.
+            if !displaced.is_over() && conversation.mode().is_enforcing() {
+                conversation.reset(turn.now, Reason::FlowsFull, effects);
+            }
+            conversation.close(turn.now, effects);
         }
         self.handshakes.remove(&turn.key);
         effects.counted.flows += 1;

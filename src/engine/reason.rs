@@ -28,6 +28,8 @@ pub enum Reason {
     EarlyBytes,
     /// The flow was reset before.
     FlowReset,
+    /// The flow had to make room for another: the table is full.
+    FlowsFull,
     /// The filter met a fault of its own while judging it.
     OwnFault,
     /// Its bytes held more memory than any others' when there was no more.
@@ -51,6 +53,7 @@ impl Reason {
             Self::SplitTerminator => "split-terminator",
             Self::EarlyBytes => "early-bytes",
             Self::FlowReset => "flow-reset",
+            Self::FlowsFull => "flows-full",
             Self::OwnFault => "own-fault",
             Self::StorePressure => "store-pressure",
             Self::UnknownFlow => "unknown-flow",

@@ -67,7 +67,7 @@ pub enum UnknownFlow {
 /// Bounds on memory and time. Each is one number, reachable from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Established flows at once.
+    /// Established flows at once; beyond it, whoever has the most makes room.
     pub flows_max: usize,
     /// Records of handshakes under way (each at most 64 bytes; evicted at random).
     pub handshakes_max: usize,

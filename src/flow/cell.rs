@@ -55,22 +55,26 @@ impl<T> Flow<T> {
     }
 
     /// Its two ends.
+    #[must_use]
     pub const fn key(&self) -> &FlowKey {
         &self.key
     }
 
     /// Its number.
+    #[must_use]
     pub const fn id(&self) -> FlowId {
         self.id
     }
 
     /// Address of the end that opened it.
+    #[must_use]
     pub const fn client(&self) -> IpAddr {
         if self.is_client_low { self.key.low.address } else { self.key.high.address }
     }
 
     /// Its state, for a packet of it or to look at; `None` once it has left the table, when what is
     /// written there would be counted by nobody. Never lock two flows at once.
+    #[must_use]
     pub fn lock_if_present(&self) -> Option<MutexGuard<'_, T>> {
         let state = self.state.lock();
         (!self.has_left()).then_some(state)
@@ -82,6 +86,7 @@ impl<T> Flow<T> {
     }
 
     /// Bytes of memory it holds, as last told by [`Self::hold`].
+    #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Relaxed)
     }
@@ -95,6 +100,7 @@ impl<T> Flow<T> {
     }
 
     /// When it last spoke, whole seconds.
+    #[must_use]
     pub fn seen(&self) -> u64 {
         self.seen.load(Relaxed).into()
     }
@@ -105,6 +111,7 @@ impl<T> Flow<T> {
     }
 
     /// Whether it was closed or reset: such a flow is evicted before any other.
+    #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
@@ -115,6 +122,7 @@ impl<T> Flow<T> {
     }
 
     /// Whether it was taken out of the table.
+    #[must_use]
     pub fn has_left(&self) -> bool {
         self.has_left.load(Relaxed)
     }
