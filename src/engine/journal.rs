@@ -179,11 +179,11 @@ pub(super) struct Talk {
     /// Bytes it may still have.
     left: u32,
     /// When that was counted, whole seconds.
-    second: u64,
+    second: u32,
     /// Entries left out since the last one that was not.
-    left_out: u64,
+    left_out: u32,
     /// The last thing told that may happen again and again, and when.
-    last: Option<(Reason, u64)>,
+    last: Option<(Reason, u32)>,
 }
 
 impl Default for Talk {
@@ -195,8 +195,9 @@ impl Default for Talk {
 impl Talk {
     /// Whether an entry may be written (an error: not), and how many were left out before it.
     pub(super) fn admit(&mut self, now: Instant, what: &What) -> Result<Option<u64>, ()> {
-        let passed = u32::try_from(now.seconds().saturating_sub(self.second)).unwrap_or(u32::MAX);
-        self.second = self.second.max(now.seconds());
+        let second = whole(now);
+        let passed = second.saturating_sub(self.second);
+        self.second = self.second.max(second);
         let grown = self.left.saturating_add(passed.saturating_mul(BYTES_PER_SECOND));
         self.left = grown.min(BURST_BYTES);
         // How a flow ends is always told: that is where what was left out is counted.
@@ -206,22 +207,27 @@ impl Talk {
             Some(left) => self.left = left,
             None if is_end => {}
             None => {
-                self.left_out += 1;
+                self.leave_out();
                 return Err(());
             }
         }
         let left_out = std::mem::take(&mut self.left_out);
-        Ok((left_out > 0).then_some(left_out))
+        Ok((left_out > 0).then_some(left_out.into()))
     }
 
     /// Whether this was not told in the present second.
     pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
-        let told = Some((reason, now.seconds()));
+        let told = Some((reason, whole(now)));
         std::mem::replace(&mut self.last, told) != told
     }
 
     /// One entry more was left out.
-    pub(super) fn leave_out(&mut self) {
-        self.left_out += 1;
+    pub(super) const fn leave_out(&mut self) {
+        self.left_out = self.left_out.saturating_add(1);
     }
+}
+
+/// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
+fn whole(now: Instant) -> u32 {
+    u32::try_from(now.seconds()).unwrap_or(u32::MAX)
 }

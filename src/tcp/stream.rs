@@ -189,6 +189,12 @@ impl Stream {
         }
     }
 
+    /// The first offset of a payload that is not below the receiver's ACK. A payload may begin
+    /// before the stream does: a keep-alive repeats the byte before the next one.
+    fn first_kept(&self, seq: Seq) -> Offset {
+        self.offset(seq).unwrap_or(Offset::ZERO).max(self.acknowledged)
+    }
+
     /// How many of `length` payload bytes from `seq` on lie before this offset.
     fn before(&self, end: Offset, seq: Seq, length: usize) -> usize {
         let room = i128::from(end.value())
@@ -269,10 +275,9 @@ impl Stream {
     /// nothing: no TCP repeats itself so.
     #[must_use]
     pub fn is_contradicted_by(&self, seq: Seq, known: &[u8]) -> bool {
-        let Some(start) = self.offset(seq) else { return false };
-        let mut at = start.max(self.acknowledged);
-        let skip = usize::try_from(at.since(start)).unwrap_or(usize::MAX);
-        let mut rest = known.get(skip..).unwrap_or_default();
+        let Place::At { stale, .. } = self.place(seq, known.len()) else { return false };
+        let mut at = self.first_kept(seq);
+        let mut rest = known.get(stale..).unwrap_or_default();
         for kept in self.kept_from(at) {
             let length = kept.len().min(rest.len());
             let (Some(kept), Some(copy)) = (kept.get(..length), rest.get(..length)) else { break };
@@ -359,10 +364,7 @@ impl Stream {
         };
         editor.blank_payload(stale);
         let mut at = stale;
-        let Some(start) = self.judged.value().checked_add_signed(self.distance(seq)) else {
-            return;
-        };
-        for piece in self.kept_from(Offset::new(start.saturating_add(stale as u64))) {
+        for piece in self.kept_from(self.first_kept(seq)) {
             let Some(piece) = piece.get(..piece.len().min(length - at)) else { break };
             if piece.is_empty() {
                 break;

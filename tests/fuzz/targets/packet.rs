@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     if edits & 8 != 0 {
         let length = usize::from(length).min(payload.len());
         editor.blank_payload(length);
-        expected[..length].fill(b' ');
+        expected[..length].fill(b'X');
     }
     if edits & 16 != 0 {
         let at = usize::from(at).min(payload.len());
