@@ -117,6 +117,7 @@ impl Document {
     pub(super) fn into_config(self) -> Result<Config, Fault> {
         let profile = self.profile.unwrap_or_else(|| PROFILE.to_owned());
         let engine = engine::Settings {
+            gaps: engine::Gaps::Refuse,
             ports: ports(self.ports)?,
             monitor: self.monitor,
             unknown_flow: match self.unknown_flow {

@@ -105,19 +105,21 @@ impl Engine {
         }
     }
 
-    /// In monitor mode the receiver may have got what we never saw: read on behind it.
+    /// The receiver has got what we never saw: read on behind it.
     pub(super) fn miss(
         &self,
         turn: &Turn<'_>,
         conversation: &mut Conversation,
         direction: Direction,
         effects: &mut Effects,
-    ) {
+    ) -> Result<(), Reason> {
         while let Some(missed) = conversation.streams[direction].skip_gap(turn.packet.ack) {
+            effects.missed += missed as u64;
             conversation.dialogue.lose_place(speaker_of(direction));
             // Monitoring, this joins whatever it can.
-            let _ = self.join_early(turn, conversation, direction, missed, effects);
+            self.join_early(turn, conversation, direction, missed, effects)?;
         }
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ mod stats;
 
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
-pub use settings::{Exception, Limits, Settings, Treatment, UnknownFlow};
+pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::Stats;
 
 use std::sync::Arc;
@@ -126,6 +126,8 @@ pub struct Effects {
     pub withheld: Option<Withheld>,
     /// Flows of which nothing more can come.
     pub ended: Vec<FlowKey>,
+    /// Bytes that this packet acknowledges and that never came by ([`Gaps::Skip`], monitoring).
+    pub missed: u64,
     /// What this packet counted.
     counted: Stats,
     /// Nothing is to be changed.
@@ -141,6 +143,7 @@ impl Effects {
         self.handling = Handling::Unchanged;
         self.withheld = None;
         self.ended.clear();
+        self.missed = 0;
         self.counted = Stats::default();
         self.is_monitored = false;
     }
@@ -151,6 +154,7 @@ impl Effects {
 pub struct Engine {
     ports: Vec<u16>,
     limits: Limits,
+    gaps: Gaps,
     policies: RwLock<Policies>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
@@ -184,6 +188,7 @@ impl Engine {
             spares: Arc::default(),
             stats: Mutex::default(),
             ports: settings.ports,
+            gaps: settings.gaps,
             limits,
         }
     }

@@ -102,6 +102,14 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// Bytes were acknowledged that never came by, so their capture lacks them: what is said of
+    /// this flow from here on is uncertain. Only a replay says so.
+    Missed {
+        /// Whose bytes.
+        direction: Direction,
+        /// How many.
+        length: u64,
+    },
     /// Both ends were sent a RST.
     Reset {
         /// Why.

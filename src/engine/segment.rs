@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::conversation::Phase;
 use super::{
-    Conversation, Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on,
+    Conversation, Effects, Engine, Gaps, Handling, Reason, Turn, Verdict, What, Withheld, go_on,
 };
 use crate::flow::Direction;
 use crate::guard::SplitAction;
@@ -65,10 +65,14 @@ impl Engine {
         }
         if let Err(violation) = conversation.streams[direction.other()].acknowledge(turn.packet.ack)
         {
-            if !effects.is_monitored {
+            let is_skipped = self.gaps == Gaps::Skip && conversation.may_have_got(turn, direction);
+            if !effects.is_monitored && !is_skipped {
                 return Verdict::Drop(violation.into());
             }
-            self.miss(turn, conversation, direction.other(), effects);
+            if let Err(reason) = self.miss(turn, conversation, direction.other(), effects) {
+                conversation.reset(turn.now, reason, effects);
+                return Verdict::Drop(reason);
+            }
         }
         conversation.phase = Phase::Open;
         let had_fin = conversation.streams[direction].fin().is_some();
@@ -234,6 +238,13 @@ fn answer_dead(turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
 }
 
 impl Conversation {
+    /// Whether the sender of a packet may have received all that it acknowledges, had it come by.
+    fn may_have_got(&self, turn: &Turn<'_>, direction: Direction) -> bool {
+        let stream = &self.streams[direction.other()];
+        let ahead = stream.offset(turn.packet.ack).saturating_sub_unsigned(stream.judged());
+        ahead <= WINDOW_MAX
+    }
+
     /// A FIN was let through for the first time.
     fn end(&self, now: Instant, direction: Direction, effects: &mut Effects) {
         let fault = (direction == Direction::Reply).then(|| self.dialogue.end()).flatten();

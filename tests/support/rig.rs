@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Path, Record, Settings, UnknownFlow, Verdict,
+    Arrival, Checksum, Effects, Engine, Gaps, Path, Record, Settings, UnknownFlow, Verdict,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
@@ -22,6 +22,7 @@ use super::receiver::{Overlap, Receiver};
 /// Settings of a profile with nothing else changed.
 pub fn settings(profile: &str) -> Settings {
     Settings {
+        gaps: Gaps::Refuse,
         ports: vec![25],
         monitor: false,
         unknown_flow: UnknownFlow::Reset,
