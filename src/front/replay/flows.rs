@@ -8,16 +8,17 @@ use std::collections::HashMap;
 
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::engine::{Record, What};
+use crate::engine::{Effects, Record, What};
 use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::front::repeat::Segment;
+use crate::time::Instant;
 
 use super::sent::Sent;
 use super::summary::{Gap, Summary};
 use super::traffic::Mail;
 
-/// Flows that are followed: some 60 MiB of memory.
-const FLOWS_MAX: usize = 1 << 18;
+/// Flows that are followed: some 40 MiB of memory. Of others nothing is known to be missing.
+const FLOWS_MAX: usize = 1 << 17;
 
 /// All flows of mail in a capture, in order of appearance.
 #[derive(Debug, Default)]
@@ -38,8 +39,8 @@ struct Flow {
     headless: u64,
     by_client: Sent,
     by_server: Sent,
-    /// What the engine said when it began.
-    opened: Option<Record>,
+    /// Its number in the engine, once it is open.
+    id: Option<u64>,
     /// Whether the engine had to skip bytes of it.
     has_gap: bool,
     /// What was found behind those.
@@ -70,32 +71,34 @@ impl Flows {
         self.find(&mail.key)?.note(segment, is_opening)
     }
 
-    /// The engine has judged a packet of mail, and said this. Where it had to skip bytes of the
+    /// The engine has judged a packet of mail, and answered this. Where it had to skip bytes of the
     /// other direction for it, the log gets a mark.
     pub(super) fn judged(
         &mut self,
         key: &FlowKey,
         source: Option<Endpoint>,
-        missed: u64,
-        records: &mut Vec<Record>,
+        now: Instant,
+        effects: &mut Effects,
     ) {
         let Some(flow) = self.find(key) else { return };
-        if let Some(opened) = records.iter().find(|record| record.what == What::Opened) {
-            flow.opened = Some(opened.clone());
+        let records = &mut effects.records;
+        let opened = records.iter().position(|record| record.what == What::Opened);
+        if let Some(record) = opened.and_then(|at| records.get(at)) {
+            flow.id = Some(record.flow);
         }
-        let Some(opened) = flow.opened.as_ref() else { return };
-        if let (1.., Some(source)) = (missed, source) {
-            let is_client = source == opened.originator;
+        let Some(id) = flow.id else { return };
+        if effects.missed > 0 {
+            let is_client = source == Some(flow.client);
             let direction = if is_client { Direction::Reply } else { Direction::Original };
-            let what = What::Missed { direction, length: missed };
-            let at = records.first().map_or(opened.at, |record| record.at);
-            // Behind the entry that opens the flow, if this packet did.
-            let place = usize::from(records.first().is_some_and(|first| first == opened));
-            records.insert(place.min(records.len()), Record { at, what, ..opened.clone() });
+            let what = What::Missed { direction, length: effects.missed };
+            let (originator, responder) = (flow.client, flow.server);
+            let mark = Record { at: now, flow: id, originator, responder, what };
+            // Before all that is said of this packet, but that it opens the flow.
+            records.insert(opened.map_or(0, |at| at.saturating_add(1)), mark);
             flow.has_gap = true;
         }
         if flow.has_gap {
-            let own = records.iter().filter(|record| record.flow == opened.flow);
+            let own = records.iter().filter(|record| record.flow == id);
             flow.uncertain += own.filter(|record| is_finding(&record.what)).count() as u64;
         }
     }
@@ -129,7 +132,7 @@ impl Flow {
             headless: 0,
             by_client: Sent::default(),
             by_server: Sent::default(),
-            opened: None,
+            id: None,
             has_gap: false,
             uncertain: 0,
         }

@@ -108,7 +108,6 @@ impl<J: Judge> Gateway<J> {
     pub(super) fn receive(&mut self, packet: &Packet<'_>, step: &mut Step) {
         self.summary.packets += 1;
         let Some(located) = link::locate(packet.link, packet.frame) else {
-            self.summary.not_ip += 1;
             if !link::is_known(packet.link) {
                 self.summary.foreign_links.insert(packet.link);
             }
@@ -126,13 +125,11 @@ impl<J: Judge> Gateway<J> {
         let mail = match Traffic::of(bytes, &self.ports, is_whole) {
             Traffic::Mail(mail) => Some(mail),
             Traffic::Unreadable => None,
-            other => {
-                if let Traffic::Foreign(segment) = other {
-                    self.others.note(&segment);
-                }
-                self.summary.not_smtp += 1;
+            Traffic::Foreign(segment) => {
+                self.others.note(&segment);
                 return self.pass(packet, Bystander::NotSmtp, step);
             }
+            Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
         let (frame, judged) = self.prepare(frame, &located.range, mail.as_ref());
         let captured = Captured {
@@ -210,8 +207,7 @@ impl<J: Judge> Gateway<J> {
     /// Marks in the log where bytes were skipped.
     fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
         let source = segment.map(|segment| segment.source);
-        let Effects { missed, records, .. } = &mut self.effects;
-        self.flows.judged(key, source, *missed, records);
+        self.flows.judged(key, source, self.now, &mut self.effects);
     }
 
     /// Writes what of a packet goes on.
@@ -241,6 +237,10 @@ impl<J: Judge> Gateway<J> {
 
     fn pass(&mut self, packet: &Packet<'_>, bystander: Bystander, step: &mut Step) {
         self.summary.accepted += 1;
+        match bystander {
+            Bystander::NotIp => self.summary.not_ip += 1,
+            Bystander::NotSmtp => self.summary.not_smtp += 1,
+        }
         step.fates.push((self.summary.packets, Fate::Passed(bystander)));
         step.written.extend_from_slice(packet.record);
     }

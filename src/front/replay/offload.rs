@@ -116,10 +116,10 @@ impl<'a> Segment<'a> {
     }
 
     /// Whether the checksum is what a sender leaves to a card that will add the rest, or nothing,
-    /// which is what some loopbacks leave; and not by chance the right one as well.
-    fn is_unfinished(&self) -> bool {
+    /// which is what some loopbacks leave. By chance it may be the right one as well.
+    fn is_partial(&self) -> bool {
         let Some(field) = self.sum().map(u16::from_ne_bytes) else { return false };
-        (field == 0 || field == !self.pseudo.ones_complement()) && !self.is_right()
+        field == 0 || field == !self.pseudo.ones_complement()
     }
 }
 
@@ -145,25 +145,21 @@ fn header_sum(packet: &[u8]) -> Option<u16> {
     (header.header_checksum() != right).then_some(right)
 }
 
-/// Whether the TCP checksum of a packet was left to a network card.
-pub(super) fn is_unfinished(packet: &[u8]) -> bool {
-    Segment::of(packet).is_some_and(|segment| segment.is_unfinished())
-}
-
-/// The state of a packet's checksums.
-pub(super) fn sums(packet: &[u8]) -> Sums {
-    let Some(segment) = Segment::of(packet) else { return Sums::Right };
+/// The state of a packet's checksums, and whether that of TCP was left to a network card.
+pub(super) fn sums(packet: &[u8]) -> (Sums, bool) {
+    let Some(segment) = Segment::of(packet) else { return (Sums::Right, false) };
+    let is_right = segment.is_right();
+    let is_unfinished = !is_right && segment.is_partial();
     let is_header_right = header_sum(packet).is_none();
     let is_header_empty = packet.get(IPV4_CHECKSUM..).is_some_and(|sum| sum.starts_with(&[0, 0]));
-    if is_header_right && segment.is_right() {
+    let sums = if is_header_right && is_right {
         Sums::Right
-    } else if (is_header_right || is_header_empty)
-        && (segment.is_right() || segment.is_unfinished())
-    {
+    } else if (is_header_right || is_header_empty) && (is_right || is_unfinished) {
         Sums::Unfinished
     } else {
         Sums::Wrong
-    }
+    };
+    (sums, is_unfinished)
 }
 
 /// A frame with right checksums in its IP packet, if it has others.

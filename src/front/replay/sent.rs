@@ -33,6 +33,9 @@ impl Sent {
         if end <= 0 || start > WINDOW_MAX {
             return;
         }
+        if start <= 0 && self.runs.is_empty() {
+            return self.advance(end);
+        }
         self.runs.push(start.max(0)..end);
         self.runs.sort_by_key(|run| run.start);
         let mut runs: Vec<Range<i64>> = Vec::with_capacity(self.runs.len());
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_bare_ack_ahead_of_everything_waits_for_the_data() {
-        let mut early = sent(&[0..4]);
+        let mut early = sent(&[0..2, 2..4]);
         assert_eq!(early.acknowledge(number(9), true), Some(number(4)));
         assert_eq!(early.lacking(), 5);
         early.add(number(4), number(9));
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn runs_and_distances_are_bounded() {
-        let mut sent = sent(&[0..1]);
+        let mut sent = sent(&[0..1, 1..2]);
         for run in 1..1_000 {
             sent.add(number(run * 4), number(run * 4 + 1));
             assert!(sent.runs.len() <= RUNS_MAX);

@@ -72,9 +72,9 @@ impl<'a> Traffic<'a> {
             let payload = payload.unwrap_or_default();
             return Self::Foreign(Foreign { source: from, destination: to, payload });
         }
-        let is_unfinished = is_whole && offload::is_unfinished(packet);
+        let (sums, is_unfinished) =
+            if is_whole { offload::sums(packet) } else { (Sums::Right, false) };
         let segment = Segment::of(from, packet, payload.payload, is_unfinished);
-        let sums = if is_whole { offload::sums(packet) } else { Sums::Right };
         Self::Mail(Mail { key: FlowKey::of(from, to), destination: to, segment, sums })
     }
 }
