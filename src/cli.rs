@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{self, Override};
 use crate::event::Format;
 use crate::front::probe::{Form, Target};
+use crate::front::replay::Checksums;
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -87,9 +88,9 @@ pub struct Replay {
     /// Form of the events
     #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
-    /// Accept TCP checksums the recording machine had left to its network card
-    #[arg(long)]
-    pub tolerate_checksums: bool,
+    /// What to make of wrong checksums
+    #[arg(long, value_enum, default_value_t)]
+    pub checksums: Checksums,
     /// Judge and log, change nothing
     #[arg(long)]
     monitor: bool,

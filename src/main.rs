@@ -60,7 +60,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
                 write: replay.write,
                 events: replay.events,
                 format: config.log.format,
-                tolerate_checksums: replay.tolerate_checksums,
+                checksums: replay.checksums,
             };
             front::replay::run(&options, config.engine.clone()).map(|()| Outcome::Done)
         }

@@ -110,6 +110,14 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// Bytes were acknowledged that never came by, so their capture lacks them: what is said of
+    /// this flow from here on is uncertain. Only a replay says so.
+    Missed {
+        /// Whose bytes.
+        direction: Direction,
+        /// How many.
+        length: u64,
+    },
     /// Both ends were sent a RST.
     Reset {
         /// Why.
@@ -173,6 +181,7 @@ impl What {
             | Self::Alarm { .. }
             | Self::Contradiction { .. }
             | Self::LeftOut { .. }
+            | Self::Missed { .. }
             | Self::TlsBegin
             | Self::Closed => 0,
         }

@@ -12,23 +12,14 @@ pub struct Settings {
     pub monitor: bool,
     /// What to do with a flow whose beginning was not seen.
     pub unknown_flow: UnknownFlow,
+    /// What to do where bytes are acknowledged that never came by.
+    pub gaps: Gaps,
     /// What the profile asks for.
     pub guard: guard::Settings,
     /// Flows that are treated otherwise; the first that matches a flow counts.
     pub exceptions: Vec<Exception>,
     /// Bounds on memory and time.
     pub limits: Limits,
-    /// What to make of bytes that were acknowledged but never seen.
-    pub gaps: Gaps,
-}
-
-/// What to make of bytes that their receiver acknowledges and that were never seen here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gaps {
-    /// They took another way: such an ACK is refused.
-    Refuse,
-    /// The capture lacks them: they are passed over, and read on behind.
-    Skip,
 }
 
 /// Flows that are treated otherwise than the rest.
@@ -62,6 +53,15 @@ pub enum UnknownFlow {
     Drop,
     /// They pass unread.
     Pass,
+}
+
+/// What becomes of an acknowledgment of bytes that never came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// It is refused: on the wire, nobody can have received what was not let through.
+    Refuse,
+    /// It is believed: a capture may lack what both ends have seen.
+    Skip,
 }
 
 /// Bounds on memory and time. Each is one number, reachable from the configuration.

@@ -116,6 +116,9 @@ fn describe(what: &What) -> Entry {
             reason: Some(reason.name()),
             ..placed("cut", *direction, *offset)
         },
+        What::Missed { direction, length } => {
+            Entry { side: Some(side(*direction)), length: Some(*length), ..event("missed") }
+        }
         What::Reset { reason } => Entry { reason: Some(reason.name()), ..event("reset") },
         What::Alarm { direction, offset, fault } => {
             Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }

@@ -92,6 +92,7 @@ fn describe(record: &Record) -> Option<String> {
         | What::DataBegin { .. }
         | What::DataEnd { .. }
         | What::Cut { .. }
+        | What::Missed { .. }
         | What::Closed => return None,
     })
 }

@@ -115,6 +115,10 @@ fn what_the_article_has_no_words_for() {
         "*** client offset 6: cut 40 bytes: awaiting-reply"
     );
     assert_eq!(
+        text(What::Missed { direction, length: 1 }),
+        "*** client: 1 byte not seen, what follows is uncertain"
+    );
+    assert_eq!(
         text(What::Reset { reason: Reason::AwaitingReply }),
         "*** The connection from 192.0.2.1 was reset: awaiting-reply"
     );
@@ -162,6 +166,10 @@ fn json_says_the_same_in_a_fixed_order() {
     assert_eq!(
         json(What::Cut { direction, offset: 4, length: 2, reason: Reason::AwaitingReply }),
         r#""event":"cut","side":"server","offset":4,"length":2,"reason":"awaiting-reply""#
+    );
+    assert_eq!(
+        json(What::Missed { direction, length: 7 }),
+        r#""event":"missed","side":"server","length":7"#
     );
     let reason = Reason::AwaitingReply;
     assert_eq!(json(What::Reset { reason }), r#""event":"reset","reason":"awaiting-reply""#);
@@ -294,6 +302,7 @@ fn syslog_is_silent_where_the_original_was() {
         What::Dropped { direction, offset: 0, length: 1, reason },
         What::Dropped { direction, offset: 0, length: 1, reason: Violation::OutOfOrder.into() },
         What::Cut { direction, offset: 0, length: 1, reason },
+        What::Missed { direction, length: 1 },
         What::Closed,
     ] {
         assert_eq!(syslog(what), None);

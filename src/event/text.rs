@@ -71,6 +71,12 @@ fn describe(record: &Record, line: &mut String) {
                 .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
             What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
                 .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
+            What::Missed { direction, length } => write!(
+                line,
+                "*** {}: {} not seen, what follows is uncertain",
+                side(*direction),
+                bytes(*length)
+            ),
             What::Reset { reason } => {
                 write!(line, "*** The connection from {client} was reset: {}", reason.name())
             }

@@ -185,13 +185,13 @@ impl Dialogue {
         None
     }
 
-    /// Bytes of the client were missed (a capture has a gap): what follows is no line we know.
+    /// Bytes were missed (a capture has a gap): what follows begins a line, since most packets do.
     pub fn lose_place(&mut self, from: Speaker) {
         match from {
             Speaker::Client if matches!(self.expect, Expect::Data(_)) => {
                 self.expect = Expect::Data(Body::Middle);
             }
-            Speaker::Client => self.line = CommandLine::stray(),
+            Speaker::Client => self.line = CommandLine::new(),
             Speaker::Server => {
                 self.reply = ReplyLine::default();
                 self.answering = None;

@@ -11,7 +11,7 @@ use std::thread;
 use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path as Way, Settings, Verdict};
 use mailguard::front::capture::link;
 use mailguard::front::capture::{Entry, Reader};
-use mailguard::front::replay::{Session, Step};
+use mailguard::front::replay::{Checksums, Session, Step};
 use mailguard::guard;
 use mailguard::time::Instant;
 use mailguard::wire::{Malformed, Packet, Parsed, maximum_segment_size, restrict_options};
@@ -163,7 +163,7 @@ impl Gateway {
 
 /// Replays a capture to its end or its fault.
 fn replay(capture: &[u8], settings: Settings) {
-    let mut session = Session::new(capture, settings, true);
+    let mut session = Session::new(capture, settings, Checksums::Mend);
     let mut step = Step::default();
     while let Ok(true) = session.step(&mut step) {}
     let _ = session.summary().to_string();

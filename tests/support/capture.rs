@@ -104,24 +104,31 @@ pub const START: u64 = 981_565_280_000_000;
 impl Layout {
     /// A capture of IP packets.
     pub fn capture(&self, packets: &[Vec<u8>]) -> Vec<u8> {
+        self.capture_of(packets, usize::MAX)
+    }
+
+    /// The same, of no more than these bytes of each frame.
+    pub fn capture_of(&self, packets: &[Vec<u8>], snaplen: usize) -> Vec<u8> {
         let mut out = self.head();
         for (index, packet) in packets.iter().enumerate() {
             let header = if packet[0] >> 4 == 4 { self.header_v4 } else { self.header_v6 };
             let frame = [header, packet].concat();
+            let original = u32::try_from(frame.len()).unwrap();
+            let frame = &frame[..frame.len().min(snaplen)];
             let length = u32::try_from(frame.len()).unwrap();
             let micros = START + 10_000 * u64::try_from(index).unwrap();
             let unit = if self.is_nanos { 1_000 } else { 1 };
             if self.is_ng {
                 let ticks = micros * unit;
-                let words = [0, (ticks >> 32) as u32, ticks as u32, length, length];
+                let words = [0, (ticks >> 32) as u32, ticks as u32, length, original];
                 let mut body = self.words(&words);
-                body.extend_from_slice(&frame);
+                body.extend_from_slice(frame);
                 out.extend(self.block(6, body));
             } else {
                 let fraction = micros % 1_000_000 * unit;
-                let words = [(micros / 1_000_000) as u32, fraction as u32, length, length];
+                let words = [(micros / 1_000_000) as u32, fraction as u32, length, original];
                 out.extend(self.words(&words));
-                out.extend_from_slice(&frame);
+                out.extend_from_slice(frame);
             }
         }
         out

@@ -37,6 +37,9 @@ pub struct Located {
     pub range: Range<usize>,
     /// Whether its own length field asks for no more than is there.
     pub is_whole: bool,
+    /// Whether that field says anything: a packet captured before a card cut it into segments, or
+    /// one above 64 KiB, has none, and is all that was captured.
+    pub is_stated: bool,
 }
 
 /// What stands before the packet.
@@ -80,7 +83,6 @@ pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
     let stated = match (link, packet.first()? >> 4) {
         (IPV6, 4) | (IPV4, 6) => return None,
         (_, 4) => usize::from(short(packet, 2).unwrap_or(0)),
-        // Nothing stated: a jumbogram, or a super-packet above 64 KiB.
         (_, 6) => match short(packet, 4).unwrap_or(0) {
             0 => 0,
             payload => usize::from(payload).saturating_add(40),
@@ -89,7 +91,8 @@ pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
     };
     let length = if stated == 0 { packet.len() } else { stated.min(packet.len()) };
     let is_whole = stated <= packet.len() && packet.len() >= 20;
-    Some(Located { range: start..start.saturating_add(length), is_whole })
+    let range = start..start.saturating_add(length);
+    Some(Located { range, is_whole, is_stated: stated != 0 })
 }
 
 /// Appends the frame with another packet in the place of the one located in it.
@@ -232,7 +235,8 @@ mod tests {
             let packet = if is_v6 { v6() } else { V4.to_vec() };
             let mut bytes = frame(&header, &packet);
             let range = header.len()..bytes.len();
-            let whole = Some(Located { range: range.clone(), is_whole: true });
+            let whole = Located { range: range.clone(), is_whole: true, is_stated: true };
+            let whole = Some(whole);
             assert!(is_known(link), "{link}");
             assert_eq!(locate(link, &bytes), whole, "{link} {header:x?}");
             bytes.extend_from_slice(&[0xee; 7]);
@@ -264,7 +268,8 @@ mod tests {
         let mut bytes = V4.to_vec();
         bytes[3] = 0;
         bytes.resize(100, 1);
-        assert_eq!(locate(RAW, &bytes), Some(Located { range: 0..100, is_whole: true }));
+        let rest = Located { range: 0..100, is_whole: true, is_stated: false };
+        assert_eq!(locate(RAW, &bytes), Some(rest));
     }
 
     #[test]

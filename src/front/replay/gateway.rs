@@ -6,15 +6,19 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::repeat::{Kept, Repeats, Segment, Sequel};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::capture::{LinkType, Packet, Shape, link};
+use crate::front::capture::link;
+use crate::front::capture::{LinkType, Packet, Shape};
 use crate::time::Instant;
 
-use super::repeat::{Kept, Repeats, Sequel};
+use super::flows::Flows;
+use super::offload::{self, Checksums, Sums};
+use super::ports::Ports;
 use super::step::{Bystander, Fate, Step};
 use super::summary::Summary;
-use super::traffic::{Mail, Traffic, finish_header};
+use super::traffic::{Mail, Traffic};
 
 /// The engine as the network sees it; the tests have one that says what they want to hear.
 pub(super) trait Judge {
@@ -37,10 +41,14 @@ impl Judge for Engine {
 pub(super) struct Gateway<J> {
     engine: J,
     ports: Vec<u16>,
-    tolerate_checksums: bool,
+    checksums: Checksums,
+    /// Every packet goes on as it came.
+    is_monitored: bool,
     now: Instant,
     effects: Effects,
     repeats: Repeats,
+    flows: Flows,
+    others: Ports,
     summary: Summary,
 }
 
@@ -51,25 +59,39 @@ struct Captured<'a> {
     link: LinkType,
     /// The record to write like; its time is the present one.
     shape: Shape,
-    checksum: Checksum,
     is_truncated: bool,
+    /// What the engine gets to read, where that differs.
+    judged: Option<Vec<u8>>,
 }
 
 impl<J> Gateway<J> {
-    pub(super) fn new(engine: J, ports: Vec<u16>, tolerate_checksums: bool) -> Self {
+    pub(super) fn new(
+        engine: J,
+        ports: Vec<u16>,
+        checksums: Checksums,
+        is_monitored: bool,
+    ) -> Self {
         Self {
             engine,
             ports,
-            tolerate_checksums,
+            checksums,
+            is_monitored,
             now: Instant::default(),
             effects: Effects::default(),
             repeats: Repeats::default(),
+            flows: Flows::default(),
+            others: Ports::default(),
             summary: Summary::default(),
         }
     }
 
-    pub(super) const fn summary(&self) -> &Summary {
-        &self.summary
+    pub(super) fn summary(&self) -> Summary {
+        let mut summary = self.summary.clone();
+        self.flows.sum_up(&mut summary);
+        summary.checksums = self.checksums;
+        summary.other_ports.clone_from(self.others.found());
+        summary.ports.clone_from(&self.ports);
+        summary
     }
 
     /// What is kept cannot be written into another section of a capture.
@@ -86,55 +108,106 @@ impl<J: Judge> Gateway<J> {
     pub(super) fn receive(&mut self, packet: &Packet<'_>, step: &mut Step) {
         self.summary.packets += 1;
         let Some(located) = link::locate(packet.link, packet.frame) else {
-            self.summary.not_ip += 1;
             if !link::is_known(packet.link) {
                 self.summary.foreign_links.insert(packet.link);
             }
             return self.pass(packet, Bystander::NotIp, step);
         };
-        let bytes = packet.frame.get(located.range.clone()).unwrap_or_default();
-        let mail = match Traffic::of(bytes, &self.ports, located.is_whole) {
+        let is_short = u32::try_from(packet.frame.len()).is_ok_and(|n| n < packet.original_length);
+        // Padding that was not captured is no loss.
+        let is_truncated = is_short && !(located.is_whole && located.is_stated);
+        let is_whole = located.is_whole && !is_truncated;
+        let stated = (is_whole && !located.is_stated)
+            .then(|| offload::state_length(packet.frame, &located.range))
+            .flatten();
+        let frame = stated.as_deref().unwrap_or(packet.frame);
+        let bytes = frame.get(located.range.clone()).unwrap_or_default();
+        let mail = match Traffic::of(bytes, &self.ports, is_whole) {
             Traffic::Mail(mail) => Some(mail),
             Traffic::Unreadable => None,
-            Traffic::Other => {
-                self.summary.not_smtp += 1;
+            Traffic::Foreign(segment) => {
+                self.others.note(&segment);
                 return self.pass(packet, Bystander::NotSmtp, step);
             }
+            Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
-        let place = mail.as_ref().and_then(|mail| Some((&mail.key, mail.segment.as_ref()?)));
-        let is_unfinished = mail.as_ref().is_some_and(|mail| mail.is_unfinished);
-        let is_partial = place.is_some_and(|(_, segment)| segment.is_unfinished());
-        let is_tolerated = is_partial && self.tolerate_checksums;
-        let is_short = u32::try_from(packet.frame.len()).is_ok_and(|n| n < packet.original_length);
-        let frame = match place {
-            Some((key, segment)) => {
-                self.repeats.acknowledge(key, segment, packet.frame, located.range.start)
-            }
-            None => Cow::Borrowed(packet.frame),
-        };
+        let (frame, judged) = self.prepare(frame, &located.range, mail.as_ref());
         let captured = Captured {
             frame: &frame,
             range: &located.range,
             link: packet.link,
             shape: packet.shape,
-            checksum: if is_tolerated { Checksum::Unfinished } else { Checksum::Complete },
-            // Padding that was not captured is no loss.
-            is_truncated: is_short && !located.is_whole,
+            is_truncated,
+            judged,
         };
-        self.advance(packet.micros, &captured, step);
-        let verdict = self.handle(&captured);
-        self.count(verdict, captured.is_truncated, is_unfinished);
+        self.judge_first(packet, mail, &captured, step);
+    }
+
+    /// What of a frame goes on if nothing changes it, and what of it the engine reads, if that is
+    /// something else: acknowledging no more than arrived, with checksums as they are wanted.
+    fn prepare<'a>(
+        &mut self,
+        frame: &'a [u8],
+        range: &Range<usize>,
+        mail: Option<&Mail>,
+    ) -> (Cow<'a, [u8]>, Option<Vec<u8>>) {
+        let Some((mail, segment)) = mail.and_then(|mail| Some((mail, mail.segment.as_ref()?)))
+        else {
+            return (Cow::Borrowed(frame), None);
+        };
+        let ahead = self.flows.note(mail, &self.ports);
+        let mut frame = self.repeats.acknowledge(&mail.key, segment, frame, range.start);
+        let mended = match self.checksums {
+            Checksums::Verify => None,
+            Checksums::Mend | Checksums::Ignore => offload::mend(&frame, range),
+        };
+        let mut judged = None;
+        match mended {
+            Some(mended) if self.checksums == Checksums::Mend => frame = Cow::Owned(mended),
+            mended => judged = mended,
+        }
+        if let Some(to) = ahead {
+            let shown = segment.lowered(judged.as_deref().unwrap_or(&frame), range.start, to);
+            let is_right = self.checksums == Checksums::Verify;
+            let mended = if is_right { None } else { offload::mend(&shown, range) };
+            judged = Some(mended.unwrap_or(shown));
+        }
+        let judged = judged.map(|judged| judged.get(range.clone()).unwrap_or_default().to_vec());
+        (frame, judged)
+    }
+
+    /// Judges a packet when it first comes, and lets the network do with it what follows.
+    fn judge_first(
+        &mut self,
+        packet: &Packet<'_>,
+        mail: Option<Mail>,
+        captured: &Captured<'_>,
+        step: &mut Step,
+    ) {
+        self.advance(packet.micros, captured, step);
+        let verdict = self.handle(captured);
+        let sums = mail.as_ref().map_or(Sums::Right, |mail| mail.sums);
+        self.count(verdict, captured.is_truncated, sums);
         let fate = match self.effects.handling {
             Handling::HandedOver => Fate::HandedOver,
             Handling::Unchanged | Handling::TakenBack => Fate::Judged(verdict),
         };
         step.fates.push((self.summary.packets, fate));
-        self.send(packet, &captured, verdict, step);
-        let sequel = Sequel::of(verdict, &self.effects);
-        let has_ended = self.absorb(&captured, step);
-        if let (Some(mail), false) = (mail, has_ended) {
-            self.follow(mail, sequel, &captured, step);
+        if let Some(Mail { key, segment, .. }) = &mail {
+            self.mark(key, segment.as_ref());
         }
+        self.send(packet, captured, verdict, step);
+        let sequel = Sequel::of(verdict, &self.effects);
+        let has_ended = self.absorb(captured, step);
+        if let (Some(mail), false) = (mail, has_ended) {
+            self.follow(mail, sequel, captured, step);
+        }
+    }
+
+    /// Marks in the log where bytes were skipped.
+    fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
+        let source = segment.map(|segment| segment.source);
+        self.flows.judged(key, source, self.now, &mut self.effects);
     }
 
     /// Writes what of a packet goes on.
@@ -146,7 +219,7 @@ impl<J: Judge> Gateway<J> {
         step: &mut Step,
     ) {
         match verdict {
-            Verdict::Accept if captured.frame == packet.frame => {
+            Verdict::Accept if self.is_monitored || captured.frame == packet.frame => {
                 step.written.extend_from_slice(packet.record);
             }
             Verdict::Accept => {
@@ -164,6 +237,10 @@ impl<J: Judge> Gateway<J> {
 
     fn pass(&mut self, packet: &Packet<'_>, bystander: Bystander, step: &mut Step) {
         self.summary.accepted += 1;
+        match bystander {
+            Bystander::NotIp => self.summary.not_ip += 1,
+            Bystander::NotSmtp => self.summary.not_smtp += 1,
+        }
         step.fates.push((self.summary.packets, Fate::Passed(bystander)));
         step.written.extend_from_slice(packet.record);
     }
@@ -181,11 +258,9 @@ impl<J: Judge> Gateway<J> {
 
     fn handle(&mut self, captured: &Captured<'_>) -> Verdict {
         let packet = captured.frame.get(captured.range.clone()).unwrap_or_default();
-        // The engine has no word for a header that a card would have finished; it gets it finished.
-        let finished = if self.tolerate_checksums { finish_header(packet) } else { None };
         let arrival = Arrival {
-            bytes: finished.as_deref().unwrap_or(packet),
-            checksum: captured.checksum,
+            bytes: captured.judged.as_deref().unwrap_or(packet),
+            checksum: Checksum::Complete,
             // No kernel will cut what is written to a file.
             is_super_packet: false,
             is_truncated: captured.is_truncated,
@@ -194,15 +269,17 @@ impl<J: Judge> Gateway<J> {
         self.engine.handle(self.now, &arrival, &mut self.effects)
     }
 
-    fn count(&mut self, verdict: Verdict, is_truncated: bool, is_unfinished: bool) {
+    fn count(&mut self, verdict: Verdict, is_truncated: bool, sums: Sums) {
         let summary = &mut self.summary;
+        summary.mail += 1;
         summary.truncated += u64::from(is_truncated);
+        summary.wrong_sums += u64::from(sums != Sums::Right);
+        summary.unfinished += u64::from(sums == Sums::Unfinished);
         match verdict {
             Verdict::Accept => summary.accepted += 1,
             Verdict::Rewrite => summary.rewritten += 1,
             Verdict::Drop(reason) => {
                 *summary.drops.entry(reason).or_default() += 1;
-                summary.unfinished += u64::from(is_unfinished && !self.tolerate_checksums);
             }
         }
     }
@@ -243,11 +320,10 @@ impl<J: Judge> Gateway<J> {
             range: captured.range.clone(),
             link: captured.link,
             shape: captured.shape,
-            checksum: captured.checksum,
             segment: mail.segment,
             passed,
         };
-        self.repeats.keep(key, kept);
+        self.repeats.keep(mail.key, kept);
     }
 
     /// Sends again what waits for a flow, until nothing more gets through.
@@ -258,7 +334,7 @@ impl<J: Judge> Gateway<J> {
             has_moved = false;
             let mut still = Vec::new();
             for mut kept in waiting {
-                let (sequel, has_ended) = self.resend(&kept, present, step);
+                let (sequel, has_ended) = self.resend(&key, &kept, present, step);
                 if has_ended {
                     return;
                 }
@@ -284,14 +360,25 @@ impl<J: Judge> Gateway<J> {
 
     /// Offers a kept packet to the engine again. If no more of it passes than before, nobody
     /// shall see that it was tried: neither the log nor the capture of what went on.
-    fn resend(&mut self, kept: &Kept, present: Shape, step: &mut Step) -> (Sequel, bool) {
+    fn resend(
+        &mut self,
+        key: &FlowKey,
+        kept: &Kept,
+        present: Shape,
+        step: &mut Step,
+    ) -> (Sequel, bool) {
+        let judged = match self.checksums {
+            Checksums::Ignore => offload::mend(&kept.frame, &kept.range),
+            Checksums::Verify | Checksums::Mend => None,
+        };
+        let judged = judged.as_deref().and_then(|frame| frame.get(kept.range.clone()));
         let captured = Captured {
             frame: &kept.frame,
             range: &kept.range,
             link: kept.link,
             shape: kept.shape.at(present, self.now.micros()),
-            checksum: kept.checksum,
             is_truncated: false,
+            judged: judged.map(<[u8]>::to_vec),
         };
         let verdict = self.handle(&captured);
         let sequel = Sequel::of(verdict, &self.effects);
@@ -315,6 +402,7 @@ impl<J: Judge> Gateway<J> {
                 Verdict::Drop(_) => {}
             }
         }
+        self.mark(key, kept.segment.as_ref());
         if sequel == Sequel::Arrived {
             self.summary.stalled = self.summary.stalled.saturating_sub(1);
             self.summary.repeated += 1;

@@ -5,8 +5,12 @@
 //! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
 
 mod files;
+mod flows;
 mod gateway;
 pub mod repeat;
+mod offload;
+mod ports;
+mod sent;
 mod session;
 mod step;
 mod summary;
@@ -23,9 +27,10 @@ use crate::front::{FrontError, unless_gone};
 
 use files::Output;
 
+pub use offload::Checksums;
 pub use session::Session;
 pub use step::{Bystander, Fate, Step};
-pub use summary::Summary;
+pub use summary::{Gap, Summary};
 
 /// Files from this size on take long enough to show how far we are.
 const PROGRESS_BYTES_MIN: u64 = 8 << 20;
@@ -44,8 +49,8 @@ pub struct Options {
     pub events: Option<PathBuf>,
     /// How to write the event log. Its times are in UTC: a replay says the same everywhere.
     pub format: event::Format,
-    /// Whether to read packets whose checksums the recording machine left to its network card.
-    pub tolerate_checksums: bool,
+    /// What to make of checksums that are wrong.
+    pub checksums: Checksums,
 }
 
 impl Options {
@@ -86,7 +91,7 @@ pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary,
         }
         None => None,
     };
-    let mut session = Session::new(file, settings, options.tolerate_checksums);
+    let mut session = Session::new(file, settings, options.checksums);
     let progress = progress(size);
     let (mut step, mut lines, mut packets) = (Step::default(), Vec::new(), 0_u64);
     loop {

@@ -14,7 +14,7 @@ use std::ops::Range;
 use etherparse::TcpSlice;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::engine::{Checksum, Effects, Verdict};
+use crate::engine::{Effects, Verdict};
 use crate::flow::{Endpoint, FlowKey};
 use crate::front::capture::{LinkType, Shape};
 
@@ -37,8 +37,6 @@ pub struct Kept {
     pub link: LinkType,
     /// Its record, but for the frame.
     pub shape: Shape,
-    /// Whether its checksum can be verified.
-    pub checksum: Checksum,
     /// Its segment, if that could be read.
     pub segment: Option<Segment>,
     /// Bytes of it, as an IP packet, that were let through: 0 if it was dropped, else it was cut.
@@ -57,9 +55,20 @@ impl Kept {
 /// What a TCP header says about a packet's place in the flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    source: Endpoint,
-    sequence: TcpSeqNumber,
-    acknowledged: Option<TcpSeqNumber>,
+    /// Who sent it.
+    pub source: Endpoint,
+    /// The number of its first byte, or of its SYN.
+    pub sequence: TcpSeqNumber,
+    /// What it acknowledges.
+    pub acknowledged: Option<TcpSeqNumber>,
+    /// Whether it opens a connection, or answers such a one.
+    pub is_syn: bool,
+    /// Whether it ends its direction.
+    pub is_fin: bool,
+    /// Whether it breaks the connection off.
+    pub is_rst: bool,
+    /// Bytes of payload.
+    pub length: usize,
     /// Offset of the TCP header in the IP packet.
     header: usize,
     /// Offset of the payload in the IP packet.
@@ -83,16 +92,29 @@ impl Segment {
             source,
             sequence: number(tcp.sequence_number()),
             acknowledged: tcp.ack().then(|| number(tcp.acknowledgment_number())),
+            is_syn: tcp.syn(),
+            is_fin: tcp.fin(),
+            is_rst: tcp.rst(),
+            length: tcp.payload().len(),
             header,
             payload: header.checked_add(tcp.header_len())?,
             is_unfinished,
         })
     }
 
-    /// Whether its checksum was left to a network card.
+    /// The number behind all that it carries.
     #[must_use]
-    pub const fn is_unfinished(&self) -> bool {
-        self.is_unfinished
+    pub fn end(&self) -> TcpSeqNumber {
+        self.sequence + self.length + usize::from(self.is_syn) + usize::from(self.is_fin)
+    }
+
+    /// A frame of this segment, acknowledging no more than this.
+    #[must_use]
+    pub fn lowered(&self, frame: &[u8], packet_start: usize, to: TcpSeqNumber) -> Vec<u8> {
+        let mut frame = frame.to_vec();
+        let header = frame.get_mut(packet_start.saturating_add(self.header)..);
+        lower(header.unwrap_or_default(), to, self.is_unfinished);
+        frame
     }
 }
 
@@ -137,10 +159,7 @@ impl Repeats {
         let first = others.map(|(_, number)| number).reduce(TcpSeqNumber::min);
         match (first, segment.acknowledged) {
             (Some(first), Some(acknowledged)) if first < acknowledged => {
-                let mut frame = frame.to_vec();
-                let header = frame.get_mut(packet_start.saturating_add(segment.header)..);
-                lower(header.unwrap_or_default(), first, segment.is_unfinished);
-                Cow::Owned(frame)
+                Cow::Owned(segment.lowered(frame, packet_start, first))
             }
             _ => Cow::Borrowed(frame),
         }
@@ -164,18 +183,23 @@ fn lower(header: &mut [u8], number: TcpSeqNumber, is_unfinished: bool) {
     let (Some(field), Some(checksum)) = (field, after.first_chunk_mut::<2>()) else { return };
     let new = number.0.to_be_bytes();
     let words = |[a, b, c, d]: [u8; 4]| [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
-    let mut sum = u32::from(!u16::from_be_bytes(*checksum));
-    for word in words(*field).map(|word| !word).into_iter().chain(words(new)) {
-        sum += u32::from(word);
+    let ([a, b], [c, d]) = (words(*field), words(new));
+    *field = new;
+    if !is_unfinished {
+        *checksum = adjust(*checksum, &[!a, !b, c, d]);
     }
+}
+
+/// A checksum after words were replaced (RFC 1624 3); given are the complements of the old ones,
+/// and the new ones.
+pub(super) fn adjust(sum: [u8; 2], words: &[u16]) -> [u8; 2] {
+    let sum = u32::from(!u16::from_be_bytes(sum));
+    let mut sum = words.iter().fold(sum, |sum, word| sum + u32::from(*word));
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    *field = new;
-    if !is_unfinished {
-        let [_, _, high, low] = (!sum).to_be_bytes();
-        *checksum = [high, low];
-    }
+    let [_, _, high, low] = (!sum).to_be_bytes();
+    [high, low]
 }
 
 /// What the network makes of a verdict.

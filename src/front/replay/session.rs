@@ -5,10 +5,11 @@
 
 use std::io::Read;
 
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Gaps, Settings};
 use crate::front::capture::{Entry, Fault, Reader};
 
 use super::gateway::Gateway;
+use super::offload::Checksums;
 use super::step::Step;
 use super::summary::Summary;
 
@@ -25,10 +26,12 @@ pub struct Session<R> {
 impl<R: Read> Session<R> {
     /// A replay of a capture that has not been read yet.
     #[must_use]
-    pub fn new(source: R, settings: Settings, tolerate_checksums: bool) -> Self {
+    pub fn new(source: R, settings: Settings, checksums: Checksums) -> Self {
         let ports = settings.ports.clone();
-        let engine = Engine::new(settings, SEED);
-        let gateway = Gateway::new(engine, ports, tolerate_checksums);
+        let is_monitored = settings.monitor;
+        // What a capture lacks was received all the same.
+        let engine = Engine::new(Settings { gaps: Gaps::Skip, ..settings }, SEED);
+        let gateway = Gateway::new(engine, ports, checksums, is_monitored);
         Self { reader: Reader::new(source), gateway }
     }
 
@@ -62,7 +65,7 @@ impl<R: Read> Session<R> {
     /// The counters so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = self.gateway.summary().clone();
+        let mut summary = self.gateway.summary();
         summary.engine = self.gateway.judge().stats();
         summary.is_cut = self.reader.is_cut();
         summary

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 
 use etherparse::PacketBuilder;
 
-use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What};
-use crate::flow::{Direction, Endpoint};
+use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What, Withheld};
+use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::front::capture::{Entry, Reader};
 use crate::time::Instant;
 
 use super::gateway::{Gateway, Judge};
-use super::{Bystander, Fate, Step};
+use super::{Bystander, Checksums, Fate, Step};
 
 /// What the scripted engine answers to the next packet.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ enum Answer {
 #[derive(Default)]
 struct Script {
     answers: RefCell<VecDeque<Answer>>,
-    seen: RefCell<Vec<(u64, Checksum, bool)>>,
+    seen: RefCell<Vec<(u64, bool)>>,
     bytes: RefCell<Vec<Vec<u8>>>,
     expired: RefCell<Vec<u64>>,
 }
@@ -37,7 +37,8 @@ struct Script {
 impl Judge for Script {
     fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
-        self.seen.borrow_mut().push((now.micros(), arrival.checksum, arrival.is_truncated));
+        assert_eq!(arrival.checksum, Checksum::Complete);
+        self.seen.borrow_mut().push((now.micros(), arrival.is_truncated));
         self.bytes.borrow_mut().push(arrival.bytes.to_vec());
         let reason = Reason::AwaitingReply;
         let (direction, offset, length) = (Direction::Original, 0, 1);
@@ -45,12 +46,14 @@ impl Judge for Script {
             Answer::Accept => Verdict::Accept,
             Answer::Cut(length) => {
                 effects.rewritten = arrival.bytes[..length].to_vec();
+                effects.withheld = Some(Withheld { passed: length - 40, reason });
                 let length = length as u64;
                 effects.records.push(record(What::Cut { direction, offset, length, reason }));
                 Verdict::Rewrite
             }
             Answer::Close => {
-                effects.records.push(record(What::Closed));
+                let Record { originator, responder, .. } = record(What::Closed);
+                effects.ended.push(FlowKey::of(originator, responder));
                 Verdict::Accept
             }
             Answer::Drop => {
@@ -112,16 +115,16 @@ fn capture(records: &[Vec<u8>]) -> Vec<u8> {
 
 /// Replays records a second apart; each one's step.
 fn replay(answers: Vec<Answer>, records: &[Vec<u8>]) -> (Gateway<Script>, Vec<Step>) {
-    replay_with(answers, records, false)
+    replay_with(answers, records, Checksums::Verify)
 }
 
 fn replay_with(
     answers: Vec<Answer>,
     records: &[Vec<u8>],
-    tolerate: bool,
+    checksums: Checksums,
 ) -> (Gateway<Script>, Vec<Step>) {
     let script = Script { answers: RefCell::new(answers.into()), ..Script::default() };
-    let mut gateway = Gateway::new(script, vec![25], tolerate);
+    let mut gateway = Gateway::new(script, vec![25], checksums, false);
     let bytes = capture(records);
     let mut reader = Reader::new(&bytes[..]);
     let mut steps = Vec::new();
@@ -220,7 +223,7 @@ fn nothing_is_acknowledged_that_did_not_arrive() {
     unfinished[1][14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
     let mut expected = lowered.clone();
     expected[14 + 36..][..2].copy_from_slice(&sum.to_be_bytes());
-    let (_, steps) = replay_with(answers.clone(), &seconds(&unfinished), true);
+    let (_, steps) = replay_with(answers.clone(), &seconds(&unfinished), Checksums::Ignore);
     assert!(steps[1].written.starts_with(&record_bytes(2, &expected, expected.len())));
     // One that was wrong stays wrong by as much.
     let mut wrong = frames;
@@ -294,7 +297,7 @@ fn what_claims_to_be_tcp_is_for_the_engine_to_refuse() {
 }
 
 #[test]
-fn unfinished_checksums_are_detected_and_tolerated_on_request() {
+fn checksums_are_verified_mended_or_ignored() {
     let good = client(b"payload");
     let mut unfinished = good.clone();
     // 10.0.0.1 + 10.0.0.2 + TCP + 27 bytes, folded.
@@ -308,20 +311,41 @@ fn unfinished_checksums_are_detected_and_tolerated_on_request() {
     let mut bad = good.clone();
     bad[14 + 20 + 16] ^= 1;
     bad[14 + 10] ^= 1;
-    let records = seconds(&[good.clone(), unfinished, empty, blank.clone(), bad.clone()]);
-    for (tolerate, partial, counted) in
-        [(false, Checksum::Complete, 3), (true, Checksum::Unfinished, 0)]
-    {
-        let answers = vec![Answer::Accept, Answer::Drop, Answer::Drop, Answer::Drop, Answer::Drop];
-        let (gateway, _) = replay_with(answers, &records, tolerate);
-        let seen: Vec<Checksum> = gateway.judge().seen.borrow().iter().map(|seen| seen.1).collect();
-        let whole = Checksum::Complete;
-        assert_eq!(seen, [whole, partial, partial, whole, whole]);
-        let bytes = gateway.judge().bytes.borrow();
-        let fourth = if tolerate { &good } else { &blank };
-        assert_eq!((&bytes[3][..], &bytes[4][..]), (&fourth[14..], &bad[14..]));
-        assert_eq!(gateway.summary().unfinished, counted);
+    let frames = [good.clone(), unfinished, empty, blank, bad];
+    let records = seconds(&frames);
+    let mended = seconds(&[0; 5].map(|_| good.clone()));
+    for (checksums, reads_right, written) in [
+        (Checksums::Verify, false, &records),
+        (Checksums::Mend, true, &mended),
+        (Checksums::Ignore, true, &records),
+    ] {
+        let (gateway, steps) = replay_with(Vec::new(), &records, checksums);
+        for (read, frame) in gateway.judge().bytes.borrow().iter().zip(&frames) {
+            let frame = if reads_right { &good } else { frame };
+            assert_eq!(read[..], frame[14..], "{checksums:?}");
+        }
+        let out: Vec<_> = steps.into_iter().map(|step| step.written).collect();
+        assert_eq!(&out, written, "{checksums:?}");
+        let summary = gateway.summary();
+        assert_eq!((summary.mail, summary.wrong_sums, summary.unfinished), (5, 4, 3));
     }
+}
+
+#[test]
+fn a_packet_without_a_length_has_that_of_its_frame() {
+    let good = client(b"payload");
+    let mut long = good.clone();
+    // An IPv4 header that is right without its length, and one that was left to the card.
+    long[14 + 2..][..2].fill(0);
+    let sum = u16::from_be_bytes([good[24], good[25]]) + 47;
+    long[24..26].copy_from_slice(&sum.to_be_bytes());
+    let mut blank = long.clone();
+    blank[24..26].fill(0);
+    let (gateway, steps) = replay(Vec::new(), &seconds(&[long, blank]));
+    assert_eq!(gateway.judge().bytes.borrow()[0], good[14..]);
+    assert_eq!(steps[0].written, record_bytes(1, &good, good.len()));
+    assert_eq!(steps[1].written[16 + 14..][..4], good[14..18]);
+    assert_eq!((gateway.summary().wrong_sums, gateway.summary().unfinished), (1, 1));
 }
 
 #[test]
@@ -336,7 +360,7 @@ fn a_packet_is_truncated_if_bytes_of_it_are_missing() {
         record_bytes(3, cut, cut.len()),
     ];
     let (gateway, _) = replay(Vec::new(), &records);
-    let seen: Vec<bool> = gateway.judge().seen.borrow().iter().map(|seen| seen.2).collect();
+    let seen: Vec<bool> = gateway.judge().seen.borrow().iter().map(|seen| seen.1).collect();
     assert_eq!(seen, [true, false, false]);
     assert_eq!(gateway.summary().truncated, 1);
 }
