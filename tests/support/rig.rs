@@ -22,7 +22,6 @@ use super::receiver::{Overlap, Receiver};
 /// Settings of a profile with nothing else changed.
 pub fn settings(profile: &str) -> Settings {
     Settings {
-        gaps: Gaps::Refuse,
         ports: vec![25],
         monitor: false,
         unknown_flow: UnknownFlow::Reset,
