@@ -63,10 +63,12 @@ fn every_key_reaches_its_place() {
         [log]
         events = "-"
         format = "json"
+        bytes_per_second = 5000
         "#,
         &[],
     )
     .unwrap();
+    assert_eq!(config.log.bytes_per_second, 5_000);
     assert_eq!(config.engine.ports, [25, 587]);
     assert!(config.engine.monitor);
     assert_eq!(config.engine.unknown_flow, UnknownFlow::Drop);

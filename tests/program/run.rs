@@ -289,6 +289,7 @@ fn a_stalled_reader_of_the_log_does_not_hold_the_end_up() {
         for _ in 0..200 {
             assert_eq!(verify("127.0.0.1"), "XXXXXXXXX\r\n");
         }
+        #[expect(clippy::disallowed_methods, reason = "the kernel's time is the subject")]
         let start = std::time::Instant::now();
         let said = filter.end("-TERM");
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -382,6 +383,53 @@ fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
     });
 }
 
+/// What leads mail past the filter: how it is done, what is said of it, how it is undone.
+const SPOILS: &[(&str, &str, &str)] = &[
+    (
+        "iptables -t nat -A PREROUTING -p tcp --dport 25 -j REDIRECT --to-ports 2525",
+        "nat PREROUTING: `-p tcp -m tcp --dport 25 -j REDIRECT --to-ports 2525` sends mail",
+        "iptables -t nat -F",
+    ),
+    (
+        "ip6tables -t mangle -A PREROUTING -j CONNMARK --set-mark 0x20000001",
+        "mangle PREROUTING: `-j CONNMARK --set-xmark 0x20000001/0xffffffff` sets the mark",
+        "ip6tables -t mangle -F PREROUTING",
+    ),
+    (
+        "iptables -t mangle -F FORWARD",
+        "rules: iptables-save: mangle: FORWARD does not lead to MAILGUARD",
+        "iptables -t mangle -A FORWARD -j MAILGUARD",
+    ),
+    (
+        "iptables -t mangle -D MAILGUARD -j MARK --set-xmark 0/0x10000000",
+        "rules: iptables-save: mangle: the rules of MAILGUARD are not those configured",
+        "iptables -t mangle -I MAILGUARD -j MARK --set-xmark 0/0x10000000",
+    ),
+    (
+        "ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && \
+         ip addr add 192.0.2.1/24 dev v0",
+        "one-armed: both ends of every connection are behind v0,",
+        "ip link del v0",
+    ),
+    (
+        "ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && \
+         ip addr add 192.0.2.1/24 dev v0 && ip addr add 198.51.100.1/24 dev v1 && \
+         echo 1 >/proc/sys/net/ipv4/conf/v0/rp_filter && \
+         echo 2 >/proc/sys/net/ipv4/conf/v1/rp_filter",
+        "rp_filter: loose on v1: a third party",
+        "ip link del v0",
+    ),
+    (
+        "mount -t sysfs sysfs /sys && ip link add br0 type bridge && \
+         ip link add v0 type veth peer name v1 && ip link set v0 master br0 && \
+         ip link set v1 master br0 && \
+         for f in /proc/sys/net/bridge/bridge-nf-call-ip*; do \
+             test ! -e $f || echo 0 >$f; done",
+        "bridge br0: what it forwards by itself (IPv4, IPv6) does not come to the filter",
+        "ip link del br0 && ip link del v0",
+    ),
+];
+
 #[test]
 fn the_machine_is_examined() {
     sealed(NEEDS, || {
@@ -407,6 +455,15 @@ fn the_machine_is_examined() {
         let (code, said) = examine();
         assert_eq!(code, Some(0), "{said}");
         assert!(!said.contains("wrong"), "{said}");
+        for &(spoil, finding, mend) in SPOILS {
+            assert!(shell(spoil), "{spoil}");
+            let (code, said) = examine();
+            assert_eq!(code, Some(1), "{spoil}: {said}");
+            assert!(said.contains(&format!("wrong  {finding}")), "{finding} is not in {said}");
+            assert!(shell(mend), "{mend}");
+            let (code, said) = examine();
+            assert_eq!(code, Some(0), "{said}");
+        }
         filter.end("-TERM");
     });
 }

@@ -32,6 +32,14 @@ impl Family {
         Self::BOTH.into_iter().filter(move |&family| family == Self::V4 || has_ipv6)
     }
 
+    /// What nf_tables calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
+        }
+    }
+
     const fn save_program(self) -> &'static str {
         match self {
             Self::V4 => "iptables-save",
@@ -114,6 +122,19 @@ pub fn differences(config: &Config) -> Result<Vec<String>, FrontError> {
         }
     }
     Ok(found)
+}
+
+/// Every rule there is, as `iptables-save` prints them, by the nf_tables word for the family.
+///
+/// # Errors
+/// A program is missing or refuses.
+pub(in crate::front) fn listings() -> Result<Vec<(&'static str, String)>, FrontError> {
+    Family::present().map(|family| Ok((family.name(), tool::list(family)?))).collect()
+}
+
+/// Whether a chain is one of those we make.
+pub(in crate::front) fn is_own(table: &str, chain: &str) -> bool {
+    template::own_chains(table).contains(&chain)
 }
 
 /// What one table of one family holds of ours.

@@ -14,6 +14,11 @@ pub(super) fn save(family: Family, table: &str) -> Result<Saved, FrontError> {
     Ok(Saved::parse(table, &listing))
 }
 
+/// Every rule of a family.
+pub(super) fn list(family: Family) -> Result<String, FrontError> {
+    run(family.save_program(), &[], "")
+}
+
 /// Applies a script in one transaction, leaving all other rules alone.
 pub(super) fn restore(family: Family, script: &str) -> Result<(), FrontError> {
     run(family.restore_program(), &["--noflush", LOCK_WAIT], script).map(|_| ())

@@ -2,6 +2,7 @@
 //! the other threads and the kernel counted; it waits for signals in between, and reads the
 //! configuration anew when asked to.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -12,7 +13,7 @@ use super::counters::{COUNTERS, Told};
 use super::running::Running;
 use super::signals::Signals;
 use super::worker::Shared;
-use crate::engine::Effects;
+use crate::engine::{Effects, Reason};
 use crate::front::nfqueue::listing::{self, Entry};
 
 /// Watches over the threads of the queues.
@@ -23,6 +24,8 @@ pub(super) struct Supervisor<'a> {
     signals: &'a Signals,
     panics: &'a Receiver<String>,
     told: Told,
+    drops: BTreeMap<Reason, u64>,
+    ticks: u64,
     dropped: Vec<Entry>,
     is_listing_readable: bool,
 }
@@ -42,6 +45,8 @@ impl<'a> Supervisor<'a> {
             signals,
             panics,
             told: Told::default(),
+            drops: BTreeMap::new(),
+            ticks: 0,
             dropped: Vec::new(),
             is_listing_readable: true,
         }
@@ -88,7 +93,21 @@ impl<'a> Supervisor<'a> {
         for line in self.told.news(self.shared) {
             log::warn!("{line}");
         }
+        self.tell_drops();
         self.tell_kernel_drops();
+    }
+
+    /// Says for which reasons packets are dropped: a new one at once, the known ones now and then.
+    fn tell_drops(&mut self) {
+        self.ticks += 1;
+        let is_time = self.ticks.is_multiple_of(TICKS_BETWEEN_DROPS);
+        for (reason, count) in self.shared.engine.stats().drops {
+            let told = self.drops.entry(reason).or_default();
+            if count > *told && (*told == 0 || is_time) {
+                log::info!("dropped {} packets: {reason}", count - *told);
+                *told = count;
+            }
+        }
     }
 
     fn tell_kernel_drops(&mut self) {
@@ -173,6 +192,9 @@ pub(super) fn catch_panics() -> Receiver<String> {
 
 /// How often silent flows are looked for.
 const TICK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Drops are the daily bread of a filter: a line a minute for each reason is enough.
+const TICKS_BETWEEN_DROPS: u64 = 60;
 
 /// Panics told in one tick; all are counted.
 const PANICS_MAX: usize = 16;

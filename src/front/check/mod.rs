@@ -1,8 +1,14 @@
 //! `mailguard check`: is this machine fit to run the configuration, and is it set up to?
 //!
 //! The configuration has been read before we are called. Looks, and changes nothing; one line a
-//! finding. Hook order beyond our own jumps, and what the nft tool added by itself, are not
-//! examined.
+//! finding. What programs below the rules do with packets (eBPF, hardware) is not examined.
+
+mod iptables;
+mod machine;
+mod nft;
+mod ours;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write;
 use std::fs;
@@ -10,6 +16,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use self::ours::Ours;
 use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
 use crate::config::Config;
@@ -23,9 +30,11 @@ pub fn run(config: &Config) -> Result<Outcome, FrontError> {
     let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
     report.good(format!("configuration: profile {}, ports {}", config.profile, ports.join(", ")));
     queues(config, &mut report);
-    let has_rules = programs(&mut report) && installed(config, &mut report);
+    let has_programs = programs(&mut report);
+    let has_rules = has_programs && installed(config, &mut report);
     reassembly(has_rules, &mut report);
-    forwarding(config, &mut report);
+    foreign(config, has_programs, &mut report);
+    machine::examine(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
 }
@@ -124,18 +133,52 @@ fn reassembly(has_rules: bool, report: &mut Report) {
     }
 }
 
-fn forwarding(config: &Config, report: &mut Report) {
-    let is_on = |path| fs::read_to_string(path).is_ok_and(|value| value.trim_end() != "0");
-    let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
-    let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
-    match (v4, v6) {
-        (true, true) => report.good("forwarding: on".to_owned()),
-        (true, false) => report.good("forwarding: on for IPv4, off for IPv6".to_owned()),
-        (false, true) => report.good("forwarding: on for IPv6, off for IPv4".to_owned()),
-        (false, false) if config.rules.local => {
-            report.good("forwarding: off; only local mail is filtered".to_owned());
+/// What others made that leads mail past us, in all the rule sets there are.
+fn foreign(config: &Config, has_programs: bool, report: &mut Report) {
+    let ours = Ours::new(config);
+    let mut found = Vec::new();
+    let mut listings = Vec::new();
+    if has_programs {
+        match rules::listings() {
+            Ok(all) => listings = all,
+            Err(error) => found.push(error.to_string()),
         }
-        (false, false) => report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned()),
+    }
+    for (_, listing) in &listings {
+        found.extend(iptables::findings(listing, &ours));
+    }
+    match nft_listing() {
+        Ok(Some(listing)) => {
+            let tables = listings.iter().flat_map(|(family, listing)| {
+                iptables::tables(listing).map(|table| (*family, table))
+            });
+            let known: Vec<_> = tables.collect();
+            found.extend(nft::findings(&listing, &known, &ours));
+        }
+        Ok(None) => {
+            report.good("nft: not installed; rules made without iptables are not known".to_owned())
+        }
+        Err(what) => found.push(format!("nft: {what}")),
+    }
+    if found.is_empty() {
+        report.good("other rules: none leads mail past the filter".to_owned());
+    }
+    found.into_iter().for_each(|one| report.wrong(one));
+}
+
+/// Every rule of nf_tables, where there is a tool to list them.
+fn nft_listing() -> Result<Option<String>, String> {
+    let listed = Command::new("nft").args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
+    match listed {
+        Ok(output) if output.status.success() => {
+            Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(said.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

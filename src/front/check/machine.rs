@@ -1,0 +1,121 @@
+//! How the machine forwards: what leads mail past the rules, and what lets a third party speak in
+//! an end's name.
+//!
+//! The filter tells the two ends of a connection by the interfaces their packets come by. That is
+//! worth as much as the kernel's own check of where a source address belongs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::Report;
+use crate::config::Config;
+
+/// Examines forwarding, bridges and interfaces.
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
+    let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
+    match (v4, v6) {
+        (true, true) => report.good("forwarding: on".to_owned()),
+        (true, false) => report.good("forwarding: on for IPv4, off for IPv6".to_owned()),
+        (false, true) => report.good("forwarding: on for IPv6, off for IPv4".to_owned()),
+        (false, false) if config.rules.local => {
+            report.good("forwarding: off; only local mail is filtered".to_owned());
+        }
+        (false, false) => report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned()),
+    }
+    bridges(report);
+    if v4 || v6 {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let routed = routed(&read("/proc/net/route"), &read("/proc/net/ipv6_route"));
+        interfaces(&routed, v4, report);
+    }
+}
+
+fn is_on(path: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|value| value.trim_end() != "0")
+}
+
+fn bridges(report: &mut Report) {
+    let settings = [
+        ("/proc/sys/net/bridge/bridge-nf-call-iptables", "IPv4"),
+        ("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "IPv6"),
+    ];
+    let unseen: Vec<&str> =
+        settings.into_iter().filter(|(path, _)| !is_on(path)).map(|(_, family)| family).collect();
+    // Named by the network namespace we are in; what is a bridge stands in sysfs alone.
+    let names = fs::read_dir(CONF).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    for name in names.filter(|_| !unseen.is_empty()) {
+        let ports = Path::new("/sys/class/net").join(&name).join("brif");
+        // One port alone has nobody to bridge to.
+        if fs::read_dir(ports).is_ok_and(|ports| ports.count() > 1) {
+            report.wrong(format!(
+                "bridge {}: what it forwards by itself ({}) does not come to the filter (modprobe \
+                 br_netfilter, sysctl net.bridge.bridge-nf-call-iptables=1 and -ip6tables=1)",
+                name.display(),
+                unseen.join(", ")
+            ));
+        }
+    }
+}
+
+fn interfaces(routed: &BTreeSet<String>, is_v4: bool, report: &mut Report) {
+    let mut names = routed.iter();
+    if let (Some(only), None) = (names.next(), names.next()) {
+        report.wrong(format!(
+            "one-armed: both ends of every connection are behind {only}, and whoever is there with \
+             them can speak in their names"
+        ));
+        return;
+    }
+    let setting = |name: &str| {
+        let text = fs::read_to_string(format!("{CONF}/{name}/rp_filter")).unwrap_or_default();
+        text.trim_end().parse::<u8>().unwrap_or(0)
+    };
+    let all = setting("all");
+    let lax: Vec<String> = routed
+        .iter()
+        .filter(|_| is_v4)
+        .filter_map(|name| match all.max(setting(name)) {
+            0 => Some(format!("off on {name}")),
+            1 => None,
+            _ => Some(format!("loose on {name}")),
+        })
+        .collect();
+    if !lax.is_empty() {
+        report.wrong(format!(
+            "rp_filter: {}: a third party can speak in a server's name (sysctl \
+             net.ipv4.conf.all.rp_filter=1, and no interface at 2)",
+            lax.join(", ")
+        ));
+    } else if routed.len() > 1 && is_v4 {
+        report.good("rp_filter: strict".to_owned());
+    }
+}
+
+/// The interfaces that routes lead to, but for the machine itself and what every interface has
+/// (link-local and multicast addresses, across which nothing is forwarded).
+fn routed(v4: &str, v6: &str) -> BTreeSet<String> {
+    let first = v4.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    let is_forwarded = |line: &&str| !line.starts_with("fe8") && !line.starts_with("ff");
+    let last = v6.lines().filter(is_forwarded);
+    let last = last.filter_map(|line| line.split_whitespace().next_back());
+    first.chain(last).filter(|name| *name != "lo").map(str::to_owned).collect()
+}
+
+/// Settings of IPv4, a folder for each interface of this network namespace.
+const CONF: &str = "/proc/sys/net/ipv4/conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_name_the_interfaces() {
+        let v4 = "Iface\tDestination\tGateway\neth0\t00000000\t0101A8C0\neth1\t0001A8C0\t0\n";
+        let v6 =
+            "fe80 40 00 00 eth7\nff00 08 00 00 eth8\n2001 40 00 00 eth2\n00 00 00 00       lo\n";
+        assert_eq!(routed(v4, v6).into_iter().collect::<Vec<_>>(), ["eth0", "eth1", "eth2"]);
+        assert!(routed("", "").is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! What of the configuration other people's rules can run into, and how their ports and numbers are
+//! read.
+
+use std::ops::RangeInclusive;
+
+use crate::config::{Config, Fail};
+
+/// What of the configuration other people's rules can run into.
+#[derive(Clone, Debug)]
+pub(super) struct Ours {
+    /// TCP ports of SMTP servers.
+    pub(super) ports: Vec<u16>,
+    /// Mark bits of packets.
+    pub(super) mark: u32,
+    /// Mark bits of connections.
+    pub(super) offload_mark: u32,
+    /// Queue numbers.
+    pub(super) queues: RangeInclusive<u16>,
+    /// What becomes of mail while no filter runs.
+    pub(super) fail: Fail,
+}
+
+impl Ours {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            ports: config.engine.ports.clone(),
+            mark: config.rules.mark,
+            offload_mark: config.rules.offload_mark,
+            queues: config.queue.first..=config.queue.last,
+            fail: config.queue.fail,
+        }
+    }
+
+    /// What a change to the mark of a connection does to ours.
+    pub(super) const fn harm_to_connection(&self, change: Change) -> Option<&'static str> {
+        if change.set & self.offload_mark != 0 {
+            Some("sets the mark of connections that need no filter: mail passes unread")
+        } else if change.touched & self.offload_mark != 0 {
+            Some("overwrites the mark of connections that need no filter; give it a mask")
+        } else {
+            None
+        }
+    }
+
+    /// What a change to the mark of a packet does to ours.
+    pub(super) const fn harm_to_packet(&self, change: Change) -> Option<&'static str> {
+        if change.set & (self.mark | self.offload_mark) != 0 {
+            Some("sets mark bits that are the filter's own")
+        } else {
+            None
+        }
+    }
+
+    /// Whether one of these ports or ranges, with commas between, is mail's.
+    pub(super) fn has_mail(&self, ports: &str, between: char) -> bool {
+        ports.split(',').any(|one| {
+            let (low, high) = one.split_once(between).unwrap_or((one, one));
+            match (low.trim().parse::<u16>(), high.trim().parse::<u16>()) {
+                (Ok(low), Ok(high)) => self.ports.iter().any(|port| (low..=high).contains(port)),
+                // A name, or a set by its name: it may be.
+                _ => true,
+            }
+        })
+    }
+
+    /// Whether packets sent to this port come to us as mail.
+    pub(super) fn is_mail(&self, port: &str) -> bool {
+        port.parse().is_ok_and(|port| self.ports.contains(&port))
+    }
+
+    /// Whether one of these queues, `first` or `first` and `last` with this between, is ours.
+    pub(super) fn has_queue(&self, numbers: &str, between: char) -> bool {
+        let (first, last) = numbers.split_once(between).unwrap_or((numbers, numbers));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => first <= *self.queues.end() && *self.queues.start() <= last,
+            _ => false,
+        }
+    }
+}
+
+/// Which bits of a mark a rule touches, and which of them it sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) touched: u32,
+    pub(super) set: u32,
+}
+
+/// A number as iptables and nft write them.
+pub(super) fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}

@@ -1,0 +1,175 @@
+//! Rules that lead mail past the filter, each as its tool prints it, beside some that do not.
+
+use super::*;
+use crate::config::{Fail, Override};
+
+fn ours(sets: &[&str]) -> Ours {
+    let overrides: Vec<_> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+    Ours::new(&Config::build(None, &overrides).unwrap())
+}
+
+/// What is said of one iptables rule.
+fn said(table: &str, rule: &str) -> Option<String> {
+    let listing = format!("# Generated\n*{table}\n:PREROUTING ACCEPT [0:0]\n-A {rule}\nCOMMIT\n");
+    let mut found = iptables::findings(&listing, &ours(&["ports=[25, 587]"]));
+    assert!(found.len() <= 1, "{found:?}");
+    found.pop()
+}
+
+/// The same of one nft rule, in a chain of this hook and priority.
+fn said_of_nft(hook: &str, rule: &str) -> Option<String> {
+    let listing = format!(
+        "table inet fw {{\n\tset s {{\n\t\ttype inet_service\n\t}}\n\tchain c {{\n\t\ttype filter \
+         hook {hook}; policy accept;\n\t\t{rule}\n\t}}\n}}\n"
+    );
+    let mut found = nft::findings(&listing, &[], &ours(&["ports=[25, 587]"]));
+    assert!(found.len() <= 1, "{found:?}");
+    found.pop()
+}
+
+#[test]
+fn iptables_rules_that_lead_mail_past_are_found() {
+    for (table, rule, expected) in [
+        (
+            "mangle",
+            "PREROUTING -p tcp -j CONNMARK --set-xmark 0x20000000/0x20000000",
+            "sets the mark",
+        ),
+        ("mangle", "FORWARD -j CONNMARK --set-xmark 0xffffffff/0xffffffff", "sets the mark"),
+        (
+            "mangle",
+            "POSTROUTING -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+            "overwrites",
+        ),
+        ("mangle", "FORWARD -j CONNMARK --set-xmark 0x1/0xffffffff", "overwrites"),
+        (
+            "mangle",
+            "OUTPUT -p tcp -m tcp --dport 25 -j MARK --set-xmark 0x10000000/0x10000000",
+            "the filter's own",
+        ),
+        ("raw", "PREROUTING -p tcp -m tcp --dport 25 -j CT --notrack", "from connection tracking"),
+        ("raw", "PREROUTING -j NOTRACK", "from connection tracking"),
+        (
+            "nat",
+            "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination 192.0.2.9:2525",
+            "passes unread",
+        ),
+        (
+            "nat",
+            "PREROUTING -p tcp -m multiport --dports 9,25 -j DNAT --to-destination [::9]:2525-2530",
+            "passes unread",
+        ),
+        (
+            "nat",
+            "PREROUTING -p tcp -m tcp --dport 20:30 -j REDIRECT --to-ports 2525",
+            "passes unread",
+        ),
+        (
+            "filter",
+            "FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j FLOWOFFLOAD --hw",
+            "past every rule",
+        ),
+        (
+            "raw",
+            "PREROUTING -p tcp -m tcp --dport 587 -j NFQUEUE --queue-num 7",
+            "another program first",
+        ),
+        (
+            "mangle",
+            "dpi -p tcp -m tcp ! --dport 80 -j NFQUEUE --queue-balance 4:7",
+            "another program first",
+        ),
+        (
+            "filter",
+            "FORWARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 0 --queue-bypass",
+            "queue of ours",
+        ),
+        (
+            "mangle",
+            "MAILGUARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 0 --queue-bypass",
+            "lets mail pass",
+        ),
+    ] {
+        let found = said(table, rule).unwrap_or_default();
+        assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
+        let (chain, text) = rule.split_once(' ').unwrap();
+        assert!(found.starts_with(&format!("{table} {chain}: `{text}` ")), "{found}");
+    }
+}
+
+#[test]
+fn iptables_rules_that_do_not_are_left_in_peace() {
+    for (table, rule) in [
+        ("mangle", "PREROUTING -j CONNMARK --set-xmark 0x1/0xff"),
+        ("mangle", "POSTROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff"),
+        ("mangle", "PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"),
+        ("mangle", "FORWARD -p tcp -m tcp --dport 80 -j CONNMARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "FORWARD -p udp -j CONNMARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "FORWARD -j MARK --set-xmark 0x1/0xffffffff"),
+        ("raw", "PREROUTING -p udp -m udp --dport 53 -j CT --notrack"),
+        ("raw", "PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp"),
+        ("nat", "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination 192.0.2.9"),
+        ("nat", "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination [2001:db8::25]:587"),
+        ("nat", "PREROUTING -p tcp -m tcp --dport 2525 -j DNAT --to-destination 192.0.2.9:25"),
+        ("nat", "PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080"),
+        ("filter", "FORWARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 9"),
+        ("mangle", "FORWARD -j MAILGUARD"),
+        ("mangle", "MAILGUARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 0"),
+    ] {
+        assert_eq!(said(table, rule), None);
+    }
+    let open = "*mangle\n-A MAILGUARD -j NFQUEUE --queue-num 0 --queue-bypass\n";
+    let ours = ours(&["queue.fail=open"]);
+    assert_eq!((ours.fail, iptables::findings(open, &ours)), (Fail::Open, vec![]));
+}
+
+#[test]
+fn nft_rules_that_lead_mail_past_are_found() {
+    for (hook, rule, expected) in [
+        ("forward priority filter", "ct mark set 0x20000000", "sets the mark"),
+        ("forward priority filter", "ct mark set ct mark or 0x30000000", "sets the mark"),
+        ("forward priority filter", "tcp dport 25 ct mark set 0x00000001", "overwrites"),
+        ("forward priority filter", "ct mark set ct mark & 0xdfffffff ^ 0x1", "overwrites"),
+        ("forward priority filter", "ct mark set meta mark", "overwrites"),
+        ("output priority -200", "meta mark set 0x10000000 accept", "the filter's own"),
+        ("output priority -200", "meta mark set meta mark | 0x10000000", "the filter's own"),
+        ("prerouting priority raw", "tcp dport { 25, 80 } notrack", "from connection tracking"),
+        ("forward priority filter", "ip protocol tcp flow add @f", "past every rule"),
+        ("forward priority filter", "ct state established flow offload @f", "past every rule"),
+        ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9:2525", "passes unread"),
+        ("prerouting priority dstnat", "tcp dport 20-30 redirect to :2525", "passes unread"),
+        ("forward priority mangle - 1", "tcp dport 25 queue num 5", "another program first"),
+        (
+            "prerouting priority filter",
+            "tcp dport @s queue flags bypass to 5-6",
+            "another program first",
+        ),
+        ("forward priority filter", "queue num 0-3", "queue of ours"),
+    ] {
+        let found = said_of_nft(hook, rule).unwrap_or_default();
+        assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
+        assert!(found.starts_with(&format!("nft inet fw c: `{rule}` ")), "{found}");
+    }
+}
+
+#[test]
+fn nft_rules_that_do_not_are_left_in_peace() {
+    for (hook, rule) in [
+        ("forward priority filter", "ct mark set ct mark or 0x00000001"),
+        ("forward priority filter", "ct mark set ct mark and 0xffffff00 or 0x00000001"),
+        ("forward priority filter", "tcp dport 80 ct mark set 0x00000001"),
+        ("forward priority filter", "meta mark set ct mark"),
+        ("forward priority filter", "ct mark 0x20000000 accept"),
+        ("prerouting priority raw", "udp dport 53 notrack"),
+        ("forward priority filter", "tcp dport 443 flow add @f"),
+        ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9"),
+        ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9:25"),
+        ("forward priority filter + 10", "tcp dport 25 queue num 5"),
+    ] {
+        assert_eq!(said_of_nft(hook, rule), None);
+    }
+    let kept = "table ip mangle {\n\tchain FORWARD {\n\t\ttype filter hook forward priority \
+                mangle; policy accept;\n\t\tct mark set 0x20000000\n\t}\n}\n";
+    assert_eq!(nft::findings(kept, &[("ip", "mangle")], &ours(&[])), Vec::<String>::new());
+    assert_eq!(nft::findings(kept, &[("ip6", "mangle")], &ours(&[])).len(), 1);
+}
