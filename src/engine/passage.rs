@@ -78,7 +78,7 @@ impl Passage<'_, '_> {
         if stream.is_opaque() {
             stream.pass_opaque(seq, length);
             self.effects.handling = Handling::HandedOver;
-            return self.turn.pass_whole(stream, false, self.effects);
+            return self.turn.pass_whole(stream, is_enforcing, self.effects);
         }
         if payload.is_empty() {
             return self.turn.pass_whole(stream, false, self.effects);
@@ -127,7 +127,10 @@ impl Passage<'_, '_> {
         let stream = &mut self.conversation.streams[self.direction];
         let start = stream.judged();
         let known = payload.get(..fresh.start).unwrap_or_default();
-        let is_contradicted = stream.is_contradicted_by(self.turn.packet.seq, known);
+        // A keep-alive repeats the last byte's number with any byte (RFC 9293 3.8.4).
+        let is_keep_alive = payload.len() == 1 && known.len() == 1;
+        let is_contradicted =
+            !is_keep_alive && stream.is_contradicted_by(self.turn.packet.seq, known);
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
         if (stream.append(bytes) || is_contradicted) && self.is_fatal_contradiction(start) {

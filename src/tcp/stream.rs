@@ -156,8 +156,8 @@ impl Stream {
         }
         self.window.offer(offset, window);
         if self.is_opaque {
-            self.acknowledged = self.acknowledged.max(offset);
             self.judged = self.judged.max(offset);
+            self.forget(offset);
             return Ok(());
         }
         self.is_fin_acknowledged |= fin == 1 && offset > self.judged;
@@ -354,9 +354,6 @@ impl Stream {
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
     /// receiver has acknowledged is blanked, what is kept is restored.
     pub fn restore(&self, seq: Seq, length: usize, editor: &mut Editor<'_, '_>) {
-        if self.is_opaque {
-            return;
-        }
         let stale = match self.place(seq, length) {
             Place::Below => length,
             Place::At { stale, .. } => stale,
@@ -387,13 +384,11 @@ impl Stream {
         self.edited = None;
     }
 
-    /// Notes that an opaque payload passed: only its end matters.
+    /// Notes that an opaque payload passed: only its end matters. What was judged before is kept:
+    /// its copies may still come.
     pub fn pass_opaque(&mut self, seq: Seq, length: usize) {
         let end = self.offset(seq.after(u32::try_from(length).unwrap_or(u32::MAX)));
-        if let Some(end) = end.filter(|&end| end > self.judged) {
-            self.judged = end;
-            self.forget(end);
-        }
+        self.judged = self.judged.max(end.unwrap_or_default());
     }
 
     /// The receiver has acknowledged what we never saw (nothing is dropped in monitor mode, and a

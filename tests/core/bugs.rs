@@ -335,7 +335,8 @@ fn check(profile: &str, scene: &str, found: &[Outcome]) {
     let has_bug = matches!(profile, "pix-4.1" | "pix-4.4" | "pix-5.1");
     for (cut, outcome) in found.iter().enumerate() {
         assert_eq!(outcome.leaks, leaks, "{profile}, {scene}, cut {cut}");
-        assert!(!outcome.is_reset, "{profile}, {scene}, cut {cut}");
+        let is_contradicted = scene == "overlapping by another byte" && cut > 0;
+        assert!(is_contradicted || !outcome.is_reset, "{profile}, {scene}, cut {cut}");
         assert!(has_bug || !outcome.starves, "{profile}, {scene}, cut {cut}");
     }
     assert!(!found[0].starves, "{profile}, {scene}: nothing is cut");

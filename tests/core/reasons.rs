@@ -1,6 +1,6 @@
 //! Every reason to drop a packet, and every rule that changes bytes, brought about once.
 
-use mailguard::engine::{Reason, UnknownFlow, Verdict, What};
+use mailguard::engine::{Engine, Reason, UnknownFlow, Verdict, What, Withheld};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker};
@@ -27,11 +27,23 @@ fn dropped(verdict: Verdict, reason: impl Into<Reason>) {
     assert_eq!(verdict, Verdict::Drop(reason.into()));
 }
 
+/// The header goes on, the payload does not.
+fn held_back(rig: &Rig, verdict: Verdict, reason: impl Into<Reason>) {
+    assert_eq!(verdict, Verdict::Rewrite);
+    let reason = reason.into();
+    assert_eq!(rig.effects.withheld, Some(Withheld { passed: 0, reason }));
+    assert_eq!(rig.last_left.len(), 40, "no payload has left");
+}
+
 #[test]
 fn what_tcp_cannot_say_is_dropped_by_its_name() {
     let mut rig = open();
     dropped(rig.packet(C, 1_001, 5_002, ACK, &[], b""), Violation::AckOfUnsent);
-    dropped(rig.send(C, 5, b"late"), Violation::OutOfOrder);
+    dropped(rig.packet(C, 1_001, 5_001_u32.wrapping_sub(65_000), ACK, &[], b""), Violation::OldAck);
+    let verdict = rig.send(C, 5, b"late");
+    held_back(&rig, verdict, Violation::OutOfOrder);
+    let verdict = rig.send(C, 64_242, b"far");
+    held_back(&rig, verdict, Violation::BeyondWindow);
     dropped(rig.packet(S, 5_001, 900, SYN, &[], b""), Violation::ServerSyn);
     dropped(rig.packet(S, 9_000, 900, SYN | ACK, &[], b""), Violation::Handshake);
     dropped(rig.packet(C, 1, 5_001, RST, &[], b""), Violation::StrayReset);
@@ -49,13 +61,15 @@ fn what_has_no_room_is_dropped_by_its_name() {
     let mut small = settings("mailguard");
     small.limits.bytes_per_flow_max = 8;
     let mut rig = Rig::established(small, ISN);
-    dropped(rig.send(C, 0, b"NOOP\r\nNOOP\r\n"), Violation::StoreFull);
+    let verdict = rig.send(C, 0, b"NOOP\r\nNOOP\r\n");
+    held_back(&rig, verdict, Violation::StoreFull);
 
     let (mut rig, start) = in_data();
     for run in 0..16 {
         assert_eq!(rig.send(C, start + 10 + 2 * run, b"x"), Verdict::Accept, "{run}");
     }
-    dropped(rig.send(C, start + 100, b"x"), Violation::TooManyGaps);
+    let verdict = rig.send(C, start + 100, b"x");
+    held_back(&rig, verdict, Violation::TooManyGaps);
 
     let mut none = settings("mailguard");
     none.limits.flows_max = 1;
@@ -70,7 +84,8 @@ fn what_has_no_room_is_dropped_by_its_name() {
 fn what_the_dialogue_forbids_is_dropped_by_its_name() {
     let mut rig = open();
     let _ = rig.send(C, 0, b"DATA\r\n");
-    dropped(rig.send(C, 6, b"too early"), Reason::AwaitingReply);
+    let verdict = rig.send(C, 6, b"too early");
+    held_back(&rig, verdict, Reason::AwaitingReply);
 
     let mut bug = settings("mailguard");
     bug.guard.set("split_terminator", "bug").unwrap();
@@ -87,6 +102,67 @@ fn what_the_dialogue_forbids_is_dropped_by_its_name() {
         dropped(rig.send(C, start, b".\r\n"), Reason::FlowReset);
         assert!(rig.resets > 0);
     }
+}
+
+#[test]
+fn two_versions_of_a_message_are_refused_by_their_name() {
+    let (mut rig, start) = in_data();
+    let _ = rig.send(C, start, b"Pay 10 to A\r\n");
+    dropped(rig.send(C, start, b"Pay 99 to B\r\n"), Violation::Contradiction);
+    dropped(rig.send(C, start, b"Pay 10 to A\r\n"), Reason::FlowReset);
+
+    // In commands the first version stands.
+    let mut rig = open();
+    let _ = rig.send(C, 0, b"NOOP\r\n");
+    assert_eq!(rig.send(C, 0, b"RSET\r\n"), Verdict::Rewrite);
+    assert!(rig.has_told(|what| matches!(what, What::Contradiction { .. })));
+    assert_eq!((rig.resets, rig.engine.stats().alarms), (0, 1));
+}
+
+#[test]
+fn the_largest_holder_loses_what_it_holds_by_its_name() {
+    let mut small = settings("mailguard");
+    small.limits.store_bytes_max = 100_000;
+    let mut rig = Rig::established(small, ISN);
+    let _ = (rig.send(S, 0, b"220 a\r\n"), rig.send(C, 0, b"DATA\r\n"));
+    let _ = rig.send(S, 7, b"354 go\r\n");
+    rig.is_lost_behind = true;
+    let _ = rig.send(C, 6, &[b'x'; 40_000]);
+    let verdict = rig.send(C, 40_006, &[b'x'; 20_000]);
+    assert_eq!(rig.refusal(verdict), None);
+    let verdict = rig.send(C, 60_006, &[b'x'; 4_000]);
+    assert_eq!(rig.refusal(verdict), Some(Violation::StoreFull.into()), "both blocks are taken");
+    dropped(rig.send(C, 60_006, &[b'x'; 4_000]), Reason::FlowReset);
+    assert!(rig.has_told(|what| *what == What::Reset { reason: Reason::StorePressure }));
+    assert_eq!(rig.engine.stats().store_bytes_now, 0);
+}
+
+#[test]
+fn a_fault_of_our_own_costs_the_flow_and_lets_nothing_pass() {
+    let (mut rig, _) = in_data();
+    rig.engine = Engine::new(settings("mailguard"), 1).inspected_by(|run| {
+        assert!(!run.starts_with(b"RCPT"), "the fault");
+    });
+    rig.renew(ISN);
+    rig.client.set_port(40_009);
+    rig.shake_hands();
+    let _ = rig.send(S, 0, b"220 a\r\n");
+    let line = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRSET\r\n";
+    dropped(rig.send(C, 0, line), Reason::OwnFault);
+    assert!(rig.resets > 1, "both ends are told");
+    assert!(rig.has_told(|what| *what == What::Reset { reason: Reason::OwnFault }));
+    // Nothing of the packet has passed, and nothing of its repetition does.
+    for piece in [&line[..], b"MAIL FROM:<a@b>\r\n"] {
+        dropped(rig.send(C, 0, piece), Reason::FlowReset);
+    }
+    assert_eq!(rig.original.bytes(), b"");
+    let stats = rig.engine.stats();
+    assert_eq!((stats.store_bytes_now, stats.drops[&Reason::OwnFault]), (0, 1));
+    // Other flows go on.
+    rig.renew(ISN);
+    rig.client.set_port(40_010);
+    rig.shake_hands();
+    assert_eq!(rig.send(C, 0, b"NOOP\r\n"), Verdict::Accept);
 }
 
 #[test]

@@ -8,7 +8,8 @@
 use std::net::SocketAddr;
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Gaps, Path, Record, Settings, UnknownFlow, Verdict,
+    Arrival, Checksum, Effects, Engine, Gaps, Path, Reason, Record, Settings, UnknownFlow, Verdict,
+    What,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
@@ -317,6 +318,19 @@ impl Rig {
         }
         self.effects = effects;
         verdict
+    }
+
+    /// Whether the log has an entry like this.
+    pub fn has_told(&self, is_like: impl Fn(&What) -> bool) -> bool {
+        self.records.iter().any(|record| is_like(&record.what))
+    }
+
+    /// Why the packet judged last did not go on whole, if it did not.
+    pub fn refusal(&self, verdict: Verdict) -> Option<Reason> {
+        match verdict {
+            Verdict::Drop(reason) => Some(reason),
+            Verdict::Accept | Verdict::Rewrite => self.effects.withheld.map(|held| held.reason),
+        }
     }
 
     fn leave(&mut self, direction: Direction, came: &[u8], left: &[u8]) {

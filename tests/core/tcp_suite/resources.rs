@@ -178,8 +178,10 @@ fn bombs(suite: &Suite) {
         for run in [1, 3, 10, 100, 300, 900] {
             let verdict = talk.send(6 + run * 1_000, &[b'a'; 1_000]);
             refused += u32::from(matches!(
-                verdict,
-                Verdict::Drop(Reason::Violation(Violation::StoreFull | Violation::TooManyGaps))
+                talk.rig.refusal(verdict),
+                Some(Reason::Violation(
+                    Violation::BeyondWindow | Violation::StoreFull | Violation::TooManyGaps
+                ))
             ));
         }
     }
