@@ -52,7 +52,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
             let reread = || configuration(&command, front::reread_configuration);
-            front::nfqueue::run(config, &reread).map(|()| Outcome::Done)
+            front::run::run(config, &reread).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => {
             let options = front::replay::Options {

@@ -86,6 +86,8 @@ pub struct Log {
     pub events: Option<String>,
     /// In which form.
     pub format: Format,
+    /// Bytes it may grow by in a second; what is more is left out, and counted.
+    pub bytes_per_second: u64,
 }
 
 /// A configuration file's text, and the name to call it by in errors.

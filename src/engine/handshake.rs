@@ -4,7 +4,7 @@
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
 //! server accepts the new one. SYNs carry no data on: what they carried comes again in order.
 
-use super::{Conversation, Effects, Engine, Path, Reason, Turn, Verdict, go_on};
+use super::{Conversation, Effects, Engine, Handling, Path, Reason, Turn, Verdict, go_on};
 use crate::flow::{Direction, Handshake};
 use crate::tcp::Violation;
 use crate::wire::{Editor, maximum_segment_size};
@@ -15,7 +15,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !self.ports.contains(&turn.destination.port) {
+        if !turn.policies.ports.contains(&turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         if self.flows.is_full() && self.flows.find(&turn.key).is_none() {
@@ -69,13 +69,20 @@ impl Engine {
             is_answered: true,
             ..handshake
         });
-        // The server has accepted a new connection between these ends: the old one is history.
+        // The server has accepted a new connection between these ends: the old one is history, and
+        // so is whatever the kernel remembers of it.
+        self.retire(turn, effects);
+        effects.handling = Handling::TakenBack;
+        turn.pass_bare(effects)
+    }
+
+    /// Ends the old flow between the packet's ends, if there is one.
+    pub(super) fn retire(&self, turn: &Turn<'_>, effects: &mut Effects) {
         if let Some(old) = self.flows.remove(&turn.key) {
             let mut old = old.lock();
             self.account(old.kept(), 0);
             old.close(turn.now, effects);
         }
-        turn.pass_bare(effects)
     }
 
     /// A packet without SYN between ends that have a handshake under way.

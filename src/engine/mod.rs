@@ -149,7 +149,6 @@ impl Effects {
 /// The filter itself: shared by all queue threads.
 #[derive(Debug)]
 pub struct Engine {
-    ports: Vec<u16>,
     limits: Limits,
     policies: RwLock<Policies>,
     flows: FlowTable<Conversation>,
@@ -183,13 +182,13 @@ impl Engine {
             store_bytes: AtomicUsize::new(0),
             spares: Arc::default(),
             stats: Mutex::default(),
-            ports: settings.ports,
             limits,
         }
     }
 
     /// Tells the engine anew what its settings are. Flows that were begun keep those they began
-    /// with, packets of no flow follow the new ones; ports and limits stay what they were.
+    /// with, also on a port that is no longer mail's; packets of no flow follow the new ones.
+    /// Limits stay what they were.
     pub fn reload(&self, settings: &Settings) {
         let policies = Policies::new(settings);
         // Nobody has to wait until the old ones are gone.
@@ -246,16 +245,16 @@ impl Engine {
             Ok(Parsed::NotTcp) => return Verdict::Accept,
             Err(malformed) => return Verdict::Drop(malformed.into()),
         };
-        if !self.is_mail(&packet) {
+        let source = Endpoint { address: packet.source, port: packet.source_port };
+        let destination = Endpoint { address: packet.destination, port: packet.destination_port };
+        let key = FlowKey::of(source, destination);
+        let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
+        if self.is_foreign(&turn, effects) {
             return Verdict::Accept;
         }
         if let Err(malformed) = packet.verify(arrival.checksum == Checksum::Complete) {
             return Verdict::Drop(malformed.into());
         }
-        let source = Endpoint { address: packet.source, port: packet.source_port };
-        let destination = Endpoint { address: packet.destination, port: packet.destination_port };
-        let key = FlowKey::of(source, destination);
-        let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
         if self.is_hands_off(&turn) {
             effects.handling = Handling::HandedOver;
             return Verdict::Accept;
@@ -267,10 +266,6 @@ impl Engine {
             return self.handle_segment(&turn, &mut conversation.lock(), effects);
         }
         self.handle_orphan(&turn, effects)
-    }
-
-    fn is_mail(&self, packet: &Packet<'_>) -> bool {
-        self.ports.contains(&packet.destination_port) || self.ports.contains(&packet.source_port)
     }
 
     fn expire_some(&self, now: Instant, looks_max: usize, effects: &mut Effects) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, Exception, Settings, Treatment, Turn, UnknownFlow};
+use super::{Effects, Engine, Exception, Settings, Treatment, Turn, UnknownFlow};
 use crate::flow::Endpoint;
 use crate::guard::Guard;
 
@@ -21,6 +21,7 @@ pub(super) struct Policy {
 /// order, and what concerns packets of no flow.
 #[derive(Debug)]
 pub(super) struct Policies {
+    pub(super) ports: Vec<u16>,
     general: Arc<Policy>,
     exceptions: Vec<(Exception, Arc<Policy>)>,
     pub(super) monitor: bool,
@@ -42,6 +43,7 @@ impl Policies {
             (exception.clone(), policy)
         });
         Self {
+            ports: settings.ports.clone(),
             general: policy(&settings.guard, false, false),
             exceptions: exceptions.collect(),
             monitor: settings.monitor,
@@ -60,11 +62,27 @@ impl Policies {
 }
 
 impl Engine {
+    /// Whether a packet is not mail: by its ports, and it belongs to no flow that was begun when
+    /// one of them was mail's.
+    pub(super) fn is_foreign(&self, turn: &Turn<'_>, effects: &mut Effects) -> bool {
+        let is_mail = |end: Endpoint| turn.policies.ports.contains(&end.port);
+        if is_mail(turn.source) || is_mail(turn.destination) {
+            return false;
+        }
+        let flags = turn.packet.flags;
+        if flags.syn && flags.ack {
+            // What the server accepts here now is none of ours, and the old flow must not judge it.
+            self.retire(turn, effects);
+        }
+        flags.syn || self.flows.find(&turn.key).is_none()
+    }
+
     /// Whether a packet belongs to flows that are not read, whichever of its ends is the server.
     /// One that we began to read is read to its end.
     pub(super) fn is_hands_off(&self, turn: &Turn<'_>) -> bool {
         let is_free = |client: Endpoint, server: Endpoint| {
-            self.ports.contains(&server.port) && turn.policies.choose(client, server).is_hands_off
+            turn.policies.ports.contains(&server.port)
+                && turn.policies.choose(client, server).is_hands_off
         };
         (is_free(turn.source, turn.destination) || is_free(turn.destination, turn.source))
             && self.flows.find(&turn.key).is_none()

@@ -162,16 +162,16 @@ impl Conversation {
         let journal = &mut self.journal[direction];
         match step.event {
             Event::CommandEnd { .. } => {
-                let command = |offset, line| What::Command { offset, line };
+                let command = |offset, line, length| What::Command { offset, line, length };
                 let is_refused = journal.end(direction, command, |what| ended.push(what));
                 effects.counted.commands_refused += u64::from(is_refused);
                 effects.counted.commands_passed += u64::from(!is_refused);
             }
             Event::ReplyEnd { answers, .. } => {
-                let reply = |offset, line| match answers {
-                    Answers::Connection => What::Banner { offset, line },
+                let reply = |offset, line, length| match answers {
+                    Answers::Connection => What::Banner { offset, line, length },
                     Answers::Verb(_) | Answers::Other | Answers::Message | Answers::Nothing => {
-                        What::Reply { offset, line }
+                        What::Reply { offset, line, length }
                     }
                 };
                 journal.end(direction, reply, |what| ended.push(what));

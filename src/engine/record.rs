@@ -38,22 +38,28 @@ pub enum What {
     Banner {
         /// Offset of the line in the reply stream.
         offset: u64,
-        /// The line.
+        /// The line, cut to [`LOGGED_BYTES_MAX`].
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// A line of the client, as the client sent it.
     Command {
         /// Offset of the line in the original stream.
         offset: u64,
-        /// The line.
+        /// The line, cut to [`LOGGED_BYTES_MAX`].
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// A line of the server's reply, as the server sent it.
     Reply {
         /// Offset of the line in the reply stream.
         offset: u64,
-        /// The line.
+        /// The line, cut to [`LOGGED_BYTES_MAX`].
         line: Vec<u8>,
+        /// Bytes of the whole line.
+        length: u64,
     },
     /// The server asked for the message: its bytes begin at this offset.
     DataBegin {
@@ -77,8 +83,10 @@ pub enum What {
         rule: Rule,
         /// The bytes that came.
         before: Vec<u8>,
-        /// The bytes that leave.
+        /// The bytes that leave; as many.
         after: Vec<u8>,
+        /// How many bytes were changed, of which an entry keeps a part.
+        length: u64,
     },
     /// A packet was dropped (or, in monitor mode, would have been).
     Dropped {

@@ -2,7 +2,8 @@
 //!
 //! A backslash becomes `\\`, CR `\r`, LF `\n`; every other byte of a control character, of a
 //! character that is invisible or turns the direction of text, or of what is not UTF-8 becomes
-//! `\xNN`. Everything else stays as it is, so reading the escapes back gives the very bytes.
+//! `\xNN`. Everything else stays as it is, so reading the escapes back gives the very bytes. (The
+//! writers put `\...` where an entry holds only the beginning.)
 
 use std::fmt::Write;
 

@@ -1,13 +1,15 @@
 //! The json format: one object a line, keys always in the same order, absent where they say
 //! nothing.
 //!
-//! `time` is RFC 3339 in UTC with microseconds. `line`, `before` and `after` hold bytes escaped by
+//! `time` is RFC 3339 in UTC with microseconds; `length` beside a line or an edit says that it was
+//! cut, and how long it was. `line`, `before` and `after` hold bytes escaped by
 //! [`escape`](super::escape) before json's own escaping: whoever reads the string undoes both.
 
 use serde::Serialize;
 
 use crate::engine::{Record, What};
 use crate::flow::Direction;
+use crate::time::Instant;
 
 use super::{date, escaped, side};
 
@@ -42,15 +44,36 @@ struct Entry {
 /// Appends one line.
 pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
     let entry = Entry {
-        time: format!("{:.6}", date(record.at)),
+        time: time(record.at),
         flow: record.flow,
         client: record.originator.to_string(),
         server: record.responder.to_string(),
         ..describe(&record.what)
     };
+    append(&entry, out);
+}
+
+/// A line that belongs to no flow.
+#[derive(Serialize)]
+struct Notice {
+    time: String,
+    event: &'static str,
+    entries: u64,
+}
+
+/// Appends a line about entries that are missing.
+pub(super) fn write_left_out(at: Instant, entries: u64, out: &mut Vec<u8>) {
+    append(&Notice { time: time(at), event: "left-out", entries }, out);
+}
+
+fn time(at: Instant) -> String {
+    format!("{:.6}", date(at))
+}
+
+fn append(line: &impl Serialize, out: &mut Vec<u8>) {
     let start = out.len();
     // Strings and numbers into memory: this cannot fail, and half a line must never be left.
-    if serde_json::to_writer(&mut *out, &entry).is_err() {
+    if serde_json::to_writer(&mut *out, line).is_err() {
         out.truncate(start);
         return;
     }
@@ -60,14 +83,21 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
 fn describe(what: &What) -> Entry {
     match what {
         What::Opened => event("opened"),
-        What::Banner { offset, line } => said("banner", Direction::Reply, *offset, line),
-        What::Command { offset, line } => said("command", Direction::Original, *offset, line),
-        What::Reply { offset, line } => said("reply", Direction::Reply, *offset, line),
+        What::Banner { offset, line, length } => {
+            said(placed("banner", Direction::Reply, *offset), line, *length)
+        }
+        What::Command { offset, line, length } => {
+            said(placed("command", Direction::Original, *offset), line, *length)
+        }
+        What::Reply { offset, line, length } => {
+            said(placed("reply", Direction::Reply, *offset), line, *length)
+        }
         What::DataBegin { offset } => placed("data-begin", Direction::Original, *offset),
         What::DataEnd { offset, length } => {
             Entry { length: Some(*length), ..placed("data-end", Direction::Original, *offset) }
         }
-        What::Edited { direction, offset, rule, before, after } => Entry {
+        What::Edited { direction, offset, rule, before, after, length } => Entry {
+            length: if_cut(before, *length),
             rule: Some(rule.name()),
             before: Some(escaped(before)),
             after: Some(escaped(after)),
@@ -100,6 +130,11 @@ fn placed(name: &'static str, direction: Direction, offset: u64) -> Entry {
     Entry { side: Some(side(direction)), offset: Some(offset), ..event(name) }
 }
 
-fn said(name: &'static str, direction: Direction, offset: u64, line: &[u8]) -> Entry {
-    Entry { line: Some(escaped(line)), ..placed(name, direction, offset) }
+fn said(entry: Entry, line: &[u8], length: u64) -> Entry {
+    Entry { line: Some(escaped(line)), length: if_cut(line, length), ..entry }
+}
+
+/// The whole length of what is not there whole.
+fn if_cut(bytes: &[u8], length: u64) -> Option<u64> {
+    (length > bytes.len() as u64).then_some(length)
 }

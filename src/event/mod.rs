@@ -50,6 +50,15 @@ pub fn write(record: &Record, format: Format, zone: Zone, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the entry that so many others are missing here; `at` dates the last of them.
+pub fn write_left_out(at: Instant, entries: u64, format: Format, zone: Zone, out: &mut Vec<u8>) {
+    match format {
+        Format::Text => text::write_left_out(at, entries, zone, out),
+        Format::Json => json::write_left_out(at, entries, out),
+        Format::Syslog => syslog::write_left_out(at, entries, zone, out),
+    }
+}
+
 /// The SMTP role of the side that sends in this direction.
 const fn side(direction: Direction) -> &'static str {
     match direction {
@@ -61,6 +70,16 @@ const fn side(direction: Direction) -> &'static str {
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     escape(bytes, &mut text);
+    text
+}
+
+/// Logged bytes, and a mark where they were cut that no bytes can imitate: a backslash of theirs is
+/// escaped.
+fn clipped(bytes: &[u8], length: u64) -> String {
+    let mut text = escaped(bytes);
+    if length > bytes.len() as u64 {
+        text.push_str(&format!("\\...[{length} bytes]"));
+    }
     text
 }
 

@@ -1,76 +1,80 @@
-//! The syslog format: the messages that PIX and ASA wrote, dated as with `logging timestamp`.
+//! The syslog format, dated as with `logging timestamp` of PIX and ASA.
+//!
+//! What those had a message for is written under their number and in their words, so that whoever
+//! counts by numbers counts the same things; everything else under a name of our own.
 //!
 //! | entry | message |
 //! |---|---|
-//! | edit of an address, a verb, a command line or a message | 108002, with the bytes that came |
-//! | edit of a keyword in the answer to EHLO | 108004, `Masked header flags for` |
-//! | edit that changes nothing: a rule that only logs | 108005 |
-//! | drop of what the inspection refuses | 108004, `Dropped` |
-//! | reset | 108004, `Reset connection for` |
-//! | drop in a flow that was reset or never let in | 507003 |
-//! | alarm | 108005 |
-//! | TLS begins | 108007 |
+//! | an address in MAIL or RCPT was changed | `%ASA-2-108002`, with the bytes that came |
+//! | the same where it is only reported | `%ASA-6-108005` |
+//! | TLS begins | `%ASA-6-108007` |
+//! | any other edit, a drop, a reset, an alarm | `%MAILGUARD-4-name`, the rule's or reason's name |
+//! | entries left out | `%MAILGUARD-4-left-out` |
 //!
-//! Entries for which the original had no message are not written: connections, lines, data, a
-//! masked banner (it was masked in silence), what TCP sends again by itself. Nor is 108003, for
-//! no rule ends a connection because of an address. What a setting asks for is an `ESMTP
-//! Parameter`, what the traffic itself is, an `ESMTP Classification`. The end that opened the flow
-//! is called outside, the other inside.
+//! Not written, as those did not: connections, lines and data that pass, a masked greeting and
+//! masked keywords of an answer to EHLO, and what TCP sends again by itself. 108003, 108004, 108006
+//! and 507003 speak of rules that are not here. The end that opened the flow is called outside, the
+//! other inside.
 
-use crate::engine::{Reason, Record, What};
+use crate::engine::{Record, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
-use crate::smtp::Fault;
+use crate::time::Instant;
 
-use super::{Zone, escaped, zoned};
+use super::{Zone, clipped, escaped, zoned};
 
 /// Appends one line, or nothing.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
     if let Some(message) = describe(record) {
-        let at = zoned(record.at, zone);
-        let line = format!("{}: %ASA-{message}\n", at.strftime("%b %d %Y %H:%M:%S"));
-        out.extend_from_slice(line.as_bytes());
+        append(record.at, &message, zone, out);
     }
 }
 
-/// Severity, number and text.
+/// Appends a line about entries that are missing.
+pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Vec<u8>) {
+    append(at, &ours("left-out", &format!("{entries} entries are not in this log")), zone, out);
+}
+
+fn append(at: Instant, message: &str, zone: Zone, out: &mut Vec<u8>) {
+    let line = format!("{}: %{message}\n", zoned(at, zone).strftime("%b %d %Y %H:%M:%S"));
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// Origin, severity, number or name, and text.
 fn describe(record: &Record) -> Option<String> {
     Some(match &record.what {
-        What::Edited { rule: Rule::Banner, .. } => return None,
-        What::Edited { direction, rule, before, after, .. } if before == after => {
-            matched("6-108005", "Received", &route(record, *direction), rule.name())
+        What::Edited { rule: Rule::Banner | Rule::EhloKeyword, .. } => return None,
+        What::Edited { direction, rule: Rule::Address, before, after, .. } if before == after => {
+            let (from, to) = ends(record, *direction);
+            format!(
+                "ASA-6-108005: ESMTP Parameter: Received ESMTP Request from {from} to {to}; \
+                 special-character: Special character in mail address"
+            )
         }
-        What::Edited { direction, rule: rule @ Rule::EhloKeyword, .. } => {
-            let route = route(record, *direction);
-            matched("4-108004", "Masked header flags for", &route, rule.name())
-        }
-        What::Edited { before, .. } => format!(
-            "2-108002: SMTP replaced string: out {} in {} data: {}",
+        What::Edited { rule: Rule::Address, before, .. } => format!(
+            "ASA-2-108002: SMTP replaced string: out {} in {} data: {}",
             record.originator.address,
             record.responder.address,
             escaped(before)
         ),
-        What::Dropped { direction, reason, .. } => match fate(*reason) {
-            Fate::Repeated => return None,
-            Fate::Terminated => {
-                let (client, server) = ends(record);
-                format!(
-                    "4-507003: tcp flow from {client} to {server} terminated by inspection \
-                     engine, reason - inspector disconnected, dropped packet."
-                )
-            }
-            Fate::Dropped => refused("Dropped", &route(record, *direction), *reason),
-        },
+        What::Edited { direction, rule, before, after, length, .. } => {
+            let did = if before == after { "saw" } else { "changed" };
+            let what = format!("{did} \"{}\"", clipped(before, *length).replace('"', "\\\""));
+            told(record, *direction, rule.name(), &what)
+        }
+        What::Dropped { reason, .. } if reason.is_repeated_by_tcp() => return None,
+        What::Dropped { direction, length, reason, .. } => {
+            told(record, *direction, reason.name(), &format!("dropped {length} bytes"))
+        }
         What::Reset { reason } => {
-            refused("Reset connection for", &route(record, culprit(*reason)), *reason)
+            told(record, Direction::Original, reason.name(), "reset the connection")
         }
-        What::Alarm { direction, fault, .. } => {
-            matched("6-108005", "Received", &route(record, *direction), fault.name())
-        }
+        What::Alarm { direction, fault, .. } => told(record, *direction, fault.name(), "saw bytes"),
         What::TlsBegin => {
-            let (client, server) = ends(record);
+            let (client, server) = ends(record, Direction::Original);
             format!(
-                "6-108007: TLS started on ESMTP session between client {client} and server {server}"
+                "ASA-6-108007: TLS started on ESMTP session between client {client} and server \
+                 {server}"
             )
         }
         What::Opened
@@ -84,95 +88,27 @@ fn describe(record: &Record) -> Option<String> {
     })
 }
 
-/// What the traffic itself is.
-fn matched(number: &str, action: &str, route: &str, class: &str) -> String {
-    format!("{number}: ESMTP Classification: {action} {route}; matched {class}")
+fn told(record: &Record, direction: Direction, name: &str, what: &str) -> String {
+    let (from, to) = ends(record, direction);
+    ours(name, &format!("{what} from {from} to {to}"))
 }
 
-fn refused(action: &str, route: &str, reason: Reason) -> String {
-    match reason {
-        Reason::SplitTerminator => format!(
-            "4-108004: ESMTP Parameter: {action} {route}; {}: End of data in two segments",
-            reason.name()
-        ),
-        Reason::Malformed(_)
-        | Reason::Violation(_)
-        | Reason::Fault(_)
-        | Reason::Rule(_)
-        | Reason::AwaitingReply
-        | Reason::EarlyBytes
-        | Reason::FlowReset
-        | Reason::FlowsFull
-        | Reason::UnknownFlow
-        | Reason::WrongInterface => matched("4-108004", action, route, reason.name()),
-    }
+/// A message that neither PIX nor ASA had.
+fn ours(name: &str, text: &str) -> String {
+    format!("MAILGUARD-4-{name}: {text}")
 }
 
-/// What a drop means for its flow.
-enum Fate {
-    /// The packet is refused for good, the flow goes on.
-    Dropped,
-    /// TCP sends it again, and then it may pass.
-    Repeated,
-    /// The flow is over, or never began.
-    Terminated,
-}
-
-const fn fate(reason: Reason) -> Fate {
-    match reason {
-        _ if reason.is_repeated_by_tcp() => Fate::Repeated,
-        // A reset comes before these.
-        Reason::Fault(_) | Reason::Rule(_) | Reason::EarlyBytes | Reason::FlowReset => {
-            Fate::Terminated
-        }
-        Reason::FlowsFull | Reason::UnknownFlow | Reason::WrongInterface => Fate::Terminated,
-        Reason::Malformed(_)
-        | Reason::Violation(_)
-        | Reason::AwaitingReply
-        | Reason::SplitTerminator => Fate::Dropped,
-    }
-}
-
-/// Whose bytes a flow was reset for.
-const fn culprit(reason: Reason) -> Direction {
-    match reason {
-        Reason::Fault(
-            Fault::UnexpectedReply
-            | Fault::MalformedReply
-            | Fault::ReplyInsideData
-            | Fault::SkippedReply
-            | Fault::EndedEarly
-            | Fault::LateData,
-        ) => Direction::Reply,
-        Reason::Fault(Fault::PlaintextForTls | Fault::DoubtfulChunk)
-        | Reason::Rule(_)
-        | Reason::Malformed(_)
-        | Reason::Violation(_)
-        | Reason::AwaitingReply
-        | Reason::SplitTerminator
-        | Reason::EarlyBytes
-        | Reason::FlowReset
-        | Reason::FlowsFull
-        | Reason::UnknownFlow
-        | Reason::WrongInterface => Direction::Original,
-    }
-}
-
-/// `ESMTP Request from outside:192.0.2.1/40000 to inside:198.51.100.25/25`.
-fn route(record: &Record, direction: Direction) -> String {
-    let (client, server) = ends(record);
+/// Who sends in this direction, and who receives.
+fn ends(record: &Record, direction: Direction) -> (String, String) {
+    let client = place("outside", record.originator);
+    let server = place("inside", record.responder);
     match direction {
-        Direction::Original => format!("ESMTP Request from {client} to {server}"),
-        Direction::Reply => format!("ESMTP Response from {server} to {client}"),
+        Direction::Original => (client, server),
+        Direction::Reply => (server, client),
     }
 }
 
 /// An end behind its interface, as the original wrote it.
 fn place(interface: &str, end: Endpoint) -> String {
     format!("{interface}:{}/{}", end.address, end.port)
-}
-
-/// The end that opened the flow, and the other.
-fn ends(record: &Record) -> (String, String) {
-    (place("outside", record.originator), place("inside", record.responder))
 }

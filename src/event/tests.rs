@@ -7,7 +7,7 @@ use crate::smtp::Fault;
 use crate::tcp::Violation;
 use crate::time::Instant;
 
-use super::{Format, Zone, escape, write};
+use super::{Format, Zone, escape, write, write_left_out};
 
 /// 2001-02-07 17:01:20.5 UTC: the article's own minute.
 const AT: u64 = 981_565_280_500_000;
@@ -51,7 +51,20 @@ fn syslog(what: What) -> Option<String> {
 }
 
 fn command(line: &[u8]) -> What {
-    What::Command { offset: 3, line: line.to_vec() }
+    What::Command { offset: 3, line: line.to_vec(), length: line.len() as u64 }
+}
+
+fn reply(offset: u64, line: &[u8]) -> What {
+    What::Reply { offset, line: line.to_vec(), length: line.len() as u64 }
+}
+
+fn banner(line: &[u8]) -> What {
+    What::Banner { offset: 0, line: line.to_vec(), length: line.len() as u64 }
+}
+
+fn edited(direction: Direction, offset: u64, rule: Rule, before: &[u8], after: &[u8]) -> What {
+    let (before, after, length) = (before.to_vec(), after.to_vec(), before.len() as u64);
+    What::Edited { direction, offset, rule, before, after, length }
 }
 
 #[test]
@@ -61,8 +74,8 @@ fn text_is_the_articles_protocol_log() {
         "2/7/01 5:01:20 PM : A connection was accepted from 192.0.2.1\n"
     );
     assert_eq!(text(command(b"HELO mail.domain1.com")), "<<< HELO mail.domain1.com");
-    assert_eq!(text(What::Reply { offset: 0, line: b"250 OK".to_vec() }), ">>> 250 OK");
-    assert_eq!(text(What::Banner { offset: 0, line: b"220 hi".to_vec() }), ">>> 220 hi");
+    assert_eq!(text(reply(0, b"250 OK")), ">>> 250 OK");
+    assert_eq!(text(banner(b"220 hi")), ">>> 220 hi");
 }
 
 #[test]
@@ -90,13 +103,7 @@ fn what_the_article_has_no_words_for() {
         "*** client offset 100: data ends, 10 bytes"
     );
     assert_eq!(
-        text(What::Edited {
-            direction,
-            offset: 0,
-            rule: Rule::Verb,
-            before: b"EHLO \"a\"".to_vec(),
-            after: b"XXXX XXX".to_vec(),
-        }),
+        text(edited(direction, 0, Rule::Verb, b"EHLO \"a\"", b"XXXX XXX")),
         r#"*** client offset 0: verb: "EHLO \"a\"" -> "XXXX XXX""#
     );
     assert_eq!(
@@ -129,11 +136,11 @@ fn json_says_the_same_in_a_fixed_order() {
         r#""event":"command","side":"client","offset":3,"line":"NOOP""#
     );
     assert_eq!(
-        json(What::Banner { offset: 0, line: b"220 a".to_vec() }),
+        json(banner(b"220 a")),
         r#""event":"banner","side":"server","offset":0,"line":"220 a""#
     );
     assert_eq!(
-        json(What::Reply { offset: 7, line: b"250 a".to_vec() }),
+        json(reply(7, b"250 a")),
         r#""event":"reply","side":"server","offset":7,"line":"250 a""#
     );
     assert_eq!(
@@ -144,9 +151,8 @@ fn json_says_the_same_in_a_fixed_order() {
         json(What::DataEnd { offset: 9, length: 5 }),
         r#""event":"data-end","side":"client","offset":9,"length":5"#
     );
-    let (before, after) = (b"a".to_vec(), b"*".to_vec());
     assert_eq!(
-        json(What::Edited { direction, offset: 4, rule: Rule::Banner, before, after }),
+        json(edited(direction, 4, Rule::Banner, b"a", b"*")),
         r#""event":"edited","side":"server","offset":4,"rule":"banner","before":"a","after":"*""#
     );
     assert_eq!(
@@ -167,119 +173,130 @@ fn json_says_the_same_in_a_fixed_order() {
     assert_eq!(json(What::Closed), r#""event":"closed""#);
 }
 
-const REQUEST: &str = "ESMTP Request from outside:192.0.2.1/40000 to inside:2001:db8::25/25";
-const RESPONSE: &str = "ESMTP Response from inside:2001:db8::25/25 to outside:192.0.2.1/40000";
-const TERMINATED: &str = "%ASA-4-507003: tcp flow from outside:192.0.2.1/40000 to \
-                          inside:2001:db8::25/25 terminated by inspection engine, reason - \
-                          inspector disconnected, dropped packet.";
+const CLIENT: &str = "outside:192.0.2.1/40000";
+const SERVER: &str = "inside:2001:db8::25/25";
 
 #[test]
-fn syslog_says_what_the_original_said() {
-    let direction = Direction::Original;
-    let edited = |rule, before: &[u8]| What::Edited {
-        direction,
-        offset: 0,
-        rule,
-        before: before.to_vec(),
-        after: vec![b'X'; before.len()],
-    };
-    for (rule, before, data) in [
-        (Rule::Address, &b"|"[..], "|"),
-        (Rule::CommandGap, b"\t", "\\x09"),
-        (Rule::Lookalike, b".\n", ".\\n"),
-        (Rule::StrayBytes, b"\rVRFY", "\\rVRFY"),
-        (Rule::Verb, b"EHLO a\r\n%ASA-1", "EHLO a\\r\\n%ASA-1"),
-    ] {
-        let message = "%ASA-2-108002: SMTP replaced string: out 192.0.2.1 in 2001:db8::25 data: ";
-        assert_eq!(syslog(edited(rule, before)), Some(format!("{message}{data}")));
-    }
-    let (before, after) = (b"CHUNKING".to_vec(), b"XXXXXXXA".to_vec());
-    let (rule, masked) = (Rule::EhloKeyword, Direction::Reply);
+fn what_is_cut_says_so_and_nobody_can_say_it_instead() {
+    let cut = What::Command { offset: 0, line: b"NOOP a".to_vec(), length: 16_385 };
+    assert_eq!(text(cut.clone()), r"<<< NOOP a\...[16385 bytes]");
     assert_eq!(
-        syslog(What::Edited { direction: masked, offset: 0, rule, before, after }),
+        json(cut),
+        r#""event":"command","side":"client","offset":0,"length":16385,"line":"NOOP a""#
+    );
+    assert_eq!(text(command(br"NOOP a\...[9 bytes]")), r"<<< NOOP a\\...[9 bytes]");
+    let (direction, rule) = (Direction::Original, Rule::Verb);
+    let (before, after) = (b"VR".to_vec(), b"XX".to_vec());
+    let edit = What::Edited { direction, offset: 0, rule, before, after, length: 600 };
+    assert_eq!(
+        text(edit.clone()),
+        r#"*** client offset 0: verb: "VR\...[600 bytes]" -> "XX\...[600 bytes]""#
+    );
+    assert_eq!(
+        syslog(edit),
         Some(format!(
-            "%ASA-4-108004: ESMTP Classification: Masked header flags for {RESPONSE}; \
-             matched ehlo-keyword"
+            r#"%MAILGUARD-4-verb: changed "VR\...[600 bytes]" from {CLIENT} to {SERVER}"#
         ))
-    );
-    let (rule, before, after) = (Rule::LongLine, b"a".to_vec(), b"a".to_vec());
-    assert_eq!(
-        syslog(What::Edited { direction, offset: 0, rule, before, after }),
-        Some(format!("%ASA-6-108005: ESMTP Classification: Received {REQUEST}; matched long-line"))
-    );
-    let fault = Fault::UnexpectedReply;
-    assert_eq!(
-        syslog(What::Alarm { direction: Direction::Reply, offset: 9, fault }),
-        Some(format!(
-            "%ASA-6-108005: ESMTP Classification: Received {RESPONSE}; matched unexpected-reply"
-        ))
-    );
-    assert_eq!(
-        syslog(What::TlsBegin).as_deref(),
-        Some(
-            "%ASA-6-108007: TLS started on ESMTP session between client \
-             outside:192.0.2.1/40000 and server inside:2001:db8::25/25"
-        )
     );
 }
 
 #[test]
-fn syslog_tells_a_dropped_packet_from_a_lost_connection() {
-    let dropped = |direction, reason: Reason| {
-        syslog(What::Dropped { direction, offset: 5, length: 1, reason })
+fn entries_left_out_are_numbered_in_every_format() {
+    let left_out = |format, entries| {
+        let mut out = Vec::new();
+        write_left_out(Instant::from_micros(AT), entries, format, Zone::Utc, &mut out);
+        String::from_utf8(out).unwrap()
     };
-    let classified = |rest: String| Some(format!("%ASA-4-108004: ESMTP Classification: {rest}"));
+    assert_eq!(left_out(Format::Text, 1), "2/7/01 5:01:20 PM : *** 1 entry left out\n");
+    assert_eq!(left_out(Format::Text, 7), "2/7/01 5:01:20 PM : *** 7 entries left out\n");
+    assert_eq!(
+        left_out(Format::Json, 7),
+        "{\"time\":\"2001-02-07T17:01:20.500000Z\",\"event\":\"left-out\",\"entries\":7}\n"
+    );
+    assert_eq!(
+        left_out(Format::Syslog, 7),
+        "Feb 07 2001 17:01:20: %MAILGUARD-4-left-out: 7 entries are not in this log\n"
+    );
+}
+
+#[test]
+fn syslog_says_what_the_original_said() {
+    let direction = Direction::Original;
+    assert_eq!(
+        syslog(edited(direction, 0, Rule::Address, b"|", b" ")).as_deref(),
+        Some("%ASA-2-108002: SMTP replaced string: out 192.0.2.1 in 2001:db8::25 data: |")
+    );
+    assert_eq!(
+        syslog(edited(direction, 0, Rule::Address, b"|", b"|")),
+        Some(format!(
+            "%ASA-6-108005: ESMTP Parameter: Received ESMTP Request from {CLIENT} to {SERVER}; \
+             special-character: Special character in mail address"
+        ))
+    );
+    assert_eq!(
+        syslog(What::TlsBegin),
+        Some(format!(
+            "%ASA-6-108007: TLS started on ESMTP session between client {CLIENT} and server \
+             {SERVER}"
+        ))
+    );
+}
+
+#[test]
+fn syslog_lends_no_number_to_what_the_original_had_no_message_for() {
     let (client, server) = (Direction::Original, Direction::Reply);
-    let stray = Reason::from(Violation::StrayReset);
-    assert_eq!(
-        dropped(client, stray),
-        classified(format!("Dropped {REQUEST}; matched stray-reset"))
-    );
-    assert_eq!(
-        dropped(server, stray),
-        classified(format!("Dropped {RESPONSE}; matched stray-reset"))
-    );
-    let split = format!("{REQUEST}; split-terminator: End of data in two segments");
-    let parameter = |action| Some(format!("%ASA-4-108004: ESMTP Parameter: {action} {split}"));
-    assert_eq!(dropped(client, Reason::SplitTerminator), parameter("Dropped"));
-    let reset = |reason| syslog(What::Reset { reason });
-    assert_eq!(reset(Reason::SplitTerminator), parameter("Reset connection for"));
-    for (fault, route) in [(Fault::PlaintextForTls, REQUEST), (Fault::SkippedReply, RESPONSE)] {
-        let rest = format!("Reset connection for {route}; matched {}", fault.name());
-        assert_eq!(reset(fault.into()), classified(rest));
-        assert_eq!(dropped(client, fault.into()).as_deref(), Some(TERMINATED));
+    let ours = |rest: &str| Some(format!("%MAILGUARD-4-{rest}"));
+    for (rule, before, shown) in [
+        (Rule::CommandGap, &b"\t"[..], "\\x09"),
+        (Rule::Lookalike, b".\n", ".\\n"),
+        (Rule::StrayBytes, b"\rVRFY", "\\rVRFY"),
+        (Rule::Verb, b"EHLO \"\r\n%ASA-1", "EHLO \\\"\\r\\n%ASA-1"),
+    ] {
+        let after = vec![b'X'; before.len()];
+        let rest = format!("{rule}: changed \"{shown}\" from {CLIENT} to {SERVER}");
+        assert_eq!(syslog(edited(client, 0, rule, before, &after)), ours(&rest));
     }
-    let long = Reason::Rule(Rule::LongLine);
     assert_eq!(
-        reset(long),
-        classified(format!("Reset connection for {REQUEST}; matched long-line"))
+        syslog(edited(client, 0, Rule::LongLine, b"a", b"a")),
+        ours(&format!("long-line: saw \"a\" from {CLIENT} to {SERVER}"))
     );
-    for reason in [long, Reason::EarlyBytes, Reason::FlowReset, Reason::UnknownFlow] {
-        assert_eq!(dropped(server, reason).as_deref(), Some(TERMINATED));
+    let fault = Fault::UnexpectedReply;
+    assert_eq!(
+        syslog(What::Alarm { direction: server, offset: 9, fault }),
+        ours(&format!("unexpected-reply: saw bytes from {SERVER} to {CLIENT}"))
+    );
+    let (offset, length) = (5, 1);
+    for reason in [Violation::StrayReset.into(), Reason::FlowReset, Reason::SplitTerminator] {
+        assert_eq!(
+            syslog(What::Dropped { direction: server, offset, length, reason }),
+            ours(&format!("{reason}: dropped {length} bytes from {SERVER} to {CLIENT}"))
+        );
+        assert_eq!(
+            syslog(What::Reset { reason }),
+            ours(&format!("{reason}: reset the connection from {CLIENT} to {SERVER}"))
+        );
     }
 }
 
 #[test]
 fn syslog_is_silent_where_the_original_was() {
-    let (direction, line) = (Direction::Original, b"a".to_vec());
+    let direction = Direction::Original;
     let reason = Reason::AwaitingReply;
-    let rule = Rule::Banner;
     for what in [
         What::Opened,
-        What::Banner { offset: 0, line: line.clone() },
+        banner(b"a"),
         command(b"EHLO a"),
-        What::Reply { offset: 0, line: line.clone() },
+        reply(0, b"a"),
         What::DataBegin { offset: 0 },
         What::DataEnd { offset: 9, length: 9 },
-        What::Edited { direction, offset: 0, rule, before: line.clone(), after: line },
+        edited(Direction::Reply, 0, Rule::Banner, b"a", b"*"),
+        edited(Direction::Reply, 0, Rule::EhloKeyword, b"CHUNKING", b"XXXXXXXA"),
         What::Dropped { direction, offset: 0, length: 1, reason },
         What::Dropped { direction, offset: 0, length: 1, reason: Violation::OutOfOrder.into() },
         What::Cut { direction, offset: 0, length: 1, reason },
         What::Closed,
     ] {
-        let mut out = Vec::new();
-        write(&record(AT, what), Format::Syslog, Zone::Utc, &mut out);
-        assert!(out.is_empty());
+        assert_eq!(syslog(what), None);
     }
 }
 

@@ -8,12 +8,27 @@ use std::fmt::Write;
 
 use crate::engine::{Record, What};
 use crate::flow::Direction;
+use crate::time::Instant;
 
-use super::{Zone, escaped, side, zoned};
+use super::{Zone, clipped, side, zoned};
 
 /// Appends one line.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
-    let at = zoned(record.at, zone);
+    let mut line = dated(record.at, zone);
+    describe(record, &mut line);
+    line.push('\n');
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// Appends a line about entries that are missing.
+pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Vec<u8>) {
+    let line =
+        format!("{}*** {} left out\n", dated(at, zone), counted(entries, "entry", "entries"));
+    out.extend_from_slice(line.as_bytes());
+}
+
+fn dated(at: Instant, zone: Zone) -> String {
+    let at = zoned(at, zone);
     let mut line = String::with_capacity(128);
     let (half, hour) = if at.hour() < 12 { ("AM", at.hour()) } else { ("PM", at.hour() - 12) };
     let hour = if hour == 0 { 12 } else { hour };
@@ -27,42 +42,42 @@ pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
         at.minute(),
         at.second()
     );
-    describe(record, &mut line);
-    line.push('\n');
-    out.extend_from_slice(line.as_bytes());
+    line
 }
 
 fn describe(record: &Record, line: &mut String) {
     let client = record.originator.address;
     // Writing to a String cannot fail.
-    let _ = match &record.what {
-        What::Opened => write!(line, "A connection was accepted from {client}"),
-        What::Command { line: said, .. } => write!(line, "<<< {}", escaped(said)),
-        What::Banner { line: said, .. } | What::Reply { line: said, .. } => {
-            write!(line, ">>> {}", escaped(said))
-        }
-        What::DataBegin { offset } => {
-            place(Direction::Original, *offset, line).and_then(|()| line.write_str("data begins"))
-        }
-        What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
-            .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-        What::Edited { direction, offset, rule, before, after } => place(*direction, *offset, line)
-            .and_then(|()| {
-                write!(line, "{}: \"{}\" -> \"{}\"", rule.name(), quote(before), quote(after))
-            }),
-        What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
-            .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
-        What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
-            .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
-        What::Reset { reason } => {
-            write!(line, "*** The connection from {client} was reset: {}", reason.name())
-        }
-        What::Alarm { direction, offset, fault } => {
-            place(*direction, *offset, line).and_then(|()| write!(line, "alarm: {}", fault.name()))
-        }
-        What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
-        What::Closed => write!(line, "*** The connection from {client} was closed"),
-    };
+    let _ =
+        match &record.what {
+            What::Opened => write!(line, "A connection was accepted from {client}"),
+            What::Command { line: said, length, .. } => {
+                write!(line, "<<< {}", clipped(said, *length))
+            }
+            What::Banner { line: said, length, .. } | What::Reply { line: said, length, .. } => {
+                write!(line, ">>> {}", clipped(said, *length))
+            }
+            What::DataBegin { offset } => place(Direction::Original, *offset, line)
+                .and_then(|()| line.write_str("data begins")),
+            What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
+                .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
+            What::Edited { direction, offset, rule, before, after, length } => {
+                let (before, after) = (quote(before, *length), quote(after, *length));
+                place(*direction, *offset, line)
+                    .and_then(|()| write!(line, "{}: \"{before}\" -> \"{after}\"", rule.name()))
+            }
+            What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
+            What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
+            What::Reset { reason } => {
+                write!(line, "*** The connection from {client} was reset: {}", reason.name())
+            }
+            What::Alarm { direction, offset, fault } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "alarm: {}", fault.name())),
+            What::TlsBegin => write!(line, "*** TLS begins on the connection from {client}"),
+            What::Closed => write!(line, "*** The connection from {client} was closed"),
+        };
 }
 
 fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Result {
@@ -70,9 +85,13 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
 }
 
 fn bytes(length: u64) -> String {
-    format!("{length} byte{}", if length == 1 { "" } else { "s" })
+    counted(length, "byte", "bytes")
 }
 
-fn quote(bytes: &[u8]) -> String {
-    escaped(bytes).replace('"', "\\\"")
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn quote(bytes: &[u8], length: u64) -> String {
+    clipped(bytes, length).replace('"', "\\\"")
 }

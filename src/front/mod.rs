@@ -3,15 +3,14 @@
 //! Each brings packets, or the machine's state, to the rest. Here stand what they share: how they
 //! end and how they fail.
 
+pub mod capture;
 pub mod check;
-pub mod link;
-pub mod nfqueue;
-pub mod pcap;
+mod nfqueue;
 pub mod probe;
 pub mod profiles;
-pub mod repeat;
 pub mod replay;
 pub mod rules;
+pub mod run;
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path as Way, Settings, Verdict};
-use mailguard::front::link;
-use mailguard::front::pcap::{Entry, Reader};
+use mailguard::front::capture::link;
+use mailguard::front::capture::{Entry, Reader};
 use mailguard::front::replay::{Session, Step};
 use mailguard::guard;
 use mailguard::time::Instant;

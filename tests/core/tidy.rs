@@ -16,6 +16,18 @@ const LAYERS: [&str; 13] = [
 /// Modules that name none of ours but [`WORDS`].
 const INDEPENDENT: [&str; 4] = ["time", "offset", "wire", "smtp"];
 
+/// The parts of `front`, with the level of each: one names only parts of a lower level.
+const PARTS: [(&str, usize); 8] = [
+    ("nfqueue", 0),
+    ("capture", 0),
+    ("rules", 0),
+    ("probe", 0),
+    ("profiles", 0),
+    ("run", 1),
+    ("replay", 1),
+    ("check", 1),
+];
+
 /// What every module may name: a type that everything is counted in.
 const WORDS: [&str; 1] = ["offset"];
 
@@ -186,6 +198,58 @@ fn every_module_names_only_modules_below_it() {
                     let what = format!("`{module}` is named, not its part `{part}`");
                     faults.push(source.fault(line.number, what));
                 }
+            }
+        }
+    }
+    expect_none(&faults);
+}
+
+/// The parts of `front` that a file of it names, each with its line. `supers` leads from the file
+/// to `front`.
+fn named_parts<'a>(code: &'a str, supers: &str) -> Vec<(usize, &'a str)> {
+    let word = |text: &'a str| {
+        let text = text.trim_start();
+        &text[..text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())]
+    };
+    let mut found = Vec::new();
+    for start in ["crate::front::", supers] {
+        for (at, _) in code.match_indices(start).filter(|(at, _)| !code[..*at].ends_with("super::"))
+        {
+            let number = code[..at].matches('\n').count() + 1;
+            let rest = &code[at + start.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => {
+                    let list = &list[..list.find("};").unwrap_or(list.len())];
+                    found.extend(list.split(',').map(|one| (number, word(one))));
+                }
+                None => found.push((number, word(rest))),
+            }
+        }
+    }
+    found.retain(|(_, name)| PARTS.iter().any(|(part, _)| part == name));
+    found
+}
+
+#[test]
+fn every_part_of_the_front_names_only_parts_below_it() {
+    let mut faults = Vec::new();
+    let level = |name: &str| PARTS.iter().find(|(part, _)| *part == name).map(|(_, level)| *level);
+    for source in sources("src/front").iter().filter(|source| source.path != "src/front/mod.rs") {
+        let inside = source.path.trim_start_matches("src/front/");
+        let own = inside.split(['/', '.']).next().unwrap();
+        let Some(own_level) = level(own) else {
+            faults.push(source.fault(1, format!("`{own}` has no place among the parts")));
+            continue;
+        };
+        let is_root = !inside.contains('/') || inside.ends_with("/mod.rs");
+        let supers = if is_root { "super::" } else { "super::super::" };
+        let code: String =
+            source.lines().flat_map(|line| [line.code, "\n"]).collect::<Vec<_>>().concat();
+        for (line, part) in named_parts(&code, supers) {
+            if part != own && level(part) >= Some(own_level) {
+                faults.push(
+                    source.fault(line, format!("`{own}` names `{part}`, which is not below it")),
+                );
             }
         }
     }
@@ -398,6 +462,10 @@ fn the_documented_tree_is_the_tree() {
 fn the_checks_see_what_they_look_for() {
     assert_eq!(named_modules("use crate::flow::{A, B};"), [("flow", "")]);
     assert_eq!(named_modules("x: crate::tcp::Stream, y"), [("tcp", "Stream")]);
+    let code = "use super::{Outcome, rules};\nuse super::\nx(crate::front::run::Reread)\n";
+    assert_eq!(named_parts(code, "super::"), [(3, "run"), (1, "rules")]);
+    assert_eq!(named_parts("use super::super::check::run;", "super::super::"), [(1, "check")]);
+    assert_eq!(named_parts("use super::super::check::run;", "super::"), []);
     assert_eq!(comment_at("let a = \"http://x\"; // b"), Some(20));
     assert!(has_word("a drop, early-bytes.", "early-bytes"));
     assert!(!has_word("early-bytes-2", "early-bytes"));

@@ -85,6 +85,8 @@ fn down_leaves_no_trace_and_nothing_else_is_touched() {
                 || line.ends_with("-j MAILGUARD")
                 || line.ends_with("-j MAILGUARD-OFFLOAD")
                 || line.ends_with("-j MAILGUARD-HOSTS")
+                || line.ends_with("-j MAILGUARD-INPUT")
+                || line.ends_with("-j MAILGUARD-OUTPUT")
         };
         let during = state();
         let others: String =
@@ -130,7 +132,8 @@ fn a_changed_configuration_replaces_the_rules() {
             let listed = shell(&format!("{program}-save"));
             for rule in [
                 "-A INPUT -j MAILGUARD\n",
-                "-A OUTPUT -j MAILGUARD\n",
+                "-A INPUT -j MAILGUARD-INPUT\n",
+                "-A OUTPUT -j MAILGUARD-OUTPUT\n",
                 "-A MAILGUARD -i lo -j RETURN\n",
                 "--dport 25 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n",
                 "--sport 25 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n",

@@ -72,6 +72,10 @@ fn succeed(words: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn shell(script: &str) -> bool {
+    Command::new("sh").args(["-c", script]).status().unwrap().success()
+}
+
 /// Queue number and packets waiting, for every queue somebody serves.
 fn listed() -> Vec<(u16, u64)> {
     let listing = fs::read_to_string(LISTING).unwrap();
@@ -219,6 +223,79 @@ fn a_queue_of_another_process_is_named() {
     });
 }
 
+/// What a server reads of a client that says VRFY.
+fn verify(address: &str) -> String {
+    let listener = TcpListener::bind((address, 25)).unwrap();
+    let port: SocketAddr = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"220 ready\r\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    });
+    let mut client = TcpStream::connect(port).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    BufReader::new(client.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+    client.write_all(b"VRFY root\r\n").unwrap();
+    server.join().unwrap()
+}
+
+#[test]
+fn what_the_kernel_remembers_of_an_earlier_connection_opens_nothing() {
+    sealed("what_the_kernel_remembers_of_an_earlier_connection_opens_nothing", NEEDS, || {
+        succeed(&["rules", "up", "--set", "rules.local=true"]);
+        let filter = Filter::start(&["--set", "rules.local=true"]);
+        for (program, address) in [("iptables", "127.0.0.1"), ("ip6tables", "::1")] {
+            // As if the SYN had found the entry of a connection that was handed back.
+            let target = "CONNMARK --set-xmark 0x20000000/0x20000000";
+            let rule = format!("-t mangle -I OUTPUT -p tcp --dport 25 --syn -j {target}");
+            assert!(shell(&format!("{program} {rule}")));
+            assert_eq!(verify(address), "XXXXXXXXX\r\n", "{address}");
+        }
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn what_needs_no_filter_is_remembered_by_the_kernel() {
+    sealed("what_needs_no_filter_is_remembered_by_the_kernel", NEEDS, || {
+        let file = "/run/mailguard.toml";
+        let exception = |client| format!("[[exceptions]]\nclient = \"{client}\"\n");
+        let treatment = "treatment = \"hands-off\"\n";
+        let text = [exception("127.0.0.1"), exception("::1")].map(|one| one + treatment).concat();
+        fs::write(file, format!("rules.local = true\n{text}")).unwrap();
+        succeed(&["rules", "up", "--config", file]);
+        let filter = Filter::start(&["--config", file]);
+        for (program, address) in [("iptables", "127.0.0.1"), ("ip6tables", "::1")] {
+            assert_eq!(verify(address), "VRFY root\r\n", "{address}");
+            let let_by = format!(
+                "{program} -t mangle -nvxL MAILGUARD | awk '/connmark match/ {{ exit !($1 > 3) }}'"
+            );
+            assert!(shell(&let_by), "{address} went through the filter to the end");
+        }
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn a_stalled_reader_of_the_log_does_not_hold_the_end_up() {
+    sealed("a_stalled_reader_of_the_log_does_not_hold_the_end_up", NEEDS, || {
+        assert!(shell("mkfifo /run/events"));
+        let _reader = fs::OpenOptions::new().read(true).write(true).open("/run/events").unwrap();
+        succeed(&["rules", "up", "--set", "rules.local=true"]);
+        let filter = Filter::start(&["--events", "/run/events", "--set", "rules.local=true"]);
+        // A pipe holds 64 KiB; each dialogue says more than 500 bytes.
+        for _ in 0..200 {
+            assert_eq!(verify("127.0.0.1"), "XXXXXXXXX\r\n");
+        }
+        let start = std::time::Instant::now();
+        let said = filter.end("-TERM");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(said.contains("events_lost: "), "{said}");
+    });
+}
+
 #[test]
 fn the_event_log_is_opened_anew_on_request() {
     sealed(NEEDS, || {
@@ -248,9 +325,10 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
                 "the old configuration stays in force: /run/mailguard.toml:1: invalid type: \
                  integer `1`, expected a boolean\n",
             ),
+            ("[queue]\nlength = 64\n", "[queue] changed: that takes effect at the next start\n"),
             (
-                "[queue]\nlength = 64\n",
-                "[queue] was changed: that takes effect at the next start\n",
+                "ports = [25, 587]\n",
+                "ports changed: `mailguard rules up` brings the packets here accordingly\n",
             ),
             ("profile = \"pix-4.1\"\n", "new connections: profile pix-4.1\n"),
         ] {
@@ -284,7 +362,7 @@ fn a_log_that_cannot_be_opened_ends_the_start() {
 fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
     sealed(NEEDS, || {
         let rule = "iptables -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num 0";
-        assert!(Command::new("sh").args(["-c", rule]).status().unwrap().success());
+        assert!(shell(rule));
         for _ in 0..5 {
             let flood = thread::spawn(|| {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use super::super::FrontError;
 use super::ledger::Ledger;
 use super::{listing, netlink};
 use crate::config;
 use crate::engine::{Arrival, Checksum, Path};
+use crate::front::FrontError;
 
 /// A queue we serve.
-pub(super) struct KernelQueue<'c> {
+pub(in crate::front) struct KernelQueue<'c> {
     number: u16,
     inner: nfq::Queue,
     socket: OwnedFd,
@@ -31,23 +31,38 @@ pub(super) struct KernelQueue<'c> {
 
 /// What went wrong between the kernel and us, all queues together.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(in crate::front) struct Faults {
     /// Answers to packets the kernel no longer had (an interface went down).
-    pub(super) late: AtomicU64,
+    pub(in crate::front) late: AtomicU64,
     /// Times the kernel said that it lost packets for want of buffer.
-    pub(super) overruns: AtomicU64,
+    pub(in crate::front) overruns: AtomicU64,
     /// Packets too long to be delivered.
-    pub(super) undelivered: AtomicU64,
+    pub(in crate::front) undelivered: AtomicU64,
     /// Packets of which the kernel can show no more than a part.
-    pub(super) truncated: AtomicU64,
+    pub(in crate::front) truncated: AtomicU64,
     /// Answers the kernel did not take.
-    pub(super) unanswered: AtomicU64,
+    pub(in crate::front) unanswered: AtomicU64,
     /// Packets dropped because their new bytes exceed what one answer can carry.
-    pub(super) oversized: AtomicU64,
+    pub(in crate::front) oversized: AtomicU64,
+}
+
+/// What is changed about the mark of a packet that goes on; other bits stay as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::front) struct Marking {
+    /// Bits to set.
+    pub(in crate::front) set: u32,
+    /// Bits to clear.
+    pub(in crate::front) clear: u32,
+}
+
+impl Marking {
+    fn put_on(self, message: &mut nfq::Message) {
+        message.set_nfmark(message.get_nfmark() & !self.clear | self.set);
+    }
 }
 
 /// What came of waiting for a packet.
-pub(super) enum Received<'q, 'c> {
+pub(in crate::front) enum Received<'q, 'c> {
     /// A packet, to be answered.
     Packet(Held<'q, 'c>),
     /// Nothing is there.
@@ -60,7 +75,7 @@ pub(super) enum Received<'q, 'c> {
 
 impl<'c> KernelQueue<'c> {
     /// Opens and binds a queue. To be called before threads start.
-    pub(super) fn open(
+    pub(in crate::front) fn open(
         number: u16,
         settings: &config::Queue,
         faults: &'c Faults,
@@ -93,22 +108,22 @@ impl<'c> KernelQueue<'c> {
     }
 
     /// The queue's number.
-    pub(super) const fn number(&self) -> u16 {
+    pub(in crate::front) const fn number(&self) -> u16 {
         self.number
     }
 
     /// Bytes the kernel lets this queue's socket hold.
-    pub(super) fn buffer_bytes(&self) -> usize {
+    pub(in crate::front) fn buffer_bytes(&self) -> usize {
         sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0)
     }
 
     /// What to poll for packets.
-    pub(super) fn readiness(&self) -> BorrowedFd<'_> {
+    pub(in crate::front) fn readiness(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
     /// The next packet, without waiting.
-    pub(super) fn receive(&mut self) -> Received<'_, 'c> {
+    pub(in crate::front) fn receive(&mut self) -> Received<'_, 'c> {
         match self.inner.recv() {
             Ok(message) => {
                 if let Some(unseen) = self.ledger.receive(message.get_packet_id()) {
@@ -151,7 +166,7 @@ impl<'c> KernelQueue<'c> {
     }
 
     /// Tells the kernel of all packets that may pass.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::front) fn settle(&mut self) {
         let Some(accepted) = self.ledger.settle() else { return };
         let told = netlink::accept_through(self.socket.as_fd(), self.number, accepted.through);
         if told.is_err() {
@@ -185,14 +200,14 @@ impl<'c> KernelQueue<'c> {
 }
 
 /// A packet the kernel holds until it is answered; dropped if it never is.
-pub(super) struct Held<'q, 'c> {
+pub(in crate::front) struct Held<'q, 'c> {
     queue: &'q mut KernelQueue<'c>,
     message: Option<nfq::Message>,
 }
 
 impl Held<'_, '_> {
     /// The packet as the engine wants it.
-    pub(super) fn arrival(&self) -> Option<Arrival<'_>> {
+    pub(in crate::front) fn arrival(&self) -> Option<Arrival<'_>> {
         let message = self.message.as_ref()?;
         let bytes = message.get_payload();
         let is_truncated = bytes.len() < message.get_original_len();
@@ -212,8 +227,14 @@ impl Held<'_, '_> {
         })
     }
 
-    /// Lets the packet go on as it came.
-    pub(super) fn accept(mut self) {
+    /// Lets the packet go on as it came, or with its mark changed and nothing else.
+    pub(in crate::front) fn accept(mut self, marking: Option<Marking>) {
+        if let Some(marking) = marking {
+            return self.answer(|message| {
+                marking.put_on(message);
+                message.set_verdict(nfq::Verdict::Accept);
+            });
+        }
         if !self.queue.ledger.accept() {
             return self.answer(|message| message.set_verdict(nfq::Verdict::Accept));
         }
@@ -223,21 +244,16 @@ impl Held<'_, '_> {
         }
     }
 
-    /// Lets the packet go on with these mark bits set, all others as they were.
-    pub(super) fn accept_marked(mut self, bits: u32) {
-        self.answer(|message| {
-            message.set_nfmark(message.get_nfmark() | bits);
-            message.set_verdict(nfq::Verdict::Accept);
-        });
-    }
-
     /// Lets these bytes go on instead.
-    pub(super) fn rewrite(mut self, bytes: Vec<u8>) {
+    pub(in crate::front) fn rewrite(mut self, bytes: Vec<u8>, marking: Option<Marking>) {
         if bytes.len() > ANSWER_BYTES_MAX {
             self.queue.faults.oversized.fetch_add(1, Ordering::Relaxed);
             return;
         }
         self.answer(|message| {
+            if let Some(marking) = marking {
+                marking.put_on(message);
+            }
             message.set_payload(bytes);
             message.set_verdict(nfq::Verdict::Accept);
         });

@@ -8,11 +8,10 @@ use std::ops::Range;
 
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::link;
-use crate::front::pcap::{LinkType, Packet, Shape};
-use crate::front::repeat::{Kept, Repeats, Sequel};
+use crate::front::capture::{LinkType, Packet, Shape, link};
 use crate::time::Instant;
 
+use super::repeat::{Kept, Repeats, Sequel};
 use super::step::{Bystander, Fate, Step};
 use super::summary::Summary;
 use super::traffic::{Mail, Traffic, finish_header};

@@ -6,6 +6,7 @@
 
 mod files;
 mod gateway;
+pub mod repeat;
 mod session;
 mod step;
 mod summary;

@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use crate::engine::{Engine, Settings};
-use crate::front::pcap::{Entry, Fault, Reader};
+use crate::front::capture::{Entry, Fault, Reader};
 
 use super::gateway::Gateway;
 use super::step::Step;

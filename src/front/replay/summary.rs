@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::engine::{Reason, Stats};
-use crate::front::pcap::LinkType;
+use crate::front::capture::LinkType;
 
 /// What a replay did. Packets are counted once, however often they were offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

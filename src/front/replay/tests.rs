@@ -7,7 +7,7 @@ use etherparse::PacketBuilder;
 
 use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What};
 use crate::flow::{Direction, Endpoint};
-use crate::front::pcap::{Entry, Reader};
+use crate::front::capture::{Entry, Reader};
 use crate::time::Instant;
 
 use super::gateway::{Gateway, Judge};

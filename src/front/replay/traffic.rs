@@ -11,8 +11,8 @@ use etherparse::{
     checksum,
 };
 
+use super::repeat::Segment;
 use crate::flow::{Endpoint, FlowKey};
-use crate::front::repeat::Segment;
 
 /// Offset of the checksum in a TCP header.
 const TCP_CHECKSUM: usize = 16;

@@ -75,16 +75,29 @@ impl Saved {
     }
 
     /// The script that installs a rule file over what is there. Our own jumps are taken out and
-    /// put back at the top; a jump with conditions is somebody else's and stays.
+    /// put back at the top; a jump with conditions is somebody else's and stays, unless its chain
+    /// goes.
     pub(super) fn install(&self, expanded: &Expanded) -> String {
         let mut script = format!("*{}\n", expanded.table);
-        let plain = self.jumps.iter().filter(|jump| jump.plain_target().is_some());
-        script.extend(plain.map(Jump::removal));
+        let surplus: Vec<&str> = self.surplus(expanded).collect();
+        let goes = |jump: &&Jump| {
+            jump.plain_target().is_some()
+                || target(&jump.rule).is_some_and(|to| surplus.contains(&to))
+        };
+        script.extend(self.jumps.iter().filter(goes).map(Jump::removal));
+        script.extend(surplus.iter().map(|chain| format!("-F {chain}\n")));
+        script.extend(surplus.iter().map(|chain| format!("-X {chain}\n")));
         for line in expanded.lines.iter().skip(1) {
             script.push_str(line);
             script.push('\n');
         }
         script
+    }
+
+    /// Chains that a rule file does not ask for.
+    fn surplus(&self, expanded: &Expanded) -> impl Iterator<Item = &str> {
+        let is_wanted = |name: &str| expanded.is_wanted() && expanded.chains().any(|c| c == name);
+        self.chains.iter().map(String::as_str).filter(move |name| !is_wanted(name))
     }
 
     /// The script that removes everything; none if there is nothing.
@@ -110,16 +123,12 @@ impl Saved {
     /// How this differs from what a rule file asks for, one sentence each.
     pub(super) fn differences(&self, expanded: &Expanded) -> Vec<String> {
         let table = expanded.table;
-        if !expanded.is_wanted() {
-            let surplus = self.chains.iter();
-            return surplus
-                .map(|chain| format!("{table}: chain {chain} should not exist"))
-                .collect();
-        }
-        if *self == Self::default() {
+        if expanded.is_wanted() && *self == Self::default() {
             return vec![format!("{table}: not installed (mailguard rules up)")];
         }
-        let mut found = Vec::new();
+        let surplus = self.surplus(expanded);
+        let mut found: Vec<String> =
+            surplus.map(|chain| format!("{table}: chain {chain} should not exist")).collect();
         for (hook, chain) in expanded.jumps() {
             let is_it = |jump: &&Jump| jump.hook == hook && jump.plain_target() == Some(chain);
             match self.jumps.iter().find(is_it) {
@@ -131,7 +140,7 @@ impl Saved {
             }
         }
         let wanted: Vec<&str> = expanded.rules().collect();
-        for chain in template::own_chains(table) {
+        for chain in expanded.chains() {
             let of_chain = |line: &&str| line.split(' ').nth(1) == Some(chain);
             let wanted = wanted.iter().copied().filter(of_chain);
             if !wanted.eq(self.rules.iter().map(String::as_str).filter(of_chain)) {

@@ -17,7 +17,12 @@ pub(super) struct Expanded {
 impl Expanded {
     /// Whether there is anything to install.
     pub(super) fn is_wanted(&self) -> bool {
-        self.table != FILTER.0 || self.lines.iter().any(|line| line.ends_with("-j DROP"))
+        self.rules().next().is_some()
+    }
+
+    /// Our chains.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().filter_map(|line| line.strip_prefix(':')?.split(' ').next())
     }
 
     /// The rules of our chains.
@@ -40,8 +45,8 @@ pub(super) fn expand(config: &Config, family: Family) -> [Expanded; 2] {
 /// The chains of ours in a table.
 pub(super) const fn own_chains(table: &str) -> &'static [&'static str] {
     match table.as_bytes() {
-        b"mangle" => &["MAILGUARD", "MAILGUARD-OFFLOAD"],
-        b"filter" => &["MAILGUARD-HOSTS"],
+        b"mangle" => &["MAILGUARD", "MAILGUARD-OUTPUT", "MAILGUARD-OFFLOAD"],
+        b"filter" => &["MAILGUARD-HOSTS", "MAILGUARD-INPUT"],
         _ => &[],
     }
 }
@@ -65,15 +70,20 @@ fn variables(config: &Config, family: Family) -> Variables {
         Fail::Closed => "",
         Fail::Open => " --queue-bypass",
     };
-    let hooks: &[&str] = if rules.local { &["FORWARD", "INPUT", "OUTPUT"] } else { &["FORWARD"] };
-    let loopback: &[&str] = if rules.local { &["lo"] } else { &[] };
+    let hooks: &[&str] = if rules.local { &["FORWARD", "INPUT"] } else { &["FORWARD"] };
     let hosts = rules.mail_hosts.iter().filter(|host| host.is_ipv6() == (family == Family::V6));
+    let hosts = strings(hosts);
+    let only = |is_wanted: bool, value| strings(is_wanted.then_some(value));
     vec![
+        ("{BOTH}", vec![format!("{:#x}", rules.mark | rules.offload_mark)]),
         ("{HOOK}", strings(hooks)),
-        ("{HOST}", strings(hosts)),
-        ("{LOOPBACK}", strings(loopback)),
+        ("{HOSTS}", only(!hosts.is_empty(), "HOSTS")),
+        ("{HOST}", hosts),
+        ("{INPUT}", only(rules.local, "INPUT")),
+        ("{LOOPBACK}", only(rules.local, "lo")),
         ("{MARK}", vec![format!("{:#x}", rules.mark)]),
         ("{OFFLOAD}", vec![format!("{:#x}", rules.offload_mark)]),
+        ("{OUTPUT}", only(rules.local, "OUTPUT")),
         ("{PORT}", strings(&config.engine.ports)),
         ("{QUEUE}", vec![format!("{numbers}{bypass}")]),
     ]
@@ -140,18 +150,20 @@ mod tests {
 
     #[test]
     fn the_default_takes_both_directions_of_forwarded_port_25() {
-        let offload = "-m mark --mark 0x20000000/0x20000000";
+        let said = "-m mark --mark 0x10000000/0x10000000";
         let expected = [
             "-I FORWARD 1 -j MAILGUARD",
             "-I POSTROUTING 1 -j MAILGUARD-OFFLOAD",
-            "-A MAILGUARD -m mark --mark 0x10000000/0x10000000 -j RETURN",
-            "-A MAILGUARD -m connmark --mark 0x20000000/0x20000000 -j RETURN",
+            "-A MAILGUARD -j MARK --set-xmark 0x0/0x10000000",
+            "-A MAILGUARD -p tcp -m tcp ! --tcp-flags SYN SYN -m connmark \
+             --mark 0x20000000/0x20000000 -j RETURN",
             "-A MAILGUARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 0",
             "-A MAILGUARD -p tcp -m tcp --sport 25 -j NFQUEUE --queue-num 0",
             &format!(
-                "-A MAILGUARD-OFFLOAD {offload} -j CONNMARK --save-mark --nfmask 0x20000000 \
+                "-A MAILGUARD-OFFLOAD {said} -j CONNMARK --save-mark --nfmask 0x20000000 \
                  --ctmask 0x20000000"
             ),
+            &format!("-A MAILGUARD-OFFLOAD {said} -j MARK --set-xmark 0x0/0x30000000"),
         ];
         assert_eq!(rules(&[], Family::V4), expected);
         assert_eq!(rules(&[], Family::V6), expected);
@@ -184,5 +196,17 @@ mod tests {
         let local = rules(&["rules.local=true"], Family::V4);
         assert!(local.contains(&"-I INPUT 1 -j MAILGUARD".to_owned()), "{local:?}");
         assert!(local.contains(&"-A MAILGUARD -i lo -j RETURN".to_owned()), "{local:?}");
+    }
+
+    #[test]
+    fn our_own_mark_is_believed_only_of_what_this_machine_sends() {
+        let believes = "-m mark --mark 0x10000000/0x10000000 -j RETURN";
+        let local = rules(&["rules.local=true"], Family::V4);
+        let believing: Vec<_> = local.iter().filter(|line| line.contains(believes)).collect();
+        assert_eq!(believing, [&format!("-A MAILGUARD-OUTPUT {believes}")]);
+        let leading: Vec<_> = local.iter().filter(|line| line.contains("-OUTPUT")).collect();
+        assert_eq!(leading[0], "-I OUTPUT 1 -j MAILGUARD-OUTPUT");
+        assert_eq!(leading.len(), 3, "{leading:?}");
+        assert!(!rules(&[], Family::V4).concat().contains(believes));
     }
 }

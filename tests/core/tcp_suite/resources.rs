@@ -74,6 +74,18 @@ pub const CASES: &[Case] = &[
             let _ = rig.send(C, 0, b"VRFY root\r\n");
             assert_eq!(rig.original.bytes(), expected, "a flow keeps what it began with");
         }
+        let elsewhere = Settings { ports: vec![587], ..suite.settings() };
+        let mut rig = Rig::new(suite.settings(), [7, 9]);
+        rig.shake_hands();
+        rig.engine.reload(&elsewhere);
+        let _ = rig.send(C, 0, b"VRFY root\r\n");
+        assert_eq!(rig.original.bytes(), b"XXXXXXXXX\r\n", "a flow outlives its port");
+        let mut rig = Rig::new(suite.settings(), [7, 9]);
+        rig.engine.reload(&elsewhere);
+        rig.shake_hands();
+        let _ = rig.send(C, 0, b"VRFY root\r\n");
+        assert_eq!(rig.original.bytes(), b"VRFY root\r\n", "a port that is not mail's any more");
+        assert_eq!(rig.engine.stats().flows, 0);
     }),
     elsewhere("L07", "netlink ENOBUFS", "needs the kernel's queue: live tests"),
     case("L08", "truncated packets", |suite| {

@@ -3,8 +3,8 @@
 //! Input: one byte (the profile's number; 8: tolerate checksums), then the file.
 
 use mailguard::engine::Settings;
-use mailguard::front::link;
-use mailguard::front::pcap::{Entry, Reader};
+use mailguard::front::capture::link;
+use mailguard::front::capture::{Entry, Reader};
 use mailguard::front::replay::{Session, Step};
 use mailguard::guard;
 

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::pcap::LinkType;
+use super::LinkType;
 
 const NULL: LinkType = 0;
 const ETHERNET: LinkType = 1;

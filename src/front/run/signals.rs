@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
-use super::super::FrontError;
+use crate::front::FrontError;
 
 /// The signals that concern us.
 #[derive(Debug)]

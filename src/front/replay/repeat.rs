@@ -16,8 +16,7 @@ use smoltcp::wire::TcpSeqNumber;
 
 use crate::engine::{Checksum, Effects, Verdict};
 use crate::flow::{Endpoint, FlowKey};
-
-use super::pcap::{LinkType, Shape};
+use crate::front::capture::{LinkType, Shape};
 
 /// Packets kept for one flow: a sender's whole window in full segments, 256 x 1448 bytes, is more
 /// than any sends before it waits for an answer to a command.

@@ -1,6 +1,7 @@
 //! The loop of one queue's thread: receive, judge, answer, hand on what else came of it.
 //!
-//! Nothing here waits for anything but the next packet. A panic below costs the packet that met it.
+//! Nothing here waits for anything but the next packet. A panic that the engine did not contain
+//! costs the packet that met it, and no more.
 
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::super::FrontError;
+use super::clock::Clock;
 use super::events::Events;
 use super::inject::Injector;
-use super::queue::{Faults, Held, KernelQueue, Received};
+use crate::config::Rules;
 use crate::engine::{Effects, Engine, Handling, Verdict};
-use crate::time::Instant;
+use crate::front::FrontError;
+use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, Received};
 
 /// What all queue threads share.
 #[derive(Debug)]
@@ -27,14 +29,40 @@ pub(super) struct Shared<'a> {
     pub(super) injector: Injector,
     /// Where records go.
     pub(super) events: &'a Events,
-    /// Mark bits of connections that need no filter.
-    pub(super) offload_mark: u32,
+    /// The marks by which the packet filter's rules know what we decided.
+    pub(super) marks: Marks,
     /// What went wrong with the kernel.
     pub(super) faults: &'a Faults,
     /// Packets dropped because judging them panicked.
     pub(super) panics: AtomicU64,
     /// Whether it is time to end.
     pub(super) is_ending: AtomicBool,
+}
+
+/// Mark bits that the packet filter's rules know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks {
+    /// A packet says what becomes of its connection's mark.
+    said: u32,
+    /// The connection needs no filter.
+    offload: u32,
+}
+
+impl Marks {
+    pub(super) const fn new(rules: &Rules) -> Self {
+        Self { said: rules.mark, offload: rules.offload_mark }
+    }
+
+    /// What a packet has to carry. Without the first bit the rules leave the connection alone, so
+    /// the second can be taken back as well as given.
+    const fn of(self, handling: Handling) -> Option<Marking> {
+        let Self { said, offload } = self;
+        match handling {
+            Handling::Unchanged => None,
+            Handling::HandedOver => Some(Marking { set: said | offload, clear: 0 }),
+            Handling::TakenBack => Some(Marking { set: said, clear: offload }),
+        }
+    }
 }
 
 impl Shared<'_> {
@@ -79,12 +107,10 @@ impl Shared<'_> {
             self.panics.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        let marking = self.marks.of(effects.handling);
         match verdict {
-            Verdict::Accept => match effects.handling {
-                Handling::Unchanged | Handling::TakenBack => held.accept(),
-                Handling::HandedOver => held.accept_marked(self.offload_mark),
-            },
-            Verdict::Rewrite => held.rewrite(std::mem::take(&mut effects.rewritten)),
+            Verdict::Accept => held.accept(marking),
+            Verdict::Rewrite => held.rewrite(std::mem::take(&mut effects.rewritten), marking),
             Verdict::Drop(_) => drop(held),
         }
         self.deliver(effects);
@@ -114,30 +140,4 @@ fn wait_for_either(one: &impl AsFd, other: &impl AsFd) -> Result<(), FrontError>
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(FrontError::io("cannot wait for packets", error)),
     }
-}
-
-/// Microseconds of the Unix epoch that never run backwards: the wall clock at the start, and the
-/// monotonic clock from there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    zero_micros: u64,
-    start: std::time::Instant,
-}
-
-impl Clock {
-    /// A clock that starts now.
-    #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
-    pub(super) fn start() -> Self {
-        let wall = std::time::SystemTime::now();
-        let since = wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self { zero_micros: micros(since), start: std::time::Instant::now() }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.zero_micros.saturating_add(micros(self.start.elapsed())))
-    }
-}
-
-fn micros(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::super::FrontError;
+use crate::front::FrontError;
 
 /// Raw sockets for both address families.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct Injector {
     v4: Socket,
     /// None where the kernel has no IPv6.
     v6: Option<Socket>,
+    sent: AtomicU64,
     failures: AtomicU64,
 }
 
@@ -28,7 +29,7 @@ impl Injector {
             Err(error) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => None,
             Err(error) => return Err(refused(error)),
         };
-        Ok(Self { v4, v6, failures: AtomicU64::new(0) })
+        Ok(Self { v4, v6, sent: AtomicU64::new(0), failures: AtomicU64::new(0) })
     }
 
     /// Sends a complete IP packet towards its destination; never waits.
@@ -38,9 +39,14 @@ impl Injector {
             let to = SockAddr::from(SocketAddr::new(address, 0));
             socket.map(|socket| socket.send_to(packet, &to))
         });
-        if !matches!(sent, Some(Ok(_))) {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        }
+        let is_sent = matches!(sent, Some(Ok(_)));
+        let counter = if is_sent { &self.sent } else { &self.failures };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Packets sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Packets that could not be sent.

@@ -2,49 +2,49 @@
 //! the other threads and the kernel counted; it waits for signals in between, and reads the
 //! configuration anew when asked to.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Reread;
-use super::listing::{self, Entry};
+use super::counters::{COUNTERS, Told};
+use super::running::Running;
 use super::signals::Signals;
 use super::worker::Shared;
-use crate::config::Config;
 use crate::engine::Effects;
+use crate::front::nfqueue::listing::{self, Entry};
 
 /// Watches over the threads of the queues.
 pub(super) struct Supervisor<'a> {
-    /// What was configured at the start.
-    config: &'a Config,
+    running: &'a Running<'a>,
     reread: &'a Reread<'a>,
     shared: &'a Shared<'a>,
     signals: &'a Signals,
     panics: &'a Receiver<String>,
-    counters: Vec<Counter<'a>>,
+    told: Told,
     dropped: Vec<Entry>,
-}
-
-/// A counter that is news when it grows.
-struct Counter<'a> {
-    what: &'static str,
-    value: Box<dyn Fn() -> u64 + 'a>,
-    told: Cell<u64>,
+    is_listing_readable: bool,
 }
 
 impl<'a> Supervisor<'a> {
     pub(super) fn new(
-        config: &'a Config,
+        running: &'a Running<'a>,
         reread: &'a Reread<'a>,
         shared: &'a Shared<'a>,
         signals: &'a Signals,
         panics: &'a Receiver<String>,
     ) -> Self {
-        let counters = counters(shared);
-        Self { config, reread, shared, signals, panics, counters, dropped: Vec::new() }
+        Self {
+            running,
+            reread,
+            shared,
+            signals,
+            panics,
+            told: Told::default(),
+            dropped: Vec::new(),
+            is_listing_readable: true,
+        }
     }
 
     /// Returns when the program is to end.
@@ -73,39 +73,36 @@ impl<'a> Supervisor<'a> {
             Ok(new) => new,
             Err(error) => return log::error!("the old configuration stays in force: {error}"),
         };
-        let old = self.config;
-        let fixed = [
-            ("ports", old.engine.ports != new.engine.ports),
-            ("[limits]", old.engine.limits != new.engine.limits),
-            ("[queue]", old.queue != new.queue),
-            ("[rules]", old.rules != new.rules),
-            ("[log]", old.log != new.log),
-        ];
-        for (what, _) in fixed.iter().filter(|(_, is_changed)| *is_changed) {
-            log::warn!("{what} was changed: that takes effect at the next start");
+        for pending in self.running.apply(new) {
+            log::warn!("{pending}");
         }
-        self.shared.engine.reload(&new.engine);
-        log::info!("new connections: profile {}", new.profile);
-        super::announce_monitoring(&new);
+        let config = self.running.config();
+        log::info!("new connections: profile {}", config.profile);
+        super::announce_monitoring(&config);
     }
 
     fn tell(&mut self) {
         for panic in self.panics.try_iter() {
             log::error!("{panic}; the packet was dropped");
         }
-        for counter in &self.counters {
-            let value = (counter.value)();
-            let grown = value.saturating_sub(counter.told.replace(value));
-            if grown > 0 {
-                log::warn!("{grown} {}", counter.what);
-            }
+        for line in self.told.news(self.shared) {
+            log::warn!("{line}");
         }
         self.tell_kernel_drops();
     }
 
     fn tell_kernel_drops(&mut self) {
-        let Ok(entries) = listing::read() else { return };
-        let served = self.config.queue.first..=self.config.queue.last;
+        let entries = match listing::read() {
+            Ok(entries) => entries,
+            Err(error) => {
+                if std::mem::replace(&mut self.is_listing_readable, false) {
+                    log::warn!("what the kernel drops is not known: {}: {error}", listing::PATH);
+                }
+                return;
+            }
+        };
+        let queue = self.running.config().queue;
+        let served = queue.first..=queue.last;
         let now: Vec<Entry> =
             entries.into_iter().filter(|entry| served.contains(&entry.number)).collect();
         for entry in &now {
@@ -128,29 +125,6 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-fn counters<'a>(shared: &'a Shared<'a>) -> Vec<Counter<'a>> {
-    let atomic = |what, counter: &'a AtomicU64| {
-        let value: Box<dyn Fn() -> u64 + 'a> = Box::new(|| counter.load(Ordering::Relaxed));
-        Counter { what, value, told: Cell::new(0) }
-    };
-    let call = |what, value: Box<dyn Fn() -> u64 + 'a>| Counter { what, value, told: Cell::new(0) };
-    let faults = shared.faults;
-    vec![
-        atomic("answers came too late, their packets were gone", &faults.late),
-        atomic("times the kernel lost packets for want of buffer", &faults.overruns),
-        atomic("packets were too long to be delivered, and dropped", &faults.undelivered),
-        atomic(
-            "packets were longer than the queue can show, and dropped; set queue.gso = false",
-            &faults.truncated,
-        ),
-        atomic("answers were refused by the kernel, their packets dropped", &faults.unanswered),
-        atomic("packets were too long to be rewritten, and dropped", &faults.oversized),
-        atomic("packets were dropped because judging them panicked", &shared.panics),
-        call("events were not written", Box::new(|| shared.events.lost())),
-        call("RSTs could not be sent", Box::new(|| shared.injector.failures())),
-    ]
-}
-
 /// Says in a few lines what the run came to.
 pub(super) fn summarise(shared: &Shared<'_>) {
     let stats = shared.engine.stats();
@@ -162,18 +136,22 @@ pub(super) fn summarise(shared: &Shared<'_>) {
         stats.drops.values().sum::<u64>()
     );
     log::info!(
-        "{} flows, {} messages, {} commands passed, {} refused, {} bytes masked, {} resets, {} \
-         alarms",
+        "{} flows, {} messages, {} commands passed, {} refused, {} bytes masked, {} alarms",
         stats.flows,
         stats.messages,
         stats.commands_passed,
         stats.commands_refused,
         stats.bytes_masked,
-        stats.resets,
         stats.alarms
     );
     for (reason, count) in &stats.drops {
         log::info!("dropped {count}: {reason}");
+    }
+    for counter in COUNTERS {
+        let value = (counter.value)(shared);
+        if value > 0 {
+            log::info!("{}: {value} {}", counter.name, counter.help);
+        }
     }
 }
 

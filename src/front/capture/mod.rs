@@ -4,13 +4,14 @@
 //! with their own link types and clocks, enhanced, simple and obsolete packet blocks). A record is
 //! handed out together with its bytes in the file, so that what did not change is written back as
 //! it stood; blocks that hold no packet are carried over unread. Memory is bounded by
-//! [`RECORD_BYTES_MAX`], whatever a file claims. What is inside a frame is `link`'s business.
+//! [`RECORD_BYTES_MAX`], whatever a file claims. What is inside a frame is [`link`]'s business.
 //!
 //! Own code, with pcap-parser as the tests' second reader, because that crate's readers take a
 //! damaged block for the end of the file, subtract beyond zero on a short one and hold twelve times
 //! its size, and its parsers of single blocks would replace no more than the reading of fields.
 
 mod classic;
+pub mod link;
 mod ng;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,280 @@
+//! The event log of a running filter: a bounded channel and the thread that writes from it.
+//!
+//! Whoever handles packets only ever tries to hand a record over; what does not fit, or cannot be
+//! written, is counted. Nothing here makes a packet wait for a disk or a reader, and nothing makes
+//! the end of the program wait for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::bound::Bound;
+use super::target::Target;
+use crate::config::Log;
+use crate::engine::Record;
+use crate::event::{self, Format, Zone};
+use crate::front::FrontError;
+
+/// The end of the channel that takes records.
+#[derive(Debug)]
+pub(super) struct Events {
+    /// None where no log is wanted.
+    sender: Option<SyncSender<Entry>>,
+    shared: Arc<Shared>,
+}
+
+/// What both ends of the channel know.
+#[derive(Debug, Default)]
+struct Shared {
+    is_reopening: AtomicBool,
+    is_ending: AtomicBool,
+    /// Records the channel took.
+    taken: AtomicU64,
+    /// Those of which it is known what became of them.
+    settled: AtomicU64,
+    lost: AtomicU64,
+    left_out: AtomicU64,
+}
+
+/// The end of the channel that writes them.
+#[derive(Debug)]
+pub(super) struct Writer {
+    receiver: Receiver<Entry>,
+    shared: Arc<Shared>,
+    target: Target,
+    format: Format,
+    start: Instant,
+    bound: Bound,
+    /// Entries left out that the log does not know of yet, and when the last of them was made.
+    unsaid: Option<(u64, crate::time::Instant)>,
+    /// When entries left out were last spoken of.
+    said: Duration,
+    /// What is to be written at once.
+    text: Vec<u8>,
+    /// How many records that is.
+    records: u64,
+    /// Whether the last write failed.
+    is_failing: bool,
+}
+
+/// Tells when the writer has written everything.
+#[derive(Debug)]
+pub(super) struct Finished(Receiver<()>);
+
+#[derive(Debug)]
+enum Entry {
+    Record(Record),
+    /// Wakes the writer up, nothing else.
+    Wake,
+}
+
+impl Events {
+    /// A channel to a log (`-`: standard output), and its writer, which wants to be started.
+    pub(super) fn open(log: &Log) -> Result<(Self, Option<Writer>), FrontError> {
+        let Some(path) = &log.events else {
+            return Ok((Self { sender: None, shared: Arc::default() }, None));
+        };
+        let target = Target::open(path)
+            .map_err(|error| FrontError::io(format!("cannot write events to {path}"), error))?;
+        let (sender, receiver) = sync_channel(PENDING_MAX);
+        let events = Self { sender: Some(sender), shared: Arc::default() };
+        #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
+        let writer = Writer {
+            receiver,
+            shared: Arc::clone(&events.shared),
+            target,
+            format: log.format,
+            start: Instant::now(),
+            bound: Bound::new(log.bytes_per_second),
+            unsaid: None,
+            said: Duration::ZERO,
+            text: Vec::new(),
+            records: 0,
+            is_failing: false,
+        };
+        Ok((events, Some(writer)))
+    }
+
+    /// Hands records over; never waits.
+    pub(super) fn push(&self, records: impl Iterator<Item = Record>) {
+        let Some(sender) = &self.sender else { return };
+        for record in records {
+            let is_taken = sender.try_send(Entry::Record(record)).is_ok();
+            let counter = if is_taken { &self.shared.taken } else { &self.shared.lost };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the writer to open its file anew, for whoever rotates it.
+    pub(super) fn reopen(&self) {
+        self.shared.is_reopening.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Tells the writer that nothing more will come, and waits until it has written everything;
+    /// not for long, since a reader that takes nothing must not keep the program from its end.
+    pub(super) fn end(&self, finished: &Finished) {
+        self.shared.is_ending.store(true, Ordering::SeqCst);
+        self.wake();
+        if finished.0.recv_timeout(END_WAIT) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("the event log takes nothing: what waits for it is given up");
+        }
+        let taken = self.shared.taken.load(Ordering::Relaxed);
+        let unsettled = taken.saturating_sub(self.shared.settled.load(Ordering::Relaxed));
+        self.shared.lost.fetch_add(unsettled, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        if let Some(sender) = &self.sender {
+            // A full channel has its writer awake.
+            let _ = sender.try_send(Entry::Wake);
+        }
+    }
+
+    /// Records that were not written.
+    pub(super) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Records left out because the log would have grown too fast.
+    pub(super) fn left_out(&self) -> u64 {
+        self.shared.left_out.load(Ordering::Relaxed)
+    }
+}
+
+impl Writer {
+    /// Writes from a thread of its own, which may be left behind when the program ends.
+    pub(super) fn start(self) -> Result<Finished, FrontError> {
+        let (sender, receiver) = sync_channel(1);
+        let work = move || {
+            self.write_all();
+            drop(sender);
+        };
+        thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(work)
+            .map_err(|error| FrontError::io("cannot start a thread", error))?;
+        Ok(Finished(receiver))
+    }
+
+    fn write_all(mut self) {
+        loop {
+            let patience = if self.unsaid.is_some() { SAYING } else { Duration::MAX };
+            let first = match self.receiver.recv_timeout(patience) {
+                // Whoever sends to a channel that nobody waits at need not wake anybody.
+                Ok(first) => {
+                    thread::sleep(GATHERING);
+                    Some(first)
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.bound.refill(self.start.elapsed());
+            self.write_while_there_is(first);
+            let is_ending = self.shared.is_ending.load(Ordering::SeqCst);
+            if is_ending {
+                // Nothing is sent after it is set; what came just before may be there.
+                self.write_while_there_is(self.receiver.try_recv().ok());
+            }
+            self.say_what_is_left_out(is_ending);
+            self.flush();
+            if is_ending {
+                return;
+            }
+        }
+    }
+
+    fn write_while_there_is(&mut self, mut next: Option<Entry>) {
+        while let Some(entry) = next {
+            if let Entry::Record(record) = entry {
+                self.write(&record);
+            }
+            next = self.receiver.try_recv().ok();
+        }
+    }
+
+    fn write(&mut self, record: &Record) {
+        let start = self.text.len();
+        event::write(record, self.format, Zone::Local, &mut self.text);
+        if !self.bound.take(self.text.len() - start) {
+            self.text.truncate(start);
+            self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+            self.shared.settled.fetch_add(1, Ordering::Relaxed);
+            let before = self.unsaid.map_or(0, |(count, _)| count);
+            self.unsaid = Some((before + 1, record.at));
+            return;
+        }
+        self.records += 1;
+        if self.text.len() >= WRITE_BYTES {
+            self.flush();
+            self.bound.refill(self.start.elapsed());
+            self.say_what_is_left_out(false);
+        }
+    }
+
+    /// A line about entries left out, once a second.
+    fn say_what_is_left_out(&mut self, is_ending: bool) {
+        let now = self.start.elapsed();
+        if !is_ending && now.saturating_sub(self.said) < SAYING {
+            return;
+        }
+        if let Some((count, at)) = self.unsaid.take() {
+            self.said = now;
+            event::write_left_out(at, count, self.format, Zone::Local, &mut self.text);
+        }
+    }
+
+    fn flush(&mut self) {
+        match self.target.write(&self.text) {
+            Ok(()) if self.is_failing && !self.text.is_empty() => {
+                self.is_failing = false;
+                log::info!("events are written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.shared.lost.fetch_add(self.records, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    log::warn!("cannot write events: {error}");
+                }
+            }
+        }
+        self.shared.settled.fetch_add(self.records, Ordering::Relaxed);
+        self.text.clear();
+        self.records = 0;
+        if self.shared.is_reopening.swap(false, Ordering::Relaxed) {
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self.target.reopened() {
+            None => {}
+            Some(Ok(target)) => self.target = target,
+            Some(Err(error)) => {
+                log::warn!("cannot open the event log anew, writing to the old one: {error}");
+            }
+        }
+    }
+}
+
+/// Records that may wait for the writer: at most 16 MiB with the longest lines on both sides.
+const PENDING_MAX: usize = 16_384;
+
+/// How long the first record of a batch waits for others. Longer saves little; at this, the channel
+/// takes three million a second.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// Bytes gathered for one write.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// How often at most the log speaks of entries left out.
+const SAYING: Duration = Duration::from_secs(1);
+
+/// How long the end of the program waits for the log: a reader that is alive takes all that can
+/// wait in this time, and a service manager's patience is longer by far.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

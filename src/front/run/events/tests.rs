@@ -1,0 +1,112 @@
+//! The log keeps order, loses nothing without counting it, and holds nobody up.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::*;
+use crate::engine::What;
+use crate::flow::Endpoint;
+
+fn record(flow: u64) -> Record {
+    let end = Endpoint { address: [192, 0, 2, 1].into(), port: 25 };
+    let (originator, responder) = (end, end);
+    let at = crate::time::Instant::from_micros(0);
+    Record { at, flow, originator, responder, what: What::Opened }
+}
+
+/// A file that is gone when the test is over.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let name = format!("mailguard-events-{name}-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn log(&self, bytes_per_second: u64) -> Log {
+        let events = Some(self.0.to_str().unwrap().to_owned());
+        Log { events, format: Format::Json, bytes_per_second }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn every_record_is_written_before_the_end() {
+    let place = Place::new("all");
+    let (events, writer) = Events::open(&place.log(1 << 30)).unwrap();
+    let finished = writer.unwrap().start().unwrap();
+    events.push((0..1_000).map(record));
+    events.reopen();
+    events.push((0..1_000).map(record));
+    events.end(&finished);
+    let written = fs::read_to_string(&place.0).unwrap();
+    assert_eq!((written.lines().count(), events.lost()), (2_000, 0));
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_nothing_waits() {
+    let place = Place::new("full");
+    let (events, writer) = Events::open(&place.log(1 << 30)).unwrap();
+    events.push((0..20_000).map(record));
+    assert_eq!(events.lost(), 20_000 - 16_384);
+    drop(writer);
+}
+
+#[test]
+fn without_a_log_nothing_is_lost() {
+    let log = Log { events: None, format: Format::Text, bytes_per_second: 1 };
+    let (events, writer) = Events::open(&log).unwrap();
+    events.push((0..9).map(record));
+    assert_eq!((events.lost(), writer.is_none()), (0, true));
+}
+
+#[test]
+fn what_the_bound_leaves_out_is_said_and_every_record_is_counted() {
+    let place = Place::new("bound");
+    let (events, writer) = Events::open(&place.log(10_000)).unwrap();
+    let finished = writer.unwrap().start().unwrap();
+    events.push((0..5_000).map(record));
+    events.end(&finished);
+    let written = fs::read_to_string(&place.0).unwrap();
+    let (last, entries) = written.trim_end().rsplit_once('\n').unwrap();
+    let (entries, last) = (last, entries);
+    let told = format!("\"event\":\"left-out\",\"entries\":{}}}", events.left_out());
+    assert!(last.ends_with(&told), "{last} does not end in {told}");
+    assert_eq!(entries.lines().count() as u64 + events.left_out(), 5_000);
+    assert!(written.len() < 12_000, "{} bytes", written.len());
+    assert_eq!(events.lost(), 0);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_does_not_hold_the_end_up() {
+    let place = Place::new("stalled");
+    assert!(Command::new("mkfifo").arg(&place.0).status().unwrap().success());
+    let (events, writer) = Events::open(&place.log(1 << 30)).unwrap();
+    let finished = writer.unwrap().start().unwrap();
+    events.push((0..10_000).map(record));
+    events.end(&finished);
+    // The FIFO itself takes 64 KiB; what the writer had in hand is not known to have arrived.
+    assert!((8_000..=10_000).contains(&events.lost()), "{} lost", events.lost());
+}
+
+#[test]
+fn every_kind_of_failure_to_write_is_counted() {
+    // A full disk, for whoever writes to it.
+    let target = Target::File {
+        path: "/dev/full".to_owned(),
+        file: fs::OpenOptions::new().write(true).open("/dev/full").unwrap(),
+        is_torn: false,
+    };
+    let place = Place::new("failing");
+    let (events, writer) = Events::open(&place.log(1 << 30)).unwrap();
+    let finished = Writer { target, ..writer.unwrap() }.start().unwrap();
+    events.push((0..100).map(record));
+    events.end(&finished);
+    assert_eq!(events.lost(), 100);
+}

@@ -1,0 +1,133 @@
+//! The configuration in force: the one place that holds it, and what a new one changes.
+//!
+//! Whoever asks for a change (a signal, an operator) hands over a whole configuration. What a
+//! running filter can take is in force for every connection that begins from then on; the rest
+//! stays as it was, and is named together with what brings it about.
+
+use std::fmt;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::config::{Config, Fail, Queue, Rules};
+use crate::engine::{Engine, Settings};
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(super) struct Running<'a> {
+    engine: &'a Engine,
+    config: Mutex<Config>,
+}
+
+/// A change that is not yet in force everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The key or section that was changed.
+    pub(super) what: &'static str,
+    /// What it needs.
+    pub(super) needs: Needs,
+}
+
+/// What brings a change about that the filter cannot make while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// The filter has it; the packet filter's rules do not.
+    Rules,
+    /// The filter has to be started anew.
+    Restart,
+}
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let needs = match self.needs {
+            Needs::Rules => "`mailguard rules up` brings the packets here accordingly",
+            Needs::Restart => "that takes effect at the next start",
+        };
+        write!(f, "{} changed: {needs}", self.what)
+    }
+}
+
+impl<'a> Running<'a> {
+    /// The configuration the filter starts with, which its engine has.
+    pub(super) fn new(engine: &'a Engine, config: Config) -> Self {
+        Self { engine, config: Mutex::new(config) }
+    }
+
+    /// The configuration, for as long as it takes to look at it.
+    pub(super) fn config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock()
+    }
+
+    /// Puts in force what can be; says what cannot.
+    pub(super) fn apply(&self, new: Config) -> Vec<Pending> {
+        let mut config = self.config.lock();
+        let pending = pending(&config, &new);
+        self.engine.reload(&new.engine);
+        config.engine = Settings { limits: config.engine.limits, ..new.engine };
+        config.profile = new.profile;
+        config.rules =
+            Rules { mark: config.rules.mark, offload_mark: config.rules.offload_mark, ..new.rules };
+        config.queue.fail = new.queue.fail;
+        pending
+    }
+}
+
+fn pending(old: &Config, new: &Config) -> Vec<Pending> {
+    let marks = |rules: &Rules| (rules.mark, rules.offload_mark);
+    let fixed = |queue: Queue| Queue { fail: Fail::Closed, ..queue };
+    let changes = [
+        ("ports", Needs::Rules, old.engine.ports != new.engine.ports),
+        ("rules.mail_hosts", Needs::Rules, old.rules.mail_hosts != new.rules.mail_hosts),
+        ("rules.local", Needs::Rules, old.rules.local != new.rules.local),
+        ("queue.fail", Needs::Rules, old.queue.fail != new.queue.fail),
+        ("the marks of [rules]", Needs::Restart, marks(&old.rules) != marks(&new.rules)),
+        ("[limits]", Needs::Restart, old.engine.limits != new.engine.limits),
+        ("[queue]", Needs::Restart, fixed(old.queue) != fixed(new.queue)),
+        ("[log]", Needs::Restart, old.log != new.log),
+    ];
+    changes
+        .into_iter()
+        .filter(|(_, _, is_changed)| *is_changed)
+        .map(|(what, needs, _)| Pending { what, needs })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Override;
+
+    fn config(sets: &[&str]) -> Config {
+        let overrides: Vec<_> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+        Config::build(None, &overrides).unwrap()
+    }
+
+    #[test]
+    fn each_key_is_in_force_or_names_what_it_needs() {
+        for (set, expected) in [
+            ("profile=esmtp", None),
+            ("monitor=true", None),
+            ("unknown_flow=pass", None),
+            ("starttls=strip", None),
+            ("ports=[25, 587]", Some(("ports", Needs::Rules))),
+            ("rules.mail_hosts=[\"192.0.2.1\"]", Some(("rules.mail_hosts", Needs::Rules))),
+            ("queue.fail=open", Some(("queue.fail", Needs::Rules))),
+            ("rules.mark=4", Some(("the marks of [rules]", Needs::Restart))),
+            ("limits.idle_seconds=9", Some(("[limits]", Needs::Restart))),
+            ("queue.length=9", Some(("[queue]", Needs::Restart))),
+            ("log.events=-", Some(("[log]", Needs::Restart))),
+        ] {
+            let old = config(&[]);
+            let engine = Engine::new(old.engine.clone(), 0);
+            let running = Running::new(&engine, old.clone());
+            let new = config(&[set]);
+            let expected = expected.map(|(what, needs)| Pending { what, needs });
+            let pending = running.apply(new.clone());
+            assert_eq!(pending.first().copied(), expected, "{set}");
+            assert_eq!(pending.len(), usize::from(expected.is_some()), "{set}");
+            let is_restart = expected.is_some_and(|one| one.needs == Needs::Restart);
+            assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
+            // Said each time until it is so, and only then.
+            assert_eq!(running.apply(config(&[set])).len(), usize::from(is_restart), "{set}");
+        }
+    }
+}
