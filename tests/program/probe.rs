@@ -1,7 +1,5 @@
 //! `mailguard probe`, the real binary, against scripted servers on the loopback interface.
 
-#![allow(clippy::disallowed_methods, reason = "the time a probe takes is tested")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
