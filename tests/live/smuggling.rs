@@ -136,8 +136,8 @@ fn letters(servers: &[Mta]) -> Outcome<BTreeMap<String, Vec<Letter>>> {
 }
 
 /// Sends a message with the forged end and, behind it, another one's commands; then the true end.
-/// Answers with the attempt if the server took the message, for some refuse a text with such octets,
-/// and with whether it took the other one, too.
+/// Answers with the attempt if the server took the message, for some refuse a text with such
+/// octets, and with whether it took the other one, too.
 fn attempt(attempt: &Attempt) -> Outcome<Option<(Attempt, bool)>> {
     let what = attempt.describe();
     let Attempt { program, end, cut, hello, .. } = *attempt;

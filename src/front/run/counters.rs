@@ -1,4 +1,5 @@
-//! What the front counts, in one table: the log, the summary and whoever else wants numbers walk it.
+//! What the front counts, in one table: the log, the summary and whoever else wants numbers walk
+//! it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
