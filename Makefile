@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 CARGO ?= cargo
 SECONDS ?= 600
 TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+MODULES ?= wire flow tcp smtp guard engine
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -27,6 +28,9 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+test-busy: setup ## `test` five times while other processes keep all processors busy: how often is it good?
+	@tests/lab/busy.sh
+
 matrix: setup ## every mail program with every other, all kinds of messages, printed
 	@MATRIX=full $(CARGO) test --locked --test matrix
 
@@ -40,6 +44,10 @@ soak: ## a million random schedules, a thousand simulations (SEEDS=n for another
 fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it
 	@test -x target/tools/bin/cargo-fuzz || $(CARGO) install --locked --root target/tools cargo-fuzz
 	@for t in $(TARGETS); do tests/fuzz/run.sh $$t $(SECONDS) || exit 1; done
+
+mutants: ## change MODULES (wire flow tcp smtp guard engine) in every small way: does a test notice?
+	@test -x target/tools/bin/cargo-mutants || $(CARGO) install --locked --root target/tools cargo-mutants
+	@for m in $(MODULES); do tests/mutants/run.sh $$m || exit 1; done
 
 flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
 	@FLOOD=full $(CARGO) test --locked --test kernel -- l_flood l_idle_flows

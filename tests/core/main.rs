@@ -47,3 +47,5 @@ mod split;
 mod tcp_suite;
 /// Style that is executed: what ARCHITECTURE.md promises about the sources.
 mod tidy;
+/// Packets at their edges: fields, edits, options, the RST.
+mod wire;

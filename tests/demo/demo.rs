@@ -11,7 +11,9 @@ mod lab;
 mod stage;
 mod untouched;
 
-use lab::{Answers, Attempt, Family, Filter, Message, Outcome, Root, Site, ensure, swaks};
+use lab::{
+    Answers, Attempt, Family, Filter, Message, Outcome, PATIENCE, Root, Site, ensure, swaks,
+};
 use stage::{act, dialogue, good, note, shown};
 
 fn main() -> ExitCode {
@@ -61,7 +63,7 @@ fn deliver(site: &Site) -> Outcome {
     let message = Message::new("postmaster", body.as_bytes());
     let root = Root::mount("swaks")?;
     swaks(&root, Family::V6.server(), &message)?.lines().for_each(shown);
-    let stored = site.postfix.await_stored(1, DELIVERY_TIME_MAX)?;
+    let stored = site.postfix.await_stored(1, PATIENCE)?;
     let octets = message.content.len();
     ensure(stored == [message], || format!("stored differently: {stored:?}"))?;
     good(&format!("swaks sent {octets} octets over IPv6, Postfix stored the same {octets}."));
@@ -102,7 +104,7 @@ fn split_fixed(site: &mut Site) -> Outcome {
     dialogue('>', "message, CR LF .");
     dialogue('>', "CR LF, in its own packet");
     dialogue('<', "250, stored");
-    let copies = site.postfix.await_stored(2, DELIVERY_TIME_MAX)?.len() - 1;
+    let copies = site.postfix.await_stored(2, PATIENCE)?.len() - 1;
     ensure(copies == 1, || format!("{copies} copies"))?;
     good("Sent once, stored once.");
     Ok(())
@@ -125,8 +127,6 @@ fn show_answers(answers: &Answers) {
         reply.lines.iter().for_each(|line| dialogue('<', &String::from_utf8_lossy(line)));
     }
 }
-
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Several of TCP's own repetitions fall into this time.
 const STARVATION: Duration = Duration::from_secs(3);

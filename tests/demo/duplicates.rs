@@ -5,8 +5,6 @@
 //! seconds; the server does what old Exchange servers did, see `lab/hasty.rs`.
 
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 #[path = "../live/cutting.rs"]
 mod cutting;
@@ -78,7 +76,7 @@ fn cure(stage: &Stage, guard: &Guard) -> Outcome {
     act("3", "A new message, cut in the same place");
     stage.submit()?;
     stage.await_copies(before + 1)?;
-    thread::sleep(Duration::from_secs(4));
+    stage.await_removals(2)?;
     let copies = stage.server.delivered().len() - before;
     ensure(copies == 1, || format!("{copies} copies"))?;
     good("Sent once, delivered once.");

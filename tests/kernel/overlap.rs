@@ -2,11 +2,8 @@
 //! server's wire ever sees, among commands (where nothing passes ahead of a gap) and in message
 //! data (where it does).
 
-use std::thread;
-use std::time::Duration;
-
 use super::{BOTH, Case, Peer, Stand, V4};
-use crate::lab::{Because, Family, Outcome, Side, ensure, run};
+use crate::lab::{Because, Family, Outcome, PATIENCE, Side, ensure, run, wait_until};
 
 pub(crate) const CASES: &[Case] = &[
     Case { id: "B01", name: "in order, then other data", run: after, families: BOTH },
@@ -190,16 +187,18 @@ fn after(stand: &mut Stand) -> Outcome<String> {
 fn while_lost(stand: &mut Stand, peer: &Peer, act: impl FnOnce(&mut Stand) -> Outcome) -> Outcome {
     let program = if stand.family == Family::V4 { "iptables" } else { "ip6tables" };
     let port = peer.local.port().to_string();
-    let change = |how: &str| {
-        let rule = ["-w", how, "INPUT", "-p", "tcp", "--sport", &port, "-j", "DROP"];
-        run(&mut Side::Server.command(program, &rule), Duration::from_secs(10))
-    };
-    change("-A")?;
+    let rules = |words: &[&str]| run(Side::Server.command(program, &["-w"]).args(words), PATIENCE);
+    let rule = ["INPUT", "-p", "tcp", "--sport", &port, "-j", "DROP"];
+    rules(&[&["-A"], &rule[..]].concat())?;
     let done = act(stand);
     // What was sent must have come there before the rule goes.
-    thread::sleep(Duration::from_millis(30));
-    change("-D")?;
-    done
+    let lost = wait_until("a packet is lost", PATIENCE, || {
+        let counts = rules(&["-nvxL", "INPUT"])?;
+        let row = counts.lines().find(|row| row.contains(&port)).because(&counts)?;
+        Ok((row.split_whitespace().next() != Some("0")).then_some(()))
+    });
+    rules(&[&["-D"], &rule[..]].concat())?;
+    done.and(lost)
 }
 
 fn lost(stand: &mut Stand) -> Outcome<String> {
@@ -253,7 +252,7 @@ fn straddle(stand: &mut Stand) -> Outcome<String> {
 }
 
 fn probe(stand: &mut Stand) -> Outcome<String> {
-    let (mut peer, mut stream) = in_data(stand, "DATA 1500")?;
+    let (mut peer, mut stream) = in_data(stand, "DATA held")?;
     while peer.window > 0 {
         ensure(stream.len() < 1_000_000, || "the window does not close".to_owned())?;
         let size = usize::from(peer.window.min(16_000));
@@ -265,6 +264,7 @@ fn probe(stand: &mut Stand) -> Outcome<String> {
     stand.send(&peer, edge, b"Z");
     stand.wait(&mut peer, 20);
     stand.send(&peer, edge, b"Y");
+    stand.release();
     stand.until("the window opens", &mut peer, |peer| peer.window > 0)?;
     stream.extend_from_slice(b"Zreal\r\n.\r\nQUIT\r\n");
     let mut other = stream.clone();

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::{Peer, Seen, Wire, canonical};
 use crate::lab::{
-    Family, Filter, Guard, Network, Outcome, Recorder, Side, Sniffer, Tun, Visit, ensure, now, run,
-    wrong,
+    Family, Filter, Guard, Network, Outcome, PATIENCE, Recorder, Side, Sniffer, Tun, Visit, ensure,
+    now, run, wrong,
 };
 use crate::support::packet::{ACK, RST};
 
@@ -269,12 +269,14 @@ impl Stand {
     ) -> Outcome<String> {
         let expected: Vec<Vec<u8>> = streams.iter().map(|stream| canonical(stream)).collect();
         self.until_read(peer, expected[0].len())?;
-        // The server may have read what the watch on the wire has yet to see.
+        // For what should not come: another byte.
         self.wait(peer, 10);
         let read = self.read_by_server(peer);
         ensure(expected.contains(&read), || {
             format!("read {}\nnot {}", read.escape_ascii(), expected[0].escape_ascii())
         })?;
+        // All of it was on the wire before it was read.
+        self.look();
         let wire = self.wire.stream(peer.local);
         // What came in fragments leaves in fragments.
         ensure(wire.starts_with(&read) || self.wire.has_fragments, || {
@@ -296,6 +298,25 @@ impl Stand {
             thread::sleep(TICK);
         }
         Ok(())
+    }
+
+    /// Waits until this client's newest connection has ended for the server's application; how.
+    pub(crate) fn until_ended(&mut self, peer: &mut Peer) -> Outcome<Visit> {
+        let start = now();
+        loop {
+            self.drain(peer);
+            if let Some(visit) = self.visits(peer).pop().filter(|visit| visit.end.is_some()) {
+                return Ok(visit);
+            }
+            ensure(start.elapsed() < PATIENCE, || "no end came to the server".to_owned())?;
+            thread::sleep(TICK);
+        }
+    }
+
+    /// Lets a server that holds still behind `DATA held` read on.
+    pub(crate) fn release(&self) {
+        let [v4, v6] = &self.recorders;
+        (if self.family == Family::V4 { v4 } else { v6 }).release();
     }
 
     /// Lets the server's packets take another road, which the filter does not see, or not.
@@ -355,9 +376,6 @@ const TURN: Duration = Duration::from_millis(3);
 
 /// Between two looks at the devices.
 const TICK: Duration = Duration::from_micros(100);
-
-/// For anything to happen that must.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Before a packet of the handshake is repeated.
 const REPEAT: Duration = Duration::from_millis(300);

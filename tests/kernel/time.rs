@@ -3,10 +3,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use super::{Case, EVIL, Peer, Stand, V4};
-use crate::lab::{Because, End, Outcome, Side, ensure, now, run};
+use crate::lab::{Because, End, Outcome, PATIENCE, Side, ensure, now, run};
 use crate::support::packet::SYN;
 
 pub(crate) const CASES: &[Case] = &[
@@ -24,17 +23,16 @@ pub(crate) const RESETTING: &[Case] =
 fn fast_open(stand: &mut Stand) -> Outcome<String> {
     // Without the filter the server's application reads what the SYN carried.
     stand.guard.rules("down")?;
-    let asked = fetch_cookie(stand).map(|cookie| {
-        let bare = with_cookie(stand, &cookie, b"NOOP\r\n");
-        (cookie, bare)
+    let asked = fetch_cookie(stand).and_then(|cookie| {
+        let mut bare = with_cookie(stand, &cookie, b"NOOP\r\n")?;
+        let read = stand.until_read(&mut bare, b"NOOP\r\n".len());
+        read.because("no Fast Open without the filter, so nothing shown")?;
+        stand.clear();
+        Ok(cookie)
     });
     stand.guard.rules("up")?;
-    let (cookie, bare) = asked?;
-    let early = stand.read_by_server(&bare);
-    ensure(early == b"NOOP\r\n", || {
-        "no Fast Open without the filter, so nothing shown".to_owned()
-    })?;
-    let mut guarded = with_cookie(stand, &cookie, b"VRFY r\r\n");
+    let cookie = asked?;
+    let mut guarded = with_cookie(stand, &cookie, b"VRFY r\r\n")?;
     ensure(stand.visits(&guarded).is_empty(), || "accepted before the handshake".to_owned())?;
     let syn = stand.wire.of(guarded.local).next().because("no SYN left")?;
     ensure(syn.payload.is_empty(), || "the SYN left with data".to_owned())?;
@@ -57,27 +55,26 @@ fn fetch_cookie(stand: &mut Stand) -> Outcome<Vec<u8>> {
     Ok(cookie)
 }
 
-fn with_cookie(stand: &mut Stand, cookie: &[u8], data: &[u8]) -> Peer {
+/// Says something in a SYN with the cookie, and waits for the answer.
+fn with_cookie(stand: &mut Stand, cookie: &[u8], data: &[u8]) -> Outcome<Peer> {
     let mut peer = stand.peer();
     peer.local.set_ip([203, 0, 113, 250].into());
     let options = [&[2, 4, 5, 180][..], cookie, &[1, 1]].concat();
     stand.tun.send(&peer.raw((peer.isn, 0), SYN, &options, data));
-    stand.wait(&mut peer, 30);
-    if peer.answer.is_none() {
-        // An ACK of the data is an answer, too.
-        peer.answer = peer.inbox.iter().find(|seen| seen.has(SYN)).map(|seen| seen.seq);
-    }
-    if data == b"NOOP\r\n" {
-        stand.clear();
-    }
-    peer
+    // An ACK of the data is an answer, too.
+    let answer = |peer: &Peer| peer.inbox.iter().find(|seen| seen.has(SYN)).map(|seen| seen.seq);
+    stand.until("SYN/ACK", &mut peer, |peer| answer(peer).is_some())?;
+    peer.answer = answer(&peer);
+    // The SYN was on the server's wire before its answer was on ours.
+    stand.look();
+    Ok(peer)
 }
 
 /// A client of the kernel's own TCP that has read the banner.
 fn kernel_client(stand: &Stand) -> Outcome<TcpStream> {
     let server = stand.family.server();
     let mut stream = Side::Client.within(|| Ok(TcpStream::connect(server)?))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut banner = [0; 100];
     ensure(stream.read(&mut banner)? > 0, || "no banner".to_owned())?;
     Ok(stream)
@@ -85,17 +82,29 @@ fn kernel_client(stand: &Stand) -> Outcome<TcpStream> {
 
 fn nagle(stand: &mut Stand) -> Outcome<String> {
     Side::Client.set("ipv4/tcp_early_retrans", "0")?;
-    let mut stream = kernel_client(stand)?;
-    let start = now();
-    stream.write_all(b"HEL")?;
-    stream.write_all(b"O x\r\n")?;
-    let mut reply = [0; 100];
-    let count = stream.read(&mut reply)?;
-    let millis = start.elapsed().as_millis();
-    ensure(reply[..count].starts_with(b"250"), || reply.escape_ascii().to_string())?;
-    ensure(millis <= 250, || format!("answered after {millis} ms"))?;
-    Ok(format!("answered after {millis} ms"))
+    // What waits for a timer waits each time; a busy machine is late now and then.
+    let mut fastest = u128::MAX;
+    for _ in 0..TRIES {
+        let mut stream = kernel_client(stand)?;
+        let start = now();
+        stream.write_all(b"HEL")?;
+        stream.write_all(b"O x\r\n")?;
+        let mut reply = [0; 100];
+        let count = stream.read(&mut reply)?;
+        fastest = fastest.min(start.elapsed().as_millis());
+        ensure(reply[..count].starts_with(b"250"), || reply.escape_ascii().to_string())?;
+        if fastest <= MILLIS_MAX {
+            break;
+        }
+    }
+    ensure(fastest <= MILLIS_MAX, || format!("answered after {fastest} ms at best"))?;
+    Ok(format!("answered after {fastest} ms"))
 }
+
+/// A delayed ACK takes 40 ms; TCP's first repetition would take 200 ms more.
+const MILLIS_MAX: u128 = 250;
+
+const TRIES: usize = 20;
 
 fn characters(stand: &mut Stand) -> Outcome<String> {
     let mut peer = stand.connected()?;
@@ -119,8 +128,7 @@ fn link_down(stand: &mut Stand) -> Outcome<String> {
     let mut peer = stand.connected()?;
     let mut stream = b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\n".to_vec();
     stand.deliver(&mut peer, &stream)?;
-    let change =
-        |words: &[&str]| run(&mut Side::Server.command("ip", words), Duration::from_secs(10));
+    let change = |words: &[&str]| run(&mut Side::Server.command("ip", words), PATIENCE);
     change(&["link", "set", "s0", "down"])?;
     stream.extend_from_slice(&b"a line of the message under way\r\n".repeat(500));
     let base = peer.acknowledged;
@@ -145,8 +153,7 @@ fn reset_action(stand: &mut Stand) -> Outcome<String> {
     stand.until("RST", &mut peer, |peer| peer.reset.is_some())?;
     let exact = peer.expects();
     ensure(peer.reset == Some(exact), || format!("{:?} is not {exact}", peer.reset))?;
-    stand.wait(&mut peer, 20);
-    let end = stand.visits(&peer).pop().and_then(|visit| visit.end);
+    let end = stand.until_ended(&mut peer)?.end;
     ensure(end == Some(End::Broken), || format!("the server's end: {end:?}"))?;
     Ok("both ends reset at once, at the exact number".to_owned())
 }

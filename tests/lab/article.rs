@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::client::{Pace, Reply, Session};
 use super::message::Message;
 use super::outcome::{Failure, Outcome};
+use super::process::PATIENCE;
 
 /// What a server, or what stands before it, answers to the article's test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ impl Attempt {
         match session.reply() {
             Ok(reply) => Ok(Self::Answered(reply.code)),
             Err(Failure::Wrong(why)) if why.contains("temporarily unavailable") => {
+                // Its repetitions would pass as soon as the filter is taken away.
+                session.abort()?;
                 Ok(Self::Starved)
             }
             Err(Failure::Wrong(why)) if why.contains("reset") || why.contains("closed") => {
@@ -76,5 +79,3 @@ impl Attempt {
         }
     }
 }
-
-const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,14 +3,11 @@
 //! `-i any -Q in` sees each forwarded packet before the queue, in the order of arrival, both
 //! directions in one file: exactly a guard's input. `-Q out` sees what left.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use super::network::Side;
 use super::outcome::{Outcome, ensure};
-use super::process::Background;
+use super::process::{Background, PATIENCE, wait_until};
 use super::root::DIRECTORY;
 
 /// Where on the gateway packets are seen.
@@ -47,31 +44,25 @@ impl Capture {
         command.args(["--immediate-mode", "-U", "-n", "-s", "66000", "-B", "131072"]);
         command.args(["-Z", "root", "-w"]).arg(&file).arg("tcp port 25");
         let mut tcpdump = Background::start(&format!("tcpdump-{name}"), &mut command)?;
-        tcpdump.wait_for("listening on", Duration::from_secs(10))?;
+        tcpdump.wait_for("listening on", PATIENCE)?;
         Ok(Self { tcpdump, file })
     }
 
     /// Ends it; the file is complete then. On a busy machine the recorder is behind its traffic,
-    /// and what it has not written when it is ended is lost: it gets time until it writes no more.
+    /// and what it has not written when it is ended is lost: it is left alone until it sleeps, as
+    /// it does only while nothing waits for it.
     pub(crate) fn stop(mut self) -> Outcome<PathBuf> {
-        let mut size = 0;
-        for _ in 0..QUIET_LOOKS_MAX {
-            thread::sleep(QUIET);
-            let now = fs::metadata(&self.file)?.len();
-            if now == size {
-                break;
-            }
-            size = now;
-        }
-        self.tcpdump.stop(Duration::from_secs(10))?;
+        let mut sleeping = 0;
+        wait_until("all is recorded", PATIENCE, || {
+            sleeping = if self.tcpdump.is_asleep()? { sleeping + 1 } else { 0 };
+            Ok((sleeping == LOOKS).then_some(()))
+        })?;
+        self.tcpdump.stop(PATIENCE)?;
         let log = self.tcpdump.log();
         ensure(log.contains("\n0 packets dropped by kernel"), || format!("incomplete: {log}"))?;
         Ok(self.file)
     }
 }
 
-/// A recorder that writes nothing for so long has written all.
-const QUIET: Duration = Duration::from_millis(400);
-
-/// Looks at what it writes, at most.
-const QUIET_LOOKS_MAX: u32 = 20;
+/// Looks in a row that find the recorder asleep.
+const LOOKS: usize = 10;

@@ -3,9 +3,9 @@
 //!
 //! It says what it is told, right or wrong, and never waits longer than its patience.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_congestion;
@@ -13,6 +13,7 @@ use rustix::net::sockopt::set_tcp_congestion;
 use super::message::Message;
 use super::network::Side;
 use super::outcome::{Because, Outcome, ensure, wrong};
+use super::process::wait_until;
 
 /// One TCP connection to a mail server.
 pub(crate) struct Session {
@@ -93,13 +94,28 @@ impl Session {
         }
     }
 
-    /// Sends each piece by itself, with a pause after it, so that none joins the next.
+    /// Sends each piece by itself, when the one before it was acknowledged, so that none joins the
+    /// next; a piece that a filter drops never is, and has its time.
     pub(crate) fn send_cut(&mut self, pieces: &[&[u8]]) -> Outcome {
         for piece in pieces {
+            let _ =
+                wait_until("an ACK", ACK_TIME_MAX, || Ok(self.is_acknowledged()?.then_some(())));
             self.send(piece)?;
-            thread::sleep(PAUSE);
         }
         Ok(())
+    }
+
+    /// Whether the other end has acknowledged all that was sent.
+    fn is_acknowledged(&self) -> Outcome<bool> {
+        let local = self.stream.local_addr()?;
+        let table = if local.is_ipv4() { "tcp" } else { "tcp6" };
+        let path = format!("/proc/thread-self/net/{table}");
+        let text = Side::Client.within(|| fs::read_to_string(&path).because(&path))?;
+        let port = format!(":{:04X}", local.port());
+        // Slot, local end, remote end, state, octets sent and not acknowledged : octets to read.
+        let rows = text.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut ours = rows.filter(|row| row.get(1).is_some_and(|end| end.ends_with(&port)));
+        Ok(ours.all(|row| row.get(4).is_some_and(|sizes| sizes.starts_with("00000000:"))))
     }
 
     /// Reads one reply.
@@ -149,6 +165,26 @@ impl Session {
         ensure(reply.code == 250, || format!("end of data: {reply}"))
     }
 
+    /// Says QUIT and reads the codes of all replies that come before the connection ends, the last
+    /// one not counted if it is 221.
+    pub(crate) fn quit_and_count(mut self) -> Vec<u16> {
+        // The server may have ended the connection: what it said before is still there.
+        let _ = self.send(b"QUIT\r\n");
+        let mut codes = Vec::new();
+        while let Ok(reply) = self.reply() {
+            codes.push(reply.code);
+        }
+        if codes.last() == Some(&221) {
+            codes.pop();
+        }
+        codes
+    }
+
+    /// Ends the connection with a RST: what is not acknowledged is not repeated any more.
+    pub(crate) fn abort(self) -> Outcome {
+        Ok(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?)
+    }
+
     /// Ends the connection politely.
     pub(crate) fn quit(mut self) -> Outcome {
         self.expect(Pace::Whole, "QUIT", 221)?;
@@ -181,5 +217,5 @@ impl std::fmt::Display for Reply {
     }
 }
 
-/// Long enough for a segment to have left before the next is written, short against any timer.
-const PAUSE: Duration = Duration::from_millis(30);
+/// After so long without an ACK none will come.
+const ACK_TIME_MAX: Duration = Duration::from_secs(3);

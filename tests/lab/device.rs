@@ -13,7 +13,7 @@ use smoltcp::time::Instant;
 
 use super::network::Side;
 use super::outcome::{Because, Outcome, lacking};
-use super::process::run;
+use super::process::{PATIENCE, run};
 
 /// A network of hosts that are nothing but packets of ours.
 pub(crate) struct Tun(TunTapInterface);
@@ -31,13 +31,13 @@ impl Tun {
             if address.contains(':') {
                 words.push("nodad");
             }
-            run(&mut side.command("ip", &words), STEP_TIME_MAX)?;
+            run(&mut side.command("ip", &words), PATIENCE)?;
         }
         let up = ["link", "set", name, "up", "txqueuelen", "20000"];
-        run(&mut side.command("ip", &up), STEP_TIME_MAX)?;
+        run(&mut side.command("ip", &up), PATIENCE)?;
         let unchecked = format!("net.ipv4.conf.{name}.rp_filter=0");
         let words = ["-qw", "net.ipv4.conf.all.rp_filter=0", &unchecked];
-        run(&mut side.command("sysctl", &words), STEP_TIME_MAX).because("rp_filter")?;
+        run(&mut side.command("sysctl", &words), PATIENCE).because("rp_filter")?;
         Ok(Self(device))
     }
 
@@ -88,5 +88,3 @@ fn widen(number: i32) -> rustix::io::Result<()> {
 }
 
 const BUFFER_OCTETS: usize = 128 << 20;
-
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use super::network::Side;
 use super::outcome::{Because, Outcome, ensure, lacking};
-use super::process::{Background, run, wait_until};
+use super::process::{Background, PATIENCE, run, wait_until};
 use super::root::DIRECTORY;
 use super::scenario::ACCEPT_ALL;
 
@@ -89,7 +89,7 @@ impl Guard {
             None => Ok(String::new()),
             Some(filter) if filter.is_mailguard => {
                 let mut command = mailguard()?;
-                run(command.args(["rules", action, "--queue", &filter.queue]), STEP_TIME_MAX)
+                run(command.args(["rules", action, "--queue", &filter.queue]), PATIENCE)
             }
             Some(_) => bare_rules(action),
         }
@@ -99,7 +99,7 @@ impl Guard {
     pub(crate) fn kill(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
         filter.daemon.signal(Signal::KILL)?;
-        filter.daemon.end(STEP_TIME_MAX)?;
+        filter.daemon.end(PATIENCE)?;
         Ok(())
     }
 
@@ -108,9 +108,14 @@ impl Guard {
         self.filter.as_ref().map_or(Ok(()), |filter| filter.daemon.signal(signal))
     }
 
+    /// Whether every thread of the daemon has stopped.
+    pub(crate) fn is_stopped(&self) -> Outcome<bool> {
+        self.filter.as_ref().because("no daemon")?.daemon.is_stopped()
+    }
+
     /// Waits for the daemon to end of itself; how it did.
     pub(crate) fn end(&mut self) -> Outcome<ExitStatus> {
-        self.filter.as_mut().because("no daemon")?.daemon.end(STEP_TIME_MAX)
+        self.filter.as_mut().because("no daemon")?.daemon.end(PATIENCE)
     }
 
     /// Refuses the daemon more than this much memory beyond what it has.
@@ -126,7 +131,7 @@ impl Guard {
     /// Asks the daemon to end and insists that it says all is well; the rules stay.
     pub(crate) fn stop(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
-        let status = filter.daemon.stop(STEP_TIME_MAX)?;
+        let status = filter.daemon.stop(PATIENCE)?;
         ensure(status.success(), || format!("the daemon ended: {status}\n{}", filter.daemon.log()))
     }
 
@@ -155,7 +160,7 @@ impl Guard {
 
     /// Waits until the event log holds the text.
     pub(crate) fn await_event(&self, text: &str) -> Outcome {
-        wait_until(&format!("event \"{text}\""), STEP_TIME_MAX, || {
+        wait_until(&format!("event \"{text}\""), PATIENCE, || {
             Ok(self.events().contains(text).then_some(()))
         })
         .because(self.events())
@@ -191,7 +196,7 @@ fn start_daemon(
     command.args(arguments).env("RUST_LOG", "info");
     let name = log.file_stem().because("a name")?.to_string_lossy();
     let mut daemon = Background::start(&name, &mut command)?;
-    daemon.wait_for("filtering queue", STEP_TIME_MAX)?;
+    daemon.wait_for("filtering queue", PATIENCE)?;
     Ok(daemon)
 }
 
@@ -226,10 +231,8 @@ fn bare_rules(action: &str) -> Outcome<String> {
         for port in ["--dport", "--sport"] {
             let rule = ["-w", "-t", "mangle", change, "FORWARD", "-p", "tcp", port, "25"];
             let mut command = Side::Gateway.command(program, &rule);
-            run(command.args(["-j", "NFQUEUE", "--queue-num", "0"]), STEP_TIME_MAX)?;
+            run(command.args(["-j", "NFQUEUE", "--queue-num", "0"]), PATIENCE)?;
         }
     }
     Ok(String::new())
 }
-
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);

@@ -42,7 +42,7 @@ pub(crate) use mta::{Letter, Likeness, Mta, PASSWORD, Program, USER, Way};
 pub(crate) use network::{Family, Network, Side};
 pub(crate) use outcome::{Because, Failure, Outcome, ensure, lacking, wrong};
 pub(crate) use postfix::{Postfix, Tally};
-pub(crate) use process::{Background, now, run, run_any, tool, wait_until};
+pub(crate) use process::{Background, PATIENCE, now, run, run_any, tool, wait_until};
 pub(crate) use recorder::{End, Recorder, Visit};
 pub(crate) use root::{DIRECTORY, Root, target};
 pub(crate) use scenario::{Scenario, main, sealed, serve_if_asked, settle};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::outcome::{Because, Failure, Outcome, wrong};
-use super::process::{run, tool};
+use super::process::{PATIENCE, run, tool};
 
 /// One of the three hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Network {
     /// Builds the hosts in the present namespace, which must be the lab's own.
     pub(crate) fn build() -> Outcome<Self> {
         for side in Side::ALL {
-            run(&mut tool("ip", &["netns", "add", side.name()]), STEP_TIME_MAX)?;
+            run(&mut tool("ip", &["netns", "add", side.name()]), PATIENCE)?;
             // Nobody else can have our addresses; looking for them would cost a second.
             side.within(|| fs::write(DUPLICATE_DETECTION, "0").because(DUPLICATE_DETECTION))?;
         }
@@ -167,7 +167,7 @@ impl Network {
         let state = if on { "on" } else { "off" };
         for (side, link) in INTERFACES {
             let options = ["-K", link, "tso", state, "gso", state, "gro", state, "tx", state];
-            run(&mut side.command("ethtool", &options), STEP_TIME_MAX)?;
+            run(&mut side.command("ethtool", &options), PATIENCE)?;
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Network {
         for (side, link) in INTERFACES {
             let file = format!("/sys/class/net/{link}/queues/rx-0/rps_cpus");
             let script = format!("mount -t sysfs sysfs /sys && echo {mask:x} > {file}");
-            run(&mut side.command("unshare", &["-m", "sh", "-c", &script]), STEP_TIME_MAX)?;
+            run(&mut side.command("unshare", &["-m", "sh", "-c", &script]), PATIENCE)?;
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Network {
         let mut sum = 0;
         for program in ["iptables", "ip6tables"] {
             let list = ["-w", "-t", "filter", "-nvxL", "FORWARD"];
-            let text = run(&mut Side::Gateway.command(program, &list), STEP_TIME_MAX)?;
+            let text = run(&mut Side::Gateway.command(program, &list), PATIENCE)?;
             let row = text.lines().find(|row| row.contains("INVALID")).because(&text)?;
             let count = row.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
             sum += count.because(row)?;
@@ -203,7 +203,7 @@ impl Network {
     pub(crate) fn saved_rules(&self) -> Outcome<String> {
         let mut saved = String::new();
         for program in ["iptables-save", "ip6tables-save"] {
-            let text = run(&mut Side::Gateway.command(program, &[]), STEP_TIME_MAX)?;
+            let text = run(&mut Side::Gateway.command(program, &[]), PATIENCE)?;
             for line in text.lines().filter(|line| line.starts_with("-A") || line.contains(" - ["))
             {
                 saved.push_str(&format!("{program} {}\n", line.split(" [").next().unwrap_or(line)));
@@ -216,7 +216,7 @@ impl Network {
     fn count_invalid(&self) -> Outcome {
         for program in ["iptables", "ip6tables"] {
             let rule = ["-w", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID"];
-            let done = run(&mut Side::Gateway.command(program, &rule), STEP_TIME_MAX);
+            let done = run(&mut Side::Gateway.command(program, &rule), PATIENCE);
             done.map_err(|failure| Failure::Lacking(format!("connection tracking: {failure}")))?;
         }
         Ok(())
@@ -268,5 +268,3 @@ const DUPLICATE_DETECTION: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
 
 const FORWARDING: [&str; 2] =
     ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
-
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use super::client::Session;
 use super::message::Message;
 use super::network::{Family, Side};
 use super::outcome::{Because, Outcome, ensure};
-use super::process::{Background, run, tool, wait_until};
+use super::process::{Background, PATIENCE, run, tool, wait_until};
 use super::root::Root;
 
 /// The running server.
@@ -54,7 +54,7 @@ impl Postfix {
         root.write("etc/postfix/main.cf", format!("{MAIN}{settings}\n"))?;
         root.write("etc/postfix/master.cf", MASTER)?;
         let prepare = root.command(Side::Server, "sh", &["-euc", PREPARE]);
-        run(&mut { prepare }, START_TIME_MAX).because("preparing Postfix")?;
+        run(&mut { prepare }, PATIENCE).because("preparing Postfix")?;
         let daemon = "/usr/lib/postfix/sbin/master";
         let mut command = root.command(Side::Server, daemon, &["-c", "/etc/postfix"]);
         let master = Background::start("postfix-master", &mut command)?;
@@ -130,11 +130,11 @@ impl Postfix {
         let mut list = tool("find", &[]);
         list.args(queues).args(["-type", "f"]);
         // Files come and go while it looks.
-        run(&mut list, START_TIME_MAX).is_ok_and(|files| files.is_empty())
+        run(&mut list, PATIENCE).is_ok_and(|files| files.is_empty())
     }
 
     fn wait_for_banner(&self, family: Family) -> Outcome {
-        wait_until("Postfix answers", START_TIME_MAX, || {
+        wait_until("Postfix answers", PATIENCE, || {
             let opened = Side::Server.within(|| Session::connect_here(family.server(), PATIENCE));
             Ok(opened.and_then(|mut session| session.reply()).ok())
         })
@@ -263,6 +263,3 @@ touch -d 2001-02-07 /etc/postfix/main.cf /etc/postfix/master.cf
 pub(super) const POSTFIX: u32 = 64101;
 pub(super) const POSTDROP: u32 = 64102;
 const VMAIL: u32 = 64110;
-
-const START_TIME_MAX: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(5);

@@ -14,6 +14,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use super::outcome::{Because, Failure, Outcome, wrong};
 use super::root::DIRECTORY;
 
+/// For whatever must happen: it never decides, unless the thing never happens. Where others use the
+/// processors, all takes many times what it takes on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The present moment.
 #[expect(clippy::disallowed_methods, reason = "the lab runs in real time")]
 pub(crate) fn now() -> Instant {
@@ -129,6 +133,23 @@ impl Background {
     /// Its resident memory in kB.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         self.kilobytes("VmRSS:")
+    }
+
+    /// Whether every thread of it has been stopped by a signal.
+    pub(crate) fn is_stopped(&self) -> Outcome<bool> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let status = fs::read_to_string(thread?.path().join("status"))?;
+            if !status.contains("\nState:\tT") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether it waits for something, and no processor for it.
+    pub(crate) fn is_asleep(&self) -> Outcome<bool> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        Ok(status.contains("\nState:\tS"))
     }
 
     /// Refuses it more than this much memory beyond what it has.

@@ -2,8 +2,8 @@
 //!
 //! It answers as a plain RFC 821 server would, 500 to what that does not know, and takes nothing
 //! but CRLF.CRLF for the end of data. What a guard lets through is what this server received. A
-//! number behind a verb makes it wait so many milliseconds before it answers, behind DATA before it
-//! reads on; `QUIT close` makes it close first.
+//! number behind a verb makes it wait so many milliseconds before it answers; `DATA held` makes it
+//! read nothing more until it is released; `QUIT close` makes it close first.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,6 +19,8 @@ use super::outcome::{Because, Outcome};
 /// The running server.
 pub(crate) struct Recorder {
     visits: Arc<Mutex<Vec<Visit>>>,
+    /// How many `DATA held` may go on.
+    released: Arc<Mutex<usize>>,
 }
 
 /// One connection, as the server's application saw it.
@@ -46,7 +48,8 @@ impl Recorder {
     pub(crate) fn start(address: SocketAddr) -> Outcome<Self> {
         let listener = Side::Server.within(|| TcpListener::bind(address).because(address))?;
         let visits = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&visits);
+        let released = Arc::new(Mutex::new(0));
+        let (shared, gate) = (Arc::clone(&visits), Arc::clone(&released));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let Ok(peer) = stream.peer_addr() else { continue };
@@ -55,9 +58,9 @@ impl Recorder {
                     all.push(Visit { peer, received: Vec::new(), end: None });
                     all.len() - 1
                 };
-                let shared = Arc::clone(&shared);
+                let (shared, gate) = (Arc::clone(&shared), Arc::clone(&gate));
                 thread::spawn(move || {
-                    let served = serve(&stream, number, &shared);
+                    let served = serve(&stream, number, &shared, &gate);
                     let end = if served.is_ok() { End::Finished } else { End::Broken };
                     if let Some(visit) = shared.lock().get_mut(number) {
                         visit.end = Some(end);
@@ -65,7 +68,12 @@ impl Recorder {
                 });
             }
         });
-        Ok(Self { visits })
+        Ok(Self { visits, released })
+    }
+
+    /// Lets one `DATA held` go on.
+    pub(crate) fn release(&self) {
+        *self.released.lock() += 1;
     }
 
     /// What each connection has brought so far.
@@ -79,7 +87,12 @@ impl Recorder {
     }
 }
 
-fn serve(stream: &TcpStream, number: usize, all: &Mutex<Vec<Visit>>) -> io::Result<()> {
+fn serve(
+    stream: &TcpStream,
+    number: usize,
+    all: &Mutex<Vec<Visit>>,
+    gate: &Mutex<usize>,
+) -> io::Result<()> {
     let answer = |text: &str| (&*stream).write_all(format!("{text}\r\n").as_bytes());
     let mut reader = BufReader::new(stream);
     let (mut line, mut is_data) = (Vec::new(), false);
@@ -105,14 +118,14 @@ fn serve(stream: &TcpStream, number: usize, all: &Mutex<Vec<Visit>>) -> io::Resu
         let argument = argument.unwrap_or_default().trim();
         let pause = Duration::from_millis(argument.parse().unwrap_or(0));
         let verb = verb.to_ascii_uppercase();
-        if verb != b"DATA" {
-            thread::sleep(pause);
-        }
+        thread::sleep(pause);
         match verb.as_slice() {
             b"DATA" => {
                 is_data = true;
                 answer("354 go on")?;
-                thread::sleep(pause);
+                if argument == "held" {
+                    pass(gate);
+                }
             }
             b"HELO" | b"MAIL" | b"RCPT" | b"RSET" | b"NOOP" => answer("250 OK")?,
             b"QUIT" => {
@@ -123,6 +136,19 @@ fn serve(stream: &TcpStream, number: usize, all: &Mutex<Vec<Visit>>) -> io::Resu
             }
             _ => answer("500 unrecognized")?,
         }
+    }
+}
+
+/// Waits to be released.
+fn pass(gate: &Mutex<usize>) {
+    loop {
+        let mut released = gate.lock();
+        if let Some(rest) = released.checked_sub(1) {
+            *released = rest;
+            return;
+        }
+        drop(released);
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::network::Side;
 use super::outcome::{Because, Failure, Outcome, lacking};
-use super::process::{run, tool};
+use super::process::{PATIENCE, run, tool};
 
 /// Where everything lives inside the lab: on a tmpfs of its own.
 pub(crate) const DIRECTORY: &str = "/run/lab";
@@ -37,11 +37,11 @@ impl Root {
         let place = Path::new(DIRECTORY).join("roots").join(name);
         let (work, path) = (place.join("work"), place.join("root"));
         fs::create_dir_all(&work).because(work.display())?;
-        run(tool("mkdir", &["-p"]).args(SKELETON.map(|name| path.join(name))), MOUNT_TIME_MAX)?;
+        run(tool("mkdir", &["-p"]).args(SKELETON.map(|name| path.join(name))), PATIENCE)?;
         // Some of /etc is for root's eyes only, and no mail program needs it.
-        let _ = run(tool("cp", &["-a", "/etc"]).arg(&path), MOUNT_TIME_MAX);
+        let _ = run(tool("cp", &["-a", "/etc"]).arg(&path), PATIENCE);
         let copied = format!("{}/.", package.display());
-        run(tool("cp", &["-a", &copied]).arg(&path), MOUNT_TIME_MAX)?;
+        run(tool("cp", &["-a", &copied]).arg(&path), PATIENCE)?;
         // Only /usr is shared: within a user namespace, overlayfs refuses a layer that has other
         // mounts below it, as / has.
         let usr = path.join("usr");
@@ -50,10 +50,10 @@ impl Root {
         let upper = place.join("usr");
         let layers =
             format!("lowerdir=/usr,upperdir={},workdir={}", upper.display(), work.display());
-        run(tool("mount", &["-t", "overlay", "overlay", "-o", &layers]).arg(&usr), MOUNT_TIME_MAX)
+        run(tool("mount", &["-t", "overlay", "overlay", "-o", &layers]).arg(&usr), PATIENCE)
             .map_err(|failure| Failure::Lacking(format!("overlayfs: {failure}")))?;
-        run(tool("mount", &["--rbind", "/dev"]).arg(path.join("dev")), MOUNT_TIME_MAX)?;
-        run(tool("mount", &["-t", "proc", "proc"]).arg(path.join("proc")), MOUNT_TIME_MAX)?;
+        run(tool("mount", &["--rbind", "/dev"]).arg(path.join("dev")), PATIENCE)?;
+        run(tool("mount", &["-t", "proc", "proc"]).arg(path.join("proc")), PATIENCE)?;
         Ok(Self { path })
     }
 
@@ -105,5 +105,3 @@ pub(crate) fn target() -> Outcome<PathBuf> {
 
 /// Directories that a package may or may not bring along.
 const SKELETON: [&str; 8] = ["dev", "etc", "proc", "run", "tmp", "usr", "var/log", "var/tmp"];
-
-const MOUNT_TIME_MAX: Duration = Duration::from_secs(30);

@@ -6,14 +6,15 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read, stdin};
+use std::io::{Read, pipe, stdin};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio, exit};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::accept_all;
 use super::outcome::{Because, Failure, Outcome, lacking};
-use super::process::{now, run, run_any, tool, wait_until};
+use super::process::{PATIENCE, now, run, run_any, tool, wait_until};
 use super::root::{DIRECTORY, target};
 
 /// One thing to be shown on a real kernel.
@@ -39,15 +40,31 @@ pub(crate) fn main(scenarios: &[Scenario]) -> ExitCode {
     let wanted: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
     let is_wanted =
         |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(*word));
-    let mut is_good = true;
-    for scenario in scenarios.iter().filter(|scenario| is_wanted(scenario.name)) {
-        if arguments.iter().any(|word| word == "--list") {
-            println!("{}: test", scenario.name);
-            continue;
-        }
-        is_good &= report(scenario);
+    let wanted: Vec<&Scenario> =
+        scenarios.iter().filter(|scenario| is_wanted(scenario.name)).collect();
+    if arguments.iter().any(|word| word == "--list") {
+        wanted.iter().for_each(|scenario| println!("{}: test", scenario.name));
+        return ExitCode::SUCCESS;
     }
-    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if run_all(&wanted) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs scenarios side by side, for most of them wait most of the time; true if all ended well.
+fn run_all(scenarios: &[&Scenario]) -> bool {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut is_good = true;
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+            is_good &= report(scenario);
+        }
+        is_good
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(work)).collect();
+        // Each is joined, whatever became of those before it.
+        let done: Vec<bool> = workers.into_iter().map(|one| one.join().unwrap_or(false)).collect();
+        done.into_iter().all(|is_good| is_good)
+    })
 }
 
 /// [`super::Filter::AcceptAll`] is this program itself, run on the gateway.
@@ -59,15 +76,20 @@ pub(crate) fn serve_if_asked(arguments: &[String]) -> Option<ExitCode> {
 
 /// Runs this program again inside a lab, with these arguments; for at most so long.
 pub(crate) fn sealed(arguments: &[&str], limit: Duration) -> Outcome<ExitStatus> {
+    sealed_to(arguments, limit, Stdio::inherit())
+}
+
+/// The same, what it prints going elsewhere.
+fn sealed_to(arguments: &[&str], limit: Duration, output: Stdio) -> Outcome<ExitStatus> {
     let mut probe = unshare(&["true"]);
-    let (status, _, stderr) = run_any(&mut probe, Duration::from_secs(10))?;
+    let (status, _, stderr) = run_any(&mut probe, PATIENCE)?;
     if !status.success() {
         return lacking(format!("namespaces: {}", stderr.trim()));
     }
     let program = env::current_exe()?;
     let mut command = unshare(&[]);
     // Its standard input stays open exactly as long as we live; see `end_with_our_parent`.
-    command.arg(program).args(arguments).stdin(Stdio::piped());
+    command.arg(program).args(arguments).stdin(Stdio::piped()).stdout(output);
     let mut child = command.spawn().because("unshare")?;
     let ended = wait_until("the scenario ends", limit, || Ok(child.try_wait()?));
     if ended.is_err() {
@@ -79,7 +101,7 @@ pub(crate) fn sealed(arguments: &[&str], limit: Duration) -> Outcome<ExitStatus>
 /// What the first process inside does before anything else.
 pub(crate) fn settle() -> Outcome {
     end_with_our_parent();
-    run(&mut tool("mount", &["-t", "tmpfs", "tmpfs", "/run"]), Duration::from_secs(10))?;
+    run(&mut tool("mount", &["-t", "tmpfs", "tmpfs", "/run"]), PATIENCE)?;
     for part in ["logs", "roots", "captures"] {
         fs::create_dir_all(format!("{DIRECTORY}/{part}"))?;
     }
@@ -89,8 +111,8 @@ pub(crate) fn settle() -> Outcome {
 #[expect(clippy::print_stdout, reason = "this is a test program's report")]
 fn report(scenario: &Scenario) -> bool {
     let start = now();
-    println!("live {} ...", scenario.name);
-    let ended = sealed(&[INSIDE, scenario.name], SCENARIO_TIME_MAX);
+    let mut said = Vec::new();
+    let ended = said_by(scenario, &mut said);
     let seconds = start.elapsed().as_secs_f32();
     let code = ended.as_ref().ok().and_then(ExitStatus::code);
     let is_lacking = code == Some(i32::from(LACKING)) || matches!(ended, Err(Failure::Lacking(_)));
@@ -99,11 +121,27 @@ fn report(scenario: &Scenario) -> bool {
         _ if is_lacking && env::var("CI").as_deref() != Ok("true") => ("SKIPPED", true),
         _ => ("FAILED", false),
     };
+    let mut report = String::from_utf8_lossy(&said).into_owned();
     if let Err(failure) = ended {
-        println!("    {failure}");
+        report += &format!("    {failure}\n");
     }
-    println!("live {} ... {word} ({seconds:.1} s)", scenario.name);
+    // In one piece, for others print at the same time.
+    println!("live {} ... {word} ({seconds:.1} s)\n{}", scenario.name, report.trim_end());
     is_good
+}
+
+/// Runs a scenario in a lab of its own, and takes down what it prints.
+fn said_by(scenario: &Scenario, said: &mut Vec<u8>) -> Outcome<ExitStatus> {
+    let (mut reader, writer) = pipe()?;
+    let listener = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // An error is the end of the output, too.
+        let _ = reader.read_to_end(&mut bytes);
+        bytes
+    });
+    let ended = sealed_to(&[INSIDE, scenario.name], SCENARIO_TIME_MAX, writer.into());
+    *said = listener.join().unwrap_or_default();
+    ended
 }
 
 #[expect(clippy::print_stdout, reason = "this is a test program's report")]
@@ -135,7 +173,7 @@ fn keep_logs(name: &str) {
     let sources =
         format!("{DIRECTORY}/logs {DIRECTORY}/captures {DIRECTORY}/roots/*/root/var/log/*.log");
     let copy = format!("cp -r {sources} {}", place.display());
-    let _ = run(&mut tool("sh", &["-c", &copy]), Duration::from_secs(20));
+    let _ = run(&mut tool("sh", &["-c", &copy]), PATIENCE);
     println!("    logs and captures: {}", place.display());
 }
 
@@ -176,4 +214,7 @@ const INSIDE: &str = "--inside";
 const LACKING: u8 = 77;
 
 /// Far above what the longest scenario takes on two busy processors (the full matrix: 40 s).
-const SCENARIO_TIME_MAX: Duration = Duration::from_secs(240);
+const SCENARIO_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Labs at a time: they wait for timers of TCP and of mail programs more than they compute.
+const SIDE_BY_SIDE: usize = 4;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::message::Message;
 use super::network::Side;
 use super::outcome::{Because, Outcome};
-use super::process::run;
+use super::process::{PATIENCE, run};
 use super::root::{DIRECTORY, Root};
 
 /// Sends a message with swaks from its unpacked package; returns the dialogue it prints.
@@ -26,7 +26,7 @@ pub(crate) fn swaks(root: &Root, server: SocketAddr, message: &Message) -> Outco
     command.args(["--server", &address, "--port", &server.port().to_string()]);
     command.args(["--helo", "mail.domain1.com", "--from", "sender@domain1.com"]);
     command.args(["--to", &recipient, "--data", &format!("@{file}"), "--timeout", "20s"]);
-    run(&mut command, SEND_TIME_MAX).because("swaks")
+    run(&mut command, PATIENCE).because("swaks")
 }
 
 /// Sends a message with Python's smtplib; returns the dialogue it prints.
@@ -36,7 +36,7 @@ pub(crate) fn smtplib(server: SocketAddr, message: &Message) -> Outcome<String> 
     let recipient = format!("{}@domain2.com", message.recipient);
     let mut command = Side::Client.command("python3", &["-c", SMTPLIB]);
     command.args([&server.ip().to_string(), &server.port().to_string(), &recipient]).arg(file);
-    run(&mut command, SEND_TIME_MAX).because("smtplib")
+    run(&mut command, PATIENCE).because("smtplib")
 }
 
 const SMTPLIB: &str = "\
@@ -47,5 +47,3 @@ with smtplib.SMTP(host, int(port), 'mail.domain1.com', timeout=20) as client:
     with open(path, 'rb') as file:
         client.sendmail('sender@domain1.com', [recipient], file.read())
 ";
-
-const SEND_TIME_MAX: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use super::message::Message;
 use super::network::{Network, Side};
 use super::outcome::{Because, Outcome, ensure};
 use super::postfix::Postfix;
-use super::process::wait_until;
+use super::process::{PATIENCE, wait_until};
 
 /// The hosts with a Postfix and a filter between.
 pub(crate) struct Site {
@@ -38,7 +38,7 @@ impl Site {
     /// All stored exactly once, exactly as sent; every connection closed at both ends; no checksum
     /// errors, no packets that connection tracking calls invalid. Answers with these figures.
     pub(crate) fn finish(self, sent: &[Message]) -> Outcome<String> {
-        let tally = self.postfix.tally(sent, DELIVERY_TIME_MAX)?.perfect();
+        let tally = self.postfix.tally(sent, PATIENCE)?.perfect();
         let tally = tally.because(self.postfix.log_end()).because(self.guard.log())?;
         self.network.all_closed().because(self.guard.events_end())?;
         let kernel = self.network.contented()?;
@@ -68,6 +68,4 @@ impl Network {
 }
 
 /// Less than TCP repeats a FIN for.
-const CLOSING_TIME_MAX: Duration = Duration::from_secs(3);
-
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(40);
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(30);

@@ -3,10 +3,8 @@
 //!
 //! Before it a server that delivers what it has got when a connection ends, as old Exchange did.
 
-use std::time::Duration;
-
 use crate::lab::{
-    Because, HastyServer, Mta, Network, Outcome, Program, Side, Way, run, wait_until,
+    Because, HastyServer, Mta, Network, Outcome, PATIENCE, Program, Side, Way, run, wait_until,
 };
 
 /// A network with small packets, the sender, the server, and no filter yet.
@@ -23,7 +21,7 @@ impl Stage {
         small_packets(&network)?;
         let server = Program::Postfix.address(Way::Plain);
         let add = ["address", "add", &format!("{}/24", server.ip()), "dev", "s0"];
-        run(&mut Side::Server.command("ip", &add), STEP_TIME_MAX)?;
+        run(&mut Side::Server.command("ip", &add), PATIENCE)?;
         let server = HastyServer::start(server)?;
         let sender = Mta::postfix_with(&format!("{IMPATIENT}{settings}"))?;
         Ok(Self { network, sender, server })
@@ -37,7 +35,7 @@ impl Stage {
 
     /// Waits until so many copies have been delivered.
     pub(crate) fn await_copies(&self, count: usize) -> Outcome {
-        wait_until(&format!("{count} copies"), STARVING_TIME_MAX, || {
+        wait_until(&format!("{count} copies"), PATIENCE, || {
             Ok((self.server.delivered().len() >= count).then_some(()))
         })
         .because(self.sender.log())
@@ -45,15 +43,23 @@ impl Stage {
 
     /// Waits until the sender's log tells of so many tries.
     pub(crate) fn await_tries(&self, count: usize) -> Outcome {
-        wait_until(&format!("{count} tries"), STARVING_TIME_MAX, || {
+        wait_until(&format!("{count} tries"), PATIENCE, || {
             Ok((self.tries().len() >= count).then_some(()))
         })
     }
 
     /// Waits until the sender has been told that its message was taken.
     pub(crate) fn await_acknowledgement(&self) -> Outcome {
-        wait_until("the sender is content", STARVING_TIME_MAX, || {
+        wait_until("the sender is content", PATIENCE, || {
             Ok(self.sender.log().contains("status=sent").then_some(()))
+        })
+        .because(self.sender.log())
+    }
+
+    /// Waits until so many messages have left the sender's queue.
+    pub(crate) fn await_removals(&self, count: usize) -> Outcome {
+        wait_until(&format!("{count} messages removed"), PATIENCE, || {
+            Ok((self.sender.log().matches(": removed").count() >= count).then_some(()))
         })
         .because(self.sender.log())
     }
@@ -72,7 +78,7 @@ pub(crate) fn small_packets(network: &Network) -> Outcome {
     network.set_offloads(false)?;
     let size = (SEGMENT + TIMESTAMPS).to_string();
     let route = ["route", "change", "default", "via", "198.51.100.1", "advmss", &size];
-    run(&mut Side::Server.command("ip", &route), STEP_TIME_MAX)?;
+    run(&mut Side::Server.command("ip", &route), PATIENCE)?;
     Ok(())
 }
 
@@ -112,6 +118,3 @@ pub(crate) const NO_WORKAROUNDS: &str = "smtp_pix_workarounds =\n";
 
 const SEGMENT: usize = 524;
 const TIMESTAMPS: usize = 12;
-
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);
-const STARVING_TIME_MAX: Duration = Duration::from_secs(60);

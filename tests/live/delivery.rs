@@ -3,11 +3,10 @@
 //! Each scenario takes the filter that stands on the gateway, and is told nothing else about it.
 
 use std::thread;
-use std::time::Duration;
 
 use crate::lab::{
-    Because, Family, Filter, Message, Outcome, Pace, Random, Root, Session, Site, now, smtplib,
-    swaks, wrong,
+    Because, Family, Filter, Message, Outcome, PATIENCE, Pace, Random, Root, Session, Site, now,
+    smtplib, swaks, wrong,
 };
 
 /// Every client with every kind of message, over IPv4 and IPv6.
@@ -137,5 +136,3 @@ fn kinds(family: Family) -> Vec<(&'static str, Message)> {
 const MESSAGES: usize = 1000;
 const CONNECTIONS: usize = 10;
 const MESSAGES_PER_CONNECTION: usize = 5;
-
-const PATIENCE: Duration = Duration::from_secs(30);

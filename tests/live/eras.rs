@@ -1,13 +1,10 @@
 //! The article's test of every generation, and the telnet client in character mode that the
 //! original could not tell from an attacker.
 
-use std::thread;
-use std::time::Duration;
-
 use crate::guarded::masked;
 use crate::lab::{
-    Answers, Because, Family, Filter, Guard, Network, Outcome, Recorder, Reply, Session, Site,
-    ensure,
+    Answers, Because, Family, Filter, Guard, Network, Outcome, PATIENCE, Recorder, Reply, Session,
+    Site, ensure,
 };
 
 /// Banner, `goodmorning`, EHLO and HELO through every profile.
@@ -67,7 +64,7 @@ pub(crate) fn telnet() -> Outcome<String> {
             session.send_cut(&octets)?;
             session.reply().because(profile)?;
         }
-        thread::sleep(Duration::from_millis(100));
+        // What was answered was read.
         let all = recorder.received();
         let received = all.get(before).because("a connection")?.escape_ascii().to_string();
         let wanted = expected.as_bytes().escape_ascii().to_string();
@@ -101,5 +98,3 @@ impl Answer {
         }
     }
 }
-
-const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@ use pcap_parser::{Linktype, parse_pcap};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::lab::{
-    Attempt, Because, Capture, Family, Filter, Guard, Message, Outcome, Pace, Root, Session, Site,
-    Tap, ensure, mailguard, run, swaks, wrong,
+    Attempt, Because, Capture, Family, Filter, Guard, Message, Outcome, PATIENCE, Pace, Root,
+    Session, Site, Tap, ensure, mailguard, run, swaks, wrong,
 };
 
 /// One behaviour: the name of its capture, the settings, what the client does.
@@ -58,14 +58,18 @@ fn compared(site: &mut Site, behaviour: &Behaviour) -> Outcome<usize> {
     site.change_filter(Filter::with(&arguments))?;
     let (input, output) = (Capture::start(Tap::Input)?, Capture::start(Tap::Output)?);
     (behaviour.act)()?;
-    // The last acknowledgements may still be on their way.
-    thread::sleep(SETTLING);
+    if behaviour.has_drops {
+        // What is dropped is repeated for minutes.
+        thread::sleep(SETTLING);
+    } else {
+        site.network.all_closed()?;
+    }
     let (input, output) = (input.stop()?, output.stop()?);
     site.guard = Guard::start(Filter::None)?;
     let replayed = input.with_extension("replayed");
     let mut replay = mailguard()?;
     replay.arg("replay").arg(&input).arg("--write").arg(&replayed).args(&arguments);
-    run(&mut replay, Duration::from_secs(20))?;
+    run(&mut replay, PATIENCE)?;
     let (live, said) = (packets(&output)?, packets(&replayed)?);
     ensure(live.len() > 6, || format!("only {} packets", live.len()))?;
     if !behaviour.has_drops {
@@ -213,8 +217,6 @@ const BEHAVIOURS: [Behaviour; 11] = [
 const fn behaviour(name: &'static str, act: fn() -> Outcome) -> Behaviour {
     Behaviour { name, settings: &[], has_drops: false, act }
 }
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 const SETTLING: Duration = Duration::from_millis(300);
 

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use crate::lab::{
-    Answers, Attempt, Because, Family, Filter, Guard, Message, Network, Outcome, Pace, Recorder,
-    Session, Site, ensure,
+    Answers, Attempt, Because, Family, Filter, Guard, Message, Network, Outcome, PATIENCE, Pace,
+    Recorder, Session, Site, ensure,
 };
-use crate::smuggling::ENDS;
+use crate::smuggling::{ENDS, has_taken_another};
 
 /// The article's own test, without the filter and with it.
 pub(crate) fn article() -> Outcome<String> {
@@ -115,20 +115,18 @@ pub(crate) fn smuggling() -> Outcome<String> {
     let mut site = Site::open(Filter::None)?;
     let mut believed = Vec::new();
     for (number, end) in ENDS.iter().enumerate() {
-        smuggle(end, &format!("bare{number}"))?;
-        site.postfix.await_stored(believed.len() + number + 1, PATIENCE)?;
-        if has_mail_for(&site, &format!("bare{number}-smuggled"))? {
+        if smuggle(end, &format!("bare{number}"))? {
             believed.push(end.escape_ascii().to_string());
         }
+        site.postfix.await_stored(believed.len() + number + 1, PATIENCE)?;
     }
     ensure(!believed.is_empty(), || "this Postfix falls for none, so nothing is shown".to_owned())?;
     site.change_filter(Filter::DEFAULT)?;
     let before = site.postfix.stored()?.len();
     for (number, end) in ENDS.iter().enumerate() {
-        smuggle(end, &format!("guarded{number}"))?;
+        let is_fooled = smuggle(end, &format!("guarded{number}"))?;
+        ensure(!is_fooled, || format!("{} smuggled", end.escape_ascii()))?;
         site.postfix.await_stored(before + number + 1, PATIENCE)?;
-        let name = format!("guarded{number}-smuggled");
-        ensure(!has_mail_for(&site, &name)?, || format!("{} smuggled", end.escape_ascii()))?;
     }
     let arrived = site.postfix.stored()?.len() - before;
     ensure(arrived == ENDS.len(), || format!("{arrived} messages arrived"))?;
@@ -178,7 +176,8 @@ pub(crate) fn rules() -> Outcome<String> {
     Ok("up twice is up, down twice is gone".to_owned())
 }
 
-fn smuggle(end: &[u8], name: &str) -> Outcome {
+/// Sends a message with another one's commands behind a forged end; whether the server took both.
+fn smuggle(end: &[u8], name: &str) -> Outcome<bool> {
     let mut session = Session::greeted(Family::V4.server(), PATIENCE)?;
     session.begin(Pace::Whole, name)?;
     let hidden = format!(
@@ -186,14 +185,9 @@ fn smuggle(end: &[u8], name: &str) -> Outcome {
          Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n"
     );
     session.send(&[b"Subject: cover\r\n\r\ncover", end, hidden.as_bytes()].concat())?;
-    let reply = session.reply()?;
-    ensure(reply.code == 250, || format!("end of data: {reply}"))
-}
-
-fn has_mail_for(site: &Site, recipient: &str) -> Outcome<bool> {
-    // Postfix writes messages of one connection in the order of their arrival, but not at once.
-    std::thread::sleep(Duration::from_millis(300));
-    Ok(site.postfix.stored()?.iter().any(|message| message.recipient == recipient))
+    let codes = session.quit_and_count();
+    ensure(codes.first() == Some(&250), || format!("end of data: {codes:?}"))?;
+    Ok(has_taken_another(&codes))
 }
 
 /// The banner as PIX 5.1 and later let it through: `2`, `0`, and a space behind a `0`.
@@ -255,8 +249,6 @@ const PERMITTED: [&str; 7] = [
     "RCPT TO:<b@domain2.com>",
     "NOOP",
 ];
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Several of TCP's own repetitions fall into this time.
 const STARVATION: Duration = Duration::from_secs(3);

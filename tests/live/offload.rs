@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::lab::{
-    Because, DIRECTORY, Filter, Guard, Mta, Network, Outcome, Program, Session, Side, Way, ensure,
-    run, wait_until,
+    Because, DIRECTORY, Filter, Guard, Mta, Network, Outcome, PATIENCE, Program, Session, Side,
+    Way, ensure, run, wait_until,
 };
 
 /// What the gateway's kernel has counted.
@@ -64,10 +63,12 @@ fn send(server: &Mta, way: Way, count: usize) -> Outcome {
     let mut command =
         Side::Client.command("python3", &["-c", BULK, &address.ip().to_string(), step]);
     command.arg(format!("bulk@{}", Program::Postfix.domain(way)));
-    run(&mut command, STEP_TIME_MAX)?;
-    wait_until("the bulk is stored", STEP_TIME_MAX, || {
-        Ok((server.stored_count() >= count).then_some(()))
-    })
+    run(&mut command, PATIENCE)?;
+    wait_until(
+        "the bulk is stored",
+        PATIENCE,
+        || Ok((server.stored_count() >= count).then_some(())),
+    )
     .because(server.log())
 }
 
@@ -86,7 +87,7 @@ impl Counts {
         let number = |row: &str| row.split_whitespace().nth(7)?.parse().ok();
         let queued = queues.lines().next().and_then(number).because(&queues)?;
         let list = ["-w", "-t", "mangle", "-nvxL", "MAILGUARD"];
-        let rules = run(&mut Side::Gateway.command("iptables", &list), STEP_TIME_MAX)?;
+        let rules = run(&mut Side::Gateway.command("iptables", &list), PATIENCE)?;
         let rule = rules.lines().find(|row| row.contains("connmark match")).because(&rules)?;
         let passed = rule.split_whitespace().next().and_then(|word| word.parse().ok());
         Ok(Self { queued, passed: passed.because(rule)? })
@@ -119,6 +120,3 @@ treatment = \"hands-off\"
 const MANY: u64 = 300;
 /// More than a handshake and a short dialogue take.
 const FEW: u64 = 60;
-
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP_TIME_MAX: Duration = Duration::from_secs(40);

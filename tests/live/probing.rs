@@ -1,10 +1,8 @@
 //! `mailguard probe` through the real filter: every profile is seen for what it is.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::lab::{Because, Family, Filter, Outcome, Side, Site, ensure, run_any};
+use crate::lab::{Because, Family, Filter, Outcome, PATIENCE, Side, Site, ensure, run_any};
 
 /// What the probe must say about a profile before a Postfix with its default banner.
 struct Expected {
@@ -74,5 +72,3 @@ const fn expected(
 ) -> Expected {
     Expected { profile, candidates, postfix_notices, starttls }
 }
-
-const PATIENCE: Duration = Duration::from_secs(70);

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::lab::{
-    Because, Failure, Filter, Guard, Letter, Mta, Network, Outcome, Pace, Program, Session, Way,
-    ensure, wait_until, wrong,
+    Because, Failure, Filter, Guard, Letter, Mta, Network, Outcome, PATIENCE, Pace, Program,
+    Session, Way, ensure, wait_until, wrong,
 };
 
 /// One attempt.
@@ -54,7 +54,7 @@ pub(crate) fn nobody_is_fooled() -> Outcome<String> {
             number += 1;
             attempts.push(Attempt { program, end, cut, hello, number });
         }
-        let (taken, believed) = run(&attempts, &servers)?;
+        let (taken, believed) = run(&attempts, &servers).because(profile.unwrap_or_default())?;
         let name = profile.unwrap_or("no filter");
         ensure(profile.is_none() || believed.is_empty(), || format!("{name}: {believed:?}"))?;
         // Otherwise nothing would be shown.
@@ -92,23 +92,23 @@ fn run(attempts: &[Attempt], servers: &[Mta]) -> Outcome<(usize, Vec<String>)> {
         }
         Ok::<_, Failure>(())
     })?;
-    let accepted: Vec<Attempt> = accepted.into_iter().flatten().collect();
-    let stored = wait_until("accepted mail is stored", STORING_TIME_MAX, || {
-        thread::sleep(Duration::from_millis(300));
+    let accepted: Vec<(Attempt, bool)> = accepted.into_iter().flatten().collect();
+    let letters = wait_until("accepted mail is stored", PATIENCE, || {
+        thread::sleep(Duration::from_millis(100));
         let letters = letters(servers)?;
-        let is_stored = |attempt: &Attempt| letters.contains_key(&attempt.name());
-        Ok(accepted.iter().all(is_stored).then_some(()))
-    });
-    thread::sleep(SETTLING);
-    stored?;
-    let letters = letters(servers)?;
+        let is_stored = |(attempt, is_fooled): &(Attempt, bool)| {
+            letters.contains_key(&attempt.name())
+                && (!is_fooled || letters.contains_key(&attempt.hidden()))
+        };
+        Ok(accepted.iter().all(is_stored).then_some(letters))
+    })?;
     let mut believed = Vec::new();
     for attempt in attempts {
         if letters.contains_key(&attempt.hidden()) {
             believed.push(attempt.describe());
         }
     }
-    for attempt in &accepted {
+    for (attempt, _) in &accepted {
         let copies = letters.get(&attempt.name()).map(Vec::as_slice).unwrap_or_default();
         let [copy] = copies else {
             return wrong(format!("{}: {} copies", attempt.describe(), copies.len()));
@@ -136,8 +136,9 @@ fn letters(servers: &[Mta]) -> Outcome<BTreeMap<String, Vec<Letter>>> {
 }
 
 /// Sends a message with the forged end and, behind it, another one's commands; then the true end.
-/// Answers with the attempt if the server took the message: some refuse a text with such octets.
-fn attempt(attempt: &Attempt) -> Outcome<Option<Attempt>> {
+/// Answers with the attempt if the server took the message, for some refuse a text with such
+/// octets, and with whether it took the other one, too.
+fn attempt(attempt: &Attempt) -> Outcome<Option<(Attempt, bool)>> {
     let what = attempt.describe();
     let Attempt { program, end, cut, hello, .. } = *attempt;
     let (mut session, _) = Session::open(program.address(Way::Plain), PATIENCE).because(&what)?;
@@ -165,11 +166,17 @@ fn attempt(attempt: &Attempt) -> Outcome<Option<Attempt>> {
         last.extend_from_slice(behind);
     }
     session.send_cut(&pieces.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-    match session.reply().because(&what)?.code {
-        250 => Ok(Some(*attempt)),
-        500..=599 => Ok(None),
-        code => wrong(format!("{what}: {code}")),
+    let codes = session.quit_and_count();
+    match codes.first() {
+        Some(250) => Ok(Some((*attempt, has_taken_another(&codes)))),
+        Some(500..=599) => Ok(None),
+        _ => wrong(format!("{what}: {codes:?}")),
     }
+}
+
+/// Whether a server that was sent one message has, by its replies, taken a second one.
+pub(crate) fn has_taken_another(codes: &[u16]) -> bool {
+    codes.windows(2).any(|pair| pair == [354, 250])
 }
 
 impl Attempt {
@@ -204,8 +211,3 @@ pub(crate) const ENDS: [&[u8]; 11] = [
 ];
 
 const WORKERS: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(15);
-const STORING_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// What a server has smuggled in arrives no later than this behind the rest.
-const SETTLING: Duration = Duration::from_secs(1);

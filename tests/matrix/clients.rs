@@ -5,10 +5,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::cell::{Cell, Client, Kind};
-use crate::lab::{Because, DIRECTORY, Outcome, PASSWORD, Root, Side, USER, run, wrong};
+use crate::lab::{Because, DIRECTORY, Outcome, PASSWORD, PATIENCE, Root, Side, USER, run, wrong};
 
 /// The unpacked programs.
 pub(crate) struct Senders {
@@ -43,7 +42,7 @@ impl Senders {
             }
             Client::Mta(_) => return wrong("a queue is not sent by hand"),
         };
-        run(&mut command, SEND_TIME_MAX).because(cell.client.name())?;
+        run(&mut command, PATIENCE).because(cell.client.name())?;
         Ok(())
     }
 }
@@ -133,5 +132,3 @@ with smtplib.SMTP(host, int(port), 'mail.domain1.com', timeout=30) as client:
         refused = client.sendmail('sender@domain1.com', recipients, file.read(), options)
     assert not refused, refused
 ";
-
-const SEND_TIME_MAX: Duration = Duration::from_secs(60);

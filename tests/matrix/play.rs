@@ -7,7 +7,8 @@ use crate::cell::{Cell, Client};
 use crate::clients::Senders;
 use crate::judge::{Mark, Sight};
 use crate::lab::{
-    Because, Failure, Filter, Guard, Mta, Network, Outcome, Program, ensure, now, wait_until,
+    Because, Failure, Filter, Guard, Mta, Network, Outcome, PATIENCE, Program, ensure, now,
+    wait_until,
 };
 use crate::{is_full, print};
 
@@ -118,7 +119,7 @@ fn await_all(sent: &[Sent], servers: &[Mta], clients: &[Mta], guard: &Guard) -> 
     let expected: usize = sent.iter().map(copies).sum();
     let mut sight = Sight::default();
     // A message that never comes is a mark in the matrix: waiting just ends.
-    let _ = wait_until("all messages stored", DELIVERY_TIME_MAX, || {
+    let _ = wait_until("all messages stored", PATIENCE, || {
         thread::sleep(Duration::from_millis(300));
         sight = Sight::take(servers, guard)?;
         Ok((sight.copies() >= expected).then_some(()))
@@ -130,8 +131,6 @@ fn await_all(sent: &[Sent], servers: &[Mta], clients: &[Mta], guard: &Guard) -> 
 }
 
 const WORKERS: usize = 4;
-
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Longer than the senders wait before they try again.
 const SETTLING: Duration = Duration::from_secs(3);

@@ -1,6 +1,7 @@
 //! The program itself: its flags, messages and exit codes, against a kernel where it needs one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
+#![allow(clippy::disallowed_methods, reason = "how long the program takes is tested")]
 
 #[path = "../support/again.rs"]
 mod again;

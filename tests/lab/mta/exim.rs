@@ -3,6 +3,7 @@
 use super::{PASSWORD, Program, Route, USER, Way, routes};
 use crate::lab::network::Side;
 use crate::lab::outcome::Outcome;
+use crate::lab::process::{PATIENCE, run};
 use crate::lab::root::Root;
 
 /// Writes everything it wants to find.
@@ -13,7 +14,7 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
     let make = "install -d -o Debian-exim -g Debian-exim /var/spool/exim4 /var/log /run/exim4; \
                 chown Debian-exim /etc/mail.key";
     let mut make = root.command(side, "sh", &["-euc", make]);
-    crate::lab::process::run(&mut make, std::time::Duration::from_secs(20))?;
+    run(&mut make, PATIENCE)?;
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use super::network::Side;
 use super::outcome::{Because, Outcome};
 use super::process::{Background, run, tool, wait_until};
 use super::root::{DIRECTORY, Root};
+use crate::lab::process::PATIENCE;
 pub(crate) use letter::{Letter, Likeness};
 
 /// A mail program that receives and sends.
@@ -143,12 +144,12 @@ impl Mta {
     pub(crate) fn serve(program: Program) -> Outcome<Self> {
         for address in program.addresses() {
             let add = ["address", "add", &format!("{address}/24"), "dev", "s0"];
-            run(&mut Side::Server.command("ip", &add), STEP_TIME_MAX)?;
+            run(&mut Side::Server.command("ip", &add), PATIENCE)?;
         }
         let mta = Self::start(program, Side::Server)?;
-        wait_until(&format!("{} answers", program.name()), STEP_TIME_MAX, || {
+        wait_until(&format!("{} answers", program.name()), PATIENCE, || {
             let address = program.address(Way::Plain);
-            let opened = Side::Server.within(|| Session::connect_here(address, STEP_TIME_MAX));
+            let opened = Side::Server.within(|| Session::connect_here(address, PATIENCE));
             Ok(opened.and_then(|mut session| session.reply()).ok())
         })
         .because(mta.log())?;
@@ -181,7 +182,7 @@ impl Mta {
         let script = format!("exec {words} \"$@\" < {file}");
         let mut command = self.root.command(Side::Client, "sh", &["-c", &script, "sh"]);
         command.args(recipients);
-        run(&mut command, SUBMIT_TIME_MAX).because(self.program.name())?;
+        run(&mut command, PATIENCE).because(self.program.name())?;
         Ok(())
     }
 
@@ -194,7 +195,7 @@ impl Mta {
             Program::Sendmail => &["/usr/sbin/sendmail", "-Am", "-q"],
         };
         let (program, arguments) = words.split_first().because("a program")?;
-        run(&mut self.root.command(Side::Client, program, arguments), SUBMIT_TIME_MAX)?;
+        run(&mut self.root.command(Side::Client, program, arguments), PATIENCE)?;
         Ok(())
     }
 
@@ -249,7 +250,7 @@ impl Mta {
         certificate(&root)?;
         let make = "mkdir -p /var/mail; cd /var/mail; install -d -o vmail -g vmail -m 700 inbox; \
                     install -d -o vmail -g vmail -m 700 inbox/tmp inbox/new inbox/cur";
-        run(&mut root.command(side, "sh", &["-euc", make]), STEP_TIME_MAX)?;
+        run(&mut root.command(side, "sh", &["-euc", make]), PATIENCE)?;
         Ok(root)
     }
 
@@ -286,11 +287,11 @@ fn certificate(root: &Root) -> Outcome {
             ],
         );
         make.args(["-days", "2", "-subj", "/CN=mail.domain2.com", "-keyout"]).arg(&key);
-        run(make.arg("-out").arg(&file), STEP_TIME_MAX)?;
+        run(make.arg("-out").arg(&file), PATIENCE)?;
     }
     root.write("etc/mail.pem", fs::read(file)?)?;
     root.write("etc/mail.key", fs::read(key)?)?;
-    run(tool("chmod", &["600"]).arg(root.path("etc/mail.key")), STEP_TIME_MAX)?;
+    run(tool("chmod", &["600"]).arg(root.path("etc/mail.key")), PATIENCE)?;
     Ok(())
 }
 
@@ -299,7 +300,7 @@ fn sasl_user(root: &Root, side: Side) -> Outcome {
     let add = format!(
         "echo {PASSWORD} | saslpasswd2 -p -c -u domain2.com {USER}; chmod 644 /etc/sasldb2"
     );
-    run(&mut root.command(side, "sh", &["-c", &add]), STEP_TIME_MAX)?;
+    run(&mut root.command(side, "sh", &["-c", &add]), PATIENCE)?;
     Ok(())
 }
 
@@ -316,6 +317,3 @@ mech_list: PLAIN LOGIN CRAM-MD5
 ";
 
 const VMAIL: u32 = 64110;
-
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);
-const SUBMIT_TIME_MAX: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@
 use super::{Program, Route, Way, routes};
 use crate::lab::network::Side;
 use crate::lab::outcome::Outcome;
-use crate::lab::process::run;
+use crate::lab::process::{PATIENCE, run};
 use crate::lab::root::Root;
 
 /// Writes everything it wants to find.
@@ -17,7 +17,7 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
                 mkdir -p /var/empty; ln -sfn /run /var/run; \
                 chgrp opensmtpq /usr/sbin/smtpctl; chmod 2755 /usr/sbin/smtpctl";
     let mut make = root.command(side, "sh", &["-euc", make]);
-    run(&mut make, std::time::Duration::from_secs(20))?;
+    run(&mut make, PATIENCE)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use super::{PASSWORD, Program, Route, SASL, USER, Way, routes, sasl_user};
 use crate::lab::network::Side;
 use crate::lab::outcome::{Because, Outcome};
 use crate::lab::postfix::{MAIN, MASTER, POSTDROP, POSTFIX, PREPARE};
-use crate::lab::process::run;
+use crate::lab::process::{PATIENCE, run};
 use crate::lab::root::Root;
 
 /// Writes everything it wants to find.
@@ -26,7 +26,7 @@ pub(super) fn configure(root: &Root, side: Side, more: &str) -> Outcome {
     }
     let prepare =
         format!("{PREPARE}install -d -o postfix -g postdrop -m 730 /var/spool/postfix/maildrop");
-    run(&mut root.command(side, "sh", &["-euc", &prepare]), Duration::from_secs(20))
+    run(&mut root.command(side, "sh", &["-euc", &prepare]), PATIENCE)
         .because("preparing Postfix")?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{Program, Route, SASL, Way, routes, sasl_user};
 use crate::lab::network::Side;
 use crate::lab::outcome::{Because, Outcome};
-use crate::lab::process::run;
+use crate::lab::process::{PATIENCE, run};
 use crate::lab::root::Root;
 
 /// Writes everything it wants to find.
@@ -29,7 +29,7 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
         m4 -D_CF_DIR_=/usr/share/sendmail/cf/ /usr/share/sendmail/cf/m4/cf.m4 \
         /etc/mail/sendmail.mc > /etc/mail/sendmail.cf\n";
     let mut make = root.command(side, "sh", &["-euc", make]);
-    run(&mut make, std::time::Duration::from_secs(20)).because("sendmail.cf")?;
+    run(&mut make, PATIENCE).because("sendmail.cf")?;
     if side == Side::Server { sasl_user(root, side) } else { Ok(()) }
 }
 
