@@ -24,7 +24,7 @@ pub(crate) fn every_bypass() -> Outcome<String> {
     let mut elsewhere = Family::V4.server();
     elsewhere.set_port(2525);
     let _elsewhere = StandIn::start(elsewhere)?;
-    shell("for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done")?;
+    shell(STRICT)?;
     let _guard = Guard::start(Filter::DEFAULT)?;
     let mut table = Table::new(&["before", "with it"]);
     for Bypass { name, bring, undo } in BYPASSES {
@@ -40,6 +40,13 @@ pub(crate) fn every_bypass() -> Outcome<String> {
         table.enter(("12", name), "gateway", "with it", Seen::new(news == 0, told));
     }
     table.judged()
+}
+
+/// Whether a gateway with one interface for both sides is named.
+pub(crate) fn one_armed() -> Outcome<Seen> {
+    shell(STRICT)?;
+    let told = findings()?.len();
+    Ok(Seen::new(told == 0, format!("{told} told")))
 }
 
 /// What `check` finds wrong or doubtful.
@@ -95,8 +102,11 @@ const BYPASSES: [Bypass; 7] = [
     Bypass {
         name: "rp_filter off",
         bring: "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done",
-        undo: "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done",
+        undo: STRICT,
     },
 ];
+
+/// A source is believed only by the interface that leads to it.
+const STRICT: &str = "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done";
 
 const STEP_TIME_MAX: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ pub(crate) fn flooded_log() -> Outcome<String> {
     let server = StandIn::start(Family::V4.server())?;
     let mut wire = Ether::open()?;
     let mut table = Table::new(&Before::ALL.map(Before::name));
-    for before in [Before::Mailguard, Before::Esmtp] {
+    for &before in Before::some().iter().skip(1) {
         let guard = before.start("")?;
         let seen = written(&guard, || line_feeds(&server))?;
         table.enter(("17", "a server that says line feeds"), "stand-in", before.name(), seen);
@@ -53,11 +53,13 @@ fn line_feeds(server: &StandIn) -> Outcome<usize> {
 }
 
 fn empty_lines(server: &StandIn) -> Outcome<usize> {
-    server.behave(Manner::IgnoresEmpty);
+    server.behave(Manner::Good);
     let mut talk = Talk::open(Family::V4.server())?;
     talk.ask("HELO mail.domain1.com");
-    talk.say("\r\n".repeat(size() / 2));
-    talk.ask("NOOP");
+    for _ in 0..size() / 2 / LINES {
+        talk.say("\r\n".repeat(LINES));
+        talk.hear(LINES);
+    }
     Ok(size())
 }
 
@@ -81,6 +83,9 @@ fn dropped(server: &StandIn, wire: &mut Ether) -> Outcome<usize> {
     talk.ask("NOOP");
     Ok(sent)
 }
+
+/// Lines that are answered before more are said.
+const LINES: usize = 1024;
 
 /// The event log is gathered for some milliseconds before it is written.
 const SETTLING: Duration = Duration::from_millis(700);

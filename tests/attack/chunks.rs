@@ -41,24 +41,24 @@ pub(crate) const RECIPES: &[Recipe] = &[
 ];
 
 fn fresh(trial: &Trial) -> Outcome<Seen> {
-    octets(trial, trial.greeted()?)
+    Ok(octets(trial, trial.greeted()?))
 }
 
 fn no_rcpt(trial: &Trial) -> Outcome<Seen> {
     let mut talk = trial.greeted()?;
     talk.ask("MAIL FROM:<sender@domain1.com>");
-    octets(trial, talk)
+    Ok(octets(trial, talk))
 }
 
 /// A chunk that consists of commands.
-fn octets(trial: &Trial, mut talk: Talk) -> Outcome<Seen> {
+fn octets(trial: &Trial, mut talk: Talk) -> Seen {
     let chunk = format!("{}\r\n", trial.forbidden());
     talk.say(format!("BDAT {}\r\n{chunk}", chunk.len()));
     talk.hear(2);
     // Once more, in a packet of its own.
     talk.say(chunk);
     talk.hear(1);
-    Ok(trial.judged(&talk))
+    trial.judged(&talk)
 }
 
 /// Before STARTTLS this server knows few commands; one of them must not be run.
@@ -75,7 +75,8 @@ fn encrypt(_: &Trial) -> Outcome<Seen> {
 
 /// The message by BDAT whose text holds another one's commands.
 fn message(trial: &Trial) -> String {
-    let text = format!("Subject: cover\r\n\r\nRSET\r\n{}", trial.evil_mail(&trial.evil_address()));
+    // No header before it: a server that runs text gives up at a few lines it does not know.
+    let text = format!("RSET\r\n{}", trial.evil_mail(&trial.evil_address()));
     format!(
         "MAIL FROM:<sender@domain1.com>\r\nRCPT TO:<{}>\r\nBDAT {} LAST\r\n{text}",
         trial.cover(),
@@ -86,19 +87,19 @@ fn message(trial: &Trial) -> String {
 fn behind_ehlo(trial: &Trial) -> Outcome<Seen> {
     let mut talk = trial.talk()?;
     talk.say(format!("EHLO mail.domain1.com\r\n{}", message(trial)));
-    all(talk)
+    Ok(all(talk))
 }
 
 fn behind_refused(trial: &Trial) -> Outcome<Seen> {
     let mut talk = trial.greeted()?;
     talk.say(format!("EHLO\r\n{}", message(trial)));
-    all(talk)
+    Ok(all(talk))
 }
 
 /// Whatever is answered: a BDAT never draws a 354.
-fn all(mut talk: Talk) -> Outcome<Seen> {
+fn all(mut talk: Talk) -> Seen {
     talk.hear(9);
-    Ok(Seen::new(talk.has_heard("354"), talk.told()))
+    Seen::new(talk.has_heard("354"), talk.told())
 }
 
 /// Those that offer CHUNKING.

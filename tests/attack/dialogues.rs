@@ -72,43 +72,31 @@ pub(crate) fn every_recipe() -> Outcome<String> {
     table.judged()
 }
 
-/// Tries everything there is, each server's recipes one after the other.
+/// Tries everything there is, all at once: most of the time is spent waiting.
 fn all(before: Before) -> Outcome<Vec<Done>> {
-    let quick = [lines::RECIPES, chunks::RECIPES, trust::RECIPES].into_iter().flatten();
-    let quick: Vec<&Recipe> = quick.collect();
-    let base = Before::ALL.iter().position(|known| *known == before).unwrap_or(0) * 300;
+    let recipes = [lines::RECIPES, chunks::RECIPES, trust::RECIPES].into_iter().flatten();
+    let pairs = recipes.flat_map(|recipe| recipe.programs.iter().map(move |to| (recipe, *to)));
+    let base = Before::ALL.iter().position(|known| *known == before).unwrap_or(0) * TRIES_MAX;
     thread::scope(|scope| {
-        let mut working = Vec::new();
-        for (place, program) in Program::ALL.into_iter().enumerate() {
-            let mine = |recipe: &&&'static Recipe| recipe.programs.contains(&program);
-            let number = base + place * 60;
-            let list: Vec<_> = quick.iter().filter(mine).copied().collect();
-            working.push(scope.spawn(move || share(before, program, number, &list)));
-            let slow: Vec<_> = trust::SLOW.iter().filter(|recipe| mine(&recipe)).collect();
-            working.push(scope.spawn(move || share(before, program, number + 50, &slow)));
-        }
+        let working: Vec<_> = (base..)
+            .zip(pairs)
+            .map(|(number, (recipe, program))| {
+                scope.spawn(move || one(recipe, Trial { program, before, number }))
+            })
+            .collect();
         let mut done = Vec::new();
         for one in working {
-            done.extend(one.join().map_err(|_| Failure::Wrong("a panic".to_owned()))??);
+            done.push(one.join().map_err(|_| Failure::Wrong("a panic".to_owned()))??);
         }
         Ok(done)
     })
 }
 
-fn share(
-    before: Before,
-    program: Program,
-    first: usize,
-    recipes: &[&'static Recipe],
-) -> Outcome<Vec<Done>> {
-    let mut done = Vec::new();
-    for (number, recipe) in (first..).zip(recipes) {
-        let trial = Trial { program, before, number };
-        let what = format!("{} {} {}: {}", recipe.id, recipe.name, program.name(), before.name());
-        let seen = (recipe.run)(&trial).because(what)?;
-        done.push(Done { recipe, program, before, number, seen });
-    }
-    Ok(done)
+fn one(recipe: &'static Recipe, trial: Trial) -> Outcome<Done> {
+    let Trial { program, before, number } = trial;
+    let what = format!("{} {} {}: {}", recipe.id, recipe.name, program.name(), before.name());
+    let seen = (recipe.run)(&trial).because(what)?;
+    Ok(Done { recipe, program, before, number, seen })
 }
 
 /// Without a filter each server runs the forbidden line and stores mail for the evil recipient:
@@ -140,6 +128,9 @@ smtpd_tls_security_level = encrypt
 ";
 
 const STORING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Numbers for the tries before one filter; ports are made of them.
+const TRIES_MAX: usize = 300;
 
 /// What servers have accepted arrives no later than this.
 const SETTLING: Duration = Duration::from_millis(1500);

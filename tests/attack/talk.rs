@@ -72,7 +72,7 @@ impl Talk {
     }
 
     /// Changes how long a reply may take.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
+    pub(crate) fn set_patience(&self, patience: Duration) {
         // It fails for no patience at all only.
         let _ = self.reader.get_ref().set_read_timeout(Some(patience));
     }

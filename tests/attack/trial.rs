@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::table::Seen;
 use super::talk::Talk;
+use crate::is_full;
 use crate::lab::{Because, DIRECTORY, Filter, Guard, Outcome, Program, Way};
 
 /// What stands before the server.
@@ -47,6 +48,11 @@ pub(crate) struct Trial {
 impl Before {
     /// All three, nothing first.
     pub(crate) const ALL: [Self; 3] = [Self::Nothing, Self::Mailguard, Self::Esmtp];
+
+    /// All three; the first two in the small form, where a profile makes no difference.
+    pub(crate) fn some() -> &'static [Self] {
+        if is_full() { &Self::ALL } else { &[Self::Nothing, Self::Mailguard] }
+    }
 
     /// Its name in a table.
     pub(crate) fn name(self) -> &'static str {
