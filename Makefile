@@ -30,7 +30,7 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 matrix: setup ## every mail program with every other, all kinds of messages, printed
 	@MATRIX=full $(CARGO) test --locked --test mail_matrix
 
-attack: setup ## every known attack, live, on four bare and guarded mail servers: a table of what worked
+attack: setup ## every known attack, live, on four mail servers, bare and guarded: a table of what worked
 	@ATTACK=full $(CARGO) test --locked --release --test attack
 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding

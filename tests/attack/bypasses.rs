@@ -71,18 +71,24 @@ fn shell(script: &str) -> Outcome {
 const BYPASSES: [Bypass; 7] = [
     Bypass {
         name: "a foreign rule sets the connection mark",
-        bring: "iptables -w -t mangle -I PREROUTING -p tcp --dport 25 -j CONNMARK --set-mark 0x20000000",
-        undo: "iptables -w -t mangle -D PREROUTING -p tcp --dport 25 -j CONNMARK --set-mark 0x20000000",
+        bring: "iptables -w -t mangle -I PREROUTING -p tcp --dport 25 \
+                -j CONNMARK --set-mark 0x20000000",
+        undo: "iptables -w -t mangle -D PREROUTING -p tcp --dport 25 \
+                -j CONNMARK --set-mark 0x20000000",
     },
     Bypass {
         name: "a foreign rule sets the packet mark",
-        bring: "iptables -w -t mangle -I PREROUTING -p tcp -j MARK --set-mark 0x10000000",
-        undo: "iptables -w -t mangle -D PREROUTING -p tcp -j MARK --set-mark 0x10000000",
+        bring: "iptables -w -t mangle -I PREROUTING -p tcp \
+                -j MARK --set-mark 0x10000000",
+        undo: "iptables -w -t mangle -D PREROUTING -p tcp \
+                -j MARK --set-mark 0x10000000",
     },
     Bypass {
         name: "DNAT of port 25 to another port",
-        bring: "iptables -w -t nat -I PREROUTING -p tcp --dport 25 -j DNAT --to-destination :2525",
-        undo: "iptables -w -t nat -D PREROUTING -p tcp --dport 25 -j DNAT --to-destination :2525",
+        bring: "iptables -w -t nat -I PREROUTING -p tcp --dport 25 \
+                -j DNAT --to-destination :2525",
+        undo: "iptables -w -t nat -D PREROUTING -p tcp --dport 25 \
+                -j DNAT --to-destination :2525",
     },
     Bypass {
         name: "another rule accepts before ours",

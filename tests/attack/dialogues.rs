@@ -66,6 +66,10 @@ pub(crate) fn every_recipe() -> Outcome<String> {
             if stored > 0 {
                 seen = Seen::new(true, format!("{stored} stored; {}", seen.told));
             }
+            let must_work = before == Before::Nothing && recipe.alive.contains(&program);
+            ensure(seen.worked || !must_work, || {
+                format!("{} shows nothing on a bare {}: {seen:?}", recipe.name, program.name())
+            })?;
             table.enter((recipe.id, recipe.name), program.name(), before.name(), seen);
         }
     }

@@ -9,21 +9,53 @@ use crate::lab::{Outcome, Program};
 
 /// The recipes of this file.
 pub(crate) const RECIPES: &[Recipe] = &[
-    Recipe { id: "1", name: "a long NOOP is two lines", programs: &Program::ALL, run: long_noop },
-    Recipe { id: "1", name: "a long line of AUTH is two", programs: &Program::ALL, run: long_auth },
-    Recipe { id: "10", name: "POST, then mail", programs: &Program::ALL, run: post },
+    Recipe {
+        id: "1",
+        name: "a long NOOP is two lines",
+        programs: &Program::ALL,
+        alive: &[Program::Exim],
+        run: long_noop,
+    },
+    Recipe {
+        id: "1",
+        name: "a long line of AUTH is two",
+        programs: &Program::ALL,
+        alive: &[Program::Exim, Program::Sendmail],
+        run: long_auth,
+    },
+    Recipe {
+        id: "10",
+        name: "POST, then mail",
+        programs: &Program::ALL,
+        alive: &[Program::Exim, Program::OpenSmtpd],
+        run: post,
+    },
     Recipe {
         id: "10",
         name: "GET behind the greeting, then mail",
         programs: &Program::ALL,
+        alive: &[Program::Exim, Program::OpenSmtpd],
         run: get,
     },
-    Recipe { id: "11", name: "<a|b@d> is stored for another", programs: &Program::ALL, run: pipe },
-    Recipe { id: "sm", name: "forged ends of a message", programs: &Program::ALL, run: ends },
+    Recipe {
+        id: "11",
+        name: "<a|b@d> is stored for another",
+        programs: &Program::ALL,
+        alive: &[],
+        run: pipe,
+    },
+    Recipe {
+        id: "sm",
+        name: "forged ends of a message",
+        programs: &Program::ALL,
+        alive: &[Program::Postfix],
+        run: ends,
+    },
     Recipe {
         id: "tls",
         name: "plaintext behind STARTTLS",
         programs: &Program::ALL,
+        alive: &[],
         run: plaintext,
     },
 ];

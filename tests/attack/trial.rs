@@ -31,6 +31,8 @@ pub(crate) struct Recipe {
     pub(crate) name: &'static str,
     /// The servers it is for.
     pub(crate) programs: &'static [Program],
+    /// Those among them on which it must work while nothing stands before them: it is alive.
+    pub(crate) alive: &'static [Program],
     /// Does it.
     pub(crate) run: fn(&Trial) -> Outcome<Seen>,
 }
@@ -139,7 +141,8 @@ impl Trial {
             Program::Exim => "Administrative prohibition".to_owned(),
             Program::OpenSmtpd => ";-)".to_owned(),
             Program::Postfix => "insufficient authorization".to_owned(),
-            Program::Sendmail => self.evil(),
+            // It quotes what it cannot decode, too: the name alone proves nothing.
+            Program::Sendmail => format!("2.1.5 <{}", self.evil()),
         }
     }
 

@@ -11,11 +11,18 @@ use crate::lab::{Because, Outcome, Program, Side, run, wait_until};
 
 /// The recipes of this file.
 pub(crate) const RECIPES: &[Recipe] = &[
-    Recipe { id: "2", name: "the mark outlives its connection", programs: &TLS, run: mark },
+    Recipe {
+        id: "2",
+        name: "the mark outlives its connection",
+        programs: &TLS,
+        alive: &[Program::Postfix],
+        run: mark,
+    },
     Recipe {
         id: "5",
         name: "from port 25, with hands off the server",
         programs: &Program::ALL,
+        alive: &[],
         run: port_25,
     },
 ];
