@@ -34,6 +34,9 @@ test-busy: setup ## `test` five times while other processes keep all processors 
 matrix: setup ## every mail program with every other, all kinds of messages, printed
 	@MATRIX=full $(CARGO) test --locked --test matrix
 
+attack: setup ## every known attack, live, on four mail servers, bare and guarded: a table of what worked
+	@ATTACK=full $(CARGO) test --locked --release --test attack
+
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 

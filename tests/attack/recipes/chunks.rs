@@ -1,0 +1,111 @@
+//! BDAT: octets that are commands where the server does not count them, and commands that are
+//! octets where the filter does not.
+
+use super::table::Seen;
+use super::talk::{Talk, code};
+use super::trial::{Recipe, Trial};
+use crate::lab::{Outcome, Program};
+
+/// The recipes of this file.
+pub(crate) const RECIPES: &[Recipe] = &[
+    Recipe {
+        id: "6",
+        name: "BDAT without MAIL, octets are commands",
+        programs: &Program::ALL,
+        alive: &[Program::Postfix, Program::Exim],
+        run: fresh,
+    },
+    Recipe {
+        id: "6",
+        name: "BDAT without RCPT, octets are commands",
+        programs: &Program::ALL,
+        alive: &[Program::Exim],
+        run: no_rcpt,
+    },
+    Recipe {
+        id: "6",
+        name: "BDAT that encrypt refuses, likewise",
+        programs: &[Program::Postfix],
+        alive: &[Program::Postfix],
+        run: encrypt,
+    },
+    Recipe {
+        id: "7",
+        name: "BDAT behind EHLO, text is commands",
+        programs: &CHUNKING,
+        alive: &[],
+        run: behind_ehlo,
+    },
+    Recipe {
+        id: "7",
+        name: "BDAT behind a refused EHLO, likewise",
+        programs: &CHUNKING,
+        alive: &[],
+        run: behind_refused,
+    },
+];
+
+fn fresh(trial: &Trial) -> Outcome<Seen> {
+    Ok(octets(trial, trial.greeted()?))
+}
+
+fn no_rcpt(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.greeted()?;
+    talk.ask("MAIL FROM:<sender@domain1.com>");
+    Ok(octets(trial, talk))
+}
+
+/// A chunk that consists of commands.
+fn octets(trial: &Trial, mut talk: Talk) -> Seen {
+    let chunk = format!("{}\r\n", trial.forbidden());
+    talk.say(format!("BDAT {}\r\n{chunk}", chunk.len()));
+    talk.hear(2);
+    // Once more, in a packet of its own.
+    talk.say(chunk);
+    talk.hear(1);
+    trial.judged(&talk)
+}
+
+/// Before STARTTLS this server knows few commands; one of them must not be run.
+fn encrypt(_: &Trial) -> Outcome<Seen> {
+    let mut talk = Talk::open(super::dialogues::ENCRYPTING)?;
+    talk.ask("EHLO mail.domain1.com");
+    let before = talk.heard.len();
+    let chunk = "EHLO evil\r\nNOOP\r\n";
+    talk.say(format!("BDAT {}\r\n{chunk}", chunk.len()));
+    talk.hear(3);
+    let worked = talk.heard.iter().skip(before).any(|reply| code(reply) == "250");
+    Ok(Seen::new(worked, talk.told()))
+}
+
+/// The message by BDAT whose text holds another one's commands.
+fn message(trial: &Trial) -> String {
+    // No header before it: a server that runs text gives up at a few lines it does not know.
+    let text = format!("RSET\r\n{}", trial.evil_mail(&trial.evil_address()));
+    format!(
+        "MAIL FROM:<sender@domain1.com>\r\nRCPT TO:<{}>\r\nBDAT {} LAST\r\n{text}",
+        trial.cover(),
+        text.len()
+    )
+}
+
+fn behind_ehlo(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.talk()?;
+    talk.say(format!("EHLO mail.domain1.com\r\n{}", message(trial)));
+    Ok(all(talk))
+}
+
+fn behind_refused(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.greeted()?;
+    talk.say(format!("EHLO\r\n{}", message(trial)));
+    Ok(all(talk))
+}
+
+/// Whatever is answered: a BDAT never draws a 354.
+fn all(mut talk: Talk) -> Seen {
+    talk.hear(9);
+    Seen::new(talk.has_heard("354"), talk.told())
+}
+
+/// Those that offer CHUNKING.
+const CHUNKING: [Program; 2] = [Program::Postfix, Program::Exim];

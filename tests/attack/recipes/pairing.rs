@@ -1,0 +1,60 @@
+//! Servers with bad manners: replies that nobody asked for, and lines that nobody answers. Behind
+//! them the filter must not take one reply for another.
+
+use super::standin::{Manner, StandIn};
+use super::table::{Seen, Table};
+use super::talk::Talk;
+use super::trial::Before;
+use crate::lab::{Family, Network, Outcome};
+
+/// Runs them all.
+pub(crate) fn bad_manners() -> Outcome<String> {
+    let _network = Network::build()?;
+    let server = StandIn::start(Family::V4.server())?;
+    let mut table = Table::new(&Before::ALL.map(Before::name));
+    for before in Before::ALL {
+        let _guard = before.start("")?;
+        for (name, manner, opening) in MANNERS {
+            let seen = one(&server, manner, opening)?;
+            table.enter(("8", name), "stand-in", before.name(), seen);
+        }
+    }
+    table.judged()
+}
+
+/// The opening brings the pairs out of step; then an offer that is masked, and a message by BDAT
+/// whose text holds commands.
+fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
+    server.behave(manner);
+    let mut talk = Talk::open(Family::V4.server())?;
+    talk.set_patience(std::time::Duration::from_millis(500));
+    if !opening.is_empty() {
+        talk.say(opening);
+    }
+    if manner == Manner::AnswersTwice {
+        talk.hear(1);
+    }
+    talk.ask("EHLO mail.domain1.com");
+    let text = "Subject: x\r\n\r\nRSET\r\nMAIL FROM:<evil@domain1.com>\r\nRCPT TO:<evil@d>\r\n";
+    talk.say(format!(
+        "MAIL FROM:<a@domain1.com>\r\nRCPT TO:<b@d>\r\nBDAT {} LAST\r\n{text}",
+        text.len()
+    ));
+    talk.hear(9);
+    let has_shown = talk.has_heard("XEVIL");
+    let has_run = server.has_run("RCPT TO:<evil");
+    let told = match (has_shown, has_run) {
+        (false, false) => talk.told(),
+        (true, false) => "offer unmasked".to_owned(),
+        (false, true) => "text was run".to_owned(),
+        (true, true) => "unmasked, text was run".to_owned(),
+    };
+    Ok(Seen::new(has_shown || has_run, told))
+}
+
+const MANNERS: [(&str, Manner, &str); 4] = [
+    ("a server that does it right", Manner::Good, ""),
+    ("two greetings", Manner::GreetsTwice, ""),
+    ("a doubled reply to NOOP", Manner::AnswersTwice, "NOOP\r\n"),
+    ("an empty line that is not answered", Manner::IgnoresEmpty, "\r\n"),
+];
