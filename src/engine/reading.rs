@@ -6,7 +6,7 @@
 use super::record::What;
 use super::{Conversation, Effects, Engine, Reason};
 use crate::flow::Direction;
-use crate::guard::{Draft, Ruling};
+use crate::guard::{Draft, Ruling, Run};
 use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
 use crate::time::Instant;
 
@@ -35,7 +35,6 @@ impl Engine {
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
-        let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
         loop {
@@ -45,12 +44,12 @@ impl Engine {
             }
             let guard = &conversation.policy.guard;
             let expected = conversation.dialogue.expect();
-            if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
-                guard.begin_part(&mut conversation.watch, bytes);
-            }
             let step = conversation.dialogue.read(speaker, bytes);
-            let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
-            let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
+            let Some(run) = bytes.get(..step.used).filter(|run| !run.is_empty()) else { break };
+            let is_first = reading.end == from;
+            let run = Run { event: step.event, bytes: run, rest: bytes, is_first };
+            let ruling = guard.judge(&mut conversation.watch, run, &mut draft);
+            let Some(run) = bytes.get_mut(..step.used) else { break };
             if is_news(&mut conversation.lookalikes, step.event) {
                 conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
             }
@@ -69,9 +68,6 @@ impl Engine {
                 conversation.dialogue.refuse();
             }
             reading.end += step.used as u64;
-            is_part_start = matches!(step.event, Event::CommandEnd { .. })
-                || (expected != Expect::Command
-                    && conversation.dialogue.expect() == Expect::Command);
             if let Ruling::Reset(rule) = ruling {
                 reading.fatal = Some(Reason::Rule(rule));
             } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
