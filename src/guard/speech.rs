@@ -6,7 +6,8 @@
 //! Masked, those words would not warn them, so the flow has to end here.
 //!
 //! What begins as no text at all (a TLS hello) is masked like any other line, since each server
-//! refuses it; but if a verb follows it, it was no mistake: verbs can be written into such a hello.
+//! refuses it; but if MAIL follows it, it was no mistake: a mail can be written into such a hello,
+//! and Postfix would have hung up.
 
 use crate::smtp::Verb;
 
@@ -53,9 +54,12 @@ impl Speech {
     }
 
     fn is_foreign_word(&mut self, word: FirstWord, verb: Option<Verb>) -> bool {
-        let is_late = *self == Self::Binary && verb.is_some();
-        let is_foreign = is_late || word.is_foreign(*self == Self::Unknown);
-        if verb.is_some() {
+        let is_foreign = match self {
+            Self::Unknown => word.is_foreign(true),
+            Self::Binary => word.is_foreign(false) || verb == Some(Verb::Mail),
+            Self::Smtp => word.is_foreign(false),
+        };
+        if *self == Self::Unknown && verb.is_some() {
             *self = Self::Smtp;
         }
         is_foreign

@@ -222,14 +222,17 @@ fn a_word_of_another_protocol_ends_the_flow() {
 }
 
 #[test]
-fn a_verb_behind_a_tls_hello_ends_the_flow() {
+fn mail_behind_a_tls_hello_ends_the_flow() {
     for hello in ["\x16\x03\x01\0:x\n", "\u{ff}\r\n", "\x01abc\r\n"] {
         for size in 1..=hello.len() {
             let settings = profile("mailguard");
             assert_eq!(ended(&settings, hello, size), None, "{hello:?}");
             assert_eq!(ended(&settings, &format!("{hello}abc\r\nUSER: x\r\n"), size), None);
-            let verb = format!("{hello}MAIL FROM:<a@b>\r\n");
-            assert_eq!(ended(&settings, &verb, size), Some(Rule::OtherProtocol), "{hello:?}");
+            assert_eq!(ended(&settings, &format!("{hello}HELO a\r\nRSET\r\n"), size), None);
+            for before in ["", "HELO a\r\n"] {
+                let mail = format!("{hello}{before}MAIL FROM:<a@b>\r\n");
+                assert_eq!(ended(&settings, &mail, size), Some(Rule::OtherProtocol), "{mail:?}");
+            }
         }
     }
     // Behind a verb it is a slip of one line.
