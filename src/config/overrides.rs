@@ -21,7 +21,7 @@ impl Override {
 
     /// Reads `key=value`. A key with a dot names its section; one without is a key of the file's
     /// top level if there is such a key, and otherwise a guard setting. A value that is not TOML is
-    /// a word.
+    /// a word; where a list is wanted, values with commas between are one.
     ///
     /// # Errors
     /// What was expected.
@@ -34,7 +34,9 @@ impl Override {
             path if path.len() > 1 || TOP_LEVEL.contains(&key) => path,
             _ => vec!["settings", key],
         };
-        Ok(Self::new(format!("--set {text}"), &path, parse_value(value.trim())))
+        let value = value.trim();
+        let value = if LISTS.contains(&path.as_slice()) { parse_list } else { parse_value }(value);
+        Ok(Self::new(format!("--set {text}"), &path, value))
     }
 
     /// A table with nothing but this key.
@@ -62,6 +64,18 @@ fn parse_value(text: &str) -> Value {
     let value = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| Value::String(text.to_owned()))
 }
+
+/// A list as TOML has it, or its elements with commas between.
+fn parse_list(text: &str) -> Value {
+    let value = parse_value(text);
+    if value.is_array() {
+        return value;
+    }
+    Value::Array(text.split(',').map(|element| parse_value(element.trim())).collect())
+}
+
+/// Keys whose value is a list.
+const LISTS: [&[&str]; 2] = [&["ports"], &["rules", "mail_hosts"]];
 
 /// Keys of the file that stand in no section.
 const TOP_LEVEL: [&str; 4] = ["monitor", "ports", "profile", "unknown_flow"];

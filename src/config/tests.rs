@@ -131,6 +131,33 @@ fn an_override_beats_the_file() {
 }
 
 #[test]
+fn an_override_of_a_list_needs_no_brackets() {
+    for (set, ports) in [
+        ("ports=587", &[587][..]),
+        ("ports = 587, 25", &[25, 587]),
+        ("ports=[587, 25]", &[25, 587]),
+        ("ports=[587]", &[587]),
+    ] {
+        assert_eq!(build("ports = [2525]", &[set]).unwrap().engine.ports, ports, "{set}");
+    }
+    for set in ["rules.mail_hosts=192.0.2.1,2001:db8::/64", "rules.mail_hosts=[\"192.0.2.1\"]"] {
+        let hosts = build("", &[set]).unwrap().rules.mail_hosts;
+        assert_eq!(hosts.first().unwrap().to_string(), "192.0.2.1/32", "{set}");
+    }
+    for (set, expected) in [
+        ("ports=0", "--set ports=0: invalid value: integer `0`, expected a whole number from 1"),
+        ("ports=smtp", "--set ports=smtp: invalid type: string \"smtp\", expected a whole number"),
+        ("ports=", "--set ports=: "),
+        ("ports=25,", "--set ports=25,: "),
+    ] {
+        let message = refusal("", &[set]);
+        assert!(message.starts_with(expected), "{set:?} gave {message:?}, not {expected:?}");
+    }
+    let verbs = build("", &["verbs=HELO,EHLO"]).unwrap().engine.guard.verbs;
+    assert!(verbs.contains(Verb::Ehlo) && !verbs.contains(Verb::Mail));
+}
+
+#[test]
 fn a_wrong_file_is_refused_with_line_and_expectation() {
     for (text, expected) in [
         (

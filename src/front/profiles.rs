@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::FrontError;
-use crate::guard::Settings;
+use crate::guard::{Kind, Setting, Settings};
 
 /// A setting's name, and its value in each profile.
 type Row = (&'static str, Vec<String>);
@@ -24,13 +24,21 @@ pub fn show(name: Option<&str>) -> Result<String, FrontError> {
 
 fn lines(profile: &Settings) -> String {
     let mut text = String::new();
-    for (key, value) in profile.words() {
+    for setting in Settings::TABLE {
+        let (name, value) = (setting.name, setting.print(profile));
         // Writing to a string cannot fail.
-        let _ = if is_list(key) {
-            let words: Vec<_> = words_of(&value).map(|word| format!("\"{word}\"")).collect();
-            writeln!(text, "{key} = [{}]", words.join(", "))
-        } else {
-            writeln!(text, "{key} = \"{value}\"")
+        let _ = writeln!(text, "# {}", setting.about);
+        let _ = match setting.kind {
+            Kind::List => {
+                let words: Vec<_> = words_of(&value).map(|word| format!("\"{word}\"")).collect();
+                writeln!(text, "{name} = [{}]", words.join(", "))
+            }
+            Kind::Word => {
+                writeln!(text, "# Expected: {}.\n{name} = \"{value}\"", setting.expected())
+            }
+            Kind::Number => {
+                writeln!(text, "# Expected: {}.\n{name} = {value}", setting.expected())
+            }
         };
     }
     text
@@ -38,21 +46,23 @@ fn lines(profile: &Settings) -> String {
 
 /// Profiles side by side; what is alike in all of them stands below.
 fn table() -> String {
-    let profiles = Settings::PROFILES.iter().filter_map(|name| Settings::profile(name));
-    let words: Vec<_> = profiles.map(|profile| profile.words()).collect();
-    let rows = Settings::KEYS.iter().enumerate().map(|(index, &key)| {
-        let values = words.iter().filter_map(|words| words.get(index));
-        (key, values.map(|(_, value)| shown(key, value)).collect::<Vec<_>>())
+    let profiles: Vec<_> =
+        Settings::PROFILES.iter().filter_map(|name| Settings::profile(name)).collect();
+    let rows = Settings::TABLE.iter().map(|setting| {
+        let values = profiles.iter().map(|profile| shown(setting, profile));
+        (setting.name, values.collect::<Vec<_>>())
     });
     let (alike, different): (Vec<Row>, Vec<Row>) =
         rows.partition(|(_, values)| values.iter().all(|value| values.first() == Some(value)));
     let names = Settings::PROFILES.iter().map(|&name| name.to_owned()).collect();
     let mut text = aligned(&[vec![("", names)], different].concat());
     text.push_str("\nAlike in all:\n");
-    for (key, values) in alike {
-        let _ = writeln!(text, "  {key} = {}", values.first().map_or("", String::as_str));
+    for (name, values) in alike {
+        let _ = writeln!(text, "  {name} = {}", values.first().map_or("", String::as_str));
     }
-    text.push_str("\nLists are only counted: `mailguard profiles NAME` prints them.\n");
+    text.push_str(
+        "\nLists are only counted, and 0 is no limit: `mailguard profiles NAME` prints them.\n",
+    );
     text
 }
 
@@ -75,12 +85,12 @@ fn aligned(rows: &[Row]) -> String {
     text
 }
 
-fn shown(key: &str, value: &str) -> String {
-    if is_list(key) { words_of(value).count().to_string() } else { value.to_owned() }
-}
-
-fn is_list(key: &str) -> bool {
-    matches!(key, "verbs" | "ehlo_keywords")
+fn shown(setting: &Setting, profile: &Settings) -> String {
+    let value = setting.print(profile);
+    match setting.kind {
+        Kind::List => words_of(&value).count().to_string(),
+        Kind::Number | Kind::Word => value,
+    }
 }
 
 fn words_of(value: &str) -> impl Iterator<Item = &str> {

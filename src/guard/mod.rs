@@ -3,21 +3,30 @@
 //! Pure: no packets, no time. An edit is a draft of the run's own length, so nothing here can
 //! change a length; whether the edit is applied is the engine's business (monitor mode does not).
 
+mod address;
+mod choice;
 mod judge;
 mod limit;
+mod line;
+mod mask;
 mod profile;
 mod reply;
 mod settings;
+mod speech;
+mod value;
 
-pub use judge::{Draft, Guard, Ruling, Watch};
-pub use settings::{
-    AddressScan, Banner, EhloFilter, LongLines, Lookalikes, Refusal, Settings, SplitAction,
-    SplitScope, SplitTerminator, StartTls, Unit, VerbSet,
+pub use choice::{
+    AddressScan, Banner, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
+    SplitScope, SplitTerminator, StartTls, Unit,
 };
+pub use judge::{Guard, Ruling, Run, Watch};
+pub use mask::Draft;
+pub use settings::{Setting, Settings};
+pub use value::{Kind, Limit, VerbSet};
 
 use std::fmt;
 
-/// Which rule changed bytes.
+/// Which rule changed bytes, or ended a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
@@ -28,10 +37,17 @@ pub enum Rule {
     CommandGap,
     /// A keyword in the answer to EHLO that is not listed.
     EhloKeyword,
-    /// A command line longer than the offered extensions allow.
+    /// A line of the client that is too long: for RFC 5321 and the offered extensions where it is
+    /// only logged, for the profile where it ends the flow.
     LongLine,
     /// Something that only looks like the end of the message (SMTP smuggling).
     Lookalike,
+    /// The client speaks another protocol.
+    OtherProtocol,
+    /// More recipients of one message than the profile allows.
+    Recipients,
+    /// A sender's address longer than the profile allows.
+    Sender,
     /// Bytes behind a bare CR or a NUL in a command line.
     StrayBytes,
     /// A line whose verb is not permitted.
@@ -49,6 +65,9 @@ impl Rule {
             Self::EhloKeyword => "ehlo-keyword",
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
+            Self::OtherProtocol => "other-protocol",
+            Self::Recipients => "recipients",
+            Self::Sender => "sender",
             Self::StrayBytes => "stray-bytes",
             Self::Verb => "verb",
         }

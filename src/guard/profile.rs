@@ -1,22 +1,58 @@
-//! The presets: every generation of Mailguard, and what a server of today wants.
+//! The profiles: every generation of Mailguard, and what a server of today wants. What each one
+//! presets stands with the settings; the longer values stand here.
 //!
 //! What each release of the original did is known with different certainty. Chosen where no source
 //! decides: the releases from 4.1 to 5.2.4 answer OK by way of NOOP, those from 6.3 on 500 by way
-//! of X; ASA's masked keywords lose their parameters too; its 27th masked keyword begins the
-//! alphabet again. Each of these is a setting of its own.
+//! of X; all bytes of a refused first word become X there, digits and hyphens too; ASA's masked
+//! keywords lose their parameters too; its 27th masked keyword begins the alphabet again. Each of
+//! these is a setting of its own.
 
-use super::settings::{
-    AddressScan, Banner, EhloFilter, LongLines, Lookalikes, Refusal, Settings, SplitAction,
-    SplitScope, SplitTerminator, StartTls, Unit, VerbSet,
-};
-use crate::smtp::{DataBegins, Verb};
+use super::VerbSet;
+use crate::smtp::Verb;
+
+/// A profile, by the name the configuration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    Mailguard,
+    Esmtp,
+    Pix41,
+    Pix44,
+    Pix51,
+    Pix524,
+    Pix63,
+    Asa,
+}
+
+impl Profile {
+    /// Every profile, in the order of [`NAMES`].
+    const ALL: [Self; NAMES.len()] = [
+        Self::Mailguard,
+        Self::Esmtp,
+        Self::Pix41,
+        Self::Pix44,
+        Self::Pix51,
+        Self::Pix524,
+        Self::Pix63,
+        Self::Asa,
+    ];
+
+    /// The profile of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().zip(NAMES).find(|(_, known)| *known == name).map(|(found, _)| found)
+    }
+}
+
+/// Keywords as a setting holds them.
+pub(super) fn owned(keywords: &[&str]) -> Vec<String> {
+    keywords.iter().map(|&keyword| keyword.to_owned()).collect()
+}
 
 /// The names of all profiles.
-pub(super) const NAMES: &[&str] =
-    &["mailguard", "esmtp", "pix-4.1", "pix-4.4", "pix-5.1", "pix-5.2.4", "pix-6.3", "asa"];
+pub(super) const NAMES: [&str; 8] =
+    ["mailguard", "esmtp", "pix-4.1", "pix-4.4", "pix-5.1", "pix-5.2.4", "pix-6.3", "asa"];
 
 /// RFC 821 4.5.1's minimum, all that Mailguard ever let through: "the seven".
-const SEVEN: VerbSet = VerbSet::of(&[
+pub(super) const SEVEN: VerbSet = VerbSet::of(&[
     Verb::Helo,
     Verb::Mail,
     Verb::Rcpt,
@@ -26,8 +62,9 @@ const SEVEN: VerbSet = VerbSet::of(&[
     Verb::Quit,
 ]);
 
-/// What `inspect esmtp` lets through.
-const FIFTEEN: VerbSet = SEVEN.with(&[
+/// What `inspect esmtp` lets through, and STARTTLS: the setting `starttls`, which strips it in an
+/// ASA's default map, decides alone.
+pub(super) const SIXTEEN: VerbSet = SEVEN.with(&[
     Verb::Auth,
     Verb::Ehlo,
     Verb::Etrn,
@@ -35,11 +72,15 @@ const FIFTEEN: VerbSet = SEVEN.with(&[
     Verb::Saml,
     Verb::Send,
     Verb::Soml,
+    Verb::StartTls,
     Verb::Vrfy,
 ]);
 
+/// The sixteen, and what a server of today offers besides.
+pub(super) const ESMTP: VerbSet = SIXTEEN.with(&[Verb::Bdat]);
+
 /// Keywords seen unmasked behind an ASA; STARTTLS among them where `allow-tls` is set.
-const ASA_KEYWORDS: [&str; 10] = [
+pub(super) const ASA_KEYWORDS: [&str; 10] = [
     "8BITMIME",
     "AUTH",
     "CHECKPOINT",
@@ -53,7 +94,7 @@ const ASA_KEYWORDS: [&str; 10] = [
 ];
 
 /// Extensions whose commands and replies are understood here, or need no understanding.
-const ESMTP_KEYWORDS: [&str; 16] = [
+pub(super) const ESMTP_KEYWORDS: [&str; 16] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
@@ -71,80 +112,3 @@ const ESMTP_KEYWORDS: [&str; 16] = [
     "STARTTLS",
     "VRFY",
 ];
-
-/// The preset of a profile.
-pub(super) fn preset(name: &str) -> Option<Settings> {
-    let preset = match name {
-        "mailguard" => mailguard(),
-        "esmtp" => Settings {
-            verbs: FIFTEEN.with(&[Verb::StartTls, Verb::Bdat]),
-            banner: Banner::Domain,
-            ehlo: EhloFilter::AllowList,
-            ehlo_keywords: owned(&ESMTP_KEYWORDS),
-            starttls: StartTls::Allow,
-            address_scan: AddressScan::Log,
-            long_lines: LongLines::Log,
-            ..mailguard()
-        },
-        "pix-4.1" => Settings { banner: Banner::Cmap, ..pix() },
-        "pix-4.4" => Settings { banner: Banner::Stars, ..pix() },
-        "pix-5.1" => pix(),
-        // The release that mended the split terminator opened the data state again (CSCdu47003).
-        "pix-5.2.4" => Settings { split_terminator: SplitTerminator::Fixed, ..pix() },
-        "pix-6.3" => Settings {
-            refusal: Refusal::X,
-            data_begins: DataBegins::OnReply,
-            split_terminator: SplitTerminator::Fixed,
-            ..pix()
-        },
-        "asa" => Settings {
-            // STARTTLS is the sixteenth: `starttls`, which strips it by default, decides alone.
-            verbs: FIFTEEN.with(&[Verb::StartTls]),
-            refusal: Refusal::X,
-            banner: Banner::StarText,
-            ehlo: EhloFilter::Letters,
-            ehlo_keywords: owned(&ASA_KEYWORDS),
-            data_begins: DataBegins::OnReply,
-            address_scan: AddressScan::Off,
-            split_terminator: SplitTerminator::Fixed,
-            ..pix()
-        },
-        _ => return None,
-    };
-    Some(preset)
-}
-
-fn mailguard() -> Settings {
-    Settings {
-        verbs: SEVEN,
-        refusal: Refusal::X,
-        unit: Unit::Stream,
-        banner: Banner::Pix51,
-        ehlo: EhloFilter::Pass,
-        ehlo_keywords: Vec::new(),
-        starttls: StartTls::Strip,
-        data_begins: DataBegins::OnReply,
-        address_scan: AddressScan::Replace,
-        long_lines: LongLines::Pass,
-        lookalikes: Lookalikes::Neutralise,
-        split_terminator: SplitTerminator::Fixed,
-        split_scope: SplitScope::CrlfDotCrlf,
-        split_action: SplitAction::Drop,
-    }
-}
-
-/// What the releases before 5.2(4) have in common.
-fn pix() -> Settings {
-    Settings {
-        refusal: Refusal::Noop,
-        unit: Unit::Packet,
-        data_begins: DataBegins::OnCommand,
-        lookalikes: Lookalikes::Pass,
-        split_terminator: SplitTerminator::Bug,
-        ..mailguard()
-    }
-}
-
-fn owned(keywords: &[&str]) -> Vec<String> {
-    keywords.iter().map(|&keyword| keyword.to_owned()).collect()
-}

@@ -143,7 +143,7 @@ fn tls_answers_only_the_220_of_its_own_command() {
 
 #[test]
 fn auth_exchanges_pass_unread_and_unlogged() {
-    let long = format!("{}\r\n", "A".repeat(12_286));
+    let long = format!("{}\r\n", "A".repeat(12_280));
     let mut login = server();
     login.auth = &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n", "235 ok\r\n"];
     let mut session = esmtp(&[], login);
@@ -185,18 +185,16 @@ fn auth_is_cancelled_and_refused() {
 fn auth_lines_are_held_to_their_limit() {
     let mut login = server();
     login.auth = &["334 go\r\n", "235 ok\r\n"];
-    let line = format!("{}\r\n", "A".repeat(12_400));
-    let mut session = esmtp(&[], login.clone());
-    session.say("AUTH PLAIN\r\n");
-    session.say_pieces(&line.as_bytes().chunks(1_000).collect::<Vec<_>>());
-    let is_note =
-        |what: &What| matches!(what, What::Edited { rule, .. } if rule.name() == "long-line");
-    assert!(has_logged(&session, is_note));
-    assert!(!has_logged(&session, |what| format!("{what:?}").contains("65, 65, 65")), "no secret");
-    let mut session = esmtp(&[("long_lines", "reset")], login);
-    session.say("AUTH PLAIN\r\n");
-    session.say_pieces(&line.as_bytes().chunks(1_000).collect::<Vec<_>>());
-    assert!(is_reset_for(&session, "long-line"));
+    for (length, is_long) in [(12_280, false), (12_281, true), (20_000, true)] {
+        let line = format!("{}\r\n", "A".repeat(length));
+        let mut session = esmtp(&[], login.clone());
+        session.say("AUTH PLAIN\r\n");
+        session.say_pieces(&line.as_bytes().chunks(1_000).collect::<Vec<_>>());
+        assert_eq!(is_reset_for(&session, "long-line"), is_long, "{length}");
+        let is_secret = |what: &What| format!("{what:?}").contains("65, 65, 65");
+        assert!(!has_logged(&session, is_secret), "no secret");
+        assert!(session.server.secrets.len() == usize::from(!is_long));
+    }
 }
 
 #[test]
@@ -248,6 +246,60 @@ fn line_limits_follow_the_offers() {
             assert_eq!(is_reset_for(&session, "long-line"), is_long, "{verb} {length}");
         }
     }
+}
+
+#[test]
+fn no_line_is_two_lines_to_a_server() {
+    // Exim takes 16,384 bytes for a line, and what follows for the next.
+    for (profile, begin) in [
+        ("mailguard", "NOOP "),
+        ("esmtp", "NOOP "),
+        ("mailguard", "EXPN "),
+        ("esmtp", "MAIL FROM:<"),
+        ("esmtp", "AUTH PLAIN "),
+        ("asa", "NOOP "),
+    ] {
+        for piece in [1, 1_460, 99_999] {
+            let line = format!("{begin}{}EXPN root\r\n", "a".repeat(16_384 - begin.len()));
+            let mut session = Session::greeted(settings(profile), server());
+            session.say_pieces(&line.as_bytes().chunks(piece).collect::<Vec<_>>());
+            assert!(is_reset_for(&session, "long-line"), "{profile} {begin} {piece}");
+            assert!(session.server_got().len() <= 12_280, "{profile} {begin} {piece}");
+            assert!(!session.has_run(&["EXPN"]));
+        }
+    }
+}
+
+#[test]
+fn another_protocol_ends_the_flow_before_its_lines_arrive() {
+    let request = "POST / HTTP/1.1\r\nHost: mx.example\r\n\r\n";
+    let mail = "HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+    for profile in ["mailguard", "esmtp"] {
+        let text = format!("{request}{mail}");
+        for piece in 1..text.len() {
+            let mut session = Session::greeted(settings(profile), server());
+            session.say_pieces(&text.as_bytes().chunks(piece).collect::<Vec<_>>());
+            assert!(is_reset_for(&session, "other-protocol"), "{profile}, {piece} bytes a packet");
+            assert!("XXXX".starts_with(&session.server_got()), "{}", session.server_got());
+            assert!(session.alarms().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_message_has_so_many_recipients_and_the_next_one_too() {
+    let mut session = Session::greeted(settings("asa"), server());
+    session.say("EHLO a\r\n");
+    for _ in 0..2 {
+        session.say("MAIL FROM:<a@b>\r\n");
+        session.say(&"RCPT TO:<c@d>\r\n".repeat(100));
+        session.say("DATA\r\n");
+        session.say("x\r\n.\r\n");
+        assert_eq!(session.rig.resets, 0);
+    }
+    session.say("MAIL FROM:<a@b>\r\n");
+    session.say(&"RCPT TO:<c@d>\r\n".repeat(101));
+    assert!(is_reset_for(&session, "recipients"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every reason to drop a packet, and every rule that changes bytes, brought about once.
 
-use mailguard::engine::{Engine, Reason, UnknownFlow, Verdict, What, Withheld};
+use mailguard::engine::{Engine, Reason, Settings, UnknownFlow, Verdict, What, Withheld};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker};
@@ -17,7 +17,11 @@ fn open() -> Rig {
 
 /// A flow that has come to message data; returns the offset of its first byte.
 fn in_data() -> (Rig, u64) {
-    let mut rig = open();
+    in_data_of(settings("mailguard"))
+}
+
+fn in_data_of(settings: Settings) -> (Rig, u64) {
+    let mut rig = Rig::established(settings, ISN);
     let _ = (rig.send(S, 0, b"220 a\r\n"), rig.send(C, 0, b"DATA\r\n"));
     let _ = rig.send(S, 7, b"354 go\r\n");
     (rig, 6)
@@ -179,7 +183,9 @@ fn what_comes_from_nowhere_is_dropped_by_its_name() {
 
 #[test]
 fn every_rule_says_its_name_where_it_edits() {
-    let (mut rig, start) = in_data();
+    let mut scanning = settings("mailguard");
+    scanning.guard.set("address_scan", "refuse").unwrap();
+    let (mut rig, start) = in_data_of(scanning);
     let _ = rig.send(C, start, b"a\n.\n\r\n.\r\n");
     let next = start + 9;
     let _ = rig.send(C, next, b"MAIL\tFROM:<|a>\r\nVRFY\r\nNOOP\rx\r\n");
@@ -201,6 +207,27 @@ fn every_rule_says_its_name_where_it_edits() {
     let is_malformed =
         |what: &&What| matches!(what, What::Alarm { fault: Fault::MalformedReply, .. });
     assert!(whats.iter().any(is_malformed), "{whats:#?}");
+}
+
+#[test]
+fn every_rule_that_ends_a_flow_says_its_name() {
+    for (rule, setting, line) in [
+        (Rule::LongLine, ("line_max", "8"), "NOOP a b\tc\r\n"),
+        (Rule::OtherProtocol, ("http_words", "reset"), "POST / HTTP/1.1\r\n"),
+        (Rule::Recipients, ("recipients_max", "1"), "RCPT TO:<a>\r\nRCPT TO:<b>\r\n"),
+        (Rule::Sender, ("sender_max", "2"), "MAIL FROM:<abc>\r\n"),
+    ] {
+        for profile in ["mailguard", "pix-6.3"] {
+            let mut settings = settings(profile);
+            settings.guard.set(setting.0, setting.1).unwrap();
+            let mut rig = Rig::established(settings, ISN);
+            dropped(rig.send(C, 0, line.as_bytes()), Reason::Rule(rule));
+            dropped(rig.send(C, 0, b"QUIT\r\n"), Reason::FlowReset);
+            assert!(rig.resets > 0, "{rule}");
+            let is_told = |what: &What| *what == What::Reset { reason: Reason::Rule(rule) };
+            assert!(rig.records.iter().any(|record| is_told(&record.what)), "{rule}");
+        }
+    }
 }
 
 #[test]

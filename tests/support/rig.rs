@@ -42,13 +42,19 @@ pub fn settings_with(profile: &str, changes: &[(&str, &str)]) -> Settings {
     settings
 }
 
-/// The same with every rule off: all verbs, no mask.
+/// The same with every rule off: all verbs, no mask, no limit.
 pub fn settings_without_rules() -> Settings {
     let verbs: Vec<_> = mailguard::smtp::Verb::ALL.iter().map(|verb| verb.name()).collect();
     let changes = [
         ("verbs", &*verbs.join(",")),
         ("banner", "pass"),
+        ("http_words", "pass"),
         ("address_scan", "off"),
+        ("line_max", "0"),
+        ("envelope_line_max", "0"),
+        ("auth_line_max", "0"),
+        ("auth_response_max", "0"),
+        ("recipients_max", "0"),
         ("lookalikes", "pass"),
     ];
     settings_with("mailguard", &changes)

@@ -10,7 +10,7 @@ use super::mailserver::MailServer;
 use super::packet::{ACK, FIN, PSH, RST};
 use super::quiet::failure;
 use super::random::Random;
-use super::rig::{settings, settings_without_rules};
+use super::rig::{settings, settings_with, settings_without_rules};
 use super::talk::{End, Talk};
 
 /// What the ends do to each other.
@@ -152,7 +152,13 @@ impl Plan {
     }
 
     fn settings(&self) -> Settings {
-        if self.kind == Kind::NoRules { settings_without_rules() } else { settings("mailguard") }
+        match self.kind {
+            Kind::NoRules => settings_without_rules(),
+            Kind::Honest => settings("mailguard"),
+            // A lie can begin with what looks like a header line, and end the flow before there is
+            // anything to compare.
+            Kind::Conflict | Kind::War => settings_with("mailguard", &[("http_words", "pass")]),
+        }
     }
 
     /// Plays it; panics where something is wrong.

@@ -5,11 +5,11 @@ use mailguard::engine::{Arrival, Checksum, Effects, Path, Verdict};
 use mailguard::flow::Direction::Original as C;
 use mailguard::time::Instant;
 
-use super::{BANNER, Case, Suite, case, parts, pieces};
+use super::{BANNER, Case, REFUSED, Suite, case, parts, pieces};
 use crate::support::mailserver::MailServer;
 use crate::support::packet::ACK;
 use crate::support::random::Random;
-use crate::support::talk::End;
+use crate::support::talk::{End, Talk};
 
 pub const CASES: &[Case] = &[
     case("J01", "verb prefixes and every byte", verb_prefixes),
@@ -40,10 +40,15 @@ pub const CASES: &[Case] = &[
     case("J06", "long lines", |suite| {
         for length in [512, 2_048, 65_536, 1 << 20] {
             let text = [b"VRFY ", &vec![b'a'; length][..], b"\r\nNOOP\r\n"].concat();
-            let mut talk = suite.talk(&text);
+            let settings = suite.settings_with(&[("line_max", "0")]);
+            let mut talk = Talk::with(&text, settings, MailServer::new(BANNER), [7, 9]);
             talk.finish();
             assert_eq!(talk.server.commands.len(), 2, "one reply for each line");
             talk.end(End::Whole);
+            let mut talk = suite.talk(&text);
+            talk.finish();
+            let is_over = talk.rig.resets > 0;
+            assert_eq!(is_over, length > 1_000 && suite.settings().guard.line_max.is_set());
         }
     }),
     case("J07", "DATA without RCPT", |suite| {
@@ -155,7 +160,10 @@ fn verb_prefixes(suite: &Suite) {
             let text: Vec<u8> = lines.collect();
             let mut server = MailServer::new(BANNER);
             server.data_replies = ["503 no\r\n"; 600].into();
-            let talk = suite.talk_to(server, &text);
+            // `H:tail` would be a header line.
+            let settings = suite.settings_with(&[("http_words", "pass")]);
+            let mut talk = Talk::with(&text, settings, server, [7, 9]);
+            talk.rig.refused_words = REFUSED;
             talk.end(End::Whole);
         }
     }

@@ -5,7 +5,7 @@
 //! Input: one byte of settings, then turns: 0xFE begins one of the client, 0xFF one of the server.
 //! Client bytes that have to wait are offered again behind each turn of the server.
 
-use mailguard::guard::{Draft, EhloFilter, Guard, Rule, Ruling, Settings, Unit, Watch};
+use mailguard::guard::{Draft, EhloFilter, Guard, Rule, Ruling, Run, Settings, Unit, Watch};
 use mailguard::smtp::{Dialogue, Event, Expect, Fault, Speaker};
 
 use super::input::Input;
@@ -140,12 +140,9 @@ impl Talk {
     /// Reads as much as can be read; returns what has to wait.
     fn say(&mut self, from: Speaker, bytes: &[u8], piece: &impl Fn(usize) -> usize) -> Vec<u8> {
         let mut rest = bytes;
-        let (mut draft, mut is_part_start) = (Draft::default(), true);
+        let (mut draft, mut is_first) = (Draft::default(), true);
         while !rest.is_empty() {
             let offered = &rest[..piece(rest.len())];
-            if is_part_start && from == Speaker::Client && self.guard.is_by_packet() {
-                self.guard.begin_part(&mut self.watch, offered);
-            }
             let step = self.dialogue.read(from, offered);
             if step.event == Event::Wait {
                 assert_eq!(step.used, 0);
@@ -153,7 +150,8 @@ impl Talk {
             }
             assert!((1..=offered.len()).contains(&step.used), "{step:?}");
             let (run, behind) = rest.split_at(step.used);
-            let ruling = self.guard.judge(&mut self.watch, step.event, run, &mut draft);
+            let told = Run { event: step.event, bytes: run, rest: offered, is_first };
+            let ruling = self.guard.judge(&mut self.watch, told, &mut draft);
             if let Some(fault) = step.fault {
                 self.faults.push((self.heard.len(), fault));
                 self.is_over |= fault == Fault::PlaintextForTls;
@@ -173,8 +171,7 @@ impl Talk {
             if self.is_over {
                 break;
             }
-            is_part_start = matches!(step.event, Event::CommandEnd { .. } | Event::DataEnd)
-                || rest.len() == step.used;
+            is_first = step.used == offered.len();
             for (index, &byte) in leaves.iter().enumerate() {
                 // The run with the end of the data is text but for its last byte.
                 let is_text = step.event == Event::DataEnd && index + 1 < run.len();

@@ -1,0 +1,190 @@
+//! Settings with a fixed choice of values: each value beside its word and what it does.
+
+use super::value::{Kind, Value};
+use crate::smtp::DataBegins;
+
+/// Gives a type its words.
+macro_rules! words {
+    ($name:ident: $($choice:ident = $word:literal,)+) => {
+        impl Value for $name {
+            const KIND: Kind = Kind::Word;
+
+            fn parse(text: &str) -> Result<Self, &str> {
+                match text {
+                    $($word => Ok(Self::$choice),)+
+                    _ => Err(text),
+                }
+            }
+
+            fn print(&self) -> String {
+                match self {
+                    $(Self::$choice => $word.to_owned(),)+
+                }
+            }
+
+            fn expected() -> String {
+                [$($word),+].join(" or ")
+            }
+        }
+    };
+}
+
+/// Declares a setting's type and its words.
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)+
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$choice_doc])* $choice,)+
+        }
+
+        words! { $name: $($choice = $word,)+ }
+    };
+}
+
+words! { DataBegins: OnReply = "on-354", OnCommand = "on-data", }
+
+choices! {
+    /// What a refused line becomes.
+    Refusal {
+        /// X to its end: the server answers 500.
+        X = "x",
+        /// X as far as its first word goes, the rest as it came (PIX 6.3, ASA). A line that has no
+        /// word of its own there, such as one that begins with a space, is X to its end.
+        FirstWord = "x-word",
+        /// NOOP and spaces, where there is room: the server answers 250 (PIX 4 and 5).
+        Noop = "noop",
+    }
+}
+
+choices! {
+    /// What is looked at as one.
+    Unit {
+        /// The byte stream: cuts make no difference.
+        Stream = "stream",
+        /// The packet, as the original did: a line that a packet continues is a new line to it, so
+        /// a telnet client in character mode has every byte refused.
+        Packet = "packet",
+    }
+}
+
+choices! {
+    /// What the greeting's text becomes. Same length, and the code of the first line, in each.
+    Banner {
+        /// It stays.
+        Pass = "pass",
+        /// PIX 4.1: `SMTP/cmap ready` and underscores.
+        Cmap = "cmap",
+        /// PIX 4.4: `*`, the codes of later lines included: clients hang on a second line.
+        Stars = "stars",
+        /// PIX 5.1 and later: `*` but for `2`, `0` and a space behind a `0`; every code stays.
+        Pix51 = "pix-5.1",
+        /// ASA: `*`; every code stays.
+        StarText = "star-text",
+        /// The first line's first word stays (RFC 5321 4.2 wants the server's domain there), all
+        /// else is `ESMTP` and dots: says nothing of the software, and Postfix does not take it
+        /// for a PIX.
+        Domain = "domain",
+    }
+}
+
+choices! {
+    /// What is done about the keywords in the answer to EHLO.
+    EhloFilter {
+        /// Nothing.
+        Pass = "pass",
+        /// Those not listed become X.
+        AllowList = "allow-list",
+        /// Those not listed become X, but for a last letter that counts them: ASA.
+        Letters = "letters",
+    }
+}
+
+choices! {
+    /// What is done about STARTTLS, where its verb is permitted.
+    StartTls {
+        /// It passes; behind the server's 220 the flow is not read any more.
+        Allow = "allow",
+        /// Neither the keyword nor the verb passes.
+        Strip = "strip",
+    }
+}
+
+choices! {
+    /// What is done about characters in MAIL and RCPT that define no address.
+    AddressScan {
+        /// Nothing.
+        Off = "off",
+        /// They are logged.
+        Log = "log",
+        /// They become spaces, as the originals did: some servers deliver what is left to somebody
+        /// else.
+        Replace = "replace",
+        /// The rest of the line becomes what every server refuses.
+        Refuse = "refuse",
+    }
+}
+
+choices! {
+    /// What is done about a command line longer than RFC 5321 and the offered extensions allow.
+    LongLines {
+        /// Nothing.
+        Pass = "pass",
+        /// It is logged.
+        Log = "log",
+        /// The flow is reset.
+        Reset = "reset",
+    }
+}
+
+choices! {
+    /// What is done about a client that speaks another protocol.
+    HttpWords {
+        /// Nothing: its lines are refused as any others.
+        Pass = "pass",
+        /// The flow is reset.
+        Reset = "reset",
+    }
+}
+
+choices! {
+    /// What is done about false ends of message data.
+    Lookalikes {
+        /// One byte of each becomes a space.
+        Neutralise = "neutralise",
+        /// Nothing.
+        Pass = "pass",
+    }
+}
+
+choices! {
+    /// Whether a CRLF.CRLF cut across segments passes (Cisco bug CSCds90792).
+    SplitTerminator {
+        /// Any cut passes.
+        Fixed = "fixed",
+        /// The segment that completes a cut terminator is rejected each time it is sent.
+        Bug = "bug",
+    }
+}
+
+choices! {
+    /// Which cut counts as split.
+    SplitScope {
+        /// Any cut inside CRLF.CRLF: the words of Microsoft's article 295725.
+        CrlfDotCrlf = "crlf-dot-crlf",
+        /// A cut inside .CRLF: Postfix's finding, which is why its workaround helps.
+        DotCrlf = "dot-crlf",
+    }
+}
+
+choices! {
+    /// What happens to the segment that completes a split terminator.
+    SplitAction {
+        /// It is dropped: the sender starves and tries again later.
+        Drop = "drop",
+        /// Both ends are reset.
+        Reset = "reset",
+    }
+}

@@ -1,0 +1,82 @@
+//! What bytes become that may not leave as they came.
+//!
+//! A mask goes on where the last run left it, so the bytes that leave do not depend on the cuts.
+//! None of them lets a word be read that stood behind others: what becomes a space stands behind
+//! NOOP or behind an address, never before a verb.
+
+/// The bytes that leave in place of a run: as many, by construction.
+#[derive(Debug, Default)]
+pub struct Draft(Vec<u8>);
+
+impl Draft {
+    /// The drafted bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn copy(&mut self, run: &[u8]) -> &mut [u8] {
+        self.0.clear();
+        self.0.extend_from_slice(run);
+        &mut self.0
+    }
+}
+
+/// What the rest of a line, or of the part that a packet carries, becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mask {
+    /// X.
+    X,
+    /// X to the end of the word under way, then what came.
+    Word,
+    /// What came, behind a masked word.
+    Rest,
+    /// NOOP and spaces, of which so many bytes have left.
+    Noop(u8),
+    /// `<`: an address that never begins.
+    Bracket,
+    /// A space and X: a parameter that nobody knows.
+    Parameter,
+}
+
+impl Mask {
+    /// Masks a run. Whether any byte of it was masked, be it to itself.
+    pub(super) fn apply(&mut self, run: &mut [u8]) -> bool {
+        match self {
+            Self::X => run.fill(MASK),
+            Self::Bracket => run.fill(b'<'),
+            Self::Parameter => {
+                if let Some((first, rest)) = run.split_first_mut() {
+                    *first = b' ';
+                    rest.fill(MASK);
+                    *self = Self::X;
+                }
+            }
+            Self::Noop(left) => {
+                let letters = NOOP.iter().copied().skip(usize::from(*left));
+                for (byte, letter) in run.iter_mut().zip(letters.chain(std::iter::repeat(b' '))) {
+                    *byte = letter;
+                }
+                *left = left.saturating_add(u8::try_from(run.len()).unwrap_or(u8::MAX));
+            }
+            Self::Word => {
+                let end = run.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+                let (word, rest) = run.split_at_mut(end.unwrap_or(run.len()));
+                word.fill(MASK);
+                if !rest.is_empty() {
+                    *self = Self::Rest;
+                }
+                return !word.is_empty();
+            }
+            Self::Rest => return false,
+        }
+        true
+    }
+}
+
+/// What refused bytes become: no verb that any server knows has three of them.
+pub(super) const MASK: u8 = b'X';
+
+/// What a refused line becomes where it is long enough (Cisco: "converts any such commands into
+/// NOOP commands").
+pub(super) const NOOP: &[u8] = b"NOOP";

@@ -1,0 +1,100 @@
+//! The table of settings: what it takes, prints and presets.
+
+use super::*;
+use crate::guard::tests::{leaves, profile};
+use crate::smtp::Speaker;
+
+#[test]
+fn settings_say_what_they_expect() {
+    let mut settings = profile("mailguard");
+    for (key, value, message) in [
+        ("split_terminator", "maybe", "split_terminator = `maybe`: expected fixed or bug"),
+        ("verbs", "HELO,FOO", "verbs = `FOO`: expected one or more of AUTH, BDAT"),
+        ("verbs", "", "verbs = ``: expected one or more of AUTH, BDAT"),
+        ("ehlo_keywords", "SIZE,a=b", "ehlo_keywords = `a=b`: expected words of letters, digits"),
+        (
+            "line_max",
+            "65536",
+            "line_max = `65536`: expected a whole number from 0 (no limit) to 65",
+        ),
+        ("line_max", "-1", "line_max = `-1`: expected a whole number"),
+        ("recipients_max", "many", "recipients_max = `many`: expected a whole number"),
+        ("colour", "red", "unknown setting `colour`: expected one of verbs"),
+    ] {
+        let error = settings.set(key, value).unwrap_err();
+        assert!(error.starts_with(message), "{error}");
+    }
+    assert_eq!(settings, profile("mailguard"));
+    settings.set("verbs", "helo, EHLO quit").unwrap();
+    assert_eq!(leaves(&settings, Speaker::Client, b"EHLO a\r\nMAIL\r\n", 3), "EHLO a\r\nXXXX\r\n");
+}
+
+#[test]
+fn every_setting_reads_back_what_it_prints() {
+    for name in Settings::PROFILES {
+        let preset = profile(name);
+        let mut copy = profile("mailguard");
+        for (key, word) in preset.words() {
+            assert!(!word.is_empty() || key == "ehlo_keywords", "{name}: {key}");
+            copy.set(key, &word).unwrap();
+        }
+        assert_eq!(copy, preset, "{name}");
+    }
+    assert!(Settings::profile("pix-9").is_none());
+}
+
+/// The table of the design, with the settings that its sources give besides: columns as in
+/// [`Settings::PROFILES`].
+#[test]
+fn the_profiles_preset_what_their_sources_say() {
+    let rows: [(&str, [&str; 8]); 16] = [
+        ("refusal", ["x", "x", "noop", "noop", "noop", "noop", "x-word", "x-word"]),
+        (
+            "banner",
+            ["pix-5.1", "domain", "cmap", "stars", "pix-5.1", "pix-5.1", "pix-5.1", "star-text"],
+        ),
+        ("ehlo", ["pass", "allow-list", "pass", "pass", "pass", "pass", "pass", "letters"]),
+        ("starttls", ["strip", "allow", "strip", "strip", "strip", "strip", "strip", "strip"]),
+        ("unit", ["stream", "stream", "packet", "packet", "packet", "packet", "packet", "packet"]),
+        ("split_terminator", ["fixed", "fixed", "bug", "bug", "bug", "fixed", "fixed", "fixed"]),
+        (
+            "data_begins",
+            ["on-354", "on-354", "on-data", "on-data", "on-data", "on-data", "on-354", "on-354"],
+        ),
+        (
+            "lookalikes",
+            ["neutralise", "neutralise", "pass", "pass", "pass", "pass", "pass", "pass"],
+        ),
+        (
+            "address_scan",
+            ["off", "off", "replace", "replace", "replace", "replace", "replace", "off"],
+        ),
+        ("http_words", ["reset", "reset", "pass", "pass", "pass", "pass", "pass", "pass"]),
+        ("line_max", ["1000", "1000", "0", "0", "0", "0", "0", "512"]),
+        ("envelope_line_max", ["2000", "2000", "0", "0", "0", "0", "0", "512"]),
+        ("auth_line_max", ["12280", "12280", "0", "0", "0", "0", "0", "512"]),
+        ("auth_response_max", ["12280", "12280", "0", "0", "0", "0", "0", "0"]),
+        ("recipients_max", ["5000", "5000", "0", "0", "0", "0", "0", "100"]),
+        ("sender_max", ["0", "0", "0", "0", "0", "0", "0", "320"]),
+    ];
+    let presets: Vec<Settings> = Settings::PROFILES.iter().map(|name| profile(name)).collect();
+    for (name, values) in rows {
+        let setting = Settings::TABLE.iter().find(|setting| setting.name == name).unwrap();
+        let preset: Vec<String> = presets.iter().map(|preset| setting.print(preset)).collect();
+        assert_eq!(preset, values, "{name}");
+    }
+    let verbs: Vec<usize> = presets
+        .iter()
+        .map(|preset| Verb::ALL.iter().filter(|&&verb| preset.permitted().contains(verb)).count())
+        .collect();
+    assert_eq!(verbs, [7, 17, 7, 7, 7, 7, 7, 15]);
+}
+
+#[test]
+fn every_setting_says_what_it_is_for() {
+    for setting in Settings::TABLE {
+        assert!(setting.about.ends_with('.'), "{}", setting.name);
+        assert_eq!(setting.about, setting.about.trim(), "{}", setting.name);
+        assert!(!setting.expected().is_empty());
+    }
+}

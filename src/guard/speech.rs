@@ -1,0 +1,123 @@
+//! What the client speaks: SMTP, or something that only happens to reach an SMTP server.
+//!
+//! Whoever can make a browser, or anything else that speaks HTTP, open a connection to port 25 can
+//! have mail in what it sends. Servers hang up on the first word of such a request: Postfix on
+//! GET, POST, CONNECT and on whatever looks like the header of a message, sendmail on USER too.
+//! Masked, those words would not warn them, so the flow has to end here.
+//!
+//! What begins as no text at all (a TLS hello) is masked like any other line, since each server
+//! refuses it; but if MAIL follows it, it was no mistake: a mail can be written into such a hello,
+//! and Postfix would have hung up.
+
+use crate::smtp::Verb;
+
+/// What the client's lines have shown it to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// None of them had a verb.
+    #[default]
+    Unknown,
+    /// The first did not begin with text.
+    Binary,
+    /// One had a verb.
+    Smtp,
+}
+
+impl Speech {
+    /// More of a line, and the verb it begins with as far as that is known. Says whether the line
+    /// shows that the client speaks another protocol.
+    pub(super) fn hear(&mut self, word: &mut FirstWord, verb: Option<Verb>, run: &[u8]) -> bool {
+        for &byte in run {
+            if word.place == Place::Behind {
+                return false;
+            }
+            let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+            let is_foreign = match word.place {
+                Place::Inside if is_space => self.is_foreign_word(*word, verb),
+                Place::Inside if byte == b':' && *self == Self::Unknown => true,
+                Place::Before if is_space => continue,
+                Place::Before | Place::Inside | Place::Behind => {
+                    if word.place == Place::Before
+                        && *self == Self::Unknown
+                        && !byte.is_ascii_graphic()
+                    {
+                        *self = Self::Binary;
+                    }
+                    word.push(byte);
+                    continue;
+                }
+            };
+            word.place = Place::Behind;
+            return is_foreign;
+        }
+        false
+    }
+
+    fn is_foreign_word(&mut self, word: FirstWord, verb: Option<Verb>) -> bool {
+        let is_foreign = match self {
+            Self::Unknown => word.is_foreign(true),
+            Self::Binary => word.is_foreign(false) || verb == Some(Verb::Mail),
+            Self::Smtp => word.is_foreign(false),
+        };
+        if *self == Self::Unknown && verb.is_some() {
+            *self = Self::Smtp;
+        }
+        is_foreign
+    }
+}
+
+/// The first word of a line, whatever spaces stand before it: so servers read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FirstWord {
+    /// Bit n: it is not word n of [`WORDS`]. Less to keep for each flow than its letters.
+    excluded: u16,
+    /// Letters so far, up to [`LENGTH_MAX`].
+    length: u8,
+    place: Place,
+}
+
+impl FirstWord {
+    fn push(&mut self, byte: u8) {
+        self.place = Place::Inside;
+        if self.length == LENGTH_MAX {
+            return;
+        }
+        let at = usize::from(self.length);
+        for (index, word) in WORDS.iter().enumerate() {
+            if word.as_bytes().get(at) != Some(&byte.to_ascii_uppercase()) {
+                self.excluded |= 1 << index;
+            }
+        }
+        self.length += 1;
+    }
+
+    /// Whether it is, whole, a word that ends the flow.
+    fn is_foreign(self, is_first: bool) -> bool {
+        WORDS.iter().enumerate().any(|(index, word)| {
+            let is_this = self.excluded & (1 << index) == 0;
+            let is_whole = word.len() == usize::from(self.length);
+            is_this && is_whole && (is_first || index >= AT_FIRST)
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Before,
+    Inside,
+    Behind,
+}
+
+/// What sendmail takes for another protocol where no verb came before it, and the methods of HTTP
+/// (RFC 9110 9, RFC 5789, RFC 4918 9.1). None is a verb of SMTP.
+const WORDS: [&str; 11] = [
+    "USER", "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PROPFIND", "PUT",
+    "TRACE",
+];
+
+/// So many of those count only before the first verb.
+const AT_FIRST: usize = 1;
+
+/// One letter more than the longest of them has.
+const LENGTH_MAX: u8 = 9;
