@@ -43,8 +43,6 @@ pub(super) struct Conversation {
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
     pub(super) journal: PerDirection<Journal>,
-    /// Where the message under way begins.
-    pub(super) data_start: u64,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
 }
@@ -74,7 +72,6 @@ impl Conversation {
             dialogue: Dialogue::new(policy.guard.settings().data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
-            data_start: 0,
             lookalikes: 0,
         }
     }

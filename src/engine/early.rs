@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::reading::{Reading, speaker_of};
 use super::{Conversation, Effects, Engine, Reason, Turn, Verdict, go_on};
 use crate::flow::Direction;
-use crate::smtp::{Body, Dialogue, Expect};
+use crate::smtp::{Dialogue, Expect, MailData};
 use crate::tcp::Violation;
 
 impl Engine {
@@ -76,7 +76,7 @@ impl Engine {
         }
         let end = conversation.streams[direction].judged();
         let Reading { end: read, is_edited, fatal } =
-            self.read(turn.now, conversation, direction, end - joined as u64, effects);
+            self.read(turn, conversation, direction, end - joined as u64, effects);
         if effects.is_monitored {
             let waiting = conversation.streams[direction].take_back(read);
             self.keep_for_later(turn, conversation, direction, &waiting, effects);
@@ -124,8 +124,14 @@ impl Engine {
 /// Whether bytes so far behind a gap are message text, or octets of a chunk, whatever it holds.
 fn is_free(dialogue: &Dialogue, distance: usize, bytes: &[u8]) -> bool {
     match dialogue.expect() {
-        Expect::Data(_) => Body::is_text_after_anything(bytes),
+        Expect::Data(_) => MailData::is_text_after_anything(bytes),
         Expect::Chunk { left } => distance.saturating_add(bytes.len()) as u64 <= u64::from(left),
-        Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
+        Expect::Command
+        | Expect::Wait
+        | Expect::Disowned(_)
+        | Expect::RefusedChunk { .. }
+        | Expect::Unproved
+        | Expect::AuthLine
+        | Expect::Tls(_) => false,
     }
 }

@@ -4,10 +4,11 @@
 //! that leaves is restored from there.
 
 use super::record::What;
-use super::{Conversation, Effects, Engine, Reason};
+use super::{Conversation, Effects, Engine, Reason, Turn};
 use crate::flow::Direction;
 use crate::guard::{Draft, Ruling};
-use crate::smtp::{Answers, Event, Expect, Speaker, Step, Verb};
+use crate::offset::Offset;
+use crate::smtp::{Answers, Change, Event, Expect, Speaker, Standing, Step};
 use crate::time::Instant;
 
 /// False ends of one message that the log tells of.
@@ -28,13 +29,14 @@ impl Engine {
     /// Judges the bytes kept from offset `from` on, in place.
     pub(super) fn read(
         &self,
-        now: Instant,
+        turn: &Turn<'_>,
         conversation: &mut Conversation,
         direction: Direction,
         from: u64,
         effects: &mut Effects,
     ) -> Reading {
         let speaker = speaker_of(direction);
+        let covers = conversation.covered(turn, direction);
         let mut is_part_start = true;
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
@@ -48,11 +50,12 @@ impl Engine {
             if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
                 guard.begin_part(&mut conversation.watch, bytes);
             }
-            let step = conversation.dialogue.read(speaker, bytes);
+            let standing = Standing { at: Offset::new(reading.end), covers };
+            let step = conversation.dialogue.read(speaker, bytes, standing);
             let Some(run) = bytes.get_mut(..step.used).filter(|run| !run.is_empty()) else { break };
             let ruling = guard.judge(&mut conversation.watch, step.event, run, &mut draft);
             if is_news(&mut conversation.lookalikes, step.event) {
-                conversation.journal[direction].note(reading.end, step.event, run, ruling, &draft);
+                conversation.journal[direction].note(reading.end, step, run, ruling, &draft);
             }
             let leaves = match ruling {
                 Ruling::Pass | Ruling::Note(_) | Ruling::Reset(_) => None,
@@ -77,7 +80,7 @@ impl Engine {
             } else if let Some(fault) = step.fault.filter(|fault| fault.is_fatal()) {
                 reading.fatal = Some(fault.into());
             }
-            conversation.report(now, direction, reading.end, step, expected, effects);
+            conversation.report(turn.now, direction, reading.end, step, effects);
         }
         reading
     }
@@ -85,7 +88,7 @@ impl Engine {
 
 /// False ends come by the thousand in an attack: the log gets the first of each message.
 fn is_news(told: &mut u8, event: Event) -> bool {
-    if event != Event::DataLookalike {
+    if !matches!(event, Event::DataLookalike(_)) {
         return true;
     }
     let is_news = *told < LOOKALIKES_LOGGED_MAX;
@@ -106,8 +109,8 @@ pub(super) const fn speaker_of(direction: Direction) -> Speaker {
 }
 
 impl super::journal::Journal {
-    fn note(&mut self, offset: u64, event: Event, run: &[u8], ruling: Ruling, draft: &Draft) {
-        let is_line = match event {
+    fn note(&mut self, offset: u64, step: Step, run: &[u8], ruling: Ruling, draft: &Draft) {
+        let is_line = match step.event {
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
@@ -115,20 +118,20 @@ impl super::journal::Journal {
             | Event::CommandCr
             | Event::CommandEnd { .. }
             | Event::ReplyCode(_)
+            | Event::ReplySeparator(_)
+            | Event::ReplyKeyword(_)
             | Event::ReplyText(_)
-            | Event::ReplyEnd { .. } => true,
+            | Event::ReplyEnd(_) => true,
             Event::Data
-            | Event::DataLookalike
+            | Event::DataLookalike(_)
             | Event::DataEnd
+            | Event::Disowned
             | Event::AuthLine
             | Event::Chunk
             | Event::Opaque
             | Event::Wait => false,
         };
-        // What stands behind AUTH is a password or as good as one.
-        let is_secret = event == Event::AuthLine
-            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
-        let hidden = is_secret.then(|| vec![b'*'; run.len()]);
+        let hidden = step.is_secret.then(|| vec![b'*'; run.len()]);
         let run = hidden.as_deref().unwrap_or(run);
         if is_line {
             self.read(offset, run);
@@ -148,6 +151,13 @@ impl super::journal::Journal {
 }
 
 impl Conversation {
+    /// How much of the other direction's stream the sender of this segment had received.
+    fn covered(&self, turn: &Turn<'_>, direction: Direction) -> Offset {
+        let other = &self.streams[direction.other()];
+        let covered = u64::try_from(other.offset(turn.packet.ack)).unwrap_or(0);
+        Offset::new(covered.min(other.judged()))
+    }
+
     /// Logs and counts what a step has brought to an end.
     fn report(
         &mut self,
@@ -155,7 +165,6 @@ impl Conversation {
         direction: Direction,
         end: u64,
         step: Step,
-        expected: Expect,
         effects: &mut Effects,
     ) {
         let mut ended = Vec::new();
@@ -167,8 +176,8 @@ impl Conversation {
                 effects.counted.commands_refused += u64::from(is_refused);
                 effects.counted.commands_passed += u64::from(!is_refused);
             }
-            Event::ReplyEnd { answers, .. } => {
-                let reply = |offset, line| match answers {
+            Event::ReplyEnd(reply) => {
+                let reply = |offset, line| match reply.answers {
                     Answers::Connection => What::Banner { offset, line },
                     Answers::Verb(_) | Answers::Other | Answers::Message | Answers::Nothing => {
                         What::Reply { offset, line }
@@ -176,22 +185,22 @@ impl Conversation {
                 };
                 journal.end(direction, reply, |what| ended.push(what));
             }
-            Event::DataLookalike | Event::AuthLine => {
+            Event::DataLookalike(_) | Event::AuthLine => {
                 journal.end_edits(direction, |what| ended.push(what));
             }
-            Event::DataEnd => {
-                effects.counted.messages += 1;
-                let length = end - self.data_start;
-                ended.push(What::DataEnd { offset: end, length });
-            }
+            // Masked text is no news by the byte: that it is masked was told as an alarm.
+            Event::Disowned => journal.end_edits(direction, drop),
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
             | Event::CommandStray
             | Event::CommandCr
             | Event::Data
+            | Event::DataEnd
             | Event::Chunk
             | Event::ReplyCode(_)
+            | Event::ReplySeparator(_)
+            | Event::ReplyKeyword(_)
             | Event::ReplyText(_)
             | Event::Opaque
             | Event::Wait => {}
@@ -200,22 +209,23 @@ impl Conversation {
             effects.counted.alarms += 1;
             ended.push(What::Alarm { direction, offset: end, fault });
         }
-        let expects = self.dialogue.expect();
-        if expects != expected {
-            if matches!(expects, Expect::Data(_)) && !matches!(expected, Expect::Data(_)) {
-                self.data_start = match direction {
-                    Direction::Original => end,
-                    Direction::Reply => self.streams[Direction::Original].judged(),
-                };
+        match step.change {
+            Some(Change::DataBegins { at } | Change::ChunksBegin { at, .. }) => {
                 self.lookalikes = 0;
-                ended.push(What::DataBegin { offset: self.data_start });
+                ended.push(What::DataBegin { offset: at.value() });
             }
-            if matches!(expects, Expect::Opaque { has_begun: true }) {
+            Some(
+                Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. },
+            ) => {
+                effects.counted.messages += 1;
+                ended.push(What::DataEnd { offset: at.value(), length });
+            }
+            Some(Change::TlsBegins) => {
                 ended.push(What::TlsBegin);
-                for direction in Direction::BOTH {
-                    self.streams[direction].make_opaque();
-                }
+                self.streams[Direction::Original].make_opaque();
             }
+            Some(Change::TlsAnswered) => self.streams[Direction::Reply].make_opaque(),
+            None => {}
         }
         effects.records.extend(ended.into_iter().map(|what| self.record(now, what)));
     }

@@ -9,6 +9,7 @@
 use std::sync::atomic::Ordering;
 
 use super::conversation::Phase;
+use super::reading::speaker_of;
 use super::{
     Conversation, Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on,
 };
@@ -71,7 +72,8 @@ impl Engine {
             self.miss(turn, conversation, direction.other(), effects);
         }
         conversation.phase = Phase::Open;
-        let had_fin = conversation.streams[direction].fin().is_some();
+        let has_fin = |end| conversation.streams[end].fin().is_some();
+        let had_fin = Direction::BOTH.into_iter().any(has_fin);
         let verdict = self.pass_payload(turn, conversation, direction, effects);
         if !had_fin && conversation.streams[direction].fin().is_some() {
             conversation.end(turn.now, direction, effects);
@@ -96,7 +98,10 @@ impl Engine {
         if stream.is_opaque() {
             stream.pass_opaque(turn.packet.seq, length);
             let verdict = turn.pass_whole(stream, false, effects);
-            effects.handling = Handling::HandedOver;
+            // The other side may still have to show that it speaks TLS.
+            if conversation.streams[direction.other()].is_opaque() {
+                effects.handling = Handling::HandedOver;
+            }
             return verdict;
         }
         if payload.is_empty() {
@@ -143,7 +148,7 @@ impl Engine {
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
         stream.append(bytes);
-        let reading = self.read(turn.now, conversation, direction, start, effects);
+        let reading = self.read(turn, conversation, direction, start, effects);
         if let Some(reason) = reading.fatal {
             conversation.reset(turn.now, reason, effects);
             return Verdict::Drop(reason);
@@ -191,8 +196,9 @@ impl Engine {
         let stream = &conversation.streams[direction];
         let end = stream.judged() + conversation.dialogue.find_data_end(fresh)? as u64;
         let segment_start = u64::try_from(stream.offset(turn.packet.seq)).unwrap_or(0);
-        let message = end - conversation.data_start;
-        let carried = end - segment_start.max(conversation.data_start);
+        let data_start = conversation.dialogue.data_start().value();
+        let message = end.saturating_sub(data_start);
+        let carried = end.saturating_sub(segment_start.max(data_start));
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
         guard.judge_terminator(carried, message.min(5))
     }
@@ -234,10 +240,9 @@ fn answer_dead(turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
 }
 
 impl Conversation {
-    /// A FIN was let through for the first time.
+    /// The first FIN of the flow was let through.
     fn end(&self, now: Instant, direction: Direction, effects: &mut Effects) {
-        let fault = (direction == Direction::Reply).then(|| self.dialogue.end()).flatten();
-        if let Some(fault) = fault {
+        if let Some(fault) = self.dialogue.end(speaker_of(direction)) {
             effects.counted.alarms += 1;
             let offset = self.streams[direction].judged();
             effects.records.push(self.record(now, What::Alarm { direction, offset, fault }));

@@ -142,9 +142,11 @@ const fn culprit(reason: Reason) -> Direction {
             | Fault::ReplyInsideData
             | Fault::SkippedReply
             | Fault::EndedEarly
-            | Fault::LateData,
+            | Fault::RefusedChunk
+            | Fault::LateData
+            | Fault::UnaskedData,
         ) => Direction::Reply,
-        Reason::Fault(Fault::PlaintextForTls | Fault::DoubtfulChunk)
+        Reason::Fault(Fault::PlaintextForTls | Fault::DoubtfulChunk | Fault::BarredChunk)
         | Reason::Rule(_)
         | Reason::Malformed(_)
         | Reason::Violation(_)

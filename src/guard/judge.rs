@@ -12,7 +12,7 @@ use super::settings::{
     SplitTerminator, Unit, VerbSet,
 };
 use super::{Rule, limit};
-use crate::smtp::{Answers, Event, Verb, Word};
+use crate::smtp::{Event, Verb, Word};
 
 /// What refused bytes become: no verb that any server knows has three of them.
 pub(super) const MASK: u8 = b'X';
@@ -137,27 +137,26 @@ impl Guard {
                 watch.end_line();
                 Ruling::Pass
             }
-            Event::DataLookalike if self.settings.lookalikes == Lookalikes::Neutralise => {
-                draft.fill(run, b' ');
+            Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
+                before.neutralise(draft.copy(run), b' ');
                 Ruling::Edit(Rule::Lookalike)
             }
-            Event::ReplyCode(answers) => self.judge_code(&mut watch.reply, answers, run, draft),
-            Event::ReplyText(Answers::Connection) => {
-                self.judge_banner(&mut watch.reply, run, draft)
+            Event::Disowned => {
+                draft.fill(run, MASK);
+                Ruling::Edit(Rule::StrayBytes)
             }
-            Event::ReplyText(Answers::Verb(Verb::Ehlo)) => {
-                self.judge_offer(&mut watch.reply, run, draft)
-            }
-            Event::ReplyEnd { answers, line } => {
-                watch.reply.end_line(answers, line);
-                Ruling::Pass
+            Event::ReplyCode(reply)
+            | Event::ReplySeparator(reply)
+            | Event::ReplyKeyword(reply)
+            | Event::ReplyText(reply)
+            | Event::ReplyEnd(reply) => {
+                self.judge_reply(&mut watch.reply, (event, &reply), run, draft)
             }
             Event::CommandCr
             | Event::Data
-            | Event::DataLookalike
+            | Event::DataLookalike(_)
             | Event::DataEnd
             | Event::Chunk
-            | Event::ReplyText(_)
             | Event::Opaque
             | Event::Wait => Ruling::Pass,
         }

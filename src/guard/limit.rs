@@ -3,7 +3,7 @@
 //! A flat 512 would refuse legal mail: each extension that adds parameters to MAIL or RCPT adds to
 //! the length too.
 
-use crate::smtp::{Verb, Word};
+use crate::smtp::Verb;
 
 /// RFC 5321 4.5.3.1.4, without the CRLF.
 const PLAIN: u32 = 510;
@@ -28,9 +28,9 @@ pub(super) struct Offers(u8);
 
 impl Offers {
     /// The server has offered this keyword.
-    pub(super) fn add(&mut self, keyword: &Word) {
+    pub(super) fn add(&mut self, keyword: &[u8]) {
         for (index, (name, ..)) in LONGER.iter().enumerate() {
-            if name.as_bytes() == keyword.as_bytes() {
+            if name.as_bytes() == keyword {
                 self.0 |= 1 << index;
             }
         }

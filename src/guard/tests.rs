@@ -1,7 +1,11 @@
 //! What leaves of each line, banner and address, whatever the cut.
 
 use super::*;
-use crate::smtp::{DataBegins, Dialogue, Event, Speaker};
+use crate::offset::Offset;
+use crate::smtp::{DataBegins, Dialogue, Event, Speaker, Standing};
+
+/// Whoever speaks has received all that the other side said.
+const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
 
 /// What leaves when the guard has its way with a stream cut into pieces of this size.
 fn leaves(settings: &Settings, from: Speaker, input: &[u8], piece: usize) -> String {
@@ -15,7 +19,7 @@ fn leaves(settings: &Settings, from: Speaker, input: &[u8], piece: usize) -> Str
             if is_part_start && guard.is_by_packet() && from == Speaker::Client {
                 guard.begin_part(&mut watch, piece);
             }
-            let step = dialogue.read(from, piece);
+            let step = dialogue.read(from, piece, HEARD);
             assert_ne!(step.event, Event::Wait);
             let (run, rest) = piece.split_at(step.used);
             let ruling = guard.judge(&mut watch, step.event, run, &mut draft);
@@ -109,7 +113,7 @@ fn the_banner_follows_the_rule_of_pix_5_1() {
             ("220  x\r\n", "220 **\r\n"),
             ("220-a\r\n220 b\r\n", "220-*\r\n220 *\r\n"),
             ("220\r\n", "220\r\n"),
-            ("554 no\r\n250 mail\r\n", "554 **\r\n250 mail\r\n"),
+            ("554 no\r\n250 mail\r\n", "554 no\r\n250 mail\r\n"),
             ("hello 220\r\n", "******220\r\n"),
             (
                 "220 Sendmail 8.10.1; Sat, 20 Jan 2001 09:45:13 -0400\r\n",
@@ -190,6 +194,54 @@ fn every_profile_masks_the_banner_in_its_own_way() {
 }
 
 #[test]
+fn a_refusal_says_why_in_the_greeting_and_to_ehlo() {
+    let refusal = "554-mx.example nemesis\r\n554-no\r\n554 see http://example\r\n";
+    let offers = "250-mx\r\n250-SIZE 9\r\n250-XFOO\r\n550 5.7.1 not welcome here\r\n";
+    for name in Settings::PROFILES {
+        for piece in [1, 2, 7, 99] {
+            let left = leaves(&profile(name), Speaker::Server, refusal.as_bytes(), piece);
+            assert_eq!(left, refusal, "{name} in pieces of {piece}");
+        }
+        let left = offer(&profile(name), offers, 99);
+        assert!(left.ends_with("\r\n550 5.7.1 not welcome here\r\n"), "{name}: {left:?}");
+        assert_eq!(left.contains("XFOO"), !["esmtp", "asa"].contains(name), "{name}: {left:?}");
+        let refused = "550-mx\r\n550-SIZE says no\r\n550 XFOO\r\n";
+        assert_eq!(offer(&profile(name), refused, 3), refused, "{name}");
+    }
+    // A line greets by its own code.
+    let mixed = b"220-mx one\r\n554 two\r\n";
+    assert_eq!(leaves(&profile("esmtp"), Speaker::Server, mixed, 5), "220-mx ESM\r\n554 two\r\n");
+}
+
+#[test]
+fn ok_alone_in_the_last_line_is_no_keyword() {
+    for (line, esmtp) in [
+        ("250 OK", "250 OK"),
+        ("250 Ok", "250 Ok"),
+        ("250-OK", "250-XX"),
+        ("250 OKAY", "250 OKXX"),
+        ("250 OK go", "250 OK XX"),
+        ("250 OK=go", "250 OKXXX"),
+        ("250 O", "250 O"),
+    ] {
+        let reply = format!("250-mx\r\n{line}\r\n");
+        for piece in 1..=reply.len() {
+            let left = offer(&profile("esmtp"), &reply, piece);
+            assert_eq!(left, format!("250-mx\r\n{esmtp}\r\n"), "in pieces of {piece}");
+        }
+    }
+    assert_eq!(offer(&profile("asa"), "250-mx\r\n250 OK\r\n", 99), "250-mx\r\n250 OK\r\n");
+    assert_eq!(offer(&profile("asa"), "250-mx\r\n250-OK\r\n", 99), "250-mx\r\n250-XA\r\n");
+}
+
+#[test]
+fn offers_that_answer_nothing_are_filtered_all_the_same() {
+    let (own, stray) = ("250-mx\r\n250 SIZE\r\n", "250-mx\r\n250-XCLIENT\r\n250 SIZE\r\n");
+    let left = offer(&profile("esmtp"), &format!("{own}{stray}"), 4);
+    assert_eq!(left, format!("{own}250-mx\r\n250-XXXXXXX\r\n250 SIZE\r\n"));
+}
+
+#[test]
 fn a_second_banner_line_loses_its_code_in_4_4_alone() {
     let banner = b"220-a\r\n220 b\r\n";
     for (name, masked) in [
@@ -234,7 +286,7 @@ fn offer(settings: &Settings, reply: &str, piece: usize) -> String {
     for (from, text) in [(Speaker::Server, "220 a\r\n"), (Speaker::Client, "EHLO a\r\n")] {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            let step = dialogue.read(from, rest);
+            let step = dialogue.read(from, rest, HEARD);
             let (run, behind) = rest.split_at(step.used);
             let _ = guard.judge(&mut watch, step.event, run, &mut draft);
             rest = behind;
@@ -243,7 +295,7 @@ fn offer(settings: &Settings, reply: &str, piece: usize) -> String {
     let mut out = Vec::new();
     for mut piece in reply.as_bytes().chunks(piece) {
         while !piece.is_empty() {
-            let step = dialogue.read(Speaker::Server, piece);
+            let step = dialogue.read(Speaker::Server, piece, HEARD);
             let (run, behind) = piece.split_at(step.used);
             match guard.judge(&mut watch, step.event, run, &mut draft) {
                 Ruling::Edit(rule) => {
@@ -295,7 +347,7 @@ fn long_lines_are_noted_once_and_offers_lengthen_them() {
     for piece in line.as_bytes().chunks(100) {
         let mut rest = piece;
         while !rest.is_empty() {
-            let step = dialogue.read(Speaker::Client, rest);
+            let step = dialogue.read(Speaker::Client, rest, HEARD);
             let (run, behind) = rest.split_at(step.used);
             rulings.push(guard.judge(&mut watch, step.event, run, &mut draft));
             rest = behind;
