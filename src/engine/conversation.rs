@@ -55,8 +55,6 @@ pub(super) struct Conversation {
     pub(super) watch: Watch,
     pub(super) journal: PerDirection<Journal>,
     talk: Talk,
-    /// Where the message under way begins.
-    pub(super) data_start: Offset,
 }
 
 impl Conversation {
@@ -91,7 +89,6 @@ impl Conversation {
             watch: Watch::default(),
             journal: PerDirection::default(),
             talk: Talk::default(),
-            data_start: Offset::ZERO,
         }
     }
 
@@ -122,7 +119,12 @@ impl Conversation {
 
     /// Whether its packets bypass us, as far as the kernel knows.
     pub(super) fn is_offloaded(&self) -> bool {
-        self.streams[Direction::Original].is_opaque()
+        Direction::BOTH.into_iter().all(|direction| self.streams[direction].is_opaque())
+    }
+
+    /// Whether one of its ends has said its FIN.
+    pub(super) fn has_fin(&self) -> bool {
+        Direction::BOTH.into_iter().any(|direction| self.streams[direction].fin().is_some())
     }
 
     /// Until which second it is remembered, if it stays silent.

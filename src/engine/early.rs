@@ -8,7 +8,7 @@
 use super::passage::Passage;
 use super::{Reason, Verdict, go_on};
 use crate::flow::Direction;
-use crate::smtp::{Body, Dialogue, Expect};
+use crate::smtp::{Dialogue, Expect, MailData};
 use crate::tcp::Violation;
 
 impl Passage<'_, '_> {
@@ -69,8 +69,14 @@ impl Passage<'_, '_> {
 /// Whether bytes so far behind a gap are message text, or octets of a chunk, whatever it holds.
 pub(super) fn is_free(dialogue: &Dialogue, distance: usize, bytes: &[u8]) -> bool {
     match dialogue.expect() {
-        Expect::Data(_) => Body::is_text_after_anything(bytes),
+        Expect::Data(_) => MailData::is_text_after_anything(bytes),
         Expect::Chunk { left } => distance.saturating_add(bytes.len()) as u64 <= u64::from(left),
-        Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
+        Expect::Command
+        | Expect::Wait
+        | Expect::Disowned(_)
+        | Expect::RefusedChunk { .. }
+        | Expect::Unproved
+        | Expect::AuthLine
+        | Expect::Tls(_) => false,
     }
 }

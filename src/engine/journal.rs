@@ -120,6 +120,11 @@ impl Journal {
         log_edits(direction, line.edits, log);
     }
 
+    /// Nothing of it is to be logged.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
     /// Logs the edits alone: they belong to no line.
     pub(super) fn end_edits(&mut self, direction: Direction, log: &mut Vec<What>) {
         if let Some(line) = self.0.take() {
@@ -138,11 +143,14 @@ const fn is_line(event: Event) -> bool {
         | Event::CommandCr
         | Event::CommandEnd { .. }
         | Event::ReplyCode(_)
+        | Event::ReplySeparator(_)
+        | Event::ReplyKeyword(_)
         | Event::ReplyText(_)
-        | Event::ReplyEnd { .. } => true,
+        | Event::ReplyEnd(_) => true,
         Event::Data
-        | Event::DataLookalike
+        | Event::DataLookalike(_)
         | Event::DataEnd
+        | Event::Disowned
         | Event::AuthLine
         | Event::Chunk
         | Event::Opaque

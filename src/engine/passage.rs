@@ -9,6 +9,7 @@
 //! the answer that an old segment asks for, must not be lost with it.
 
 use super::conversation::{Conversation, Phase};
+use super::reading::speaker_of;
 use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
@@ -46,7 +47,7 @@ impl Passage<'_, '_> {
         if self.conversation.phase == Phase::Closing {
             self.conversation.phase = Phase::Open;
         }
-        let had_fin = self.conversation.streams[self.direction].fin().is_some();
+        let had_fin = self.conversation.has_fin();
         let verdict = self.pass_payload();
         if !had_fin && self.conversation.streams[self.direction].fin().is_some() {
             self.end();
@@ -77,7 +78,11 @@ impl Passage<'_, '_> {
         }
         if stream.is_opaque() {
             stream.pass_opaque(seq, length);
-            self.effects.handling = Handling::HandedOver;
+            // The other side may still have to show that it speaks TLS.
+            if self.conversation.is_offloaded() {
+                self.effects.handling = Handling::HandedOver;
+            }
+            let stream = &mut self.conversation.streams[self.direction];
             return self.turn.pass_whole(stream, is_enforcing, self.effects);
         }
         if payload.is_empty() {
@@ -159,8 +164,15 @@ impl Passage<'_, '_> {
         self.effects.counted.alarms += 1;
         self.tell(What::Contradiction { direction, offset: offset.value() });
         match self.conversation.dialogue.expect() {
-            Expect::Data(_) | Expect::Chunk { .. } => direction == Direction::Original,
-            Expect::Command | Expect::Wait | Expect::AuthLine | Expect::Opaque { .. } => false,
+            Expect::Data(_)
+            | Expect::Disowned(_)
+            | Expect::Chunk { .. }
+            | Expect::RefusedChunk { .. } => direction == Direction::Original,
+            Expect::Command
+            | Expect::Wait
+            | Expect::Unproved
+            | Expect::AuthLine
+            | Expect::Tls(_) => false,
         }
     }
 
@@ -187,8 +199,9 @@ impl Passage<'_, '_> {
         let data_end = self.conversation.dialogue.find_data_end(fresh)?;
         let end = stream.judged().after(data_end as u64);
         let segment_start = stream.offset(self.turn.packet.seq).unwrap_or_default();
-        let message = end.since(self.conversation.data_start);
-        let carried = end.since(segment_start.max(self.conversation.data_start));
+        let data_start = self.conversation.dialogue.data_start();
+        let message = end.since(data_start);
+        let carried = end.since(segment_start.max(data_start));
         // An empty message ends with three bytes: the CRLF before them is DATA's own.
         guard.judge_terminator(carried, message.min(5))
     }
@@ -234,11 +247,9 @@ impl Passage<'_, '_> {
         self.conversation.tell(self.turn.now, what, self.effects);
     }
 
-    /// A FIN was let through for the first time.
+    /// The first FIN of the flow was let through.
     fn end(&mut self) {
-        let is_server = self.direction == Direction::Reply;
-        let fault = is_server.then(|| self.conversation.dialogue.end()).flatten();
-        if let Some(fault) = fault {
+        if let Some(fault) = self.conversation.dialogue.end(speaker_of(self.direction)) {
             self.effects.counted.alarms += 1;
             let offset = self.conversation.streams[self.direction].judged().value();
             self.tell(What::Alarm { direction: self.direction, offset, fault });

@@ -7,9 +7,9 @@
 use super::passage::Passage;
 use super::{Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Ruling};
+use crate::guard::{Draft, Ruling, Run};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Event, Expect, Speaker, Step};
+use crate::smtp::{Answers, Change, Event, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -31,8 +31,6 @@ struct Ruled {
     end: Offset,
     step: Step,
     ruling: Ruling,
-    /// What the dialogue expected before it.
-    expected: Expect,
 }
 
 impl Passage<'_, '_> {
@@ -41,14 +39,13 @@ impl Passage<'_, '_> {
         let mode = self.conversation.mode();
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
-        let mut is_part_start = true;
-        while let Some(ruled) = self.rule(reading.end, is_part_start, &mut draft) {
+        while let Some(ruled) = self.rule(reading.end, reading.end == from, &mut draft) {
             if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
                 reading.is_edited |= self.apply(&ruled, &draft);
             }
             reading.end = ruled.end;
             reading.fatal = reading.fatal.or_else(|| fatal_of(&ruled));
-            is_part_start = self.advance(&ruled);
+            self.advance(&ruled);
             self.tell_run(&ruled);
             self.count(&ruled);
             if reading.fatal.is_some() && mode.is_enforcing() {
@@ -59,28 +56,30 @@ impl Passage<'_, '_> {
     }
 
     /// The next run and the ruling on it; none where nothing is left that may be read now.
-    fn rule(&mut self, at: Offset, is_part_start: bool, draft: &mut Draft) -> Option<Ruled> {
+    fn rule(&mut self, at: Offset, is_first: bool, draft: &mut Draft) -> Option<Ruled> {
+        let standing = Standing { at, covers: self.covered() };
         let conversation = &mut *self.conversation;
-        let speaker = speaker_of(self.direction);
         let bytes = conversation.streams[self.direction].tail(at);
         if bytes.is_empty() {
             return None;
         }
-        let guard = &conversation.terms.guard;
-        if is_part_start && guard.is_by_packet() && speaker == Speaker::Client {
-            guard.begin_part(&mut conversation.watch, bytes);
-        }
-        let expected = conversation.dialogue.expect();
-        let step = conversation.dialogue.read(speaker, bytes);
+        let step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
         if let Some(inspect) = self.engine.inspect {
             inspect(run);
         }
-        let ruling = guard.judge(&mut conversation.watch, step.event, run, draft);
+        let judged = Run { event: step.event, bytes: run, rest: bytes, is_first };
+        let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
         if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
             conversation.journal[self.direction].note(at, step, run, ruling, draft);
         }
-        Some(Ruled { at, end: at.after(step.used as u64), step, ruling, expected })
+        Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
+    }
+
+    /// How much of the other direction's stream the sender of this segment had received.
+    fn covered(&self) -> Offset {
+        let other = &self.conversation.streams[self.direction.other()];
+        other.offset(self.turn.packet.ack).unwrap_or_default().min(other.judged())
     }
 
     /// Makes the run what it leaves as. True if a byte of it changed.
@@ -101,24 +100,18 @@ impl Passage<'_, '_> {
         changed > 0
     }
 
-    /// Moves the state of the flow on; true if a part of its own begins behind the run.
-    fn advance(&mut self, ruled: &Ruled) -> bool {
+    /// Moves the state of the flow on.
+    fn advance(&mut self, ruled: &Ruled) {
         let conversation = &mut *self.conversation;
-        let expects = conversation.dialogue.expect();
-        if begins_data(ruled.expected, expects) {
-            conversation.data_start = match self.direction {
-                Direction::Original => ruled.end,
-                Direction::Reply => conversation.streams[Direction::Original].judged(),
-            };
-            conversation.lookalikes = 0;
-        }
-        if begins_tls(ruled.expected, expects) {
-            for direction in Direction::BOTH {
-                conversation.streams[direction].make_opaque();
+        match ruled.step.change {
+            Some(Change::DataBegins { .. } | Change::ChunksBegin { .. }) => {
+                conversation.lookalikes = 0;
             }
+            // Each side has to show for itself that it speaks TLS.
+            Some(Change::TlsBegins) => conversation.streams[Direction::Original].make_opaque(),
+            Some(Change::TlsAnswered) => conversation.streams[Direction::Reply].make_opaque(),
+            Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }) | None => {}
         }
-        matches!(ruled.step.event, Event::CommandEnd { .. })
-            || (ruled.expected != Expect::Command && expects == Expect::Command)
     }
 
     /// Says what the run has brought to an end.
@@ -131,23 +124,24 @@ impl Passage<'_, '_> {
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
             Event::CommandEnd { .. } => journal.end(direction, What::command, &mut ended),
-            Event::ReplyEnd { answers: Answers::Connection, .. } => {
+            Event::ReplyEnd(reply) if reply.answers == Answers::Connection => {
                 journal.end(direction, What::banner, &mut ended);
             }
-            Event::ReplyEnd { .. } => journal.end(direction, What::reply, &mut ended),
-            Event::DataLookalike | Event::AuthLine => journal.end_edits(direction, &mut ended),
-            Event::DataEnd => {
-                let length = ruled.end.since(self.conversation.data_start);
-                ended.push(What::DataEnd { offset: ruled.end.value(), length });
-            }
+            Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
+            Event::DataLookalike(_) | Event::AuthLine => journal.end_edits(direction, &mut ended),
+            // Masked text is no news by the byte: that it is masked was told as an alarm.
+            Event::Disowned => journal.forget(),
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
             | Event::CommandStray
             | Event::CommandCr
             | Event::Data
+            | Event::DataEnd
             | Event::Chunk
             | Event::ReplyCode(_)
+            | Event::ReplySeparator(_)
+            | Event::ReplyKeyword(_)
             | Event::ReplyText(_)
             | Event::Opaque
             | Event::Wait => {}
@@ -155,13 +149,7 @@ impl Passage<'_, '_> {
         if let Some(fault) = ruled.step.fault {
             ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
         }
-        let expects = self.conversation.dialogue.expect();
-        if begins_data(ruled.expected, expects) {
-            ended.push(What::DataBegin { offset: self.conversation.data_start.value() });
-        }
-        if begins_tls(ruled.expected, expects) {
-            ended.push(What::TlsBegin);
-        }
+        ended.extend(ruled.step.change.and_then(told));
         for what in ended {
             self.tell(what);
         }
@@ -177,7 +165,9 @@ impl Passage<'_, '_> {
         } else {
             self.conversation.is_line_refused |= matches!(ruled.ruling, Ruling::Refuse(_));
         }
-        counted.messages += u64::from(ruled.step.event == Event::DataEnd);
+        let is_message =
+            matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));
+        counted.messages += u64::from(is_message);
         counted.alarms += u64::from(ruled.step.fault.is_some());
     }
 }
@@ -185,7 +175,7 @@ impl Passage<'_, '_> {
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
 /// first of each message say enough.
 fn is_news(event: Event, told: &mut u8) -> bool {
-    if event != Event::DataLookalike {
+    if !matches!(event, Event::DataLookalike(_)) {
         return true;
     }
     let is_news = *told < LOOKALIKES_LOGGED_MAX;
@@ -193,12 +183,18 @@ fn is_news(event: Event, told: &mut u8) -> bool {
     is_news
 }
 
-fn begins_data(before: Expect, after: Expect) -> bool {
-    matches!(after, Expect::Data(_)) && !matches!(before, Expect::Data(_))
-}
-
-fn begins_tls(before: Expect, after: Expect) -> bool {
-    after != before && matches!(after, Expect::Opaque { has_begun: true })
+/// What the log says of a change.
+fn told(change: Change) -> Option<What> {
+    match change {
+        Change::DataBegins { at } | Change::ChunksBegin { at, .. } => {
+            Some(What::DataBegin { offset: at.value() })
+        }
+        Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. } => {
+            Some(What::DataEnd { offset: at.value(), length })
+        }
+        Change::TlsBegins => Some(What::TlsBegin),
+        Change::TlsAnswered => None,
+    }
 }
 
 fn fatal_of(ruled: &Ruled) -> Option<Reason> {

@@ -10,7 +10,7 @@ use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator};
 use super::speech::Speech;
 use super::value::VerbSet;
-use crate::smtp::{Answers, Event, Verb};
+use crate::smtp::Event;
 
 pub(super) use super::mask::MASK;
 
@@ -83,33 +83,28 @@ impl Guard {
             | Event::CommandCr
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine => watch.judge_response(&self.settings, run.bytes),
-            Event::DataLookalike if self.settings.lookalikes == Lookalikes::Neutralise => {
-                draft.copy(run.bytes).fill(b' ');
+            Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
+                before.neutralise(draft.copy(run.bytes), b' ');
                 Ruling::Edit(Rule::Lookalike)
+            }
+            Event::Disowned => {
+                draft.copy(run.bytes).fill(MASK);
+                Ruling::Edit(Rule::StrayBytes)
             }
             Event::DataEnd => {
                 watch.recipients = 0;
                 Ruling::Pass
             }
-            Event::ReplyCode(answers) => {
-                self.judge_code(&mut watch.reply, answers, run.bytes, draft)
+            Event::ReplyCode(reply)
+            | Event::ReplySeparator(reply)
+            | Event::ReplyKeyword(reply)
+            | Event::ReplyText(reply)
+            | Event::ReplyEnd(reply) => {
+                self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
-            Event::ReplyText(Answers::Connection) => {
-                self.judge_banner(&mut watch.reply, run.bytes, draft)
-            }
-            Event::ReplyText(Answers::Verb(Verb::Ehlo)) => {
-                self.judge_offer(&mut watch.reply, run.bytes, draft)
-            }
-            Event::ReplyEnd { answers, line } => {
-                watch.reply.end_line(answers, line);
+            Event::Data | Event::DataLookalike(_) | Event::Chunk | Event::Opaque | Event::Wait => {
                 Ruling::Pass
             }
-            Event::Data
-            | Event::DataLookalike
-            | Event::Chunk
-            | Event::ReplyText(_)
-            | Event::Opaque
-            | Event::Wait => Ruling::Pass,
         }
     }
 

@@ -11,7 +11,7 @@
 
 use super::settings::Settings;
 use super::value::LineLimit;
-use crate::smtp::{Verb, Word};
+use crate::smtp::Verb;
 
 /// Which limit a line has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,9 +91,9 @@ pub(super) struct Offers(u8);
 
 impl Offers {
     /// The server has offered this keyword.
-    pub(super) fn add(&mut self, keyword: &Word) {
+    pub(super) fn add(&mut self, keyword: &[u8]) {
         for (index, (name, ..)) in LONGER.iter().enumerate() {
-            if name.as_bytes() == keyword.as_bytes() {
+            if name.as_bytes() == keyword {
                 self.0 |= 1 << index;
             }
         }

@@ -48,7 +48,8 @@ pub enum Rule {
     Recipients,
     /// A sender's address longer than the profile allows.
     Sender,
-    /// Bytes behind a bare CR or a NUL in a command line.
+    /// What no server may take for a command: bytes behind a bare CR or a NUL in a line, a BDAT
+    /// that may not pass, text behind a final reply, octets that the server refused.
     StrayBytes,
     /// A line whose verb is not permitted.
     Verb,

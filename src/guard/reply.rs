@@ -1,13 +1,15 @@
 //! What the server's lines become: the greeting's masks and the keywords offered to EHLO.
 //!
-//! All of them keep line ends and lengths; none needs a whole line, except for the letter that an
-//! ASA puts at the end of a masked keyword: there a keyword is what one packet carries of it.
+//! `smtp` reads the lines; here their runs are judged. A greeting is masked where it greets (2yz)
+//! and offers where they are made (250): a refusal says why. All masks keep line ends and lengths;
+//! none needs a whole line, except for the letter that an ASA puts at the end of a masked keyword:
+//! there a keyword is what one packet carries of it.
 
 use super::judge::MASK;
 use super::limit::Offers;
-use super::settings::{Banner, EhloFilter, Settings};
+use super::settings::{Banner, EhloFilter};
 use super::{Draft, Guard, Rule, Ruling};
-use crate::smtp::{Answers, LineEnd, Verb};
+use crate::smtp::{Answers, Event, Reply, Verb};
 
 /// The greeting of a PIX 4.1, padded with underscores.
 const CMAP: &[u8] = b"SMTP/cmap ready";
@@ -15,12 +17,12 @@ const CMAP: &[u8] = b"SMTP/cmap ready";
 /// What follows the server's domain: the word by which some clients know that EHLO will do.
 const ESMTP: &[u8] = b"ESMTP";
 
-/// Longest keyword compared; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
-const KEYWORD_BYTES_MAX: usize = 24;
+/// What some servers say instead of a last keyword (Exchange, Amazon): nothing is offered by it.
+const NO_KEYWORD: &[u8] = b"OK";
 
 /// How far the keyword of an EHLO line is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Keyword {
+enum Decision {
     /// It may still become a permitted one.
     #[default]
     Open,
@@ -37,72 +39,86 @@ pub(super) struct ReplyWatch {
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
     column: u32,
-    /// Lines of the reply before this one, as far as it matters.
-    is_later_line: bool,
+    /// The greeting under way has greeted.
+    has_greeted: bool,
     /// Keywords masked in this reply.
     masked: u8,
-    keyword: Keyword,
-    keyword_bytes: [u8; KEYWORD_BYTES_MAX],
-    keyword_length: u8,
+    keyword: Decision,
 }
 
 impl ReplyWatch {
-    pub(super) fn end_line(&mut self, answers: Answers, line: LineEnd) {
-        let is_offer = answers == Answers::Verb(Verb::Ehlo) && self.is_later_line;
-        if is_offer && self.keyword != Keyword::Masked {
-            self.offers.add(&line.keyword);
+    fn end_line(&mut self, reply: &Reply) {
+        let is_offer = is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
+        if is_offer && self.keyword != Decision::Masked {
+            self.offers.add(reply.keyword.as_bytes());
         }
         // A line without a code takes no reply's place, nor its first line's.
-        let is_later_line = if line.code.is_some() { !line.is_last } else { self.is_later_line };
-        let kept = if is_later_line { self.masked } else { 0 };
-        *self = Self { offers: self.offers, is_later_line, masked: kept, ..Self::default() };
-    }
-
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.keyword_bytes.get_mut(usize::from(self.keyword_length)) {
-            *place = byte.to_ascii_uppercase();
-        }
-        self.keyword_length = self.keyword_length.saturating_add(1);
-    }
-
-    /// The keyword so far; longer ones than we compare are none.
-    fn keyword(&self) -> Option<&str> {
-        let bytes = self.keyword_bytes.get(..usize::from(self.keyword_length))?;
-        std::str::from_utf8(bytes).ok()
+        let goes_on = if reply.code.is_some() { !reply.is_last } else { reply.is_later_line };
+        let has_greeted = goes_on && (self.has_greeted || is_greeting(reply));
+        let masked = if goes_on { self.masked } else { 0 };
+        *self = Self { offers: self.offers, has_greeted, masked, ..Self::default() };
     }
 }
 
-impl Settings {
-    fn permits_keyword_prefix(&self, prefix: &str) -> bool {
-        let longer = self.ehlo_keywords.iter().filter(|keyword| keyword.starts_with(prefix));
-        longer.into_iter().any(|keyword| self.permits_keyword(keyword))
-    }
+/// Whether the line greets. One without a code may be part of a greeting, and says as much.
+fn is_greeting(reply: &Reply) -> bool {
+    reply.answers == Answers::Connection && reply.code.is_none_or(|code| code / 100 == 2)
+}
+
+/// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. What answers nothing
+/// that was asked may be read as an offer all the same.
+fn is_offer(reply: &Reply) -> bool {
+    let is_answer = matches!(reply.answers, Answers::Verb(Verb::Ehlo) | Answers::Nothing);
+    is_answer && reply.is_later_line && reply.code == Some(250)
+}
+
+/// Whether the line's keyword is none.
+fn is_no_keyword(reply: &Reply) -> bool {
+    reply.is_last && reply.keyword.as_bytes() == NO_KEYWORD
 }
 
 impl Guard {
-    pub(super) fn judge_code(
+    /// Rules on a run of a reply line.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of reply lines come here")]
+    pub(super) fn judge_reply(
         &self,
         watch: &mut ReplyWatch,
-        answers: Answers,
+        (event, reply): (Event, &Reply),
         run: &[u8],
         draft: &mut Draft,
     ) -> Ruling {
-        watch.last = run.last().copied().unwrap_or_default();
-        let is_greeting = answers == Answers::Connection;
-        if is_greeting && watch.is_later_line && self.settings.banner == Banner::Stars {
-            draft.copy(run).fill(b'*');
-            return Ruling::Edit(Rule::Banner);
+        let rule = match event {
+            Event::ReplyCode(_) | Event::ReplySeparator(_) => {
+                watch.last = run.last().copied().unwrap_or_default();
+                let is_star = watch.has_greeted && self.settings.banner == Banner::Stars;
+                if is_star {
+                    draft.copy(run).fill(b'*');
+                }
+                is_star.then_some(Rule::Banner)
+            }
+            Event::ReplyEnd(_) => {
+                watch.end_line(reply);
+                None
+            }
+            _ if is_greeting(reply) => {
+                self.mask_greeting(watch, reply, draft.copy(run));
+                Some(Rule::Banner)
+            }
+            _ if is_offer(reply) => {
+                let is_keyword = matches!(event, Event::ReplyKeyword(_));
+                self.filter(watch, reply, is_keyword, draft.copy(run));
+                Some(Rule::EhloKeyword)
+            }
+            _ => None,
+        };
+        match rule {
+            Some(rule) if draft.as_bytes() != run => Ruling::Edit(rule),
+            Some(_) | None => Ruling::Pass,
         }
-        Ruling::Pass
     }
 
-    pub(super) fn judge_banner(
-        &self,
-        watch: &mut ReplyWatch,
-        run: &[u8],
-        draft: &mut Draft,
-    ) -> Ruling {
-        for byte in draft.copy(run) {
+    fn mask_greeting(&self, watch: &mut ReplyWatch, reply: &Reply, bytes: &mut [u8]) {
+        for byte in bytes {
             let last = std::mem::replace(&mut watch.last, *byte);
             if *byte == b'\r' {
                 continue;
@@ -119,7 +135,7 @@ impl Guard {
                         *byte = b'*';
                     }
                 }
-                Banner::Domain if watch.is_later_line => {
+                Banner::Domain if reply.is_later_line => {
                     *byte = ESMTP.get(column).copied().unwrap_or(b'.');
                 }
                 // The column stands still in the first line's first word.
@@ -128,76 +144,70 @@ impl Guard {
                 Banner::Domain => *byte = ESMTP.get(column - 1).copied().unwrap_or(b'.'),
             }
         }
-        if draft.as_bytes() == run { Ruling::Pass } else { Ruling::Edit(Rule::Banner) }
     }
 
-    /// More of the answer to EHLO. Its first line greets, the others offer (RFC 5321 4.1.1.1).
-    pub(super) fn judge_offer(
-        &self,
-        watch: &mut ReplyWatch,
-        run: &[u8],
-        draft: &mut Draft,
-    ) -> Ruling {
-        if !watch.is_later_line {
-            return Ruling::Pass;
+    /// A run of a line that offers: of its keyword, or what stands behind that.
+    fn filter(&self, watch: &mut ReplyWatch, reply: &Reply, is_keyword: bool, bytes: &mut [u8]) {
+        if self.settings.ehlo == EhloFilter::Pass {
+            return;
         }
-        let bytes = draft.copy(run);
-        match self.settings.ehlo {
-            EhloFilter::Pass => {}
-            EhloFilter::AllowList => self.filter(watch, bytes),
-            EhloFilter::Letters => self.letter(watch, bytes),
-        }
-        if draft.as_bytes() == run { Ruling::Pass } else { Ruling::Edit(Rule::EhloKeyword) }
-    }
-
-    /// Byte by byte: what can still become a listed keyword passes.
-    fn filter(&self, watch: &mut ReplyWatch, bytes: &mut [u8]) {
-        for byte in bytes {
-            if watch.keyword == Keyword::Open {
-                // Old servers write AUTH=LOGIN.
-                let is_end = matches!(*byte, b' ' | b'=' | b'\r');
-                if !is_end {
-                    watch.push(*byte);
-                }
-                let keyword = watch.keyword();
-                watch.keyword = match keyword {
-                    Some(keyword) if is_end && self.settings.permits_keyword(keyword) => {
-                        Keyword::Permitted
-                    }
-                    Some(keyword) if !is_end && self.settings.permits_keyword_prefix(keyword) => {
-                        Keyword::Open
-                    }
-                    _ => Keyword::Masked,
-                };
+        if watch.keyword == Decision::Open && is_keyword {
+            match self.settings.ehlo {
+                EhloFilter::Pass => {}
+                EhloFilter::AllowList => self.mask_unlisted(watch, reply, bytes),
+                EhloFilter::Letters => self.letter(watch, reply, bytes),
             }
-            mask_word_byte(watch.keyword, byte);
+            return;
+        }
+        if watch.keyword == Decision::Open {
+            let is_alone = matches!(bytes, [b'\r', ..]);
+            let is_permitted = self.permits(reply) || (is_no_keyword(reply) && is_alone);
+            watch.keyword = if is_permitted { Decision::Permitted } else { Decision::Masked };
+        }
+        if watch.keyword == Decision::Masked {
+            let is_word = |byte: &&mut u8| !matches!(**byte, b' ' | b'\r');
+            bytes.iter_mut().filter(is_word).for_each(|byte| *byte = MASK);
+        }
+    }
+
+    /// What can still become a listed keyword passes, byte by byte.
+    fn mask_unlisted(&self, watch: &mut ReplyWatch, reply: &Reply, bytes: &mut [u8]) {
+        let before = usize::try_from(watch.column).unwrap_or(usize::MAX);
+        watch.column = watch.column.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let is_open = |length: usize| {
+            let prefix = reply.keyword.head().get(..length);
+            let is_none =
+                reply.is_last && prefix.is_some_and(|prefix| NO_KEYWORD.starts_with(prefix));
+            is_none || prefix.is_some_and(|prefix| self.permits_prefix(prefix))
+        };
+        let permitted = (0..bytes.len()).take_while(|at| is_open(before + at + 1)).count();
+        let masked = bytes.get_mut(permitted..).unwrap_or_default();
+        if !masked.is_empty() {
+            watch.keyword = Decision::Masked;
+            masked.fill(MASK);
         }
     }
 
     /// As an ASA does it: X, but for a last letter that tells masked keywords apart.
-    fn letter(&self, watch: &mut ReplyWatch, bytes: &mut [u8]) {
-        let mut rest = bytes;
-        if watch.keyword == Keyword::Open {
-            let end = rest.iter().position(|byte| matches!(byte, b' ' | b'=' | b'\r'));
-            let (keyword, tail) = rest.split_at_mut(end.unwrap_or(rest.len()));
-            keyword.iter().for_each(|&byte| watch.push(byte));
-            let is_permitted =
-                watch.keyword().is_some_and(|keyword| self.settings.permits_keyword(keyword));
-            watch.keyword = if is_permitted { Keyword::Permitted } else { Keyword::Masked };
-            if !is_permitted && let Some((last, head)) = keyword.split_last_mut() {
-                head.fill(MASK);
-                *last = b'A' + watch.masked % 26;
-                watch.masked = watch.masked.wrapping_add(1);
-            }
-            rest = tail;
+    fn letter(&self, watch: &mut ReplyWatch, reply: &Reply, bytes: &mut [u8]) {
+        if self.permits(reply) || is_no_keyword(reply) {
+            watch.keyword = Decision::Permitted;
+        } else if let Some((last, head)) = bytes.split_last_mut() {
+            watch.keyword = Decision::Masked;
+            head.fill(MASK);
+            *last = b'A' + watch.masked % 26;
+            watch.masked = watch.masked.wrapping_add(1);
         }
-        rest.iter_mut().for_each(|byte| mask_word_byte(watch.keyword, byte));
     }
-}
 
-/// Masks what is no space and no line end.
-const fn mask_word_byte(keyword: Keyword, byte: &mut u8) {
-    if matches!(keyword, Keyword::Masked) && !matches!(*byte, b' ' | b'\r') {
-        *byte = MASK;
+    fn permits(&self, reply: &Reply) -> bool {
+        let keyword = std::str::from_utf8(reply.keyword.as_bytes());
+        keyword.is_ok_and(|keyword| self.settings.permits_keyword(keyword))
+    }
+
+    fn permits_prefix(&self, prefix: &[u8]) -> bool {
+        let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
+        let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);
+        longer.any(|keyword| self.settings.permits_keyword(keyword))
     }
 }

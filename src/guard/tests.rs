@@ -1,7 +1,11 @@
 //! What leaves of greetings and offers, whatever the cut; and the talk that all tests here hold.
 
 use super::*;
-use crate::smtp::{DataBegins, Dialogue, Event, Speaker};
+use crate::offset::Offset;
+use crate::smtp::{DataBegins, Dialogue, Event, Speaker, Standing};
+
+/// Whoever speaks has received all that the other side said.
+const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
 
 /// A talk between the two sides, as the guard lets it through.
 pub(super) struct Talk {
@@ -30,7 +34,7 @@ impl Talk {
         for packet in input.chunks(size) {
             let mut rest = packet;
             while !rest.is_empty() && self.ended().is_none() {
-                let step = self.dialogue.read(from, rest);
+                let step = self.dialogue.read(from, rest, HEARD);
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == packet.len();
@@ -118,7 +122,7 @@ fn the_banner_follows_the_rule_of_pix_5_1() {
             ("220  x\r\n", "220 **\r\n"),
             ("220-a\r\n220 b\r\n", "220-*\r\n220 *\r\n"),
             ("220\r\n", "220\r\n"),
-            ("554 no\r\n250 mail\r\n", "554 **\r\n250 mail\r\n"),
+            ("554 no\r\n250 mail\r\n", "554 no\r\n250 mail\r\n"),
             ("hello 220\r\n", "******220\r\n"),
             (
                 "220 Sendmail 8.10.1; Sat, 20 Jan 2001 09:45:13 -0400\r\n",
@@ -175,6 +179,54 @@ fn every_profile_masks_the_banner_in_its_own_way() {
             assert_eq!(left, masked, "{name} in pieces of {piece}");
         }
     }
+}
+
+#[test]
+fn a_refusal_says_why_in_the_greeting_and_to_ehlo() {
+    let refusal = "554-mx.example nemesis\r\n554-no\r\n554 see http://example\r\n";
+    let offers = "250-mx\r\n250-SIZE 9\r\n250-XFOO\r\n550 5.7.1 not welcome here\r\n";
+    for name in Settings::PROFILES {
+        for piece in [1, 2, 7, 99] {
+            let left = leaves(&profile(name), Speaker::Server, refusal.as_bytes(), piece);
+            assert_eq!(left, refusal, "{name} in pieces of {piece}");
+        }
+        let left = offer(&profile(name), offers, 99);
+        assert!(left.ends_with("\r\n550 5.7.1 not welcome here\r\n"), "{name}: {left:?}");
+        assert_eq!(left.contains("XFOO"), !["esmtp", "asa"].contains(name), "{name}: {left:?}");
+        let refused = "550-mx\r\n550-SIZE says no\r\n550 XFOO\r\n";
+        assert_eq!(offer(&profile(name), refused, 3), refused, "{name}");
+    }
+    // A line greets by its own code.
+    let mixed = b"220-mx one\r\n554 two\r\n";
+    assert_eq!(leaves(&profile("esmtp"), Speaker::Server, mixed, 5), "220-mx ESM\r\n554 two\r\n");
+}
+
+#[test]
+fn ok_alone_in_the_last_line_is_no_keyword() {
+    for (line, esmtp) in [
+        ("250 OK", "250 OK"),
+        ("250 Ok", "250 Ok"),
+        ("250-OK", "250-XX"),
+        ("250 OKAY", "250 OKXX"),
+        ("250 OK go", "250 OK XX"),
+        ("250 OK=go", "250 OKXXX"),
+        ("250 O", "250 O"),
+    ] {
+        let reply = format!("250-mx\r\n{line}\r\n");
+        for piece in 1..=reply.len() {
+            let left = offer(&profile("esmtp"), &reply, piece);
+            assert_eq!(left, format!("250-mx\r\n{esmtp}\r\n"), "in pieces of {piece}");
+        }
+    }
+    assert_eq!(offer(&profile("asa"), "250-mx\r\n250 OK\r\n", 99), "250-mx\r\n250 OK\r\n");
+    assert_eq!(offer(&profile("asa"), "250-mx\r\n250-OK\r\n", 99), "250-mx\r\n250-XA\r\n");
+}
+
+#[test]
+fn offers_that_answer_nothing_are_filtered_all_the_same() {
+    let (own, stray) = ("250-mx\r\n250 SIZE\r\n", "250-mx\r\n250-XCLIENT\r\n250 SIZE\r\n");
+    let left = offer(&profile("esmtp"), &format!("{own}{stray}"), 4);
+    assert_eq!(left, format!("{own}250-mx\r\n250-XXXXXXX\r\n250 SIZE\r\n"));
 }
 
 #[test]

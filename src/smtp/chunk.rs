@@ -3,8 +3,9 @@
 //! Servers disagree about signs, huge numbers and trailing words, and a chunk counted here but not
 //! by the server would let commands pass unread. So only what every server counts alike is taken.
 
-/// Largest chunk announced at once; larger sizes overflow some server's counter.
-const OCTETS_MAX: u32 = 1 << 31;
+/// Largest chunk announced at once: a larger size is negative where a server counts in 32 bits with
+/// a sign.
+const OCTETS_MAX: u32 = (1 << 31) - 1;
 
 /// How far the argument has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,11 @@ impl ChunkSize {
     /// Whether part of a number has been read.
     pub(super) const fn has_digits(self) -> bool {
         !matches!(self, Self::Before)
+    }
+
+    /// Whether LAST was read, whole.
+    pub(super) const fn is_last(self) -> bool {
+        matches!(self, Self::Last(_, 4) | Self::After(_))
     }
 
     /// The size, if the line may end here.

@@ -108,6 +108,11 @@ impl fmt::Display for Verb {
     }
 }
 
+/// Words that a credential follows: RFC 4954's, Exchange's, and those of other protocols and of
+/// early drafts that clients have been seen to try.
+const CREDENTIAL_WORDS: [&[u8]; 7] =
+    [b"AUTH", b"LOGIN", b"PASS", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
+
 /// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
 const WORD_BYTES_MAX: usize = 9;
 
@@ -119,6 +124,27 @@ pub struct Word {
 }
 
 impl Word {
+    /// Bytes it keeps.
+    pub(super) const ROOM: usize = WORD_BYTES_MAX;
+
+    /// How many bytes it has, of those it keeps.
+    pub(super) const fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Its first bytes.
+    pub(super) fn cut(mut self, length: u8) -> Self {
+        let kept = self.length.min(length);
+        self.bytes.iter_mut().skip(usize::from(kept)).for_each(|byte| *byte = 0);
+        self.length = kept;
+        self
+    }
+
+    /// Whether it is longer than any verb: more bytes change nothing.
+    pub(super) const fn is_full(&self) -> bool {
+        self.length as usize == WORD_BYTES_MAX
+    }
+
     /// Adds a byte; what is longer than any verb is cut there.
     pub fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
@@ -149,6 +175,27 @@ impl Word {
     #[must_use]
     pub fn is_prefix_of(&self, verb: Verb) -> bool {
         verb.name().as_bytes().starts_with(self.as_bytes())
+    }
+
+    /// Whether it can still become a verb.
+    #[must_use]
+    pub fn is_prefix_of_any(&self) -> bool {
+        Verb::ALL.into_iter().any(|verb| self.is_prefix_of(verb))
+    }
+
+    /// Whether a credential may stand behind it: a word of an authentication, or none at all (some
+    /// servers pass over blanks before a verb).
+    #[must_use]
+    pub fn asks_for_credential(&self) -> bool {
+        let word = self.as_bytes();
+        word.is_empty() || CREDENTIAL_WORDS.iter().any(|known| word.starts_with(known))
+    }
+
+    /// Whether it can still become such a word.
+    #[must_use]
+    pub fn may_ask_for_credential(&self) -> bool {
+        let word = self.as_bytes();
+        self.asks_for_credential() || CREDENTIAL_WORDS.iter().any(|known| known.starts_with(word))
     }
 
     /// The verb whose letters it begins with: what a server that compares only those letters reads.

@@ -1,67 +1,21 @@
-//! Both sides together: what the client's next byte will be read as, and what the server's next
-//! reply answers.
+//! Both sides together: what each run of bytes is, and which reply answers which line.
 //!
-//! ```text
-//!            DATA            354                 CRLF.CRLF
-//!   Command ──────► Wait ──────────► Data ─────────────────────► Command
-//!            STARTTLS        220
-//!   Command ──────► Wait ──────────► Opaque
-//!            AUTH            334              one line
-//!   Command ──────► Wait ──────────► AuthLine ────────► Wait
-//!                    └─ any other final reply ─► Command
-//!            BDAT n          n octets
-//!   Command ──────► Chunk ─────────► Command
-//! ```
-//! Only the server's reply leaves `Wait`, so a client alone never talks us out of reading commands
-//! (CVE-2000-1022; [`DataBegins::OnCommand`] brings that fault back). Any 354 begins data, whatever
-//! we think it answers: the server decides.
+//! What comes next is [`Expect`]'s table; which line a reply answers is
+//! [`Outstanding`](super::outstanding)'s; what a BDAT means is the transaction's. Here the runs are
+//! read, and each piece is told of what happened.
 
-use super::body::{Body, Run};
-use super::line::CommandLine;
-use super::outstanding::Outstanding;
-use super::reply::ReplyLine;
-use super::{Answers, Event, Fault, Speaker, Verb};
+use super::expect::{Cue, Expect};
+use super::line::{ChunkRule, CommandLine};
+use super::mail_data::{MailData, Rest, Run};
+use super::outstanding::{Due, Outstanding, Pairing};
+use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
+use super::secret::{Hiding, Secrecy};
+use super::transaction::Transaction;
+use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
 
 /// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
-/// for 100 recipients, RFC 2920 sets no limit on a group; each costs two bytes.
+/// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
 const OUTSTANDING_MAX: usize = 1_024;
-
-/// First byte of a TLS handshake record (RFC 8446 5.1).
-const TLS_HANDSHAKE: u8 = 22;
-
-/// What the client's next byte is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// A command line.
-    Command,
-    /// Nothing yet: the reply to the last command decides.
-    Wait,
-    /// Message data.
-    Data(Body),
-    /// A BDAT chunk.
-    Chunk {
-        /// Octets of it yet to come.
-        left: u32,
-    },
-    /// A line of an AUTH exchange.
-    AuthLine,
-    /// TLS.
-    Opaque {
-        /// Whether its first byte has come.
-        has_begun: bool,
-    },
-}
-
-/// What has come behind the last DATA that was answered, if it was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// It was not.
-    No,
-    /// Nothing.
-    Data,
-    /// Bytes that were read as commands.
-    DataAndMore,
-}
 
 /// What message data begins on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,38 +27,25 @@ pub enum DataBegins {
     OnCommand,
 }
 
-/// One run of bytes that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// How many bytes it has; 0 only for [`Event::Wait`].
-    pub used: usize,
-    /// What they are.
-    pub event: Event,
-    /// What is wrong about them, if anything.
-    pub fault: Option<Fault>,
-    /// Whether they may be a credential.
-    pub is_secret: bool,
-}
-
 /// A dialogue between one client and one server.
 #[derive(Debug)]
 pub struct Dialogue {
-    pub(super) data_begins: DataBegins,
-    pub(super) expect: Expect,
-    pub(super) line: CommandLine,
-    pub(super) reply: ReplyLine,
-    /// What the server has yet to answer, oldest first.
-    pub(super) outstanding: Outstanding,
-    pub(super) refused: Refused,
-    /// What the reply under way answers, from its first byte on: a command that leaves while an
-    /// unasked reply is coming is not what that reply answers.
-    pub(super) answering: Option<Answers>,
-    /// Whether the reply under way has had a line.
-    pub(super) is_later_line: bool,
-    /// The server's last final reply was 421: it is about to end the connection.
-    pub(super) is_leaving: bool,
-    /// Whether the server's answer to the last HELO or EHLO offered CHUNKING.
-    pub(super) offers_chunking: bool,
+    data_begins: DataBegins,
+    expect: Expect,
+    line: CommandLine,
+    /// The reply under way; costs one pointer while there is none.
+    reply: Option<Box<ReplyReader>>,
+    outstanding: Outstanding,
+    transaction: Transaction,
+    secrecy: Secrecy,
+    /// The last answer refused a DATA.
+    has_refused_data: bool,
+    /// The server's last final reply was one that it leaves with.
+    is_leaving: bool,
+    /// What such a reply is an alarm for if the server stays.
+    if_it_stays: Option<Fault>,
+    /// Where the message data under way begins.
+    data_start: Offset,
 }
 
 impl Dialogue {
@@ -112,18 +53,19 @@ impl Dialogue {
     #[must_use]
     pub fn new(data_begins: DataBegins) -> Self {
         let mut outstanding = Outstanding::default();
-        outstanding.push(Answers::Connection);
+        outstanding.push(Due::new(Answers::Connection, Offset::ZERO));
         Self {
             data_begins,
             expect: Expect::Command,
             line: CommandLine::new(),
-            reply: ReplyLine::default(),
+            reply: None,
             outstanding,
-            refused: Refused::No,
-            answering: None,
-            is_later_line: false,
+            transaction: Transaction::default(),
+            secrecy: Secrecy::default(),
+            has_refused_data: false,
             is_leaving: false,
-            offers_chunking: false,
+            if_it_stays: None,
+            data_start: Offset::ZERO,
         }
     }
 
@@ -133,28 +75,47 @@ impl Dialogue {
         self.expect
     }
 
-    /// Whether a message is under way or a reply is due.
+    /// The client's offset of the first byte of the message data under way.
+    #[must_use]
+    pub const fn data_start(&self) -> Offset {
+        self.data_start
+    }
+
+    /// Whether no line and no message is under way, and no reply is due.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
     }
 
-    /// The server has ended the connection: what is wrong about that, if anything.
+    /// One side has ended its stream, before the other: what is wrong about that, if anything. A
+    /// client may leave whenever it likes; a server owes its replies, or a word (RFC 5321 3.8).
     #[must_use]
-    pub fn end(&self) -> Option<Fault> {
-        let is_between = match self.expect {
-            Expect::Command => self.outstanding.is_empty(),
-            Expect::Opaque { .. } => true,
-            Expect::Wait | Expect::Data(_) | Expect::Chunk { .. } | Expect::AuthLine => false,
+    pub fn end(&self, by: Speaker) -> Option<Fault> {
+        let owes_nothing = match self.expect {
+            Expect::Command | Expect::Unproved => self.outstanding.is_empty(),
+            Expect::Tls(_) => true,
+            Expect::Wait
+            | Expect::Data(_)
+            | Expect::Disowned(_)
+            | Expect::Chunk { .. }
+            | Expect::RefusedChunk { .. }
+            | Expect::AuthLine => false,
         };
-        (!is_between && !self.is_leaving).then_some(Fault::EndedEarly)
+        let is_early = by == Speaker::Server && !owes_nothing && !self.is_leaving;
+        is_early.then_some(Fault::EndedEarly)
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
-    pub fn read(&mut self, from: Speaker, input: &[u8]) -> Step {
+    pub fn read(&mut self, from: Speaker, input: &[u8], standing: Standing) -> Step {
+        if let Expect::Tls(start) = &mut self.expect {
+            let found = start.read(from, input);
+            let mut step = Step::of(input.len(), Event::Opaque);
+            (step.change, step.fault) = (found.unwrap_or_default(), found.err());
+            return step;
+        }
         match from {
-            Speaker::Client => self.read_client(input),
-            Speaker::Server => self.read_server(input),
+            Speaker::Client => self.read_client(input, standing.at),
+            Speaker::Server => self.read_server(input, standing.covers),
         }
     }
 
@@ -173,10 +134,10 @@ impl Dialogue {
     /// and including the end.
     #[must_use]
     pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
-        let Expect::Data(mut body) = self.expect else { return None };
+        let Expect::Data(mut data) = self.expect else { return None };
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let (used, run) = body.read(rest);
+            let (used, run) = data.read(rest);
             at += used;
             if run == Run::End {
                 return Some(at);
@@ -185,103 +146,318 @@ impl Dialogue {
         None
     }
 
-    /// Bytes were missed (a capture has a gap): what follows begins a line, since most packets do.
+    /// Bytes were missed (a capture has a gap): what follows is no line we know.
     pub fn lose_place(&mut self, from: Speaker) {
-        match from {
-            Speaker::Client if matches!(self.expect, Expect::Data(_)) => {
-                self.expect = Expect::Data(Body::Middle);
+        match (from, &mut self.expect) {
+            (Speaker::Client, Expect::Data(data) | Expect::Disowned(data)) => {
+                *data = MailData::Middle;
             }
-            Speaker::Client => self.line = CommandLine::new(),
-            Speaker::Server => {
-                self.reply = ReplyLine::default();
-                self.answering = None;
-                self.is_later_line = false;
+            (Speaker::Client, _) => self.line = CommandLine::stray(),
+            (Speaker::Server, _) => self.reply = None,
+        }
+    }
+}
+
+/// The client's half.
+impl Dialogue {
+    fn read_client(&mut self, input: &[u8], at: Offset) -> Step {
+        match &mut self.expect {
+            Expect::Command | Expect::Unproved => self.read_line(input, at),
+            Expect::Wait | Expect::Tls(_) => Step::of(0, Event::Wait),
+            Expect::Data(data) => {
+                let before = *data;
+                let (used, run) = data.read(input);
+                match run {
+                    Run::Text => Step::of(used, Event::Data),
+                    Run::Lookalike => Step::of(used, Event::DataLookalike(before)),
+                    Run::End => self.end_data(used, at),
+                }
             }
+            Expect::Disowned(data) => match data.read_rest(input) {
+                (used, Rest::Text) => Step::of(used, Event::Disowned),
+                (used, Rest::Harmless) => Step::of(used, Event::Data),
+                (used, Rest::End) => self.end_data(used, at),
+            },
+            Expect::Chunk { left } | Expect::RefusedChunk { left } => {
+                let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+                let is_out = *left == 0;
+                self.read_octets(used, is_out, at)
+            }
+            Expect::AuthLine => self.read_auth_line(input, at),
         }
     }
 
-    fn read_client(&mut self, input: &[u8]) -> Step {
-        let mut fault = None;
-        let is_crowded = self.is_crowded();
-        let (used, event) = match &mut self.expect {
-            Expect::Command if is_crowded => (0, Event::Wait),
-            Expect::Command => {
-                if self.refused == Refused::Data {
-                    self.refused = Refused::DataAndMore;
-                }
-                let (used, event) = self.line.read(input, self.offers_chunking);
-                if matches!(event, Event::CommandEnd { .. }) {
-                    fault = self.line.is_doubtful().then_some(Fault::DoubtfulChunk);
-                    self.end_line();
-                }
-                (used, event)
+    fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
+        if self.line.is_at_start() {
+            if self.outstanding.len() >= OUTSTANDING_MAX {
+                return Step::of(0, Event::Wait);
             }
-            Expect::Wait => (0, Event::Wait),
-            Expect::Data(body) => {
-                let (used, run) = body.read(input);
-                (used, self.end_data(run))
+            self.secrecy.begin_line();
+            if self.expect == Expect::Unproved {
+                self.line.disown();
             }
-            Expect::Chunk { left } => {
-                let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-                if *left == 0 {
-                    self.expect = Expect::Command;
-                }
-                (used, Event::Chunk)
-            }
-            Expect::AuthLine => {
-                let end = memchr::memchr(b'\n', input);
-                if end.is_some() {
-                    self.expect = Expect::Wait;
-                }
-                (end.map_or(input.len(), |at| at + 1), Event::AuthLine)
-            }
-            Expect::Opaque { has_begun } => {
-                let is_tls = *has_begun || input.first() == Some(&TLS_HANDSHAKE);
-                *has_begun = true;
-                fault = (!is_tls).then_some(Fault::PlaintextForTls);
-                (input.len(), Event::Opaque)
-            }
+        }
+        let rule = if self.expect == Expect::Unproved {
+            ChunkRule::Refuse
+        } else {
+            self.transaction.chunk_rule(&self.outstanding)
         };
-        let is_secret = event == Event::AuthLine
-            || matches!(event, Event::CommandArgument(word) if word.verb() == Some(Verb::Auth));
-        Step { used, event, fault, is_secret }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.outstanding.len() >= OUTSTANDING_MAX && self.line.is_at_start()
+        let (used, event, fault) = self.line.read(input, rule);
+        let is_secret = self.secrecy.hides(event, self.line.word());
+        let mut step = Step { fault, is_secret, ..Step::of(used, event) };
+        if matches!(event, Event::CommandEnd { .. }) {
+            step.change = self.end_line(at.after(used as u64));
+        }
+        step
     }
 
     /// A line has left: the server owes a reply, and some verbs make the client wait for it.
-    fn end_line(&mut self) {
+    fn end_line(&mut self, end: Offset) -> Option<Change> {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
+        self.secrecy.end_line(line.word());
         let verb = line.word_sent().leading_verb();
-        self.outstanding.push(verb.map_or(Answers::Other, Answers::Verb));
-        match verb {
-            Some(Verb::Data) if self.data_begins == DataBegins::OnCommand => {
-                self.expect = Expect::Data(Body::Line);
+        let chunk = line.chunk();
+        let mut due = Due::new(verb.map_or(Answers::Other, Answers::Verb), end);
+        due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
+        self.outstanding.push(due);
+        if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
+            self.expect = Expect::Data(MailData::Line);
+            self.data_start = end;
+            return Some(Change::DataBegins { at: end });
+        }
+        let cue = match verb {
+            Some(Verb::Data | Verb::StartTls | Verb::Auth) => Cue::Asks,
+            _ => chunk.and_then(|size| size.octets()).map_or(Cue::Line, Cue::Chunk),
+        };
+        self.expect = self.expect.next(cue);
+        match chunk {
+            Some(size) => self.transaction.begin_chunk(size, end),
+            None => {
+                self.transaction.send(verb);
+                None
             }
-            Some(Verb::Data | Verb::StartTls | Verb::Auth) => self.expect = Expect::Wait,
-            Some(Verb::Bdat) => {
-                if let Some(left) = line.chunk().filter(|&left| left > 0) {
-                    self.expect = Expect::Chunk { left };
-                }
-            }
-            Some(Verb::Ehlo | Verb::Helo) => self.offers_chunking = false,
-            _ => {}
         }
     }
 
-    fn end_data(&mut self, run: Run) -> Event {
-        match run {
-            Run::Text => Event::Data,
-            Run::Lookalike => Event::DataLookalike,
-            Run::End => {
-                self.expect = Expect::Command;
-                self.line = CommandLine::new();
-                self.outstanding.push(Answers::Message);
-                Event::DataEnd
+    fn end_data(&mut self, used: usize, at: Offset) -> Step {
+        let end = at.after(used as u64);
+        self.expect = self.expect.next(Cue::EndOfData);
+        self.line = CommandLine::new();
+        self.outstanding.push(Due::new(Answers::Message, end));
+        let change = Change::DataEnds { at: end, length: end.since(self.data_start) };
+        Step { change: Some(change), ..Step::of(used, Event::DataEnd) }
+    }
+
+    fn read_octets(&mut self, used: usize, is_out: bool, at: Offset) -> Step {
+        let is_barred = matches!(self.expect, Expect::RefusedChunk { .. });
+        let mut step = Step::of(used, if is_barred { Event::Disowned } else { Event::Chunk });
+        if is_out {
+            self.expect = self.expect.next(Cue::OctetsOut);
+            step.change = self.transaction.end_chunk(at.after(used as u64));
+        }
+        step
+    }
+
+    fn read_auth_line(&mut self, input: &[u8], at: Offset) -> Step {
+        let end = memchr::memchr(b'\n', input).map(|place| place + 1);
+        let used = end.unwrap_or(input.len());
+        if end.is_some() {
+            self.expect = self.expect.next(Cue::AuthLine);
+            self.secrecy.hiding = Hiding::UntilCommand;
+            // What comes now answers this line.
+            if let Some(due) = self.outstanding.youngest() {
+                due.end = at.after(used as u64);
             }
         }
+        Step { is_secret: true, ..Step::of(used, Event::AuthLine) }
+    }
+}
+
+/// The server's half.
+impl Dialogue {
+    fn read_server(&mut self, input: &[u8], covers: Offset) -> Step {
+        let reader = self.reply.get_or_insert_default();
+        let covers = *reader.covers.get_or_insert(covers);
+        let (used, part) = reader.line.read(input);
+        if let (None, Some(code)) = (reader.pairing, reader.line.known_code()) {
+            reader.pairing = Some(self.outstanding.pair(code, covers));
+        }
+        let answers = match reader.pairing {
+            Some(pairing) => pairing.answers,
+            None => self.outstanding.guess(covers),
+        };
+        let reply = reader.so_far(answers);
+        let event = match part {
+            Part::Code => Event::ReplyCode(reply),
+            Part::Separator => Event::ReplySeparator(reply),
+            Part::Keyword => Event::ReplyKeyword(reply),
+            Part::Text => Event::ReplyText(reply),
+            Part::End => Event::ReplyEnd(reply),
+        };
+        let mut step = Step::of(used, event);
+        if part == Part::End {
+            (step.change, step.fault) = self.end_reply_line(reply, covers);
+        }
+        step
+    }
+
+    /// A reply line has ended; the last line of a reply moves the dialogue on.
+    fn end_reply_line(&mut self, reply: Reply, covers: Offset) -> (Option<Change>, Option<Fault>) {
+        let Some(reader) = &mut self.reply else { return (None, None) };
+        let line = std::mem::take(&mut reader.line);
+        let (Some(code), Some(pairing)) = (reply.code, reader.pairing) else {
+            self.end_line_without_code(&line, covers);
+            return (None, Some(Fault::MalformedReply));
+        };
+        self.transaction.hear(&reply);
+        if !reply.is_last {
+            reader.is_later_line = true;
+            return (None, None);
+        }
+        self.reply = None;
+        let owed = self.if_it_stays.take();
+        self.is_leaving = is_leaving(code);
+        let (change, fault) = self.end_reply(code, pairing, covers);
+        if matches!(self.expect, Expect::Wait | Expect::AuthLine) && self.outstanding.is_empty() {
+            self.expect = self.expect.next(Cue::Answered);
+        }
+        (change, fault.filter(|fault| fault.is_fatal()).or(owed).or(fault))
+    }
+
+    /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
+    /// says something and the client waits, what it does next is read as commands.
+    fn end_line_without_code(&mut self, line: &ReplyLine, covers: Offset) {
+        self.reply = self.reply.take().filter(|reader| reader.is_later_line);
+        if line.is_blank() || !matches!(self.expect, Expect::Wait | Expect::AuthLine) {
+            return;
+        }
+        let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
+        let asked = self.outstanding.youngest();
+        if let Some(due) = asked.filter(|due| due.end <= covers && asks.contains(&due.answers)) {
+            due.is_excused = true;
+            self.expect = self.expect.next(Cue::NoCode);
+        }
+    }
+
+    fn end_reply(
+        &mut self,
+        code: u16,
+        pairing: Pairing,
+        covers: Offset,
+    ) -> (Option<Change>, Option<Fault>) {
+        let skipped = pairing.has_skipped.then_some(Fault::SkippedReply);
+        if self.data_begins == DataBegins::OnReply {
+            if matches!(self.expect, Expect::Data(_)) {
+                return (None, self.reply_inside_data(code, covers));
+            }
+            match (code, pairing.answers) {
+                (354, Answers::Verb(Verb::Data)) => return self.grant_data(skipped),
+                (354, _) => return (None, Some(Fault::UnaskedData)),
+                _ => {}
+            }
+        }
+        match (code, pairing.answers) {
+            (_, Answers::Nothing) => (None, self.unasked(code)),
+            (334, answers) => (None, self.grant_auth_line(answers).or(skipped)),
+            (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls().or(skipped)),
+            _ => (None, self.answer(code).or(skipped)),
+        }
+    }
+
+    /// Whether nothing was sent behind the oldest line.
+    fn is_last_word(&self) -> bool {
+        self.outstanding.len() == 1 && self.line.is_at_start()
+    }
+
+    fn grant_data(&mut self, skipped: Option<Fault>) -> (Option<Change>, Option<Fault>) {
+        // Behind a line without a code, or a refusal that answered something else, the server has
+        // got as text what was read as commands here.
+        let is_late = !self.is_last_word() || (skipped.is_some() && self.has_refused_data);
+        let Some(due) = self.outstanding.oldest().filter(|_| !is_late) else {
+            return (None, Some(Fault::LateData));
+        };
+        self.outstanding.clear();
+        self.expect = self.expect.next(Cue::Go354);
+        self.data_start = due.end;
+        (Some(Change::DataBegins { at: due.end }), skipped)
+    }
+
+    fn grant_auth_line(&mut self, answers: Answers) -> Option<Fault> {
+        self.secrecy.hiding = Hiding::Line;
+        if answers == Answers::Verb(Verb::Auth) && self.is_last_word() {
+            self.expect = self.expect.next(Cue::Go334);
+            return None;
+        }
+        // It asks for a line that is no command, but of nobody: what comes is still judged.
+        self.outstanding.pop();
+        Some(Fault::UnexpectedReply)
+    }
+
+    fn grant_tls(&mut self) -> Option<Fault> {
+        let is_last_word = self.is_last_word();
+        self.outstanding.pop();
+        if !is_last_word {
+            // Behind a line without a code the server has got commands for TLS.
+            return Some(Fault::PlaintextForTls);
+        }
+        self.expect = self.expect.next(Cue::Go220);
+        None
+    }
+
+    /// The server is not reading data any more, at a place we cannot know: from here on nothing
+    /// passes that it could take for a command.
+    fn reply_inside_data(&mut self, code: u16, covers: Offset) -> Option<Fault> {
+        // Nobody takes a message of which he has nothing: that success answers an earlier line.
+        let is_late = code / 100 == 2 && code != 221 && covers <= self.data_start;
+        if is_late || code == 354 {
+            return Some(Fault::UnexpectedReply);
+        }
+        self.expect = self.expect.next(Cue::FinalInData);
+        self.unless_it_leaves(Fault::ReplyInsideData)
+    }
+
+    fn unasked(&mut self, code: u16) -> Option<Fault> {
+        if code == 334 {
+            self.secrecy.hiding = Hiding::Line;
+        }
+        // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
+        let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
+        if is_allowed { None } else { self.unless_it_leaves(Fault::UnexpectedReply) }
+    }
+
+    /// A server that says why it leaves may say it at any time.
+    fn unless_it_leaves(&mut self, fault: Fault) -> Option<Fault> {
+        if self.is_leaving {
+            self.if_it_stays = Some(fault);
+            return None;
+        }
+        Some(fault)
+    }
+
+    /// A final reply to the oldest.
+    fn answer(&mut self, code: u16) -> Option<Fault> {
+        let due = self.outstanding.pop()?;
+        self.has_refused_data = due.answers == Answers::Verb(Verb::Data);
+        if due.answers == Answers::Verb(Verb::Auth) && code / 100 == 2 {
+            self.secrecy.hiding = Hiding::No;
+        }
+        let is_behind = !self.outstanding.is_empty();
+        if !self.transaction.answer(due, code) || is_behind {
+            // What was sent behind a refused chunk is whole lines, and their answers will show.
+            return None;
+        }
+        if self.expect == Expect::Command && !self.line.is_at_start() {
+            self.line.disown();
+        }
+        self.expect = self.expect.next(Cue::ChunkRefused);
+        // Who answers before the octets have come does not swallow them.
+        matches!(self.expect, Expect::RefusedChunk { .. }).then_some(Fault::RefusedChunk)
+    }
+}
+
+impl Step {
+    const fn of(used: usize, event: Event) -> Self {
+        Self { used, event, change: None, fault: None, is_secret: false }
     }
 }

@@ -1,17 +1,28 @@
-//! A command line, byte by byte.
+//! A command line, run by run.
 //!
 //! ```text
 //!   Word ──SP,TAB──► Argument, Chunk ──CR──► Cr ──LF──► (line end)
 //!     └──────CR─────────────────────────────►┘└─other─► Stray, until the line end
 //! ```
-//! Every server tried ends a line at a bare LF, and none at a bare CR (tcp.md 3.2's measurements):
-//! so a LF ends the line here, with or without a CR, and what stands behind a bare CR or a NUL is
-//! stray.
+//! Every server tried ends a line at a bare LF, and none at a bare CR: so a LF ends the line here,
+//! with or without a CR, and what stands behind a bare CR or a NUL is stray. A word comes byte by
+//! byte as long as a verb can come of it, since each byte decides; everything else comes in runs.
 
-use memchr::memchr3;
+use memchr::{memchr2, memchr3};
 
 use super::chunk::ChunkSize;
-use super::{Event, Verb, Word};
+use super::{Event, Fault, Verb, Word};
+
+/// What a BDAT would mean, by what the server has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChunkRule {
+    /// Octets follow, and the server counts them.
+    Pass,
+    /// The server would read the octets as lines.
+    Refuse,
+    /// An answer that decides is outstanding.
+    Wait,
+}
 
 /// Where in a command line the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +31,8 @@ pub(super) enum Place {
     Argument,
     /// The argument of BDAT, which says how many bytes behind the line are no lines.
     Chunk(ChunkSize),
+    /// The argument of a BDAT that may not pass, before a digit that is no 0.
+    BarredChunk,
     Stray,
 }
 
@@ -29,11 +42,13 @@ pub(super) struct CommandLine {
     word: Word,
     place: Place,
     is_after_cr: bool,
-    /// The guard changes the rest of the line: the server will read no verb in it but the letters
-    /// that had left already.
-    refused_at: Option<Word>,
+    /// The guard changes the rest of the line: the server will read no verb in it but so many
+    /// letters that had left already.
+    refused_at: Option<u8>,
     /// Digits of a chunk size have left, and something that servers read differently behind them.
     is_doubtful: bool,
+    /// The line may not be one for the server: nothing in it is a command.
+    is_unproved: bool,
 }
 
 impl CommandLine {
@@ -44,32 +59,40 @@ impl CommandLine {
             is_after_cr: false,
             refused_at: None,
             is_doubtful: false,
+            is_unproved: false,
         }
     }
 
     /// A line whose beginning was not read as one: nothing in it is a verb.
     pub(super) fn stray() -> Self {
-        Self { place: Place::Stray, refused_at: Some(Word::default()), ..Self::new() }
+        Self { place: Place::Stray, refused_at: Some(0), ..Self::new() }
     }
 
     pub(super) fn is_at_start(&self) -> bool {
         *self == Self::new()
     }
 
+    /// The first word as the client wrote it.
+    pub(super) const fn word(&self) -> &Word {
+        &self.word
+    }
+
     /// The first word that the server reads.
     pub(super) fn word_sent(&self) -> Word {
-        self.refused_at.unwrap_or(self.word)
+        self.refused_at.map_or(self.word, |letters| self.word.cut(letters))
     }
 
     pub(super) const fn is_refused(&self) -> bool {
         self.refused_at.is_some()
     }
 
-    /// How many octets follow the line, if it is a BDAT that the server gets as it is.
-    pub(super) fn chunk(&self) -> Option<u32> {
+    /// The size of the chunk behind the line, if it is a BDAT that the server gets as it is.
+    pub(super) const fn chunk(&self) -> Option<ChunkSize> {
         match self.place {
-            Place::Chunk(size) if !self.is_refused() => size.octets(),
-            Place::Chunk(_) | Place::Word | Place::Argument | Place::Stray => None,
+            Place::Chunk(size) if !self.is_refused() && size.octets().is_some() => Some(size),
+            Place::Chunk(_) | Place::Word | Place::Argument | Place::BarredChunk | Place::Stray => {
+                None
+            }
         }
     }
 
@@ -78,55 +101,93 @@ impl CommandLine {
     pub(super) fn is_doubtful(&self) -> bool {
         let is_open = match self.place {
             Place::Chunk(size) => size.has_digits() && self.chunk().is_none(),
-            Place::Word | Place::Argument | Place::Stray => self.is_doubtful,
+            Place::Word | Place::Argument | Place::BarredChunk | Place::Stray => self.is_doubtful,
         };
         is_open && self.word_sent().verb() == Some(Verb::Bdat)
     }
 
     /// From the byte just read on, the line leaves masked.
     pub(super) fn refuse(&mut self) {
-        if self.refused_at.is_none() {
-            let mut sent = Word::default();
-            let length = self.word.as_bytes().len();
-            let kept = if self.place == Place::Word { length.saturating_sub(1) } else { length };
-            for &byte in self.word.as_bytes().iter().take(kept) {
-                sent.push(byte);
-            }
-            self.refused_at = Some(sent);
-        }
+        let letters = self.word.length();
+        let kept = if self.place == Place::Word { letters.saturating_sub(1) } else { letters };
+        self.refused_at.get_or_insert(kept);
     }
 
-    /// Reads a run of bytes: how many, and what they are. The input is not empty.
-    pub(super) fn read(&mut self, input: &[u8], offers_chunking: bool) -> (usize, Event) {
+    /// From the next byte on, nothing in the line is a command.
+    pub(super) fn disown(&mut self) {
+        self.is_unproved = true;
+        let letters = self.word.length();
+        self.refused_at.get_or_insert(letters);
+    }
+
+    /// Reads a run of bytes: how many, what they are, and what is wrong with them. The input is
+    /// not empty; none of it is used where it has to wait.
+    pub(super) fn read(&mut self, input: &[u8], rule: ChunkRule) -> (usize, Event, Option<Fault>) {
         let first = input.first().copied().unwrap_or_default();
         if first == b'\n' {
             let is_bare = !self.is_after_cr;
-            return (1, Event::CommandEnd { is_bare });
+            let fault = self.is_doubtful().then_some(Fault::DoubtfulChunk);
+            return (1, Event::CommandEnd { is_bare }, fault);
         }
-        let was_after_cr = std::mem::replace(&mut self.is_after_cr, first == b'\r');
         if first == b'\r' {
-            return (1, Event::CommandCr);
+            self.is_after_cr = true;
+            return (length(input, |byte| byte != b'\r'), Event::CommandCr, None);
         }
-        if was_after_cr || first == 0 {
+        if self.is_after_cr || first == 0 {
             self.go_astray();
         }
-        match self.place {
-            Place::Word if first == b' ' || first == b'\t' => self.end_word(offers_chunking),
-            Place::Word => {
-                self.word.push(first);
-                (1, Event::CommandWord(self.word))
+        let (used, event, fault) = match self.place {
+            Place::Word if first == b' ' || first == b'\t' => self.end_word(rule),
+            Place::Word => self.read_word(first, input),
+            Place::Argument => (run(input), Event::CommandArgument(self.word), None),
+            Place::Chunk(size) => self.read_size(size, input),
+            Place::BarredChunk if matches!(first, b'1'..=b'9') => {
+                (1, Event::CommandStray, Some(Fault::BarredChunk))
             }
-            Place::Argument => (run(input), Event::CommandArgument(self.word)),
-            Place::Chunk(size) => {
-                if let Some(next) = size.push(first) {
-                    self.place = Place::Chunk(next);
-                    return (1, Event::CommandArgument(self.word));
+            // No octets follow a size of 0.
+            Place::BarredChunk => {
+                let used = length(input, |byte| byte != b' ' && byte != b'0');
+                if used == 0 {
+                    self.go_astray();
                 }
-                self.go_astray();
-                (1, Event::CommandStray)
+                (used.max(1), Event::CommandStray, None)
             }
-            Place::Stray => (run(input), Event::CommandStray),
+            Place::Stray => (line_rest(input), Event::CommandStray, None),
+        };
+        self.is_after_cr &= used == 0;
+        let is_own = !self.is_unproved || event == Event::Wait;
+        (used, if is_own { event } else { Event::CommandStray }, fault)
+    }
+
+    fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {
+        // No byte decides any more where the line is refused or the word longer than any verb.
+        let is_decided = self.is_refused() || self.word.is_full();
+        let is_end = |byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0);
+        let used = if is_decided { length(input, is_end) } else { 1 };
+        if is_decided {
+            input.iter().take(used).take(Word::ROOM).for_each(|&byte| self.word.push(byte));
+        } else {
+            self.word.push(first);
         }
+        (used, Event::CommandWord(self.word), None)
+    }
+
+    fn read_size(&mut self, mut size: ChunkSize, input: &[u8]) -> (usize, Event, Option<Fault>) {
+        let mut used = 0;
+        for &byte in input {
+            let Some(next) = (byte != b'\r' && byte != b'\n').then(|| size.push(byte)).flatten()
+            else {
+                break;
+            };
+            size = next;
+            used += 1;
+        }
+        self.place = Place::Chunk(size);
+        if used > 0 {
+            return (used, Event::CommandArgument(self.word), None);
+        }
+        self.go_astray();
+        (1, Event::CommandStray, None)
     }
 
     fn go_astray(&mut self) {
@@ -134,21 +195,36 @@ impl CommandLine {
         self.place = Place::Stray;
     }
 
-    /// BDAT is a command only for a server that offers CHUNKING: another would read the octets
-    /// behind it as lines.
-    fn end_word(&mut self, offers_chunking: bool) -> (usize, Event) {
-        let is_chunk = self.word.verb() == Some(Verb::Bdat);
-        if is_chunk && !offers_chunking {
-            self.place = Place::Stray;
-            return (1, Event::CommandStray);
+    /// BDAT is a command only where the server counts octets: another would read them as lines.
+    fn end_word(&mut self, rule: ChunkRule) -> (usize, Event, Option<Fault>) {
+        // Octets follow an unproved line too, whatever it leaves as.
+        let word = if self.is_unproved { self.word } else { self.word_sent() };
+        let is_chunk = word.verb() == Some(Verb::Bdat);
+        match rule {
+            ChunkRule::Wait if is_chunk => return (0, Event::Wait, None),
+            ChunkRule::Refuse if is_chunk => {
+                self.place = Place::BarredChunk;
+                return (1, Event::CommandStray, None);
+            }
+            ChunkRule::Pass | ChunkRule::Refuse | ChunkRule::Wait => {}
         }
         self.place = if is_chunk { Place::Chunk(ChunkSize::Before) } else { Place::Argument };
-        (1, Event::CommandGap(self.word))
+        (1, Event::CommandGap(self.word), None)
     }
+}
+
+/// Bytes before the first of this kind.
+fn length(input: &[u8], is_end: impl Fn(u8) -> bool) -> usize {
+    input.iter().position(|&byte| is_end(byte)).unwrap_or(input.len())
 }
 
 /// Bytes up to the next CR, LF or NUL; at least one.
 fn run(input: &[u8]) -> usize {
     let rest = input.get(1..).unwrap_or_default();
     memchr3(b'\r', b'\n', 0, rest).map_or(input.len(), |at| at + 1)
+}
+
+/// Bytes up to the next CR or LF.
+fn line_rest(input: &[u8]) -> usize {
+    memchr2(b'\r', b'\n', input).unwrap_or(input.len())
 }

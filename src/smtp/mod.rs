@@ -1,25 +1,32 @@
 //! The SMTP dialogue: one state machine over both directions.
 //!
-//! Bytes go in as they come off the two streams, in order; what each run of them is comes out. The
-//! machine knows no packets and no policy, and depends on no other module of ours. What the guard
-//! does to a line matters to it in one way only: [`Dialogue::refuse`] says that the server will
-//! not read the verb the client wrote.
+//! Bytes go in as they come off the two streams, in order, with the place they have there; what
+//! each run of them is comes out. The machine knows no packets and no policy, and of our modules
+//! only the type of a stream position. What the guard does to a line matters to it in one way only:
+//! [`Dialogue::refuse`] says that the server will not read the verb the client wrote.
 
-mod body;
 mod chunk;
 mod command;
 mod dialogue;
+mod expect;
 mod line;
+mod mail_data;
 mod outstanding;
-mod pairing;
 mod reply;
+mod secret;
+mod tls;
+mod transaction;
 
-pub use body::Body;
 pub use command::{Verb, Word};
-pub use dialogue::{DataBegins, Dialogue, Expect, Step};
-pub use reply::LineEnd;
+pub use dialogue::{DataBegins, Dialogue};
+pub use expect::Expect;
+pub use mail_data::MailData;
+pub use reply::{Keyword, Reply};
+pub use tls::TlsStart;
 
 use std::fmt;
+
+use crate::offset::Offset;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,18 +37,45 @@ pub enum Speaker {
     Server,
 }
 
+/// Where bytes stand in the two streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The first of them, in the stream of who says them.
+    pub at: Offset,
+    /// How far in the other stream their sender had received when it sent them: the ACK of their
+    /// segment. Asked of the server's bytes alone.
+    pub covers: Offset,
+}
+
+/// One run of bytes that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How many bytes it has; 0 only for [`Event::Wait`].
+    pub used: usize,
+    /// What they are.
+    pub event: Event,
+    /// What begins or ends behind them.
+    pub change: Option<Change>,
+    /// What is wrong about them, if anything.
+    pub fault: Option<Fault>,
+    /// Whether they may be a credential, as they came and as they leave: no log may hold them.
+    pub is_secret: bool,
+}
+
 /// What one run of bytes is. Runs end where their meaning changes, and where the input ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// One more byte of a line's first word (the word includes it).
+    /// More of a line's first word (the word includes it). One byte, as long as a verb can come of
+    /// it and the line is not refused.
     CommandWord(Word),
     /// The space or tab behind that word.
     CommandGap(Word),
     /// More of the line, behind the gap.
     CommandArgument(Word),
-    /// What follows a bare CR or a NUL in a line.
+    /// What no server may read: behind a bare CR or a NUL in a line, a BDAT that may not pass, a
+    /// line that may be none for the server.
     CommandStray,
-    /// A CR in a line.
+    /// CRs in a line.
     CommandCr,
     /// The LF of a line.
     CommandEnd {
@@ -50,29 +84,69 @@ pub enum Event {
     },
     /// Message data.
     Data,
-    /// One byte of message data that makes something look like the end of the message.
-    DataLookalike,
+    /// Message data with bytes that make something look like the end of the message: the first one
+    /// of the run is one, and so is the last. What stands before the run shows which they are.
+    DataLookalike(MailData),
     /// Message data up to and including its end.
     DataEnd,
     /// Octets of a BDAT chunk, which are neither lines nor scanned for an end (RFC 3030 2).
     Chunk,
+    /// Message data or octets that the server may be reading as commands: they leave masked.
+    Disowned,
     /// A line of an AUTH exchange.
     AuthLine,
-    /// One of the three digits of a reply line, or the separator behind them.
-    ReplyCode(Answers),
+    /// Some of the three digits of a reply line.
+    ReplyCode(Reply),
+    /// The space or `-` behind them.
+    ReplySeparator(Reply),
+    /// More of the first word of its text.
+    ReplyKeyword(Reply),
     /// More of a reply line (the CR included).
-    ReplyText(Answers),
+    ReplyText(Reply),
     /// The LF of a reply line.
-    ReplyEnd {
-        /// What the line answers.
-        answers: Answers,
-        /// What it said.
-        line: LineEnd,
-    },
+    ReplyEnd(Reply),
     /// Bytes that are not SMTP any more (TLS).
     Opaque,
     /// Nothing can be read: these bytes have to wait for the server's reply.
     Wait,
+}
+
+/// What begins or ends with a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Message data begins.
+    DataBegins {
+        /// The client's offset of its first byte.
+        at: Offset,
+    },
+    /// Message data has ended.
+    DataEnds {
+        /// The client's offset behind its end.
+        at: Offset,
+        /// Its bytes, the end included.
+        length: u64,
+    },
+    /// A message begins that comes in chunks: this BDAT is its first.
+    ChunksBegin {
+        /// The client's offset behind the line.
+        at: Offset,
+        /// Octets of the first chunk.
+        octets: u32,
+    },
+    /// The chunk that was announced as the last has come whole. Where it is the first too, and has
+    /// no octets, the message begins here.
+    ChunksEnd {
+        /// The client's offset behind it.
+        at: Offset,
+        /// Octets of all its chunks.
+        octets: u64,
+        /// How many chunks.
+        chunks: u32,
+    },
+    /// TLS begins: the client's first bytes behind the 220 are a TLS record's.
+    TlsBegins,
+    /// The server's first bytes are, too: nothing of the flow is plain text any more.
+    TlsAnswered,
 }
 
 /// What a reply answers.
@@ -101,17 +175,38 @@ pub enum Fault {
     ReplyInsideData,
     /// Replies skipped: a code that belongs to a later command came first.
     SkippedReply,
-    /// The server ended the connection with replies outstanding, and without a 421.
+    /// The server ended the connection with replies outstanding, and without a word.
     EndedEarly,
-    /// A 354 behind a refusal of DATA, when text behind it was read as commands already.
+    /// A server that does not swallow a chunk it refused: its octets may have run as commands.
+    RefusedChunk,
+    /// A 354 behind text that was read as commands already.
     LateData,
+    /// A 354 that nobody asked for.
+    UnaskedData,
     /// Plain text where TLS has to begin.
     PlaintextForTls,
     /// A BDAT whose octets servers would count differently.
     DoubtfulChunk,
+    /// A BDAT that may not pass: octets follow that are no commands.
+    BarredChunk,
 }
 
 impl Fault {
+    /// Every fault, in order.
+    pub const ALL: [Self; 11] = [
+        Self::UnexpectedReply,
+        Self::MalformedReply,
+        Self::ReplyInsideData,
+        Self::SkippedReply,
+        Self::EndedEarly,
+        Self::RefusedChunk,
+        Self::LateData,
+        Self::UnaskedData,
+        Self::PlaintextForTls,
+        Self::DoubtfulChunk,
+        Self::BarredChunk,
+    ];
+
     /// Whether no way of reading on would be the server's.
     #[must_use]
     pub const fn is_fatal(self) -> bool {
@@ -120,8 +215,13 @@ impl Fault {
             | Self::MalformedReply
             | Self::ReplyInsideData
             | Self::SkippedReply
-            | Self::EndedEarly => false,
-            Self::LateData | Self::PlaintextForTls | Self::DoubtfulChunk => true,
+            | Self::EndedEarly
+            | Self::RefusedChunk => false,
+            Self::LateData
+            | Self::UnaskedData
+            | Self::PlaintextForTls
+            | Self::DoubtfulChunk
+            | Self::BarredChunk => true,
         }
     }
 
@@ -134,9 +234,12 @@ impl Fault {
             Self::ReplyInsideData => "reply-inside-data",
             Self::SkippedReply => "skipped-reply",
             Self::EndedEarly => "ended-early",
+            Self::RefusedChunk => "refused-chunk",
             Self::LateData => "late-data",
+            Self::UnaskedData => "unasked-data",
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
+            Self::BarredChunk => "barred-chunk",
         }
     }
 }

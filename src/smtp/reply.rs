@@ -1,79 +1,201 @@
-//! Reply lines of the server, byte by byte: code, separator, text, line end (RFC 5321 4.2).
+//! Replies of the server, read once: code, separator, keyword, text and line end of each line
+//! (RFC 5321 4.2), and which lines make one reply.
+//!
+//! What follows the three digits shows that they are a code, so a code is known before the first
+//! byte of its text. The keyword is the text's first word; a space, a `=` (old servers write
+//! AUTH=LOGIN) or a CR ends it.
 
 use memchr::memchr;
 
-use super::Word;
+use super::outstanding::Pairing;
+use super::{Answers, Offset};
+
+/// Longest keyword kept; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
+const KEYWORD_BYTES_MAX: u8 = 24;
+
+/// What is known of a reply line by the end of a run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What the reply answers; certain once its code is known.
+    pub answers: Answers,
+    /// The line's code, once it is known; `None` at its end if it began with none.
+    pub code: Option<u16>,
+    /// Whether lines of the same reply came before.
+    pub is_later_line: bool,
+    /// Whether it is the last line of its reply: no `-` behind the code.
+    pub is_last: bool,
+    /// The first word of its text, as far as it has come.
+    pub keyword: Keyword,
+}
+
+/// The first word of a reply line's text, in upper case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keyword {
+    bytes: [u8; KEYWORD_BYTES_MAX as usize],
+    /// One more than there is room for, if it is longer.
+    length: u8,
+}
+
+impl Keyword {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
+            *place = byte.to_ascii_uppercase();
+        }
+        self.length = self.length.saturating_add(1).min(KEYWORD_BYTES_MAX + 1);
+    }
+
+    /// Its bytes; none if it is longer than we compare.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// Its bytes as far as there is room for them.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length.min(KEYWORD_BYTES_MAX))).unwrap_or_default()
+    }
+
+    /// Whether it is longer than we compare.
+    #[must_use]
+    pub const fn is_too_long(&self) -> bool {
+        self.length > KEYWORD_BYTES_MAX
+    }
+}
+
+/// Whether a server leaves with such a reply (RFC 5321 3.8 and 4.2.3, RFC 7504 2; 451 and 554 as
+/// servers use them): it may say it at any time.
+pub(super) const fn is_leaving(code: u16) -> bool {
+    matches!(code, 221 | 421 | 451 | 521 | 554)
+}
 
 /// A run of bytes in a reply line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// One of the three digits, or the separator behind them.
+    /// Some of the three digits.
     Code,
+    /// The space or `-` behind them.
+    Separator,
+    /// More of the text's first word.
+    Keyword,
     /// What follows; also a line that does not begin with a code.
     Text,
     /// The LF.
-    End(LineEnd),
+    End,
 }
 
-/// What a whole reply line said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineEnd {
-    /// The code; `None` if the line began with none.
-    pub code: Option<u16>,
-    /// Whether it is the last line of its reply: no `-` behind the code.
-    pub is_last: bool,
-    /// The first word of its text, as far as a word is kept.
-    pub keyword: Word,
+/// What a line began with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Head {
+    /// So many digits, and nothing else yet.
+    #[default]
+    Open,
+    /// A code.
+    Code,
+    /// No code.
+    Malformed,
 }
 
 /// The line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReplyLine {
-    digits: u16,
-    /// Bytes of code and separator read; 4 once in the text.
-    column: u8,
-    is_malformed: bool,
+    code: u16,
+    digits: u8,
+    head: Head,
     is_continued: bool,
-    /// The first word of the text: in an answer to EHLO, the keyword.
-    keyword: Word,
+    has_bytes: bool,
+    keyword: Keyword,
     is_behind_keyword: bool,
 }
 
+/// The reply under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReplyReader {
+    pub(super) line: ReplyLine,
+    pub(super) is_later_line: bool,
+    /// What its sender had received when it began: it answers nothing that was sent later.
+    pub(super) covers: Option<Offset>,
+    /// What it answers, once its code is known.
+    pub(super) pairing: Option<Pairing>,
+}
+
+impl ReplyReader {
+    /// What is known by now, if it answers this.
+    pub(super) const fn so_far(&self, answers: Answers) -> Reply {
+        Reply {
+            answers,
+            code: self.line.known_code(),
+            is_later_line: self.is_later_line,
+            is_last: !self.line.is_continued,
+            keyword: self.line.keyword,
+        }
+    }
+}
+
 impl ReplyLine {
-    /// Reads a run of bytes: how many, and what they are. The input is not empty.
+    /// The code, once what follows its digits has come.
+    pub(super) const fn known_code(&self) -> Option<u16> {
+        match self.head {
+            Head::Code => Some(self.code),
+            Head::Open | Head::Malformed => None,
+        }
+    }
+
+    /// Whether nothing but a line end has come.
+    pub(super) const fn is_blank(&self) -> bool {
+        !self.has_bytes
+    }
+
+    /// Reads a run of bytes: how many, and what they are. The input is not empty. At a line's end
+    /// it stays as it is, for [`ReplyReader`] to be asked about it.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Part) {
         let first = input.first().copied().unwrap_or_default();
-        if first == b'\n' {
-            let line = std::mem::take(self);
-            let code = (!line.is_malformed && line.column >= 3).then_some(line.digits);
-            let (is_last, keyword) = (!line.is_continued, line.keyword);
-            return (1, Part::End(LineEnd { code, is_last, keyword }));
-        }
-        if self.column < 3 && first.is_ascii_digit() {
-            self.digits = self.digits * 10 + u16::from(first - b'0');
-            self.column += 1;
-            return (1, Part::Code);
-        }
-        if self.column == 3 {
-            self.column = 4;
-            self.is_continued = first == b'-';
-            if matches!(first, b' ' | b'-') {
-                return (1, Part::Code);
+        if self.head == Head::Open {
+            if let Some(run) = self.read_head(first, input) {
+                return run;
             }
-            self.is_malformed |= first != b'\r';
+        } else if first == b'\n' {
+            return (1, Part::End);
         }
-        self.is_malformed |= self.column < 3;
-        self.column = 4;
-        let length = memchr(b'\n', input).unwrap_or(input.len());
-        for &byte in input.iter().take(length) {
-            if self.is_behind_keyword {
-                break;
+        if self.head == Head::Code && !self.is_behind_keyword {
+            let is_end = |byte: &u8| matches!(byte, b' ' | b'=' | b'\r' | b'\n');
+            let length = input.iter().position(is_end).unwrap_or(input.len());
+            let word = input.get(..length).unwrap_or_default();
+            word.iter()
+                .take(usize::from(KEYWORD_BYTES_MAX) + 1)
+                .for_each(|&b| self.keyword.push(b));
+            if length > 0 {
+                return (length, Part::Keyword);
             }
-            self.is_behind_keyword = matches!(byte, b' ' | b'\r');
-            if !self.is_behind_keyword {
-                self.keyword.push(byte);
-            }
+            self.is_behind_keyword = true;
         }
-        (length, Part::Text)
+        (memchr(b'\n', input).unwrap_or(input.len()), Part::Text)
+    }
+
+    /// Digits, and what follows them; `None` where text begins.
+    fn read_head(&mut self, first: u8, input: &[u8]) -> Option<(usize, Part)> {
+        self.has_bytes |= !matches!(first, b'\r' | b'\n');
+        let is_whole = self.digits == 3;
+        if !is_whole && first.is_ascii_digit() {
+            let room = usize::from(3 - self.digits);
+            let digits = input.iter().take(room).take_while(|byte| byte.is_ascii_digit());
+            let mut used = 0;
+            for digit in digits {
+                self.code = self.code * 10 + u16::from(digit - b'0');
+                self.digits += 1;
+                used += 1;
+            }
+            return Some((used, Part::Code));
+        }
+        let is_code = is_whole && matches!(first, b' ' | b'-' | b'\r' | b'\n');
+        self.head = if is_code { Head::Code } else { Head::Malformed };
+        match first {
+            b'\n' => Some((1, Part::End)),
+            b' ' | b'-' if is_code => {
+                self.is_continued = first == b'-';
+                Some((1, Part::Separator))
+            }
+            _ => None,
+        }
     }
 }

@@ -1,148 +1,175 @@
 //! What each byte of a dialogue is, which replies move it on, and which faults it has.
 
-use super::body::Run;
+use super::expect::{Cue, Expect};
 use super::*;
 
 mod chunks;
+mod mail_data;
+mod matching;
+mod replies;
+mod secrets;
+mod tls;
 
-/// Reads everything; adjacent runs of the same event are joined, verbs are refused by `refuse`.
-fn read(dialogue: &mut Dialogue, from: Speaker, mut input: &[u8]) -> Vec<(Event, Vec<u8>)> {
-    let mut events: Vec<(Event, Vec<u8>)> = Vec::new();
-    while !input.is_empty() {
-        let step = dialogue.read(from, input);
-        let (run, rest) = input.split_at(step.used);
-        match events.last_mut() {
-            Some((event, bytes)) if *event == step.event => bytes.extend_from_slice(run),
-            _ => events.push((step.event, run.to_vec())),
-        }
-        if step.event == Event::Wait {
-            break;
-        }
-        input = rest;
+/// A dialogue, and how far the client has spoken.
+struct Talk {
+    dialogue: Dialogue,
+    at: u64,
+    steps: Vec<(Step, Vec<u8>)>,
+}
+
+impl Talk {
+    fn new() -> Self {
+        Self::beginning(DataBegins::OnReply)
     }
-    events
-}
 
-fn fault_of(dialogue: &mut Dialogue, reply: &[u8]) -> Option<Fault> {
-    let mut fault = None;
-    let mut at = 0;
-    while at < reply.len() {
-        let step = dialogue.read(Speaker::Server, &reply[at..]);
-        fault = fault.or(step.fault);
-        at += step.used;
+    fn beginning(data_begins: DataBegins) -> Self {
+        Self { dialogue: Dialogue::new(data_begins), at: 0, steps: Vec::new() }
     }
-    fault
+
+    /// Greeted.
+    fn greeted() -> Self {
+        let mut talk = Self::new();
+        assert_eq!(talk.server("220 hi\r\n"), None);
+        talk
+    }
+
+    /// Brought to message data.
+    fn in_data() -> Self {
+        let mut talk = Self::greeted();
+        talk.client("DATA\r\n");
+        assert_eq!(talk.server("354 go\r\n"), None);
+        assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+        talk
+    }
+
+    fn expect(&self) -> Expect {
+        self.dialogue.expect()
+    }
+
+    fn read(&mut self, from: Speaker, mut input: &[u8], covers: u64) -> Vec<(Step, Vec<u8>)> {
+        let mut steps = Vec::new();
+        while !input.is_empty() {
+            let standing = Standing { at: Offset::new(self.at), covers: Offset::new(covers) };
+            let step = self.dialogue.read(from, input, standing);
+            let (run, rest) = input.split_at(step.used);
+            if from == Speaker::Client {
+                self.at += step.used as u64;
+            }
+            steps.push((step, run.to_vec()));
+            if step.event == Event::Wait {
+                break;
+            }
+            input = rest;
+        }
+        self.steps.extend(steps.iter().cloned());
+        steps
+    }
+
+    /// The client says this; adjacent runs of the same event are joined.
+    fn client(&mut self, text: impl AsRef<[u8]>) -> Vec<(Event, Vec<u8>)> {
+        let mut events: Vec<(Event, Vec<u8>)> = Vec::new();
+        for (step, run) in self.read(Speaker::Client, text.as_ref(), 0) {
+            match events.last_mut() {
+                Some((event, bytes)) if *event == step.event => bytes.extend_from_slice(&run),
+                _ => events.push((step.event, run)),
+            }
+        }
+        events
+    }
+
+    /// The first fault in what the client says.
+    fn client_fault(&mut self, text: &str) -> Option<Fault> {
+        self.read(Speaker::Client, text.as_bytes(), 0).iter().find_map(|(step, _)| step.fault)
+    }
+
+    /// The server says this, having received all that the client said: the first fault.
+    fn server(&mut self, text: &str) -> Option<Fault> {
+        self.server_covering(self.at, text)
+    }
+
+    /// The same, having received so much.
+    fn server_covering(&mut self, covers: u64, text: &str) -> Option<Fault> {
+        let steps = self.read(Speaker::Server, text.as_bytes(), covers);
+        steps.iter().find_map(|(step, _)| step.fault)
+    }
+
+    /// What has begun and ended so far.
+    fn changes(&self) -> Vec<Change> {
+        self.steps.iter().filter_map(|(step, _)| step.change).collect()
+    }
 }
 
-fn dialogue() -> Dialogue {
-    Dialogue::new(DataBegins::OnReply)
+fn at(offset: u64) -> Offset {
+    Offset::new(offset)
 }
 
-/// A dialogue brought to message data.
-fn in_data() -> Dialogue {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"DATA\r\n");
-    read(&mut dialogue, Speaker::Server, b"354 go\r\n");
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-    dialogue
+/// The tables in the head of the machine's file: per row the state, and per column what comes next.
+fn documented() -> Vec<Vec<String>> {
+    let rows = include_str!("expect.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+    rows.map(|row| row.trim_end_matches('|').split('|').map(|c| c.trim().to_owned()).collect())
+        .collect()
+}
+
+fn name(expect: Expect) -> String {
+    let full = format!("{expect:?}");
+    full.split([' ', '(', '{']).next().unwrap().to_owned()
 }
 
 #[test]
-fn the_body_table_is_the_documented_one() {
-    let mut table = String::new();
-    for state in Body::ALL {
-        table += &format!("{state:?}:");
-        for byte in [b'\r', b'\n', b'.', 0, b'x'] {
-            let mut next = state;
-            let cell = match next.read(&[byte]).1 {
-                Run::Text => format!("{next:?}"),
-                Run::Lookalike => "lookalike".into(),
-                Run::End => "END".into(),
-            };
-            table += &format!(" {cell}");
-        }
-        table += "\n";
-    }
-    assert_eq!(
-        table,
-        "Middle: Cr Bare Middle Middle Middle\n\
-         Cr: Cr Line lookalike Middle Middle\n\
-         Line: Cr Bare Dot lookalike Middle\n\
-         Bare: Cr Bare lookalike lookalike Middle\n\
-         Dot: DotCr lookalike Middle lookalike Middle\n\
-         DotCr: lookalike END Middle lookalike Middle\n"
-    );
-}
-
-/// The body machine one byte at a time, without blocks: what `Body::read` must equal.
-fn read_bytewise(mut state: Body, input: &[u8]) -> (Vec<usize>, Option<usize>, Body) {
-    let mut lookalikes = Vec::new();
-    for (at, &byte) in input.iter().enumerate() {
-        match state.read(&[byte]).1 {
-            Run::Text => {}
-            Run::Lookalike => lookalikes.push(at),
-            Run::End => return (lookalikes, Some(at + 1), state),
-        }
-    }
-    (lookalikes, None, state)
-}
-
-fn read_in_runs(mut state: Body, input: &[u8]) -> (Vec<usize>, Option<usize>, Body) {
-    let mut lookalikes = Vec::new();
-    let mut at = 0;
-    while at < input.len() {
-        let (used, run) = state.read(&input[at..]);
-        match run {
-            Run::Text => {}
-            Run::Lookalike => lookalikes.push(at),
-            Run::End => return (lookalikes, Some(at + used), state),
-        }
-        at += used;
-    }
-    (lookalikes, None, state)
-}
-
-#[test]
-fn long_runs_read_like_single_bytes() {
-    let mut state = 1_u64;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
+fn the_machines_tables_are_the_documented_ones() {
+    let states = [
+        Expect::Command,
+        Expect::Wait,
+        Expect::Data(MailData::Dot),
+        Expect::Disowned(MailData::Dot),
+        Expect::Chunk { left: 7 },
+        Expect::RefusedChunk { left: 7 },
+        Expect::Unproved,
+        Expect::AuthLine,
+        Expect::Tls(TlsStart::default()),
+    ];
+    let client =
+        [Cue::Line, Cue::Asks, Cue::Chunk(7), Cue::OctetsOut, Cue::AuthLine, Cue::EndOfData];
+    let server = [
+        Cue::Go354,
+        Cue::Go334,
+        Cue::Go220,
+        Cue::Answered,
+        Cue::NoCode,
+        Cue::ChunkRefused,
+        Cue::FinalInData,
+    ];
+    let table = |cues: &[Cue]| -> Vec<Vec<String>> {
+        let cell = |state: Expect, cue| {
+            let next = state.next(cue);
+            if next == state { "=".to_owned() } else { name(next) }
+        };
+        let row = |state: Expect| {
+            std::iter::once(name(state)).chain(cues.iter().map(|&c| cell(state, c))).collect()
+        };
+        states.into_iter().map(row).collect()
     };
-    for case in 0..2_000 {
-        let special = 1 + random(200);
-        let bytes: Vec<u8> = (0..random(1_500))
-            .flat_map(|_| match random(special + 4) {
-                0 => b"\r\n".to_vec(),
-                1 => vec![b"\r\n.\0"[usize::try_from(random(4)).unwrap()]],
-                2 => b"\r\n.".to_vec(),
-                3 if case % 3 == 0 => b"\r\n.\r\n".to_vec(),
-                _ => vec![b'x'],
-            })
-            .collect();
-        for start in Body::ALL {
-            assert_eq!(read_in_runs(start, &bytes), read_bytewise(start, &bytes), "case {case}");
-        }
-        let text = Body::ALL.iter().all(|&start| {
-            let (lookalikes, end, _) = read_bytewise(start, &bytes);
-            lookalikes.is_empty() && end.is_none()
-        });
-        assert_eq!(Body::is_text_after_anything(&bytes), text, "case {case}");
-    }
+    let documented = documented();
+    let (first, second) = documented.split_at(documented.len() / 2);
+    assert_eq!(first[1..], table(&client));
+    assert_eq!(second[1..], table(&server));
+    assert_eq!(Expect::Command.next(Cue::Chunk(0)), Expect::Command);
+    // What the client and the server have agreed on is kept.
+    let data = Expect::Data(MailData::Dot).next(Cue::FinalInData);
+    assert_eq!(data, Expect::Disowned(MailData::Dot));
+    let chunk = Expect::Chunk { left: 7 }.next(Cue::ChunkRefused);
+    assert_eq!(chunk, Expect::RefusedChunk { left: 7 });
+}
+
+fn word(text: &str) -> Word {
+    let mut word = Word::default();
+    text.bytes().for_each(|byte| word.push(byte));
+    word
 }
 
 #[test]
 fn a_command_line_is_read_in_its_parts() {
-    let word = |text: &str| {
-        let mut word = Word::default();
-        text.bytes().for_each(|byte| word.push(byte));
-        word
-    };
-    let mut dialogue = dialogue();
-    let events = read(&mut dialogue, Speaker::Client, b"Rs x\rVRFY\r\r\n\n");
+    let events = Talk::new().client("Rs x\rVRFY\r\r\n\n");
     assert_eq!(
         events,
         [
@@ -160,249 +187,117 @@ fn a_command_line_is_read_in_its_parts() {
 }
 
 #[test]
+fn what_no_byte_decides_is_one_run() {
+    let long = "a".repeat(5_000);
+    for (line, steps) in [
+        (format!("{long}\r\n"), 9 + 3),
+        (format!("NOOP {long}\r\n"), 4 + 1 + 3),
+        (format!("NOOP\0{}\r\n", "\0".repeat(5_000)), 4 + 3),
+        (format!("NOOP{}\n", "\r".repeat(5_000)), 4 + 2),
+    ] {
+        let mut talk = Talk::new();
+        let read = talk.read(Speaker::Client, line.as_bytes(), 0);
+        assert_eq!(read.len(), steps, "{}", &line[..9]);
+    }
+    // Once the line is refused, its word is one run however short.
+    let mut talk = Talk::new();
+    talk.client("g");
+    talk.dialogue.refuse();
+    assert_eq!(talk.client("oodmorni").len(), 1);
+    let reply = format!("250-{long} {long}\r\n");
+    assert_eq!(talk.read(Speaker::Server, reply.as_bytes(), 0).len(), 5);
+}
+
+#[test]
 fn only_a_354_begins_data() {
     for code in ["450", "503", "554", "421", "350"] {
-        let mut dialogue = dialogue();
-        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-        read(&mut dialogue, Speaker::Client, b"DATA\r\n");
-        assert_eq!(dialogue.expect(), Expect::Wait);
-        assert_eq!(read(&mut dialogue, Speaker::Client, b"x"), [(Event::Wait, vec![])]);
-        read(&mut dialogue, Speaker::Server, format!("{code} no\r\n").as_bytes());
-        assert_eq!(dialogue.expect(), Expect::Command, "{code}");
+        let mut talk = Talk::greeted();
+        talk.client("DATA\r\n");
+        assert_eq!(talk.expect(), Expect::Wait);
+        assert_eq!(talk.client("x"), [(Event::Wait, vec![])]);
+        talk.server(&format!("{code} no\r\n"));
+        assert_eq!(talk.expect(), Expect::Command, "{code}");
+        assert!(talk.changes().is_empty());
     }
-    in_data();
+    Talk::in_data();
 }
 
 #[test]
-fn no_success_answers_data_but_a_354() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"RCPT x\r\nDATA\r\n");
-    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
-    assert_eq!(dialogue.expect(), Expect::Wait);
-    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), None);
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-    assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(Fault::UnexpectedReply));
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-}
-
-#[test]
-fn the_reply_is_awaited_through_a_pipeline() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Client, b"MAIL x\r\nRCPT y\r\nRCPT z\r\nDATA\r\n");
-    for reply in ["220-hi\r\n220 hi\r\n", "250 a\r\n", "250-b\r\n250 b\r\n", "550 c\r\n"] {
-        assert_eq!(fault_of(&mut dialogue, reply.as_bytes()), None);
-        assert_eq!(dialogue.expect(), Expect::Wait);
-    }
-    assert_eq!(fault_of(&mut dialogue, b"354 d\r\n"), None);
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-    read(&mut dialogue, Speaker::Client, b".\r\nQUIT\r\n");
-    assert_eq!(dialogue.expect(), Expect::Command);
-    assert_eq!(fault_of(&mut dialogue, b"250 e\r\n221 f\r\n"), None);
-    assert!(dialogue.is_idle());
-    assert_eq!(fault_of(&mut dialogue, b"250 g\r\n"), Some(Fault::UnexpectedReply));
-    assert_eq!(fault_of(&mut dialogue, b"421 h\r\n"), None);
-}
-
-#[test]
-fn missing_replies_are_skipped_at_strong_codes() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Client, b"MAIL x\r\nRCPT y\r\nDATA\r\n");
-    assert_eq!(fault_of(&mut dialogue, b"220 a\r\n354 d\r\n"), Some(Fault::SkippedReply));
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-}
-
-#[test]
-fn a_354_out_of_the_blue_begins_data_with_an_alarm() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"NOO");
-    assert_eq!(fault_of(&mut dialogue, b"354 d\r\n"), Some(Fault::UnexpectedReply));
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Middle));
-}
-
-#[test]
-fn a_final_reply_inside_data_ends_it_with_an_alarm() {
-    let mut dialogue = in_data();
-    read(&mut dialogue, Speaker::Client, b"text\r\nVR");
-    assert_eq!(fault_of(&mut dialogue, b"552 too big\r\n"), Some(Fault::ReplyInsideData));
-    assert_eq!(dialogue.expect(), Expect::Command);
-    assert!(dialogue.is_refused());
-}
-
-#[test]
-fn a_refused_data_still_waits_if_its_letters_left() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"DATAF");
-    dialogue.refuse();
-    read(&mut dialogue, Speaker::Client, b"OO\r\n");
-    assert_eq!(dialogue.expect(), Expect::Wait);
-    read(&mut dialogue, Speaker::Server, b"500 no\r\n");
-    read(&mut dialogue, Speaker::Client, b"D");
-    dialogue.refuse();
-    read(&mut dialogue, Speaker::Client, b"ATA\r\n");
-    assert_eq!(dialogue.expect(), Expect::Command);
-}
-
-#[test]
-fn tls_begins_on_the_220_and_with_a_handshake() {
-    for (reply, first, fault) in
-        [("220 go", 22, None), ("220 go", b'E', Some(Fault::PlaintextForTls))]
-    {
-        let mut dialogue = dialogue();
-        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-        read(&mut dialogue, Speaker::Client, b"STARTTLS\r\n");
-        assert_eq!(dialogue.expect(), Expect::Wait);
-        assert_eq!(fault_of(&mut dialogue, format!("{reply}\r\n").as_bytes()), None);
-        let step = dialogue.read(Speaker::Client, &[first, 3, 1]);
-        assert_eq!((step.event, step.fault), (Event::Opaque, fault));
-        assert_eq!(dialogue.read(Speaker::Client, &[0]).fault, None);
-    }
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"STARTTLS\r\n");
-    read(&mut dialogue, Speaker::Server, b"454 no\r\n");
-    assert_eq!(dialogue.expect(), Expect::Command);
-}
-
-#[test]
-fn auth_lines_are_no_commands_until_the_final_reply() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"AUTH LOGIN\r\n");
-    for _ in 0..2 {
-        read(&mut dialogue, Speaker::Server, b"334 xx\r\n");
-        assert_eq!(dialogue.expect(), Expect::AuthLine);
-        let events = read(&mut dialogue, Speaker::Client, b"VRFY\r\nVRFY\r\n");
-        assert_eq!(events, [(Event::AuthLine, b"VRFY\r\n".to_vec()), (Event::Wait, vec![])]);
-    }
-    read(&mut dialogue, Speaker::Server, b"235 ok\r\n");
-    assert_eq!(dialogue.expect(), Expect::Command);
-}
-
-#[test]
-fn reply_lines_are_read_in_their_parts() {
-    let cases: [(&[u8], Option<u16>, bool, usize); 9] = [
-        (b"250 ok\r\n", Some(250), true, 4),
-        (b"250-ok\r\n", Some(250), false, 4),
-        (b"250\r\n", Some(250), true, 3),
-        (b"250 \r\n", Some(250), true, 4),
-        (b"250-\r\n", Some(250), false, 4),
-        (b"250\n", Some(250), true, 3),
-        (b"25 ok\r\n", None, true, 2),
-        (b"2505 ok\r\n", None, true, 3),
-        (b"\r\n", None, true, 0),
-    ];
-    for (line, code, is_last, code_bytes) in cases {
-        let events = read(&mut dialogue(), Speaker::Server, line);
-        let answers = Answers::Connection;
-        let Some((Event::ReplyEnd { line: end, .. }, _)) = events.last() else {
-            panic!("{line:?}: {events:?}")
-        };
-        assert_eq!((end.code, end.is_last), (code, is_last), "{line:?}");
-        let read_as_code: usize = events
-            .iter()
-            .filter(|(event, _)| *event == Event::ReplyCode(answers))
-            .map(|(_, bytes)| bytes.len())
-            .sum();
-        assert_eq!(read_as_code, code_bytes, "{line:?}");
-    }
+fn a_message_is_told_with_its_bounds() {
+    let mut talk = Talk::in_data();
+    talk.client("x\r\n.\r\nNOOP\r\n");
+    let begin = Change::DataBegins { at: at(6) };
+    assert_eq!(talk.changes(), [begin, Change::DataEnds { at: at(12), length: 6 }]);
+    let mut empty = Talk::in_data();
+    empty.client(".\r\n");
+    assert_eq!(empty.changes()[1], Change::DataEnds { at: at(9), length: 3 });
 }
 
 #[test]
 fn a_crowd_of_unanswered_commands_waits() {
-    let mut dialogue = dialogue();
-    let flood = b"NOOP\r\n".repeat(2_000);
-    let events = read(&mut dialogue, Speaker::Client, &flood);
+    let mut talk = Talk::new();
+    let events = talk.client("NOOP\r\n".repeat(2_000));
     assert_eq!(events.last().map(|(event, _)| *event), Some(Event::Wait));
     assert!(events.len() > 1_000);
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    assert_ne!(dialogue.read(Speaker::Client, b"N").event, Event::Wait);
+    talk.server("220 hi\r\n");
+    assert_ne!(talk.client("N")[0].0, Event::Wait);
 }
 
 #[test]
 fn the_old_fault_begins_data_on_the_command() {
-    let mut dialogue = Dialogue::new(DataBegins::OnCommand);
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"DATA\r\n");
-    assert_eq!(dialogue.expect(), Expect::Data(Body::Line));
-    assert_eq!(fault_of(&mut dialogue, b"503 no\r\n"), None);
-    let events = read(&mut dialogue, Speaker::Client, b"VRFY root\r\n.\r\n");
-    assert_eq!(events, [(Event::DataEnd, b"VRFY root\r\n.\r\n".to_vec())]);
-    assert_eq!(dialogue.expect(), Expect::Command);
-}
-
-#[test]
-fn outstanding_replies_are_a_queue() {
-    let kinds = [Verb::Data, Verb::Mail, Verb::Quit].map(Answers::Verb);
-    let (mut queue, mut model) = (outstanding::Outstanding::default(), Vec::new());
-    let mut state = 7_u32;
-    for _ in 0..10_000 {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let kind = kinds[(state >> 20) as usize % 3];
-        match state >> 28 {
-            0 => {
-                queue.clear();
-                model.clear();
-            }
-            1..8 => {
-                queue.push(kind);
-                model.push(kind);
-            }
-            8..13 => {
-                let oldest = (!model.is_empty()).then(|| model.remove(0));
-                assert_eq!(queue.pop(), oldest);
-            }
-            _ => {
-                let place = model.iter().position(|&other| other == kind);
-                assert_eq!(queue.skip_to(kind), place.is_some());
-                model.drain(..place.unwrap_or(0));
-            }
-        }
-        assert_eq!((queue.len(), queue.oldest()), (model.len(), model.first().copied()));
-        assert_eq!(queue.is_empty(), model.is_empty());
+    for reply in ["503 no\r\n", "354 go\r\n", "354 go\r\n250 eh\r\n"] {
+        let mut talk = Talk::beginning(DataBegins::OnCommand);
+        talk.server("220 hi\r\n");
+        talk.client("DATA\r\n");
+        assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+        let fault = reply.contains("eh").then_some(Fault::UnexpectedReply);
+        assert_eq!(talk.server(reply), fault);
+        let events = talk.client("VRFY root\r\n.\r\n");
+        assert_eq!(events, [(Event::DataEnd, b"VRFY root\r\n.\r\n".to_vec())]);
+        assert_eq!(talk.expect(), Expect::Command);
+        assert_eq!(talk.changes().len(), 2);
     }
 }
 
 #[test]
-fn strong_codes_fall_into_step_again() {
-    for (lines, replies, expect, fault) in [
-        ("NOOP\r\nSTARTTLS\r\n", "220 go\r\n", Expect::Opaque { has_begun: false }, true),
-        ("NOOP\r\nSTARTTLS\r\n", "250 a\r\n220 go\r\n", Expect::Opaque { has_begun: false }, false),
-        ("NOOP\r\nAUTH PLAIN\r\n", "334 \r\n", Expect::AuthLine, true),
-        ("NOOP\r\nAUTH PLAIN\r\n", "250 a\r\n334\r\n", Expect::AuthLine, false),
-        ("NOOP\r\nQUIT\r\n", "221 bye\r\n", Expect::Command, true),
+fn a_refused_data_still_waits_if_its_letters_left() {
+    let mut talk = Talk::greeted();
+    talk.client("DATAF");
+    talk.dialogue.refuse();
+    talk.client("OO\r\n");
+    assert_eq!(talk.expect(), Expect::Wait);
+    talk.server("500 no\r\n");
+    talk.client("D");
+    talk.dialogue.refuse();
+    talk.client("ATA\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+}
+
+#[test]
+fn who_leaves_first_and_with_what_words_decides() {
+    use Speaker::{Client, Server};
+    let early = Some(Fault::EndedEarly);
+    for (client, server, by_server) in [
+        ("", "", early),
+        ("", "220 hi\r\n", None),
+        ("", "554 no\r\n", None),
+        ("NOOP\r\n", "220 hi\r\n", early),
+        ("NOOP\r\n", "220 hi\r\n250 ok\r\n", None),
+        ("NOOP\r\n", "220 hi\r\n421 bye\r\n", None),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "220 hi\r\n221 bye\r\n", None),
+        ("NOOP\r\nNOOP\r\n", "220 hi\r\n451 bye\r\n", None),
+        ("NOOP\r\nNOOP\r\n", "220 hi\r\n521 bye\r\n", None),
+        ("NOOP\r\nNOOP\r\n", "220 hi\r\n500 eh\r\n", early),
+        ("DATA\r\n", "220 hi\r\n", early),
+        ("DATA\r\n", "220 hi\r\n354 go\r\n", early),
+        ("DATA\r\n", "220 hi\r\n354 go\r\n421 bye\r\n", None),
+        ("DATA\r\n", "220 hi\r\n354 go\r\n250 ok\r\n", early),
+        ("STARTTLS\r\n", "220 hi\r\n220 go\r\n", None),
     ] {
-        let mut dialogue = dialogue();
-        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-        read(&mut dialogue, Speaker::Client, lines.as_bytes());
-        let found = fault_of(&mut dialogue, replies.as_bytes());
-        assert_eq!(found, fault.then_some(Fault::SkippedReply), "{lines:?} {replies:?}");
-        assert_eq!(dialogue.expect(), expect, "{lines:?} {replies:?}");
-    }
-}
-
-#[test]
-fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n421-clo");
-    read(&mut dialogue, Speaker::Client, b"DATA\r\n");
-    assert_eq!(fault_of(&mut dialogue, b"sing\r\n421 now\r\n"), None);
-    assert_eq!(dialogue.expect(), Expect::Wait);
-    assert_eq!(fault_of(&mut dialogue, b"450 what\r\n"), None);
-    assert_eq!(dialogue.expect(), Expect::Command);
-    assert_eq!(fault_of(&mut dialogue, b"334 what\r\n"), Some(Fault::UnexpectedReply));
-}
-
-#[test]
-fn a_354_behind_a_refusal_is_too_late_for_bytes_read_as_commands() {
-    for (more, fault) in [("", Fault::UnexpectedReply), ("text\r\n", Fault::LateData)] {
-        let mut dialogue = dialogue();
-        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-        read(&mut dialogue, Speaker::Client, b"DATA\r\n");
-        assert_eq!(fault_of(&mut dialogue, b"451 astray\r\n"), None);
-        read(&mut dialogue, Speaker::Client, more.as_bytes());
-        assert_eq!(fault_of(&mut dialogue, b"354 go\r\n"), Some(fault), "{more:?}");
+        let mut talk = Talk::new();
+        talk.client(client);
+        talk.server(server);
+        assert_eq!(talk.dialogue.end(Server), by_server, "{client:?} {server:?}");
+        assert_eq!(talk.dialogue.end(Client), None, "{client:?} {server:?}");
     }
 }

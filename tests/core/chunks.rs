@@ -7,10 +7,13 @@ use crate::support::session::{Session, lossy};
 
 const GREETING: &str = "220 mx.example ESMTP\r\n";
 
-/// An `esmtp` session behind its EHLO, which offers CHUNKING.
+const ENVELOPE: &str = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+
+/// An `esmtp` session behind its EHLO, which offers CHUNKING, with a recipient.
 fn offered() -> Session {
     let mut session = Session::greeted(settings("esmtp"), Esmtp::new(GREETING));
     session.say("EHLO a\r\n");
+    session.say(ENVELOPE);
     session
 }
 
@@ -48,7 +51,11 @@ fn a_chunk_may_be_cut_anywhere() {
         for second in first..text.len() {
             let mut session = offered();
             session.say_pieces(&[&text[..first], &text[first..second], &text[second..]]);
-            assert_eq!(&session.server_got()["EHLO a\r\n".len()..], expected, "{first} {second}");
+            assert_eq!(
+                &session.server_got()["EHLO a\r\n".len() + ENVELOPE.len()..],
+                expected,
+                "{first} {second}"
+            );
             assert_eq!(session.server.messages, [b"x\r\n.\r\nQU\r\n\0\r\n.".to_vec()]);
         }
     }
@@ -57,11 +64,12 @@ fn a_chunk_may_be_cut_anywhere() {
 #[test]
 fn octets_of_a_refused_chunk_are_counted_too() {
     let mut refusing = Esmtp::new(GREETING);
-    refusing.bdat = "503 no recipient\r\n";
+    refusing.bdat = "452 no room\r\n";
     let mut session = Session::greeted(settings("esmtp"), refusing);
     session.say("EHLO a\r\n");
+    session.say(ENVELOPE);
     let heard = session.say("BDAT 8 LAST\r\nEXPN a\r\nEXPN b\r\n");
-    assert_eq!(heard, "503 no recipient\r\n500 unrecognized: EXXXXX\r\n");
+    assert_eq!(heard, "452 no room\r\n500 unrecognized: EXXXXX\r\n");
     assert!(!session.has_run(&["EXPN"]));
 }
 
@@ -100,16 +108,38 @@ fn only_the_last_hello_offers() {
         for hello in hellos {
             session.say(hello);
         }
+        session.say(ENVELOPE);
         session.say("BDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
         let messages = session.server.messages.len();
         assert_eq!(messages, usize::from(is_counted), "{hellos:?}");
         assert!(!session.has_run(&["EXPN"]), "{hellos:?}");
-        assert!(session.has_run(&["NOOP"]), "{hellos:?}");
+        assert_eq!(session.has_run(&["NOOP"]), is_counted, "{hellos:?}");
+        assert_eq!(session.rig.resets == 0, is_counted, "octets follow: {hellos:?}");
     }
-    // The line that asks and the chunk come together: nothing was offered yet.
+    // The line that asks and the chunk come together: the chunk waits for the answer.
     let mut session = Session::greeted(settings("esmtp"), Esmtp::new(GREETING));
-    session.say("EHLO a\r\nBDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
-    assert!(!session.has_run(&["EXPN", "BDAT"]));
+    session.say(&format!("EHLO a\r\n{ENVELOPE}BDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n"));
+    assert_eq!(session.server.messages, [b"EXPN a\r\n"]);
+    assert!(session.has_run(&["NOOP"]) && session.alarms().is_empty());
+}
+
+#[test]
+fn a_refused_ehlo_takes_no_offer_back() {
+    let mut session = offered();
+    session.server.ehlo = "503 twice\r\n";
+    session.say("EHLO a\r\n");
+    session.say("BDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
+    assert_eq!(session.server.messages, [b"EXPN a\r\n"]);
+    assert!(session.has_run(&["NOOP"]) && session.alarms().is_empty());
+}
+
+#[test]
+fn a_chunk_without_a_recipient_resets() {
+    let mut session = Session::greeted(settings("esmtp"), Esmtp::new(GREETING));
+    session.say("EHLO a\r\n");
+    session.say("BDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
+    assert_eq!(session.alarms(), ["barred-chunk"]);
+    assert!(session.rig.resets > 0 && !session.server_got().contains("EXPN"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Replies out of step: whatever the server says or leaves out, no command passes as text, no
 //! text is taken for a command where the server reads text, and an alarm tells of it.
 
+use mailguard::flow::Direction::{Original as C, Reply as S};
+
 use crate::support::esmtp::{Esmtp, Mode};
 use crate::support::golden::{compare, markdown};
 use crate::support::rig::settings;
@@ -147,7 +149,10 @@ fn faulty_replies_let_nothing_through() {
                 let delivered = found.iter().filter(|outcome| outcome.is_delivered).count();
                 let alarms = found.iter().filter(|outcome| outcome.has_alarm).count();
                 let is_legal = name.contains("421") || name.contains("places");
-                assert!(is_legal || alarms == REPLIES, "{profile}, {name}: {found:?}");
+                // Who leaves with a 221 may say it once or twice, or for two.
+                let leaves = name == "missing" || name == "doubled";
+                let alarms_min = REPLIES - usize::from(leaves);
+                assert!(is_legal || alarms >= alarms_min, "{profile}, {name}: {found:?}");
                 row.push(format!("{delivered} delivered, {alarms} alarms"));
             }
             rows.push(row);
@@ -175,21 +180,26 @@ fn tell(session: &mut Session, reply: &str) {
 }
 
 #[test]
-fn a_final_reply_in_the_body_ends_its_reading() {
+fn a_final_reply_in_the_body_disowns_the_rest() {
     for profile in ["mailguard", "esmtp", "pix-6.3", "asa"] {
         for reply in ["250 taken\r\n", "552 too big\r\n", "421 bye\r\n", "451-a\r\n451 b\r\n"] {
+            let may_leave = reply.starts_with("421") || reply.starts_with("451");
+            let told = if may_leave { &[][..] } else { &["reply-inside-data"] };
             // The server reads commands again.
             let mut session = in_body(profile);
             session.server.mode = Mode::Command;
             tell(&mut session, reply);
-            assert_eq!(session.alarms(), ["reply-inside-data"], "{profile} {reply:?}");
+            assert_eq!(session.alarms(), told, "{profile} {reply:?}");
             session.say("ne\r\nEXPN a\r\nEXPN b\r\n.\r\nEXPN c\r\n");
+            assert_eq!(session.alarms()[0], "reply-inside-data", "who stays has said so inside");
             assert!(!session.has_run(&["EXPN"]), "{profile}: {:?}", session.server.commands);
-            // It does not: a message in which text was masked is never finished.
+            // It does not: what was text is masked, and the end is still the end.
             let mut session = in_body(profile);
             tell(&mut session, reply);
             session.say("ne\r\nEXPN a\r\n.\r\nQUIT\r\n");
-            assert!(session.server.messages.is_empty(), "{profile}: {:?}", session.server.messages);
+            let masked = b"Subject: x\r\n\r\nhalf a liXX\r\nXXXXXX\r\n.\r\n";
+            assert_eq!(session.server.messages, [masked], "{profile}");
+            assert!(session.has_run(&["QUIT"]), "{profile}");
         }
     }
 }
@@ -206,18 +216,36 @@ fn a_354_in_the_body_changes_nothing() {
 }
 
 #[test]
-fn a_354_out_of_the_blue_is_the_servers_word() {
+fn a_354_out_of_the_blue_resets() {
     for (before, behind) in [("", ""), ("MAIL FROM:<a>\r\n", ""), ("NO", "OP\r\n")] {
         let mut session = Session::greeted(settings("esmtp"), Esmtp::new("220 mx.example\r\n"));
         session.say(before);
-        session.server.mode = Mode::Data;
         tell(&mut session, "354 go\r\n");
-        assert_eq!(session.alarms(), ["unexpected-reply"], "{before:?}");
-        let text = format!("{behind}EXPN a\r\n.\r\n");
-        session.say(&text);
-        assert_eq!(session.server.messages.len(), 1, "{before:?}: text stays text");
-        session.say("EXPN b\r\n");
-        assert!(!session.has_run(&["EXPN"]), "{before:?}");
+        assert_eq!(session.alarms(), ["unasked-data"], "{before:?}");
+        assert!(session.rig.resets > 0, "{before:?}");
+        session.say(&format!("{behind}EXPN a\r\n.\r\n"));
+        assert!(!session.server_got().contains("EXPN"), "{before:?}");
+        assert!(!session.client_got().contains("354"), "{before:?}");
+    }
+}
+
+#[test]
+fn a_reply_that_began_before_its_sender_had_the_line_opens_nothing() {
+    for (line, reply, fault) in [
+        ("DATA\r\n", "354 go\r\n", "unasked-data"),
+        ("AUTH LOGIN\r\n", "334 go\r\n", "unexpected-reply"),
+        ("STARTTLS\r\n", "220 go\r\n", "unexpected-reply"),
+    ] {
+        let mut session = Session::greeted(settings("esmtp"), Esmtp::new("220 mx.example\r\n"));
+        session.rig.is_lost_behind = true;
+        let start = session.rig.original.received;
+        let _ = session.rig.send(C, start, line.as_bytes());
+        session.rig.is_lost_behind = false;
+        let at = session.rig.reply.received;
+        let _ = session.rig.send(S, at, reply.as_bytes());
+        assert_eq!(session.alarms(), [fault], "{line:?}");
+        let _ = session.rig.send(C, start + line.len() as u64, b"EXPN a\r\n");
+        assert!(!session.server_got().contains("EXPN"), "{line:?}");
     }
 }
 
@@ -240,7 +268,7 @@ fn the_server_may_leave_at_any_time() {
                 let is_rude = is_in_body && word.is_empty();
                 // Behind a FIN nothing is answered: what was text stays unanswered text.
                 assert!(is_rude || !session.has_run(&["EXPN"]), "{profile} {lines:?} {word:?}");
-                assert_eq!(!session.alarms().is_empty(), is_in_body, "{profile} {lines:?}");
+                assert_eq!(!session.alarms().is_empty(), is_rude, "{profile} {lines:?} {word:?}");
             }
         }
     }

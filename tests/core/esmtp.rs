@@ -85,6 +85,9 @@ fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
         session.say_pieces(&[b"\x16\x03\x01", b"EXPN root\r\n"]);
         assert!(has_logged(&session, |what| *what == What::TlsBegin));
         assert_eq!(session.server.tls, b"\x16\x03\x01EXPN root\r\n");
+        let at = session.rig.reply.received;
+        let answer = session.rig.send(S, at, b"\x16\x03\x03\0\x05hello");
+        assert_eq!(answer, Verdict::Accept);
         for direction in [C, S] {
             let at = session.rig.side(direction).received;
             let verdict = session.rig.send(direction, at, b"\x17\x03\x03\0\x05EHLO ");
@@ -92,6 +95,23 @@ fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
             assert_eq!(session.rig.effects.handling, Handling::HandedOver, "{direction:?}");
         }
         assert_eq!(session.rig.resets, 0);
+    }
+}
+
+#[test]
+fn plaintext_of_the_server_behind_starttls_resets_both_ends() {
+    for (starttls, hello) in [("220 go\r\n250 evil\r\n", &b""[..]), ("220 go\r\n", b"\x16\x03\x01")]
+    {
+        let mut evil = server();
+        evil.starttls = starttls;
+        let mut session = esmtp(&[], evil);
+        session.say("STARTTLS\r\n");
+        session.say_pieces(&[hello]);
+        let at = session.rig.reply.received;
+        let _ = session.rig.send(S, at, b"250-mx\r\n");
+        assert!(is_reset_for(&session, "plaintext-for-tls"), "{starttls:?}");
+        assert!(!session.client_got().contains("evil"), "{starttls:?}");
+        assert!(!session.client_got().ends_with("250-mx\r\n"), "{starttls:?}");
     }
 }
 

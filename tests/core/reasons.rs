@@ -3,7 +3,8 @@
 use mailguard::engine::{Engine, Reason, Settings, UnknownFlow, Verdict, What, Withheld};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
-use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker};
+use mailguard::offset::Offset;
+use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker, Standing};
 use mailguard::tcp::Violation;
 
 use crate::support::packet::{ACK, FIN, RST, SYN};
@@ -233,10 +234,42 @@ fn every_rule_that_ends_a_flow_says_its_name() {
 #[test]
 fn a_server_that_leaves_while_it_owes_a_reply_leaves_early() {
     let mut dialogue = Dialogue::new(DataBegins::OnReply);
-    assert_eq!(dialogue.end(), Some(Fault::EndedEarly));
+    assert_eq!(dialogue.end(Speaker::Server), Some(Fault::EndedEarly));
+    assert_eq!(dialogue.end(Speaker::Client), None);
     let mut greeting = &b"220 a\r\n"[..];
     while !greeting.is_empty() {
-        greeting = &greeting[dialogue.read(Speaker::Server, greeting).used..];
+        let standing = Standing { at: Offset::ZERO, covers: Offset::ZERO };
+        greeting = &greeting[dialogue.read(Speaker::Server, greeting, standing).used..];
     }
-    assert_eq!(dialogue.end(), None);
+    assert_eq!(dialogue.end(Speaker::Server), None);
+}
+
+/// The faults that no case of other suites names by its variant.
+#[test]
+fn a_354_too_late_and_a_chunk_nobody_swallows_say_their_names() {
+    let mut dialogue = Dialogue::new(DataBegins::OnReply);
+    let mut said = 0;
+    let mut faults = Vec::new();
+    for (from, text) in [
+        (Speaker::Server, "220 a\r\n"),
+        (Speaker::Client, "DATA\r\n"),
+        (Speaker::Server, "no code\r\n"),
+        (Speaker::Client, "NOOP\r\n"),
+        (Speaker::Server, "354 go\r\n"),
+        (Speaker::Server, "250 ok\r\n"),
+        (Speaker::Client, "EHLO a\r\n"),
+        (Speaker::Server, "250-a\r\n250 CHUNKING\r\n"),
+        (Speaker::Client, "RCPT a\r\nBDAT 9\r\nabc"),
+        (Speaker::Server, "530 no\r\n530 no\r\n"),
+    ] {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let (at, covers) = (Offset::new(said), Offset::new(said));
+            let step = dialogue.read(from, rest, Standing { at, covers });
+            said += if from == Speaker::Client { step.used as u64 } else { 0 };
+            faults.extend(step.fault);
+            rest = &rest[step.used..];
+        }
+    }
+    assert_eq!(faults, [Fault::MalformedReply, Fault::LateData, Fault::RefusedChunk]);
 }

@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
             (C, "a\n.\nb\r\n.\nc\n.\r\nd\r\n.\r\r\ne\r\r\n.\r\r\nf\r.\rg\r\n\0.\r\n\r\n.\r\n"),
             (S, "250 ok\r\n"),
         ],
-        server_gets: "DATA\r\na\n \nb\r\n. c\n \r\nd\r\n.\r \ne\r\r\n.\r \nf\r \rg\r\n .\r\n\
+        server_gets: "DATA\r\na\n. b\r\n. c\n. \nd\r\n.\r \ne\r\r\n.\r \nf\r. g\r\n .\r\n\
                       \r\n.\r\n",
         client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
     },
@@ -141,17 +141,23 @@ const CASES: &[Case] = &[
             (S, "220 a\r\n"),
             (C, "EHLO a\r\n"),
             (S, "250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n"),
+            (C, "MAIL FROM:<a>\r\nRCPT TO:<b>\r\n"),
+            (S, "250 a\r\n250 a\r\n"),
             (C, "BDAT 11\r\nSTARTTLS\r\n.EXPN\r\nBDAT x\r\nBDAT 05 LAST\r\n\r\n.\r\nSTARTTLS\r\n"),
             (S, "250 a\r\n500 b\r\n501 c\r\n250 d\r\n454 e\r\n"),
-            (C, "HELO a\r\nBDAT 5 LAST\r\nEXPN\r\nSTARTTLS\r\n"),
-            (S, "250 f\r\n500 g\r\n500 h\r\n220 i\r\n"),
+            (C, "HELO a\r\n"),
+            (S, "250 f\r\n"),
+            (C, "BDAT x\r\nEXPN\r\nSTARTTLS\r\n"),
+            (S, "500 g\r\n500 h\r\n220 i\r\n"),
             (C, "\x16\x03\x01EXPN\r\n"),
             (S, "\x16\x03\x01220 a\r\n"),
         ],
-        server_gets: "EHLO a\r\nBDAT 11\r\nSTARTTLS\r\n.EXXX\r\nBDAT X\r\nBDAT 05 LAST\r\n\
-                      \r\n.\r\nSTARTTLS\r\nHELO a\r\nBDATXXXXXXX\r\nEXXX\r\nSTARTTLS\r\n\
+        server_gets: "EHLO a\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n\
+                      BDAT 11\r\nSTARTTLS\r\n.EXXX\r\nBDAT X\r\nBDAT 05 LAST\r\n\
+                      \r\n.\r\nSTARTTLS\r\nHELO a\r\nBDATXX\r\nEXXX\r\nSTARTTLS\r\n\
                       \x16\x03\x01EXPN\r\n",
-        client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n500 b\r\n\
+        client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n\
+                      250 a\r\n500 b\r\n\
                       501 c\r\n250 d\r\n454 e\r\n250 f\r\n500 g\r\n500 h\r\n220 i\r\n\
                       \x16\x03\x01220 a\r\n",
     },

@@ -1,42 +1,89 @@
 //! BDAT: what is counted, when, and what no server would count alike.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it looks for")]
+
 use super::*;
 
+const ENVELOPE: &str = "MAIL FROM:<a>\r\nRCPT TO:<b>\r\n";
+
 /// A dialogue with a server that offers CHUNKING.
-fn with_chunking() -> Dialogue {
-    let mut dialogue = dialogue();
-    read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-    read(&mut dialogue, Speaker::Client, b"EHLO a\r\n");
-    read(&mut dialogue, Speaker::Server, b"250-mx\r\n250-SIZE 5\r\n250 chunking\r\n");
-    dialogue
+fn offered() -> Talk {
+    let mut talk = Talk::greeted();
+    talk.client("EHLO a\r\n");
+    assert_eq!(talk.server("250-mx\r\n250-SIZE 5\r\n250 chunking\r\n"), None);
+    talk
+}
+
+/// The same, with a recipient.
+fn with_recipient() -> Talk {
+    let mut talk = offered();
+    talk.client(ENVELOPE);
+    assert_eq!(talk.server("250 ok\r\n250 ok\r\n"), None);
+    talk
+}
+
+fn chunk(left: u32) -> Expect {
+    Expect::Chunk { left }
 }
 
 #[test]
 fn chunks_are_counted_and_not_read() {
-    let mut dialogue = with_chunking();
-    let input = b"BDAT 6\r\nVRFY\r\nBDAT 0 last\r\nbdat 05 LAST \r\n\r\n.\r\nNOOP\r\n";
-    let events = read(&mut dialogue, Speaker::Client, input);
-    let chunks: Vec<_> = events
-        .iter()
-        .filter(|(event, _)| *event == Event::Chunk)
-        .map(|(_, bytes)| bytes.as_slice())
+    let mut talk = with_recipient();
+    let start = talk.at;
+    let input = "BDAT 6\r\nVRFY\r\nBDAT 0\r\nbdat 05 LAST \r\n\r\n.\r\nNOOP\r\n";
+    let chunks: Vec<_> = talk
+        .client(input)
+        .into_iter()
+        .filter_map(|(event, bytes)| (event == Event::Chunk).then_some(bytes))
         .collect();
-    assert_eq!(chunks, [b"VRFY\r\n".as_slice(), b"\r\n.\r\n"]);
-    assert_eq!(dialogue.expect(), Expect::Command);
-    assert_eq!(fault_of(&mut dialogue, b"250 a\r\n250 b\r\n250 c\r\n250 d\r\n"), None);
-    assert!(dialogue.is_idle());
+    assert_eq!(chunks, [b"VRFY\r\n".to_vec(), b"\r\n.\r\n".to_vec()]);
+    assert_eq!(talk.expect(), Expect::Command);
+    let begin = Change::ChunksBegin { at: at(start + 8), octets: 6 };
+    let end = Change::ChunksEnd { at: at(start + 42), octets: 11, chunks: 3 };
+    assert_eq!(talk.changes(), [begin, end]);
+    assert_eq!(talk.server("250 a\r\n250 b\r\n250 c\r\n250 d\r\n"), None);
+    assert!(talk.dialogue.is_idle());
+}
+
+#[test]
+fn a_message_in_chunks_is_told_however_it_ends() {
+    for (text, told) in [
+        ("BDAT 2 LAST\r\nab", vec![(true, 2, 0), (false, 2, 1)]),
+        ("BDAT 0 LAST\r\n", vec![(false, 0, 1)]),
+        ("BDAT 2\r\nabBDAT 0 LAST\r\n", vec![(true, 2, 0), (false, 2, 2)]),
+        ("BDAT 0\r\nBDAT 1 LAST\r\nx", vec![(true, 0, 0), (false, 1, 2)]),
+        ("BDAT 2\r\nabRSET\r\n", vec![(true, 2, 0)]),
+        ("BDAT 2 LAST\r\na", vec![(true, 2, 0)]),
+    ] {
+        let mut talk = with_recipient();
+        talk.client(text);
+        let found: Vec<_> = talk
+            .changes()
+            .into_iter()
+            .map(|change| match change {
+                Change::ChunksBegin { octets, .. } => (true, u64::from(octets), 0),
+                Change::ChunksEnd { octets, chunks, .. } => (false, octets, chunks),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(found, told, "{text:?}");
+    }
+    let mut talk = with_recipient();
+    talk.client(format!("BDAT 2\r\nabRSET\r\n{ENVELOPE}BDAT 1 LAST\r\nx"));
+    let Some(Change::ChunksEnd { octets, chunks, .. }) = talk.changes().pop() else { panic!() };
+    assert_eq!((octets, chunks), (1, 1), "what was reset is not counted");
 }
 
 #[test]
 fn doubtful_chunk_sizes_are_stray() {
     for size in ["", "x", "-1", "+5", "5x", "5 LASTX", "5 FIRST", "99999999999", "5\tLAST", "5 LA"]
     {
-        let mut dialogue = with_chunking();
-        let events = read(&mut dialogue, Speaker::Client, format!("BDAT {size}\r\n").as_bytes());
+        let mut talk = with_recipient();
+        let events = talk.client(format!("BDAT {size}\r\n"));
         let is_stray = events.iter().any(|(event, _)| *event == Event::CommandStray);
         assert_eq!(is_stray, !size.is_empty() && size != "5 LA", "{size}");
         assert!(!events.iter().any(|(event, _)| *event == Event::Chunk), "{size}");
-        assert_eq!(dialogue.expect(), Expect::Command, "{size}");
+        assert_eq!(talk.expect(), Expect::Command, "{size}");
     }
 }
 
@@ -48,6 +95,9 @@ fn a_size_that_servers_count_differently_is_fatal() {
         ("x", false),
         ("-1", false),
         ("+5", false),
+        ("2147483647", false),
+        ("0000000000002147483647 LAST", false),
+        ("2147483648", true),
         ("5x", true),
         ("5 LA", true),
         ("5 LASTX", true),
@@ -57,39 +107,190 @@ fn a_size_that_servers_count_differently_is_fatal() {
         ("5\0", true),
         ("99999999999", true),
     ] {
-        let mut dialogue = with_chunking();
-        let line = format!("BDAT {size}\r\n");
-        let fault = line.bytes().find_map(|byte| dialogue.read(Speaker::Client, &[byte]).fault);
-        assert_eq!(fault, is_fatal.then_some(Fault::DoubtfulChunk), "{size:?}");
+        for piece in [1, 99] {
+            let mut talk = with_recipient();
+            let line = format!("BDAT {size}\r\n");
+            let fault = line.as_bytes().chunks(piece).find_map(|part| {
+                talk.read(Speaker::Client, part, 0).iter().find_map(|(step, _)| step.fault)
+            });
+            assert_eq!(fault, is_fatal.then_some(Fault::DoubtfulChunk), "{size:?}");
+        }
     }
 }
 
 #[test]
-fn a_chunk_that_was_not_offered_is_stray() {
-    let mut dialogue = dialogue();
-    let events = read(&mut dialogue, Speaker::Client, b"BDAT 5\r\n");
-    assert!(events.iter().any(|(event, _)| *event == Event::CommandStray));
-    assert_eq!(dialogue.expect(), Expect::Command);
+fn digits_and_blanks_of_a_size_are_one_run() {
+    let line = format!("BDAT {}5{}LAST \r\n", "0".repeat(5_000), " ".repeat(5_000));
+    let mut talk = with_recipient();
+    assert_eq!(talk.read(Speaker::Client, line.as_bytes(), 0).len(), 4 + 1 + 1 + 2);
+    assert_eq!(talk.expect(), chunk(5));
+    let mut talk = offered();
+    let line = format!("BDAT {}x\r\n", " ".repeat(5_000));
+    assert!(talk.read(Speaker::Client, line.as_bytes(), 0).len() < 12);
 }
 
 #[test]
-fn only_the_last_hello_decides_about_chunks() {
-    for (hellos, replies, is_offered) in [
-        ("EHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", true),
+fn a_chunk_that_may_not_pass_is_fatal_where_octets_follow() {
+    let plain = "250-mx\r\n250 SIZE\r\n";
+    for (hello, reply) in [("", ""), ("EHLO a\r\n", plain), ("HELO a\r\n", "250 mx\r\n")] {
+        for piece in 1..=10 {
+            let mut talk = Talk::greeted();
+            talk.client(hello);
+            talk.server(reply);
+            talk.client(ENVELOPE);
+            let mut fault = None;
+            for part in b"BDAT  05 LAST\r\n".chunks(piece) {
+                let steps = talk.read(Speaker::Client, part, 0);
+                assert!(steps.iter().all(|(step, _)| !matches!(step.event, Event::CommandGap(_))));
+                fault = fault.or_else(|| steps.iter().find_map(|(step, _)| step.fault));
+            }
+            assert_eq!(fault, Some(Fault::BarredChunk), "{hello:?} in pieces of {piece}");
+        }
+    }
+    assert!(Fault::BarredChunk.is_fatal());
+    // Without digits no octets follow, and where the guard hides the verb the server sees no BDAT.
+    for line in
+        ["BDAT 0 LAST\r\n", "BDAT\r\n", "BDAT \r\n", "BDAT x5\r\n", "BDAT +5\r\n", "BDATA 5\r\n"]
+    {
+        let mut talk = Talk::greeted();
+        assert_eq!(talk.client_fault(line), None, "{line:?}");
+        assert_eq!(talk.expect(), Expect::Command, "{line:?}");
+    }
+    let mut talk = Talk::greeted();
+    talk.client("B");
+    talk.dialogue.refuse();
+    assert_eq!(talk.client_fault("DAT 5\r\n"), None);
+}
+
+#[test]
+fn a_chunk_wants_a_recipient_or_one_that_may_come() {
+    let barred = Some(Fault::BarredChunk);
+    for (before, replies, fault) in [
+        ("", "", barred),
+        ("MAIL x\r\n", "250 ok\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n550 no\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n250 ok\r\n", None),
+        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n", None),
+        ("MAIL x\r\nRCPT y\r\n", "", None),
+        ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", "250 ok\r\n250 ok\r\n550 no\r\n", None),
+        ("MAIL x\r\nRCPT y\r\nRSET\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\nMAIL x\r\n", "250 ok\r\n250 ok\r\n503 no\r\n", None),
+        (
+            "MAIL x\r\nRCPT y\r\nEHLO a\r\n",
+            "250 ok\r\n250 ok\r\n250-mx\r\n250 CHUNKING\r\n",
+            barred,
+        ),
+        ("MAIL x\r\nRCPT y\r\nBDAT 1 LAST\r\nx", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\nBDAT 1\r\nx", "250 ok\r\n250 ok\r\n250 ok\r\n", None),
+    ] {
+        let mut talk = offered();
+        talk.client(before);
+        assert_eq!(talk.server(replies), None, "{before:?} {replies:?}");
+        assert_eq!(talk.client_fault("BDAT 5\r\n"), fault, "{before:?} {replies:?}");
+    }
+}
+
+#[test]
+fn the_earlier_offer_holds_until_the_answer_to_ehlo() {
+    let new = "250-mx\r\n250 CHUNKING\r\n";
+    for (hello, reply, passes) in [
+        ("EHLO a\r\n", "503 twice\r\n", true),
+        ("EHLO a\r\n", "250-mx\r\n550 no\r\n", true),
+        ("EHLO a\r\n", "421 no\r\n", true),
+        ("HELO a\r\n", "501 no\r\n", true),
+        ("EHLO a\r\n", new, true),
         ("EHLO a\r\n", "250-CHUNKING\r\n250 SIZE\r\n", false),
         ("EHLO a\r\n", "250 CHUNKING\r\n", false),
-        ("EHLO a\r\n", "500-mx\r\n500 CHUNKING\r\n", false),
-        ("HELO a\r\n", "250-mx\r\n250 CHUNKING\r\n", false),
-        ("EHLO a\r\nHELO a\r\n", "250-mx\r\n250 CHUNKING\r\n250 mx\r\n", false),
-        ("EHLO a\r\nEHLO a\r\n", "250-mx\r\n250 CHUNKING\r\n", false),
-        ("EHLO a\r\nRSET\r\n", "250-mx\r\nodd\r\n250 CHUNKING\r\n", true),
+        ("HELO a\r\n", "250 mx\r\n", false),
+        ("HELO a\r\n", new, false),
     ] {
-        let mut dialogue = dialogue();
-        read(&mut dialogue, Speaker::Server, b"220 hi\r\n");
-        read(&mut dialogue, Speaker::Client, hellos.as_bytes());
-        read(&mut dialogue, Speaker::Server, replies.as_bytes());
-        read(&mut dialogue, Speaker::Client, b"BDAT 5\r\n");
-        let is_chunk = dialogue.expect() == Expect::Chunk { left: 5 };
-        assert_eq!(is_chunk, is_offered, "{hellos:?} {replies:?}");
+        let mut talk = offered();
+        talk.client(hello);
+        assert_eq!(talk.server(reply), None);
+        talk.client(ENVELOPE);
+        let fault = talk.client_fault("BDAT 5\r\n");
+        assert_eq!(fault, (!passes).then_some(Fault::BarredChunk), "{hello:?} {reply:?}");
     }
+}
+
+#[test]
+fn a_chunk_waits_for_the_answer_to_ehlo() {
+    for (before, hellos) in [("", "EHLO a\r\n"), ("EHLO a\r\n", "EHLO a\r\n"), ("", "HELO a\r\n")] {
+        let mut talk = Talk::greeted();
+        if !before.is_empty() {
+            talk.client(before);
+            talk.server("250-mx\r\n250 CHUNKING\r\n");
+        }
+        talk.client(format!("{hellos}{ENVELOPE}BDAT"));
+        assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{hellos:?}");
+        talk.server("250-mx\r\n");
+        assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{hellos:?}");
+        talk.server("250 CHUNKING\r\n");
+        let fault = talk.client_fault(" 5\r\n");
+        assert_eq!(fault, hellos.starts_with('H').then_some(Fault::BarredChunk), "{hellos:?}");
+    }
+    // Without a BDAT nothing waits.
+    let mut talk = Talk::greeted();
+    let events = talk.client(format!("EHLO a\r\n{ENVELOPE}BDATA\r\nBDAT\r\nNOOP\r\n"));
+    assert!(events.iter().all(|(event, _)| *event != Event::Wait));
+}
+
+#[test]
+fn behind_a_chunk_that_nobody_swallows_nothing_is_a_command() {
+    // All recipients refused, the BDAT pipelined behind them: the place is unknown.
+    let mut talk = offered();
+    talk.client(format!("{ENVELOPE}BDAT 4 LAST\r\nVRFY"));
+    assert_eq!(talk.server("530 no\r\n530 no\r\n530 no\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Unproved);
+    let events = talk.client("RSET x\r\nNOOP\r\n");
+    assert_eq!(events[0], (Event::CommandStray, b"RSET x".to_vec()));
+    assert_eq!(events.last(), Some(&(Event::Wait, vec![])));
+    talk.server("500 what\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+    assert_eq!(talk.client("N")[0].0, Event::CommandWord(word("N")));
+    // In the middle of the octets, which leave masked too.
+    let mut talk = offered();
+    talk.client(format!("{ENVELOPE}BDAT 9 LAST\r\nVRFY"));
+    let fault = talk.server("530 no\r\n530 no\r\n530 no\r\n");
+    assert_eq!(fault, Some(Fault::RefusedChunk), "who answers now has not swallowed it");
+    let events = talk.client("\r\nabcNOOP\r\n");
+    assert_eq!(events[0], (Event::Disowned, b"\r\nabc".to_vec()));
+    assert_eq!(events[1], (Event::CommandStray, b"NOOP".to_vec()));
+    assert_eq!(talk.expect(), Expect::Wait);
+    // In the middle of a line: the rest of it is none.
+    let mut talk = offered();
+    talk.client(format!("{ENVELOPE}BDAT 1 LAST\r\nxRS"));
+    talk.server("530 no\r\n530 no\r\n530 no\r\n");
+    assert_eq!(talk.client("ET\r\n")[0], (Event::CommandStray, b"ET".to_vec()));
+}
+
+#[test]
+fn an_unproved_line_is_no_chunk_either() {
+    let mut talk = offered();
+    talk.client(format!("{ENVELOPE}BDAT 1\r\nx"));
+    talk.server("530 no\r\n530 no\r\n530 no\r\n");
+    assert_eq!(talk.client_fault("BDAT 5 LAST\r\n"), Some(Fault::BarredChunk));
+}
+
+#[test]
+fn a_refusal_by_who_has_a_recipient_changes_nothing() {
+    let mut talk = with_recipient();
+    talk.client("BDAT 2\r\nab");
+    assert_eq!(talk.server("552 too big\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+    talk.client("BDAT 2 LAST\r\nab");
+    assert_eq!(talk.server("550 spam\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+    talk.client("RSET\r\n");
+    assert_eq!(talk.server("250 ok\r\n"), None);
+}
+
+#[test]
+fn lines_pipelined_behind_a_refused_chunk_are_proved_by_their_answers() {
+    let mut talk = with_recipient();
+    talk.client("BDAT 1 LAST\r\nx");
+    talk.client(format!("{ENVELOPE}BDAT 1 LAST\r\nyBDAT 3\r\nxyzNOOP\r\n"));
+    assert_eq!(talk.server("250 a\r\n250 b\r\n250 c\r\n250 d\r\n503 no\r\n250 e\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+    assert!(talk.dialogue.is_idle());
 }

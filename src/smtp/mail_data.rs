@@ -1,20 +1,23 @@
-//! Message data: where it ends, and what only looks like its end.
+//! Mail data (RFC 5321 4.1.1.4): where it ends, and what only looks like its end.
 //!
 //! The end is exactly CRLF.CRLF, found across any segmentation from one byte of state and never
-//! delayed (RFC 5321 4.1.1.4). Everything else that some server takes for an end contains one byte
-//! that this machine names a lookalike, so that one byte's change makes it harmless:
+//! delayed. Everything else that some server takes for an end contains one byte that this machine
+//! names a lookalike, so that one byte's change makes it harmless:
 //!
 //! | state          | CR    | LF        | `.`       | NUL       | other |
 //! |----------------|-------|-----------|-----------|-----------|-------|
 //! | Middle of line | Cr    | Bare      | Middle    | Middle    | Middle |
-//! | Cr             | Cr    | Line      | lookalike | Middle    | Middle |
+//! | Cr             | Cr    | Line      | BareDot   | Middle    | Middle |
 //! | Line start     | Cr    | Bare      | Dot       | lookalike | Middle |
-//! | Bare LF        | Cr    | Bare      | lookalike | lookalike | Middle |
+//! | Bare LF        | Cr    | Bare      | BareDot   | lookalike | Middle |
 //! | Dot            | DotCr | lookalike | Middle    | lookalike | Middle |
+//! | BareDot        | lookalike | lookalike | Middle | lookalike | Middle |
 //! | DotCr          | lookalike | END   | Middle    | lookalike | Middle |
 //!
-//! Behind a lookalike the state is Middle. A NUL counts only where it could hide a line start from
-//! us and not from a server that drops NULs; elsewhere it is the message's own business.
+//! Behind a lookalike the state is Middle. A dot behind a lone CR or LF is the text's own (a line
+//! `.profile`); what would make a line of it alone is the lookalike. A NUL counts only where it
+//! could hide a line start from us and not from a server that drops NULs; elsewhere it is the
+//! message's own business.
 
 use memchr::memchr2;
 
@@ -23,15 +26,27 @@ use memchr::memchr2;
 pub(super) enum Run {
     /// Message text.
     Text,
-    /// One byte that makes a false end.
+    /// Bytes that make false ends, from the first to the last of them that stand close together:
+    /// [`MailData::neutralise`] finds them again.
     Lookalike,
     /// Text up to and including the true end.
     End,
 }
 
+/// What a run of mail data is that the server may be reading as commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Text: it leaves masked.
+    Text,
+    /// Line ends, and the dot that may begin the true end.
+    Harmless,
+    /// The same, up to and including the true end.
+    End,
+}
+
 /// What stands before the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum MailData {
     /// Something inside a line.
     Middle,
     /// CR.
@@ -42,12 +57,14 @@ pub enum Body {
     Bare,
     /// CRLF and a dot.
     Dot,
+    /// A lone CR or LF, and a dot.
+    BareDot,
     /// CRLF, a dot and CR.
     DotCr,
 }
 
 enum Next {
-    To(Body),
+    To(MailData),
     Lookalike,
     End,
 }
@@ -58,23 +75,30 @@ const BLOCK: usize = 16 * LANES;
 /// Bytes taken together in that step.
 const LANES: usize = 64;
 
+/// Lookalikes with fewer bytes of text between them make one run: some twenty steps of the table
+/// cost as much as a step of the dialogue.
+const CLOSE: usize = 16;
+
 /// Bytes walked before the first such step.
 const WALK: usize = 64;
 
-impl Body {
+impl MailData {
     /// Every state, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::DotCr];
+    pub const ALL: [Self; 7] =
+        [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::BareDot, Self::DotCr];
 
     const fn next(self, byte: u8) -> Next {
         match (self, byte) {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
             (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Lookalike,
-            (Self::Cr | Self::Bare, b'.') => Next::Lookalike,
-            (Self::Line | Self::Bare | Self::Dot | Self::DotCr, 0) => Next::Lookalike,
+            (Self::BareDot, b'\r' | b'\n') => Next::Lookalike,
+            (Self::Line | Self::Bare | Self::Dot | Self::BareDot | Self::DotCr, 0) => {
+                Next::Lookalike
+            }
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),
+            (Self::Cr | Self::Bare, b'.') => Next::To(Self::BareDot),
             (_, b'\r') => Next::To(Self::Cr),
             (_, b'\n') => Next::To(Self::Bare),
             _ => Next::To(Self::Middle),
@@ -98,14 +122,71 @@ impl Body {
                 Next::To(state) => *self = state,
                 Next::End => return (at + 1, Run::End),
                 Next::Lookalike if at > 0 => break,
-                Next::Lookalike => {
-                    *self = Self::Middle;
-                    return (1, Run::Lookalike);
-                }
+                Next::Lookalike => return (self.read_lookalikes(input), Run::Lookalike),
             }
             at += 1;
         }
         (at, Run::Text)
+    }
+
+    /// From a lookalike to the last one that stands close behind another: an attack has thousands,
+    /// and none of them is worth a step of its own.
+    fn read_lookalikes(&mut self, input: &[u8]) -> usize {
+        let mut used = 0;
+        let mut state = *self;
+        for (at, &byte) in input.iter().enumerate() {
+            match state.next(byte) {
+                Next::End => break,
+                Next::To(_) if at - used >= CLOSE => break,
+                Next::To(next) => state = next,
+                Next::Lookalike => {
+                    (used, state) = (at + 1, Self::Middle);
+                    *self = state;
+                }
+            }
+        }
+        used
+    }
+
+    /// Overwrites every lookalike of a run that begins behind this state.
+    pub fn neutralise(mut self, run: &mut [u8], value: u8) {
+        for byte in run {
+            self = match self.next(*byte) {
+                Next::To(next) => next,
+                Next::End | Next::Lookalike => {
+                    *byte = value;
+                    Self::Middle
+                }
+            };
+        }
+    }
+
+    /// Reads a run of mail data that the server may be reading as commands instead: whether it is
+    /// harmless to both (line ends, and the dot that may begin the true end), or text to be masked.
+    /// Says whether the true end is its last byte.
+    pub(super) fn read_rest(&mut self, input: &[u8]) -> (usize, Rest) {
+        let mut first = None;
+        let mut used = 0;
+        for &byte in input {
+            let (next, rest) = match (*self, byte) {
+                (Self::DotCr, b'\n') if first.is_none_or(|kind| kind == Rest::Harmless) => {
+                    *self = Self::Line;
+                    return (used + 1, Rest::End);
+                }
+                (Self::Cr, b'\n') => (Self::Line, Rest::Harmless),
+                (Self::Line, b'.') => (Self::Dot, Rest::Harmless),
+                (Self::Dot, b'\r') => (Self::DotCr, Rest::Harmless),
+                (Self::DotCr, b'\r') => (Self::Middle, Rest::Text),
+                (_, b'\r') => (Self::Cr, Rest::Harmless),
+                _ => (Self::Middle, Rest::Text),
+            };
+            if *first.get_or_insert(rest) != rest {
+                break;
+            }
+            *self = next;
+            used += 1;
+        }
+        (used, first.unwrap_or(Rest::Text))
     }
 
     /// Whether these bytes are plain text whatever stands before them in the message: none is part

@@ -1,0 +1,65 @@
+//! Which bytes may be a credential: what no log may hold, whatever the guard does to them.
+//!
+//! The argument of AUTH and of words like it; the line behind any 334, whoever was asked; and,
+//! behind either, every line until a verb is recognised again: a client whose AUTH was refused may
+//! have sent the rest of the exchange all the same.
+
+use super::{Event, Word};
+
+/// What the client's coming lines may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hiding {
+    /// Commands.
+    #[default]
+    No,
+    /// The next one answers a 334.
+    Line,
+    /// Credentials, until a verb is recognised.
+    UntilCommand,
+}
+
+/// What is hidden of the line under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Secrecy {
+    /// Lines that begin from here on.
+    pub(super) hiding: Hiding,
+    /// The line under way answers a 334: all of it.
+    is_whole: bool,
+}
+
+impl Secrecy {
+    /// A line begins.
+    pub(super) fn begin_line(&mut self) {
+        self.is_whole = self.hiding == Hiding::Line;
+    }
+
+    /// Whether a run of a command line may be a credential. `word` is the line's first word so far.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
+    pub(super) fn hides(&mut self, event: Event, word: &Word) -> bool {
+        let is_awaited = self.hiding == Hiding::UntilCommand;
+        match event {
+            Event::CommandCr | Event::CommandEnd { .. } => false,
+            _ if self.is_whole => true,
+            Event::CommandWord(_) => is_awaited && !word.is_prefix_of_any(),
+            Event::CommandGap(_) => {
+                if word.verb().is_some() {
+                    self.hiding = Hiding::No;
+                }
+                false
+            }
+            Event::CommandArgument(_) => is_awaited || word.asks_for_credential(),
+            _ => is_awaited || word.may_ask_for_credential(),
+        }
+    }
+
+    /// The line has ended.
+    pub(super) fn end_line(&mut self, word: &Word) {
+        let has_asked = word.asks_for_credential() && !word.is_empty();
+        if self.is_whole || has_asked {
+            self.hiding = Hiding::UntilCommand;
+        } else if self.hiding == Hiding::UntilCommand && word.verb().is_some() {
+            self.hiding = Hiding::No;
+        }
+        self.is_whole = false;
+    }
+}

@@ -1,0 +1,186 @@
+//! Where message data ends, and what only looks like its end.
+
+use super::super::mail_data::{MailData, Rest, Run};
+
+#[test]
+fn the_table_is_the_documented_one() {
+    let mut table = String::new();
+    for state in MailData::ALL {
+        table += &format!("{state:?}:");
+        for byte in [b'\r', b'\n', b'.', 0, b'x'] {
+            let mut next = state;
+            let cell = match next.read(&[byte]).1 {
+                Run::Text => format!("{next:?}"),
+                Run::Lookalike => "lookalike".into(),
+                Run::End => "END".into(),
+            };
+            table += &format!(" {cell}");
+        }
+        table += "\n";
+    }
+    assert_eq!(
+        table,
+        "Middle: Cr Bare Middle Middle Middle\n\
+         Cr: Cr Line BareDot Middle Middle\n\
+         Line: Cr Bare Dot lookalike Middle\n\
+         Bare: Cr Bare BareDot lookalike Middle\n\
+         Dot: DotCr lookalike Middle lookalike Middle\n\
+         BareDot: lookalike lookalike Middle lookalike Middle\n\
+         DotCr: lookalike END Middle lookalike Middle\n"
+    );
+}
+
+/// The machine one byte at a time, without blocks: what `MailData::read` must equal.
+fn read_bytewise(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>, MailData) {
+    let mut lookalikes = Vec::new();
+    for (at, &byte) in input.iter().enumerate() {
+        match state.read(&[byte]).1 {
+            Run::Text => {}
+            Run::Lookalike => lookalikes.push(at),
+            Run::End => return (lookalikes, Some(at + 1), state),
+        }
+    }
+    (lookalikes, None, state)
+}
+
+fn read_in_runs(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>, MailData) {
+    let mut lookalikes = Vec::new();
+    let mut at = 0;
+    while at < input.len() {
+        let before = state;
+        let (used, run) = state.read(&input[at..]);
+        match run {
+            Run::Text => {}
+            Run::Lookalike => {
+                let mut bytes = input[at..at + used].to_vec();
+                before.neutralise(&mut bytes, b'#');
+                assert_eq!((bytes[0], bytes[used - 1]), (b'#', b'#'), "from the first to the last");
+                lookalikes.extend((0..used).filter(|&i| bytes[i] == b'#').map(|i| at + i));
+            }
+            Run::End => return (lookalikes, Some(at + used), state),
+        }
+        at += used;
+    }
+    (lookalikes, None, state)
+}
+
+#[test]
+fn long_runs_read_like_single_bytes() {
+    let mut state = 1_u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for case in 0..2_000 {
+        let special = 1 + random(200);
+        let bytes: Vec<u8> = (0..random(1_500))
+            .flat_map(|_| match random(special + 4) {
+                0 => b"\r\n".to_vec(),
+                1 => vec![b"\r\n.\0"[usize::try_from(random(4)).unwrap()]],
+                2 => b"\r\n.".to_vec(),
+                3 if case % 3 == 0 => b"\r\n.\r\n".to_vec(),
+                _ => vec![b'x'],
+            })
+            .collect();
+        for start in MailData::ALL {
+            assert_eq!(read_in_runs(start, &bytes), read_bytewise(start, &bytes), "case {case}");
+        }
+        let text = MailData::ALL.iter().all(|&start| {
+            let (lookalikes, end, _) = read_bytewise(start, &bytes);
+            lookalikes.is_empty() && end.is_none()
+        });
+        assert_eq!(MailData::is_text_after_anything(&bytes), text, "case {case}");
+    }
+}
+
+/// What leaves of message data whose lookalikes become `#`, in pieces of this size.
+fn neutralised(text: &[u8], piece: usize) -> Vec<u8> {
+    let mut state = MailData::Line;
+    let mut out = Vec::new();
+    for mut piece in text.chunks(piece) {
+        while !piece.is_empty() {
+            let before = state;
+            let (used, run) = state.read(piece);
+            let mut bytes = piece[..used].to_vec();
+            if run == Run::Lookalike {
+                before.neutralise(&mut bytes, b'#');
+            }
+            out.extend(bytes);
+            piece = &piece[used..];
+        }
+    }
+    out
+}
+
+#[test]
+fn a_dot_behind_a_bare_line_end_is_the_texts_own() {
+    for (text, leaves) in [
+        ("a\n.profile\n..\n.", "a\n.profile\n..\n."),
+        ("a\n.\nb", "a\n.#b"),
+        ("a\n.\r\nb", "a\n.#\nb"),
+        ("a\r.\rb", "a\r.#b"),
+        ("a\r.\r\n.\r\n", "a\r.#\n.#\n"),
+        ("a\n.\0\n", "a\n.#\n"),
+        ("\n.\n.\n.\nx", "\n.#.\n.#x"),
+        ("\r\n.\n.\r\n", "\r\n.#.\r\n"),
+        ("a\r\n\0.\r\nb", "a\r\n#.\r\nb"),
+    ] {
+        for piece in 1..=text.len() {
+            let left = neutralised(text.as_bytes(), piece);
+            assert_eq!(String::from_utf8_lossy(&left), leaves, "in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn crowds_of_lookalikes_are_few_runs() {
+    for pattern in ["\n.\n", "\n.\n.\n", "\r.\r", "\r\n\0", "\n\0", "\r\n.\n"] {
+        let text = pattern.as_bytes().repeat(10_000 / pattern.len());
+        let (mut state, mut at, mut runs) = (MailData::Line, 0, 0);
+        while at < text.len() {
+            at += state.read(&text[at..]).0;
+            runs += 1;
+        }
+        assert!(runs <= 4, "{pattern:?}: {runs} runs");
+    }
+}
+
+/// What leaves of text behind a final reply, and where its end is, in pieces of this size.
+fn disowned(from: MailData, text: &[u8], piece: usize) -> (String, Option<usize>) {
+    let mut state = from;
+    let mut out = String::new();
+    for (index, whole) in text.chunks(piece).enumerate() {
+        let mut rest = whole;
+        while !rest.is_empty() {
+            let (used, kind) = state.read_rest(rest);
+            match kind {
+                Rest::Text => out += &"X".repeat(used),
+                Rest::Harmless | Rest::End => out += std::str::from_utf8(&rest[..used]).unwrap(),
+            }
+            rest = &rest[used..];
+            if kind == Rest::End {
+                return (out, Some(index * piece + whole.len() - rest.len()));
+            }
+        }
+    }
+    (out, None)
+}
+
+#[test]
+fn of_disowned_text_only_the_true_end_is_left() {
+    for (text, leaves, end) in [
+        ("ne\r\nRSET\r\n.\r\nQUIT", "XX\r\nXXXX\r\n.\r\n", Some(13)),
+        ("a\n.\nb\r\n.\n\r\n..\r\n", "XXXXX\r\n.X\r\n.X\r\n", None),
+        ("a\r.\r\n.\rb\r\n", "X\rX\r\n.\rX\r\n", None),
+        ("\r\n.\r\r\n.\r\n", "\r\n.\rXXX\r\n", None),
+    ] {
+        for piece in 1..=text.len() {
+            let found = disowned(MailData::Middle, text.as_bytes(), piece);
+            assert_eq!(found, (leaves.to_owned(), end), "{text:?} in pieces of {piece}");
+        }
+    }
+    assert_eq!(disowned(MailData::DotCr, b"\nx", 9), ("\n".to_owned(), Some(1)));
+    assert_eq!(disowned(MailData::Line, b".\r\n", 9), (".\r\n".to_owned(), Some(3)));
+}

@@ -1,0 +1,268 @@
+//! Which line a reply answers: by what its sender had received, by order, and by its code.
+
+use super::super::outstanding::{Due, Outstanding, Pairing};
+use super::*;
+
+#[test]
+fn a_reply_answers_only_what_its_sender_had_received() {
+    // Each line with its end; a reply that covers less answers the connection or nothing.
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\nRSET\r\n");
+    for (covers, fault) in [
+        (0, Some(Fault::UnexpectedReply)),
+        (5, Some(Fault::UnexpectedReply)),
+        (6, None),
+        (11, Some(Fault::UnexpectedReply)),
+        (12, None),
+        (12, Some(Fault::UnexpectedReply)),
+    ] {
+        assert_eq!(talk.server_covering(covers, "250 ok\r\n"), fault, "{covers}");
+    }
+    assert!(talk.dialogue.is_idle());
+}
+
+#[test]
+fn the_ack_of_a_replys_first_byte_counts() {
+    let mut talk = Talk::greeted();
+    talk.client("DATA\r\n");
+    assert_eq!(talk.server_covering(0, "4"), None);
+    assert_eq!(talk.server_covering(6, "50 no\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.server_covering(6, "3"), None);
+    assert_eq!(talk.server_covering(0, "54-go\r\n"), None);
+    assert_eq!(talk.server_covering(0, "354 on\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+}
+
+#[test]
+fn what_opens_something_must_be_covered() {
+    for (line, reply, fault) in [
+        ("DATA\r\n", "354 go\r\n", Fault::UnaskedData),
+        ("STARTTLS\r\n", "220 go\r\n", Fault::UnexpectedReply),
+        ("AUTH LOGIN\r\n", "334 go\r\n", Fault::UnexpectedReply),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        let short = line.len() as u64 - 1;
+        assert_eq!(talk.server_covering(short, reply), Some(fault), "{line:?}");
+        assert_eq!(talk.expect(), Expect::Wait, "{line:?}");
+        // Who had received nothing can have meant nobody, pipelined or not.
+        let mut talk = Talk::greeted();
+        talk.client(format!("NOOP\r\n{line}"));
+        assert_eq!(talk.server_covering(6, reply), Some(fault), "{line:?}");
+        assert_eq!(talk.expect(), Expect::Wait, "{line:?}");
+    }
+}
+
+#[test]
+fn an_unasked_354_is_fatal() {
+    for (client, replies) in [
+        ("", ""),
+        ("NOO", ""),
+        ("NOOP\r\n", ""),
+        ("NOOP\r\n", "250 ok\r\n"),
+        ("DATA\r\n", "550 no\r\n"),
+        ("AUTH LOGIN\r\n", ""),
+        ("AUTH LOGIN\r\n", "334 \r\n"),
+        ("STARTTLS\r\n", ""),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(client);
+        talk.server(replies);
+        let before = talk.expect();
+        let fault = talk.server("354 go\r\n");
+        assert_eq!(fault, Some(Fault::UnaskedData), "{client:?} {replies:?}");
+        assert!(fault.unwrap().is_fatal());
+        assert_eq!(talk.expect(), before);
+    }
+    // In message data it opens nothing that is not open.
+    let mut talk = Talk::in_data();
+    assert_eq!(talk.server("354 go\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+    talk.client("x\r\n.\r\n");
+    assert_eq!(talk.server("354 go\r\n"), Some(Fault::UnaskedData));
+}
+
+#[test]
+fn no_success_answers_data_but_a_354() {
+    let mut talk = Talk::greeted();
+    talk.client("RCPT x\r\nDATA\r\n");
+    assert_eq!(talk.server("250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.server("354 go\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+}
+
+#[test]
+fn the_reply_is_awaited_through_a_pipeline() {
+    let mut talk = Talk::new();
+    talk.client("MAIL x\r\nRCPT y\r\nRCPT z\r\nDATA\r\n");
+    for reply in ["220-hi\r\n220 hi\r\n", "250 a\r\n", "250-b\r\n250 b\r\n", "550 c\r\n"] {
+        assert_eq!(talk.server(reply), None);
+        assert_eq!(talk.expect(), Expect::Wait);
+    }
+    assert_eq!(talk.server("354 d\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Data(MailData::Line));
+    talk.client(".\r\nQUIT\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+    assert_eq!(talk.server("250 e\r\n221 f\r\n"), None);
+    assert!(talk.dialogue.is_idle());
+    assert_eq!(talk.server("250 g\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.server("421 h\r\n"), None);
+}
+
+#[test]
+fn strong_codes_fall_into_step_again() {
+    let tls = Expect::Tls(TlsStart::default());
+    for (lines, replies, expect, fault) in [
+        ("NOOP\r\nSTARTTLS\r\n", "220 go\r\n", tls, true),
+        ("NOOP\r\nSTARTTLS\r\n", "250 a\r\n220 go\r\n", tls, false),
+        ("NOOP\r\nAUTH PLAIN\r\n", "334 \r\n", Expect::AuthLine, true),
+        ("NOOP\r\nAUTH PLAIN\r\n", "250 a\r\n334\r\n", Expect::AuthLine, false),
+        ("NOOP\r\nQUIT\r\n", "221 bye\r\n", Expect::Command, true),
+        ("MAIL x\r\nDATA\r\n", "354 go\r\n", Expect::Data(MailData::Line), true),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(lines);
+        let found = talk.server(replies);
+        assert_eq!(found, fault.then_some(Fault::SkippedReply), "{lines:?} {replies:?}");
+        assert_eq!(talk.expect(), expect, "{lines:?} {replies:?}");
+    }
+}
+
+#[test]
+fn a_second_greeting_answers_nothing() {
+    for client in ["EHLO a\r\n", "NOOP\r\n", "MAIL x\r\nRCPT y\r\n", "what\r\n"] {
+        let mut talk = Talk::greeted();
+        talk.client(client);
+        assert_eq!(talk.server("220-hi\r\n220 again\r\n"), Some(Fault::UnexpectedReply));
+        for _ in client.matches('\n') {
+            assert_eq!(talk.server("250 ok\r\n"), None, "{client:?}");
+        }
+        assert!(talk.dialogue.is_idle(), "{client:?}");
+    }
+}
+
+#[test]
+fn without_a_greeting_the_first_command_is_answered_all_the_same() {
+    let mut talk = Talk::new();
+    talk.client("EHLO a\r\n");
+    assert_eq!(talk.server("250-mx\r\n250 CHUNKING\r\n"), Some(Fault::SkippedReply));
+    assert!(talk.dialogue.is_idle());
+    let mut talk = Talk::new();
+    assert_eq!(talk.server("250 ok\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.server("220 hi\r\n"), None);
+}
+
+#[test]
+fn an_unasked_reply_answers_no_command_that_leaves_meanwhile() {
+    let mut talk = Talk::greeted();
+    talk.server("421-clo");
+    talk.client("DATA\r\n");
+    assert_eq!(talk.server("sing\r\n421 now\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.server("450 what\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+    assert_eq!(talk.server("334 what\r\n"), Some(Fault::UnexpectedReply));
+}
+
+#[test]
+fn words_of_leaving_are_an_alarm_only_if_the_server_stays() {
+    for code in ["221", "451", "521", "554"] {
+        let mut talk = Talk::greeted();
+        assert_eq!(talk.server(&format!("{code} bye\r\n")), None, "{code}");
+        assert_eq!(talk.dialogue.end(Speaker::Server), None);
+        talk.client("NOOP\r\n");
+        assert_eq!(talk.server("250 ok\r\n"), Some(Fault::UnexpectedReply), "{code}");
+        assert!(talk.dialogue.is_idle());
+        assert_eq!(talk.server("250 ok\r\n"), Some(Fault::UnexpectedReply));
+    }
+}
+
+#[test]
+fn each_auth_line_is_answered_anew() {
+    let mut talk = Talk::greeted();
+    talk.client("AUTH LOGIN\r\n");
+    talk.server("334 a\r\n");
+    talk.client("dXNlcg==\r\n");
+    // Its sender has not got the line: this is no answer to it.
+    assert_eq!(talk.server_covering(12, "235 ok\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.server("235 ok\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+}
+
+/// The queue and its rules, written down once more in the plainest way.
+#[derive(Default)]
+struct Model(Vec<Due>);
+
+impl Model {
+    fn pair(&mut self, code: u16, covers: Offset) -> Pairing {
+        let covered: Vec<_> =
+            self.0.iter().take_while(|due| due.end <= covers).map(|due| due.answers).collect();
+        let first = |wanted: Answers| covered.iter().position(|&a| a == wanted);
+        let verb = |verb| first(Answers::Verb(verb));
+        let ordinary = covered.iter().position(|&a| {
+            let success = (200..300).contains(&code) && code != 221;
+            let is_farewell = [221, 421, 451, 521, 554].contains(&code);
+            !(success && [Answers::Connection, Answers::Verb(Verb::Data)].contains(&a))
+                && (is_farewell || a != Answers::Verb(Verb::Quit))
+        });
+        let place = match code {
+            354 => verb(Verb::Data),
+            334 => verb(Verb::Auth).or_else(|| first(Answers::Other).filter(|&place| place == 0)),
+            220 if first(Answers::Connection) == Some(0) => Some(0),
+            220 => verb(Verb::StartTls),
+            221 => verb(Verb::Quit).or(ordinary),
+            _ => ordinary,
+        };
+        let answers = place.map_or(Answers::Nothing, |place| covered[place]);
+        self.0.drain(..place.unwrap_or(0));
+        Pairing { answers, has_skipped: place.is_some_and(|place| place > 0) }
+    }
+}
+
+#[test]
+fn outstanding_replies_are_a_queue() {
+    let verbs = [Verb::Data, Verb::Mail, Verb::Quit, Verb::Auth, Verb::StartTls, Verb::Rcpt];
+    let kinds: Vec<_> = verbs
+        .map(Answers::Verb)
+        .into_iter()
+        .chain([Answers::Other, Answers::Connection, Answers::Verb(Verb::Ehlo)])
+        .collect();
+    let codes = [220, 221, 250, 334, 354, 421, 550];
+    let (mut queue, mut model) = (Outstanding::default(), Model::default());
+    let mut state = 7_u32;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 12) as usize % below
+    };
+    let mut end = 0;
+    for _ in 0..20_000 {
+        match random(16) {
+            0 => {
+                queue.clear();
+                model.0.clear();
+            }
+            1..8 => {
+                end += 1 + random(9) as u64;
+                let due = Due::new(kinds[random(kinds.len())], at(end));
+                queue.push(due);
+                model.0.push(due);
+            }
+            8..12 => {
+                let oldest = (!model.0.is_empty()).then(|| model.0.remove(0));
+                assert_eq!(queue.pop(), oldest);
+            }
+            _ => {
+                let (code, covers) =
+                    (codes[random(codes.len())], at(end - end.min(random(20) as u64)));
+                assert_eq!(queue.pair(code, covers), model.pair(code, covers), "{code}");
+            }
+        }
+        assert_eq!((queue.len(), queue.oldest()), (model.0.len(), model.0.first().copied()));
+        let has = |verb: Verb| model.0.iter().any(|due| due.answers == Answers::Verb(verb));
+        assert_eq!(queue.has_recipient(), has(Verb::Rcpt));
+        assert_eq!(queue.has_hello(), has(Verb::Ehlo));
+    }
+}

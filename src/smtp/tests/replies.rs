@@ -1,0 +1,233 @@
+//! How reply lines are read, and what replies do in the middle of something.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it looks for")]
+
+use super::*;
+
+/// The runs of what the server says, cut into pieces of this size.
+fn parts(text: &str, piece: usize) -> Vec<(&'static str, String)> {
+    let mut talk = Talk::new();
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for piece in text.as_bytes().chunks(piece) {
+        for (step, run) in talk.read(Speaker::Server, piece, 0) {
+            let part = match step.event {
+                Event::ReplyCode(_) => "code",
+                Event::ReplySeparator(_) => "separator",
+                Event::ReplyKeyword(_) => "keyword",
+                Event::ReplyText(_) => "text",
+                Event::ReplyEnd(_) => "end",
+                other => panic!("{other:?}"),
+            };
+            let run = String::from_utf8(run).unwrap();
+            match parts.last_mut() {
+                Some((last, bytes)) if *last == part && part != "end" => *bytes += &run,
+                _ => parts.push((part, run)),
+            }
+        }
+    }
+    parts
+}
+
+#[test]
+fn reply_lines_are_read_in_their_parts() {
+    for (line, expected) in [
+        ("250 ok\r\n", "code=250 separator=_ keyword=ok text=R end=N"),
+        ("250-AUTH=PLAIN X\r\n", "code=250 separator=- keyword=AUTH text==PLAIN_XR end=N"),
+        ("250-SIZE 9\r\n", "code=250 separator=- keyword=SIZE text=_9R end=N"),
+        ("250- x\r\n", "code=250 separator=- text=_xR end=N"),
+        ("250\r\n", "code=250 text=R end=N"),
+        ("250 \r\n", "code=250 separator=_ text=R end=N"),
+        ("250\n", "code=250 end=N"),
+        ("250 x\n", "code=250 separator=_ keyword=x end=N"),
+        ("25 ok\r\n", "code=25 text=_okR end=N"),
+        ("2505 ok\r\n", "code=250 text=5_okR end=N"),
+        ("ok\r\n", "text=okR end=N"),
+        ("\r\n", "text=R end=N"),
+        ("\n", "end=N"),
+    ] {
+        for piece in 1..=line.len() {
+            let shown: Vec<_> = parts(line, piece)
+                .iter()
+                .map(|(part, run)| {
+                    format!(
+                        "{part}={}",
+                        run.replace(' ', "_").replace('\r', "R").replace('\n', "N")
+                    )
+                })
+                .collect();
+            assert_eq!(shown.join(" "), expected, "{line:?} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn a_lines_end_says_what_the_line_said() {
+    for (line, code, is_last, keyword) in [
+        ("250 ok\r\n", Some(250), true, "OK"),
+        ("250-Size=9\r\n", Some(250), false, "SIZE"),
+        ("250\r\n", Some(250), true, ""),
+        ("250-\r\n", Some(250), false, ""),
+        ("25 ok\r\n", None, true, ""),
+        ("2505 ok\r\n", None, true, ""),
+        ("\r\n", None, true, ""),
+        ("250 AVERYLONGKEYWORDOFTWENTY4\r\n", Some(250), true, ""),
+        ("250 AVERYLONGKEYWORDOFTWENTY\r\n", Some(250), true, "AVERYLONGKEYWORDOFTWENTY"),
+    ] {
+        let mut talk = Talk::new();
+        let steps = talk.read(Speaker::Server, line.as_bytes(), 0);
+        let Some((Step { event: Event::ReplyEnd(end), .. }, _)) = steps.last() else {
+            panic!("{line:?}: {steps:?}")
+        };
+        assert_eq!((end.code, end.is_last), (code, is_last), "{line:?}");
+        assert_eq!(end.keyword.as_bytes(), keyword.as_bytes(), "{line:?}");
+    }
+}
+
+#[test]
+fn the_code_is_known_before_the_first_byte_of_text() {
+    let mut talk = Talk::new();
+    talk.client("EHLO a\r\n");
+    talk.server("220 hi\r\n");
+    for (step, run) in talk.read(Speaker::Server, b"250-mx 1\r\n250 x\r\n", 8) {
+        match step.event {
+            Event::ReplyKeyword(reply) | Event::ReplyText(reply) | Event::ReplyEnd(reply) => {
+                assert_eq!(reply.code, Some(250));
+                assert_eq!(reply.answers, Answers::Verb(Verb::Ehlo));
+                assert_eq!(reply.is_later_line, reply.is_last, "{run:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_line_without_a_code_takes_no_place() {
+    for odd in ["* hello\r\n", "OK\r\n", "2500 x\r\n", "\r\n"] {
+        let mut talk = Talk::greeted();
+        talk.client("EHLO a\r\nNOOP\r\n");
+        assert_eq!(talk.server(odd), Some(Fault::MalformedReply));
+        assert_eq!(talk.server(&format!("250-mx\r\n{odd}250 x\r\n")), Some(Fault::MalformedReply));
+        assert_eq!(talk.server("250 ok\r\n"), None, "{odd:?}");
+        assert!(talk.dialogue.is_idle(), "{odd:?}");
+    }
+}
+
+#[test]
+fn a_line_without_a_code_frees_who_waits() {
+    for line in ["DATA\r\n", "STARTTLS\r\n", "AUTH LOGIN\r\n"] {
+        for (odd, is_free) in [("4.7.0 no\r\n", true), ("Error: x\r\n", true), ("\r\n", false)] {
+            let mut talk = Talk::greeted();
+            talk.client(line);
+            let short = line.len() as u64 - 1;
+            assert_eq!(talk.server_covering(short, odd), Some(Fault::MalformedReply));
+            assert_eq!(talk.expect(), Expect::Wait, "not yet received: {line:?} {odd:?}");
+            assert_eq!(talk.server(odd), Some(Fault::MalformedReply));
+            assert_eq!(talk.expect() == Expect::Command, is_free, "{line:?} {odd:?}");
+            if is_free {
+                // The answer to the next line is not taken for the missing one.
+                talk.client("RSET\r\n");
+                assert_eq!(talk.server("250 ok\r\n"), None);
+                assert!(talk.dialogue.is_idle());
+            }
+        }
+    }
+    // Behind a 334 too, where the next line would not be judged.
+    let mut talk = Talk::greeted();
+    talk.client("AUTH LOGIN\r\n");
+    talk.server("334 a\r\nError: no\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+}
+
+#[test]
+fn what_comes_late_still_counts_if_nothing_was_said_meanwhile() {
+    let tls = Expect::Tls(TlsStart::default());
+    for (line, reply, expect, late) in [
+        ("DATA\r\n", "354 go\r\n", Expect::Data(MailData::Line), Fault::LateData),
+        ("STARTTLS\r\n", "220 go\r\n", tls, Fault::PlaintextForTls),
+        ("AUTH LOGIN\r\n", "334 go\r\n", Expect::AuthLine, Fault::UnexpectedReply),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        talk.server("odd line\r\n");
+        assert_eq!(talk.server(reply), None, "{line:?}");
+        assert_eq!(talk.expect(), expect, "{line:?}");
+        for said in ["R", "RSET\r\n"] {
+            let mut talk = Talk::greeted();
+            talk.client(line);
+            talk.server("odd line\r\n");
+            talk.client(said);
+            assert_eq!(talk.server(reply), Some(late), "{line:?} {said:?}");
+            assert_eq!(talk.expect(), Expect::Command, "{line:?} {said:?}");
+        }
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        assert_eq!(talk.server("odd line\r\n450 no\r\n"), Some(Fault::MalformedReply));
+        assert!(talk.dialogue.is_idle(), "{line:?}");
+    }
+}
+
+#[test]
+fn a_final_reply_inside_data_disowns_the_rest() {
+    let mut talk = Talk::in_data();
+    talk.client("text\r\nVR");
+    assert_eq!(talk.server("552 too big\r\n"), Some(Fault::ReplyInsideData));
+    let events = talk.client("FY\r\nRSET\r\n.\r\nNOOP\r\n");
+    let events: Vec<_> = events.iter().map(|(event, run)| (*event, run.as_slice())).collect();
+    assert_eq!(
+        events[..5],
+        [
+            (Event::Disowned, b"FY".as_slice()),
+            (Event::Data, b"\r\n"),
+            (Event::Disowned, b"RSET"),
+            (Event::DataEnd, b"\r\n.\r\n"),
+            (Event::CommandWord(word("N")), b"N"),
+        ]
+    );
+    assert!(matches!(talk.changes()[1], Change::DataEnds { .. }));
+    // Lines of masked text may be answered one by one: told once is enough.
+    let mut talk = Talk::in_data();
+    assert_eq!(talk.server("552 too big\r\n"), Some(Fault::ReplyInsideData));
+    talk.client("a\r\nb\r\n");
+    assert_eq!(talk.server("500 a\r\n500 b\r\n"), None);
+}
+
+#[test]
+fn a_server_that_leaves_in_data_is_no_alarm_until_it_stays() {
+    for code in ["421", "451", "554", "221", "521"] {
+        let mut talk = Talk::in_data();
+        assert_eq!(talk.server(&format!("{code} bye\r\n")), None);
+        assert!(matches!(talk.expect(), Expect::Disowned(_)));
+        assert_eq!(talk.dialogue.end(Speaker::Server), None);
+        talk.client("x\r\n.\r\n");
+        assert_eq!(talk.server("250 ok\r\n"), Some(Fault::ReplyInsideData), "{code}");
+    }
+}
+
+#[test]
+fn a_success_said_before_any_text_was_received_ends_no_data() {
+    for (reply, text, is_data) in [
+        ("250 late\r\n", "", true),
+        ("250-late\r\n250 x\r\n", "", true),
+        ("250 taken\r\n", "x", false),
+        ("550 no\r\n", "", false),
+        ("221 bye\r\n", "", false),
+    ] {
+        let mut talk = Talk::in_data();
+        talk.client(text);
+        let fault = talk.server(reply);
+        assert_eq!(matches!(talk.expect(), Expect::Data(_)), is_data, "{reply:?} {text:?}");
+        assert_eq!(fault == Some(Fault::UnexpectedReply), is_data, "{reply:?} {text:?}");
+    }
+}
+
+#[test]
+fn a_354_that_skips_lines_behind_a_refused_data_is_too_late() {
+    for (between, fault) in [("", Fault::LateData), ("500 what\r\n", Fault::SkippedReply)] {
+        let mut talk = Talk::greeted();
+        talk.client("DATA\r\n");
+        talk.server("451 astray\r\n");
+        talk.client("Subject: x\r\nhi\r\nDATA\r\n");
+        talk.server(between);
+        assert_eq!(talk.server("354 go\r\n"), Some(fault), "{between:?}");
+    }
+}

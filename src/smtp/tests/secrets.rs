@@ -1,0 +1,109 @@
+//! Which bytes no log may hold.
+
+use super::*;
+
+/// What a log may show of what the client says, cut into pieces of this size: secrets as `*`.
+fn shown(talk: &mut Talk, text: &str, piece: usize) -> String {
+    let mut out = String::new();
+    for part in text.as_bytes().chunks(piece) {
+        for (step, run) in talk.read(Speaker::Client, part, 0) {
+            let run = String::from_utf8_lossy(&run).into_owned();
+            out += &if step.is_secret { "*".repeat(run.len()) } else { run };
+        }
+    }
+    out
+}
+
+#[test]
+fn what_stands_behind_auth_and_its_kin_is_hidden() {
+    for (text, expected) in [
+        ("AUTH PLAIN AGEAYg==\r\n", "AUTH **************\r\n"),
+        ("auth plain AGEA\rYg==\r\n", "auth **********\r****\r\n"),
+        ("AUTH PLAIN AGEA\0Yg==\r\n", "AUTH ***************\r\n"),
+        ("AUTH\rPLAIN x\r\n", "AUTH\r*******\r\n"),
+        ("AUTH\0PLAIN x\r\n", "AUTH********\r\n"),
+        ("AU\0TH PLAIN x\r\n", "AU***********\r\n"),
+        ("X-EXPS GSSAPI x\r\n", "X-EXPS ********\r\n"),
+        ("XAUTH x\r\n", "XAUTH *\r\n"),
+        ("USER joe\r\n", "USER ***\r\n"),
+        (" AUTH PLAIN x\r\n", " ************\r\n"),
+        ("\0AUTH PLAIN x\r\n", "*************\r\n"),
+        ("MAIL FROM:<a@b>\r\n", "MAIL FROM:<a@b>\r\n"),
+        ("NOOP a\rb\0c\r\n", "NOOP a\rb\0c\r\n"),
+        ("\r\n", "\r\n"),
+    ] {
+        for refused in [false, true] {
+            for piece in 1..=text.len() {
+                let mut talk = Talk::greeted();
+                if refused {
+                    talk.client(&text[..1]);
+                    talk.dialogue.refuse();
+                    let rest = shown(&mut talk, &text[1..], piece);
+                    assert_eq!(rest, expected[1..], "{text:?}, refused, in pieces of {piece}");
+                } else {
+                    assert_eq!(shown(&mut talk, text, piece), expected, "in pieces of {piece}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_line_behind_any_334_is_hidden() {
+    for before in ["AUTH LOGIN\r\n", "NOOP\r\n", "what\r\n", "NOO", ""] {
+        for piece in [1, 3, 99] {
+            let mut talk = Talk::greeted();
+            talk.client(before);
+            talk.server("334 VXNlcm5hbWU6\r\n");
+            if before == "NOO" {
+                talk.client("P\r\n");
+            }
+            let line = shown(&mut talk, "QUIT\r\n", piece);
+            assert!(line.starts_with("****"), "{before:?} in pieces of {piece}: {line:?}");
+            // A wait may stand between; then verbs are shown again.
+            talk.server("535 no\r\n");
+            assert_eq!(shown(&mut talk, "czNjcjN0\r\n", piece), "********\r\n", "{before:?}");
+            assert_eq!(shown(&mut talk, "MAIL x\r\n", piece), "MAIL x\r\n", "{before:?}");
+            assert_eq!(shown(&mut talk, "czNjcjN0\r\n", piece), "czNjcjN0\r\n", "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn lines_behind_a_refused_auth_are_hidden_until_a_verb_shows() {
+    let mut talk = Talk::greeted();
+    talk.client("A");
+    talk.dialogue.refuse();
+    talk.client("UTH LOGIN\r\n");
+    assert_eq!(shown(&mut talk, "xNlcg==\r\nxFzcw==\r\n", 99), "*******\r\n*******\r\n");
+    assert_eq!(shown(&mut talk, "xFz cw\r\n", 99), "*** **\r\n");
+    assert_eq!(shown(&mut talk, "QUIT\r\nfoo\r\n", 99), "QUIT\r\nfoo\r\n");
+    let mut talk = Talk::greeted();
+    talk.client("AUTH PLAIN x\r\n");
+    talk.server("530 TLS first\r\n");
+    assert_eq!(shown(&mut talk, "xNlcg==\r\n", 1), "*******\r\n");
+}
+
+#[test]
+fn behind_a_success_nothing_is_hidden() {
+    let mut talk = Talk::greeted();
+    talk.client("AUTH PLAIN\r\n");
+    talk.server("334\r\n");
+    assert_eq!(shown(&mut talk, "AGEAYg==\r\n", 4), "**********");
+    talk.server("235 ok\r\n");
+    assert_eq!(shown(&mut talk, "XFOO bar\r\n", 99), "XFOO bar\r\n");
+}
+
+#[test]
+fn auth_lines_are_no_commands_until_the_final_reply() {
+    let mut talk = Talk::greeted();
+    talk.client("AUTH LOGIN\r\n");
+    for _ in 0..2 {
+        talk.server("334 xx\r\n");
+        assert_eq!(talk.expect(), Expect::AuthLine);
+        let events = talk.client("VRFY\r\nVRFY\r\n");
+        assert_eq!(events, [(Event::AuthLine, b"VRFY\r\n".to_vec()), (Event::Wait, vec![])]);
+    }
+    talk.server("235 ok\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+}

@@ -1,0 +1,94 @@
+//! What the server has granted: CHUNKING, a recipient; and the message that comes in chunks.
+//!
+//! BDAT is a command only for a server that offered CHUNKING and has a recipient for the octets
+//! (RFC 3030 2): another reads them as lines. An offer holds until the next answer to HELO or EHLO,
+//! and a refused one changes nothing (RFC 5321 4.1.4).
+
+use super::chunk::ChunkSize;
+use super::line::ChunkRule;
+use super::outstanding::{Due, Outstanding};
+use super::{Answers, Change, Offset, Reply, Verb};
+
+/// The state of the transaction, as far as it decides about chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Transaction {
+    offers_chunking: bool,
+    /// CHUNKING stood in the answer to EHLO that is under way.
+    is_offering: bool,
+    has_recipient: bool,
+    /// The chunk under way was announced as the last.
+    is_last_chunk: bool,
+    /// Chunks of the message so far, and their octets.
+    chunks: u32,
+    octets: u64,
+}
+
+impl Transaction {
+    /// What a BDAT would mean now.
+    pub(super) const fn chunk_rule(&self, outstanding: &Outstanding) -> ChunkRule {
+        if outstanding.has_hello() {
+            ChunkRule::Wait
+        } else if self.offers_chunking && (self.has_recipient || outstanding.has_recipient()) {
+            ChunkRule::Pass
+        } else {
+            ChunkRule::Refuse
+        }
+    }
+
+    /// A line of this verb was sent that is no BDAT.
+    pub(super) fn send(&mut self, verb: Option<Verb>) {
+        if matches!(verb, Some(Verb::Mail | Verb::Rset | Verb::Ehlo | Verb::Helo)) {
+            (self.chunks, self.octets) = (0, 0);
+        }
+    }
+
+    /// A BDAT was sent, `at` stands behind its line.
+    pub(super) fn begin_chunk(&mut self, size: ChunkSize, at: Offset) -> Option<Change> {
+        let octets = size.octets().unwrap_or_default();
+        self.is_last_chunk = size.is_last();
+        self.chunks = self.chunks.saturating_add(1);
+        self.octets = self.octets.saturating_add(u64::from(octets));
+        let is_first = self.chunks == 1;
+        let begins = is_first.then_some(Change::ChunksBegin { at, octets });
+        if octets == 0 { self.end_chunk(at).or(begins) } else { begins }
+    }
+
+    /// The octets of the chunk under way have come.
+    pub(super) fn end_chunk(&mut self, at: Offset) -> Option<Change> {
+        let (octets, chunks) = (self.octets, self.chunks);
+        if !self.is_last_chunk {
+            return None;
+        }
+        (self.chunks, self.octets) = (0, 0);
+        Some(Change::ChunksEnd { at, octets, chunks })
+    }
+
+    /// A line of a reply.
+    pub(super) fn hear(&mut self, reply: &Reply) {
+        if reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250) {
+            let is_keyword = reply.is_later_line && reply.keyword.as_bytes() == b"CHUNKING";
+            self.is_offering |= is_keyword;
+        }
+    }
+
+    /// The last line of the reply to this. Says whether the server may be reading as commands what
+    /// was sent as octets: who has a recipient for a chunk swallows it, whatever he thinks of it.
+    pub(super) fn answer(&mut self, due: Due, code: u16) -> bool {
+        let is_offering = std::mem::take(&mut self.is_offering);
+        let is_success = code / 100 == 2;
+        let Answers::Verb(verb) = due.answers else {
+            self.has_recipient &= due.answers != Answers::Message;
+            return false;
+        };
+        let is_refused = verb == Verb::Bdat && !is_success && !self.has_recipient;
+        if matches!(verb, Verb::Ehlo | Verb::Helo) && code == 250 {
+            (self.offers_chunking, self.has_recipient) = (is_offering, false);
+        } else if verb == Verb::Rcpt {
+            self.has_recipient |= is_success;
+        } else {
+            let begins_anew = matches!(verb, Verb::Mail | Verb::Rset) && is_success;
+            self.has_recipient &= !begins_anew && !due.is_last_chunk;
+        }
+        is_refused
+    }
+}
