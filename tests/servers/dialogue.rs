@@ -103,7 +103,7 @@ pub fn play(kind: Kind, choice: &mut Choice<'_>, trace: Trace) -> Dialogue {
         Kind::Honest => Client::Honest(Box::new(Honest::choose(choice))),
     };
     let isn = [0, 1].map(|_| choice.pick(&[7, u32::MAX - 100, (1 << 31) - 50]));
-    let mut wire = Wire::new(policy.settings(), weather, isn, trace);
+    let wire = Wire::new(policy.settings(), weather, isn, trace);
     wire.trace.note(|| format!("{policy:?}\n{variant:?}\n{weather:?}"));
     let mut dialogue = Dialogue {
         policy,

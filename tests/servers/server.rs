@@ -129,6 +129,10 @@ impl Server {
         for &byte in bytes {
             let at = self.read;
             self.read += 1;
+            // The second half of a CRLF whose CR has ended a line.
+            if std::mem::take(&mut self.is_after_cr) && byte == b'\n' {
+                continue;
+            }
             match self.mode {
                 _ if self.is_skipping => self.is_skipping = byte != b'\n',
                 Mode::Command | Mode::Auth(_) => self.read_line(byte, at),
@@ -151,10 +155,6 @@ impl Server {
     }
 
     fn read_line(&mut self, byte: u8, at: u64) {
-        let is_second_half = std::mem::take(&mut self.is_after_cr) && byte == b'\n';
-        if is_second_half && self.line.is_empty() {
-            return;
-        }
         if self.line.is_empty() {
             self.line_at = at;
         }

@@ -315,8 +315,9 @@ impl Variant {
         super::limits::restrain(self);
     }
 
-    /// Whether it keeps to the protocol, however lenient it reads.
+    /// Whether it keeps to the protocol, however lenient it reads. One that ends lines at a CR does
+    /// not: it answers before the line has come to its end.
     pub fn is_proper(&self) -> bool {
-        self.breach == Breach::None && self.greeting != Greeting::Twice
+        self.breach == Breach::None && self.greeting != Greeting::Twice && !self.cr_ends
     }
 }

@@ -47,6 +47,8 @@ pub struct Wire {
     /// How much of the client's stream had left when that reply did.
     pub crossed: Option<u64>,
     pub trace: Trace,
+    /// How far each end has said that it has read.
+    claimed: [u64; 2],
     before: VecDeque<Segment>,
     behind: VecDeque<Segment>,
     effects: Effects,
@@ -70,6 +72,7 @@ impl Wire {
             watched: None,
             crossed: None,
             trace,
+            claimed: [0; 2],
             before: VecDeque::new(),
             behind: VecDeque::new(),
             effects: Effects::default(),
@@ -187,9 +190,12 @@ impl Wire {
         left
     }
 
-    /// Each position has one value, but that what its receiver has already may be blank.
+    /// Each position has one value, but that what its receiver has already, or claims to have, may
+    /// be blank.
     fn leave(&mut self, segment: &Segment) {
-        let read = self.ends[1 - segment.from].heard.len() as u64;
+        let claimed = &mut self.claimed[segment.from];
+        *claimed = segment.ack.max(*claimed);
+        let read = self.claimed[1 - segment.from];
         let left = &mut self.left[segment.from];
         let end = segment.offset as usize + segment.payload.len();
         if left.len() < end {
