@@ -65,6 +65,10 @@ impl Adversary {
         if is_http {
             turns.push(Turn { text: http(choice), waits: choice.one_in(2) });
         }
+        if choice.one_in(2) {
+            let hello = choice.pick(&[&b"EHLO a.example\r\n"[..], b"HELO a.example\r\n"]);
+            turns.push(Turn { text: hello.to_vec(), waits: !choice.one_in(4) });
+        }
         for _ in 0..2 + choice.below(8) {
             let text = saying(choice, variant);
             turns.push(Turn { text, waits: choice.one_in(3) });
@@ -123,9 +127,9 @@ fn saying(choice: &mut Choice<'_>, variant: &Variant) -> Vec<u8> {
         }
         4..6 => disguised(choice),
         6 => transaction(choice),
-        7 | 8 => [transaction(choice), data(choice)].concat(),
-        9 => data(choice),
-        10 => [transaction(choice), chunk(choice)].concat(),
+        7 => [transaction(choice), data(choice)].concat(),
+        8 => data(choice),
+        9 | 10 => [transaction(choice), chunk(choice)].concat(),
         11 => chunk(choice),
         12 | 13 => auth(choice, variant),
         14 => tls(choice),

@@ -14,9 +14,9 @@ use super::wire::Wire;
 use crate::support::rig;
 
 /// Rounds of repetition without progress after which nobody will move any more.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 6;
 /// Of those, the ones after which the network does no harm.
-const CLEARS_AFTER: usize = 3;
+const CLEARS_AFTER: usize = 2;
 /// Times that a client may fall silent; more than any has turns.
 const SILENCES_MAX: usize = 40;
 /// Moves of one dialogue; far above what one needs.
@@ -196,7 +196,10 @@ impl Dialogue {
                     || has_eof
             }
             2 | 3 => !self.wire.is_empty(),
-            _ => ends[who - 4].has_news() || ends[who - 4].owes_ack,
+            _ => {
+                let acks_now = self.wire.weather.acks_at_once || self.wire.is_empty();
+                ends[who - 4].has_news() || (ends[who - 4].owes_ack && acks_now)
+            }
         }
     }
 
@@ -261,7 +264,7 @@ impl Dialogue {
     fn transmit(&mut self, from: usize, choice: &mut Choice<'_>) {
         if self.wire.ends[from].has_news() {
             self.wire.send(from, choice);
-        } else if !self.wire.weather.delays_ack(choice) {
+        } else {
             self.wire.send_ack(from, choice);
         }
     }

@@ -203,7 +203,7 @@ const PLAIN: Variant = Variant {
 };
 
 /// The servers that were measured, and one by the letter of the RFCs.
-pub const MEASURED: [Variant; 6] = [
+pub const MEASURED: [Variant; 7] = [
     PLAIN,
     Variant {
         name: "postfix",
@@ -212,6 +212,18 @@ pub const MEASURED: [Variant; 6] = [
         overflow: Overflow::Head,
         lead: Lead::Blanks,
         // Before 3.9, without smtpd_forbid_bare_newline.
+        ends: 0b1_1111,
+        has_http_guard: true,
+        ..PLAIN
+    },
+    Variant {
+        name: "postfix with smtpd_tls_security_level = encrypt",
+        line_max: 2_048,
+        auth_line_max: 12_288,
+        overflow: Overflow::Head,
+        lead: Lead::Blanks,
+        wants_tls: true,
+        chunks: Chunks::Read,
         ends: 0b1_1111,
         has_http_guard: true,
         ..PLAIN

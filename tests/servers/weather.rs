@@ -8,6 +8,9 @@ use super::wire::MSS;
 /// Largest payload of a super-packet.
 const SUPER_MAX: usize = 60_000;
 
+/// Small pieces that a text is cut into, more or less.
+const PIECES: usize = 60;
+
 /// How an end cuts what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -31,8 +34,8 @@ pub struct Weather {
     pub cut: Cut,
     /// One step in so many is put off; 0: none.
     pub idling: usize,
-    /// One ACK in so many is put off; 0: none.
-    pub ack_delay: usize,
+    /// Each segment is acknowledged when it comes, and not when all have come.
+    pub acks_at_once: bool,
 }
 
 impl Weather {
@@ -47,7 +50,7 @@ impl Weather {
         let mut weather = Self::calm(cut);
         if choice.one_in(2) {
             weather.idling = 2 + choice.below(6);
-            weather.ack_delay = choice.pick(&[0, 2, 3, 5]);
+            weather.acks_at_once = choice.one_in(2);
         }
         if choice.one_in(4) {
             weather.loss = choice.below(9);
@@ -58,7 +61,7 @@ impl Weather {
     }
 
     pub const fn calm(cut: Cut) -> Self {
-        Self { loss: 0, repetition: 0, disorder: 0, cut, idling: 0, ack_delay: 0 }
+        Self { loss: 0, repetition: 0, disorder: 0, cut, idling: 0, acks_at_once: false }
     }
 
     /// After some rounds in vain the network does no more harm.
@@ -70,11 +73,6 @@ impl Weather {
     /// Whether a step is put off.
     pub fn idles(&self, choice: &mut Choice<'_>) -> bool {
         self.idling > 0 && choice.one_in(self.idling)
-    }
-
-    /// Whether an ACK is put off.
-    pub fn delays_ack(&self, choice: &mut Choice<'_>) -> bool {
-        self.ack_delay > 0 && choice.one_in(self.ack_delay)
     }
 
     /// How many copies of a packet arrive.
@@ -97,7 +95,7 @@ impl Weather {
     /// How much a segment carries, out of a text of this length.
     pub fn segment_size(&self, text: usize, choice: &mut Choice<'_>) -> usize {
         // Long texts in single bytes take long and show nothing new.
-        let least = 1 + text / 200;
+        let least = 1 + text / PIECES;
         let cut = match self.cut {
             Cut::Mixed => match choice.below(5) {
                 0 => Cut::Mss,

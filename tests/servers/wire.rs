@@ -159,6 +159,7 @@ impl Wire {
             return Some(segment.clone());
         }
         let from = segment.from;
+        self.claimed[from] = segment.ack.max(self.claimed[from]);
         let flags = if segment.has_fin { ACK | FIN } else { ACK | PSH };
         let seq = self.isn[from].wrapping_add(1).wrapping_add(segment.offset as u32);
         let ack = self.isn[1 - from].wrapping_add(1).wrapping_add(segment.ack as u32);
@@ -193,8 +194,6 @@ impl Wire {
     /// Each position has one value, but that what its receiver has already, or claims to have, may
     /// be blank.
     fn leave(&mut self, segment: &Segment) {
-        let claimed = &mut self.claimed[segment.from];
-        *claimed = segment.ack.max(*claimed);
         let read = self.claimed[1 - segment.from];
         let left = &mut self.left[segment.from];
         let end = segment.offset as usize + segment.payload.len();
