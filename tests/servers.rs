@@ -2,7 +2,7 @@
 //! policy permits and what was sent, whatever client, server and network do.
 //!
 //! `SEEDS=1000000` plays more of each kind (`make soak`), `KIND=Honest SEED=17` one again, with
-//! all that was said and what became of it.
+//! all that was said and what became of it; `LIST=1` names every seed that fails.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 #![allow(clippy::print_stdout, reason = "what a run has tried")]

@@ -13,7 +13,7 @@ const LINE_ENDS: [&[u8]; 8] =
     [b"\r\n", b"\n", b"\r", b"\r\r\n", b"\0\r\n", b"\r\0\n", b"\n\r", b"\r\n\r\n"];
 
 /// Plain commands.
-const COMMANDS: [&[u8]; 18] = [
+const COMMANDS: [&[u8]; 21] = [
     b"NOOP",
     b"NOOP x",
     b"RSET",
@@ -27,6 +27,9 @@ const COMMANDS: [&[u8]; 18] = [
     b"HELP",
     b"VRFY root",
     b"ETRN x",
+    b"SOML FROM:<a@b>",
+    b"SEND FROM:<a@b>",
+    b"SAML FROM:<a@b>",
     b"mail from:<a@b>",
     b"DATAFOO",
     b"NOOP\tx",

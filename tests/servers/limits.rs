@@ -3,7 +3,7 @@
 
 use super::dialogue::{Client, Dialogue};
 use super::honest::Honest;
-use super::variant::{Breach, Chunks, On, Overflow, Variant};
+use super::variant::{Breach, Chunks, Overflow, Variant};
 
 /// Readings that no variant has, and why.
 pub const BEYOND: [(&str, &str); 4] = [
@@ -39,12 +39,32 @@ pub fn restrain(variant: &mut Variant) {
     }
 }
 
-/// Whether an honest session may starve with this server. Silence in place of the reply to a line
-/// behind which the client has to wait opens nothing: the filter waits as the client does, and
-/// neither end of the connection can tell it more.
-pub fn may_starve(variant: &Variant) -> bool {
-    let is_silent = matches!(variant.breach, Breach::Missing | Breach::Swapped);
-    is_silent && !matches!(variant.breach_on, On::Verb("EHLO" | "MAIL"))
+/// Whether what an honest session has said may never arrive.
+///
+/// Where both programs have ended it, only their kernels repeat what nobody waits for. And silence
+/// in place of a reply opens nothing, for neither end of a connection can tell the filter more: in
+/// place of one to DATA, AUTH or STARTTLS the client waits as well, and in a group the replies that
+/// come answer the lines before those they were meant for. A line without a code is silence to the
+/// lines of a group, of which it could answer any.
+pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
+    let [ours, theirs] = &dialogue.wire.ends;
+    if ours.is_eof && theirs.is_closing {
+        return true;
+    }
+    let server = &dialogue.server;
+    let asks = matches!(&*server.breached_verb, "DATA" | "AUTH" | "STARTTLS");
+    match server.variant.breach {
+        Breach::Missing | Breach::Swapped => asks || client.manner.pipelines,
+        Breach::WithoutCode => !asks && client.manner.pipelines,
+        Breach::None
+        | Breach::Doubled
+        | Breach::Unasked
+        | Breach::Noise
+        | Breach::Leaves
+        | Breach::Vanishes
+        | Breach::InsideData
+        | Breach::DropsData => false,
+    }
 }
 
 /// Whether the filter may reset an honest session with a server that keeps to the protocol: octets

@@ -140,7 +140,7 @@ fn is_same(sent: &[u8], stored: &[u8], is_neutralised: bool) -> bool {
 
 fn session_ends(dialogue: &Dialogue, client: &Honest) -> Result<(), Violation> {
     let variant = &dialogue.server.variant;
-    if dialogue.has_stalled && !limits::may_starve(variant) {
+    if dialogue.has_stalled && !limits::may_starve(dialogue, client) {
         return fail("P3 stalled", || format!("{:?} on {:?}", variant.breach, variant.breach_on));
     }
     if !variant.is_proper() {

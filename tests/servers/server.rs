@@ -68,8 +68,9 @@ pub struct Server {
     pub stored: Vec<Vec<u8>>,
     /// Where it hung up on a word of HTTP.
     pub guarded_at: Option<u64>,
-    /// Where the breach was, in what it has said.
+    /// Where the breach was, in what it has said, and in the reply to what.
     pub breached_at: Option<usize>,
+    pub breached_verb: String,
     pub message: Vec<u8>,
     /// Bytes read.
     read: u64,
@@ -100,6 +101,7 @@ impl Server {
             stored: Vec::new(),
             guarded_at: None,
             breached_at: None,
+            breached_verb: String::new(),
             message: Vec::new(),
             read: 0,
             line: Vec::new(),
@@ -299,6 +301,7 @@ impl Server {
             return;
         }
         self.breached_at = Some(self.said.len());
+        verb.clone_into(&mut self.breached_verb);
         let text = match self.variant.breach {
             Breach::Doubled => format!("{reply}{reply}"),
             Breach::Missing | Breach::Vanishes => String::new(),
