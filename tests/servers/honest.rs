@@ -184,6 +184,11 @@ impl Honest {
         }
     }
 
+    /// Whether it has begun TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
     fn say(&mut self, part: Part, bytes: &[u8]) {
         self.parts.push((self.said.len(), part));
         self.said.extend_from_slice(bytes);

@@ -3,7 +3,8 @@
 
 use super::dialogue::{Client, Dialogue};
 use super::honest::Honest;
-use super::variant::{Breach, Chunks, Overflow, Variant};
+use super::server::Mode;
+use super::variant::{Breach, Chunks, Greeting, Overflow, Variant};
 
 /// Readings that no variant has, and why.
 pub const BEYOND: [(&str, &str); 4] = [
@@ -45,13 +46,18 @@ pub fn restrain(variant: &mut Variant) {
 /// in place of a reply opens nothing, for neither end of a connection can tell the filter more: in
 /// place of one to DATA, AUTH or STARTTLS the client waits as well, and in a group the replies that
 /// come answer the lines before those they were meant for. A line without a code is silence to the
-/// lines of a group, of which it could answer any.
+/// lines of a group, of which it could answer any. Who ends lines at a CR answers them before they
+/// have ended, and that answers nothing (law 4); and who has begun TLS, in a text or behind a reply
+/// that said otherwise, is silent.
 pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let [ours, theirs] = &dialogue.wire.ends;
     if ours.is_eof && theirs.is_closing {
         return true;
     }
     let server = &dialogue.server;
+    if server.variant.cr_ends || (server.mode == Mode::Tls && !client.is_tls()) {
+        return true;
+    }
     let asks = matches!(&*server.breached_verb, "DATA" | "AUTH" | "STARTTLS");
     match server.variant.breach {
         Breach::Missing | Breach::Swapped => asks || client.manner.pipelines,
@@ -67,14 +73,16 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     }
 }
 
-/// Whether the filter may reset an honest session with a server that keeps to the protocol: octets
-/// that follow a BDAT which is not taken are at a place that nobody knows.
-pub fn may_reset(dialogue: &Dialogue, client: &Honest) -> bool {
+/// Whether an honest session with a server that keeps to the protocol may be reset or masked: the
+/// octets that follow a BDAT which is not taken are at a place that nobody knows, and so is the line
+/// behind them.
+pub fn may_lose_place(dialogue: &Dialogue, client: &Honest) -> bool {
     let variant = &dialogue.server.variant;
     let by_chunks = client.messages.iter().any(|message| message.by_chunks);
     let is_taken = variant.chunks != Chunks::Unknown
         && !variant.wants_tls
         && !variant.refuses_recipients
+        && variant.greeting != Greeting::Refusal
         && variant.knows_ehlo
         && dialogue.policy.profile == "esmtp";
     by_chunks && !is_taken
@@ -86,6 +94,12 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData
         && dialogue.server.breached_at.is_some();
     is_dropping && dialogue.wire.crossed.is_none_or(|crossed| at < crossed)
+}
+
+/// Whether a message may be stored otherwise than it was sent: where a final reply stands in the
+/// middle of it, the rest of the text leaves as X.
+pub const fn may_store_otherwise(variant: &Variant) -> bool {
+    matches!(variant.breach, Breach::DropsData | Breach::Swapped)
 }
 
 /// Whether an answer to EHLO can be told from other replies: not where a reply is one too many or

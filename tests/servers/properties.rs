@@ -13,7 +13,6 @@ use super::limits;
 use super::server::{Ran, Server};
 use super::text;
 use super::trace::shown;
-use super::variant::Breach;
 
 /// What did not hold.
 #[derive(Clone, Debug)]
@@ -47,7 +46,9 @@ pub fn check(dialogue: &Dialogue) -> Result<(), Violation> {
         stores_what_was_sent(dialogue, client)?;
         session_ends(dialogue, client)?;
         if dialogue.server.variant.is_proper() {
-            nothing_changes(dialogue, client)?;
+            if !limits::may_lose_place(dialogue, client) {
+                nothing_changes(dialogue, client)?;
+            }
             replies_stay(dialogue)?;
         }
     }
@@ -102,7 +103,7 @@ fn text_never_runs(dialogue: &Dialogue) -> Result<(), Violation> {
 
 fn stores_what_was_sent(dialogue: &Dialogue, client: &Honest) -> Result<(), Violation> {
     let server = &dialogue.server;
-    if server.variant.breach == Breach::DropsData {
+    if limits::may_store_otherwise(&server.variant) {
         return Ok(());
     }
     let mut counts = vec![0; client.messages.len()];
@@ -143,19 +144,13 @@ fn session_ends(dialogue: &Dialogue, client: &Honest) -> Result<(), Violation> {
     if dialogue.has_stalled && !limits::may_starve(dialogue, client) {
         return fail("P3 stalled", || format!("{:?} on {:?}", variant.breach, variant.breach_on));
     }
-    if !variant.is_proper() {
+    if !variant.is_proper() || limits::may_lose_place(dialogue, client) {
         return Ok(());
     }
     if dialogue.wire.is_reset {
-        let may_reset = limits::may_reset(dialogue, client);
-        return if may_reset {
-            Ok(())
-        } else {
-            fail("P3 reset", || format!("{:?}", client.manner))
-        };
+        return fail("P3 reset", || format!("{:?}", client.manner));
     }
-    let is_tls = client.parts.last().is_some_and(|&(_, part)| part == Part::Tls);
-    if !is_tls && (dialogue.has_waited || !client.is_content) {
+    if !client.is_tls() && (dialogue.has_waited || !client.is_content) {
         return fail("P3 discontent", || format!("{:?}", client.manner));
     }
     Ok(())
@@ -175,7 +170,7 @@ fn nothing_changes(dialogue: &Dialogue, client: &Honest) -> Result<(), Violation
             Part::Text => is_same(&sent[..got.len()], got, true),
             Part::Command(_) | Part::Secret | Part::Octets | Part::Tls => sent[..got.len()] == *got,
         };
-        if !is_right && !dialogue.wire.is_reset {
+        if !is_right {
             return fail("P3 changed", || format!("{} -> {}", shown(sent), shown(got)));
         }
     }

@@ -146,13 +146,13 @@ fn begin_auth(server: &mut Server, arguments: &[u8]) {
 pub fn step_auth(server: &mut Server, line: &[u8], left: u8) {
     if line == b"*" {
         server.mode = Mode::Command;
-        return server.say("", "501 5.7.0 cancelled\r\n");
+        return server.say("AUTH", "501 5.7.0 cancelled\r\n");
     }
     if left <= 1 {
         return end_auth(server);
     }
     server.mode = Mode::Auth(left - 1);
-    server.say("", "334 UGFzc3dvcmQ6\r\n");
+    server.say("AUTH", "334 UGFzc3dvcmQ6\r\n");
 }
 
 fn end_auth(server: &mut Server) {
@@ -175,6 +175,7 @@ fn begin_chunk(server: &mut Server, arguments: &[u8]) {
         || server.variant.greeting == Greeting::Refusal
         || server.transaction.taken == 0;
     if is_refused || server.refuses_without_code("BDAT") {
+        server.transaction.taken = 0;
         let is_tls = server.variant.wants_tls;
         let reply = if is_tls { "530 5.7.0 STARTTLS first\r\n" } else { "503 5.5.1 whom to?\r\n" };
         if server.variant.chunks == Chunks::Swallowed && left > 0 {
