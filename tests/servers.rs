@@ -41,9 +41,10 @@ fn run(kind: Kind) {
         return;
     }
     let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let stride = usize::try_from(workers * SHARE).unwrap();
     let play = move |worker: u64| {
         let mut failures = Failures::default();
-        for start in (worker * SHARE..seeds).step_by((workers * SHARE) as usize) {
+        for start in (worker * SHARE..seeds).step_by(stride) {
             failures.merge(run_seeds(kind, start..seeds.min(start + SHARE)));
         }
         failures

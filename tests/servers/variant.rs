@@ -286,10 +286,13 @@ impl Variant {
         }
         if choice.one_in(3) {
             variant.breach = choice.pick(&BREACHES);
-            variant.breach_on = match variant.breach {
-                Breach::InsideData | Breach::DropsData => On::Data(1 + choice.below(200)),
-                _ if choice.one_in(2) => On::Verb(choice.pick(&BREACH_VERBS)),
-                _ => On::Reply(choice.below(10)),
+            let is_in_data = matches!(variant.breach, Breach::InsideData | Breach::DropsData);
+            variant.breach_on = if is_in_data {
+                On::Data(1 + choice.below(200))
+            } else if choice.one_in(2) {
+                On::Verb(choice.pick(&BREACH_VERBS))
+            } else {
+                On::Reply(choice.below(10))
             };
         }
         variant

@@ -96,16 +96,8 @@ impl Weather {
     pub fn segment_size(&self, text: usize, choice: &mut Choice<'_>) -> usize {
         // Long texts in single bytes take long and show nothing new.
         let least = 1 + text / PIECES;
-        let cut = match self.cut {
-            Cut::Mixed => match choice.below(5) {
-                0 => Cut::Mss,
-                1 => Cut::Super,
-                2 => Cut::Small(8),
-                3 => Cut::Small(60),
-                _ => Cut::Small(1),
-            },
-            cut => cut,
-        };
+        let mixed = [Cut::Mss, Cut::Super, Cut::Small(8), Cut::Small(60), Cut::Small(1)];
+        let cut = if self.cut == Cut::Mixed { choice.pick(&mixed) } else { self.cut };
         match cut {
             Cut::Super => SUPER_MAX,
             Cut::Mss | Cut::Mixed => MSS,
