@@ -74,8 +74,8 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
 }
 
 /// Whether an honest session with a server that keeps to the protocol may be reset or masked: the
-/// octets that follow a BDAT which is not taken are at a place that nobody knows, and so is the line
-/// behind them.
+/// octets behind a BDAT that is not taken are at a place that nobody knows, and so is the line
+/// that follows them.
 pub fn may_lose_place(dialogue: &Dialogue, client: &Honest) -> bool {
     let variant = &dialogue.server.variant;
     let by_chunks = client.messages.iter().any(|message| message.by_chunks);

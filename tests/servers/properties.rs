@@ -3,7 +3,7 @@
 //! * P1: the server runs nothing that the policy refuses; what it would hang up on it hangs up on;
 //!   the offers it must not make do not arrive.
 //! * P2: a message's text never runs, and is stored as it was sent, once.
-//! * P3: an honest session ends, and with a server that keeps to the protocol nothing in it changes.
+//! * P3: an honest session ends, and with a server that keeps to the protocol nothing changes.
 //! * P4: no panic, one verdict for each packet, memory and counters right: asserted in `wire`.
 
 use super::dialogue::{Client, Dialogue, Policy};
