@@ -189,6 +189,12 @@ fn data(choice: &mut Choice<'_>) -> Vec<u8> {
                     text.extend_from_slice(choice.pick(&[&b"\r"[..], b"\n", b".", b"\0", b"."]));
                 }
             }
+            3 => {
+                // For who drops NULs.
+                let mut end = choice.pick(&ENDS).to_vec();
+                end.insert(choice.below(end.len()), 0);
+                text.extend(end);
+            }
             _ => text.extend_from_slice(choice.pick(&ENDS)),
         }
         text.extend(payload(choice));
