@@ -40,8 +40,9 @@ attack: setup ## every known attack, live, on four mail servers, bare and guarde
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
 
-soak: ## a million random schedules, a thousand simulations (SEEDS=n for another number)
+soak: ## a million random schedules and dialogues, a thousand simulations (SEEDS=n for another number)
 	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test core random:: -- --nocapture
+	SEEDS=$${SEEDS:-1000000} $(CARGO) test --locked --release --test servers -- --nocapture
 	SEEDS=1000 $(CARGO) test --locked --release --test core sim:: -- --nocapture
 
 fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `test` finds it

@@ -6,6 +6,8 @@
 pub mod oracle;
 #[path = "../support/packet.rs"]
 pub mod packet;
+#[path = "../support/random.rs"]
+pub mod random;
 #[path = "../support/receiver.rs"]
 pub mod receiver;
 #[path = "../support/rig.rs"]

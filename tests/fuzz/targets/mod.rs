@@ -21,18 +21,20 @@ pub mod engine;
 mod input;
 pub mod options;
 pub mod packet;
+pub mod servers;
 pub mod stream;
 
 /// A target: what it runs on each input.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 7] = [
+pub const ALL: [(&str, Target); 8] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("options", options::run),
     ("packet", packet::run),
+    ("servers", servers::run),
     ("stream", stream::run),
 ];
