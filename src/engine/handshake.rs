@@ -149,7 +149,7 @@ impl Engine {
             effects.counted.flows_evicted += 1;
             let mut conversation = displaced.lock();
             // Both ends of a flow that had something to say are told.
-            if !displaced.is_over() && conversation.mode().is_enforcing() {
+            if !displaced.is_over() {
                 conversation.reset(turn.now, Reason::FlowsFull, effects);
             }
             conversation.close(turn.now, effects);

@@ -293,11 +293,10 @@ impl Engine {
         let verdict = judged.unwrap_or_else(|_| {
             // Nothing that was not ruled on counts as judged, and nothing more will be judged.
             conversation.reset(turn.now, Reason::OwnFault, effects);
+            conversation.discard();
+            conversation.tell_drop(turn, direction, Reason::OwnFault, effects);
             Verdict::Drop(Reason::OwnFault)
         });
-        if let Verdict::Drop(reason) = verdict {
-            conversation.tell_drop(turn, direction, reason, effects);
-        }
         flow.hold(conversation.held());
         flow.touch(conversation.seconds);
         let is_over = conversation.is_over();
