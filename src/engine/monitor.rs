@@ -5,7 +5,7 @@
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
@@ -13,7 +13,6 @@ use crate::flow::Direction;
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
-use crate::time::Instant;
 
 /// How far judging goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +40,13 @@ impl Mode {
 
 impl Conversation {
     /// Resets both ends. Monitoring only says so, and once: both ends go on.
-    pub(super) fn reset(&mut self, now: Instant, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
         match self.mode() {
-            Mode::Enforce => self.reset_both_ends(now, reason, effects),
+            Mode::Enforce => self.reset_both_ends(scene, reason, effects),
             Mode::Monitor if self.has_told_reset => {}
             Mode::Monitor => {
                 self.has_told_reset = true;
-                self.tell(now, What::Reset { reason }, effects);
+                self.tell(scene, What::Reset { reason }, effects);
             }
         }
     }
@@ -179,7 +178,7 @@ impl Passage<'_, '_> {
                 let _ = stream.admit_early(0, &waiting);
             }
             match reading.fatal {
-                Some(reason) => self.conversation.reset(self.turn.now, reason, self.effects),
+                Some(reason) => self.conversation.reset(&self.scene, reason, self.effects),
                 None if is_all => {}
                 None => break,
             }
