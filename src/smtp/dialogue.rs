@@ -157,13 +157,19 @@ impl Dialogue {
         None
     }
 
-    /// Bytes were missed (a capture has a gap): what follows is no line we know.
-    pub fn lose_place(&mut self, from: Speaker) {
+    /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
+    /// line, since most packets do, or goes on with the message.
+    pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
         match (from, &mut self.expect) {
             (Speaker::Client, Expect::Data(data) | Expect::Disowned(data)) => {
                 *data = MailData::Middle;
             }
-            (Speaker::Client, _) => self.line = CommandLine::stray(),
+            (Speaker::Client, Expect::Chunk { left } | Expect::RefusedChunk { left }) => {
+                *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
+                let is_out = *left == 0;
+                self.read_octets(0, is_out, at);
+            }
+            (Speaker::Client, _) => self.line = CommandLine::new(),
             (Speaker::Server, _) => self.reply = None,
         }
     }
