@@ -68,6 +68,11 @@ impl CommandLine {
         }
     }
 
+    /// A line whose beginning was not read as one: nothing in it is a verb.
+    pub(super) fn stray() -> Self {
+        Self { place: Place::Stray, refused_at: Some(0), ..Self::new() }
+    }
+
     pub(super) fn is_at_start(&self) -> bool {
         *self == Self::new()
     }
