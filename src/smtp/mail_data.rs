@@ -167,7 +167,7 @@ impl MailData {
         let mut state = *self;
         for (at, &byte) in input.iter().enumerate() {
             match state.next_disowned(byte) {
-                Some(MailData::Line) if state == Self::DotCr => {
+                Some(Self::Line) if state == Self::DotCr => {
                     let (start, before) = harmless;
                     *self = if start == 0 { Self::Line } else { before };
                     return if start == 0 { (at + 1, Rest::End) } else { (start, Rest::Text) };
