@@ -4,7 +4,7 @@
 //! [`Outstanding`](super::outstanding)'s; what a BDAT means is the transaction's. Here the runs are
 //! read, and each piece is told of what happened.
 
-use super::expect::{Cue, Expect};
+use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
@@ -16,16 +16,6 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 /// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
 /// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
 const OUTSTANDING_MAX: usize = 1_024;
-
-/// What message data begins on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataBegins {
-    /// The server's 354.
-    OnReply,
-    /// The client's DATA, whatever the server answers: CVE-2000-1022 (Cisco's CSCdr91002 and
-    /// CSCds30699, again CSCdu47003).
-    OnCommand,
-}
 
 /// A dialogue between one client and one server.
 #[derive(Debug)]
@@ -261,9 +251,11 @@ impl Dialogue {
 
     fn end_data(&mut self, used: usize, at: Offset) -> Step {
         let end = at.after(used as u64);
+        // Disowned text was answered already, and its end may be or not.
+        let is_excused = matches!(self.expect, Expect::Disowned(_));
         self.expect = self.expect.next(Cue::EndOfData);
         self.line = CommandLine::new();
-        self.outstanding.push(Due::new(Answers::Message, end));
+        self.outstanding.push(Due { is_excused, ..Due::new(Answers::Message, end) });
         let change = Change::DataEnds { at: end, length: end.since(self.data_start) };
         Step { change: Some(change), ..Step::of(used, Event::DataEnd) }
     }
@@ -493,11 +485,5 @@ impl Dialogue {
             self.line.disown();
         }
         self.expect = self.expect.next(Cue::ChunkRefused);
-    }
-}
-
-impl Step {
-    const fn of(used: usize, event: Event) -> Self {
-        Self { used, event, change: None, fault: None, is_secret: false }
     }
 }

@@ -164,7 +164,7 @@ impl CommandLine {
         (used, if is_own { event } else { Event::CommandStray }, fault)
     }
 
-    /// Reads a run of a line in an AUTH exchange, its LF with it: how many bytes, and what they are.
+    /// Reads a run of a line in an AUTH exchange, its LF too: how many bytes, and what they are.
     pub(super) fn read_response(&mut self, input: &[u8]) -> (usize, Event) {
         let is_line_end = matches!(input.first(), Some(b'\r' | b'\n'));
         if !is_line_end && (self.is_after_cr || self.place == Place::Stray) {

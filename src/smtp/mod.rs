@@ -18,8 +18,8 @@ mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::{DataBegins, Dialogue};
-pub use expect::Expect;
+pub use dialogue::Dialogue;
+pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
 pub use tls::TlsStart;
@@ -60,6 +60,13 @@ pub struct Step {
     pub fault: Option<Fault>,
     /// Whether they may be a credential, as they came and as they leave: no log may hold them.
     pub is_secret: bool,
+}
+
+impl Step {
+    /// A run of which there is nothing more to say.
+    const fn of(used: usize, event: Event) -> Self {
+        Self { used, event, change: None, fault: None, is_secret: false }
+    }
 }
 
 /// What one run of bytes is. Runs end where their meaning changes, and where the input ends.

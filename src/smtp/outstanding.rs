@@ -28,7 +28,8 @@ pub(super) struct Due {
     pub(super) answers: Answers,
     /// The client's offset behind it: a reply answers it only if this was received.
     pub(super) end: Offset,
-    /// It was answered without a code: only a reply that fits nothing else answers it still.
+    /// It may have been answered, without a code or too early: only a reply that fits nothing else
+    /// answers it still.
     pub(super) is_excused: bool,
     /// A BDAT with LAST.
     pub(super) is_last_chunk: bool,

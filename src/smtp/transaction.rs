@@ -86,7 +86,7 @@ impl Transaction {
     }
 
     /// The last line of the reply to this, whose sender had received what lies below `covers`. Says
-    /// whether the server may be reading octets as commands: who refuses a chunk that it has not got
+    /// whether the server may be reading octets as commands: who refuses a chunk before it has come
     /// whole may not be counting.
     pub(super) fn answer(&mut self, due: Due, code: u16, covers: Offset) -> bool {
         let is_offering = std::mem::take(&mut self.is_offering);

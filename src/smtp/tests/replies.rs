@@ -199,6 +199,14 @@ fn a_final_reply_inside_data_disowns_the_rest() {
         ]
     );
     assert!(matches!(talk.changes()[1], Change::DataEnds { .. }));
+    // Its end was answered by that, unless nothing else can be.
+    for (line, reply) in [("MAIL x\r\n", "250 ok\r\n"), ("", "250 ok\r\n")] {
+        let mut talk = Talk::in_data();
+        assert_eq!(talk.server("552 too big\r\n"), Some(Fault::ReplyInsideData));
+        talk.client(format!("x\r\n.\r\n{line}"));
+        assert_eq!(talk.server(reply), None);
+        assert!(talk.dialogue.is_idle(), "{line:?}");
+    }
     // Lines of masked text may be answered one by one: told once is enough.
     let mut talk = Talk::in_data();
     assert_eq!(talk.server("552 too big\r\n"), Some(Fault::ReplyInsideData));
