@@ -36,7 +36,7 @@ fn only_the_seven_verbs_pass_whatever_the_cut() {
             ("NOOP x\0VRFY\r\n", "NOOP xXXXXX\r\n"),
             ("VRFY\rNOOP\r\nNOOP\r\n", "XXXX\rXXXX\r\nNOOP\r\n"),
             ("STARTTLS\r\n", "XXXXXXXX\r\n"),
-            ("BDAT 5 LAST\r\nVRFY\n", "XXXXXXXXXXX\r\nXXXX\n"),
+            ("BDAT 0 LAST\r\nVRFY\n", "XXXXXXXXXXX\r\nXXXX\n"),
             ("\x16\x03\x01\r\n", "XXX\r\n"),
         ],
     );
@@ -237,6 +237,29 @@ fn mail_behind_a_tls_hello_ends_the_flow() {
     }
     // Behind a verb it is a slip of one line.
     assert_eq!(ended(&profile("mailguard"), "HELO a\r\n\x16\x03\r\nNOOP\r\n", 99), None);
+}
+
+/// Octets follow, whatever the line leaves as, and would be read as commands.
+#[test]
+fn octets_announced_to_a_server_that_counts_none_end_the_flow() {
+    for settings in [profile("mailguard"), changed("esmtp", &[("verbs", "HELO,MAIL")])] {
+        for line in ["BDAT 5\r\n", "bdat\t05 LAST\r\n", "BDAT  010\n", "BDAT 0 7\r\n"] {
+            for size in 1..=line.len() {
+                let input = format!("{line}NOOP\r\n");
+                let mut talk = Talk::new(&settings);
+                let left = talk.say(Client, input.as_bytes(), size);
+                assert_eq!(talk.ended(), Some(Rule::Verb), "{input:?} {size}");
+                assert_eq!(left.trim_end_matches('X'), "", "{input:?} {size}");
+            }
+        }
+        for line in ["BDAT\r\n", "BDAT 0\r\n", "BDAT x5\r\n", "BDAT5\r\n", "XBDAT 5\r\n"] {
+            let input = format!("{line}BDATA 5\r\n");
+            assert_eq!(ended(&settings, &input, 99), None, "{input:?}");
+        }
+    }
+    for name in ["pix-4.1", "pix-5.1", "pix-6.3", "asa"] {
+        assert_eq!(ended(&profile(name), "BDAT 5\r\nabc\r\n", 99), None, "{name}");
+    }
 }
 
 /// A line of so many bytes, its end not counted.
