@@ -174,12 +174,10 @@ impl Plan {
         talk.rig.is_lost_behind = false;
         talk.finish();
         let contradiction = Reason::Violation(Violation::Contradiction);
-        let was_reset = talk.rig.has_told(|what| match what {
-            What::Reset { reason } if self.kind == Kind::Conflict => {
-                [Reason::EarlyBytes, contradiction].contains(reason)
-            }
-            What::Reset { reason } => *reason == Reason::EarlyBytes,
-            _ => false,
+        let was_reset = talk.rig.has_told(|what| {
+            let What::Reset { reason } = *what else { return false };
+            let is_conflict = self.kind == Kind::Conflict && reason == contradiction;
+            reason == Reason::EarlyBytes || is_conflict
         });
         match self.kind {
             Kind::War => talk.check_memory(),
