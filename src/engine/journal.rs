@@ -180,6 +180,10 @@ const BURST_BYTES: u32 = 1 << 20;
 /// What it may add in each second.
 const BYTES_PER_SECOND: u32 = 64 << 10;
 
+/// Reasons that it may tell of in one second where the same may happen with each packet: who makes
+/// one cause follow the other must not be told of twice as often.
+const REPEATABLE_MAX: usize = 3;
+
 /// What an entry counts for beside the bytes it shows.
 const ENTRY_BYTES: usize = 128;
 
@@ -192,13 +196,15 @@ pub(super) struct Talk {
     second: u32,
     /// Entries left out since the last one that was not.
     left_out: u32,
-    /// The last thing told that may happen again and again, and when.
-    last: Option<(Reason, u32)>,
+    /// What was told in the second `told_in` of what may happen again and again.
+    told: [Option<Reason>; REPEATABLE_MAX],
+    /// The low bits of a second: an idle flow pays for each byte here.
+    told_in: u16,
 }
 
 impl Default for Talk {
     fn default() -> Self {
-        Self { left: BURST_BYTES, second: 0, left_out: 0, last: None }
+        Self { left: BURST_BYTES, second: 0, left_out: 0, told: [None; REPEATABLE_MAX], told_in: 0 }
     }
 }
 
@@ -225,10 +231,18 @@ impl Talk {
         Ok((left_out > 0).then_some(left_out.into()))
     }
 
-    /// Whether this was not told in the present second.
+    /// Whether this was not told in the present second, nor too much else.
     pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
-        let told = Some((reason, whole(now)));
-        std::mem::replace(&mut self.last, told) != told
+        let second = (whole(now) & 0xffff) as u16;
+        if std::mem::replace(&mut self.told_in, second) != second {
+            self.told = [None; REPEATABLE_MAX];
+        }
+        let is_told = self.told.contains(&Some(reason));
+        match self.told.iter_mut().find(|told| told.is_none()) {
+            Some(free) if !is_told => *free = Some(reason),
+            Some(_) | None => return false,
+        }
+        true
     }
 
     /// One entry more was left out.
