@@ -31,8 +31,6 @@ pub(super) struct LineWatch {
     /// The verb that its first word is, as far as it has come.
     verb: Option<Verb>,
     first_word: FirstWord,
-    /// A BDAT, of whose argument nothing has come yet but spaces and zeros.
-    is_open_chunk: bool,
     address: Address,
     kind: LineKind,
     length: LineLength,
@@ -105,9 +103,6 @@ impl Watch {
         if self.is_recipient_too_many(settings, run.event) {
             return Ruling::Reset(Rule::Recipients);
         }
-        if settings.unit == Unit::Stream && self.line.has_octets(run) {
-            return Ruling::Reset(Rule::Verb);
-        }
         self.line.judge_length(settings, self.reply.offers, before)
     }
 
@@ -133,24 +128,6 @@ impl Watch {
 }
 
 impl LineWatch {
-    /// Whether the line is a refused BDAT that announces octets: they follow whatever becomes of
-    /// it, and would be read as commands.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only an argument announces")]
-    fn has_octets(&mut self, run: Run<'_>) -> bool {
-        match run.event {
-            Event::CommandGap(_) => {
-                self.is_open_chunk = self.verb == Some(Verb::Bdat);
-                false
-            }
-            Event::CommandArgument(_) if self.is_open_chunk && self.refused.is_some() => {
-                let first = run.bytes.iter().find(|&&byte| byte != b' ' && byte != b'0');
-                self.is_open_chunk = first.is_none();
-                first.is_some_and(u8::is_ascii_digit)
-            }
-            _ => false,
-        }
-    }
-
     /// Whether the bytes just added take the line over a limit.
     fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
         let is_passed = |limit: LineLimit| limit.is_passed(before, self.length.count());

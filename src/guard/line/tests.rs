@@ -276,29 +276,6 @@ fn mail_behind_a_tls_hello_ends_the_flow() {
     assert_eq!(ended(&profile("mailguard"), "HELO a\r\n\x16\x03\r\nNOOP\r\n", 99), None);
 }
 
-/// Octets follow, whatever the line leaves as, and would be read as commands.
-#[test]
-fn octets_announced_to_a_server_that_counts_none_end_the_flow() {
-    for settings in [profile("mailguard"), changed("esmtp", &[("verbs", "HELO,MAIL")])] {
-        for line in ["BDAT 5\r\n", "bdat\t05 LAST\r\n", "BDAT  010\n", "BDAT 0 7\r\n"] {
-            for size in 1..=line.len() {
-                let input = format!("{line}NOOP\r\n");
-                let mut talk = Talk::new(&settings);
-                let left = talk.say(Client, input.as_bytes(), size);
-                assert_eq!(talk.ended(), Some(Rule::Verb), "{input:?} {size}");
-                assert_eq!(left.trim_end_matches('X'), "", "{input:?} {size}");
-            }
-        }
-        for line in ["BDAT\r\n", "BDAT 0\r\n", "BDAT x5\r\n", "BDAT5\r\n", "XBDAT 5\r\n"] {
-            let input = format!("{line}BDATA 5\r\n");
-            assert_eq!(ended(&settings, &input, 99), None, "{input:?}");
-        }
-    }
-    for name in ["pix-4.1", "pix-5.1", "pix-6.3", "asa"] {
-        assert_eq!(ended(&profile(name), "BDAT 5\r\nabc\r\n", 99), None, "{name}");
-    }
-}
-
 /// A line of so many bytes, its end not counted.
 fn line(begin: &str, length: usize) -> String {
     format!("{begin}{}\r\n", "x".repeat(length - begin.len()))
