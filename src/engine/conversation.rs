@@ -88,7 +88,7 @@ impl Conversation {
             dialogue: Dialogue::new(terms.guard.settings().data_begins),
             watch: Watch::default(),
             journal: PerDirection::default(),
-            talk: Talk::default(),
+            talk: Talk::new(terms.chatter),
         }
     }
 
@@ -172,7 +172,7 @@ impl Conversation {
         if !effects.is_heard() {
             return;
         }
-        match self.talk.admit(now, &what) {
+        match self.talk.admit(now, &what, self.terms.chatter) {
             Ok(None) => {}
             Ok(Some(entries)) => {
                 effects.records.push(self.record(now, What::LeftOut { entries }));

@@ -5,7 +5,7 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
-use super::{LOGGED_BYTES_MAX, Reason, What};
+use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
@@ -172,11 +172,21 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     }
 }
 
-/// What one flow may put into the log at once: enough for a thousand recipients and their answers.
-const BURST_BYTES: u32 = 1 << 20;
+/// How much of a flow the log takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chatter {
+    burst_bytes: u32,
+    bytes_per_second: u32,
+}
 
-/// What it may add in each second.
-const BYTES_PER_SECOND: u32 = 64 << 10;
+impl Chatter {
+    pub(super) const fn of(limits: &Limits) -> Self {
+        Self {
+            burst_bytes: limits.log_burst_bytes,
+            bytes_per_second: limits.log_flow_bytes_per_second,
+        }
+    }
+}
 
 /// What an entry counts for beside the bytes it shows.
 const ENTRY_BYTES: usize = 128;
@@ -194,20 +204,24 @@ pub(super) struct Talk {
     last: Option<(Reason, u32)>,
 }
 
-impl Default for Talk {
-    fn default() -> Self {
-        Self { left: BURST_BYTES, second: 0, left_out: 0, last: None }
-    }
-}
-
 impl Talk {
+    /// Nothing was said yet.
+    pub(super) const fn new(chatter: Chatter) -> Self {
+        Self { left: chatter.burst_bytes, second: 0, left_out: 0, last: None }
+    }
+
     /// Whether an entry may be written (an error: not), and how many were left out before it.
-    pub(super) fn admit(&mut self, now: Instant, what: &What) -> Result<Option<u64>, ()> {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        what: &What,
+        chatter: Chatter,
+    ) -> Result<Option<u64>, ()> {
         let second = whole(now);
         let passed = second.saturating_sub(self.second);
         self.second = self.second.max(second);
-        let grown = self.left.saturating_add(passed.saturating_mul(BYTES_PER_SECOND));
-        self.left = grown.min(BURST_BYTES);
+        let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
+        self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
         let is_end = matches!(what, What::Reset { .. } | What::Closed);
         let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);
