@@ -17,6 +17,8 @@ mod targets;
 
 /// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
 mod bad_input;
+/// What a packet, a flow, a client and all together can cost: each bound, and what crosses it.
+mod bounds;
 /// The bugs of the original: what leaks and what starves in which profile, as a table.
 mod bugs;
 /// BDAT: octets are counted where the server counts them, and are lines where it reads lines.
