@@ -37,7 +37,7 @@ use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
-use conversation::Conversation;
+use conversation::{Conversation, Scene};
 use orphan::ResetRate;
 use passage::Passage;
 use policy::{Policies, Policy};
@@ -284,26 +284,29 @@ impl Engine {
         if let Err(malformed) = turn.verify() {
             return (Verdict::Drop(malformed.into()), mode);
         }
-        let was_over = flow.is_over();
-        let direction = conversation.direction(turn.source);
+        let (was_over, is_dead) = (flow.is_over(), conversation.is_dead());
+        let scene = Scene::of(flow, turn.now);
+        let direction = scene.ends.direction(turn.source);
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;
-            Passage { engine, turn, conversation, direction, effects }.judge()
+            Passage { engine, turn, scene, conversation, direction, effects }.judge()
         }));
         let verdict = judged.unwrap_or_else(|_| {
             // Nothing that was not ruled on counts as judged, and nothing more will be judged.
-            conversation.reset(turn.now, Reason::OwnFault, effects);
+            conversation.reset(&scene, Reason::OwnFault, effects);
             Verdict::Drop(Reason::OwnFault)
         });
         if let Verdict::Drop(reason) = verdict {
-            conversation.tell_drop(turn, direction, reason, effects);
+            conversation.tell_drop(&scene, (turn.packet, direction), reason, effects);
         }
         flow.hold(conversation.held());
-        flow.touch(conversation.seconds);
+        if !is_dead {
+            flow.touch(turn.now.seconds());
+        }
         let is_over = conversation.is_over();
         flow.set_over(is_over);
         if is_over && !was_over {
-            self.flows.schedule(flow, conversation.deadline(&self.limits));
+            self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
         }
         (verdict, mode)
     }
@@ -313,14 +316,14 @@ impl Engine {
         self.flows.expire(
             now.seconds(),
             looks_max,
-            |_, conversation| conversation.deadline(limits),
-            |_, conversation| conversation.close(now, effects),
+            |flow, conversation| conversation.deadline(flow.seen(), limits),
+            |flow, conversation| conversation.close(&Scene::of(flow, now), effects),
         );
     }
 
     /// A flow has left the table.
     fn let_go(&self, flow: &Flow<Conversation>, now: Instant, effects: &mut Effects) {
-        flow.lock().close(now, effects);
+        flow.lock().close(&Scene::of(flow, now), effects);
     }
 }
 

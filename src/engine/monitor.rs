@@ -4,12 +4,11 @@
 //! edited goes on as it came, so its receiver gets it: what the filter would have held back is read
 //! as soon as it may be, and what it never saw is passed over.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
 use crate::tcp::{Place, Violation};
-use crate::time::Instant;
 
 /// How far judging goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +41,9 @@ impl Mode {
 
 impl Conversation {
     /// Says, once, that enforcing would have reset the flow here.
-    fn would_reset(&mut self, now: Instant, reason: Reason, effects: &mut Effects) -> Verdict {
+    fn would_reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) -> Verdict {
         if !std::mem::replace(&mut self.has_told_reset, true) {
-            self.tell(now, What::Reset { reason }, effects);
+            self.tell(scene, What::Reset { reason }, effects);
         }
         Verdict::Drop(reason)
     }
@@ -102,7 +101,7 @@ impl Passage<'_, '_> {
         let judged = usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
         self.conversation.streams[self.direction].commit(reading.end);
         if let Some(reason) = reading.fatal {
-            return self.conversation.would_reset(self.turn.now, reason, self.effects);
+            return self.conversation.would_reset(&self.scene, reason, self.effects);
         }
         if judged < fresh.len() {
             self.keep_for_later(0, fresh.get(judged..).unwrap_or_default());

@@ -8,7 +8,7 @@
 //! What may not pass yet is held back (law 3), but its header goes on: an ACK that it carries, and
 //! the answer that an old segment asks for, must not be lost with it.
 
-use super::conversation::{Conversation, Phase};
+use super::conversation::{Conversation, Phase, Scene};
 use super::reading::speaker_of;
 use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
@@ -22,6 +22,7 @@ use crate::wire::{Editor, Reset};
 pub(super) struct Passage<'p, 't> {
     pub(super) engine: &'p Engine,
     pub(super) turn: &'p Turn<'t>,
+    pub(super) scene: Scene,
     pub(super) conversation: &'p mut Conversation,
     pub(super) direction: Direction,
     pub(super) effects: &'p mut Effects,
@@ -37,7 +38,6 @@ impl Passage<'_, '_> {
         if self.conversation.phase == Phase::Reset && is_enforcing {
             return self.answer_dead();
         }
-        self.conversation.seconds = self.turn.now.seconds();
         if self.turn.packet.flags.rst {
             return self.pass_reset();
         }
@@ -52,7 +52,7 @@ impl Passage<'_, '_> {
         if !had_fin && self.conversation.streams[self.direction].fin().is_some() {
             self.end();
         }
-        self.conversation.finish(self.turn.now, self.effects);
+        self.conversation.finish(&self.scene, self.effects);
         verdict
     }
 
@@ -217,7 +217,7 @@ impl Passage<'_, '_> {
         }
         if stream.reset_seqs().any(|exact| exact == seq) {
             self.conversation.phase = Phase::Closing;
-            self.conversation.close(self.turn.now, self.effects);
+            self.conversation.close(&self.scene, self.effects);
         }
         self.turn.pass_bare(self.effects)
     }
@@ -238,13 +238,13 @@ impl Passage<'_, '_> {
 
     /// Resets both ends.
     pub(super) fn reset(&mut self, reason: Reason) -> Verdict {
-        self.conversation.reset(self.turn.now, reason, self.effects);
+        self.conversation.reset(&self.scene, reason, self.effects);
         Verdict::Drop(reason)
     }
 
     /// Adds an entry to the event log.
     pub(super) fn tell(&mut self, what: What) {
-        self.conversation.tell(self.turn.now, what, self.effects);
+        self.conversation.tell(&self.scene, what, self.effects);
     }
 
     /// The first FIN of the flow was let through.
@@ -290,7 +290,7 @@ impl Passage<'_, '_> {
         let (offset, length) = (offset.value(), length.saturating_sub(passed) as u64);
         let direction = self.direction;
         let what = What::Cut { direction, offset, length, reason };
-        self.conversation.tell_repeatable(self.turn.now, reason, what, self.effects);
+        self.conversation.tell_repeatable(&self.scene, reason, what, self.effects);
     }
 
     /// Lets the first `keep` bytes of the payload go on, of which those from `offered` on had no

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::conversation::Scene;
 use super::{Effects, Engine, Reason};
 use crate::time::Instant;
 
@@ -29,7 +30,7 @@ impl Engine {
         for flow in self.flows.heaviest(excess) {
             let Some(mut conversation) = flow.lock_if_present() else { continue };
             if conversation.mode().is_enforcing() {
-                conversation.reset(now, Reason::StorePressure, effects);
+                conversation.reset(&Scene::of(&flow, now), Reason::StorePressure, effects);
             } else {
                 conversation.discard();
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use mailguard::engine::{Reason, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::tcp::Violation;
 
 use super::mailserver::MailServer;
 use super::packet::{ACK, FIN, PSH, RST};
@@ -172,8 +173,14 @@ impl Plan {
         }
         talk.rig.is_lost_behind = false;
         talk.finish();
-        let is_early = |what: &What| *what == What::Reset { reason: Reason::EarlyBytes };
-        let was_reset = talk.rig.records.iter().any(|record| is_early(&record.what));
+        let contradiction = Reason::Violation(Violation::Contradiction);
+        let was_reset = talk.rig.has_told(|what| match what {
+            What::Reset { reason } if self.kind == Kind::Conflict => {
+                [Reason::EarlyBytes, contradiction].contains(reason)
+            }
+            What::Reset { reason } => *reason == Reason::EarlyBytes,
+            _ => false,
+        });
         match self.kind {
             Kind::War => talk.check_memory(),
             Kind::Honest | Kind::NoRules | Kind::Conflict if was_reset && !self.is_simple => {

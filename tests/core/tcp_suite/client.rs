@@ -246,7 +246,7 @@ fn large_body(suite: &Suite) {
         let data = talk.rig.build(C, seq, heard, ACK, &[], &payload);
         assert_eq!(handle(&data, Path { ingress: 1, egress: 2, link: 0 }), Verdict::Accept);
         sent += payload.len() as u32;
-        if sent % (64 * 1_460) == 0 {
+        if sent % (40 * 1_460) == 0 {
             let reply = mailguard::flow::Direction::Reply;
             let ack = talk.rig.build(reply, heard, isn + 1 + base as u32 + sent, ACK, &[], &[]);
             assert_eq!(handle(&ack, Path { ingress: 2, egress: 1, link: 0 }), Verdict::Accept);
