@@ -33,6 +33,8 @@ mod fuzz_regression;
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.
 mod model;
+/// Fifty clients deliver beside one that attacks at random.
+mod neighbours;
 /// Every command of every profile, greetings, answers to EHLO, as tables.
 mod profiles;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
