@@ -95,7 +95,7 @@ impl Conversation {
             dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
             journal: PerDirection::default(),
-            talk: Talk::default(),
+            talk: Talk::new(terms.chatter),
         }
     }
 
@@ -173,7 +173,7 @@ impl Conversation {
         if !effects.is_heard() {
             return;
         }
-        match self.talk.admit(scene.now, &what) {
+        match self.talk.admit(scene.now, &what, self.terms.chatter) {
             Ok(None) => {}
             Ok(Some(entries)) => {
                 effects.records.push(scene.record(What::LeftOut { entries }));

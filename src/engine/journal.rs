@@ -5,7 +5,7 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
-use super::{LOGGED_BYTES_MAX, Reason, What};
+use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
@@ -174,11 +174,21 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     }
 }
 
-/// What one flow may put into the log at once: enough for a thousand recipients and their answers.
-const BURST_BYTES: u32 = 1 << 20;
+/// How much of a flow the log takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chatter {
+    burst_bytes: u32,
+    bytes_per_second: u32,
+}
 
-/// What it may add in each second.
-const BYTES_PER_SECOND: u32 = 64 << 10;
+impl Chatter {
+    pub(super) const fn of(limits: &Limits) -> Self {
+        Self {
+            burst_bytes: limits.log_burst_bytes,
+            bytes_per_second: limits.log_flow_bytes_per_second,
+        }
+    }
+}
 
 /// Reasons that it may tell of in one second where the same may happen with each packet: who makes
 /// one cause follow the other must not be told of twice as often.
@@ -202,20 +212,25 @@ pub(super) struct Talk {
     told_in: u16,
 }
 
-impl Default for Talk {
-    fn default() -> Self {
-        Self { left: BURST_BYTES, second: 0, left_out: 0, told: [None; REPEATABLE_MAX], told_in: 0 }
-    }
-}
-
 impl Talk {
+    /// Nothing was said yet.
+    pub(super) const fn new(chatter: Chatter) -> Self {
+        let (left, told) = (chatter.burst_bytes, [None; REPEATABLE_MAX]);
+        Self { left, second: 0, left_out: 0, told, told_in: 0 }
+    }
+
     /// Whether an entry may be written (an error: not), and how many were left out before it.
-    pub(super) fn admit(&mut self, now: Instant, what: &What) -> Result<Option<u64>, ()> {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        what: &What,
+        chatter: Chatter,
+    ) -> Result<Option<u64>, ()> {
         let second = whole(now);
         let passed = second.saturating_sub(self.second);
         self.second = self.second.max(second);
-        let grown = self.left.saturating_add(passed.saturating_mul(BYTES_PER_SECOND));
-        self.left = grown.min(BURST_BYTES);
+        let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
+        self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
         let is_end = matches!(what, What::Reset { .. } | What::Closed);
         let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);

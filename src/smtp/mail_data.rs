@@ -61,11 +61,29 @@ pub enum MailData {
     DotCr,
 }
 
+#[derive(Clone, Copy)]
 enum Next {
     To(MailData),
     Lookalike,
     End,
 }
+
+/// The table above, written out for every byte: an attack has it walked byte by byte.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const TABLE: [[Next; 256]; MailData::ALL.len()] = {
+    let mut table = [[Next::End; 256]; MailData::ALL.len()];
+    let mut row = 0;
+    while row < MailData::ALL.len() {
+        let mut byte = u8::MAX;
+        while byte > 0 {
+            table[row][byte as usize] = MailData::ALL[row].ruled(byte);
+            byte -= 1;
+        }
+        table[row][0] = MailData::ALL[row].ruled(0);
+        row += 1;
+    }
+    table
+};
 
 /// Bytes looked at in one vectorised step; a block with anything unusual is walked instead.
 const BLOCK: usize = 16 * LANES;
@@ -85,7 +103,7 @@ impl MailData {
     pub const ALL: [Self; 7] =
         [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::BareDot, Self::DotCr];
 
-    const fn next(self, byte: u8) -> Next {
+    const fn ruled(self, byte: u8) -> Next {
         match (self, byte) {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
@@ -100,6 +118,12 @@ impl MailData {
             (_, b'\n') => Next::To(Self::Bare),
             _ => Next::To(Self::Middle),
         }
+    }
+
+    /// The same, looked up.
+    fn next(self, byte: u8) -> Next {
+        let row = TABLE.get(self as usize);
+        row.and_then(|row| row.get(usize::from(byte))).copied().unwrap_or(Next::To(Self::Middle))
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
