@@ -95,7 +95,7 @@ impl Conversation {
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
                 Stream::new(handshake.answer, window(Direction::Original), memory),
             ),
-            dialogue: Dialogue::new(terms.guard.settings().data_begins),
+            dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
             journal: PerDirection::default(),
             talk: Talk::default(),

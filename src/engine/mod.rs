@@ -299,7 +299,8 @@ impl Engine {
             Verdict::Drop(Reason::OwnFault)
         });
         flow.hold(conversation.held());
-        if !is_dead {
+        // What is refused, a forgery perhaps, keeps no flow alive.
+        if !is_dead && !matches!(verdict, Verdict::Drop(_)) {
             flow.touch(turn.now.seconds());
         }
         let is_over = conversation.is_over();

@@ -135,12 +135,13 @@ impl Passage<'_, '_> {
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
             Event::DataLookalike(_) | Event::AuthLine => journal.end_edits(direction, &mut ended),
             // Masked text is no news by the byte: that it is masked was told as an alarm.
-            Event::Disowned => journal.forget(),
+            Event::Disowned(_) | Event::RefusedChunk => journal.forget(),
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
             | Event::CommandStray
             | Event::CommandCr
+            | Event::AuthStray
             | Event::Data
             | Event::DataEnd
             | Event::Chunk

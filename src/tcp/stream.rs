@@ -7,8 +7,9 @@
 //!             |  is made equal     |  judged     |  appended      |  of a gap
 //! ```
 //! `acknowledged` is SND.UNA and `judged` SND.NXT of RFC 9293, as seen from the middle. Invariant:
-//! what has left towards the receiver lies below `judged` or in an early run. `judged` moves only
-//! by [`Stream::commit`], so bytes whose judgement did not come to an end never count as judged.
+//! what has left towards the receiver lies below `judged` or in an early run. In a stream that is
+//! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
+//! judgement did not come to an end never count as judged.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -192,13 +192,11 @@ impl Plan {
 
     fn judge(&self, talk: Talk) {
         let contradiction = Reason::Violation(Violation::Contradiction);
-        let was_reset = talk.rig.has_told(|what| match what {
-            What::Reset { reason } if self.kind == Kind::Conflict => {
-                [Reason::EarlyBytes, contradiction].contains(reason)
-            }
-            What::Reset { reason } => *reason == Reason::EarlyBytes,
-            _ => false,
-        });
+        let reasons = [Reason::EarlyBytes, contradiction];
+        let expected = &reasons[..if self.kind == Kind::Conflict { 2 } else { 1 }];
+        let was_reset = talk
+            .rig
+            .has_told(|what| matches!(what, What::Reset { reason } if expected.contains(reason)));
         match self.kind {
             Kind::War => talk.check_memory(),
             Kind::Honest | Kind::NoRules | Kind::Conflict if was_reset && !self.is_simple => {
