@@ -60,6 +60,8 @@ pub(super) struct Conversation {
     pub(super) has_closed: bool,
     /// Whether monitoring has said that it would be reset.
     pub(super) has_told_reset: bool,
+    /// Whether monitoring has let the client's line under way go on with a verb to be masked.
+    pub(super) has_masked_verb: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
     /// Whether the client's line under way is refused.
@@ -85,6 +87,7 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             has_told_reset: false,
+            has_masked_verb: false,
             has_unread: false,
             is_line_refused: false,
             lookalikes: 0,

@@ -10,6 +10,7 @@ use super::passage::Passage;
 use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
+use crate::guard::Rule;
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
@@ -51,6 +52,12 @@ impl Conversation {
         }
     }
 
+    /// Whether nothing that is wrong with these bytes matters: they are of a line in which the
+    /// server would have read no verb.
+    pub(super) fn is_excused(&self, direction: Direction) -> bool {
+        self.has_masked_verb && direction == Direction::Original
+    }
+
     fn is_monitored(&self) -> bool {
         matches!(self.mode(), Mode::Monitor)
     }
@@ -58,8 +65,10 @@ impl Conversation {
 
 impl Passage<'_, '_> {
     /// The guard masks the client's line. Where monitoring, the server reads what the client wrote.
-    pub(super) fn refuse_line(&mut self) {
-        if !self.conversation.is_monitored() {
+    pub(super) fn refuse_line(&mut self, rule: Rule) {
+        if self.conversation.is_monitored() {
+            self.conversation.has_masked_verb |= rule == Rule::Verb;
+        } else {
             self.conversation.dialogue.refuse();
         }
     }

@@ -91,9 +91,13 @@ impl Policies {
         }
     }
 
-    /// The mode of what belongs to no flow at all.
+    /// The mode of what cannot be told whose it is: the strictest that it may fall under.
     pub(super) fn general_mode(&self) -> Mode {
-        self.general.mode()
+        let is_for_all = |parties: &Parties| parties.client.is_none() && parties.server.is_none();
+        let last = self.exceptions.iter().position(|(parties, _)| is_for_all(parties));
+        let possible = self.exceptions.iter().map(|(_, policy)| policy).chain([&self.general]);
+        let count = last.map_or(usize::MAX, |last| last + 1);
+        possible.take(count).fold(&Policy::HandsOff, stricter).mode()
     }
 }
 

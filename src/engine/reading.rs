@@ -57,12 +57,16 @@ impl Passage<'_, '_> {
     /// The next run and the ruling on it; none where nothing is left that may be read now.
     fn rule(&mut self, at: Offset, is_first: bool, draft: &mut Draft) -> Option<Ruled> {
         let standing = Standing { at, covers: self.covered() };
+        let is_excused = self.conversation.is_excused(self.direction);
         let conversation = &mut *self.conversation;
         let bytes = conversation.streams[self.direction].tail(at);
         if bytes.is_empty() {
             return None;
         }
-        let step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
+        let mut step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
+        if is_excused {
+            step.fault = None;
+        }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
         if let Some(inspect) = self.engine.inspect {
             inspect(run);
@@ -95,8 +99,8 @@ impl Passage<'_, '_> {
             run.copy_from_slice(draft.as_bytes());
             stream.note_edit(ruled.at, ruled.end);
         }
-        if matches!(ruled.ruling, Ruling::Refuse(_)) {
-            self.refuse_line();
+        if let Ruling::Refuse(rule) = ruled.ruling {
+            self.refuse_line(rule);
         }
         changed > 0
     }
@@ -161,6 +165,7 @@ impl Passage<'_, '_> {
         let counted = &mut self.effects.counted;
         let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
         if is_line_end {
+            self.conversation.has_masked_verb = false;
             let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
             counted.commands_refused += u64::from(is_refused);
             counted.commands_passed += u64::from(!is_refused);
