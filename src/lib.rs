@@ -8,9 +8,9 @@
 //!    judged once; every later copy that leaves carries the judged value.
 //! 3. **The network is the buffer.** No packet is held: what may not pass yet is dropped and TCP
 //!    sends it again.
-//! 4. **The server decides the state, and only about what it has received.** Message data begins only
-//!    on its 354, TLS only on its 220, an AUTH exchange only on its 334, each only where the ACK of
-//!    the segment in which the reply begins covers the line it answers.
+//! 4. **The server decides the state, and only about what it has received.** Message data begins
+//!    only on its 354, TLS only on its 220, an AUTH exchange only on its 334, each only where the
+//!    ACK of the segment in which the reply begins covers the line it answers.
 //!
 //! The life of a packet: a `front` receives it, [`engine::Engine::handle`] parses it (`wire`),
 //! finds its flow (`flow`), turns sequence numbers into stream offsets and enforces law 2 (`tcp`),

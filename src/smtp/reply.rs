@@ -176,16 +176,11 @@ impl ReplyLine {
         (memchr(b'\n', input).unwrap_or(input.len()), Part::Text)
     }
 
-    /// Bytes of empty lines that come before anything else: they are one, since a server can say
-    /// nothing else for ever.
+    /// Empty lines, each a LF, that come before anything else: they are one run, since a server can
+    /// say nothing else for ever.
     fn blank_lines(&self, input: &[u8]) -> usize {
-        if self.head != Head::Open || self.digits > 0 {
-            return 0;
-        }
-        let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-        let blank = input.iter().take_while(is_line_end).count();
-        let ends = input.get(..blank).unwrap_or_default();
-        memchr::memrchr(b'\n', ends).map_or(0, |last| last + 1)
+        let is_at_start = self.head == Head::Open && self.digits == 0 && !self.has_bytes;
+        if is_at_start { input.iter().take_while(|&&byte| byte == b'\n').count() } else { 0 }
     }
 
     /// Digits, and what follows them; `None` where text begins.

@@ -2,8 +2,9 @@
 //!
 //! A [`Block`] counts itself from the moment it has room until it is dropped, by its capacity and
 //! what it costs its owner beside: what is accounted is what is held, whoever drops it and wherever
-//! a judgement stopped half-way. Blocks of bulk data are reused, last in, first out: memory fresh from the system costs more than the
-//! copy into it, and what was used last is still in the processor's cache.
+//! a judgement stopped half-way. Blocks of bulk data are reused, last in, first out: memory fresh
+//! from the system costs more than the copy into it, and what was used last is still in the
+//! processor's cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,9 @@
 //! What a packet costs in instructions, by kind: ordinary mail, and what an attacker would send.
 //!
 //! Instructions are counted by valgrind (callgrind), so the figure is the same on any day and on a
-//! busy machine. Only [`counted`] is: the engine's part, with the event log's records made. Each kind
-//! stands beside ordinary mail in segments of the same sizes (message text, command lines or replies);
-//! what costs more than [`RATIO_MAX`] times as much is marked.
+//! busy machine. Only [`counted`] is: the engine's part, with the event log's records made. Each
+//! kind stands beside ordinary mail in segments of the same sizes (message text, command lines or
+//! replies); what costs more than [`RATIO_MAX`] times as much is marked.
 //! `cargo bench --bench instructions -- [WORD]` counts the kinds that have WORD in their names.
 
 #![allow(

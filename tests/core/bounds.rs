@@ -206,7 +206,7 @@ fn log_of_noise(settings: Settings, seconds: u64) -> usize {
     let mut line = crowd.open(ATTACKER, 1);
     for _ in 0..seconds {
         for _ in 0..4 {
-            crowd.say(&mut line, S, &b"\n".repeat(20_000));
+            crowd.say(&mut line, S, &b"x\n".repeat(10_000));
         }
         crowd.micros += 1_000_000;
     }
