@@ -60,6 +60,8 @@ pub(super) struct Conversation {
     pub(super) has_closed: bool,
     /// Whether monitoring has said that it would be reset.
     pub(super) has_told_reset: bool,
+    /// Whether monitoring has let something go on that waits here to be read.
+    pub(super) has_unread: bool,
     /// Whether the client's line under way is refused.
     pub(super) is_line_refused: bool,
     /// False ends in the message under way that the log has told of.
@@ -83,13 +85,14 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             has_told_reset: false,
+            has_unread: false,
             is_line_refused: false,
             lookalikes: 0,
             streams: PerDirection::new(
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
                 Stream::new(handshake.answer, window(Direction::Original), memory),
             ),
-            dialogue: Dialogue::new(terms.guard.settings().data_begins),
+            dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
             journal: PerDirection::default(),
             talk: Talk::new(terms.chatter),
@@ -126,9 +129,9 @@ impl Conversation {
         Direction::BOTH.into_iter().all(|direction| self.streams[direction].is_opaque())
     }
 
-    /// Whether one of its ends has said its FIN.
+    /// Whether one of its ends has said its FIN, and all before it was judged.
     pub(super) fn has_fin(&self) -> bool {
-        Direction::BOTH.into_iter().any(|direction| self.streams[direction].fin().is_some())
+        Direction::BOTH.into_iter().any(|direction| self.streams[direction].has_ended())
     }
 
     /// Until which second it is remembered, if it has been silent since this one.
@@ -228,7 +231,7 @@ impl Conversation {
     }
 
     /// Resets both ends: from now on nothing of this flow passes.
-    pub(super) fn reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset_both_ends(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
         self.phase = Phase::Reset;
         for direction in Direction::BOTH {
             let towards = &self.streams[direction];

@@ -151,7 +151,7 @@ impl Engine {
             effects.counted.flows_evicted += 1;
             let (scene, mut conversation) = (Scene::of(displaced, turn.now), displaced.lock());
             // Both ends of a flow that had something to say are told.
-            if !displaced.is_over() && conversation.mode().is_enforcing() {
+            if !displaced.is_over() {
                 conversation.reset(&scene, Reason::FlowsFull, effects);
             }
             conversation.close(&scene, effects);

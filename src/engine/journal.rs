@@ -150,8 +150,10 @@ const fn is_line(event: Event) -> bool {
         Event::Data
         | Event::DataLookalike(_)
         | Event::DataEnd
-        | Event::Disowned
+        | Event::Disowned(_)
+        | Event::RefusedChunk
         | Event::AuthLine
+        | Event::AuthStray
         | Event::Chunk
         | Event::Opaque
         | Event::Wait => false,

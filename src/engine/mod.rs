@@ -294,13 +294,13 @@ impl Engine {
         let verdict = judged.unwrap_or_else(|_| {
             // Nothing that was not ruled on counts as judged, and nothing more will be judged.
             conversation.reset(&scene, Reason::OwnFault, effects);
+            conversation.discard();
+            conversation.tell_drop(&scene, (turn.packet, direction), Reason::OwnFault, effects);
             Verdict::Drop(Reason::OwnFault)
         });
-        if let Verdict::Drop(reason) = verdict {
-            conversation.tell_drop(&scene, (turn.packet, direction), reason, effects);
-        }
         flow.hold(conversation.held());
-        if !is_dead {
+        // What is refused, a forgery perhaps, keeps no flow alive.
+        if !is_dead && !matches!(verdict, Verdict::Drop(_)) {
             flow.touch(turn.now.seconds());
         }
         let is_over = conversation.is_over();

@@ -31,11 +31,19 @@ pub(super) struct Passage<'p, 't> {
 impl Passage<'_, '_> {
     /// The verdict. In a monitored flow it is the one that enforcing would give.
     pub(super) fn judge(&mut self) -> Verdict {
-        let is_enforcing = self.conversation.mode().is_enforcing();
+        let verdict = self.decide();
+        if let Verdict::Drop(reason) = verdict {
+            self.tell_drop(reason);
+        }
+        self.go_on_all_the_same(verdict);
+        verdict
+    }
+
+    fn decide(&mut self) -> Verdict {
         if !self.conversation.has_right_side(self.turn, self.direction, &self.engine.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        if self.conversation.phase == Phase::Reset && is_enforcing {
+        if self.conversation.phase == Phase::Reset {
             return self.answer_dead();
         }
         if self.turn.packet.flags.rst {
@@ -44,16 +52,32 @@ impl Passage<'_, '_> {
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
+        // What was read behind a gap may have been the flow's end.
+        if self.conversation.phase == Phase::Reset {
+            return Verdict::Drop(Reason::FlowReset);
+        }
+        self.carry()
+    }
+
+    /// What a segment carries whose ACK was taken.
+    pub(super) fn carry(&mut self) -> Verdict {
         if self.conversation.phase == Phase::Closing {
             self.conversation.phase = Phase::Open;
         }
         let had_fin = self.conversation.has_fin();
         let verdict = self.pass_payload();
-        if !had_fin && self.conversation.streams[self.direction].fin().is_some() {
-            self.end();
+        self.conclude(had_fin);
+        verdict
+    }
+
+    /// The flow may have come to its end, or to the first half of it.
+    pub(super) fn conclude(&mut self, had_fin: bool) {
+        let mut ended =
+            Direction::BOTH.into_iter().filter(|way| self.conversation.streams[*way].has_ended());
+        if let Some(direction) = ended.next().filter(|_| !had_fin) {
+            self.end(direction);
         }
         self.conversation.finish(&self.scene, self.effects);
-        verdict
     }
 
     /// The ACK and window that the segment carries for the other direction.
@@ -61,15 +85,14 @@ impl Passage<'_, '_> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let other = self.direction.other();
         let taken = self.conversation.streams[other].acknowledge(ack, window);
-        let may_miss = self.engine.skips_gaps || !self.conversation.mode().is_enforcing();
-        if taken == Err(Violation::AckOfUnsent) && may_miss && self.pass_over() {
-            return self.conversation.streams[other].acknowledge(ack, window);
+        if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
+            self.pass_over();
+            return Ok(());
         }
         taken
     }
 
     fn pass_payload(&mut self) -> Verdict {
-        let is_enforcing = self.conversation.mode().is_enforcing();
         let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
         let stream = &mut self.conversation.streams[self.direction];
         let length = stream.before_fin(seq, payload.len());
@@ -83,13 +106,10 @@ impl Passage<'_, '_> {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];
-            return self.turn.pass_whole(stream, is_enforcing, self.effects);
+            return self.turn.pass_whole(stream, true, self.effects);
         }
         if payload.is_empty() {
             return self.turn.pass_whole(stream, false, self.effects);
-        }
-        if !is_enforcing {
-            return self.watch_payload(length);
         }
         let within = stream.within_window(seq, length);
         match stream.place(seq, length) {
@@ -142,14 +162,13 @@ impl Passage<'_, '_> {
             return self.reset(Violation::Contradiction.into());
         }
         let reading = self.read(start);
-        if let Some(reason) = reading.fatal {
+        let stream = &self.conversation.streams[self.direction];
+        let agrees = self.conversation.has_unread || stream.agrees_with_early(reading.end);
+        if let Some(reason) = reading.fatal.or_else(|| (!agrees).then_some(Reason::EarlyBytes)) {
+            self.stay(reading.end);
             return self.reset(reason);
         }
-        let stream = &mut self.conversation.streams[self.direction];
-        if !stream.agrees_with_early(reading.end) {
-            return self.reset(Reason::EarlyBytes);
-        }
-        stream.commit(reading.end);
+        self.conversation.streams[self.direction].commit(reading.end);
         let keep = fresh.start + usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
         if let Err(reason) = self.join_early() {
             return self.reset(reason);
@@ -248,12 +267,18 @@ impl Passage<'_, '_> {
     }
 
     /// The first FIN of the flow was let through.
-    fn end(&mut self) {
-        if let Some(fault) = self.conversation.dialogue.end(speaker_of(self.direction)) {
+    fn end(&mut self, direction: Direction) {
+        if let Some(fault) = self.conversation.dialogue.end(speaker_of(direction)) {
             self.effects.counted.alarms += 1;
-            let offset = self.conversation.streams[self.direction].judged().value();
-            self.tell(What::Alarm { direction: self.direction, offset, fault });
+            let offset = self.conversation.streams[direction].judged().value();
+            self.tell(What::Alarm { direction, offset, fault });
         }
+    }
+
+    /// Says that the packet is dropped.
+    pub(super) fn tell_drop(&mut self, reason: Reason) {
+        let what = (self.turn.packet, self.direction);
+        self.conversation.tell_drop(&self.scene, what, reason, self.effects);
     }
 
     /// Lets the first `passed` bytes of the payload go on as they came, and nothing behind them.

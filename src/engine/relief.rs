@@ -29,11 +29,8 @@ impl Engine {
         }
         for flow in self.flows.heaviest(excess) {
             let Some(mut conversation) = flow.lock_if_present() else { continue };
-            if conversation.mode().is_enforcing() {
-                conversation.reset(&Scene::of(&flow, now), Reason::StorePressure, effects);
-            } else {
-                conversation.discard();
-            }
+            conversation.reset(&Scene::of(&flow, now), Reason::StorePressure, effects);
+            conversation.discard();
             flow.hold(conversation.held());
             flow.set_over(conversation.is_over());
         }

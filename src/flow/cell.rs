@@ -122,13 +122,13 @@ impl<T> Flow<T> {
         self.seen.store(whole(second), Relaxed);
     }
 
-    /// Whether it was closed or reset: such a flow is evicted before any other.
+    /// Whether it is over (closed, reset or handed over): such a flow is evicted before any other.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    /// Says whether it is closed or reset.
+    /// Says whether it is over.
     pub fn set_over(&self, is_over: bool) {
         self.is_over.store(is_over, Relaxed);
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::offset::Offset;
-use crate::smtp::{DataBegins, Dialogue, Event, Speaker, Standing};
+use crate::smtp::{Dialogue, Event, Speaker, Standing};
 
 /// Whoever speaks has received all that the other side said.
 const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
@@ -21,7 +21,7 @@ impl Talk {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             guard: Guard::new(settings.clone()),
-            dialogue: Dialogue::new(DataBegins::OnReply),
+            dialogue: Guard::new(settings.clone()).dialogue(),
             watch: Watch::default(),
             draft: Draft::default(),
             rulings: Vec::new(),

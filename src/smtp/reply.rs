@@ -150,6 +150,10 @@ impl ReplyLine {
     /// it stays as it is, for [`ReplyReader`] to be asked about it.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Part) {
         let first = input.first().copied().unwrap_or_default();
+        let blank = self.blank_lines(input);
+        if blank > 0 {
+            return (blank, Part::End);
+        }
         if self.head == Head::Open {
             if let Some(run) = self.read_head(first, input) {
                 return run;
@@ -170,6 +174,18 @@ impl ReplyLine {
             self.is_behind_keyword = true;
         }
         (memchr(b'\n', input).unwrap_or(input.len()), Part::Text)
+    }
+
+    /// Bytes of empty lines that come before anything else: they are one, since a server can say
+    /// nothing else for ever.
+    fn blank_lines(&self, input: &[u8]) -> usize {
+        if self.head != Head::Open || self.digits > 0 {
+            return 0;
+        }
+        let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let blank = input.iter().take_while(is_line_end).count();
+        let ends = input.get(..blank).unwrap_or_default();
+        memchr::memrchr(b'\n', ends).map_or(0, |last| last + 1)
     }
 
     /// Digits, and what follows them; `None` where text begins.

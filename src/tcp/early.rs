@@ -68,6 +68,12 @@ impl Early {
         })
     }
 
+    /// How many of so many bytes from an offset on were let through before.
+    #[must_use]
+    pub fn seen(&self, at: Offset, length: usize) -> usize {
+        self.known(at, length).map(|(_, bytes)| bytes.len()).sum()
+    }
+
     /// Makes `bytes`, which begin at `at`, equal to what was let through before at the same
     /// offsets. True if a byte had to change: two copies contradict each other.
     pub fn overlay(&self, at: Offset, bytes: &mut [u8]) -> bool {

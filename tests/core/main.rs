@@ -37,6 +37,8 @@ mod model;
 mod neighbours;
 /// Every command of every profile, greetings, answers to EHLO, as tables.
 mod profiles;
+/// Monitoring changes nothing, and says what enforcing would.
+mod monitoring;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
 mod random;
 /// Every reason to drop a packet and every rule that changes bytes, brought about once.

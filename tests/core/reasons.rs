@@ -257,8 +257,10 @@ fn a_354_too_late_and_a_chunk_nobody_swallows_say_their_names() {
         (Speaker::Server, "250 ok\r\n"),
         (Speaker::Client, "EHLO a\r\n"),
         (Speaker::Server, "250-a\r\n250 CHUNKING\r\n"),
-        (Speaker::Client, "RCPT a\r\nBDAT 9\r\nabc"),
-        (Speaker::Server, "530 no\r\n530 no\r\n"),
+        (Speaker::Client, "RCPT a\r\n"),
+        (Speaker::Server, "250 ok\r\n"),
+        (Speaker::Client, "BDAT 9\r\nabc"),
+        (Speaker::Server, "503 no\r\n"),
     ] {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {

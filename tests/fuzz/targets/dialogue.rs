@@ -99,7 +99,7 @@ impl Talk {
         piece: impl Fn(usize) -> usize,
     ) -> Self {
         let mut talk = Self {
-            dialogue: Dialogue::new(settings.data_begins),
+            dialogue: Guard::new(settings.clone()).dialogue(),
             guard: Guard::new(settings.clone()),
             watch: Watch::default(),
             waiting: Vec::new(),
