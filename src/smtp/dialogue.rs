@@ -319,7 +319,7 @@ impl Dialogue {
         let line = std::mem::take(&mut reader.line);
         let (Some(code), Some(pairing)) = (reply.code, reader.pairing) else {
             self.end_line_without_code(&line, covers);
-            return (None, (!line.is_blank()).then_some(Fault::MalformedReply));
+            return (None, Some(Fault::MalformedReply));
         };
         self.transaction.hear(&reply);
         if !reply.is_last {

@@ -150,10 +150,6 @@ impl ReplyLine {
     /// it stays as it is, for [`ReplyReader`] to be asked about it.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Part) {
         let first = input.first().copied().unwrap_or_default();
-        let blank = self.blank_lines(input);
-        if blank > 0 {
-            return (blank, Part::End);
-        }
         if self.head == Head::Open {
             if let Some(run) = self.read_head(first, input) {
                 return run;
@@ -174,13 +170,6 @@ impl ReplyLine {
             self.is_behind_keyword = true;
         }
         (memchr(b'\n', input).unwrap_or(input.len()), Part::Text)
-    }
-
-    /// Empty lines, each a LF, that come before anything else: they are one run, since a server can
-    /// say nothing else for ever.
-    fn blank_lines(&self, input: &[u8]) -> usize {
-        let is_at_start = self.head == Head::Open && self.digits == 0 && !self.has_bytes;
-        if is_at_start { input.iter().take_while(|&&byte| byte == b'\n').count() } else { 0 }
     }
 
     /// Digits, and what follows them; `None` where text begins.

@@ -200,13 +200,15 @@ fn an_entry_shows_512_bytes_and_a_line_16_edits() {
     assert!((1..=16).contains(&edits.count()));
 }
 
-/// Bytes that a server which says nothing but line ends puts into the log in so many seconds.
+/// Bytes that a client of many short commands puts into the log in so many seconds.
 fn log_of_noise(settings: Settings, seconds: u64) -> usize {
     let mut crowd = Crowd::new(settings);
     let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
     for _ in 0..seconds {
         for _ in 0..4 {
-            crowd.say(&mut line, S, &b"x\n".repeat(10_000));
+            assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(1_000)));
+            assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(1_000)));
         }
         crowd.micros += 1_000_000;
     }

@@ -60,24 +60,6 @@ fn reply_lines_are_read_in_their_parts() {
 }
 
 #[test]
-fn empty_lines_are_one_run() {
-    let mut talk = Talk::greeted();
-    let blank = format!("{}{}", "\n".repeat(5_000), "\r\n".repeat(5_000));
-    for piece in [1, 2, 3, blank.len()] {
-        let steps: usize = blank
-            .as_bytes()
-            .chunks(piece)
-            .map(|part| talk.read(Speaker::Server, part, 0).len())
-            .sum();
-        assert!(steps <= blank.len().div_ceil(piece) * 2, "{steps} in pieces of {piece}");
-    }
-    let steps = talk.read(Speaker::Server, format!("{blank}250 x\r\n").as_bytes(), 0);
-    assert_eq!(steps[0].0.used, blank.len());
-    assert_eq!(steps.len(), 1 + 5);
-    assert!(talk.dialogue.is_idle());
-}
-
-#[test]
 fn a_lines_end_says_what_the_line_said() {
     for (line, code, is_last, keyword) in [
         ("250 ok\r\n", Some(250), true, "OK"),
