@@ -4,6 +4,8 @@
 //! [`Outstanding`](super::outstanding)'s; what a BDAT means is the transaction's. Here the runs are
 //! read, and each piece is told of what happened.
 
+mod outlook;
+
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
@@ -82,30 +84,6 @@ impl Dialogue {
         self.data_start
     }
 
-    /// Whether no line and no message is under way, and no reply is due.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
-    }
-
-    /// One side has ended its stream, before the other: what is wrong about that, if anything. A
-    /// client may leave whenever it likes; a server owes its replies, or a word (RFC 5321 3.8).
-    #[must_use]
-    pub fn end(&self, by: Speaker) -> Option<Fault> {
-        let owes_nothing = match self.expect {
-            Expect::Command | Expect::Unproved => self.outstanding.is_empty(),
-            Expect::Tls(_) => true,
-            Expect::Wait
-            | Expect::Data(_)
-            | Expect::Disowned(_)
-            | Expect::Chunk { .. }
-            | Expect::RefusedChunk { .. }
-            | Expect::AuthLine => false,
-        };
-        let is_early = by == Speaker::Server && !owes_nothing && !self.is_leaving;
-        is_early.then_some(Fault::EndedEarly)
-    }
-
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
     pub fn read(&mut self, from: Speaker, input: &[u8], standing: Standing) -> Step {
         if let Expect::Tls(start) = &mut self.expect {
@@ -129,22 +107,6 @@ impl Dialogue {
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.line.is_refused()
-    }
-
-    /// If the client's next bytes are message data that ends among them: how many there are up to
-    /// and including the end.
-    #[must_use]
-    pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
-        let Expect::Data(mut data) = self.expect else { return None };
-        let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let (used, run) = data.read(rest);
-            at += used;
-            if run == Run::End {
-                return Some(at);
-            }
-        }
-        None
     }
 
     /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
