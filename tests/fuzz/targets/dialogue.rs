@@ -205,6 +205,9 @@ fn kind(event: Event) -> Event {
         Event::CommandWord(_) => Event::CommandWord(Word::default()),
         // What stands between two false ends that are close is text.
         Event::Data | Event::DataLookalike(_) => Event::DataLookalike(MailData::Middle),
+        Event::Disowned(_) => Event::Disowned(MailData::Middle),
+        // Behind a stray byte CRs and what they divide are one run.
+        Event::CommandCr => Event::CommandStray,
         Event::ReplyKeyword(mut reply) => {
             reply.keyword = Default::default();
             Event::ReplyKeyword(reply)
