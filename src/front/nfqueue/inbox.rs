@@ -1,0 +1,97 @@
+//! What a socket holds, several datagrams a system call.
+
+use std::array;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::sys::socket::{MsgFlags, MultiHeaders, NetlinkAddr, recvmmsg};
+
+/// Datagrams read and not yet looked at.
+pub(super) struct Inbox {
+    headers: MultiHeaders<NetlinkAddr>,
+    /// One slot for each datagram.
+    slots: Vec<u8>,
+    lengths: [Length; READ_AT_ONCE_MAX],
+    /// How many the last call brought, and which of them is next.
+    count: usize,
+    next: usize,
+}
+
+/// What is to be read of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Whole(usize),
+    /// The datagram was longer than its slot.
+    Cut,
+    /// Not from the kernel.
+    Foreign,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            headers: MultiHeaders::preallocate(READ_AT_ONCE_MAX, None),
+            slots: vec![0; READ_AT_ONCE_MAX * SLOT_BYTES],
+            lengths: [Length::Cut; READ_AT_ONCE_MAX],
+            count: 0,
+            next: 0,
+        }
+    }
+
+    /// Waits for a datagram, and takes what more there is. Twice as many are asked for as came
+    /// last: few while little comes, so that their slots stay in the processor's cache.
+    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let asked = (2 * self.count).clamp(ASKED_MIN, READ_AT_ONCE_MAX);
+        (self.count, self.next) = (0, 0);
+        let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
+        let mut vectors: [_; READ_AT_ONCE_MAX] =
+            array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
+        let received = recvmmsg(
+            socket.as_raw_fd(),
+            &mut self.headers,
+            vectors.iter_mut().take(asked),
+            MsgFlags::MSG_WAITFORONE,
+            None,
+        )?;
+        for (length, message) in self.lengths.iter_mut().zip(received) {
+            self.count += 1;
+            *length = if message.address.is_none_or(|address| address.pid() != 0) {
+                Length::Foreign
+            } else if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                Length::Cut
+            } else {
+                Length::Whole(message.bytes)
+            };
+        }
+        Ok(())
+    }
+
+    /// The slot of the next datagram of the kernel's.
+    pub(super) fn advance(&mut self) -> Option<usize> {
+        while self.next < self.count {
+            let slot = self.next;
+            self.next += 1;
+            if self.lengths.get(slot) != Some(&Length::Foreign) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// A slot's datagram; empty where it was longer than the slot.
+    pub(super) fn datagram(&self, slot: usize) -> &[u8] {
+        let Some(&Length::Whole(length)) = self.lengths.get(slot) else { return &[] };
+        let start = slot * SLOT_BYTES;
+        self.slots.get(start..start + length).unwrap_or_default()
+    }
+}
+
+/// Two super-packets and the acknowledgements that answer them.
+const ASKED_MIN: usize = 4;
+
+/// Packets that may have been read and not yet judged: enough to save most of the system calls, and
+/// few enough to answer the first of them in good time.
+pub(in crate::front) const READ_AT_ONCE_MAX: usize = 32;
+
+/// The longest packet that the queue shows, and what is said of it.
+const SLOT_BYTES: usize = (64 << 10) + 4_096;
