@@ -15,6 +15,8 @@ pub(super) struct Inbox {
     /// How many the last call brought, and which of them is next.
     count: usize,
     next: usize,
+    /// How many the next call asks for.
+    asked: usize,
 }
 
 /// What is to be read of a slot.
@@ -35,13 +37,13 @@ impl Inbox {
             lengths: [Length::Cut; READ_AT_ONCE_MAX],
             count: 0,
             next: 0,
+            asked: ASKED_MIN,
         }
     }
 
-    /// Waits for a datagram, and takes what more there is. Twice as many are asked for as came
-    /// last: few while little comes, so that their slots stay in the processor's cache.
+    /// Waits for a datagram, and takes what more there is: at most twice as many as came last, and
+    /// of long ones few, so that they are still in the processor's cache when they are judged.
     pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let asked = (2 * self.count).clamp(ASKED_MIN, READ_AT_ONCE_MAX);
         (self.count, self.next) = (0, 0);
         let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
         let mut vectors: [_; READ_AT_ONCE_MAX] =
@@ -49,12 +51,14 @@ impl Inbox {
         let received = recvmmsg(
             socket.as_raw_fd(),
             &mut self.headers,
-            vectors.iter_mut().take(asked),
+            vectors.iter_mut().take(self.asked),
             MsgFlags::MSG_WAITFORONE,
             None,
         )?;
+        let mut bytes = 0;
         for (length, message) in self.lengths.iter_mut().zip(received) {
             self.count += 1;
+            bytes += message.bytes;
             *length = if message.address.is_none_or(|address| address.pid() != 0) {
                 Length::Foreign
             } else if message.flags.contains(MsgFlags::MSG_TRUNC) {
@@ -63,6 +67,7 @@ impl Inbox {
                 Length::Whole(message.bytes)
             };
         }
+        self.asked = asked_after(self.count, bytes);
         Ok(())
     }
 
@@ -86,6 +91,12 @@ impl Inbox {
     }
 }
 
+/// How many to ask for after so many came, of so many bytes together.
+fn asked_after(count: usize, bytes: usize) -> usize {
+    let fitting = BYTES_MAX * count / bytes.max(1);
+    (2 * count).max(ASKED_MIN).min(fitting).clamp(1, READ_AT_ONCE_MAX)
+}
+
 /// Two super-packets and the acknowledgements that answer them.
 const ASKED_MIN: usize = 4;
 
@@ -95,3 +106,26 @@ pub(in crate::front) const READ_AT_ONCE_MAX: usize = 32;
 
 /// The longest packet that the queue shows, and what is said of it.
 const SLOT_BYTES: usize = (64 << 10) + 4_096;
+
+/// Half of a processor's own cache, the smaller ones of today.
+const BYTES_MAX: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twice_as_many_are_asked_for_and_few_long_ones() {
+        for (count, bytes, asked) in [
+            (1, 60, 4),
+            (4, 240, 8),
+            (32, 2_000, 32),
+            (32, 48_000, 32),
+            (4, 4 * 65_600, 1),
+            (1, 65_600, 1),
+            (8, 4 * 65_600, 3),
+        ] {
+            assert_eq!(asked_after(count, bytes), asked, "{count} of {bytes}");
+        }
+    }
+}
