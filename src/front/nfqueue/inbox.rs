@@ -17,6 +17,8 @@ pub(super) struct Inbox {
     next: usize,
     /// How many the next call asks for.
     asked: usize,
+    /// Whether the last call brought all that it asked for.
+    may_hold_more: bool,
 }
 
 /// What is to be read of a slot.
@@ -38,13 +40,30 @@ impl Inbox {
             count: 0,
             next: 0,
             asked: ASKED_MIN,
+            may_hold_more: false,
         }
     }
 
-    /// Waits for a datagram, and takes what more there is: at most twice as many as came last, and
-    /// of long ones few, so that they are still in the processor's cache when they are judged.
-    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        (self.count, self.next) = (0, 0);
+    /// Waits for a datagram, and takes what more there is.
+    pub(super) fn wait(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.fill(socket, MsgFlags::MSG_WAITFORONE)
+    }
+
+    /// Takes what there is, where the last call left something; false: nothing.
+    pub(super) fn refill(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        if !self.may_hold_more {
+            return Ok(false);
+        }
+        match self.fill(socket, MsgFlags::MSG_DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
+    /// At most twice as many as came last, and of long ones few, so that they are still in the
+    /// processor's cache when they are judged.
+    fn fill(&mut self, socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<()> {
+        (self.count, self.next, self.may_hold_more) = (0, 0, false);
         let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
         let mut vectors: [_; READ_AT_ONCE_MAX] =
             array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
@@ -52,7 +71,7 @@ impl Inbox {
             socket.as_raw_fd(),
             &mut self.headers,
             vectors.iter_mut().take(self.asked),
-            MsgFlags::MSG_WAITFORONE,
+            flags,
             None,
         )?;
         let mut bytes = 0;
@@ -67,6 +86,7 @@ impl Inbox {
                 Length::Whole(message.bytes)
             };
         }
+        self.may_hold_more = self.count == self.asked;
         self.asked = asked_after(self.count, bytes);
         Ok(())
     }
@@ -107,8 +127,8 @@ pub(in crate::front) const READ_AT_ONCE_MAX: usize = 32;
 /// The longest packet that the queue shows, and what is said of it.
 const SLOT_BYTES: usize = (64 << 10) + 4_096;
 
-/// Half of a processor's own cache, the smaller ones of today.
-const BYTES_MAX: usize = 128 << 10;
+/// A good half of a processor's own cache, and two super-packets.
+const BYTES_MAX: usize = 160 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -121,9 +141,9 @@ mod tests {
             (4, 240, 8),
             (32, 2_000, 32),
             (32, 48_000, 32),
-            (4, 4 * 65_600, 1),
-            (1, 65_600, 1),
-            (8, 4 * 65_600, 3),
+            (4, 4 * 65_600, 2),
+            (1, 65_600, 2),
+            (8, 4 * 65_600, 4),
         ] {
             assert_eq!(asked_after(count, bytes), asked, "{count} of {bytes}");
         }

@@ -63,7 +63,14 @@ impl Netlink {
 
 impl Backend for Netlink {
     fn receive(&mut self) -> io::Result<Option<Head>> {
-        while let Some(slot) = self.inbox.advance() {
+        loop {
+            // Answers wait while there is more to read: the more go together, the fewer calls.
+            let Some(slot) = self.inbox.advance() else {
+                if self.inbox.refill(self.socket.as_fd())? {
+                    continue;
+                }
+                return Ok(None);
+            };
             let errno = match packet::parse(self.inbox.datagram(slot)) {
                 Incoming::Packet(head) => {
                     (self.slot, self.head) = (slot, head);
@@ -79,7 +86,6 @@ impl Backend for Netlink {
             };
             return Err(errno.into());
         }
-        Ok(None)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -115,7 +121,7 @@ impl Backend for Netlink {
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        self.inbox.fill(self.socket.as_fd())
+        self.inbox.wait(self.socket.as_fd())
     }
 }
 
