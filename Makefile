@@ -39,6 +39,10 @@ attack: setup ## every known attack, live, on four mail servers, bare and guarde
 
 bench: setup build ## throughput beside an accept-all queue and plain forwarding
 	@$(CARGO) bench --locked --bench throughput
+	@$(CARGO) bench --locked --bench instructions
+
+instructions: setup ## what a packet of each kind costs, ordinary or hostile, in instructions
+	@$(CARGO) bench --locked --bench instructions
 
 soak: ## a million random schedules and dialogues, a thousand simulations (SEEDS=n for another number)
 	SEEDS=$${SEEDS:-250000} $(CARGO) test --locked --release --test core random:: -- --nocapture

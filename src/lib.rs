@@ -8,13 +8,15 @@
 //!    judged once; every later copy that leaves carries the judged value.
 //! 3. **The network is the buffer.** No packet is held: what may not pass yet is dropped and TCP
 //!    sends it again.
-//! 4. **The server decides the state.** Message data begins only on its 354, TLS only on its 220.
+//! 4. **The server decides the state, and only about what it has received.** Message data begins
+//!    only on its 354, TLS only on its 220, an AUTH exchange only on its 334, each only where the
+//!    ACK of the segment in which the reply begins covers the line it answers.
 //!
 //! The life of a packet: a `front` receives it, [`engine::Engine::handle`] parses it (`wire`),
 //! finds its flow (`flow`), turns sequence numbers into stream offsets and enforces law 2 (`tcp`),
 //! reads the dialogue (`smtp`), asks the profile what to do (`guard`) and answers with one verdict.
 //!
-//! Modules stand in layer order: each names only modules above it.
+//! The modules are listed in the order of the layers: each names only modules listed before it.
 
 pub mod time;
 pub mod offset;

@@ -83,6 +83,8 @@ struct LimitsTable {
     idle_seconds: Option<Number<1, 2_678_400>>,
     closed_seconds: Option<Number<1, 3_600>>,
     orphan_resets_per_second: Option<Number<0, 1_000_000>>,
+    log_burst_bytes: Option<Number<1_024, 0xffff_ffff>>,
+    log_flow_bytes_per_second: Option<Number<0, 0xffff_ffff>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -251,6 +253,10 @@ impl LimitsTable {
             orphan_resets_per_second: self
                 .orphan_resets_per_second
                 .map_or(d.orphan_resets_per_second, Number::narrow),
+            log_burst_bytes: self.log_burst_bytes.map_or(d.log_burst_bytes, Number::narrow),
+            log_flow_bytes_per_second: self
+                .log_flow_bytes_per_second
+                .map_or(d.log_flow_bytes_per_second, Number::narrow),
         };
         if limits.store_bytes_max < limits.bytes_per_flow_max {
             let message = format!(

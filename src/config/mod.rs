@@ -63,9 +63,9 @@ pub struct Queue {
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Our own messages: several packets and answers a system call.
-    #[default]
     Netlink,
     /// The nfq crate: one of each.
+    #[default]
     Nfq,
 }
 
@@ -86,7 +86,7 @@ pub struct Rules {
     pub mail_hosts: Vec<Network>,
     /// Whether a mail server on the gateway itself is guarded too.
     pub local: bool,
-    /// Mark bits of the packets we originate.
+    /// Mark bits of the packets we originate, and of those by which we speak of their connection.
     pub mark: u32,
     /// Mark bits of connections that need no more filtering.
     pub offload_mark: u32,

@@ -5,17 +5,36 @@ use std::sync::Arc;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
-use crate::flow::{Direction, Endpoint, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
+use crate::flow::{Direction, Ends, Flow, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
 use crate::smtp::Dialogue;
 use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
-use crate::wire::Reset;
+use crate::wire::{Packet, Reset};
 
 /// Seconds an offloaded flow is remembered after its last packet: those that were in the queue
 /// when the kernel learnt of it still come.
 const OFFLOADED_SECONDS: u64 = 5;
+
+/// Whose packet is handled, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene {
+    pub(super) now: Instant,
+    pub(super) ends: Ends,
+    flow: FlowId,
+}
+
+impl Scene {
+    pub(super) const fn of(flow: &Flow<Conversation>, now: Instant) -> Self {
+        Self { now, ends: flow.ends(), flow: flow.id() }
+    }
+
+    fn record(&self, what: What) -> Record {
+        let Ends { originator, responder } = self.ends;
+        Record { at: self.now, flow: self.flow, originator, responder, what }
+    }
+}
 
 /// How far a flow has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +50,7 @@ pub(super) enum Phase {
 /// One flow: its two streams, the dialogue they carry, and what the guard remembers.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    pub(super) id: FlowId,
     pub(super) terms: Arc<Terms>,
-    pub(super) originator: Endpoint,
-    pub(super) responder: Endpoint,
     /// The way of the SYN.
     way: Way,
     /// No segment of this flow carries more; 0 where no MSS was offered.
@@ -44,12 +60,14 @@ pub(super) struct Conversation {
     pub(super) has_closed: bool,
     /// Whether monitoring has said that it would be reset.
     pub(super) has_told_reset: bool,
+    /// Whether monitoring has let the client's line under way go on with a verb to be masked.
+    pub(super) has_masked_verb: bool,
+    /// Whether monitoring has let something go on that waits here to be read.
+    pub(super) has_unread: bool,
     /// Whether the client's line under way is refused.
     pub(super) is_line_refused: bool,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
-    /// When it last spoke, whole seconds.
-    pub(super) seconds: u64,
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
@@ -58,37 +76,29 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(
-        id: FlowId,
-        terms: &Arc<Terms>,
-        handshake: &Handshake,
-        memory: &Arc<Memory>,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(terms: &Arc<Terms>, handshake: &Handshake, memory: &Arc<Memory>) -> Self {
         // What one end offers to take bounds what the other sends.
         let scales = handshake.window_scales();
         let window = |receiver| Window::new(handshake.windows[receiver], scales[receiver]);
         Self {
-            id,
             terms: Arc::clone(terms),
-            originator: handshake.originator(),
-            responder: handshake.responder(),
             way: handshake.way,
             segment_size: handshake.segment_size,
             phase: Phase::Open,
             has_closed: false,
             has_told_reset: false,
+            has_masked_verb: false,
+            has_unread: false,
             is_line_refused: false,
             lookalikes: 0,
-            seconds: now.seconds(),
             streams: PerDirection::new(
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
                 Stream::new(handshake.answer, window(Direction::Original), memory),
             ),
-            dialogue: Dialogue::new(terms.guard.settings().data_begins),
+            dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
             journal: PerDirection::default(),
-            talk: Talk::default(),
+            talk: Talk::new(terms.chatter),
         }
     }
 
@@ -98,17 +108,17 @@ impl Conversation {
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.
-    pub(super) fn finish(&mut self, now: Instant, effects: &mut Effects) {
+    pub(super) fn finish(&mut self, scene: &Scene, effects: &mut Effects) {
         let is_finished = Direction::BOTH.into_iter().all(|d| self.streams[d].is_finished());
         if is_finished && self.phase == Phase::Open {
             self.phase = Phase::Closing;
-            self.close(now, effects);
+            self.close(scene, effects);
         }
     }
 
-    /// Which way a packet of this end goes.
-    pub(super) fn direction(&self, source: Endpoint) -> Direction {
-        if source == self.originator { Direction::Original } else { Direction::Reply }
+    /// Whether it was reset: nothing of it passes any more.
+    pub(super) fn is_dead(&self) -> bool {
+        self.phase == Phase::Reset
     }
 
     /// Whether it is remembered only for what may still be on its way.
@@ -122,19 +132,19 @@ impl Conversation {
         Direction::BOTH.into_iter().all(|direction| self.streams[direction].is_opaque())
     }
 
-    /// Whether one of its ends has said its FIN.
+    /// Whether one of its ends has said its FIN, and all before it was judged.
     pub(super) fn has_fin(&self) -> bool {
-        Direction::BOTH.into_iter().any(|direction| self.streams[direction].fin().is_some())
+        Direction::BOTH.into_iter().any(|direction| self.streams[direction].has_ended())
     }
 
-    /// Until which second it is remembered, if it stays silent.
-    pub(super) fn deadline(&self, limits: &Limits) -> u64 {
+    /// Until which second it is remembered, if it has been silent since this one.
+    pub(super) fn deadline(&self, seen: u64, limits: &Limits) -> u64 {
         let seconds = match self.is_over() {
             _ if self.is_offloaded() => OFFLOADED_SECONDS,
             true => limits.closed_seconds,
             false => limits.idle_seconds,
         };
-        self.seconds.saturating_add(seconds)
+        seen.saturating_add(seconds)
     }
 
     /// Bytes of memory its streams occupy.
@@ -146,8 +156,7 @@ impl Conversation {
     pub(super) fn has_answer(&self, turn: &Turn<'_>, keyed: &Keyed) -> bool {
         let reply = &self.streams[Direction::Reply];
         let original = &self.streams[Direction::Original];
-        turn.source == self.responder
-            && turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
+        turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
             && turn.packet.ack == original.seq(Offset::ZERO)
             && self.way.has(Direction::Reply, turn.hop(), keyed)
     }
@@ -162,39 +171,34 @@ impl Conversation {
         self.way.has(direction, turn.hop(), keyed)
     }
 
-    pub(super) fn record(&self, at: Instant, what: What) -> Record {
-        let (originator, responder) = (self.originator, self.responder);
-        Record { at, flow: self.id, originator, responder, what }
-    }
-
     /// Adds an entry to the event log, unless this flow has had more than its share.
-    pub(super) fn tell(&mut self, now: Instant, what: What, effects: &mut Effects) {
+    pub(super) fn tell(&mut self, scene: &Scene, what: What, effects: &mut Effects) {
         if !effects.is_heard() {
             return;
         }
-        match self.talk.admit(now, &what) {
+        match self.talk.admit(scene.now, &what, self.terms.chatter) {
             Ok(None) => {}
             Ok(Some(entries)) => {
-                effects.records.push(self.record(now, What::LeftOut { entries }));
+                effects.records.push(scene.record(What::LeftOut { entries }));
             }
             Err(()) => {
                 effects.counted.entries_left_out += 1;
                 return;
             }
         }
-        effects.records.push(self.record(now, what));
+        effects.records.push(scene.record(what));
     }
 
     /// The same for what a flow may do again and again: once a second for each reason.
     pub(super) fn tell_repeatable(
         &mut self,
-        now: Instant,
+        scene: &Scene,
         reason: Reason,
         what: What,
         effects: &mut Effects,
     ) {
-        if self.talk.is_new(now, reason) {
-            self.tell(now, what, effects);
+        if self.talk.is_new(scene.now, reason) {
+            self.tell(scene, what, effects);
         } else if effects.is_heard() {
             self.talk.leave_out();
             effects.counted.entries_left_out += 1;
@@ -204,15 +208,15 @@ impl Conversation {
     /// Says that a packet was dropped.
     pub(super) fn tell_drop(
         &mut self,
-        turn: &Turn<'_>,
-        direction: Direction,
+        scene: &Scene,
+        (packet, direction): (&Packet<'_>, Direction),
         reason: Reason,
         effects: &mut Effects,
     ) {
-        let offset = self.streams[direction].offset(turn.packet.seq).unwrap_or_default().value();
-        let length = turn.packet.payload().len() as u64;
+        let offset = self.streams[direction].offset(packet.seq).unwrap_or_default().value();
+        let length = packet.payload().len() as u64;
         let what = What::Dropped { direction, offset, length, reason };
-        self.tell_repeatable(turn.now, reason, what, effects);
+        self.tell_repeatable(scene, reason, what, effects);
     }
 
     /// Forgets the bytes in flight: no copy of them will be compared or restored any more.
@@ -221,23 +225,21 @@ impl Conversation {
     }
 
     /// The flow has ended; said once.
-    pub(super) fn close(&mut self, now: Instant, effects: &mut Effects) {
+    pub(super) fn close(&mut self, scene: &Scene, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
-            self.tell(now, What::Closed, effects);
-            effects.ended.push(FlowKey::of(self.originator, self.responder));
+            self.tell(scene, What::Closed, effects);
+            let Ends { originator, responder } = scene.ends;
+            effects.ended.push(FlowKey::of(originator, responder));
         }
     }
 
     /// Resets both ends: from now on nothing of this flow passes.
-    pub(super) fn reset(&mut self, now: Instant, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset_both_ends(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
         self.phase = Phase::Reset;
         for direction in Direction::BOTH {
             let towards = &self.streams[direction];
             let back = &self.streams[direction.other()];
-            let (source, destination) = match direction {
-                Direction::Original => (self.originator, self.responder),
-                Direction::Reply => (self.responder, self.originator),
-            };
+            let (source, destination) = scene.ends.of(direction);
             for seq in towards.reset_seqs() {
                 let ack = back.seq(back.judged());
                 let (source, destination) = (source.into(), destination.into());
@@ -246,7 +248,7 @@ impl Conversation {
         }
         // Nothing passes any more, so no copy of anything needs its value.
         self.discard();
-        self.tell(now, What::Reset { reason }, effects);
-        self.close(now, effects);
+        self.tell(scene, What::Reset { reason }, effects);
+        self.close(scene, effects);
     }
 }

@@ -6,7 +6,7 @@
 //! anything else by then (a reply may have changed the state), the flow is reset.
 
 use super::passage::Passage;
-use super::{Reason, Verdict, go_on};
+use super::{Reason, Verdict, Withheld, go_on};
 use crate::flow::Direction;
 use crate::smtp::{Dialogue, Expect, MailData};
 use crate::tcp::Violation;
@@ -44,13 +44,19 @@ impl Passage<'_, '_> {
         let mut editor = self.turn.editor(self.effects);
         editor.overwrite(0, &bytes);
         editor.clear_fin();
-        go_on(editor)
+        let verdict = go_on(editor);
+        if self.turn.packet.flags.fin {
+            let (passed, reason) = (within, Violation::OutOfOrder.into());
+            self.effects.withheld = Some(Withheld { passed, reason });
+        }
+        verdict
     }
 
     /// The gap before early bytes may have closed: they left as mail data, so they must be read as
     /// just that.
     pub(super) fn join_early(&mut self) -> Result<(), Reason> {
-        loop {
+        // Where bytes wait that never were let through, they are read as what they are.
+        while !self.conversation.has_unread {
             let stream = &mut self.conversation.streams[self.direction];
             let start = stream.judged();
             let joined = stream.append_early() as u64;
@@ -59,10 +65,12 @@ impl Passage<'_, '_> {
             }
             let reading = self.read(start);
             if reading.is_edited || reading.fatal.is_some() || reading.end != start.after(joined) {
+                self.stay(reading.end);
                 return Err(Reason::EarlyBytes);
             }
             self.conversation.streams[self.direction].commit(reading.end);
         }
+        Ok(())
     }
 }
 

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
+use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What};
-use crate::flow::{Direction, Handshake, Hop, Newcomer, PerDirection, Way};
+use crate::flow::{Direction, Ends, Handshake, Hop, Newcomer, PerDirection, Way};
 use crate::tcp::Violation;
 use crate::wire::{maximum_segment_size, window_scale};
 
@@ -48,6 +49,7 @@ impl Engine {
     /// A SYN/ACK.
     fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
         if let Some(flow) = self.flows.find(&turn.key)
+            && turn.source == flow.ends().responder
             && flow.lock_if_present().is_some_and(|flow| flow.has_answer(turn, &self.keyed))
         {
             return turn.pass_bare(effects);
@@ -141,22 +143,23 @@ impl Engine {
     ) -> (Verdict, Mode) {
         let seen = turn.now.seconds();
         let due = seen.saturating_add(self.limits.idle_seconds);
-        let client = handshake.originator().address;
-        let inserted = self.flows.insert(Newcomer { key: turn.key, client, seen, due }, |id| {
-            Conversation::new(id, terms, handshake, &self.memory, turn.now)
+        let ends = Ends { originator: handshake.originator(), responder: handshake.responder() };
+        let inserted = self.flows.insert(Newcomer { ends, seen, due }, |_| {
+            Conversation::new(terms, handshake, &self.memory)
         });
         for displaced in &inserted.displaced {
             effects.counted.flows_evicted += 1;
-            let mut conversation = displaced.lock();
+            let (scene, mut conversation) = (Scene::of(displaced, turn.now), displaced.lock());
             // Both ends of a flow that had something to say are told.
-            if !displaced.is_over() && conversation.mode().is_enforcing() {
-                conversation.reset(turn.now, Reason::FlowsFull, effects);
+            if !displaced.is_over() {
+                conversation.reset(&scene, Reason::FlowsFull, effects);
             }
-            conversation.close(turn.now, effects);
+            conversation.close(&scene, effects);
         }
         self.handshakes.remove(&turn.key);
         effects.counted.flows += 1;
-        inserted.flow.lock().tell(turn.now, What::Opened, effects);
+        let scene = Scene::of(&inserted.flow, turn.now);
+        inserted.flow.lock().tell(&scene, What::Opened, effects);
         self.handle_segment(turn, &inserted.flow, effects)
     }
 

@@ -5,7 +5,7 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
-use super::{LOGGED_BYTES_MAX, Reason, What};
+use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
@@ -150,8 +150,10 @@ const fn is_line(event: Event) -> bool {
         Event::Data
         | Event::DataLookalike(_)
         | Event::DataEnd
-        | Event::Disowned
+        | Event::Disowned(_)
+        | Event::RefusedChunk
         | Event::AuthLine
+        | Event::AuthStray
         | Event::Chunk
         | Event::Opaque
         | Event::Wait => false,
@@ -172,11 +174,25 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     }
 }
 
-/// What one flow may put into the log at once: enough for a thousand recipients and their answers.
-const BURST_BYTES: u32 = 1 << 20;
+/// How much of a flow the log takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chatter {
+    burst_bytes: u32,
+    bytes_per_second: u32,
+}
 
-/// What it may add in each second.
-const BYTES_PER_SECOND: u32 = 64 << 10;
+impl Chatter {
+    pub(super) const fn of(limits: &Limits) -> Self {
+        Self {
+            burst_bytes: limits.log_burst_bytes,
+            bytes_per_second: limits.log_flow_bytes_per_second,
+        }
+    }
+}
+
+/// Reasons that it may tell of in one second where the same may happen with each packet: who makes
+/// one cause follow the other must not be told of twice as often.
+const REPEATABLE_MAX: usize = 3;
 
 /// What an entry counts for beside the bytes it shows.
 const ENTRY_BYTES: usize = 128;
@@ -190,24 +206,31 @@ pub(super) struct Talk {
     second: u32,
     /// Entries left out since the last one that was not.
     left_out: u32,
-    /// The last thing told that may happen again and again, and when.
-    last: Option<(Reason, u32)>,
-}
-
-impl Default for Talk {
-    fn default() -> Self {
-        Self { left: BURST_BYTES, second: 0, left_out: 0, last: None }
-    }
+    /// What was told in the second `told_in` of what may happen again and again.
+    told: [Option<Reason>; REPEATABLE_MAX],
+    /// The low bits of a second: an idle flow pays for each byte here.
+    told_in: u16,
 }
 
 impl Talk {
+    /// Nothing was said yet.
+    pub(super) const fn new(chatter: Chatter) -> Self {
+        let (left, told) = (chatter.burst_bytes, [None; REPEATABLE_MAX]);
+        Self { left, second: 0, left_out: 0, told, told_in: 0 }
+    }
+
     /// Whether an entry may be written (an error: not), and how many were left out before it.
-    pub(super) fn admit(&mut self, now: Instant, what: &What) -> Result<Option<u64>, ()> {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        what: &What,
+        chatter: Chatter,
+    ) -> Result<Option<u64>, ()> {
         let second = whole(now);
         let passed = second.saturating_sub(self.second);
         self.second = self.second.max(second);
-        let grown = self.left.saturating_add(passed.saturating_mul(BYTES_PER_SECOND));
-        self.left = grown.min(BURST_BYTES);
+        let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
+        self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
         let is_end = matches!(what, What::Reset { .. } | What::Closed);
         let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);
@@ -223,10 +246,18 @@ impl Talk {
         Ok((left_out > 0).then_some(left_out.into()))
     }
 
-    /// Whether this was not told in the present second.
+    /// Whether this was not told in the present second, nor too much else.
     pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
-        let told = Some((reason, whole(now)));
-        std::mem::replace(&mut self.last, told) != told
+        let second = (whole(now) & 0xffff) as u16;
+        if std::mem::replace(&mut self.told_in, second) != second {
+            self.told = [None; REPEATABLE_MAX];
+        }
+        let is_told = self.told.contains(&Some(reason));
+        match self.told.iter_mut().find(|told| told.is_none()) {
+            Some(free) if !is_told => *free = Some(reason),
+            Some(_) | None => return false,
+        }
+        true
     }
 
     /// One entry more was left out.

@@ -37,7 +37,7 @@ use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
-use conversation::Conversation;
+use conversation::{Conversation, Scene};
 use orphan::ResetRate;
 use passage::Passage;
 use policy::{Policies, Policy};
@@ -137,7 +137,7 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let limits = settings.limits;
         Self {
-            policies: ArcSwap::from_pointee(Policies::new(&settings)),
+            policies: ArcSwap::from_pointee(Policies::new(&settings, &limits)),
             flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             keyed: Keyed::new(seed),
@@ -163,7 +163,7 @@ impl Engine {
     /// with, also on a port that is no longer mail's; packets of no flow follow the new ones.
     /// Limits stay what they were.
     pub fn reload(&self, settings: &Settings) {
-        self.policies.store(Arc::new(Policies::new(settings)));
+        self.policies.store(Arc::new(Policies::new(settings, &self.limits)));
     }
 
     /// One verdict for each packet, at once. A fault of our own costs the packet and its flow.
@@ -284,26 +284,29 @@ impl Engine {
         if let Err(malformed) = turn.verify() {
             return (Verdict::Drop(malformed.into()), mode);
         }
-        let was_over = flow.is_over();
-        let direction = conversation.direction(turn.source);
+        let (was_over, is_dead) = (flow.is_over(), conversation.is_dead());
+        let scene = Scene::of(flow, turn.now);
+        let direction = scene.ends.direction(turn.source);
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;
-            Passage { engine, turn, conversation, direction, effects }.judge()
+            Passage { engine, turn, scene, conversation, direction, effects }.judge()
         }));
         let verdict = judged.unwrap_or_else(|_| {
             // Nothing that was not ruled on counts as judged, and nothing more will be judged.
-            conversation.reset(turn.now, Reason::OwnFault, effects);
+            conversation.reset(&scene, Reason::OwnFault, effects);
+            conversation.discard();
+            conversation.tell_drop(&scene, (turn.packet, direction), Reason::OwnFault, effects);
             Verdict::Drop(Reason::OwnFault)
         });
-        if let Verdict::Drop(reason) = verdict {
-            conversation.tell_drop(turn, direction, reason, effects);
-        }
         flow.hold(conversation.held());
-        flow.touch(conversation.seconds);
+        // What is refused, a forgery perhaps, keeps no flow alive.
+        if !is_dead && !matches!(verdict, Verdict::Drop(_)) {
+            flow.touch(turn.now.seconds());
+        }
         let is_over = conversation.is_over();
         flow.set_over(is_over);
         if is_over && !was_over {
-            self.flows.schedule(flow, conversation.deadline(&self.limits));
+            self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
         }
         (verdict, mode)
     }
@@ -313,14 +316,14 @@ impl Engine {
         self.flows.expire(
             now.seconds(),
             looks_max,
-            |_, conversation| conversation.deadline(limits),
-            |_, conversation| conversation.close(now, effects),
+            |flow, conversation| conversation.deadline(flow.seen(), limits),
+            |flow, conversation| conversation.close(&Scene::of(flow, now), effects),
         );
     }
 
     /// A flow has left the table.
     fn let_go(&self, flow: &Flow<Conversation>, now: Instant, effects: &mut Effects) {
-        flow.lock().close(now, effects);
+        flow.lock().close(&Scene::of(flow, now), effects);
     }
 }
 

@@ -1,15 +1,19 @@
 //! Monitoring: everything is judged as if it mattered, and nothing is changed.
 //!
-//! All that differs from enforcing stands here. A packet that enforcing would have dropped, cut or
-//! edited goes on as it came, so its receiver gets it: what the filter would have held back is read
-//! as soon as it may be, and what it never saw is passed over.
+//! All that differs from enforcing stands here. A monitored flow takes the way of every other one
+//! up to the verdict, so its log is that of the filter until the filter would have interfered. Then
+//! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
+//! is read as soon as it may be, and what never came by is passed over.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
+use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
+use crate::guard::Rule;
+use crate::offset::Offset;
+use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
-use crate::time::Instant;
 
 /// How far judging goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +25,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether rulings change bytes, states and flows.
-    pub(super) const fn is_enforcing(self) -> bool {
-        matches!(self, Self::Enforce)
-    }
-
     /// What becomes of a packet on which this verdict was given.
     pub(super) fn carry_out(self, verdict: Verdict, effects: &mut Effects) -> Verdict {
         match self {
@@ -41,87 +40,137 @@ impl Mode {
 }
 
 impl Conversation {
-    /// Says, once, that enforcing would have reset the flow here.
-    fn would_reset(&mut self, now: Instant, reason: Reason, effects: &mut Effects) -> Verdict {
-        if !std::mem::replace(&mut self.has_told_reset, true) {
-            self.tell(now, What::Reset { reason }, effects);
+    /// Resets both ends. Monitoring only says so, and once: both ends go on.
+    pub(super) fn reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+        match self.mode() {
+            Mode::Enforce => self.reset_both_ends(scene, reason, effects),
+            Mode::Monitor if self.has_told_reset => {}
+            Mode::Monitor => {
+                self.has_told_reset = true;
+                self.tell(scene, What::Reset { reason }, effects);
+            }
         }
-        Verdict::Drop(reason)
+    }
+
+    /// Whether nothing that is wrong with these bytes matters: they are of a line in which the
+    /// server would have read no verb.
+    pub(super) fn is_excused(&self, direction: Direction) -> bool {
+        self.has_masked_verb && direction == Direction::Original
+    }
+
+    fn is_monitored(&self) -> bool {
+        matches!(self.mode(), Mode::Monitor)
     }
 }
 
 impl Passage<'_, '_> {
-    /// A segment's payload on its way through a monitored flow. The verdict is the one that
-    /// enforcing would have given.
-    pub(super) fn watch_payload(&mut self, length: usize) -> Verdict {
-        let payload = self.turn.packet.payload();
-        let stream = &self.conversation.streams[self.direction];
-        let within = stream.within_window(self.turn.packet.seq, length);
-        let verdict = match stream.place(self.turn.packet.seq, length) {
-            Place::Below => return Verdict::Rewrite,
-            Place::Beyond { distance } => self.watch_early(distance, length),
-            Place::At { known, .. } => self.watch_fresh(known, length),
-        };
-        self.read_what_waited(self.direction);
-        // Nothing but a reply can have ended the wait of the other side.
-        self.read_what_waited(self.direction.other());
-        if self.turn.packet.flags.fin && length == payload.len() {
-            let end = u32::try_from(length).unwrap_or(u32::MAX);
-            let position = self.turn.packet.seq.after(end);
-            self.conversation.streams[self.direction].admit_fin(position);
-        }
-        if within < length {
-            self.hold_back(within, Violation::BeyondWindow.into())
+    /// The guard masks the client's line. Where monitoring, the server reads what the client wrote.
+    pub(super) fn refuse_line(&mut self, rule: Rule) {
+        if self.conversation.is_monitored() {
+            self.conversation.has_masked_verb |= rule == Rule::Verb;
         } else {
-            verdict
+            self.conversation.dialogue.refuse();
         }
     }
 
-    fn watch_early(&mut self, distance: usize, length: usize) -> Verdict {
-        let payload = self.turn.packet.payload();
-        let bytes = payload.get(..length).unwrap_or(payload);
-        let is_free = self.direction == Direction::Original
-            && super::early::is_free(&self.conversation.dialogue, distance, bytes);
-        self.keep_for_later(distance, bytes);
-        if is_free { Verdict::Accept } else { self.hold_back(0, Violation::OutOfOrder.into()) }
+    /// What was read up to `end` is what the flow has to be reset for. Where monitoring it stays
+    /// read, and the rest of what was appended waits.
+    pub(super) fn stay(&mut self, end: Offset) {
+        if self.conversation.is_monitored() {
+            let stream = &mut self.conversation.streams[self.direction];
+            let waiting = stream.tail(end).to_vec();
+            stream.commit(end);
+            self.keep_for_later(0, &waiting);
+        }
     }
 
-    fn watch_fresh(&mut self, known: usize, length: usize) -> Verdict {
-        let payload = self.turn.packet.payload();
-        let fresh = payload.get(known..length).unwrap_or_default();
-        if fresh.is_empty() {
-            return Verdict::Accept;
+    /// What enforcing holds back goes on where monitoring, and is read.
+    pub(super) fn go_on_all_the_same(&mut self, verdict: Verdict) {
+        if !self.conversation.is_monitored() || self.turn.packet.flags.rst {
+            return;
         }
-        if !self.has_room(fresh.len()) {
-            return self.hold_back(known, Violation::StoreFull.into());
+        if let Verdict::Drop(reason) = verdict
+            && !self.is_taken(reason)
+        {
+            return;
         }
-        let stream = &mut self.conversation.streams[self.direction];
-        let start = stream.judged();
-        stream.append(fresh);
-        let reading = self.read(start);
-        let judged = usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
-        self.conversation.streams[self.direction].commit(reading.end);
-        if let Some(reason) = reading.fatal {
-            return self.conversation.would_reset(self.turn.now, reason, self.effects);
+        let had_fin = self.conversation.has_fin();
+        self.keep_rest();
+        self.read_what_waited(self.direction);
+        // A reply may have ended the wait of the other side.
+        self.read_what_waited(self.direction.other());
+        self.note_fin();
+        let has_early = |way| self.conversation.streams[way].has_early();
+        self.conversation.has_unread &= Direction::BOTH.into_iter().any(has_early);
+        self.conclude(had_fin);
+    }
+
+    /// Whether the receiver takes a packet that enforcing drops for this reason. One whose ACK is
+    /// not to be believed is none to it, either (RFC 9293 3.10.7.4).
+    fn is_taken(&mut self, reason: Reason) -> bool {
+        if reason != Violation::AckOfUnsent.into() {
+            return reason != Reason::WrongInterface && reason != Violation::OldAck.into();
         }
-        if judged < fresh.len() {
-            self.keep_for_later(0, fresh.get(judged..).unwrap_or_default());
-            return self.hold_back(known + judged, Reason::AwaitingReply);
+        let acknowledged = &self.conversation.streams[self.direction.other()];
+        if !acknowledged.is_offered(self.turn.packet.ack) {
+            return false;
         }
-        if reading.is_edited { Verdict::Rewrite } else { Verdict::Accept }
+        self.pass_over();
+        if let Verdict::Drop(reason) = self.carry() {
+            self.tell_drop(reason);
+        }
+        true
+    }
+
+    /// Keeps what of the payload was not read, since it has gone on.
+    fn keep_rest(&mut self) {
+        let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
+        let stream = &self.conversation.streams[self.direction];
+        // A capture may lack the ACK that moved the window.
+        let offered = if self.engine.skips_gaps {
+            payload.len()
+        } else {
+            stream.within_window(seq, payload.len())
+        };
+        let length = stream.before_fin(seq, offered);
+        if length == 0 || stream.is_opaque() {
+            return;
+        }
+        let (distance, from) = match stream.place(seq, length) {
+            Place::Below => return,
+            Place::Beyond { distance } => (distance, 0),
+            Place::At { known, .. } => (0, known),
+        };
+        self.keep_for_later(distance, payload.get(from..length).unwrap_or_default());
     }
 
     /// What cannot be read yet has gone on all the same.
     fn keep_for_later(&mut self, distance: usize, bytes: &[u8]) {
-        if self.has_room(bytes.len()) {
-            // Behind too many gaps it is lost to us; the ACK that covers it leads on.
-            let stream = &mut self.conversation.streams[self.direction];
-            let _ = stream.admit_early(distance, bytes);
+        let stream = &self.conversation.streams[self.direction];
+        if stream.has_early_at(distance, bytes.len()) || !self.has_room(bytes.len()) {
+            return;
+        }
+        self.conversation.has_unread = true;
+        // Behind too many gaps it is lost to us; the ACK that covers it leads on.
+        let stream = &mut self.conversation.streams[self.direction];
+        let _ = stream.admit_early(distance, bytes);
+    }
+
+    /// A FIN that went on counts where it stands, whatever of the bytes before it was read.
+    fn note_fin(&mut self) {
+        let packet = self.turn.packet;
+        if packet.flags.fin {
+            let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
+            self.conversation.streams[self.direction].note_fin(packet.seq.after(length));
         }
     }
 
     /// Reads on, in one direction, as far as bytes are there and may be read.
     fn read_what_waited(&mut self, direction: Direction) {
+        let is_waiting = self.conversation.dialogue.expect() == Expect::Wait;
+        if direction == Direction::Original && is_waiting {
+            return;
+        }
         let way = std::mem::replace(&mut self.direction, direction);
         loop {
             let stream = &mut self.conversation.streams[direction];
@@ -133,26 +182,40 @@ impl Passage<'_, '_> {
             let stream = &mut self.conversation.streams[direction];
             let waiting = stream.tail(reading.end).to_vec();
             stream.commit(reading.end);
-            if !waiting.is_empty() {
+            let is_all = waiting.is_empty();
+            if !is_all {
                 let _ = stream.admit_early(0, &waiting);
-                break;
+            }
+            match reading.fatal {
+                Some(reason) => self.conversation.reset(&self.scene, reason, self.effects),
+                None if is_all => {}
+                None => break,
             }
         }
         self.direction = way;
     }
 
-    /// The receiver acknowledges what was never seen here: reads on behind it. True if something
-    /// was passed over.
-    pub(super) fn pass_over(&mut self) -> bool {
+    /// Whether an ACK beyond what was let through is no offence: the capture lacks what it covers,
+    /// or monitoring has let it go on unread.
+    pub(super) fn may_pass_over(&self) -> bool {
+        let stream = &self.conversation.streams[self.direction.other()];
+        let ack = self.turn.packet.ack;
+        let was_let_on = self.conversation.is_monitored()
+            && (self.conversation.has_unread || !stream.lacks(ack))
+            && stream.is_offered(ack);
+        self.engine.skips_gaps || was_let_on
+    }
+
+    /// The receiver acknowledges what was never seen here: reads on behind it.
+    pub(super) fn pass_over(&mut self) {
         let direction = self.direction.other();
-        let mut has_missed = false;
-        while let Some(missed) = self.conversation.streams[direction].skip_gap(self.turn.packet.ack)
-        {
-            has_missed = true;
+        let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
+        while let Some(missed) = self.conversation.streams[direction].skip_gap(ack) {
             self.effects.missed += missed;
-            self.conversation.dialogue.lose_place(super::reading::speaker_of(direction));
+            let at = self.conversation.streams[direction].judged();
+            self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
             self.read_what_waited(direction);
         }
-        has_missed
+        self.conversation.streams[direction].acknowledge_early(ack, window);
     }
 }

@@ -8,7 +8,7 @@
 //! What may not pass yet is held back (law 3), but its header goes on: an ACK that it carries, and
 //! the answer that an old segment asks for, must not be lost with it.
 
-use super::conversation::{Conversation, Phase};
+use super::conversation::{Conversation, Phase, Scene};
 use super::reading::speaker_of;
 use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
@@ -22,6 +22,7 @@ use crate::wire::{Editor, Reset};
 pub(super) struct Passage<'p, 't> {
     pub(super) engine: &'p Engine,
     pub(super) turn: &'p Turn<'t>,
+    pub(super) scene: Scene,
     pub(super) conversation: &'p mut Conversation,
     pub(super) direction: Direction,
     pub(super) effects: &'p mut Effects,
@@ -30,30 +31,53 @@ pub(super) struct Passage<'p, 't> {
 impl Passage<'_, '_> {
     /// The verdict. In a monitored flow it is the one that enforcing would give.
     pub(super) fn judge(&mut self) -> Verdict {
-        let is_enforcing = self.conversation.mode().is_enforcing();
+        let verdict = self.decide();
+        if let Verdict::Drop(reason) = verdict {
+            self.tell_drop(reason);
+        }
+        self.go_on_all_the_same(verdict);
+        verdict
+    }
+
+    fn decide(&mut self) -> Verdict {
         if !self.conversation.has_right_side(self.turn, self.direction, &self.engine.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
-        if self.conversation.phase == Phase::Reset && is_enforcing {
+        if self.conversation.phase == Phase::Reset {
             return self.answer_dead();
         }
-        self.conversation.seconds = self.turn.now.seconds();
         if self.turn.packet.flags.rst {
             return self.pass_reset();
         }
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
+        // What was read behind a gap may have been the flow's end.
+        if self.conversation.phase == Phase::Reset {
+            return Verdict::Drop(Reason::FlowReset);
+        }
+        self.carry()
+    }
+
+    /// What a segment carries whose ACK was taken.
+    pub(super) fn carry(&mut self) -> Verdict {
         if self.conversation.phase == Phase::Closing {
             self.conversation.phase = Phase::Open;
         }
         let had_fin = self.conversation.has_fin();
         let verdict = self.pass_payload();
-        if !had_fin && self.conversation.streams[self.direction].fin().is_some() {
-            self.end();
-        }
-        self.conversation.finish(self.turn.now, self.effects);
+        self.conclude(had_fin);
         verdict
+    }
+
+    /// The flow may have come to its end, or to the first half of it.
+    pub(super) fn conclude(&mut self, had_fin: bool) {
+        let mut ended =
+            Direction::BOTH.into_iter().filter(|way| self.conversation.streams[*way].has_ended());
+        if let Some(direction) = ended.next().filter(|_| !had_fin) {
+            self.end(direction);
+        }
+        self.conversation.finish(&self.scene, self.effects);
     }
 
     /// The ACK and window that the segment carries for the other direction.
@@ -61,15 +85,14 @@ impl Passage<'_, '_> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let other = self.direction.other();
         let taken = self.conversation.streams[other].acknowledge(ack, window);
-        let may_miss = self.engine.skips_gaps || !self.conversation.mode().is_enforcing();
-        if taken == Err(Violation::AckOfUnsent) && may_miss && self.pass_over() {
-            return self.conversation.streams[other].acknowledge(ack, window);
+        if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
+            self.pass_over();
+            return Ok(());
         }
         taken
     }
 
     fn pass_payload(&mut self) -> Verdict {
-        let is_enforcing = self.conversation.mode().is_enforcing();
         let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
         let stream = &mut self.conversation.streams[self.direction];
         let length = stream.before_fin(seq, payload.len());
@@ -83,13 +106,10 @@ impl Passage<'_, '_> {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];
-            return self.turn.pass_whole(stream, is_enforcing, self.effects);
+            return self.turn.pass_whole(stream, true, self.effects);
         }
         if payload.is_empty() {
             return self.turn.pass_whole(stream, false, self.effects);
-        }
-        if !is_enforcing {
-            return self.watch_payload(length);
         }
         let within = stream.within_window(seq, length);
         match stream.place(seq, length) {
@@ -142,14 +162,13 @@ impl Passage<'_, '_> {
             return self.reset(Violation::Contradiction.into());
         }
         let reading = self.read(start);
-        if let Some(reason) = reading.fatal {
+        let stream = &self.conversation.streams[self.direction];
+        let agrees = self.conversation.has_unread || stream.agrees_with_early(reading.end);
+        if let Some(reason) = reading.fatal.or_else(|| (!agrees).then_some(Reason::EarlyBytes)) {
+            self.stay(reading.end);
             return self.reset(reason);
         }
-        let stream = &mut self.conversation.streams[self.direction];
-        if !stream.agrees_with_early(reading.end) {
-            return self.reset(Reason::EarlyBytes);
-        }
-        stream.commit(reading.end);
+        self.conversation.streams[self.direction].commit(reading.end);
         let keep = fresh.start + usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
         if let Err(reason) = self.join_early() {
             return self.reset(reason);
@@ -217,7 +236,7 @@ impl Passage<'_, '_> {
         }
         if stream.reset_seqs().any(|exact| exact == seq) {
             self.conversation.phase = Phase::Closing;
-            self.conversation.close(self.turn.now, self.effects);
+            self.conversation.close(&self.scene, self.effects);
         }
         self.turn.pass_bare(self.effects)
     }
@@ -238,22 +257,28 @@ impl Passage<'_, '_> {
 
     /// Resets both ends.
     pub(super) fn reset(&mut self, reason: Reason) -> Verdict {
-        self.conversation.reset(self.turn.now, reason, self.effects);
+        self.conversation.reset(&self.scene, reason, self.effects);
         Verdict::Drop(reason)
     }
 
     /// Adds an entry to the event log.
     pub(super) fn tell(&mut self, what: What) {
-        self.conversation.tell(self.turn.now, what, self.effects);
+        self.conversation.tell(&self.scene, what, self.effects);
     }
 
     /// The first FIN of the flow was let through.
-    fn end(&mut self) {
-        if let Some(fault) = self.conversation.dialogue.end(speaker_of(self.direction)) {
+    fn end(&mut self, direction: Direction) {
+        if let Some(fault) = self.conversation.dialogue.end(speaker_of(direction)) {
             self.effects.counted.alarms += 1;
-            let offset = self.conversation.streams[self.direction].judged().value();
-            self.tell(What::Alarm { direction: self.direction, offset, fault });
+            let offset = self.conversation.streams[direction].judged().value();
+            self.tell(What::Alarm { direction, offset, fault });
         }
+    }
+
+    /// Says that the packet is dropped.
+    pub(super) fn tell_drop(&mut self, reason: Reason) {
+        let what = (self.turn.packet, self.direction);
+        self.conversation.tell_drop(&self.scene, what, reason, self.effects);
     }
 
     /// Lets the first `passed` bytes of the payload go on as they came, and nothing behind them.
@@ -290,7 +315,7 @@ impl Passage<'_, '_> {
         let (offset, length) = (offset.value(), length.saturating_sub(passed) as u64);
         let direction = self.direction;
         let what = What::Cut { direction, offset, length, reason };
-        self.conversation.tell_repeatable(self.turn.now, reason, what, self.effects);
+        self.conversation.tell_repeatable(&self.scene, reason, what, self.effects);
     }
 
     /// Lets the first `keep` bytes of the payload go on, of which those from `offered` on had no

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Mode, Settings, Treatment, UnknownFlow};
+use super::journal::Chatter;
+use super::{Limits, Mode, Settings, Treatment, UnknownFlow};
 use crate::flow::{Endpoint, Network};
 use crate::guard::Guard;
 
@@ -21,6 +22,8 @@ pub(super) enum Policy {
 pub(super) struct Terms {
     pub(super) guard: Guard,
     pub(super) mode: Mode,
+    /// How much it may have logged.
+    pub(super) chatter: Chatter,
 }
 
 /// Whom an exception concerns.
@@ -40,10 +43,11 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, limits: &Limits) -> Self {
+        let chatter = Chatter::of(limits);
         let judge = |guard: &crate::guard::Settings, monitor: bool| {
             let mode = if monitor || settings.monitor { Mode::Monitor } else { Mode::Enforce };
-            Policy::Judge(Arc::new(Terms { guard: Guard::new(guard.clone()), mode }))
+            Policy::Judge(Arc::new(Terms { guard: Guard::new(guard.clone()), mode, chatter }))
         };
         let exceptions = settings.exceptions.iter().map(|exception| {
             let policy = match &exception.treatment {
@@ -87,9 +91,13 @@ impl Policies {
         }
     }
 
-    /// The mode of what belongs to no flow at all.
+    /// The mode of what cannot be told whose it is: the strictest that it may fall under.
     pub(super) fn general_mode(&self) -> Mode {
-        self.general.mode()
+        let is_for_all = |parties: &Parties| parties.client.is_none() && parties.server.is_none();
+        let last = self.exceptions.iter().position(|(parties, _)| is_for_all(parties));
+        let possible = self.exceptions.iter().map(|(_, policy)| policy).chain([&self.general]);
+        let count = last.map_or(usize::MAX, |last| last + 1);
+        possible.take(count).fold(&Policy::HandsOff, stricter).mode()
     }
 }
 

@@ -36,7 +36,6 @@ struct Ruled {
 impl Passage<'_, '_> {
     /// Judges the bytes appended from offset `from` on, in place.
     pub(super) fn read(&mut self, from: Offset) -> Reading {
-        let mode = self.conversation.mode();
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
         while let Some(ruled) = self.rule(reading.end, reading.end == from, &mut draft) {
@@ -48,7 +47,7 @@ impl Passage<'_, '_> {
             self.advance(&ruled);
             self.tell_run(&ruled);
             self.count(&ruled);
-            if reading.fatal.is_some() && mode.is_enforcing() {
+            if reading.fatal.is_some() {
                 break;
             }
         }
@@ -58,12 +57,16 @@ impl Passage<'_, '_> {
     /// The next run and the ruling on it; none where nothing is left that may be read now.
     fn rule(&mut self, at: Offset, is_first: bool, draft: &mut Draft) -> Option<Ruled> {
         let standing = Standing { at, covers: self.covered() };
+        let is_excused = self.conversation.is_excused(self.direction);
         let conversation = &mut *self.conversation;
         let bytes = conversation.streams[self.direction].tail(at);
         if bytes.is_empty() {
             return None;
         }
-        let step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
+        let mut step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
+        if is_excused {
+            step.fault = None;
+        }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
         if let Some(inspect) = self.engine.inspect {
             inspect(run);
@@ -79,23 +82,25 @@ impl Passage<'_, '_> {
     /// How much of the other direction's stream the sender of this segment had received.
     fn covered(&self) -> Offset {
         let other = &self.conversation.streams[self.direction.other()];
+        if self.scene.ends.direction(self.turn.source) != self.direction {
+            // What waited is read now, and its own ACK was no higher than this.
+            return other.acknowledged();
+        }
         other.offset(self.turn.packet.ack).unwrap_or_default().min(other.judged())
     }
 
     /// Makes the run what it leaves as. True if a byte of it changed.
     fn apply(&mut self, ruled: &Ruled, draft: &Draft) -> bool {
-        let is_enforcing = self.conversation.mode().is_enforcing();
         let stream = &mut self.conversation.streams[self.direction];
         let Some(run) = stream.tail(ruled.at).get_mut(..ruled.step.used) else { return false };
         let changed = changed(run, draft.as_bytes());
         self.effects.counted.bytes_masked += changed;
-        if is_enforcing && changed > 0 {
+        if changed > 0 {
             run.copy_from_slice(draft.as_bytes());
             stream.note_edit(ruled.at, ruled.end);
         }
-        // What monitoring lets through is the verb that the client wrote.
-        if is_enforcing && matches!(ruled.ruling, Ruling::Refuse(_)) {
-            self.conversation.dialogue.refuse();
+        if let Ruling::Refuse(rule) = ruled.ruling {
+            self.refuse_line(rule);
         }
         changed > 0
     }
@@ -130,12 +135,13 @@ impl Passage<'_, '_> {
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
             Event::DataLookalike(_) | Event::AuthLine => journal.end_edits(direction, &mut ended),
             // Masked text is no news by the byte: that it is masked was told as an alarm.
-            Event::Disowned => journal.forget(),
+            Event::Disowned(_) | Event::RefusedChunk => journal.forget(),
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
             | Event::CommandStray
             | Event::CommandCr
+            | Event::AuthStray
             | Event::Data
             | Event::DataEnd
             | Event::Chunk
@@ -159,6 +165,7 @@ impl Passage<'_, '_> {
         let counted = &mut self.effects.counted;
         let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
         if is_line_end {
+            self.conversation.has_masked_verb = false;
             let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
             counted.commands_refused += u64::from(is_refused);
             counted.commands_passed += u64::from(!is_refused);

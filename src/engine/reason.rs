@@ -20,7 +20,7 @@ pub enum Reason {
     Fault(Fault),
     /// The profile ends flows that do this.
     Rule(Rule),
-    /// Bytes behind DATA, STARTTLS or AUTH, before its reply.
+    /// Bytes that wait for a reply: behind DATA, STARTTLS or AUTH, or a BDAT that it decides about.
     AwaitingReply,
     /// The split terminator of CSCds90792 (only with `split_terminator = "bug"`).
     SplitTerminator,

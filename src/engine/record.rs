@@ -132,8 +132,8 @@ pub enum What {
         /// What was wrong.
         fault: Fault,
     },
-    /// Two copies of the same bytes differ, where nothing was changed here: somebody forges packets,
-    /// or a TCP is broken.
+    /// Two copies of the same bytes differ, where nothing was changed here: somebody forges
+    /// packets, or a TCP is broken.
     Contradiction {
         /// Whose bytes.
         direction: Direction,

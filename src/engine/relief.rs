@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::conversation::Scene;
 use super::{Effects, Engine, Reason};
 use crate::time::Instant;
 
@@ -28,11 +29,8 @@ impl Engine {
         }
         for flow in self.flows.heaviest(excess) {
             let Some(mut conversation) = flow.lock_if_present() else { continue };
-            if conversation.mode().is_enforcing() {
-                conversation.reset(now, Reason::StorePressure, effects);
-            } else {
-                conversation.discard();
-            }
+            conversation.reset(&Scene::of(&flow, now), Reason::StorePressure, effects);
+            conversation.discard();
             flow.hold(conversation.held());
             flow.set_over(conversation.is_over());
         }

@@ -83,6 +83,11 @@ pub struct Limits {
     pub closed_seconds: u64,
     /// Packets of no flow that are answered with RSTs (three at most) in one second.
     pub orphan_resets_per_second: u32,
+    /// What one flow may put into the event log at once: bytes that its entries show, and 128 for
+    /// each entry.
+    pub log_burst_bytes: u32,
+    /// What it may add in each second.
+    pub log_flow_bytes_per_second: u32,
 }
 
 impl Default for Limits {
@@ -100,6 +105,10 @@ impl Default for Limits {
             // After a restart every flow of a full table gets its RSTs within two minutes, which
             // no sender takes for the end of the world (RFC 5321 4.5.3.2: five minutes).
             orphan_resets_per_second: 1_000,
+            // Enough for a thousand recipients and their answers.
+            log_burst_bytes: 1 << 20,
+            // A sender of one such message every ten seconds is logged whole.
+            log_flow_bytes_per_second: 64 << 10,
         }
     }
 }

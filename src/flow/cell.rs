@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{FlowKey, Newcomer};
+use super::{Ends, FlowKey, Newcomer};
 
 /// Number of a flow, counted from 1.
 pub type FlowId = u64;
@@ -41,10 +41,12 @@ pub(super) struct Place {
 
 impl<T> Flow<T> {
     pub(super) fn new(newcomer: &Newcomer, id: FlowId, state: T) -> Self {
+        let Ends { originator, responder } = newcomer.ends;
+        let key = FlowKey::of(originator, responder);
         Self {
-            key: newcomer.key,
+            key,
             id,
-            is_client_low: newcomer.key.low.address == newcomer.client,
+            is_client_low: key.is_low(originator),
             is_over: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
@@ -64,6 +66,16 @@ impl<T> Flow<T> {
     #[must_use]
     pub const fn id(&self) -> FlowId {
         self.id
+    }
+
+    /// Its two ends, the one that opened it first.
+    pub const fn ends(&self) -> Ends {
+        let (low, high) = (self.key.low, self.key.high);
+        if self.is_client_low {
+            Ends { originator: low, responder: high }
+        } else {
+            Ends { originator: high, responder: low }
+        }
     }
 
     /// Address of the end that opened it.
@@ -110,13 +122,13 @@ impl<T> Flow<T> {
         self.seen.store(whole(second), Relaxed);
     }
 
-    /// Whether it was closed or reset: such a flow is evicted before any other.
+    /// Whether it is over (closed, reset or handed over): such a flow is evicted before any other.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    /// Says whether it is closed or reset.
+    /// Says whether it is over.
     pub fn set_over(&self, is_over: bool) {
         self.is_over.store(is_over, Relaxed);
     }

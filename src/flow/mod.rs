@@ -118,6 +118,32 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// The two endpoints of a flow, in the order in which they spoke first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The sender of the first SYN: the SMTP client.
+    pub originator: Endpoint,
+    /// The other end: the SMTP server.
+    pub responder: Endpoint,
+}
+
+impl Ends {
+    /// Which way a packet of this end goes.
+    #[must_use]
+    pub fn direction(&self, source: Endpoint) -> Direction {
+        if source == self.originator { Direction::Original } else { Direction::Reply }
+    }
+
+    /// Who sends in a direction, and who receives.
+    #[must_use]
+    pub const fn of(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        match direction {
+            Direction::Original => (self.originator, self.responder),
+            Direction::Reply => (self.responder, self.originator),
+        }
+    }
+}
+
 /// The two endpoints of a flow, unordered: both directions give the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {

@@ -4,7 +4,6 @@
 //! looks at all flows locks none. A full table makes room: whoever has the most flows loses the
 //! idlest of them, so a client that opens many displaces its own.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -14,7 +13,7 @@ use parking_lot::Mutex;
 use super::cell::{ByKey, Flow, FlowId};
 use super::expiry::Expiry;
 use super::share::{Candidate, Client, take_first, take_largest};
-use super::{FlowKey, Keyed};
+use super::{Ends, FlowKey, Keyed};
 
 /// Shards of the map: many more than the threads that handle queues, and the same on every machine.
 const SHARDS: usize = 64;
@@ -27,9 +26,7 @@ const BATCHES: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newcomer {
     /// Its two ends.
-    pub key: FlowKey,
-    /// Address of the end that opened it.
-    pub client: IpAddr,
+    pub ends: Ends,
     /// When it last spoke, whole seconds.
     pub seen: u64,
     /// When it is to be looked at for expiry, whole seconds.
@@ -104,8 +101,8 @@ impl<T> FlowTable<T> {
     pub fn insert(&self, newcomer: Newcomer, state: impl FnOnce(FlowId) -> T) -> Inserted<T> {
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
         let flow = Arc::new(Flow::new(&newcomer, id, state(id)));
-        let mut displaced = Vec::from_iter(self.remove(&newcomer.key));
-        self.make_room(Client::of(newcomer.client), &mut displaced);
+        let mut displaced = Vec::from_iter(self.remove(flow.key()));
+        self.make_room(Client::of(newcomer.ends.originator.address), &mut displaced);
         match self.flows.entry(ByKey(Arc::clone(&flow))) {
             Entry::Vacant(place) => drop(place.insert(())),
             // Another thread was faster, between the same ends.

@@ -105,7 +105,7 @@ choices! {
 choices! {
     /// What is done about STARTTLS, where its verb is permitted.
     StartTls {
-        /// It passes; behind the server's 220 the flow is not read any more.
+        /// It passes; once both sides have begun TLS, behind the 220, the flow is not read.
         Allow = "allow",
         /// Neither the keyword nor the verb passes.
         Strip = "strip",

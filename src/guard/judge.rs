@@ -7,10 +7,10 @@ use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
 use super::reply::ReplyWatch;
-use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator};
+use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
 use super::value::VerbSet;
-use crate::smtp::Event;
+use crate::smtp::{Dialogue, Event};
 
 pub(super) use super::mask::MASK;
 
@@ -67,6 +67,16 @@ impl Guard {
         Self { permitted: settings.permitted(), settings }
     }
 
+    /// A dialogue that is read as the settings want it.
+    #[must_use]
+    pub fn dialogue(&self) -> Dialogue {
+        let dialogue = Dialogue::new(self.settings.data_begins);
+        match self.settings.unit {
+            Unit::Stream => dialogue,
+            Unit::Packet => dialogue.with_masked_chunks_as_lines(),
+        }
+    }
+
     /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
@@ -82,13 +92,17 @@ impl Guard {
             | Event::CommandStray
             | Event::CommandCr
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
-            Event::AuthLine => watch.judge_response(&self.settings, run.bytes),
+            Event::AuthLine | Event::AuthStray => watch.judge_response(&self.settings, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), b' ');
                 Ruling::Edit(Rule::Lookalike)
             }
-            Event::Disowned => {
+            Event::RefusedChunk => {
                 draft.copy(run.bytes).fill(MASK);
+                Ruling::Edit(Rule::StrayBytes)
+            }
+            Event::Disowned(before) => {
+                before.disown(draft.copy(run.bytes), MASK);
                 Ruling::Edit(Rule::StrayBytes)
             }
             Event::DataEnd => {

@@ -70,13 +70,23 @@ impl Watch {
     }
 
     /// Rules on more of a line in an AUTH exchange.
-    pub(super) fn judge_response(&mut self, settings: &Settings, run: &[u8]) -> Ruling {
+    pub(super) fn judge_response(
+        &mut self,
+        settings: &Settings,
+        run: Run<'_>,
+        draft: &mut Draft,
+    ) -> Ruling {
         let before = self.line.length.count();
         self.line.kind = LineKind::Response;
-        self.line.length.add(run);
+        self.line.length.add(run.bytes);
         let ruling = self.line.judge_length(settings, self.reply.offers, before);
-        if run.ends_with(b"\n") {
+        if run.bytes.ends_with(b"\n") {
             self.line = LineWatch::default();
+        }
+        let is_masked = run.event == Event::AuthStray && settings.unit == Unit::Stream;
+        if is_masked && !matches!(ruling, Ruling::Reset(_)) {
+            Mask::X.apply_to_lines(draft.copy(run.bytes));
+            return Ruling::Edit(Rule::StrayBytes);
         }
         ruling
     }
@@ -143,7 +153,7 @@ impl LineWatch {
         }
         if let Some((rule, mask)) = &mut self.mask {
             let rule = *rule;
-            let is_masked = mask.apply(draft.copy(run.bytes));
+            let is_masked = mask.apply_to_lines(draft.copy(run.bytes));
             return match self.refused.replace(rule) {
                 None => Ruling::Refuse(rule),
                 Some(_) if is_masked => Ruling::Edit(rule),

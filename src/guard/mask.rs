@@ -40,6 +40,12 @@ pub(super) enum Mask {
 }
 
 impl Mask {
+    /// Masks a run in which CRs stay. Whether any byte of it was masked, be it to itself.
+    pub(super) fn apply_to_lines(&mut self, run: &mut [u8]) -> bool {
+        let parts = run.split_mut(|&byte| byte == b'\r').filter(|part| !part.is_empty());
+        parts.fold(false, |is_masked, part| self.apply(part) | is_masked)
+    }
+
     /// Masks a run. Whether any byte of it was masked, be it to itself.
     pub(super) fn apply(&mut self, run: &mut [u8]) -> bool {
         match self {

@@ -65,10 +65,17 @@ fn is_greeting(reply: &Reply) -> bool {
     reply.answers == Answers::Connection && reply.code.is_none_or(|code| code / 100 == 2)
 }
 
-/// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. What answers nothing
-/// that was asked may be read as an offer all the same.
+/// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
+/// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
+/// several lines may be followed by an offer, and so may what answers nothing that was asked.
 fn is_offer(reply: &Reply) -> bool {
-    let is_answer = matches!(reply.answers, Answers::Verb(Verb::Ehlo) | Answers::Nothing);
+    let is_answer = match reply.answers {
+        Answers::Verb(verb) => {
+            matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
+        }
+        Answers::Other | Answers::Nothing => true,
+        Answers::Connection | Answers::Message => false,
+    };
     is_answer && reply.is_later_line && reply.code == Some(250)
 }
 

@@ -27,11 +27,10 @@ impl Speech {
     /// More of a line, and the verb it begins with as far as that is known. Says whether the line
     /// shows that the client speaks another protocol.
     pub(super) fn hear(&mut self, word: &mut FirstWord, verb: Option<Verb>, run: &[u8]) -> bool {
-        for &byte in run {
-            if word.place == Place::Behind {
-                return false;
-            }
-            let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let mut rest = run;
+        while let Some((&byte, behind)) = word.news(rest).split_first() {
+            rest = behind;
+            let is_space = is_space(byte);
             let is_foreign = match word.place {
                 Place::Inside if is_space => self.is_foreign_word(*word, verb),
                 Place::Inside if byte == b':' && *self == Self::Unknown => true,
@@ -66,6 +65,10 @@ impl Speech {
     }
 }
 
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// The first word of a line, whatever spaces stand before it: so servers read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstWord {
@@ -77,6 +80,21 @@ pub(super) struct FirstWord {
 }
 
 impl FirstWord {
+    /// The run without the bytes at its front that change nothing any more.
+    fn news(self, run: &[u8]) -> &[u8] {
+        // What is longer than any word is none of them.
+        let is_no_word = self.place == Place::Inside && self.length == LENGTH_MAX;
+        let first = match self.place {
+            Place::Behind => None,
+            Place::Inside if is_no_word => {
+                run.iter().position(|&byte| is_space(byte) || byte == b':')
+            }
+            Place::Before => run.iter().position(|&byte| !is_space(byte)),
+            Place::Inside => Some(0),
+        };
+        first.and_then(|first| run.get(first..)).unwrap_or_default()
+    }
+
     fn push(&mut self, byte: u8) {
         self.place = Place::Inside;
         if self.length == LENGTH_MAX {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::offset::Offset;
-use crate::smtp::{DataBegins, Dialogue, Event, Speaker, Standing};
+use crate::smtp::{Dialogue, Event, Speaker, Standing};
 
 /// Whoever speaks has received all that the other side said.
 const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
@@ -21,7 +21,7 @@ impl Talk {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             guard: Guard::new(settings.clone()),
-            dialogue: Dialogue::new(DataBegins::OnReply),
+            dialogue: Guard::new(settings.clone()).dialogue(),
             watch: Watch::default(),
             draft: Draft::default(),
             rulings: Vec::new(),
@@ -276,4 +276,16 @@ fn an_asa_lets_tls_begin_where_it_is_allowed() {
     asa.set("starttls", "allow").unwrap();
     assert_eq!(offer(&asa, reply, 99), reply);
     assert_eq!(leaves(&asa, Speaker::Client, line, 99), "STARTTLS\r\n");
+}
+
+/// Behind a line that its server never answers, an offer seems to answer that line.
+#[test]
+fn an_offer_is_filtered_whatever_it_seems_to_answer() {
+    for before in ["", "\r\n", "NOOP\r\n", "RSET\r\nxyz\r\n", "HELO a\r\n\r\n"] {
+        let mut talk = Talk::new(&profile("esmtp"));
+        talk.say(Speaker::Server, b"220 a\r\n", 99);
+        talk.say(Speaker::Client, format!("{before}EHLO a\r\n").as_bytes(), 99);
+        let left = talk.say(Speaker::Server, b"250-a\r\n250-XEVIL b\r\n250 SIZE\r\n", 99);
+        assert_eq!(left, "250-a\r\n250-XXXXX X\r\n250 SIZE\r\n", "{before:?}");
+    }
 }

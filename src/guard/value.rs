@@ -69,7 +69,7 @@ impl VerbSet {
     /// Whether the word can still become one of them.
     #[must_use]
     pub fn has_prefix(self, word: &Word) -> bool {
-        Verb::ALL.into_iter().any(|verb| self.contains(verb) && word.is_prefix_of(verb))
+        word.openings().any(|verb| self.contains(verb))
     }
 }
 

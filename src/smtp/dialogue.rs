@@ -4,7 +4,9 @@
 //! [`Outstanding`](super::outstanding)'s; what a BDAT means is the transaction's. Here the runs are
 //! read, and each piece is told of what happened.
 
-use super::expect::{Cue, Expect};
+mod outlook;
+
+use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
@@ -17,20 +19,12 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 /// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
 const OUTSTANDING_MAX: usize = 1_024;
 
-/// What message data begins on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataBegins {
-    /// The server's 354.
-    OnReply,
-    /// The client's DATA, whatever the server answers: CVE-2000-1022 (Cisco's CSCdr91002 and
-    /// CSCds30699, again CSCdu47003).
-    OnCommand,
-}
-
 /// A dialogue between one client and one server.
 #[derive(Debug)]
 pub struct Dialogue {
     data_begins: DataBegins,
+    /// What a BDAT means whose line the guard masks.
+    masked_chunk: ChunkRule,
     expect: Expect,
     line: CommandLine,
     /// The reply under way; costs one pointer while there is none.
@@ -56,6 +50,7 @@ impl Dialogue {
         outstanding.push(Due::new(Answers::Connection, Offset::ZERO));
         Self {
             data_begins,
+            masked_chunk: ChunkRule::Refuse,
             expect: Expect::Command,
             line: CommandLine::new(),
             reply: None,
@@ -69,6 +64,14 @@ impl Dialogue {
         }
     }
 
+    /// The same dialogue, in which a masked BDAT is a line like any other and its octets are lines,
+    /// as the originals read them.
+    #[must_use]
+    pub const fn with_masked_chunks_as_lines(mut self) -> Self {
+        self.masked_chunk = ChunkRule::Lines;
+        self
+    }
+
     /// What the client's next byte is part of.
     #[must_use]
     pub const fn expect(&self) -> Expect {
@@ -79,30 +82,6 @@ impl Dialogue {
     #[must_use]
     pub const fn data_start(&self) -> Offset {
         self.data_start
-    }
-
-    /// Whether no line and no message is under way, and no reply is due.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
-    }
-
-    /// One side has ended its stream, before the other: what is wrong about that, if anything. A
-    /// client may leave whenever it likes; a server owes its replies, or a word (RFC 5321 3.8).
-    #[must_use]
-    pub fn end(&self, by: Speaker) -> Option<Fault> {
-        let owes_nothing = match self.expect {
-            Expect::Command | Expect::Unproved => self.outstanding.is_empty(),
-            Expect::Tls(_) => true,
-            Expect::Wait
-            | Expect::Data(_)
-            | Expect::Disowned(_)
-            | Expect::Chunk { .. }
-            | Expect::RefusedChunk { .. }
-            | Expect::AuthLine => false,
-        };
-        let is_early = by == Speaker::Server && !owes_nothing && !self.is_leaving;
-        is_early.then_some(Fault::EndedEarly)
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
@@ -130,29 +109,19 @@ impl Dialogue {
         self.line.is_refused()
     }
 
-    /// If the client's next bytes are message data that ends among them: how many there are up to
-    /// and including the end.
-    #[must_use]
-    pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
-        let Expect::Data(mut data) = self.expect else { return None };
-        let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let (used, run) = data.read(rest);
-            at += used;
-            if run == Run::End {
-                return Some(at);
-            }
-        }
-        None
-    }
-
-    /// Bytes were missed (a capture has a gap): what follows is no line we know.
-    pub fn lose_place(&mut self, from: Speaker) {
+    /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
+    /// line, since most packets do, or goes on with the message.
+    pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
         match (from, &mut self.expect) {
             (Speaker::Client, Expect::Data(data) | Expect::Disowned(data)) => {
                 *data = MailData::Middle;
             }
-            (Speaker::Client, _) => self.line = CommandLine::stray(),
+            (Speaker::Client, Expect::Chunk { left } | Expect::RefusedChunk { left }) => {
+                *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
+                let is_out = *left == 0;
+                self.read_octets(0, is_out, at);
+            }
+            (Speaker::Client, _) => self.line = CommandLine::new(),
             (Speaker::Server, _) => self.reply = None,
         }
     }
@@ -173,11 +142,13 @@ impl Dialogue {
                     Run::End => self.end_data(used, at),
                 }
             }
-            Expect::Disowned(data) => match data.read_rest(input) {
-                (used, Rest::Text) => Step::of(used, Event::Disowned),
-                (used, Rest::Harmless) => Step::of(used, Event::Data),
-                (used, Rest::End) => self.end_data(used, at),
-            },
+            Expect::Disowned(data) => {
+                let before = *data;
+                match data.read_rest(input) {
+                    (used, Rest::Text) => Step::of(used, Event::Disowned(before)),
+                    (used, Rest::End) => self.end_data(used, at),
+                }
+            }
             Expect::Chunk { left } | Expect::RefusedChunk { left } => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
@@ -198,8 +169,8 @@ impl Dialogue {
                 self.line.disown();
             }
         }
-        let rule = if self.expect == Expect::Unproved {
-            ChunkRule::Refuse
+        let rule = if self.line.is_refused() {
+            self.masked_chunk
         } else {
             self.transaction.chunk_rule(&self.outstanding)
         };
@@ -242,16 +213,18 @@ impl Dialogue {
 
     fn end_data(&mut self, used: usize, at: Offset) -> Step {
         let end = at.after(used as u64);
+        // Disowned text was answered already, and its end may be or not.
+        let is_excused = matches!(self.expect, Expect::Disowned(_));
         self.expect = self.expect.next(Cue::EndOfData);
         self.line = CommandLine::new();
-        self.outstanding.push(Due::new(Answers::Message, end));
+        self.outstanding.push(Due { is_excused, ..Due::new(Answers::Message, end) });
         let change = Change::DataEnds { at: end, length: end.since(self.data_start) };
         Step { change: Some(change), ..Step::of(used, Event::DataEnd) }
     }
 
     fn read_octets(&mut self, used: usize, is_out: bool, at: Offset) -> Step {
         let is_barred = matches!(self.expect, Expect::RefusedChunk { .. });
-        let mut step = Step::of(used, if is_barred { Event::Disowned } else { Event::Chunk });
+        let mut step = Step::of(used, if is_barred { Event::RefusedChunk } else { Event::Chunk });
         if is_out {
             self.expect = self.expect.next(Cue::OctetsOut);
             step.change = self.transaction.end_chunk(at.after(used as u64));
@@ -260,9 +233,9 @@ impl Dialogue {
     }
 
     fn read_auth_line(&mut self, input: &[u8], at: Offset) -> Step {
-        let end = memchr::memchr(b'\n', input).map(|place| place + 1);
-        let used = end.unwrap_or(input.len());
-        if end.is_some() {
+        let (used, event) = self.line.read_response(input);
+        if input.get(..used).is_some_and(|run| run.ends_with(b"\n")) {
+            self.line = CommandLine::new();
             self.expect = self.expect.next(Cue::AuthLine);
             self.secrecy.hiding = Hiding::UntilCommand;
             // What comes now answers this line.
@@ -270,7 +243,7 @@ impl Dialogue {
                 due.end = at.after(used as u64);
             }
         }
-        Step { is_secret: true, ..Step::of(used, Event::AuthLine) }
+        Step { is_secret: true, ..Step::of(used, event) }
     }
 }
 
@@ -320,24 +293,36 @@ impl Dialogue {
         self.is_leaving = is_leaving(code);
         let (change, fault) = self.end_reply(code, pairing, covers);
         if matches!(self.expect, Expect::Wait | Expect::AuthLine) && self.outstanding.is_empty() {
-            self.expect = self.expect.next(Cue::Answered);
+            self.end_exchange(Cue::Answered);
         }
         (change, fault.filter(|fault| fault.is_fatal()).or(owed).or(fault))
     }
 
     /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
-    /// says something and the client waits, what it does next is read as commands.
+    /// says something and the client waits, what it does next is read as commands; and a line that
+    /// alone awaits an answer may have got it.
     fn end_line_without_code(&mut self, line: &ReplyLine, covers: Offset) {
         self.reply = self.reply.take().filter(|reader| reader.is_later_line);
-        if line.is_blank() || !matches!(self.expect, Expect::Wait | Expect::AuthLine) {
+        if line.is_blank() {
             return;
         }
+        let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
+        let is_alone = self.outstanding.len() == 1;
+        let Some(due) = self.outstanding.youngest().filter(|due| due.end <= covers) else { return };
         let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
-        let asked = self.outstanding.youngest();
-        if let Some(due) = asked.filter(|due| due.end <= covers && asks.contains(&due.answers)) {
-            due.is_excused = true;
-            self.expect = self.expect.next(Cue::NoCode);
+        let is_asking = waits && asks.contains(&due.answers);
+        due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
+        if is_asking {
+            self.end_exchange(Cue::NoCode);
         }
+    }
+
+    /// What the client says next is a command, unless it is the rest of a line that was none.
+    fn end_exchange(&mut self, cue: Cue) {
+        if !self.line.is_at_start() {
+            self.line = CommandLine::stray();
+        }
+        self.expect = self.expect.next(cue);
     }
 
     fn end_reply(
@@ -358,16 +343,17 @@ impl Dialogue {
             }
         }
         match (code, pairing.answers) {
-            (_, Answers::Nothing) => (None, self.unasked(code)),
+            (_, Answers::Nothing) => (None, self.unasked(code, covers)),
             (334, answers) => (None, self.grant_auth_line(answers).or(skipped)),
             (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls().or(skipped)),
-            _ => (None, self.answer(code).or(skipped)),
+            _ => (None, self.answer(code, covers).or(skipped)),
         }
     }
 
     /// Whether nothing was sent behind the oldest line.
     fn is_last_word(&self) -> bool {
-        self.outstanding.len() == 1 && self.line.is_at_start()
+        let is_behind_a_line = self.line.is_at_start() || self.expect == Expect::AuthLine;
+        self.outstanding.len() == 1 && is_behind_a_line
     }
 
     fn grant_data(&mut self, skipped: Option<Fault>) -> (Option<Change>, Option<Fault>) {
@@ -417,9 +403,13 @@ impl Dialogue {
         self.unless_it_leaves(Fault::ReplyInsideData)
     }
 
-    fn unasked(&mut self, code: u16) -> Option<Fault> {
+    fn unasked(&mut self, code: u16, covers: Offset) -> Option<Fault> {
         if code == 334 {
             self.secrecy.hiding = Hiding::Line;
+        }
+        // Behind a success too many it may be the refusal of what seemed to be accepted.
+        if code / 100 != 2 && self.transaction.doubt(covers) {
+            self.lose_chunk();
         }
         // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
         let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
@@ -436,28 +426,26 @@ impl Dialogue {
     }
 
     /// A final reply to the oldest.
-    fn answer(&mut self, code: u16) -> Option<Fault> {
+    fn answer(&mut self, code: u16, covers: Offset) -> Option<Fault> {
         let due = self.outstanding.pop()?;
         self.has_refused_data = due.answers == Answers::Verb(Verb::Data);
         if due.answers == Answers::Verb(Verb::Auth) && code / 100 == 2 {
             self.secrecy.hiding = Hiding::No;
         }
         let is_behind = !self.outstanding.is_empty();
-        if !self.transaction.answer(due, code) || is_behind {
+        if !self.transaction.answer(due, code, covers) || is_behind {
             // What was sent behind a refused chunk is whole lines, and their answers will show.
             return None;
         }
+        self.lose_chunk();
+        self.unless_it_leaves(Fault::RefusedChunk)
+    }
+
+    /// What the client has sent as octets, or sends, the server may be reading as commands.
+    fn lose_chunk(&mut self) {
         if self.expect == Expect::Command && !self.line.is_at_start() {
             self.line.disown();
         }
         self.expect = self.expect.next(Cue::ChunkRefused);
-        // Who answers before the octets have come does not swallow them.
-        matches!(self.expect, Expect::RefusedChunk { .. }).then_some(Fault::RefusedChunk)
-    }
-}
-
-impl Step {
-    const fn of(used: usize, event: Event) -> Self {
-        Self { used, event, change: None, fault: None, is_secret: false }
     }
 }

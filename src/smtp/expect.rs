@@ -34,6 +34,16 @@
 
 use super::{MailData, TlsStart};
 
+/// What message data begins on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataBegins {
+    /// The server's 354.
+    OnReply,
+    /// The client's DATA, whatever the server answers: CVE-2000-1022 (Cisco's CSCdr91002 and
+    /// CSCds30699, again CSCdu47003).
+    OnCommand,
+}
+
 /// What the client's next byte is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {

@@ -6,9 +6,12 @@
 //! ```
 //! Every server tried ends a line at a bare LF, and none at a bare CR: so a LF ends the line here,
 //! with or without a CR, and what stands behind a bare CR or a NUL is stray. A word comes byte by
-//! byte as long as a verb can come of it, since each byte decides; everything else comes in runs.
+//! byte as long as a verb can come of it, since each byte decides; everything else comes in runs,
+//! and a stray one goes on over CRs, which stay.
+//!
+//! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::chunk::ChunkSize;
 use super::{Event, Fault, Verb, Word};
@@ -20,6 +23,8 @@ pub(super) enum ChunkRule {
     Pass,
     /// The server would read the octets as lines.
     Refuse,
+    /// What follows are lines for everybody: as the originals read a masked BDAT.
+    Lines,
     /// An answer that decides is outstanding.
     Wait,
 }
@@ -159,6 +164,25 @@ impl CommandLine {
         (used, if is_own { event } else { Event::CommandStray }, fault)
     }
 
+    /// Reads a run of a line in an AUTH exchange, its LF too: how many bytes, and what they are.
+    pub(super) fn read_response(&mut self, input: &[u8]) -> (usize, Event) {
+        let is_line_end = matches!(input.first(), Some(b'\r' | b'\n'));
+        if !is_line_end && (self.is_after_cr || self.place == Place::Stray) {
+            self.go_astray();
+            self.is_after_cr = false;
+            return (line_rest(input), Event::AuthStray);
+        }
+        if self.place != Place::Stray {
+            self.place = Place::Argument;
+        }
+        let text = memchr2(b'\r', b'\n', input).unwrap_or(input.len());
+        let end = input.get(text..).unwrap_or_default();
+        let crs = length(end, |byte| byte != b'\r');
+        self.is_after_cr |= crs > 0;
+        let has_lf = end.get(crs) == Some(&b'\n');
+        (text + crs + usize::from(has_lf), Event::AuthLine)
+    }
+
     fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {
         // No byte decides any more where the line is refused or the word longer than any verb.
         let is_decided = self.is_refused() || self.word.is_full();
@@ -198,15 +222,15 @@ impl CommandLine {
     /// BDAT is a command only where the server counts octets: another would read them as lines.
     fn end_word(&mut self, rule: ChunkRule) -> (usize, Event, Option<Fault>) {
         // Octets follow an unproved line too, whatever it leaves as.
-        let word = if self.is_unproved { self.word } else { self.word_sent() };
-        let is_chunk = word.verb() == Some(Verb::Bdat);
+        let rule = if self.is_unproved { ChunkRule::Refuse } else { rule };
+        let is_chunk = self.word.verb() == Some(Verb::Bdat) && rule != ChunkRule::Lines;
         match rule {
             ChunkRule::Wait if is_chunk => return (0, Event::Wait, None),
             ChunkRule::Refuse if is_chunk => {
                 self.place = Place::BarredChunk;
                 return (1, Event::CommandStray, None);
             }
-            ChunkRule::Pass | ChunkRule::Refuse | ChunkRule::Wait => {}
+            ChunkRule::Pass | ChunkRule::Refuse | ChunkRule::Lines | ChunkRule::Wait => {}
         }
         self.place = if is_chunk { Place::Chunk(ChunkSize::Before) } else { Place::Argument };
         (1, Event::CommandGap(self.word), None)
@@ -224,7 +248,9 @@ fn run(input: &[u8]) -> usize {
     memchr3(b'\r', b'\n', 0, rest).map_or(input.len(), |at| at + 1)
 }
 
-/// Bytes up to the next CR or LF.
+/// Bytes up to the line's end, CRs among them; at least one, which is neither CR nor LF.
 fn line_rest(input: &[u8]) -> usize {
-    memchr2(b'\r', b'\n', input).unwrap_or(input.len())
+    let end = memchr(b'\n', input).unwrap_or(input.len());
+    let line = input.get(..end).unwrap_or_default();
+    line.iter().rposition(|&byte| byte != b'\r').map_or(1, |last| last + 1)
 }

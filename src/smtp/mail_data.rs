@@ -7,7 +7,7 @@
 //! | state          | CR    | LF        | `.`       | NUL       | other |
 //! |----------------|-------|-----------|-----------|-----------|-------|
 //! | Middle of line | Cr    | Bare      | Middle    | Middle    | Middle |
-//! | Cr             | Cr    | Line      | BareDot   | Middle    | Middle |
+//! | Cr             | Cr    | Line      | BareDot   | lookalike | Middle |
 //! | Line start     | Cr    | Bare      | Dot       | lookalike | Middle |
 //! | Bare LF        | Cr    | Bare      | BareDot   | lookalike | Middle |
 //! | Dot            | DotCr | lookalike | Middle    | lookalike | Middle |
@@ -38,9 +38,7 @@ pub(super) enum Run {
 pub(super) enum Rest {
     /// Text: it leaves masked.
     Text,
-    /// Line ends, and the dot that may begin the true end.
-    Harmless,
-    /// The same, up to and including the true end.
+    /// Line ends and a dot, up to and including the true end.
     End,
 }
 
@@ -63,11 +61,29 @@ pub enum MailData {
     DotCr,
 }
 
+#[derive(Clone, Copy)]
 enum Next {
     To(MailData),
     Lookalike,
     End,
 }
+
+/// The table above, written out for every byte: an attack has it walked byte by byte.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const TABLE: [[Next; 256]; MailData::ALL.len()] = {
+    let mut table = [[Next::End; 256]; MailData::ALL.len()];
+    let mut row = 0;
+    while row < MailData::ALL.len() {
+        let mut byte = u8::MAX;
+        while byte > 0 {
+            table[row][byte as usize] = MailData::ALL[row].ruled(byte);
+            byte -= 1;
+        }
+        table[row][0] = MailData::ALL[row].ruled(0);
+        row += 1;
+    }
+    table
+};
 
 /// Bytes looked at in one vectorised step; a block with anything unusual is walked instead.
 const BLOCK: usize = 16 * LANES;
@@ -87,15 +103,14 @@ impl MailData {
     pub const ALL: [Self; 7] =
         [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::BareDot, Self::DotCr];
 
-    const fn next(self, byte: u8) -> Next {
+    const fn ruled(self, byte: u8) -> Next {
         match (self, byte) {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
             (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Lookalike,
             (Self::BareDot, b'\r' | b'\n') => Next::Lookalike,
-            (Self::Line | Self::Bare | Self::Dot | Self::BareDot | Self::DotCr, 0) => {
-                Next::Lookalike
-            }
+            (Self::Middle, 0) => Next::To(Self::Middle),
+            (_, 0) => Next::Lookalike,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),
             (Self::Cr | Self::Bare, b'.') => Next::To(Self::BareDot),
@@ -103,6 +118,12 @@ impl MailData {
             (_, b'\n') => Next::To(Self::Bare),
             _ => Next::To(Self::Middle),
         }
+    }
+
+    /// The same, looked up.
+    fn next(self, byte: u8) -> Next {
+        let row = TABLE.get(self as usize);
+        row.and_then(|row| row.get(usize::from(byte))).copied().unwrap_or(Next::To(Self::Middle))
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
@@ -161,32 +182,53 @@ impl MailData {
         }
     }
 
-    /// Reads a run of mail data that the server may be reading as commands instead: whether it is
-    /// harmless to both (line ends, and the dot that may begin the true end), or text to be masked.
-    /// Says whether the true end is its last byte.
+    /// Reads a run of mail data that the server may be reading as commands instead: text, with what
+    /// [`MailData::disown`] leaves of it, or what is harmless to both up to and including the true
+    /// end.
     pub(super) fn read_rest(&mut self, input: &[u8]) -> (usize, Rest) {
-        let mut first = None;
-        let mut used = 0;
-        for &byte in input {
-            let (next, rest) = match (*self, byte) {
-                (Self::DotCr, b'\n') if first.is_none_or(|kind| kind == Rest::Harmless) => {
-                    *self = Self::Line;
-                    return (used + 1, Rest::End);
+        // Where what is harmless and came last begins, and what stands before it.
+        let mut harmless = (0, *self);
+        let mut state = *self;
+        for (at, &byte) in input.iter().enumerate() {
+            match state.next_disowned(byte) {
+                Some(Self::Line) if state == Self::DotCr => {
+                    let (start, before) = harmless;
+                    *self = if start == 0 { Self::Line } else { before };
+                    return if start == 0 { (at + 1, Rest::End) } else { (start, Rest::Text) };
                 }
-                (Self::Cr, b'\n') => (Self::Line, Rest::Harmless),
-                (Self::Line, b'.') => (Self::Dot, Rest::Harmless),
-                (Self::Dot, b'\r') => (Self::DotCr, Rest::Harmless),
-                (Self::DotCr, b'\r') => (Self::Middle, Rest::Text),
-                (_, b'\r') => (Self::Cr, Rest::Harmless),
-                _ => (Self::Middle, Rest::Text),
-            };
-            if *first.get_or_insert(rest) != rest {
-                break;
+                Some(next) => state = next,
+                None => {
+                    state = Self::Middle;
+                    harmless = (at + 1, state);
+                }
             }
-            *self = next;
-            used += 1;
         }
-        (used, first.unwrap_or(Rest::Text))
+        *self = state;
+        (input.len(), Rest::Text)
+    }
+
+    /// Masks a run of such text that begins behind this state: line ends stay, and a dot that may
+    /// begin the true end.
+    pub fn disown(mut self, run: &mut [u8], mask: u8) {
+        for byte in run {
+            let next = self.next_disowned(*byte);
+            if next.is_none() {
+                *byte = mask;
+            }
+            self = next.unwrap_or(Self::Middle);
+        }
+    }
+
+    /// What follows a byte of such text that is harmless to who reads lines and to who reads data.
+    const fn next_disowned(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Cr | Self::DotCr, b'\n') => Some(Self::Line),
+            (Self::Line, b'.') => Some(Self::Dot),
+            (Self::Dot, b'\r') => Some(Self::DotCr),
+            (Self::DotCr, b'\r') => None,
+            (_, b'\r') => Some(Self::Cr),
+            _ => None,
+        }
     }
 
     /// Whether these bytes are plain text whatever stands before them in the message: none is part

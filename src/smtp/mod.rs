@@ -18,8 +18,8 @@ mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::{DataBegins, Dialogue};
-pub use expect::Expect;
+pub use dialogue::Dialogue;
+pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
 pub use tls::TlsStart;
@@ -62,6 +62,13 @@ pub struct Step {
     pub is_secret: bool,
 }
 
+impl Step {
+    /// A run of which there is nothing more to say.
+    const fn of(used: usize, event: Event) -> Self {
+        Self { used, event, change: None, fault: None, is_secret: false }
+    }
+}
+
 /// What one run of bytes is. Runs end where their meaning changes, and where the input ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -73,7 +80,7 @@ pub enum Event {
     /// More of the line, behind the gap.
     CommandArgument(Word),
     /// What no server may read: behind a bare CR or a NUL in a line, a BDAT that may not pass, a
-    /// line that may be none for the server.
+    /// line that may be none for the server. CRs in it stay.
     CommandStray,
     /// CRs in a line.
     CommandCr,
@@ -91,10 +98,15 @@ pub enum Event {
     DataEnd,
     /// Octets of a BDAT chunk, which are neither lines nor scanned for an end (RFC 3030 2).
     Chunk,
-    /// Message data or octets that the server may be reading as commands: they leave masked.
-    Disowned,
-    /// A line of an AUTH exchange.
+    /// Octets of a chunk that the server may be reading as commands: they leave masked.
+    RefusedChunk,
+    /// Message data that the server may be reading as commands: it leaves masked, but for line ends
+    /// and what may be its end. What stands before the run shows which they are.
+    Disowned(MailData),
+    /// More of a line in an AUTH exchange.
     AuthLine,
+    /// What stands behind a bare CR in such a line.
+    AuthStray,
     /// Some of the three digits of a reply line.
     ReplyCode(Reply),
     /// The space or `-` behind them.

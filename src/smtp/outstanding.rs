@@ -28,7 +28,8 @@ pub(super) struct Due {
     pub(super) answers: Answers,
     /// The client's offset behind it: a reply answers it only if this was received.
     pub(super) end: Offset,
-    /// It was answered without a code: only a reply that fits nothing else answers it still.
+    /// It may have been answered, without a code or too early: only a reply that fits nothing else
+    /// answers it still.
     pub(super) is_excused: bool,
     /// A BDAT with LAST.
     pub(super) is_last_chunk: bool,
@@ -54,9 +55,9 @@ pub(super) struct Pairing {
 pub(super) struct Outstanding {
     oldest: Option<Due>,
     rest: Option<Box<VecDeque<Due>>>,
-    /// How many HELO and EHLO are among them.
-    hellos: u16,
-    /// How many RCPT.
+    /// How many of them may take back that a BDAT may follow.
+    enders: u16,
+    /// How many RCPT are among them.
     recipients: u16,
 }
 
@@ -69,9 +70,9 @@ impl Outstanding {
         self.oldest.is_none()
     }
 
-    /// Whether a HELO or EHLO is unanswered.
-    pub(super) const fn has_hello(&self) -> bool {
-        self.hellos > 0
+    /// Whether something is unanswered that may end the transaction, or the offer of CHUNKING.
+    pub(super) const fn has_ender(&self) -> bool {
+        self.enders > 0
     }
 
     /// Whether a RCPT is unanswered.
@@ -81,7 +82,7 @@ impl Outstanding {
 
     /// One more is asked.
     pub(super) fn push(&mut self, due: Due) {
-        if let Some(count) = self.count(due.answers) {
+        if let Some(count) = self.count(due) {
             *count = count.saturating_add(1);
         }
         if self.oldest.is_none() {
@@ -111,7 +112,7 @@ impl Outstanding {
             self.rest = None;
         }
         let oldest = std::mem::replace(&mut self.oldest, next);
-        if let Some(count) = oldest.and_then(|due| self.count(due.answers)) {
+        if let Some(count) = oldest.and_then(|due| self.count(due)) {
             *count = count.saturating_sub(1);
         }
         oldest
@@ -163,13 +164,22 @@ impl Outstanding {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds are counted")]
-    fn count(&mut self, answers: Answers) -> Option<&mut u16> {
-        match answers {
-            Answers::Verb(Verb::Helo | Verb::Ehlo) => Some(&mut self.hellos),
+    fn count(&mut self, due: Due) -> Option<&mut u16> {
+        match due.answers {
+            Answers::Verb(Verb::Helo | Verb::Ehlo | Verb::Rset) | Answers::Message => {
+                Some(&mut self.enders)
+            }
+            Answers::Verb(verb) if begins_transaction(verb) => Some(&mut self.enders),
+            Answers::Verb(Verb::Bdat) if due.is_last_chunk => Some(&mut self.enders),
             Answers::Verb(Verb::Rcpt) => Some(&mut self.recipients),
             _ => None,
         }
     }
+}
+
+/// Whether the verb begins a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
+pub(super) const fn begins_transaction(verb: Verb) -> bool {
+    matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
 }
 
 /// Whether an ordinary code may answer this. No success but 220 greets, none answers DATA (RFC 5321

@@ -40,7 +40,7 @@ impl Secrecy {
         match event {
             Event::CommandCr | Event::CommandEnd { .. } => false,
             _ if self.is_whole => true,
-            Event::CommandWord(_) => is_awaited && !word.is_prefix_of_any(),
+            Event::CommandWord(_) => is_awaited && word.openings().next().is_none(),
             Event::CommandGap(_) => {
                 if word.verb().is_some() {
                     self.hiding = Hiding::No;

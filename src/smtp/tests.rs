@@ -194,6 +194,8 @@ fn what_no_byte_decides_is_one_run() {
         (format!("NOOP {long}\r\n"), 4 + 1 + 3),
         (format!("NOOP\0{}\r\n", "\0".repeat(5_000)), 4 + 3),
         (format!("NOOP{}\n", "\r".repeat(5_000)), 4 + 2),
+        (format!("NOOP{}\r\n", "\rx".repeat(5_000)), 4 + 1 + 3),
+        (format!("NOOP \0{}\r\n", "\rx".repeat(5_000)), 4 + 1 + 3),
     ] {
         let mut talk = Talk::new();
         let read = talk.read(Speaker::Client, line.as_bytes(), 0);

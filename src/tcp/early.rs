@@ -21,7 +21,7 @@ use crate::offset::Offset;
 /// window repeats the rest.
 const RUNS_MAX: usize = 16;
 
-/// Memory of a chunk beside its bytes: its place in the tree.
+/// Memory of a chunk beside its bytes: its place in the tree, and what an allocator adds.
 const CHUNK_OVERHEAD: usize = 96;
 
 /// A chunk takes no more bytes than this: it is appended to the store as one piece.
@@ -66,6 +66,12 @@ impl Early {
             let bytes = bytes.get(..length.saturating_sub(place)).unwrap_or(bytes);
             (!bytes.is_empty()).then_some((place, bytes))
         })
+    }
+
+    /// How many of so many bytes from an offset on were let through before.
+    #[must_use]
+    pub fn seen(&self, at: Offset, length: usize) -> usize {
+        self.known(at, length).map(|(_, bytes)| bytes.len()).sum()
     }
 
     /// Makes `bytes`, which begin at `at`, equal to what was let through before at the same
@@ -131,14 +137,14 @@ impl Early {
             && first.after(block.len() as u64) == start
             && block.len() + bytes.len() <= CHUNK_MAX
         {
-            let capacity = block.capacity();
+            let before = block.held();
             block.append(bytes);
-            self.held += block.capacity() - capacity;
+            self.held += block.held() - before;
             return;
         }
-        let mut block = memory.block(bytes.len());
+        let mut block = memory.block_with(bytes.len(), CHUNK_OVERHEAD);
         block.append(bytes);
-        self.held += block.capacity() + CHUNK_OVERHEAD;
+        self.held += block.held();
         self.chunks.insert(start, block);
     }
 
@@ -150,7 +156,7 @@ impl Early {
         {
             let (start, block) = first.remove_entry();
             let end = start.after(block.len() as u64);
-            self.held = self.held.saturating_sub(block.capacity() + CHUNK_OVERHEAD);
+            self.held = self.held.saturating_sub(block.held());
             if !self.chunks.contains_key(&end) {
                 self.runs = self.runs.saturating_sub(1);
             }

@@ -1,9 +1,10 @@
 //! Memory for bytes in flight: what is held in all, how much may be, and blocks in reserve.
 //!
-//! A [`Block`] counts itself from the moment it has room until it is dropped, by its capacity: what
-//! is accounted is what is held, whoever drops it and wherever a judgement stopped half-way. Blocks
-//! of bulk data are reused, last in, first out: memory fresh from the system costs more than the
-//! copy into it, and what was used last is still in the processor's cache.
+//! A [`Block`] counts itself from the moment it has room until it is dropped, by its capacity and
+//! what it costs its owner beside: what is accounted is what is held, whoever drops it and wherever
+//! a judgement stopped half-way. Blocks of bulk data are reused, last in, first out: memory fresh
+//! from the system costs more than the copy into it, and what was used last is still in the
+//! processor's cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,12 +60,17 @@ impl Memory {
 
     /// An empty block with room for this many bytes.
     pub(super) fn block(self: &Arc<Self>, size: usize) -> Block {
+        self.block_with(size, 0)
+    }
+
+    /// The same, which costs its owner so many bytes more: they count as held with it.
+    pub(super) fn block_with(self: &Arc<Self>, size: usize, overhead: usize) -> Block {
         let is_bulk = size > BLOCK / 2 && size <= BLOCK;
         let reused = if is_bulk { self.reserve.lock().pop() } else { None };
         let size = if is_bulk { BLOCK } else { size };
         let bytes = reused.unwrap_or_else(|| Vec::with_capacity(size));
-        self.held.fetch_add(bytes.capacity(), Ordering::Relaxed);
-        Block { bytes, memory: Arc::clone(self) }
+        self.held.fetch_add(bytes.capacity() + overhead, Ordering::Relaxed);
+        Block { bytes, overhead, memory: Arc::clone(self) }
     }
 }
 
@@ -72,6 +78,7 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Block {
     bytes: Vec<u8>,
+    overhead: usize,
     memory: Arc<Memory>,
 }
 
@@ -88,9 +95,9 @@ impl Block {
         self.bytes.len()
     }
 
-    /// Bytes it occupies.
-    pub(super) const fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    /// Bytes it counts as.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes.capacity() + self.overhead
     }
 
     /// Whether this many bytes more need no other memory.
@@ -100,9 +107,9 @@ impl Block {
 
     /// Adds bytes at the end, taking more memory if there is no room.
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        let before = self.capacity();
+        let before = self.held();
         self.bytes.extend_from_slice(bytes);
-        self.memory.held.fetch_add(self.capacity() - before, Ordering::Relaxed);
+        self.memory.held.fetch_add(self.held() - before, Ordering::Relaxed);
     }
 
     /// A block of what follows the first `skip` bytes.
@@ -122,7 +129,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        self.memory.held.fetch_sub(bytes.capacity(), Ordering::Relaxed);
+        self.memory.held.fetch_sub(bytes.capacity() + self.overhead, Ordering::Relaxed);
         if bytes.capacity() == BLOCK {
             bytes.clear();
             let mut reserve = self.memory.reserve.lock();

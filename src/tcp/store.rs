@@ -141,7 +141,7 @@ impl Store {
             let left = usize::try_from(offset.since(last.start)).unwrap_or(usize::MAX);
             last.block.truncate(left);
             if left == 0 {
-                kept.held = kept.held.saturating_sub(last.block.capacity());
+                kept.held = kept.held.saturating_sub(last.block.held());
                 kept.pieces.pop_back();
             }
         }
@@ -157,7 +157,7 @@ impl Store {
         while let Some(first) = kept.pieces.front()
             && first.end() <= kept.start
         {
-            kept.held = kept.held.saturating_sub(first.block.capacity());
+            kept.held = kept.held.saturating_sub(first.block.held());
             kept.pieces.pop_front();
         }
         if kept.pieces.is_empty() {
@@ -172,7 +172,7 @@ impl Kept {
     }
 
     fn push(&mut self, start: Offset, block: Block) {
-        self.held += block.capacity();
+        self.held += block.held();
         self.pieces.push_back(Piece { start, block });
     }
 }

@@ -7,8 +7,9 @@
 //!             |  is made equal     |  judged     |  appended      |  of a gap
 //! ```
 //! `acknowledged` is SND.UNA and `judged` SND.NXT of RFC 9293, as seen from the middle. Invariant:
-//! what has left towards the receiver lies below `judged` or in an early run. `judged` moves only
-//! by [`Stream::commit`], so bytes whose judgement did not come to an end never count as judged.
+//! what has left towards the receiver lies below `judged` or in an early run. In a stream that is
+//! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
+//! judgement did not come to an end never count as judged.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -165,6 +166,29 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether an ACK covers bytes that never came by.
+    #[must_use]
+    pub fn lacks(&self, ack: Seq) -> bool {
+        let end = self.offset(ack).unwrap_or_default();
+        let end = self.fin().map_or(end, |fin| end.min(fin));
+        let unjudged = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
+        unjudged > self.early.as_ref().map_or(0, |early| early.seen(self.judged, unjudged))
+    }
+
+    /// Whether a receiver that keeps to the window it offered can acknowledge so much.
+    #[must_use]
+    pub fn is_offered(&self, ack: Seq) -> bool {
+        self.offset(ack).is_some_and(|offset| offset <= self.window.end())
+    }
+
+    /// Takes an ACK of bytes that went on before they were judged, as far as they are by now.
+    pub fn acknowledge_early(&mut self, ack: Seq, window: u16) {
+        let Some(offset) = self.offset(ack) else { return };
+        self.window.offer(offset, window);
+        self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
+        self.forget(offset.min(self.judged));
+    }
+
     fn forget(&mut self, acknowledged: Offset) {
         self.acknowledged = self.acknowledged.max(acknowledged);
         self.store.forget(self.acknowledged);
@@ -213,6 +237,21 @@ impl Stream {
     #[must_use]
     pub fn within_window(&self, seq: Seq, length: usize) -> usize {
         self.before(self.window.end(), seq, length)
+    }
+
+    /// Whether everything up to the FIN was judged.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.fin().is_some_and(|fin| fin <= self.judged)
+    }
+
+    /// Notes that a FIN went on to its receiver, though what stands before it was not judged.
+    pub fn note_fin(&mut self, seq: Seq) {
+        let is_offered = self.within_window(seq, 1) == 1;
+        if let Some(offset) = self.offset(seq).filter(|&at| is_offered && at >= self.judged) {
+            let behind = NonZeroU64::new(offset.value().saturating_add(1));
+            self.behind_fin = self.behind_fin.or(behind);
+        }
     }
 
     /// Decides about a FIN that stands at `seq`: it passes where it passed before, or, the first
@@ -302,6 +341,13 @@ impl Stream {
     #[must_use]
     pub const fn has_early(&self) -> bool {
         self.early.is_some()
+    }
+
+    /// Whether all of so many bytes behind the gap were let through before.
+    #[must_use]
+    pub fn has_early_at(&self, distance: usize, length: usize) -> bool {
+        let at = self.judged.after(distance as u64);
+        self.early.as_ref().map_or(0, |early| early.seen(at, length)) == length
     }
 
     /// Whether bytes pass unread.
@@ -396,6 +442,7 @@ impl Stream {
     /// returns its length. `None` where nothing is missing.
     pub fn skip_gap(&mut self, ack: Seq) -> Option<u64> {
         let covered = u64::try_from(self.distance(ack)).ok()?;
+        let covered = self.fin().map_or(covered, |fin| covered.min(fin.since(self.judged)));
         let first = self.early.as_ref().and_then(|early| early.start());
         let gap = first.map_or(u64::MAX, |first| first.since(self.judged));
         let missed = covered.min(gap);

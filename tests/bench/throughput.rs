@@ -74,10 +74,10 @@ fn measure(rounds: usize, messages: usize, octets: usize) -> Outcome<bool> {
         let (low, middle, high) = spread(all);
         println!("{name:<18} {middle:>14.0} {low:>10.0} - {high:.0}");
     }
-    let [plain, accepting, guarded, by_nfq] = &speeds;
+    let [plain, accepting, guarded, by_netlink] = &speeds;
     report_ratio("mailguard to accept-all", guarded, accepting);
     report_ratio("mailguard to plain forwarding", guarded, plain);
-    report_ratio("mailguard over nfq to accept-all", by_nfq, accepting);
+    report_ratio("mailguard over netlink to accept-all", by_netlink, accepting);
     Ok(true)
 }
 
@@ -141,7 +141,7 @@ const FILTERS: [(&str, Filter<'_>); 4] = [
     ("plain forwarding", Filter::None),
     ("accept-all queue", Filter::AcceptAll),
     ("mailguard", Filter::DEFAULT),
-    ("mailguard over nfq", Filter::NFQ),
+    ("mailguard over netlink", Filter::NETLINK),
 ];
 
 const INSIDE: &str = "--inside";

@@ -17,6 +17,8 @@ mod targets;
 
 /// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
 mod bad_input;
+/// What a packet, a flow, a client and all together can cost: each bound, and what crosses it.
+mod bounds;
 /// The bugs of the original: what leaks and what starves in which profile, as a table.
 mod bugs;
 /// BDAT: octets are counted where the server counts them, and are lines where it reads lines.
@@ -31,8 +33,12 @@ mod fuzz_regression;
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.
 mod model;
+/// Fifty clients deliver beside one that attacks at random.
+mod neighbours;
 /// Every command of every profile, greetings, answers to EHLO, as tables.
 mod profiles;
+/// Monitoring changes nothing, and says what enforcing would.
+mod monitoring;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
 mod random;
 /// Every reason to drop a packet and every rule that changes bytes, brought about once.

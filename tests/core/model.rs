@@ -2,12 +2,11 @@
 //! wrong: a stream against a map from offset to byte, the table of flows against a list.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::support::random::Random;
-use mailguard::flow::{Endpoint, FlowKey, FlowTable, Newcomer};
+use mailguard::flow::{Endpoint, Ends, FlowKey, FlowTable, Newcomer};
 use mailguard::offset::Offset;
 use mailguard::tcp::{Place, Stream, Violation, Window};
 use mailguard::wire::Seq;
@@ -200,16 +199,17 @@ impl Both {
         port / 10
     }
 
-    fn ends(port: usize) -> (FlowKey, IpAddr) {
+    fn ends(port: usize) -> (FlowKey, Ends) {
         let end = |last: usize, port| Endpoint { address: [192, 0, 2, last as u8].into(), port };
-        let client = end(Self::client(port) + 1, port as u16);
-        (FlowKey::of(client, end(200, 25)), client.address)
+        let originator = end(Self::client(port) + 1, port as u16);
+        let responder = end(200, 25);
+        (FlowKey::of(originator, responder), Ends { originator, responder })
     }
 
     fn insert(&mut self, random: &mut Random, port: usize) {
-        let (key, address) = Self::ends(port);
+        let (_, ends) = Self::ends(port);
         let until = self.now + 1 + random.below(20) as u64;
-        let newcomer = Newcomer { key, client: address, seen: self.now, due: until };
+        let newcomer = Newcomer { ends, seen: self.now, due: until };
         let mut expected = Vec::from_iter(self.model.0.get(&port).map(|flow| flow.id));
         expected.iter().for_each(|&id| self.model.remove(id));
         let client = Self::client(port);
@@ -228,10 +228,10 @@ impl Both {
 
     /// Something changes about a flow: what it holds, whether it is over, how long it lives.
     fn change(&mut self, random: &mut Random, port: usize) {
-        let (key, address) = Self::ends(port);
+        let (key, ends) = Self::ends(port);
         let Some(flow) = self.table.find(&key) else { return };
         let known = self.model.0.get_mut(&port).unwrap();
-        assert_eq!((flow.id(), flow.client()), (known.id, address));
+        assert_eq!((flow.id(), flow.ends()), (known.id, ends));
         match random.below(4) {
             0 => {
                 let held = random.below(5) * 100;
@@ -344,10 +344,10 @@ const STEPS: usize = 5_000;
 /// leave the table.
 fn churn(table: &FlowTable<u64>, gone: &AtomicUsize, thread: usize) {
     for step in 0..STEPS {
-        let (key, client) = Both::ends((step * 7 + thread) % 500);
+        let (key, ends) = Both::ends((step * 7 + thread) % 500);
         let seen = step as u64 / 50;
         let due = seen + step as u64 % 5;
-        let inserted = table.insert(Newcomer { key, client, seen, due }, |_| due);
+        let inserted = table.insert(Newcomer { ends, seen, due }, |_| due);
         for flow in &inserted.displaced {
             assert!(flow.lock_if_present().is_none());
         }

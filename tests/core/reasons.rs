@@ -127,17 +127,15 @@ fn two_versions_of_a_message_are_refused_by_their_name() {
 #[test]
 fn the_largest_holder_loses_what_it_holds_by_its_name() {
     let mut small = settings("mailguard");
-    small.limits.store_bytes_max = 100_000;
+    small.limits.store_bytes_max = 50_000;
     let mut rig = Rig::established(small, ISN);
     let _ = (rig.send(S, 0, b"220 a\r\n"), rig.send(C, 0, b"DATA\r\n"));
     let _ = rig.send(S, 7, b"354 go\r\n");
     rig.is_lost_behind = true;
     let _ = rig.send(C, 6, &[b'x'; 40_000]);
-    let verdict = rig.send(C, 40_006, &[b'x'; 20_000]);
-    assert_eq!(rig.refusal(verdict), None);
-    let verdict = rig.send(C, 60_006, &[b'x'; 4_000]);
-    assert_eq!(rig.refusal(verdict), Some(Violation::StoreFull.into()), "both blocks are taken");
-    dropped(rig.send(C, 60_006, &[b'x'; 4_000]), Reason::FlowReset);
+    let verdict = rig.send(C, 40_006, &[b'x'; 4_000]);
+    assert_eq!(rig.refusal(verdict), Some(Violation::StoreFull.into()), "a block is taken");
+    dropped(rig.send(C, 40_006, &[b'x'; 4_000]), Reason::FlowReset);
     assert!(rig.has_told(|what| *what == What::Reset { reason: Reason::StorePressure }));
     assert_eq!(rig.engine.stats().store_bytes_now, 0);
 }
@@ -146,7 +144,7 @@ fn the_largest_holder_loses_what_it_holds_by_its_name() {
 fn a_fault_of_our_own_costs_the_flow_and_lets_nothing_pass() {
     let (mut rig, _) = in_data();
     rig.engine = Engine::new(settings("mailguard"), 1).inspected_by(|run| {
-        assert!(!run.starts_with(b"RCPT"), "the fault");
+        assert!(!run.contains(&b'd'), "the fault");
     });
     rig.renew(ISN);
     rig.client.set_port(40_009);
@@ -259,8 +257,10 @@ fn a_354_too_late_and_a_chunk_nobody_swallows_say_their_names() {
         (Speaker::Server, "250 ok\r\n"),
         (Speaker::Client, "EHLO a\r\n"),
         (Speaker::Server, "250-a\r\n250 CHUNKING\r\n"),
-        (Speaker::Client, "RCPT a\r\nBDAT 9\r\nabc"),
-        (Speaker::Server, "530 no\r\n530 no\r\n"),
+        (Speaker::Client, "RCPT a\r\n"),
+        (Speaker::Server, "250 ok\r\n"),
+        (Speaker::Client, "BDAT 9\r\nabc"),
+        (Speaker::Server, "503 no\r\n"),
     ] {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {

@@ -178,7 +178,7 @@ fn two_runs_give_identical_bytes() {
 }
 
 /// Captures below a folder, in order; none if it does not exist.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries {
@@ -496,7 +496,8 @@ fn a_gap_in_a_message_leaves_it_a_message() {
     ];
     let outcome = expect_remarks(&packets, (settings(), VERIFY), &remarks);
     assert!(counts(&outcome.verdicts, "messages 1"), "{}", outcome.verdicts);
-    assert_eq!(packets_of(&outcome.written).len(), packets.len());
+    // The header of what came behind the gap went on ahead of it.
+    assert_eq!(packets_of(&outcome.written).len(), packets.len() + 1);
 }
 
 #[test]
@@ -701,7 +702,7 @@ fn a_capture_that_is_not_there_is_said_to_be_missing() {
 }
 
 /// The settings beside a capture, and what is made of its checksums.
-fn settings_beside(path: &Path) -> (Settings, Checksums) {
+pub(crate) fn settings_beside(path: &Path) -> (Settings, Checksums) {
     let (mut settings, mut checksums) = (settings(), Checksums::Verify);
     let text = fs::read_to_string(path.with_extension("settings")).unwrap_or_default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -86,7 +86,9 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
+        self.path.starts_with("tests/")
+            || self.path.ends_with("/tests.rs")
+            || (self.path.starts_with("src/") && self.path.contains("/tests/"))
     }
 
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {

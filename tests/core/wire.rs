@@ -150,7 +150,7 @@ fn an_edit_changes_its_place_and_nothing_else() {
         assert_eq!(out.unwrap(), bytes);
         for length in 1..=TEXT.len() {
             let out = edited(&bytes, |editor| editor.blank_payload(length)).unwrap();
-            let payload = [&b" ".repeat(length), &TEXT[length..]].concat();
+            let payload = [&b"X".repeat(length), &TEXT[length..]].concat();
             assert_eq!((tcp(&out).payload(), tcp(&out).verify(true)), (&payload[..], Ok(())));
         }
         assert_eq!(edited(&bytes, |editor| editor.blank_payload(0)), None);

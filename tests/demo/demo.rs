@@ -87,7 +87,7 @@ fn split_bug(site: &mut Site) -> Outcome {
     good(&format!(
         "Sent 3 times, stored {stored} times. A sender that queues repeats this for days."
     ));
-    note("The event log of the last try says why; each further line is TCP sending it once more:");
+    note("The event log of the last try says why; TCP sends the dropped packet again and again:");
     let events = site.guard.events();
     let last = events.rfind("A connection was accepted").unwrap_or(0);
     let line_start =

@@ -70,6 +70,8 @@ fn cure(stage: &Stage, guard: &Guard) -> Outcome {
     stage.await_acknowledgement()?;
     show_last_try(stage);
     note("Its protocol log:");
+    // The log is written a moment behind the packets.
+    guard.await_event("was closed")?;
     first_connection(&guard.events()).for_each(shown);
     let before = stage.server.delivered().len();
     good("The server has acknowledged it; the tries have ended.");

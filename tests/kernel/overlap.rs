@@ -1,9 +1,10 @@
-//! B: other data at the same place. The first copy that was let through is the only one the
-//! server's wire ever sees, among commands (where nothing passes ahead of a gap) and in message
-//! data (where it does).
+//! B: other data at the same place. Among commands, where nothing passes ahead of a gap, the first
+//! copy that was let through is the only one the server's wire ever sees. In message data, where
+//! much does, copies that agree make one message in whatever order they come, and two that do not
+//! reset the flow.
 
-use super::{BOTH, Case, Peer, Stand, V4};
-use crate::lab::{Because, Family, Outcome, PATIENCE, Side, ensure, run, wait_until};
+use super::{BOTH, Case, Peer, Stand, V4, canonical};
+use crate::lab::{Because, End, Family, Outcome, PATIENCE, Side, ensure, run, wait_until};
 
 pub(crate) const CASES: &[Case] = &[
     Case { id: "B01", name: "in order, then other data", run: after, families: BOTH },
@@ -63,6 +64,12 @@ type Copy = (usize, usize, u8);
 /// Bytes of a region.
 const REGION: usize = 16;
 
+/// A region of one message, of which no octet is like another.
+const TEXT: &[u8; REGION] = b"abcdefghijklmnop";
+
+/// Each of them is a connection: so many triples are passed over.
+const CONTRADICTING: usize = 23;
+
 /// A client whose message has begun, and what it said so far.
 pub(crate) fn in_data(stand: &mut Stand, data: &str) -> Outcome<(Peer, Vec<u8>)> {
     let mut peer = stand.connected()?;
@@ -73,63 +80,78 @@ pub(crate) fn in_data(stand: &mut Stand, data: &str) -> Outcome<(Peer, Vec<u8>)>
     Ok((peer, stream))
 }
 
-/// What a region must be if the first copy wins; ahead of a gap, only if copies pass there.
-fn first_copies(copies: &[Copy], is_data: bool) -> [u8; REGION] {
+/// What a region must be if the first copy wins and none passes ahead of a gap.
+fn first_copies(copies: &[Copy]) -> [u8; REGION] {
     let mut region = [b'f'; REGION];
-    let mut known = [false; REGION];
+    let mut edge = 0;
     for &(start, end, octet) in copies {
-        let edge = known.iter().position(|is_known| !is_known).unwrap_or(REGION);
-        if start > edge && !is_data {
-            continue;
-        }
-        for at in (start..end).filter(|&at| !known[at]).collect::<Vec<_>>() {
-            (region[at], known[at]) = (octet, true);
+        if start <= edge && edge < end {
+            region[edge..end].fill(octet);
+            edge = end;
         }
     }
     region
 }
 
 /// Sends the copies, then a filler of other data over all of them, then what TCP would repeat.
-fn play(
-    stand: &mut Stand,
-    peer: &mut Peer,
-    stream: &mut Vec<u8>,
-    copies: &[Copy],
-    is_data: bool,
-) -> Outcome {
-    let base = stream.len() as u64;
-    for &(start, end, octet) in copies {
-        stand.send(peer, base + start as u64, &vec![octet; end - start]);
-    }
-    stand.send(peer, base, &[b'f'; REGION]);
-    stream.extend_from_slice(&first_copies(copies, is_data));
-    stand.deliver(peer, stream).because(format!("{copies:?}"))
-}
-
-fn in_message(stand: &mut Stand, all: &[Vec<Copy>]) -> Outcome<String> {
-    let (mut peer, mut stream) = in_data(stand, "DATA")?;
-    for copies in all {
-        play(stand, &mut peer, &mut stream, copies, true)?;
-    }
-    stream.extend_from_slice(b"\r\n.\r\nQUIT\r\n");
-    stand.finish(&mut peer, &stream)
-}
-
 fn in_command(stand: &mut Stand, all: &[Vec<Copy>]) -> Outcome<String> {
     let mut peer = stand.connected()?;
     let mut stream = b"NOOP ".to_vec();
     stand.deliver(&mut peer, &stream)?;
     for copies in all {
-        play(stand, &mut peer, &mut stream, copies, false)?;
+        let base = stream.len() as u64;
+        for &(start, end, octet) in copies {
+            stand.send(&peer, base + start as u64, &vec![octet; end - start]);
+        }
+        stand.send(&peer, base, &[b'f'; REGION]);
+        stream.extend_from_slice(&first_copies(copies));
+        stand.deliver(&mut peer, &stream).because(format!("{copies:?}"))?;
     }
     stream.extend_from_slice(b"\r\nQUIT\r\n");
     stand.finish(&mut peer, &stream)
 }
 
+/// In a message, copies cut so that agree, and a filler that agrees with them.
+fn agreeing(stand: &mut Stand, all: &[Vec<Copy>]) -> Outcome<String> {
+    let (mut peer, mut stream) = in_data(stand, "DATA")?;
+    for copies in all {
+        let base = stream.len() as u64;
+        for &(start, end, _) in copies {
+            stand.send(&peer, base + start as u64, &TEXT[start..end]);
+        }
+        stream.extend_from_slice(TEXT);
+        stand.deliver(&mut peer, &stream).because(format!("{copies:?}"))?;
+    }
+    stream.extend_from_slice(b"\r\n.\r\nQUIT\r\n");
+    stand.finish(&mut peer, &stream)
+}
+
+/// In a message, copies and a filler of which no two agree: the flow is reset, and the server has
+/// read nothing of the text.
+fn contradicting(stand: &mut Stand, copies: &[Copy]) -> Outcome<String> {
+    let (mut peer, stream) = in_data(stand, "DATA")?;
+    let base = stream.len() as u64;
+    for &(start, end, octet) in copies {
+        stand.send(&peer, base + start as u64, &vec![octet; end - start]);
+    }
+    stand.send(&peer, base, &[b'f'; REGION]);
+    stand.until("RST", &mut peer, |peer| peer.reset.is_some()).because(format!("{copies:?}"))?;
+    let visit = stand.until_ended(&mut peer)?;
+    ensure(visit.end == Some(End::Broken), || format!("the server's end: {:?}", visit.end))?;
+    // A first copy in order may have been read before the second came.
+    let in_order = copies.iter().filter(|copy| copy.0 == 0).map(|copy| copy.1).max().unwrap_or(0);
+    let all = [stream.as_slice(), &first_copies(copies)[..in_order]].concat();
+    ensure(canonical(&all).starts_with(&visit.received), || {
+        format!("{copies:?}: read {}", visit.received.escape_ascii())
+    })?;
+    Ok("one stream of commands; a message is reset".to_owned())
+}
+
 fn both(stand: &mut Stand, copies: &[Copy]) -> Outcome<String> {
-    let copies = [copies.to_vec()];
-    in_command(stand, &copies).because("commands")?;
-    in_message(stand, &copies).because("message")
+    let all = [copies.to_vec()];
+    in_command(stand, &all).because("commands")?;
+    agreeing(stand, &all).because("message")?;
+    contradicting(stand, copies).because("message")
 }
 
 fn relations(stand: &mut Stand) -> Outcome<String> {
@@ -154,8 +176,11 @@ fn relations(stand: &mut Stand) -> Outcome<String> {
         .flat_map(|b| [vec![(a.0, a.1, A), (b.0, b.1, B)], vec![(b.0, b.1, B), (a.0, a.1, A)]]);
     let orders: Vec<_> = orders.collect();
     in_command(stand, &orders).because("commands")?;
-    in_message(stand, &orders).because("message")?;
-    Ok(format!("{} relations and orders, twice", orders.len()))
+    agreeing(stand, &orders).because("message")?;
+    for copies in &orders {
+        contradicting(stand, copies)?;
+    }
+    Ok(format!("{} relations and orders, thrice", orders.len()))
 }
 
 fn triples(stand: &mut Stand) -> Outcome<String> {
@@ -170,7 +195,10 @@ fn triples(stand: &mut Stand) -> Outcome<String> {
             }
         }
     }
-    in_message(stand, &all)?;
+    agreeing(stand, &all).because("message")?;
+    for copies in all.iter().step_by(CONTRADICTING) {
+        contradicting(stand, copies)?;
+    }
     Ok(format!("{} triples", all.len()))
 }
 
@@ -267,8 +295,5 @@ fn probe(stand: &mut Stand) -> Outcome<String> {
     stand.release();
     stand.until("the window opens", &mut peer, |peer| peer.window > 0)?;
     stream.extend_from_slice(b"Zreal\r\n.\r\nQUIT\r\n");
-    let mut other = stream.clone();
-    other[usize::try_from(edge).unwrap_or(0)] = b'r';
-    stand.deliver(&mut peer, &other)?;
-    stand.settle(&mut peer, &stream)
+    stand.finish(&mut peer, &stream)
 }

@@ -11,7 +11,6 @@
 mod support;
 
 /// The model: servers, clients, the network between, and what must hold.
-#[path = "mod.rs"]
 mod model;
 
 use std::panic::set_hook;

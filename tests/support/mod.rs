@@ -13,6 +13,7 @@
 
 pub mod again;
 pub mod capture;
+pub mod crowd;
 pub mod endpoint;
 pub mod esmtp;
 pub mod golden;

@@ -127,6 +127,13 @@ impl Side {
     }
 }
 
+/// A packet as it came.
+pub struct Seen {
+    pub at: Instant,
+    pub path: Path,
+    pub bytes: Vec<u8>,
+}
+
 /// An engine, one flow, and what left of it.
 pub struct Rig {
     pub engine: Engine,
@@ -134,6 +141,8 @@ pub struct Rig {
     monitor: Engine,
     pub effects: Effects,
     pub records: Vec<Record>,
+    /// Every packet so far.
+    pub seen: Vec<Seen>,
     pub resets: usize,
     /// The RSTs themselves.
     pub reset_packets: Vec<Vec<u8>>,
@@ -187,6 +196,7 @@ impl Rig {
             monitor: Engine::new(monitor, 1),
             effects: Effects::default(),
             records: Vec::new(),
+            seen: Vec::new(),
             resets: 0,
             reset_packets: Vec::new(),
             original: Side::default(),
@@ -310,6 +320,7 @@ impl Rig {
             path,
         };
         let now = Instant::from_micros(self.micros);
+        self.seen.push(Seen { at: now, path, bytes: bytes.to_vec() });
         let mut effects = std::mem::take(&mut self.effects);
         assert_eq!(self.monitor.handle(now, &arrival, &mut effects), Verdict::Accept);
         assert!(effects.resets.is_empty(), "a monitor resets nothing");

@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use mailguard::engine::{Reason, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::tcp::Violation;
 
 use super::mailserver::MailServer;
 use super::packet::{ACK, FIN, PSH, RST};
 use super::quiet::failure;
 use super::random::Random;
-use super::rig::{settings, settings_with, settings_without_rules};
+use super::rig::{Rig, settings, settings_with, settings_without_rules};
 use super::talk::{End, Talk};
 
 /// What the ends do to each other.
@@ -151,7 +152,7 @@ impl Plan {
         }
     }
 
-    fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         match self.kind {
             Kind::NoRules => settings_without_rules(),
             Kind::Honest => settings("mailguard"),
@@ -163,17 +164,39 @@ impl Plan {
 
     /// Plays it; panics where something is wrong.
     pub fn play(&self) {
-        let mut server = MailServer::new("220-mx2\r\n220 ESMTP 20 0 2\r\n");
-        server.data_replies = self.data_replies.iter().copied().collect();
-        let mut talk = Talk::with(&self.texts[0], self.settings(), server, self.isn);
-        talk.rig.has_no_rules = self.kind == Kind::NoRules;
+        self.judge(self.played());
+    }
+
+    /// Plays it, and returns what came by and what was said of it.
+    pub fn watched(&self) -> Rig {
+        self.played().rig
+    }
+
+    fn played(&self) -> Talk {
+        let mut talk = self.talk();
         for step in &self.steps {
             self.take(&mut talk, step);
         }
         talk.rig.is_lost_behind = false;
         talk.finish();
-        let is_early = |what: &What| *what == What::Reset { reason: Reason::EarlyBytes };
-        let was_reset = talk.rig.records.iter().any(|record| is_early(&record.what));
+        talk
+    }
+
+    fn talk(&self) -> Talk {
+        let mut server = MailServer::new("220-mx2\r\n220 ESMTP 20 0 2\r\n");
+        server.data_replies = self.data_replies.iter().copied().collect();
+        let mut talk = Talk::with(&self.texts[0], self.settings(), server, self.isn);
+        talk.rig.has_no_rules = self.kind == Kind::NoRules;
+        talk
+    }
+
+    fn judge(&self, talk: Talk) {
+        let contradiction = Reason::Violation(Violation::Contradiction);
+        let reasons = [Reason::EarlyBytes, contradiction];
+        let expected = &reasons[..if self.kind == Kind::Conflict { 2 } else { 1 }];
+        let was_reset = talk
+            .rig
+            .has_told(|what| matches!(what, What::Reset { reason } if expected.contains(reason)));
         match self.kind {
             Kind::War => talk.check_memory(),
             Kind::Honest | Kind::NoRules | Kind::Conflict if was_reset && !self.is_simple => {

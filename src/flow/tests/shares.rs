@@ -29,11 +29,9 @@ impl Crowd {
     fn open(&mut self, client: IpAddr, seen: u64) -> Inserted<()> {
         self.port = self.port.wrapping_add(1);
         let server = if client.is_ipv4() { IpAddr::from([192, 0, 2, 25]) } else { v6(25, 25) };
-        let key = FlowKey::of(
-            Endpoint { address: client, port: self.port },
-            Endpoint { address: server, port: 25 },
-        );
-        self.table.insert(Newcomer { key, client, seen, due: 100_000 }, |_| ())
+        let originator = Endpoint { address: client, port: self.port };
+        let ends = Ends { originator, responder: Endpoint { address: server, port: 25 } };
+        self.table.insert(Newcomer { ends, seen, due: 100_000 }, |_| ())
     }
 
     /// How many flows each client has.

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use super::*;
 
+fn ends(port: u16) -> Ends {
+    Ends { originator: end(1, port), responder: end(2, 25) }
+}
+
 fn key(port: u16) -> FlowKey {
     FlowKey::of(end(1, port), end(2, 25))
 }
 
 fn newcomer(port: u16, due: u64) -> Newcomer {
-    Newcomer { key: key(port), client: end(1, port).address, seen: 0, due }
+    Newcomer { ends: ends(port), seen: 0, due }
 }
 
 /// Adds a flow that displaces none.
@@ -99,9 +103,10 @@ fn the_expiry_queue_holds_no_more_than_the_table() {
         // bucket is ever empty.
         let second = u64::from(number / 1_000);
         let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-        let key = FlowKey::of(Endpoint { address, port: 4_000 }, end(2, 25));
+        let ends = Ends { originator: Endpoint { address, port: 4_000 }, responder: end(2, 25) };
+        let key = FlowKey::of(ends.originator, ends.responder);
         let seen = second;
-        let newcomer = Newcomer { key, client: address, seen, due: second + 1_200 };
+        let newcomer = Newcomer { ends, seen, due: second + 1_200 };
         let flow = table.insert(newcomer, |_| ()).flow;
         match number % 100 {
             0 => {}

@@ -146,24 +146,14 @@ impl<'a> Supervisor<'a> {
 /// Says in a few lines what the run came to.
 pub(super) fn summarise(shared: &Shared<'_>) {
     let stats = shared.engine.stats();
-    log::info!(
-        "{} packets: {} accepted, {} rewritten, {} dropped",
-        stats.packets,
-        stats.accepted,
-        stats.rewritten,
-        stats.drops.values().sum::<u64>()
-    );
-    log::info!(
-        "{} flows, {} messages, {} commands passed, {} refused, {} bytes masked, {} alarms",
-        stats.flows,
-        stats.messages,
-        stats.commands_passed,
-        stats.commands_refused,
-        stats.bytes_masked,
-        stats.alarms
-    );
+    for counter in stats.counters().iter().filter(|counter| counter.value > 0) {
+        log::info!("{}: {} ({})", counter.name, counter.value, counter.help);
+    }
     for (reason, count) in &stats.drops {
         log::info!("dropped {count}: {reason}");
+    }
+    for (reason, count) in &stats.withheld {
+        log::info!("held back {count}: {reason}");
     }
     for counter in COUNTERS {
         let value = (counter.value)(shared);

@@ -36,10 +36,47 @@ fn only_the_seven_verbs_pass_whatever_the_cut() {
             ("NOOP x\0VRFY\r\n", "NOOP xXXXXX\r\n"),
             ("VRFY\rNOOP\r\nNOOP\r\n", "XXXX\rXXXX\r\nNOOP\r\n"),
             ("STARTTLS\r\n", "XXXXXXXX\r\n"),
-            ("BDAT 5 LAST\r\nVRFY\n", "XXXXXXXXXXX\r\nXXXX\n"),
+            ("BDAT 0 LAST\r\nVRFY\n", "XXXXXXXXXXX\r\nXXXX\n"),
+            ("NOOP\rA\r\rB\rC\r\r\n", "NOOP\rX\r\rX\rX\r\r\n"),
+            ("NOOP x\0\rA\rB\r\n", "NOOP xX\rX\rX\r\n"),
             ("\x16\x03\x01\r\n", "XXX\r\n"),
         ],
     );
+}
+
+/// A server that ends lines at a CR would run what follows it.
+#[test]
+fn what_stands_behind_a_bare_cr_in_an_exchange_is_masked() {
+    for (line, by_stream) in [
+        ("AGEAYg==\r\n", "AGEAYg==\r\n"),
+        ("AGEA\rEXPN a\r\n", "AGEA\rXXXXXX\r\n"),
+        ("AGEA\r\rEXPN\rb\r\n", "AGEA\r\rXXXX\rX\r\n"),
+        ("\rEXPN a\n", "\rXXXXXX\n"),
+        ("AGEA\r\r\n", "AGEA\r\r\n"),
+        ("*\n", "*\n"),
+    ] {
+        for piece in 1..=line.len() {
+            for (name, expected) in [("esmtp", by_stream), ("asa", line)] {
+                let mut talk = Talk::new(&profile(name));
+                talk.say(Server, b"220 hi\r\n", 99);
+                talk.say(Client, b"AUTH LOGIN\r\n", 99);
+                talk.say(Server, b"334 go\r\n", 99);
+                let left = talk.say(Client, line.as_bytes(), piece);
+                assert_eq!(left, expected, "{name}: {line:?} in pieces of {piece}");
+                // What follows is a command again, once it was answered.
+                talk.say(Server, b"235 ok\r\n", 99);
+                assert_eq!(talk.say(Client, b"NOOP\r\n", 99), "NOOP\r\n", "{name}: {line:?}");
+            }
+        }
+    }
+    // Where the server gives up in the middle of a line, the rest of it is no command.
+    let mut talk = Talk::new(&profile("esmtp"));
+    talk.say(Server, b"220 hi\r\n", 99);
+    talk.say(Client, b"AUTH LOGIN\r\n", 99);
+    talk.say(Server, b"334 go\r\n", 99);
+    assert_eq!(talk.say(Client, b"EX", 99), "EX");
+    talk.say(Server, b"454 no\r\n", 99);
+    assert_eq!(talk.say(Client, b"PN a\r\nNOOP\r\n", 99), "XXXX\r\nNOOP\r\n");
 }
 
 #[test]

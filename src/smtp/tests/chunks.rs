@@ -69,7 +69,9 @@ fn a_message_in_chunks_is_told_however_it_ends() {
         assert_eq!(found, told, "{text:?}");
     }
     let mut talk = with_recipient();
-    talk.client(format!("BDAT 2\r\nabRSET\r\n{ENVELOPE}BDAT 1 LAST\r\nx"));
+    talk.client(format!("BDAT 2\r\nabRSET\r\n{ENVELOPE}"));
+    talk.server("250 a\r\n250 b\r\n250 c\r\n250 d\r\n");
+    talk.client("BDAT 1 LAST\r\nx");
     let Some(Change::ChunksEnd { octets, chunks, .. }) = talk.changes().pop() else { panic!() };
     assert_eq!((octets, chunks), (1, 1), "what was reset is not counted");
 }
@@ -138,6 +140,7 @@ fn a_chunk_that_may_not_pass_is_fatal_where_octets_follow() {
             talk.client(hello);
             talk.server(reply);
             talk.client(ENVELOPE);
+            talk.server("250 ok\r\n250 ok\r\n");
             let mut fault = None;
             for part in b"BDAT  05 LAST\r\n".chunks(piece) {
                 let steps = talk.read(Speaker::Client, part, 0);
@@ -148,7 +151,7 @@ fn a_chunk_that_may_not_pass_is_fatal_where_octets_follow() {
         }
     }
     assert!(Fault::BarredChunk.is_fatal());
-    // Without digits no octets follow, and where the guard hides the verb the server sees no BDAT.
+    // Without digits no octets follow.
     for line in
         ["BDAT 0 LAST\r\n", "BDAT\r\n", "BDAT \r\n", "BDAT x5\r\n", "BDAT +5\r\n", "BDATA 5\r\n"]
     {
@@ -156,22 +159,47 @@ fn a_chunk_that_may_not_pass_is_fatal_where_octets_follow() {
         assert_eq!(talk.client_fault(line), None, "{line:?}");
         assert_eq!(talk.expect(), Expect::Command, "{line:?}");
     }
-    let mut talk = Talk::greeted();
-    talk.client("B");
-    talk.dialogue.refuse();
-    assert_eq!(talk.client_fault("DAT 5\r\n"), None);
+}
+
+/// Octets follow a BDAT that the guard masks, too, whatever the server has offered.
+#[test]
+fn a_masked_chunk_is_fatal_unless_all_are_lines() {
+    for (line, fault) in [
+        ("BDAT 5\r\n", Some(Fault::BarredChunk)),
+        ("bdat  01 LAST\r\n", Some(Fault::BarredChunk)),
+        ("BDAT\t5\r\n", Some(Fault::BarredChunk)),
+        ("BDAT 0 LAST\r\n", None),
+        ("BDAT\r\n", None),
+        ("BDAT x5\r\n", None),
+        ("BDATA 5\r\n", None),
+        ("BDA 5\r\n", None),
+    ] {
+        for piece in [1, 99] {
+            for as_lines in [false, true] {
+                let mut talk = with_recipient();
+                if as_lines {
+                    talk.dialogue = talk.dialogue.with_masked_chunks_as_lines();
+                }
+                talk.client(&line[..1]);
+                talk.dialogue.refuse();
+                let parts = line.as_bytes()[1..].chunks(piece);
+                let found: Vec<_> =
+                    parts.flat_map(|part| talk.read(Speaker::Client, part, 0)).collect();
+                let found = found.iter().find_map(|(step, _)| step.fault);
+                assert_eq!(found, fault.filter(|_| !as_lines), "{line:?} in pieces of {piece}");
+            }
+        }
+    }
 }
 
 #[test]
-fn a_chunk_wants_a_recipient_or_one_that_may_come() {
+fn a_chunk_wants_a_recipient() {
     let barred = Some(Fault::BarredChunk);
     for (before, replies, fault) in [
         ("", "", barred),
         ("MAIL x\r\n", "250 ok\r\n", barred),
         ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n550 no\r\n", barred),
         ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n250 ok\r\n", None),
-        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n", None),
-        ("MAIL x\r\nRCPT y\r\n", "", None),
         ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", "250 ok\r\n250 ok\r\n550 no\r\n", None),
         ("MAIL x\r\nRCPT y\r\nRSET\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
         ("MAIL x\r\nRCPT y\r\nMAIL x\r\n", "250 ok\r\n250 ok\r\n503 no\r\n", None),
@@ -180,14 +208,57 @@ fn a_chunk_wants_a_recipient_or_one_that_may_come() {
             "250 ok\r\n250 ok\r\n250-mx\r\n250 CHUNKING\r\n",
             barred,
         ),
-        ("MAIL x\r\nRCPT y\r\nBDAT 1 LAST\r\nx", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
-        ("MAIL x\r\nRCPT y\r\nBDAT 1\r\nx", "250 ok\r\n250 ok\r\n250 ok\r\n", None),
+        ("MAIL x\r\nRCPT y\r\nSOML x\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
     ] {
         let mut talk = offered();
         talk.client(before);
         assert_eq!(talk.server(replies), None, "{before:?} {replies:?}");
         assert_eq!(talk.client_fault("BDAT 5\r\n"), fault, "{before:?} {replies:?}");
     }
+    // A refusal too many: the success before it may have been the one too many.
+    let mut talk = with_recipient();
+    assert_eq!(talk.server("550 no\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), barred);
+    let mut talk = with_recipient();
+    assert_eq!(talk.server("250 ok\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), None);
+}
+
+#[test]
+fn a_chunk_waits_for_its_recipient_and_for_what_may_end_the_transaction() {
+    let (ok, no) = ("250 ok\r\n", "550 no\r\n");
+    let barred = Some(Fault::BarredChunk);
+    for (before, replies, fault) in [
+        (ENVELOPE, &[ok, ok][..], None),
+        (ENVELOPE, &[ok, no], barred),
+        ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", &[ok, no, ok], None),
+        ("MAIL x\r\nRCPT y\r\nRSET\r\n", &[ok, ok, ok], barred),
+        ("MAIL x\r\nRCPT y\r\nMAIL z\r\n", &[ok, ok, no], None),
+        ("MAIL x\r\n", &[ok], barred),
+    ] {
+        let mut talk = offered();
+        talk.client(before);
+        talk.client("BDAT");
+        for reply in replies {
+            assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{before:?} {reply:?}");
+            talk.server(reply);
+        }
+        assert_eq!(talk.client_fault(" 5\r\n"), fault, "{before:?}");
+    }
+    // Behind the last chunk, or the end of data, is no recipient until there is a new one.
+    let mut talk = with_recipient();
+    talk.client("BDAT 1 LAST\r\nx");
+    assert_eq!(talk.client("BDAT 5").last(), Some(&(Event::Wait, vec![])));
+    talk.server("250 taken\r\n");
+    assert_eq!(talk.client_fault(" 5"), barred);
+    let mut talk = with_recipient();
+    assert_eq!(talk.client_fault("BDAT 1\r\nxBDAT 1\r\nxBDAT 1 LAST\r\nx"), None);
+    // One accepted is enough.
+    let mut talk = offered();
+    talk.client("MAIL x\r\nRCPT y\r\nRCPT z\r\n");
+    talk.server("250 ok\r\n250 ok\r\n");
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), None);
+    assert_eq!(talk.expect(), chunk(5));
 }
 
 #[test]
@@ -208,6 +279,7 @@ fn the_earlier_offer_holds_until_the_answer_to_ehlo() {
         talk.client(hello);
         assert_eq!(talk.server(reply), None);
         talk.client(ENVELOPE);
+        talk.server("250 ok\r\n250 ok\r\n");
         let fault = talk.client_fault("BDAT 5\r\n");
         assert_eq!(fault, (!passes).then_some(Fault::BarredChunk), "{hello:?} {reply:?}");
     }
@@ -225,7 +297,7 @@ fn a_chunk_waits_for_the_answer_to_ehlo() {
         assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{hellos:?}");
         talk.server("250-mx\r\n");
         assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{hellos:?}");
-        talk.server("250 CHUNKING\r\n");
+        talk.server("250 CHUNKING\r\n250 ok\r\n250 ok\r\n");
         let fault = talk.client_fault(" 5\r\n");
         assert_eq!(fault, hellos.starts_with('H').then_some(Fault::BarredChunk), "{hellos:?}");
     }
@@ -237,10 +309,11 @@ fn a_chunk_waits_for_the_answer_to_ehlo() {
 
 #[test]
 fn behind_a_chunk_that_nobody_swallows_nothing_is_a_command() {
-    // All recipients refused, the BDAT pipelined behind them: the place is unknown.
-    let mut talk = offered();
-    talk.client(format!("{ENVELOPE}BDAT 4 LAST\r\nVRFY"));
-    assert_eq!(talk.server("530 no\r\n530 no\r\n530 no\r\n"), None);
+    // Refused by who had not received the octets: the place is unknown.
+    let mut talk = with_recipient();
+    let behind = talk.at + "BDAT 4 LAST\r\n".len() as u64;
+    talk.client("BDAT 4 LAST\r\nVRFY");
+    assert_eq!(talk.server_covering(behind + 3, "503 no\r\n"), Some(Fault::RefusedChunk));
     assert_eq!(talk.expect(), Expect::Unproved);
     let events = talk.client("RSET x\r\nNOOP\r\n");
     assert_eq!(events[0], (Event::CommandStray, b"RSET x".to_vec()));
@@ -249,31 +322,42 @@ fn behind_a_chunk_that_nobody_swallows_nothing_is_a_command() {
     assert_eq!(talk.expect(), Expect::Command);
     assert_eq!(talk.client("N")[0].0, Event::CommandWord(word("N")));
     // In the middle of the octets, which leave masked too.
-    let mut talk = offered();
-    talk.client(format!("{ENVELOPE}BDAT 9 LAST\r\nVRFY"));
-    let fault = talk.server("530 no\r\n530 no\r\n530 no\r\n");
-    assert_eq!(fault, Some(Fault::RefusedChunk), "who answers now has not swallowed it");
+    let mut talk = with_recipient();
+    talk.client("BDAT 9 LAST\r\nVRFY");
+    assert_eq!(talk.server("503 no\r\n"), Some(Fault::RefusedChunk));
     let events = talk.client("\r\nabcNOOP\r\n");
-    assert_eq!(events[0], (Event::Disowned, b"\r\nabc".to_vec()));
+    assert_eq!(events[0], (Event::RefusedChunk, b"\r\nabc".to_vec()));
     assert_eq!(events[1], (Event::CommandStray, b"NOOP".to_vec()));
     assert_eq!(talk.expect(), Expect::Wait);
     // In the middle of a line: the rest of it is none.
-    let mut talk = offered();
-    talk.client(format!("{ENVELOPE}BDAT 1 LAST\r\nxRS"));
-    talk.server("530 no\r\n530 no\r\n530 no\r\n");
+    let mut talk = with_recipient();
+    let behind = talk.at + "BDAT 1 LAST\r\n".len() as u64;
+    talk.client("BDAT 1 LAST\r\nxRS");
+    talk.server_covering(behind, "503 no\r\n");
     assert_eq!(talk.client("ET\r\n")[0], (Event::CommandStray, b"ET".to_vec()));
+    // A refusal too many is the chunk's, or its recipient's; who leaves is no alarm.
+    let mut talk = with_recipient();
+    let before = talk.at;
+    talk.client("BDAT 9\r\nVRFY");
+    assert_eq!(talk.server_covering(before, "550 no\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::RefusedChunk { left: 5 });
+    let mut talk = with_recipient();
+    talk.client("BDAT 9\r\nVRFY");
+    assert_eq!(talk.server("421 bye\r\n"), None);
+    assert_eq!(talk.expect(), Expect::RefusedChunk { left: 5 });
 }
 
 #[test]
 fn an_unproved_line_is_no_chunk_either() {
-    let mut talk = offered();
-    talk.client(format!("{ENVELOPE}BDAT 1\r\nx"));
-    talk.server("530 no\r\n530 no\r\n530 no\r\n");
+    let mut talk = with_recipient();
+    talk.client("BDAT 2\r\nx");
+    talk.server("503 no\r\n");
+    talk.client("y");
     assert_eq!(talk.client_fault("BDAT 5 LAST\r\n"), Some(Fault::BarredChunk));
 }
 
 #[test]
-fn a_refusal_by_who_has_a_recipient_changes_nothing() {
+fn a_refusal_by_who_has_all_octets_changes_nothing() {
     let mut talk = with_recipient();
     talk.client("BDAT 2\r\nab");
     assert_eq!(talk.server("552 too big\r\n"), None);
@@ -288,9 +372,8 @@ fn a_refusal_by_who_has_a_recipient_changes_nothing() {
 #[test]
 fn lines_pipelined_behind_a_refused_chunk_are_proved_by_their_answers() {
     let mut talk = with_recipient();
-    talk.client("BDAT 1 LAST\r\nx");
-    talk.client(format!("{ENVELOPE}BDAT 1 LAST\r\nyBDAT 3\r\nxyzNOOP\r\n"));
-    assert_eq!(talk.server("250 a\r\n250 b\r\n250 c\r\n250 d\r\n503 no\r\n250 e\r\n"), None);
+    talk.client("BDAT 3\r\nxyzBDAT 1\r\nyNOOP\r\n");
+    assert_eq!(talk.server("503 no\r\n503 no\r\n250 e\r\n"), None);
     assert_eq!(talk.expect(), Expect::Command);
     assert!(talk.dialogue.is_idle());
 }

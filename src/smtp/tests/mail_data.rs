@@ -21,7 +21,7 @@ fn the_table_is_the_documented_one() {
     assert_eq!(
         table,
         "Middle: Cr Bare Middle Middle Middle\n\
-         Cr: Cr Line BareDot Middle Middle\n\
+         Cr: Cr Line BareDot lookalike Middle\n\
          Line: Cr Bare Dot lookalike Middle\n\
          Bare: Cr Bare BareDot lookalike Middle\n\
          Dot: DotCr lookalike Middle lookalike Middle\n\
@@ -154,10 +154,15 @@ fn disowned(from: MailData, text: &[u8], piece: usize) -> (String, Option<usize>
     for (index, whole) in text.chunks(piece).enumerate() {
         let mut rest = whole;
         while !rest.is_empty() {
+            let before = state;
             let (used, kind) = state.read_rest(rest);
             match kind {
-                Rest::Text => out += &"X".repeat(used),
-                Rest::Harmless | Rest::End => out += std::str::from_utf8(&rest[..used]).unwrap(),
+                Rest::Text => {
+                    let mut run = rest[..used].to_vec();
+                    before.disown(&mut run, b'X');
+                    out += std::str::from_utf8(&run).unwrap();
+                }
+                Rest::End => out += std::str::from_utf8(&rest[..used]).unwrap(),
             }
             rest = &rest[used..];
             if kind == Rest::End {

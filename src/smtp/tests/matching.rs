@@ -224,11 +224,20 @@ impl Model {
 
 #[test]
 fn outstanding_replies_are_a_queue() {
-    let verbs = [Verb::Data, Verb::Mail, Verb::Quit, Verb::Auth, Verb::StartTls, Verb::Rcpt];
+    let verbs = [
+        Verb::Data,
+        Verb::Mail,
+        Verb::Quit,
+        Verb::Auth,
+        Verb::StartTls,
+        Verb::Rcpt,
+        Verb::Bdat,
+        Verb::Ehlo,
+    ];
     let kinds: Vec<_> = verbs
         .map(Answers::Verb)
         .into_iter()
-        .chain([Answers::Other, Answers::Connection, Answers::Verb(Verb::Ehlo)])
+        .chain([Answers::Other, Answers::Connection, Answers::Message])
         .collect();
     let codes = [220, 221, 250, 334, 354, 421, 550];
     let (mut queue, mut model) = (Outstanding::default(), Model::default());
@@ -246,7 +255,9 @@ fn outstanding_replies_are_a_queue() {
             }
             1..8 => {
                 end += 1 + random(9) as u64;
-                let due = Due::new(kinds[random(kinds.len())], at(end));
+                let answers = kinds[random(kinds.len())];
+                let is_last_chunk = answers == Answers::Verb(Verb::Bdat);
+                let due = Due { is_last_chunk, ..Due::new(answers, at(end)) };
                 queue.push(due);
                 model.0.push(due);
             }
@@ -263,6 +274,8 @@ fn outstanding_replies_are_a_queue() {
         assert_eq!((queue.len(), queue.oldest()), (model.0.len(), model.0.first().copied()));
         let has = |verb: Verb| model.0.iter().any(|due| due.answers == Answers::Verb(verb));
         assert_eq!(queue.has_recipient(), has(Verb::Rcpt));
-        assert_eq!(queue.has_hello(), has(Verb::Ehlo));
+        let ends = [Verb::Ehlo, Verb::Mail, Verb::Bdat].map(has).contains(&true);
+        let has_message = model.0.iter().any(|due| due.answers == Answers::Message);
+        assert_eq!(queue.has_ender(), ends || has_message);
     }
 }

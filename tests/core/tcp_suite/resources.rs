@@ -192,7 +192,8 @@ fn bombs(suite: &Suite) {
     talk.rig.isn = own_isn;
     (talk.rig.original, talk.rig.reply) = own;
     talk.server = server;
-    for _ in 0..3 {
+    // A window of 64 KiB at a time.
+    for _ in 0..10 {
         let from = talk.rig.original.received as usize;
         for part in pieces(text.len() - from, 1_460) {
             let _ = talk.send_text(from + part.start..from + part.end);

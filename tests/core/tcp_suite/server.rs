@@ -1,7 +1,7 @@
 //! K: what the server says. Its stream, too, does not depend on how it is cut.
 
 use mailguard::engine::What;
-use mailguard::flow::Direction::Reply as S;
+use mailguard::flow::Direction::{Original as C, Reply as S};
 
 use super::{BANNER, Case, EVIL, STD, case};
 use crate::support::mailserver::MailServer;
@@ -53,6 +53,7 @@ pub const CASES: &[Case] = &[
         let endless = vec![b'2'; 100_000];
         for start in (0..endless.len()).step_by(1_000) {
             let _ = talk.rig.send(S, start as u64, &endless[start..start + 1_000]);
+            let _ = talk.rig.ack(C, 0);
         }
         assert_eq!(talk.rig.reply.received, 100_000);
     }),

@@ -99,7 +99,7 @@ impl Talk {
         piece: impl Fn(usize) -> usize,
     ) -> Self {
         let mut talk = Self {
-            dialogue: Dialogue::new(settings.data_begins),
+            dialogue: Guard::new(settings.clone()).dialogue(),
             guard: Guard::new(settings.clone()),
             watch: Watch::default(),
             waiting: Vec::new(),
@@ -205,6 +205,9 @@ fn kind(event: Event) -> Event {
         Event::CommandWord(_) => Event::CommandWord(Word::default()),
         // What stands between two false ends that are close is text.
         Event::Data | Event::DataLookalike(_) => Event::DataLookalike(MailData::Middle),
+        Event::Disowned(_) => Event::Disowned(MailData::Middle),
+        // Behind a stray byte CRs and what they divide are one run.
+        Event::CommandCr => Event::CommandStray,
         Event::ReplyKeyword(mut reply) => {
             reply.keyword = Default::default();
             Event::ReplyKeyword(reply)

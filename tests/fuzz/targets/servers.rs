@@ -3,7 +3,7 @@
 //!
 //! Input: one byte for the kind of client, then the choices, a byte or two each; zeros are calm.
 
-#[path = "../../servers/mod.rs"]
+#[path = "../../servers/model/mod.rs"]
 mod model;
 
 use model::choice::Choice;

@@ -213,7 +213,9 @@ impl Pair {
         let (_, ack) = self.at(delta);
         let judged = self.values.len();
         let gap = self.early.keys().next().map_or(usize::MAX, |first| first - judged);
-        let missed = usize::try_from(delta).unwrap_or(0).min(gap);
+        // Nothing stands behind the FIN.
+        let room = self.fin.map_or(usize::MAX, |fin| fin - judged);
+        let missed = usize::try_from(delta).unwrap_or(0).min(gap).min(room);
         assert_eq!(self.stream.skip_gap(ack), (missed > 0).then_some(missed as u64));
         if missed > 0 {
             self.values.resize(judged + missed, 0);

@@ -192,7 +192,7 @@ impl Wire {
     }
 
     /// Each position has one value, but that what its receiver has already, or claims to have, may
-    /// be blank.
+    /// be X.
     fn leave(&mut self, segment: &Segment) {
         let read = self.claimed[1 - segment.from];
         let left = &mut self.left[segment.from];
@@ -206,14 +206,15 @@ impl Wire {
                 *value = u16::from(byte);
             }
             let is_free = offset >= self.tls_from[segment.from];
-            let is_blank = offset < read && byte == b' ';
+            let is_blank = offset < read && byte == b'X';
             assert!(
                 is_free || is_blank || *value == u16::from(byte),
                 "offset {offset} left with two values"
             );
         }
-        let is_watched = segment.from == SERVER && self.watched.is_some_and(|at| at <= end as u64);
-        if is_watched && self.crossed.is_none() {
+        let has_left =
+            |at: u64| self.left[SERVER].get(..at as usize).is_some_and(|left| !left.contains(&256));
+        if self.crossed.is_none() && self.watched.is_some_and(has_left) {
             self.crossed = Some(self.left[CLIENT].len() as u64);
         }
     }

@@ -48,7 +48,8 @@ pub fn restrain(variant: &mut Variant) {
 /// come answer the lines before those they were meant for. A line without a code is silence to the
 /// lines of a group, of which it could answer any. Who ends lines at a CR answers them before they
 /// have ended, and that answers nothing (law 4); and who has begun TLS, in a text or behind a reply
-/// that said otherwise, is silent.
+/// that said otherwise, is silent. A client that takes something else for the answer to AUTH goes
+/// on while the server reads its lines as an exchange, and answers only the last of them.
 pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let [ours, theirs] = &dialogue.wire.ends;
     if ours.is_eof && theirs.is_closing {
@@ -62,10 +63,8 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     match server.variant.breach {
         Breach::Missing | Breach::Swapped => asks || client.manner.pipelines,
         Breach::WithoutCode => !asks && client.manner.pipelines,
+        Breach::Doubled | Breach::Unasked | Breach::Noise => server.breached_verb == "AUTH",
         Breach::None
-        | Breach::Doubled
-        | Breach::Unasked
-        | Breach::Noise
         | Breach::Leaves
         | Breach::Vanishes
         | Breach::InsideData
@@ -89,8 +88,15 @@ pub fn may_lose_place(dialogue: &Dialogue, client: &Honest) -> bool {
 }
 
 /// Whether a line that the server ran may be anything: where it ends data in the middle, what was
-/// under way before its reply came by is its own to read.
+/// under way before its reply came by is its own to read. And no server is known that has accepted
+/// a recipient and does not count the octets of a BDAT; one that refuses it in words without a code
+/// has said nothing that would show it.
 pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
+    let variant = &dialogue.server.variant;
+    let is_mute = variant.breach == Breach::WithoutCode && variant.chunks == Chunks::Read;
+    if is_mute && dialogue.server.breached_verb == "BDAT" {
+        return true;
+    }
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData
         && dialogue.server.breached_at.is_some();
     is_dropping && dialogue.wire.crossed.is_none_or(|crossed| at < crossed)

@@ -1,0 +1,46 @@
+//! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
+//! where the message under way ends. Nothing here changes it.
+
+use super::{Dialogue, Expect, Fault, Run, Speaker};
+
+impl Dialogue {
+    /// Whether no line and no message is under way, and no reply is due.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.outstanding.is_empty() && self.expect == Expect::Command && self.line.is_at_start()
+    }
+
+    /// One side has ended its stream, before the other: what is wrong about that, if anything. A
+    /// client may leave whenever it likes; a server owes its replies, or a word (RFC 5321 3.8).
+    #[must_use]
+    pub fn end(&self, by: Speaker) -> Option<Fault> {
+        let owes_nothing = match self.expect {
+            Expect::Command | Expect::Unproved => self.outstanding.is_empty(),
+            Expect::Tls(_) => true,
+            Expect::Wait
+            | Expect::Data(_)
+            | Expect::Disowned(_)
+            | Expect::Chunk { .. }
+            | Expect::RefusedChunk { .. }
+            | Expect::AuthLine => false,
+        };
+        let is_early = by == Speaker::Server && !owes_nothing && !self.is_leaving;
+        is_early.then_some(Fault::EndedEarly)
+    }
+
+    /// If the client's next bytes are message data that ends among them: how many there are up to
+    /// and including the end.
+    #[must_use]
+    pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
+        let Expect::Data(mut data) = self.expect else { return None };
+        let mut at = 0;
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            let (used, run) = data.read(rest);
+            at += used;
+            if run == Run::End {
+                return Some(at);
+            }
+        }
+        None
+    }
+}

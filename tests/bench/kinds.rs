@@ -1,0 +1,396 @@
+//! Kinds of packets: what is said before them, and the packets.
+
+use mailguard::engine::Settings;
+use mailguard::flow::Direction;
+use mailguard::flow::Direction::{Original as C, Reply as S};
+
+use crate::support::rig::settings_with;
+
+/// Payload of an ordinary packet on Ethernet.
+const MTU: usize = 1_448;
+
+/// Payload of a large super-packet.
+const BULK: usize = 65_000;
+
+/// A segment; its place is counted from where the prelude ended.
+pub(crate) struct Segment {
+    pub from: Direction,
+    pub at: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// Packets of one kind.
+pub(crate) struct Kind {
+    pub name: String,
+    profile: &'static str,
+    /// Whether lines have no limit: otherwise nobody could send many bytes of this kind.
+    is_unlimited: bool,
+    /// What is said and acknowledged before.
+    pub prelude: Vec<(Direction, Vec<u8>)>,
+    pub segments: Vec<Segment>,
+    /// Whether each segment is acknowledged at once.
+    pub is_acknowledged: bool,
+    beside: Beside,
+}
+
+impl Kind {
+    fn new(name: &str, profile: &'static str, prelude: &[(Direction, &str)]) -> Self {
+        let owned = |(from, text): &(Direction, &str)| (*from, text.as_bytes().to_vec());
+        Self {
+            name: name.to_owned(),
+            profile,
+            is_unlimited: false,
+            prelude: prelude.iter().map(owned).collect(),
+            segments: Vec::new(),
+            is_acknowledged: true,
+            beside: Beside::Text,
+        }
+    }
+
+    /// One more segment, behind those before it.
+    fn then(mut self, from: Direction, bytes: &[u8]) -> Self {
+        let own = self.segments.iter().filter(|segment| segment.from == from);
+        let at = own.map(|segment| segment.at + segment.bytes.len() as u64).max().unwrap_or(0);
+        self.segments.push(Segment { from, at, bytes: bytes.to_vec() });
+        self
+    }
+
+    /// The same bytes one by one.
+    fn bytewise(self, from: Direction, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |kind, byte| kind.then(from, &[*byte]))
+    }
+
+    fn at(mut self, at: u64, bytes: &[u8]) -> Self {
+        self.segments.push(Segment { from: C, at, bytes: bytes.to_vec() });
+        self
+    }
+
+    const fn unlimited(mut self) -> Self {
+        self.is_unlimited = true;
+        self
+    }
+
+    const fn unacknowledged(mut self) -> Self {
+        self.is_acknowledged = false;
+        self
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let limits = ["line_max", "envelope_line_max", "auth_line_max", "auth_response_max"];
+        let off = limits.map(|name| (name, "0"));
+        let changes: &[(&str, &str)] = if self.is_unlimited { &off } else { &[] };
+        let mut settings = settings_with(self.profile, changes);
+        settings.limits.handshakes_max = 1_024;
+        settings
+    }
+
+    /// Ordinary mail in segments of the same sizes.
+    pub(crate) fn measure(&self) -> Self {
+        let (prelude, pattern): (&[(Direction, &str)], _) = match self.beside {
+            Beside::Text => (&IN_DATA, TEXT),
+            Beside::Commands => (&GREETED, RECIPIENT),
+            Beside::Replies => (&GREETED, ANSWER),
+        };
+        let mut kind = Self::new(&self.name, self.profile, prelude);
+        if self.beside == Beside::Replies {
+            kind.prelude.push((C, fill(RECIPIENT, 100 * RECIPIENT.len())));
+        }
+        let mut at = 0;
+        for segment in &self.segments {
+            let length = segment.bytes.len();
+            let line = pattern.iter().copied().cycle().skip(at % pattern.len());
+            kind = kind.then(segment.from, &line.take(length).collect::<Vec<u8>>());
+            at += length;
+        }
+        kind
+    }
+
+    const fn beside(mut self, beside: Beside) -> Self {
+        self.beside = beside;
+        self
+    }
+}
+
+/// What a kind is measured by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// Message text, which is the cheapest.
+    Text,
+    /// Recipients, one line behind the other.
+    Commands,
+    /// Their answers.
+    Replies,
+}
+
+const RECIPIENT: &[u8] = b"RCPT TO:<someone@example.org>\r\n";
+
+const ANSWER: &[u8] = b"250 2.1.5 Recipient ok\r\n";
+
+const TEXT: &[u8] = b"Some text of a message, as long as most lines of messages are here.\r\n";
+
+const GREETED: [(Direction, &str); 3] =
+    [(S, "220 mail.example.org\r\n"), (C, "HELO client\r\n"), (S, "250 mail.example.org\r\n")];
+
+const IN_DATA: [(Direction, &str); 9] = [
+    GREETED[0],
+    GREETED[1],
+    GREETED[2],
+    (C, "MAIL FROM:<a@example.net>\r\n"),
+    (S, "250 Ok\r\n"),
+    (C, "RCPT TO:<b@example.org>\r\n"),
+    (S, "250 Ok\r\n"),
+    (C, "DATA\r\n"),
+    (S, "354 Go ahead\r\n"),
+];
+
+const EXTENDED: [(Direction, &str); 7] = [
+    GREETED[0],
+    (C, "EHLO client\r\n"),
+    (S, "250-mail.example.org\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 CHUNKING\r\n"),
+    IN_DATA[3],
+    IN_DATA[4],
+    IN_DATA[5],
+    IN_DATA[6],
+];
+
+const HELLO: [(Direction, &str); 2] = [GREETED[0], (C, "EHLO client\r\n")];
+
+const IN_AUTH: [(Direction, &str); 5] =
+    [EXTENDED[0], EXTENDED[1], EXTENDED[2], (C, "AUTH PLAIN\r\n"), (S, "334 \r\n")];
+
+const DISOWNED: [(Direction, &str); 11] = {
+    let d = IN_DATA;
+    let refused = [(C, "text\r\n"), (S, "552 Too much\r\n")];
+    [d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7], d[8], refused[0], refused[1]]
+};
+
+/// A pattern again and again.
+fn fill(pattern: &[u8], length: usize) -> Vec<u8> {
+    pattern.iter().copied().cycle().take(length).collect()
+}
+
+pub(crate) fn all() -> Vec<Kind> {
+    let mut kinds = ordinary();
+    kinds.extend(in_data());
+    kinds.extend(in_commands());
+    kinds.extend(in_replies());
+    kinds.extend(in_tcp());
+    kinds
+}
+
+fn ordinary() -> Vec<Kind> {
+    let data = |name| Kind::new(name, "mailguard", &IN_DATA);
+    let greeted = |name| Kind::new(name, "mailguard", &GREETED);
+    let recipients = |count: usize| fill(RECIPIENT, RECIPIENT.len() * count);
+    vec![
+        data("ordinary: bare ACK").then(S, b"").then(C, b""),
+        data("ordinary: text, 1,448 bytes").then(C, &fill(TEXT, MTU)),
+        data("ordinary: text, 65,000 bytes").then(C, &fill(TEXT, BULK)),
+        greeted("ordinary: command line")
+            .then(C, b"MAIL FROM:<somebody@example.net>\r\n")
+            .beside(Beside::Commands),
+        greeted("ordinary: command and reply")
+            .then(C, b"MAIL FROM:<somebody@example.net>\r\n")
+            .then(S, b"250 2.1.0 Sender ok, go on please\r\n"),
+        greeted("ordinary: 46 recipients at once")
+            .then(C, IN_DATA[3].1.as_bytes())
+            .then(C, &recipients(46))
+            .beside(Beside::Commands),
+        Kind::new("ordinary: answer to EHLO", "esmtp", &HELLO)
+            .then(
+                S,
+                b"250-mail.example.org\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-ETRN\r\n\
+              250-AUTH PLAIN LOGIN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 DSN\r\n",
+            )
+            .beside(Beside::Replies),
+    ]
+}
+
+fn in_data() -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    let patterns: [(&str, &[u8]); 11] = [
+        ("bare LFs", b"\n"),
+        ("CRs", b"\r"),
+        ("CRLFs", b"\r\n"),
+        ("dots behind LF", b"\n."),
+        ("dots behind CRLF", b"\r\n.a"),
+        ("lines of a dot, LF alone", b"\n.\n"),
+        ("lines of a dot, CR alone", b"\r\n.\r"),
+        ("NULs", b"\0"),
+        ("NULs behind CRLF", b"\r\n\0"),
+        ("dot lines too far apart to be one run", b"\r\n.\naaaaaaaaaaaaaaaaa"),
+        ("CRs and LFs and dots", b"\r.\n.\r\r\n..\n"),
+    ];
+    for (name, pattern) in patterns {
+        for length in [MTU, BULK] {
+            let name = format!("text of {name}, {length} bytes");
+            kinds.push(Kind::new(&name, "mailguard", &IN_DATA).then(C, &fill(pattern, length)));
+            let name = format!("disowned: {name}");
+            kinds.push(Kind::new(&name, "mailguard", &DISOWNED).then(C, &fill(pattern, length)));
+        }
+    }
+    kinds.push(Kind::new("disowned: text", "mailguard", &DISOWNED).then(C, &fill(TEXT, MTU)));
+    kinds.push(Kind::new("text by bytes", "mailguard", &IN_DATA).bytewise(C, &fill(TEXT, 200)));
+    let octets = fill(b"BDAT 1\r\na", MTU);
+    kinds.push(
+        Kind::new("chunks of an octet", "esmtp", &EXTENDED)
+            .then(C, &octets)
+            .beside(Beside::Commands),
+    );
+    let empty = fill(b"BDAT 0\r\n", MTU);
+    kinds.push(
+        Kind::new("chunks of nothing", "esmtp", &EXTENDED).then(C, &empty).beside(Beside::Commands),
+    );
+    kinds
+}
+
+fn in_commands() -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    let lines: [(&str, &[u8]); 10] = [
+        ("empty lines, LF", b"\n"),
+        ("empty lines", b"\r\n"),
+        ("lines of a letter", b"a\n"),
+        ("lines of a space", b" \n"),
+        ("NOOPs", b"NOOP\r\n"),
+        ("lines of a verb and a blank", b"NOOP \n"),
+        ("RSETs", b"RSET\n"),
+        ("CRs between letters", b"a\r"),
+        ("NULs between CRs", b"\0\r"),
+        ("tabs", b"NOOP\t\t\t\n"),
+    ];
+    for profile in ["mailguard", "esmtp"] {
+        for (name, pattern) in lines {
+            let name = format!("{profile}: {name}");
+            kinds.push(
+                Kind::new(&name, profile, &GREETED)
+                    .then(C, &fill(pattern, 900))
+                    .beside(Beside::Commands),
+            );
+        }
+    }
+    let runs: [(&str, &[u8], &[u8]); 8] = [
+        ("a word without a space", b"", b"a"),
+        ("a verb without an end", b"NOOP", b"P"),
+        ("an argument", b"NOOP ", b"a"),
+        ("CRs", b"NOOP a", b"\r"),
+        ("CRs between letters", b"NOOP a", b"\ra"),
+        ("NULs", b"NOOP a", b"\0"),
+        ("blanks before a verb", b"", b" "),
+        ("an address", b"MAIL FROM:<", b"a@[],;:|\"\\<>"),
+    ];
+    for profile in ["mailguard", "esmtp", "pix-6.3"] {
+        for (name, head, pattern) in runs {
+            for length in [MTU, BULK] {
+                let name = format!("{profile}: {name}, {length} bytes");
+                let bytes = [head, &fill(pattern, length - head.len())].concat();
+                kinds.push(Kind::new(&name, profile, &GREETED).unlimited().then(C, &bytes));
+            }
+        }
+    }
+    for (name, head, digit) in [
+        ("digits of BDAT", &b"BDAT "[..], &b"0"[..]),
+        ("blanks of BDAT", b"BDAT ", b" "),
+        ("blanks behind BDAT", b"BDAT 5", b" "),
+    ] {
+        let bytes = [head, &fill(digit, MTU - head.len())].concat();
+        kinds.push(Kind::new(name, "esmtp", &EXTENDED).unlimited().then(C, &bytes));
+        let name = format!("refused {name}");
+        kinds.push(Kind::new(&name, "esmtp", &GREETED).unlimited().then(C, &bytes));
+    }
+    kinds
+        .push(Kind::new("a line of AUTH", "esmtp", &IN_AUTH).unlimited().then(C, &fill(b"a", MTU)));
+    kinds.push(Kind::new("CRs in AUTH", "esmtp", &IN_AUTH).unlimited().then(C, &fill(b"\r", MTU)));
+    kinds.push(
+        Kind::new("a command by bytes", "mailguard", &GREETED).bytewise(C, b"MAIL FROM:<a@b>\r\n"),
+    );
+    kinds.push(
+        Kind::new("a refused line by bytes", "mailguard", &GREETED).bytewise(C, &fill(b"a", 400)),
+    );
+    kinds.push(
+        Kind::new("an argument by bytes", "mailguard", &GREETED)
+            .bytewise(C, b"NOOP aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    );
+    kinds
+}
+
+fn in_replies() -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    let lines: [(&str, &[u8]); 11] = [
+        ("endless reply", b"250-\r\n"),
+        ("endless reply with a letter", b"250-A\n"),
+        ("replies to nothing", b"250 \n"),
+        ("reply lines without a code", b"a\n"),
+        ("empty reply lines", b"\n"),
+        ("digits", b"2\n"),
+        ("421 again and again", b"421 \n"),
+        ("keywords with blanks", b"250-A B C\n"),
+        ("text without an end", b"a"),
+        ("CRs", b"\r"),
+        ("spaces", b" "),
+    ];
+    for (state, profile, prelude) in [
+        ("greeting", "mailguard", &[][..]),
+        ("greeting", "esmtp", &[][..]),
+        ("no question", "mailguard", &GREETED[..]),
+        ("EHLO", "esmtp", &HELLO[..]),
+        ("EHLO", "asa", &HELLO[..]),
+        ("EHLO", "pix-6.3", &HELLO[..]),
+    ] {
+        for (name, pattern) in lines {
+            let name = format!("{profile}, {state}: {name}");
+            kinds.push(
+                Kind::new(&name, profile, prelude)
+                    .then(S, &fill(pattern, MTU))
+                    .beside(Beside::Replies),
+            );
+        }
+        let first =
+            Kind::new(&format!("{profile}, {state}: a line without an end"), profile, prelude);
+        kinds.push(
+            first.then(S, b"250-a\r\n250-").then(S, &fill(b"A", MTU)).beside(Beside::Replies),
+        );
+    }
+    kinds.push(
+        Kind::new("a reply by bytes", "esmtp", &HELLO)
+            .bytewise(S, b"250-mail.example.org\r\n250 PIPELINING\r\n"),
+    );
+    kinds
+}
+
+fn in_tcp() -> Vec<Kind> {
+    let data = |name| Kind::new(name, "mailguard", &IN_DATA);
+    let far = data("one byte far ahead, then bytes one by one").at(1 << 20, b"a").unacknowledged();
+    let ahead = (0..200).fold(data("bytes ahead, the last first").unacknowledged(), |kind, at| {
+        kind.at(1_000 - at, b"a")
+    });
+    let apart = (0..200).fold(data("bytes ahead, each apart").unacknowledged(), |kind, at| {
+        kind.at(2 + 2 * at, b"a")
+    });
+    let again = data("unacknowledged text repeated").unacknowledged();
+    let again = (0..20).fold(again, |kind, _| kind.at(0, &fill(TEXT, MTU)));
+    let below =
+        (0..20).fold(data("acknowledged text repeated"), |kind, _| kind.at(0, &fill(TEXT, MTU)));
+    let straddling = data("text that straddles what is judged").unacknowledged();
+    let straddling = (0..40)
+        .fold(straddling, |kind, at| kind.at(at, &fill(TEXT, MTU + at as usize)[at as usize..]));
+    let other = data("other text for unacknowledged bytes").unacknowledged();
+    let other = (0..20).fold(other.at(0, &fill(TEXT, MTU)), |kind, _| kind.at(0, &fill(b"x", MTU)));
+    let kept = data("bytes behind a megabyte in flight").unacknowledged();
+    let kept = (0..16).fold(kept, |kind, _| kind.then(C, &fill(TEXT, BULK)));
+    let kept = kept.bytewise(C, &fill(TEXT, 100));
+    vec![far.bytewise_from(0), ahead, apart, again, below, straddling, other, kept, filled_gaps()]
+}
+
+/// Runs ahead of a gap, and the gap closed with all of them behind it.
+fn filled_gaps() -> Kind {
+    let kind = Kind::new("a gap that closes behind 1,000 early chunks", "mailguard", &IN_DATA)
+        .unacknowledged();
+    let kind = (0..1_000).rev().fold(kind, |kind, at| kind.at(1 + at, b"a"));
+    kind.at(0, b"a")
+}
+
+impl Kind {
+    fn bytewise_from(self, start: u64) -> Self {
+        (start..start + 200).fold(self, |kind, at| kind.at(at, b"a"))
+    }
+}

@@ -1,0 +1,386 @@
+//! What a packet, a flow, a client address and all together can cost at most: a test for each row
+//! of the table "Bounds" in ARCHITECTURE.md.
+//!
+//! Wherever a setting is the bound, the same attack is played with the setting out of the way too,
+//! and must then cost more: otherwise the test would not see that the bound is gone.
+
+use std::cell::Cell;
+
+use crate::support::crowd::{BEGIN, Crowd, Line, index};
+use crate::support::packet::ACK;
+use crate::support::random::Random;
+use crate::support::rig::{settings, settings_without_rules};
+use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Settings, What};
+use mailguard::flow::Direction::{Original as C, Reply as S};
+
+pub(crate) const ATTACKER: &str = "192.0.2.66";
+
+/// Memory for the payload of any packet: by so much what is held can go over a limit.
+pub(crate) const BLOCK: u64 = 64 << 10;
+
+/// Text of a message.
+const TEXT: &[u8] = b"Some text of a message, as long as most lines of messages are here.\r\n";
+
+/// The default profile with other limits.
+pub(crate) fn limited(change: impl FnOnce(&mut Limits)) -> Settings {
+    let mut settings = settings("mailguard");
+    settings.limits.handshakes_max = 1_024;
+    change(&mut settings.limits);
+    settings
+}
+
+pub(crate) fn text(length: usize) -> Vec<u8> {
+    TEXT.iter().copied().cycle().take(length).collect()
+}
+
+#[test]
+fn every_row_names_its_test() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+    let page = read("ARCHITECTURE.md");
+    let (_, section) = page.split_once("\n## Bounds\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut own = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (place, name) = cells[4].trim_matches('`').split_once(' ').unwrap();
+        assert!(read(place).contains(&format!("fn {name}(")), "{row}");
+        own += usize::from(place == "tests/core/bounds.rs");
+    }
+    let tests = read("tests/core/bounds.rs").matches("\n#[test]\n").count();
+    assert_eq!(own + 1, tests, "all but this test are rows");
+}
+
+thread_local! {
+    /// Runs that were judged, and their bytes.
+    static JUDGED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+fn note(run: &[u8]) {
+    JUDGED.with(|judged| {
+        let (runs, bytes) = judged.get();
+        judged.set((runs + 1, bytes + run.len()));
+    });
+}
+
+#[test]
+fn a_byte_is_judged_once() {
+    let mut crowd = Crowd::new(limited(|_| ()));
+    crowd.engine = mailguard::engine::Engine::new(limited(|_| ()), 1).inspected_by(note);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.begin_data(&mut line));
+    let start = line.received[0];
+    JUDGED.set((0, 0));
+    let bytes = text(60_000);
+    // Cut anywhere, in any order, again and again.
+    let mut random = Random::new(1);
+    for _ in 0..2_000 {
+        let at = random.below(bytes.len() - 1_448);
+        let length = 1 + random.below(1_448);
+        crowd.send(&mut line, C, start + at as u64, &bytes[at..at + length]);
+        let next = (line.received[0] - start) as usize;
+        let end = (next + length).min(bytes.len());
+        crowd.send(&mut line, C, start + next as u64, &bytes[next..end]);
+    }
+    assert_eq!(line.received[0] - start, 60_000);
+    let (runs, judged) = JUDGED.get();
+    assert_eq!(judged, 60_000, "every byte once");
+    assert!(runs <= 4_000, "{runs}: no run for nothing");
+}
+
+#[test]
+fn a_packet_draws_four_resets_at_most() {
+    let mut crowd = Crowd::new(limited(|limits| limits.closed_seconds = 1));
+    let mut random = Random::new(2);
+    let bytes = text(100);
+    for port in 1..1_000 {
+        let mut line = crowd.open(ATTACKER, port);
+        crowd.begin_data(&mut line);
+        let [c, s] = line.received;
+        // Bytes in flight both ways: each end may await either of two numbers.
+        crowd.send(&mut line, C, c, &bytes);
+        crowd.send(&mut line, S, s, b"250-");
+        for _ in 0..20 {
+            let numbers = [100 + random.below(400) as u32, 1_000 + random.below(200) as u32];
+            let (from, flags) =
+                ([C, S][random.below(2)], [ACK, ACK | 1, 4, ACK | 4][random.below(4)]);
+            let data = [&b"354 a\r\n"[..], b"", b"GET / HTTP/1.0\r\n", &bytes][random.below(4)];
+            let numbers = if from == C { numbers } else { [numbers[1], numbers[0]] };
+            let _ = crowd.packet(&line, from, numbers, flags, &[], data);
+            let stranger = Line::new(ATTACKER, 60_000);
+            let _ = crowd.packet(&stranger, from, numbers, flags, &[], data);
+        }
+    }
+    assert_eq!(crowd.resets_max, 4, "of this many packets some draw all four");
+}
+
+/// The most that is held of one flow that nobody acknowledges.
+fn held_in_flight(settings: Settings, from: mailguard::flow::Direction) -> u64 {
+    let mut crowd = Crowd::new(settings);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.begin_data(&mut line));
+    for _ in 0..64 {
+        let at = line.received[index(from)];
+        let bytes =
+            if from == C { text(BLOCK as usize - 1_000) } else { b"250-a\r\n".repeat(9_000) };
+        crowd.send(&mut line, from, at, &bytes);
+    }
+    crowd.held_max
+}
+
+#[test]
+fn a_flow_holds_its_bytes_and_a_block() {
+    let small = |limits: &mut Limits| limits.bytes_per_flow_max = 1 << 20;
+    for from in [C, S] {
+        let held = held_in_flight(limited(small), from);
+        assert!((1 << 19..=(1 << 20) + 2 * BLOCK).contains(&held), "{held}");
+        assert!(held_in_flight(limited(|_| ()), from) > (1 << 20) + 2 * BLOCK);
+    }
+}
+
+/// Single bytes ahead of a gap, from far to near or each apart: how many pass, and what they hold.
+fn held_early(settings: Settings, step: u64) -> (usize, u64) {
+    let mut crowd = Crowd::new(settings);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.begin_data(&mut line));
+    let next = line.received[0];
+    let ahead = |count: u64| next + (20_000 - count) * step;
+    let passed = (0..20_000).filter(|&count| {
+        let at = ahead(count);
+        crowd.send(&mut line, C, at, b"a").is_some_and(|passed| passed == 1)
+    });
+    (passed.count(), crowd.held_max)
+}
+
+#[test]
+fn bytes_ahead_of_a_gap_are_counted_with_their_overhead() {
+    let small = |limits: &mut Limits| limits.bytes_per_flow_max = 1 << 18;
+    let (passed, held) = held_early(limited(small), 1);
+    assert!(passed < 3_000 && held <= (1 << 18) + 128, "{passed} bytes hold {held}");
+    let (passed, held) = held_early(limited(|_| ()), 1);
+    assert!(passed == 20_000 && held > 20_000 * 90, "{passed} bytes hold {held}");
+}
+
+#[test]
+fn runs_ahead_of_a_gap_are_sixteen() {
+    assert_eq!(held_early(limited(|_| ()), 2).0, 16);
+}
+
+#[test]
+fn outstanding_commands_are_1024() {
+    let mut crowd = Crowd::new(limited(|_| ()));
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    assert!(!crowd.say(&mut line, C, &b"\n".repeat(3_000)), "the rest has to wait");
+    assert_eq!(line.received[0], 1_024);
+    assert!(crowd.say(&mut line, S, &b"500 what?\r\n".repeat(24)));
+    crowd.say(&mut line, C, &b"\n".repeat(3_000));
+    assert_eq!(line.received[0], 1_024 + 24, "as many more as were answered");
+}
+
+#[test]
+fn an_entry_shows_512_bytes_and_a_line_16_edits() {
+    let mut settings = settings_without_rules();
+    settings.guard.set("lookalikes", "neutralise").unwrap();
+    let mut crowd = Crowd::new(settings);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    let argument = b"a\t\0b".repeat(15_000);
+    assert!(crowd.say(&mut line, C, &[b"NOOP\t", &argument[..], b"\r\n"].concat()));
+    let longest = |what: &What| {
+        if let What::Edited { before, after, .. } = what {
+            return before.len().max(after.len());
+        }
+        if let What::Command { line, .. } = what { line.len() } else { 0 }
+    };
+    let shown: Vec<usize> = crowd.records.iter().map(|record| longest(&record.what)).collect();
+    assert_eq!(shown.iter().max(), Some(&LOGGED_BYTES_MAX));
+    let edits = crowd.records.iter().filter(|record| matches!(record.what, What::Edited { .. }));
+    assert!((1..=16).contains(&edits.count()));
+}
+
+/// Bytes that a client of many short commands puts into the log in so many seconds.
+fn log_of_noise(settings: Settings, seconds: u64) -> usize {
+    let mut crowd = Crowd::new(settings);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    for _ in 0..seconds {
+        for _ in 0..4 {
+            assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(1_000)));
+            assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(1_000)));
+        }
+        crowd.micros += 1_000_000;
+    }
+    let told: u64 = crowd.records.iter().map(|record| left_out(&record.what)).sum();
+    let stats = crowd.engine.stats();
+    assert!(stats.entries_left_out >= told, "no count is lost");
+    // An entry counts for 128 bytes beside those it shows.
+    crowd.records.iter().filter(|record| left_out(&record.what) == 0).count() * 128
+}
+
+const fn left_out(what: &What) -> u64 {
+    if let What::LeftOut { entries } = what { *entries } else { 0 }
+}
+
+#[test]
+fn a_flow_has_its_burst_in_the_log() {
+    let small = |limits: &mut Limits| limits.log_burst_bytes = 1 << 16;
+    let least = |limits: &mut Limits| limits.log_flow_bytes_per_second = 0;
+    let both = |limits: &mut Limits| {
+        small(limits);
+        least(limits);
+    };
+    let logged = log_of_noise(limited(both), 3);
+    assert!((1 << 15..=1 << 16).contains(&logged), "{logged}");
+    assert!(log_of_noise(limited(least), 3) > 1 << 19, "the burst is the bound");
+}
+
+#[test]
+fn a_flow_has_its_rate_in_the_log() {
+    let with = |burst, rate| {
+        limited(move |limits: &mut Limits| {
+            (limits.log_burst_bytes, limits.log_flow_bytes_per_second) = (burst, rate);
+        })
+    };
+    let logged = log_of_noise(with(1 << 20, 1 << 14), 20);
+    assert!((1 << 20..=(1 << 20) + 20 * (1 << 14)).contains(&logged), "{logged}");
+    assert!(log_of_noise(with(1 << 20, 1 << 20), 20) > 10 << 20, "the rate is the bound");
+}
+
+#[test]
+fn a_flow_is_forgotten_in_its_time() {
+    let mut crowd = Crowd::new(limited(|_| ()));
+    let _idle = crowd.open(ATTACKER, 1);
+    let mut ended = crowd.open(ATTACKER, 2);
+    assert!(crowd.say(&mut ended, S, BEGIN[0].1));
+    for from in [C, S] {
+        assert!(crowd.send_fin(&mut ended, from).is_some());
+    }
+    assert!(crowd.send(&mut ended, C, 1, b"").is_some());
+    let limits = Limits::default();
+    for (seconds, flows) in [
+        (limits.closed_seconds - 1, 2),
+        (1, 1),
+        (limits.idle_seconds - limits.closed_seconds - 1, 1),
+        (1, 0),
+    ] {
+        crowd.wait(seconds);
+        assert_eq!(crowd.engine.stats().flows_now, flows, "after {seconds} seconds more");
+    }
+}
+
+/// How many of ten clients with a flow each lose it while another opens so many.
+fn displaced_neighbours(flows_max: usize, flows: u16, network: &str) -> (usize, u64) {
+    let mut crowd = Crowd::new(limited(|limits| limits.flows_max = flows_max));
+    let neighbours: Vec<Line> =
+        (1..=10).map(|n| crowd.open(&format!("{network}{n}"), 1_000)).collect();
+    let mut most = 0;
+    for port in 1..=flows {
+        crowd.micros += 1_000_000;
+        crowd.open(ATTACKER, port);
+        most = most.max(crowd.engine.stats().flows_now);
+    }
+    let lost = neighbours.into_iter().filter(|line| {
+        let mut line = line.clone();
+        !crowd.say(&mut line, S, BEGIN[0].1)
+    });
+    (lost.count(), most)
+}
+
+#[test]
+fn a_client_displaces_its_own_flows() {
+    // The neighbours are the idlest: without shares they would be the first to go.
+    assert_eq!(displaced_neighbours(100, 500, "192.0.2."), (0, 100));
+}
+
+#[test]
+fn flows_are_as_many_as_may_be() {
+    assert_eq!(displaced_neighbours(100, 300, "192.0.2.").1, 100);
+    assert_eq!(displaced_neighbours(1_000, 300, "192.0.2.").1, 310);
+}
+
+/// One client fills the store by many flows, none of which holds as much as the one flow of its
+/// neighbour: how many are reset of either, and the most that is held.
+fn pressed(settings: Settings) -> (usize, usize, u64) {
+    let mut crowd = Crowd::new(settings);
+    let mut neighbour = crowd.open("192.0.2.1", 1_000);
+    assert!(crowd.begin_data(&mut neighbour));
+    for _ in 0..5 {
+        let at = neighbour.received[0];
+        assert_eq!(crowd.send(&mut neighbour, C, at, &text(60_000)), Some(60_000));
+    }
+    for port in 1..200 {
+        let mut line = crowd.open(ATTACKER, port);
+        if !crowd.begin_data(&mut line) {
+            continue;
+        }
+        for _ in 0..2 {
+            let at = line.received[0];
+            crowd.send(&mut line, C, at, &text(60_000));
+        }
+    }
+    let is_pressed = |what: &What| *what == What::Reset { reason: Reason::StorePressure };
+    let reset: Vec<u64> =
+        crowd.records.iter().filter(|r| is_pressed(&r.what)).map(|record| record.flow).collect();
+    let own = reset.iter().filter(|&&flow| flow != 1).count();
+    (own, reset.len() - own, crowd.held_max)
+}
+
+#[test]
+fn the_heaviest_client_gives_memory_back() {
+    let (own, others, held) = pressed(limited(|limits| {
+        (limits.store_bytes_max, limits.bytes_per_flow_max) = (4 << 20, 1 << 20);
+    }));
+    assert!(own > 0 && others == 0, "{own} of its own flows are reset, {others} of others");
+    assert!(held <= (4 << 20) + BLOCK, "{held}");
+}
+
+#[test]
+fn all_flows_hold_the_store_and_a_block() {
+    let full = |limits: &mut Limits| {
+        (limits.store_bytes_max, limits.bytes_per_flow_max) = (8 << 20, 1 << 20);
+    };
+    let (own, _, held) = pressed(limited(full));
+    assert!(own > 0 && held <= (8 << 20) + BLOCK, "{held}");
+    let (own, _, held) = pressed(limited(|_| ()));
+    assert!(own == 0 && held > (8 << 20) + BLOCK, "{held}");
+}
+
+/// Handshakes of a client that succeed at once while another client floods, of a hundred.
+fn handshakes_in_a_flood(handshakes_max: usize) -> usize {
+    let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = handshakes_max));
+    let good = (0..100).filter(|&port| {
+        let line = Line::new("192.0.2.1", 1_000 + port);
+        (0..3).all(|step| {
+            for number in 0..200 {
+                let flood = Line::new(ATTACKER, 1 + port * 600 + step as u16 * 200 + number);
+                crowd.shake(&flood, 0);
+            }
+            crowd.shake(&line, step)
+        })
+    });
+    good.count()
+}
+
+#[test]
+fn a_flood_costs_others_a_repeated_syn() {
+    assert!(handshakes_in_a_flood(1 << 20) == 100, "there is room for all");
+    let good = handshakes_in_a_flood(1_024);
+    assert!((20..100).contains(&good), "{good}: some have to say their SYN again, not all");
+}
+
+#[test]
+fn orphans_are_reset_at_a_rate() {
+    let mut crowd = Crowd::new(limited(|limits| limits.orphan_resets_per_second = 10));
+    let mut drawn = [0; 3];
+    for resets in &mut drawn {
+        for port in 1..1_000 {
+            let _ = crowd.packet(&Line::new(ATTACKER, port), C, [1, 1], ACK, &[], b"");
+            *resets += crowd.resets;
+        }
+        crowd.micros += 1_000_000;
+    }
+    assert_eq!(drawn, [20; 3], "two each, to both ends");
+    assert_eq!(crowd.engine.stats().resets_spared, 3 * 989);
+}

@@ -1,0 +1,252 @@
+//! Monitoring: whatever comes leaves byte for byte as it came, nobody is reset, and the log is that
+//! of the enforcing filter until enforcing changes what follows.
+//!
+//! Each capture of `pcaps` (and of `../shared/pcaps`, where somebody keeps others there) and each
+//! random schedule is judged three times by the same settings: enforced, monitored as a whole, and
+//! monitored by an exception.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mailguard::engine::{
+    Arrival, Checksum, Effects, Engine, Exception, Record, Settings, Treatment, UnknownFlow,
+    Verdict, What,
+};
+use mailguard::front::replay::{Checksums, Fate, Session, Step};
+use mailguard::guard::Rule;
+use mailguard::time::Instant;
+
+use crate::replay::{files, settings_beside};
+use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::rig::{Seen, settings, settings_without_rules};
+use crate::support::schedule::{Kind, Plan};
+
+/// Seeds of each kind.
+const SEEDS: u64 = 500;
+
+/// Profiles that captures of others are tried under.
+const PROFILES: [&str; 4] = ["mailguard", "esmtp", "pix-5.1", "asa"];
+
+/// The same settings, monitored as a whole and by an exception for everybody.
+fn monitored(settings: &Settings) -> [Settings; 2] {
+    let treatment = Treatment::Monitor(settings.guard.clone());
+    let exceptions = vec![Exception { client: None, server: None, treatment }];
+    [Settings { monitor: true, ..settings.clone() }, Settings { exceptions, ..settings.clone() }]
+}
+
+/// Whether the filter, by what it says here, has changed what follows: the server answers another
+/// line, or a packet comes again. What a mask hides changes no answer.
+fn changes_what_follows(what: &What) -> bool {
+    match what {
+        What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
+        What::Edited { rule, .. } => match rule {
+            Rule::Banner | Rule::EhloKeyword | Rule::Lookalike | Rule::LongLine => false,
+            Rule::Address
+            | Rule::CommandGap
+            | Rule::OtherProtocol
+            | Rule::Recipients
+            | Rule::Sender
+            | Rule::StrayBytes
+            | Rule::Verb => true,
+        },
+        What::Opened
+        | What::Banner { .. }
+        | What::Command { .. }
+        | What::Reply { .. }
+        | What::DataBegin { .. }
+        | What::DataEnd { .. }
+        | What::Missed { .. }
+        | What::Alarm { .. }
+        | What::Contradiction { .. }
+        | What::LeftOut { .. }
+        | What::TlsBegin
+        | What::Closed => false,
+    }
+}
+
+/// The entries of each flow, in order.
+fn by_flow(records: &[Record]) -> BTreeMap<u64, Vec<&Record>> {
+    let mut flows = BTreeMap::<u64, Vec<&Record>>::new();
+    for record in records {
+        flows.entry(record.flow).or_default().push(record);
+    }
+    flows
+}
+
+/// How much was compared.
+#[derive(Debug, Default)]
+struct Compared {
+    entries: usize,
+    whole_flows: usize,
+    cut_flows: usize,
+}
+
+/// Holds the log of a monitor against that of the filter, flow by flow.
+fn compare(enforced: &[Record], monitored: &[Record], compared: &mut Compared) {
+    let monitored = by_flow(monitored);
+    for (flow, expected) in by_flow(enforced) {
+        let found = monitored.get(&flow).cloned().unwrap_or_default();
+        let first = expected.iter().position(|record| changes_what_follows(&record.what));
+        let length = first.map_or(expected.len(), |place| place + 1);
+        for (place, expected) in expected[..length].iter().enumerate() {
+            assert_eq!(found.get(place), Some(expected), "flow {flow}, entry {place}");
+        }
+        compared.entries += length;
+        compared.whole_flows += usize::from(first.is_none());
+        compared.cut_flows += usize::from(first.is_some());
+    }
+}
+
+/// The records of a replay, and what left.
+struct Replayed {
+    records: Vec<Record>,
+    written: Vec<u8>,
+}
+
+fn replay(capture: &[u8], settings: Settings, is_monitored: bool) -> Replayed {
+    let mut session = Session::new(capture, settings, Checksums::Verify);
+    let (mut records, mut written, mut step) = (Vec::new(), Vec::new(), Step::default());
+    while let Ok(true) = session.step(&mut step) {
+        written.extend_from_slice(&step.written);
+        records.append(&mut step.records);
+        if is_monitored {
+            assert!(step.resets.is_empty(), "a monitor resets nothing");
+            for (number, fate) in &step.fates {
+                let is_let_be = match fate {
+                    Fate::Passed(_) | Fate::HandedOver => true,
+                    Fate::Judged(verdict) => *verdict == Verdict::Accept,
+                    Fate::Repeated(_) => false,
+                };
+                assert!(is_let_be, "packet {number}: {fate:?}");
+            }
+        }
+    }
+    Replayed { records, written }
+}
+
+fn try_capture(path: &Path, settings: &Settings, compared: &mut Compared) {
+    let capture = fs::read(path).unwrap();
+    let enforced = replay(&capture, settings.clone(), false);
+    for monitored in monitored(settings) {
+        let seen = replay(&capture, monitored, true);
+        assert!(seen.written == capture[..seen.written.len()], "{}", path.display());
+        // A recorder that was killed leaves the beginning of a record.
+        assert!(capture.len() - seen.written.len() < 1 << 16, "{}", path.display());
+        compare(&enforced.records, &seen.records, compared);
+    }
+}
+
+fn captures_below(folder: &str) -> Vec<PathBuf> {
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+}
+
+#[test]
+fn captures_leave_as_they_came_and_are_judged_as_if_it_mattered() {
+    let mut compared = Compared::default();
+    for path in captures_below("pcaps") {
+        try_capture(&path, &settings_beside(&path).0, &mut compared);
+        for profile in PROFILES {
+            println!("{} under {profile}", path.display());
+            try_capture(&path, &settings(profile), &mut compared);
+        }
+    }
+    println!("the project's captures: {compared:?}");
+    assert!(compared.whole_flows > 0 && compared.cut_flows > 0, "{compared:?}");
+}
+
+#[test]
+fn captures_of_others_leave_as_they_came_and_are_judged_as_if_it_mattered() {
+    let mut compared = Compared::default();
+    let paths = captures_below("../shared/pcaps");
+    for path in &paths {
+        for profile in PROFILES {
+            println!("{} under {profile}", path.display());
+            try_capture(path, &settings(profile), &mut compared);
+        }
+    }
+    println!("{} captures of others: {compared:?}", paths.len());
+}
+
+/// Judges the packets of a schedule again.
+fn judge(seen: &[Seen], settings: Settings, is_monitored: bool) -> Vec<Record> {
+    let engine = Engine::new(settings, 1);
+    let (mut effects, mut records) = (Effects::default(), Vec::new());
+    for packet in seen {
+        let arrival = Arrival {
+            bytes: &packet.bytes,
+            checksum: Checksum::Complete,
+            is_super_packet: false,
+            is_truncated: false,
+            path: packet.path,
+        };
+        let verdict = engine.handle(packet.at, &arrival, &mut effects);
+        if is_monitored {
+            assert_eq!(verdict, Verdict::Accept);
+            assert!(effects.resets.is_empty() && effects.rewritten.is_empty());
+        }
+        records.append(&mut effects.records);
+    }
+    assert!(!is_monitored || engine.stats().resets == 0);
+    records
+}
+
+#[test]
+fn schedules_are_judged_as_if_it_mattered() {
+    let mut compared = Compared::default();
+    for kind in [Kind::Honest, Kind::NoRules, Kind::Conflict, Kind::War] {
+        for seed in 0..SEEDS {
+            println!("SEED={seed} KIND={kind:?}");
+            let plan = Plan::new(kind, seed);
+            let seen = plan.watched().seen;
+            let others = PROFILES.into_iter().map(settings);
+            for settings in others.chain([plan.settings(), settings_without_rules()]) {
+                let enforced = judge(&seen, settings.clone(), false);
+                for monitored in monitored(&settings) {
+                    compare(&enforced, &judge(&seen, monitored, true), &mut compared);
+                }
+            }
+        }
+    }
+    println!("schedules: {compared:?}");
+    assert!(compared.entries > 10_000 && compared.cut_flows > 0, "{compared:?}");
+}
+
+/// One packet under each kind of monitoring, and under the filter.
+fn fates(packets: &[Vec<u8>]) -> [Vec<Verdict>; 3] {
+    let enforced = Settings { unknown_flow: UnknownFlow::Reset, ..settings("mailguard") };
+    let [whole, exception] = monitored(&enforced);
+    [enforced, whole, exception].map(|settings| {
+        let engine = Engine::new(settings, 1);
+        let mut effects = Effects::default();
+        let judge = |bytes: &Vec<u8>| {
+            let arrival = Arrival {
+                bytes,
+                checksum: Checksum::Complete,
+                is_super_packet: false,
+                is_truncated: false,
+                path: Default::default(),
+            };
+            let verdict = engine.handle(Instant::from_micros(1_000_000), &arrival, &mut effects);
+            assert!(verdict != Verdict::Accept || effects.resets.is_empty());
+            verdict
+        };
+        packets.iter().map(judge).collect()
+    })
+}
+
+#[test]
+fn options_checksums_and_flows_that_enforcing_would_change_are_let_be() {
+    let (client, server) = ("192.0.2.1:40000".parse().unwrap(), "198.51.100.2:25".parse().unwrap());
+    // TCP Fast Open's option, which is none of those that pass.
+    let syn = tcp_packet(client, server, 1, 0, SYN, &[34, 2, 1, 1], b"");
+    let mut damaged = tcp_packet(client, server, 1, 0, SYN, &[], b"");
+    damaged[36] ^= 1;
+    let unknown = tcp_packet(client, server, 500, 500, ACK | PSH, &[], b"VRFY root\r\n");
+    let answer = tcp_packet(server, client, 500, 500, SYN | ACK, &[], b"");
+    for packet in [syn, damaged, unknown, answer] {
+        let [enforced, whole, exception] = fates(&[packet]);
+        assert_ne!(enforced, [Verdict::Accept]);
+        assert_eq!((whole, exception), (vec![Verdict::Accept], vec![Verdict::Accept]));
+    }
+}
