@@ -10,7 +10,7 @@ use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::exceptions::ExceptionTable;
-use super::{Config, Fail, Log, Queue, Rules};
+use super::{Backend, Config, Fail, Log, Queue, Rules};
 use crate::engine::{self, Gaps, Limits, UnknownFlow};
 use crate::event::Format;
 use crate::flow::Network;
@@ -53,6 +53,8 @@ enum UnknownFlowWord {
 struct QueueTable {
     first: Option<Number<0, 65_535>>,
     last: Option<Number<0, 65_535>>,
+    #[serde(default)]
+    backend: Backend,
     length: Option<Number<1, 1_048_576>>,
     socket_buffer: Option<Number<SOCKET_BUFFER_MIN, SOCKET_BUFFER_MAX>>,
     gso: Option<bool>,
@@ -210,6 +212,7 @@ impl QueueTable {
         Ok(Queue {
             first,
             last,
+            backend: self.backend,
             length,
             socket_buffer: self.socket_buffer.unwrap_or(Number(default)).narrow(),
             // Linux sends super-packets over loopback that its queue cannot show us.

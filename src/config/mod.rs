@@ -46,6 +46,8 @@ pub struct Queue {
     pub first: u16,
     /// Highest queue number.
     pub last: u16,
+    /// What talks to the kernel.
+    pub backend: Backend,
     /// Packets the kernel keeps for one queue before it drops.
     pub length: u32,
     /// Bytes asked for as the receive buffer of one queue's socket.
@@ -54,6 +56,17 @@ pub struct Queue {
     pub gso: bool,
     /// What becomes of packets nobody can judge.
     pub fail: Fail,
+}
+
+/// What talks to the kernel for a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Our own messages: several packets and answers a system call.
+    Netlink,
+    /// The nfq crate: one of each.
+    #[default]
+    Nfq,
 }
 
 /// What the kernel does with packets that the filter is not there to judge.

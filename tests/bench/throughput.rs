@@ -1,12 +1,12 @@
-//! What the filter costs: messages of 1 MiB through the gateway with Mailguard, beside a queue loop
-//! that accepts everything and plain forwarding.
+//! What the filter costs: messages of 1 MiB through the gateway with Mailguard, over each of its back
+//! ends, beside a queue loop that accepts everything and plain forwarding.
 //!
-//! The three take many short turns in one lab, so that a busy machine slows all alike; what counts
+//! They take many short turns in one lab, so that a busy machine slows all alike; what counts
 //! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real
 //! mail program, and even Postfix's smtp-source and smtp-sink, is so much slower than a queue that
 //! all would look alike. Packets of a flow come in on one processor, as cards deliver them: a
 //! message's end that overtakes the rest of it is dropped and costs the sender's timer, 200 ms.
-//! `cargo bench --bench throughput -- [ROUNDS [MESSAGES]]`
+//! `cargo bench --bench throughput -- [ROUNDS [MESSAGES [OCTETS]]]`
 
 use std::env;
 use std::io::{IsTerminal, Write, stdout};
@@ -30,12 +30,12 @@ fn main() -> ExitCode {
         return code;
     }
     let numbers: Vec<usize> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
-    let rounds = numbers.first().copied().unwrap_or(31);
-    let messages = numbers.get(1).copied().unwrap_or(1000);
+    let number = |index, usual| numbers.get(index).copied().unwrap_or(usual);
+    let (rounds, messages, octets) = (number(0, 31), number(1, 1000), number(2, 1 << 20));
     let done = if arguments.iter().any(|word| word == INSIDE) {
-        settle().and_then(|()| measure(rounds, messages))
+        settle().and_then(|()| measure(rounds, messages, octets))
     } else {
-        let words = [INSIDE, &rounds.to_string(), &messages.to_string()];
+        let words = [INSIDE, &rounds.to_string(), &messages.to_string(), &octets.to_string()];
         sealed(&words, Duration::from_secs(600)).map(|status| status.success())
     };
     match done {
@@ -49,11 +49,13 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a program's report")]
-fn measure(rounds: usize, messages: usize) -> Outcome<bool> {
+fn measure(rounds: usize, messages: usize, octets: usize) -> Outcome<bool> {
     Network::build()?.steer_flows()?;
     sink::open(Family::V4.server())?;
-    println!("{messages} messages of 1 MiB, {SESSIONS} at a time, IPv4, {rounds} rounds in turn");
-    let mut speeds: [Vec<f64>; 3] = Default::default();
+    println!(
+        "{messages} messages of {octets} octets, {SESSIONS} at a time, IPv4, {rounds} rounds in turn"
+    );
+    let mut speeds: [Vec<f64>; 4] = Default::default();
     for round in 0..rounds {
         for turn in 0..FILTERS.len() {
             // Each goes first in its turn.
@@ -63,18 +65,19 @@ fn measure(rounds: usize, messages: usize) -> Outcome<bool> {
                 continue;
             };
             progress(&format!("round {} of {rounds}: {name}", round + 1));
-            speeds.push(one_run(*filter, messages).because(name)?);
+            speeds.push(one_run(*filter, messages, octets).because(name)?);
         }
     }
     progress("");
-    println!("{:<18} {:>14} {:>18}", "", "median MiB/s", "lowest - highest");
+    println!("{:<18} {:>14} {:>18}", "", "messages/s", "lowest - highest");
     for ((name, _), all) in FILTERS.iter().zip(&speeds) {
         let (low, middle, high) = spread(all);
         println!("{name:<18} {middle:>14.0} {low:>10.0} - {high:.0}");
     }
-    let [plain, accepting, guarded] = &speeds;
-    report_ratio("accept-all", guarded, accepting);
-    report_ratio("plain forwarding", guarded, plain);
+    let [plain, accepting, guarded, by_netlink] = &speeds;
+    report_ratio("mailguard to accept-all", guarded, accepting);
+    report_ratio("mailguard to plain forwarding", guarded, plain);
+    report_ratio("mailguard over netlink to accept-all", by_netlink, accepting);
     Ok(true)
 }
 
@@ -83,14 +86,14 @@ fn measure(rounds: usize, messages: usize) -> Outcome<bool> {
 fn report_ratio(name: &str, guarded: &[f64], other: &[f64]) {
     let ratios: Vec<f64> = guarded.iter().zip(other).map(|(ours, theirs)| ours / theirs).collect();
     let (low, middle, high) = spread(&ratios);
-    println!("mailguard to {name:<18} {middle:.2} (lowest {low:.2}, highest {high:.2})");
+    println!("{name:<33} {middle:.2} (lowest {low:.2}, highest {high:.2})");
 }
 
-/// MiB a second of one run.
-fn one_run(filter: Filter<'_>, messages: usize) -> Outcome<f64> {
+/// Messages a second of one run.
+fn one_run(filter: Filter<'_>, messages: usize, octets: usize) -> Outcome<f64> {
     let _guard = Guard::start(filter)?;
     let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
-    let wire = Message::new("bench", &line.repeat((1 << 20) / line.len())).wire();
+    let wire = Message::new("bench", &line.repeat(octets / line.len())).wire();
     let connections = (messages / MESSAGES_PER_CONNECTION / SESSIONS).max(1);
     let start = now();
     thread::scope(|scope| {
@@ -134,10 +137,11 @@ fn progress(text: &str) {
     }
 }
 
-const FILTERS: [(&str, Filter<'_>); 3] = [
+const FILTERS: [(&str, Filter<'_>); 4] = [
     ("plain forwarding", Filter::None),
     ("accept-all queue", Filter::AcceptAll),
     ("mailguard", Filter::DEFAULT),
+    ("mailguard over netlink", Filter::NETLINK),
 ];
 
 const INSIDE: &str = "--inside";

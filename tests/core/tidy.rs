@@ -32,7 +32,7 @@ const PARTS: [(&str, usize); 8] = [
 const WORDS: [&str; 1] = ["offset"];
 
 /// What reaches the outside of the program: for `front` and `main` alone.
-const OUTSIDE: [&str; 12] = [
+const OUTSIDE: [&str; 14] = [
     "std::fs",
     "std::process",
     "std::thread",
@@ -43,6 +43,8 @@ const OUTSIDE: [&str; 12] = [
     "UdpSocket",
     "UnixStream",
     "nfq::",
+    "nix::",
+    "netlink_sys::",
     "Instant::now",
     "SystemTime::now",
 ];

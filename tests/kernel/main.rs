@@ -59,8 +59,9 @@ fn main() -> ExitCode {
     lab::main(&SCENARIOS)
 }
 
-const SCENARIOS: [Scenario; 13] = [
+const SCENARIOS: [Scenario; 14] = [
     scenario("a_segmentation", || matrix(Filter::DEFAULT, segmentation::CASES)),
+    scenario("a_segmentation_over_netlink", || matrix(Filter::NETLINK, segmentation::CASES)),
     scenario("b_other_data_at_the_same_place", || matrix(Filter::DEFAULT, overlap::CASES)),
     scenario("c_handshake_and_identity", || matrix(Filter::DEFAULT, handshake::CASES)),
     scenario("d_control_flags_and_options", || matrix(Filter::DEFAULT, control::CASES)),

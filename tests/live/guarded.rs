@@ -135,8 +135,8 @@ pub(crate) fn smuggling() -> Outcome<String> {
 }
 
 /// Nothing passes while no filter runs; a new one takes over, and cuts what it did not see begin.
-pub(crate) fn restart() -> Outcome<String> {
-    let mut site = Site::open(Filter::DEFAULT)?;
+pub(crate) fn restart(filter: Filter<'_>) -> Outcome<String> {
+    let mut site = Site::open(filter)?;
     let server = Family::V4.server();
     let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
     let mut old = Session::greeted(server, PATIENCE)?;

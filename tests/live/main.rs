@@ -39,7 +39,11 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-const SCENARIOS: [Scenario; 25] = [
+/// The same, its packets coming by messages of its own.
+const FOUR_OVER_NETLINK: Filter<'_> =
+    Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
+
+const SCENARIOS: [Scenario; 29] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -60,10 +64,24 @@ const SCENARIOS: [Scenario; 25] = [
         delivery::thousand(FOUR_QUEUES)
     }),
     scenario("mailguard_delivers_without_offloads", || delivery::without_offloads(Filter::DEFAULT)),
+    scenario("over_netlink_every_kind_of_message_is_delivered", || {
+        delivery::every_kind(Filter::NETLINK)
+    }),
+    scenario("over_netlink_a_thousand_messages_are_delivered_over_four_queues", || {
+        delivery::thousand(FOUR_OVER_NETLINK)
+    }),
+    scenario("over_netlink_messages_are_delivered_without_offloads", || {
+        delivery::without_offloads(Filter::NETLINK)
+    }),
+    scenario("over_netlink_a_new_filter_opens_what_was_closed", || {
+        guarded::restart(Filter::NETLINK)
+    }),
     scenario("fixed_every_cut_of_the_terminator_passes", guarded::split_fixed),
     scenario("bug_a_cut_terminator_starves", guarded::split_bug),
     scenario("nothing_is_smuggled", guarded::smuggling),
-    scenario("closed_without_a_filter_and_open_again_with_a_new_one", guarded::restart),
+    scenario("closed_without_a_filter_and_open_again_with_a_new_one", || {
+        guarded::restart(Filter::DEFAULT)
+    }),
     scenario("bug_each_try_adds_a_copy", duplicates::each_try_a_copy),
     scenario("postfix_knows_a_pix_by_its_banner", postfix_sender::knows_a_pix),
     scenario("postfix_outwits_the_bug", postfix_sender::outwits_the_bug),

@@ -6,6 +6,7 @@
 #[path = "../support/again.rs"]
 mod again;
 /// The way into namespaces of a test's own.
+#[path = "../support/sealed.rs"]
 mod sealed;
 
 /// Flags, exit codes, messages.

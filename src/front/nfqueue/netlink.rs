@@ -1,165 +1,133 @@
-//! The two queue messages the nfq crate cannot send, and a handle on its socket to send them by.
-//!
-//! One message that configures a whole queue before its first packet can come, and one that answers
-//! for every packet up to a number. Layout: `linux/netfilter/nfnetlink_queue.h`.
+//! The back end over the kernel's own messages: several packets and several answers a system call,
+//! packets read where they lie, on a socket that another process may have opened.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use netlink_sys::{Socket, SocketAddr};
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, netlink, sockopt};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::net::{AddressFamily, getsockname, netlink, sockopt};
 
-/// Opens a queue socket and a second handle on it, which nfq 0.2.5 does not give out.
-///
-/// The kernel hands out the lowest free number, so the one just freed is the one the socket gets,
-/// as long as no other thread opens anything: to be called before threads start.
-pub(super) fn open() -> io::Result<(nfq::Queue, OwnedFd)> {
-    let myself = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let slot = myself.try_clone()?;
-    let number = slot.as_raw_fd();
-    drop(slot);
-    let queue = nfq::Queue::open()?;
-    let socket = pidfd_getfd(&myself, number, PidfdGetfdFlags::empty())?;
-    let is_ours = sockopt::socket_domain(&socket)? == AddressFamily::NETLINK
-        && sockopt::socket_protocol(&socket)? == Some(netlink::NETFILTER);
-    if !is_ours {
-        return Err(io::Error::other("the queue's socket is not where it was expected"));
+use super::backend::{Answer, Backend, Unsent};
+use super::inbox::Inbox;
+use super::ledger::Accepted;
+use super::message::{self, Fate};
+use super::outbox::Outbox;
+use super::packet::{self, Head, Incoming};
+
+/// Opens a queue socket.
+pub(super) fn open() -> io::Result<OwnedFd> {
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind(&SocketAddr::new(0, 0))?;
+    // What was lost for want of buffer the kernel's listing tells, in numbers. To be told here also
+    // means to be sent nothing more until everything has been read.
+    socket.set_no_enobufs(true)?;
+    // A complaint repeats the answer's head, and not the packet in it.
+    socket.set_cap_ack(true)?;
+    socket.as_fd().try_clone_to_owned()
+}
+
+/// The port id by which the kernel knows a queue socket; an error, if it is none.
+pub(super) fn port(socket: &OwnedFd) -> io::Result<u32> {
+    let is_queue_socket = sockopt::socket_domain(socket)? == AddressFamily::NETLINK
+        && sockopt::socket_protocol(socket)? == Some(netlink::NETFILTER);
+    if !is_queue_socket {
+        return Err(io::Error::other("not a netfilter socket"));
     }
-    Ok((queue, socket))
+    Ok(SocketAddrNetlink::try_from(getsockname(socket)?)?.pid())
 }
 
-/// What a queue is told before its first packet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setup {
-    /// Packets the kernel keeps.
-    pub(super) length: u32,
-    /// Whether super-packets come whole.
-    pub(super) gso: bool,
-}
-
-/// Binds a queue and configures it in the same message. It copies no packet yet, and therefore
-/// none can be lost between this and the call that sets how much of a packet is copied. A queue
-/// that is full drops packets, whatever is configured: what passed by a running filter could not be
-/// told from an attack, by the filter least of all.
-pub(super) fn bind(socket: BorrowedFd<'_>, number: u16, setup: Setup) -> io::Result<()> {
-    let flags = if setup.gso { FLAG_GSO } else { 0 };
-    let mut message = Message::new(MESSAGE_CONFIG, FLAG_REQUEST | FLAG_ACK, number);
-    message.attribute(CONFIG_COMMAND, &[COMMAND_BIND, 0, 0, 0]);
-    message.attribute(CONFIG_LENGTH_MAX, &setup.length.to_be_bytes());
-    message.attribute(CONFIG_MASK, &FLAG_GSO.to_be_bytes());
-    message.attribute(CONFIG_FLAGS, &flags.to_be_bytes());
-    message.send(socket)?;
-    acknowledgement(socket)
-}
-
-/// Drops every packet of a queue up to this packet number. Where there is none, the kernel says so
-/// with ENOENT to the next reader of the socket.
-pub(super) fn drop_through(socket: BorrowedFd<'_>, number: u16, packet: u32) -> io::Result<()> {
-    answer_through(socket, number, packet, VERDICT_DROP)
-}
-
-/// Lets every packet of a queue up to this packet number go on as it came.
-pub(super) fn accept_through(socket: BorrowedFd<'_>, number: u16, packet: u32) -> io::Result<()> {
-    answer_through(socket, number, packet, VERDICT_ACCEPT)
-}
-
-fn answer_through(
-    socket: BorrowedFd<'_>,
+/// A queue served by our own messages.
+pub(super) struct Netlink {
     number: u16,
-    packet: u32,
-    verdict: u32,
-) -> io::Result<()> {
-    let mut message = Message::new(MESSAGE_VERDICT_BATCH, FLAG_REQUEST, number);
-    let [a, b, c, d] = verdict.to_be_bytes();
-    let [e, f, g, h] = packet.to_be_bytes();
-    message.attribute(ATTRIBUTE_VERDICT, &[a, b, c, d, e, f, g, h]);
-    message.send(socket)
+    socket: OwnedFd,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// Where the packet last received lies.
+    slot: usize,
+    head: Head,
 }
 
-fn acknowledgement(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let mut buffer = [0; 512];
-    let (_, length) = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?;
-    let answer = buffer.get(..length).unwrap_or(&buffer);
-    let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
-    let code = answer.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
-    match (kind, code) {
-        (Some(MESSAGE_ERROR), Some(0)) => Ok(()),
-        (Some(MESSAGE_ERROR), Some(code)) => {
-            Err(io::Error::from_raw_os_error(code.saturating_neg()))
-        }
-        _ => Err(io::Error::other("the kernel's answer is not an acknowledgement")),
+impl Netlink {
+    pub(super) fn new(number: u16, socket: OwnedFd) -> Self {
+        let (inbox, outbox) = (Inbox::new(), Outbox::default());
+        Self { number, socket, inbox, outbox, slot: 0, head: Head::default() }
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), Unsent> {
+        if self.outbox.is_full() { self.flush() } else { Ok(()) }
     }
 }
 
-/// A netlink message under construction.
-struct Message(Vec<u8>);
-
-impl Message {
-    fn new(kind: u16, flags: u16, queue: u16) -> Self {
-        let mut bytes = vec![0; 4];
-        bytes.extend((SUBSYSTEM_QUEUE << 8 | kind).to_ne_bytes());
-        bytes.extend(flags.to_ne_bytes());
-        // Sequence number and port id: nobody reads them. Then the family and version, both 0.
-        bytes.extend([0; 10]);
-        bytes.extend(queue.to_be_bytes());
-        Self(bytes)
-    }
-
-    fn attribute(&mut self, kind: u16, value: &[u8]) {
-        debug_assert!(value.len().is_multiple_of(4), "attributes need no padding");
-        let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-        self.0.extend(length.to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
-    }
-
-    fn send(mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let length = u32::try_from(self.0.len()).unwrap_or(u32::MAX).to_ne_bytes();
-        for (to, from) in self.0.iter_mut().zip(length) {
-            *to = from;
+impl Backend for Netlink {
+    fn receive(&mut self) -> io::Result<Option<Head>> {
+        loop {
+            // Answers wait while there is more to read: the more go together, the fewer calls.
+            let Some(slot) = self.inbox.advance() else {
+                if self.inbox.refill(self.socket.as_fd())? {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let errno = match packet::parse(self.inbox.datagram(slot)) {
+                Incoming::Packet(head) => {
+                    (self.slot, self.head) = (slot, head);
+                    return Ok(Some(self.head.clone()));
+                }
+                Incoming::Acknowledged | Incoming::Other => continue,
+                Incoming::Refused { sequence: ON_SUSPICION, code } if is_nothing_there(code) => {
+                    continue;
+                }
+                Incoming::Refused { code, .. } => return Err(io::Error::from_raw_os_error(code)),
+                Incoming::Overrun => Errno::NOBUFS,
+                Incoming::Cut => Errno::NOSPC,
+            };
+            return Err(errno.into());
         }
-        let kernel = SocketAddrNetlink::new(0, 0);
-        rustix::net::sendto(socket, &self.0, SendFlags::empty(), &kernel)?;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.inbox.datagram(self.slot).get(self.head.bytes.clone()).unwrap_or_default()
+    }
+
+    fn answer(&mut self, answer: Answer<'_>) -> Result<(), Unsent> {
+        let Answer { packet, fate, mark, bytes } = answer;
+        let buffer = self.outbox.message(1, packet);
+        message::answer(buffer, self.number, packet, (fate, mark), bytes);
+        if let Some(bytes) = bytes {
+            self.outbox.append(self.socket.as_fd(), bytes)?;
+        }
+        self.flush_if_full()
+    }
+
+    fn accept_through(&mut self, accepted: Accepted) -> Result<(), Unsent> {
+        let Accepted { through, count } = accepted;
+        let buffer = self.outbox.message(count.into(), through);
+        message::answer_through(buffer, self.number, through, Fate::Accept, 0);
+        self.flush_if_full()
+    }
+
+    fn drop_through(&mut self, packet: u32, is_suspicion: bool) -> Result<(), Unsent> {
+        let buffer = self.outbox.message(0, packet);
+        let sequence = if is_suspicion { ON_SUSPICION } else { 0 };
+        message::answer_through(buffer, self.number, packet, Fate::Drop, sequence);
         Ok(())
     }
-}
 
-const SUBSYSTEM_QUEUE: u16 = 3;
-const MESSAGE_ERROR: u16 = 2;
-const MESSAGE_CONFIG: u16 = 2;
-const MESSAGE_VERDICT_BATCH: u16 = 3;
-const FLAG_REQUEST: u16 = 1;
-const FLAG_ACK: u16 = 4;
-const ATTRIBUTE_VERDICT: u16 = 2;
-const VERDICT_DROP: u32 = 0;
-const VERDICT_ACCEPT: u32 = 1;
-const CONFIG_COMMAND: u16 = 1;
-const CONFIG_LENGTH_MAX: u16 = 3;
-const CONFIG_MASK: u16 = 4;
-const CONFIG_FLAGS: u16 = 5;
-const COMMAND_BIND: u8 = 1;
-const FLAG_GSO: u32 = 4;
+    fn flush(&mut self) -> Result<(), Unsent> {
+        self.outbox.flush(self.socket.as_fd())
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_laid_out_as_the_kernel_reads_it() {
-        let mut message = Message::new(MESSAGE_VERDICT_BATCH, FLAG_REQUEST, 0x0102);
-        message.attribute(ATTRIBUTE_VERDICT, &[0, 0, 0, 0, 1, 2, 3, 4]);
-        let [kind_low, kind_high] = 0x0303_u16.to_ne_bytes();
-        let expected = [
-            &[0, 0, 0, 0, kind_low, kind_high][..],
-            &1_u16.to_ne_bytes(),
-            &[0; 8],
-            &[0, 0, 1, 2],
-            &12_u16.to_ne_bytes(),
-            &2_u16.to_ne_bytes(),
-            &[0, 0, 0, 0, 1, 2, 3, 4],
-        ]
-        .concat();
-        assert_eq!(message.0, expected);
+    fn wait(&mut self) -> io::Result<()> {
+        self.inbox.wait(self.socket.as_fd())
     }
 }
+
+fn is_nothing_there(code: i32) -> bool {
+    code == Errno::NOENT.raw_os_error()
+}
+
+/// The sequence number of an answer for packets that may not be there.
+const ON_SUSPICION: u32 = 1;

@@ -97,6 +97,11 @@ impl Events {
         Ok((events, Some(writer)))
     }
 
+    /// Whether anybody reads what is pushed.
+    pub(super) const fn are_heard(&self) -> bool {
+        self.sender.is_some()
+    }
+
     /// Hands records over; never waits.
     pub(super) fn push(&self, records: impl Iterator<Item = Record>) {
         let Some(sender) = &self.sender else { return };

@@ -16,7 +16,6 @@ mod target;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -28,9 +27,9 @@ use self::signals::Signals;
 use self::supervisor::Supervisor;
 use self::worker::{Marks, Shared};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Effects, Engine};
 use crate::front::FrontError;
-use crate::front::nfqueue::{Faults, KernelQueue};
+use crate::front::nfqueue::{Faults, OpenQueue, Waker};
 
 /// Filters until SIGTERM or SIGINT. On SIGHUP the configuration is read once more.
 ///
@@ -44,7 +43,7 @@ pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
     // opens any.
     let queues = config
         .queue_numbers()
-        .map(|number| KernelQueue::open(number, &config.queue, &faults))
+        .map(|number| OpenQueue::open(number, &config.queue))
         .collect::<Result<Vec<_>, _>>()?;
     let engine = Engine::new(config.engine.clone(), RandomState::new().hash_one(0));
     let shared = Shared {
@@ -73,28 +72,29 @@ pub fn run(config: &Config, reread: &Reread<'_>) -> Result<(), FrontError> {
 /// How the configuration is read once more.
 pub type Reread<'a> = dyn Fn() -> Result<Config, FrontError> + 'a;
 
-fn serve<'c>(
+fn serve(
     supervisor: Supervisor<'_>,
     signals: &Signals,
-    shared: &Shared<'c>,
-    queues: Vec<KernelQueue<'c>>,
+    shared: &Shared<'_>,
+    queues: Vec<OpenQueue>,
 ) -> Result<(), FrontError> {
-    let (wake, stop) =
-        rustix::pipe::pipe().map_err(|error| FrontError::io("cannot make a pipe", error))?;
+    let wakers = queues.iter().map(OpenQueue::waker).collect::<Result<Vec<_>, _>>()?;
+    let effects = |worker| Effects::of_worker(worker, shared.events.are_heard());
+    // The engine works on this thread, too.
+    let mut own_effects = effects(queues.len());
     thread::scope(|scope| {
-        let started = queues.into_iter().map(|queue| {
+        let started = queues.into_iter().enumerate().map(|(worker, queue)| {
             let name = format!("{QUEUE_THREAD}{}", queue.number());
-            spawn(scope, name, || serve_queue(queue, shared, &wake, signals))
+            spawn(scope, name, move || serve_queue(queue, shared, effects(worker), signals))
         });
         let started: Vec<_> = started.collect();
         let all_started = started.iter().all(Result::is_ok);
         if all_started {
             log::info!("ready");
-            supervisor.watch();
+            supervisor.watch(&mut own_effects);
         }
-        shared.is_ending.store(true, Ordering::Relaxed);
-        // Closing this end of the pipe wakes every thread that polls the other.
-        drop::<OwnedFd>(stop);
+        shared.is_ending.store(true, Ordering::Release);
+        wakers.iter().for_each(Waker::wake);
         let mut ended = Ok(());
         for thread in started {
             let joined = thread.and_then(join);
@@ -105,14 +105,14 @@ fn serve<'c>(
 }
 
 fn serve_queue(
-    mut queue: KernelQueue<'_>,
+    queue: OpenQueue,
     shared: &Shared<'_>,
-    wake: &OwnedFd,
+    mut effects: Effects,
     signals: &Signals,
 ) -> Result<(), FrontError> {
     // However this thread ends, the supervisor learns of it.
     let _ending = signals.wake_when_dropped();
-    shared.serve(&mut queue, wake)
+    shared.serve(&mut queue.serve(shared.faults), &mut effects)
 }
 
 type Handle<'s> = thread::ScopedJoinHandle<'s, Result<(), FrontError>>;
@@ -133,7 +133,7 @@ fn join(thread: Handle<'_>) -> Result<(), FrontError> {
     thread.join().unwrap_or_else(|_| Err(FrontError::new(format!("thread {name} panicked"))))
 }
 
-fn announce(config: &Config, queues: &[KernelQueue<'_>]) {
+fn announce(config: &Config, queues: &[OpenQueue]) {
     let settings = &config.queue;
     for queue in queues {
         log::info!(

@@ -53,8 +53,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Returns when the program is to end.
-    pub(super) fn watch(mut self) {
-        let mut effects = Effects::default();
+    pub(super) fn watch(mut self, effects: &mut Effects) {
         while !self.signals.is_asked_to_end() {
             let readiness = self.signals.readiness();
             let mut signal = [PollFd::new(&readiness, PollFlags::IN)];
@@ -66,7 +65,7 @@ impl<'a> Supervisor<'a> {
                 self.shared.events.reopen();
                 self.reload();
             }
-            self.shared.expire(&mut effects);
+            self.shared.expire(effects);
             self.tell();
         }
         self.tell();

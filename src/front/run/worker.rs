@@ -3,12 +3,9 @@
 //! Nothing here waits for anything but the next packet. A panic that the engine did not contain
 //! costs the packet that met it, and no more.
 
-use std::os::fd::AsFd;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 
 use super::clock::Clock;
 use super::events::Events;
@@ -16,7 +13,7 @@ use super::inject::Injector;
 use crate::config::Rules;
 use crate::engine::{Effects, Engine, Handling, Verdict};
 use crate::front::FrontError;
-use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, Received};
+use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, READ_AT_ONCE_MAX, Received};
 
 /// What all queue threads share.
 #[derive(Debug)]
@@ -66,51 +63,50 @@ impl Marks {
 }
 
 impl Shared<'_> {
-    /// Serves a queue until the end; `wake` is readable or hung up when that comes.
+    /// Serves a queue until the end; whoever says that it has come wakes this up.
     pub(super) fn serve(
         &self,
         queue: &mut KernelQueue<'_>,
-        wake: &impl AsFd,
+        effects: &mut Effects,
     ) -> Result<(), FrontError> {
-        let mut effects = Effects::default();
-        while !self.is_ending.load(Ordering::Relaxed) {
-            let number = queue.number();
-            let is_idle = match queue.receive() {
-                Received::Packet(held) => {
-                    self.judge(held, &mut effects);
-                    false
-                }
-                Received::Counted => false,
-                Received::Nothing => true,
-                Received::Broken(error) => {
-                    return Err(FrontError::io(
-                        format!("cannot receive from queue {number}"),
-                        error,
-                    ));
-                }
-            };
-            if is_idle {
-                wait_for_either(&queue.readiness(), wake)?;
+        let number = queue.number();
+        let failed = |error| FrontError::io(format!("cannot receive from queue {number}"), error);
+        while !self.is_ending.load(Ordering::Acquire) {
+            if !self.take(queue, effects).map_err(failed)? {
+                queue.wait().map_err(failed)?;
             }
         }
-        queue.settle();
+        // What has been read is judged yet: nobody will be asked about it again.
+        for _ in 0..READ_AT_ONCE_MAX {
+            if !self.take(queue, effects).map_err(failed)? {
+                break;
+            }
+        }
+        queue.finish();
         Ok(())
     }
 
+    /// Takes a packet, if one is at hand; false: nothing is.
+    fn take(&self, queue: &mut KernelQueue<'_>, effects: &mut Effects) -> io::Result<bool> {
+        match queue.receive() {
+            Received::Packet(held) => self.judge(held, effects),
+            Received::Counted => {}
+            Received::Nothing => return Ok(false),
+            Received::Broken(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
     fn judge(&self, held: Held<'_, '_>, effects: &mut Effects) {
-        let Some(arrival) = held.arrival() else { return };
         let now = self.clock.now();
-        // The engine's locks do not poison, and its effects are thrown away below.
+        let arrival = held.arrival();
+        // The engine's locks do not poison, and what it left in the effects is thrown away.
         let judged = catch_unwind(AssertUnwindSafe(|| self.engine.handle(now, &arrival, effects)));
-        let Ok(verdict) = judged else {
-            *effects = Effects::default();
-            self.panics.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
+        let Ok(verdict) = judged else { return self.count_panic(effects) };
         let marking = self.marks.of(effects.handling);
         match verdict {
             Verdict::Accept => held.accept(marking),
-            Verdict::Rewrite => held.rewrite(std::mem::take(&mut effects.rewritten), marking),
+            Verdict::Rewrite => held.rewrite(&effects.rewritten, marking),
             Verdict::Drop(_) => drop(held),
         }
         self.deliver(effects);
@@ -119,11 +115,15 @@ impl Shared<'_> {
     /// Forgets silent flows. A panic here must not end the filter either.
     pub(super) fn expire(&self, effects: &mut Effects) {
         let now = self.clock.now();
-        if catch_unwind(AssertUnwindSafe(|| self.engine.expire(now, effects))).is_err() {
-            *effects = Effects::default();
-            self.panics.fetch_add(1, Ordering::Relaxed);
+        match catch_unwind(AssertUnwindSafe(|| self.engine.expire(now, effects))) {
+            Ok(()) => self.deliver(effects),
+            Err(_) => self.count_panic(effects),
         }
-        self.deliver(effects);
+    }
+
+    fn count_panic(&self, effects: &mut Effects) {
+        effects.clear();
+        self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
     fn deliver(&self, effects: &mut Effects) {
@@ -131,13 +131,5 @@ impl Shared<'_> {
             self.injector.send(&packet);
         }
         self.events.push(effects.records.drain(..));
-    }
-}
-
-fn wait_for_either(one: &impl AsFd, other: &impl AsFd) -> Result<(), FrontError> {
-    let mut both = [PollFd::new(one, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
-    match poll(&mut both, None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(FrontError::io("cannot wait for packets", error)),
     }
 }

@@ -8,7 +8,7 @@
 use std::env;
 use std::process::Command;
 
-use crate::again::{expect_passed, words};
+use super::again::{expect_passed, words};
 
 /// Runs the body of a test sealed, where the command `needs` succeeds.
 pub(crate) fn sealed<F: Fn()>(needs: &[&str], body: F) {
