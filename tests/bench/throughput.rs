@@ -1,5 +1,5 @@
-//! What the filter costs: messages of 1 MiB through the gateway with Mailguard, over each of its back
-//! ends, beside a queue loop that accepts everything and plain forwarding.
+//! What the filter costs: messages of 1 MiB through the gateway with Mailguard, over each of its
+//! back ends, beside a queue loop that accepts everything and plain forwarding.
 //!
 //! They take many short turns in one lab, so that a busy machine slows all alike; what counts
 //! is the ratio within a round. Source and sink are our own and do nothing but move bytes: any real
@@ -53,7 +53,8 @@ fn measure(rounds: usize, messages: usize, octets: usize) -> Outcome<bool> {
     Network::build()?.steer_flows()?;
     sink::open(Family::V4.server())?;
     println!(
-        "{messages} messages of {octets} octets, {SESSIONS} at a time, IPv4, {rounds} rounds in turn"
+        "{messages} messages of {octets} octets, {SESSIONS} at a time, IPv4, {rounds} rounds in \
+         turn"
     );
     let mut speeds: [Vec<f64>; 4] = Default::default();
     for round in 0..rounds {

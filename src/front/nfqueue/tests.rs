@@ -1,5 +1,5 @@
-//! Both back ends against a kernel, in a network of the test's own: datagrams that the machine sends
-//! to itself, through a queue.
+//! Both back ends against a kernel, in a network of the test's own: datagrams that the machine
+//! sends to itself, through a queue.
 
 #[path = "../../../tests/support/again.rs"]
 mod again;
