@@ -81,7 +81,7 @@ impl<T> Flow<T> {
     /// Address of the end that opened it.
     #[must_use]
     pub const fn client(&self) -> IpAddr {
-        if self.is_client_low { self.key.low.address } else { self.key.high.address }
+        self.ends().originator.address
     }
 
     /// Its state, for a packet of it or to look at; `None` once it has left the table, when what is
