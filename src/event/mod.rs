@@ -13,15 +13,13 @@ mod text;
 pub use escape::escape;
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 
 use crate::engine::Record;
 use crate::flow::Direction;
 use crate::time::Instant;
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// The article's protocol log.
     #[default]

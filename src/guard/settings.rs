@@ -34,6 +34,14 @@ impl Setting {
         (self.expected)()
     }
 
+    /// Reads it into these settings; the error is the part of the text that is wrong.
+    ///
+    /// # Errors
+    /// A value it does not take.
+    pub fn read<'a>(&self, settings: &mut Settings, text: &'a str) -> Result<(), &'a str> {
+        (self.read)(settings, text)
+    }
+
     /// Its value in these settings, as [`Settings::set`] takes it.
     #[must_use]
     pub fn print(&self, settings: &Settings) -> String {
