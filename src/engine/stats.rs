@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Reason;
+use crate::patch::{Deed, Id};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
+            /// What patches did, by patch and deed.
+            pub patches: BTreeMap<(Id, Deed), u64>,
             /// Flows open or remembered now.
             pub flows_now: u64,
             /// Bytes held now until their receivers acknowledge them.
@@ -60,8 +63,13 @@ macro_rules! counters {
                 $(if counted.$name > 0 {
                     self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
                 })+
-                if !counted.drops.is_empty() || !counted.withheld.is_empty() {
+                let is_empty = counted.drops.is_empty()
+                    && counted.withheld.is_empty()
+                    && counted.patches.is_empty();
+                if !is_empty {
                     let mut reasons = self.reasons.lock();
+                    add(&mut reasons.patches, &counted.patches);
+                    counted.patches.clear();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
                     counted.drops.clear();
@@ -75,6 +83,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
+                add(&mut stats.patches, &reasons.patches);
             }
         }
     };
@@ -117,10 +126,11 @@ counters! {
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
+    patches: BTreeMap<(Id, Deed), u64>,
 }
 
-fn add(sum: &mut BTreeMap<Reason, u64>, more: &BTreeMap<Reason, u64>) {
-    for (&reason, count) in more {
-        *sum.entry(reason).or_default() += count;
+fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    for (cause, count) in more {
+        *sum.entry(cause.clone()).or_default() += count;
     }
 }

@@ -9,6 +9,7 @@ mod judge;
 mod limit;
 mod line;
 mod mask;
+mod patches;
 mod profile;
 mod reply;
 mod settings;
@@ -21,6 +22,7 @@ pub use choice::{
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
+pub use patches::Patches;
 pub use settings::{Setting, Settings};
 pub use value::{Kind, Limit, VerbSet};
 
@@ -44,6 +46,8 @@ pub enum Rule {
     Lookalike,
     /// The client speaks another protocol.
     OtherProtocol,
+    /// A patch for a known hole.
+    Patch,
     /// More recipients of one message than the profile allows.
     Recipients,
     /// A sender's address longer than the profile allows.
@@ -67,6 +71,7 @@ impl Rule {
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
             Self::OtherProtocol => "other-protocol",
+            Self::Patch => "patch",
             Self::Recipients => "recipients",
             Self::Sender => "sender",
             Self::StrayBytes => "stray-bytes",

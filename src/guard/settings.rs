@@ -4,6 +4,7 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::patches::Patches;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::value::{Kind, Limit, LineLimit, Value, VerbSet};
 use crate::smtp::{DataBegins, Verb};
@@ -173,6 +174,12 @@ settings! {
 
     /// The bytes of a sender's address beyond which the flow is reset.
     sender_max: LineLimit = [0, 0, 0, 0, 0, 0, 0, 320];
+
+    /// What is done about known holes of mail servers.
+    patches: Patches = [
+        Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),
+        Patches::off(), Patches::off(), Patches::off()
+    ];
 
     /// What is done about false ends of message data.
     lookalikes: Lookalikes = Lookalikes::[
