@@ -5,6 +5,7 @@
 
 use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
 
+use super::options::are_usual;
 use super::{Packet, restrict_options};
 
 /// What bytes become that their receiver has read already.
@@ -37,8 +38,11 @@ impl<'p, 'a> Editor<'p, 'a> {
 
     /// Blanks the options that may not pass, and lowers a segment size that is too large.
     pub fn restrict_options(&mut self) {
-        let mut scratch = [0; 40];
         let options = self.packet.options();
+        if are_usual(options) {
+            return;
+        }
+        let mut scratch = [0; 40];
         if let Some(scratch) = scratch.get_mut(..options.len()) {
             scratch.copy_from_slice(options);
             if restrict_options(scratch, self.packet.flags.syn) {
