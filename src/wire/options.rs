@@ -19,8 +19,8 @@ const SEGMENT_MAX: u16 = 65_000;
 /// The largest shift of a window: more would let it span half the sequence space (RFC 7323 2.3).
 const SCALE_MAX: u8 = 14;
 
-/// Whether these are the options of nearly every segment, none or timestamps alone, of which nothing
-/// has to be changed.
+/// Whether these are the options of nearly every segment, none or timestamps alone, of which
+/// nothing has to be changed.
 #[must_use]
 pub(super) const fn are_usual(options: &[u8]) -> bool {
     matches!(options, [] | [NOP, NOP, TIMESTAMPS, 10, _, _, _, _, _, _, _, _])

@@ -105,6 +105,7 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// What is wrong with it. Checksums are a matter of [`Self::verify`].
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Parsed<'a>, Malformed> {
         match Self::parse_plain(bytes) {
             Some(packet) => Ok(Parsed::Tcp(packet)),
@@ -114,6 +115,7 @@ impl<'a> Packet<'a> {
 
     /// A packet of which nothing is unusual: an IPv4 header without options, or an IPv6 header with
     /// TCP right behind it, and all of it there.
+    #[inline]
     pub(super) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
         let (tcp_start, length, source, destination) = match bytes.first_chunk()? {
             &[0x45, _, a, b, _, _, c, d, _, TCP, _, _, s1, s2, s3, s4, d1, d2, d3, d4] => {

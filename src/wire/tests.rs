@@ -58,7 +58,10 @@ fn a_plain_packet_reads_as_any_packet_does() {
         if let Some(packet) = Packet::parse_plain(bytes) {
             plain += 1;
             let same = Packet::parse_any(bytes);
-            assert_eq!(format!("{:?}", Ok::<_, Malformed>(Parsed::Tcp(packet))), format!("{same:?}"));
+            assert_eq!(
+                format!("{:?}", Ok::<_, Malformed>(Parsed::Tcp(packet))),
+                format!("{same:?}")
+            );
         }
     };
     for v6 in [false, true] {
