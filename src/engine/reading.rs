@@ -97,7 +97,7 @@ impl Passage<'_, '_> {
     /// How much of the other direction's stream the sender of this segment had received.
     fn covered(&self) -> Offset {
         let other = &self.conversation.streams[self.direction.other()];
-        if self.scene.ends.direction(self.turn.source) != self.direction {
+        if self.sent != self.direction {
             // What waited is read now, and its own ACK was no higher than this.
             return other.acknowledged();
         }

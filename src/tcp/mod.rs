@@ -11,7 +11,7 @@ mod stream;
 mod window;
 
 pub use early::Early;
-pub use memory::Memory;
+pub use memory::{Memory, Spares};
 pub use store::Store;
 pub use stream::{Place, Stream};
 pub use window::Window;
