@@ -26,6 +26,8 @@ pub use tls::TlsStart;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::offset::Offset;
 
 /// Who speaks.
@@ -162,7 +164,7 @@ pub enum Change {
 }
 
 /// What a reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Answers {
     /// The connection itself: this is the greeting.
     Connection,
@@ -177,7 +179,7 @@ pub enum Answers {
 }
 
 /// How the dialogue broke its own rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A reply that answers nothing.
     UnexpectedReply,

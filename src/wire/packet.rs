@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{IpNumber, IpSlice, TcpSlice};
+use serde::{Deserialize, Serialize};
 
 use super::{Seq, checksum};
 
@@ -21,7 +22,7 @@ pub enum Parsed<'a> {
 }
 
 /// Why bytes could not be read as a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Malformed {
     /// The front got only a part of the packet.
     Truncated,

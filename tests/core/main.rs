@@ -31,6 +31,8 @@ mod desync;
 mod esmtp;
 /// Every input of every fuzz target, through that target again.
 mod fuzz_regression;
+/// An engine's image: its successor answers as it would have, and damage is seen.
+mod image;
 /// What flows cost in memory.
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.
