@@ -15,6 +15,8 @@ mod support;
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
 
+/// What comes again asks the allocator for nothing.
+mod allocations;
 /// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
 mod bad_input;
 /// What a packet, a flow, a client and all together can cost: each bound, and what crosses it.
