@@ -17,10 +17,11 @@ const LAYERS: [&str; 14] = [
 const INDEPENDENT: [&str; 4] = ["time", "offset", "wire", "smtp"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 8] = [
+const PARTS: [(&str, usize); 9] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("rules", 0),
+    ("patches", 0),
     ("probe", 0),
     ("profiles", 0),
     ("run", 1),

@@ -21,6 +21,7 @@ pub mod engine;
 mod input;
 pub mod options;
 pub mod packet;
+pub mod patches;
 pub mod servers;
 pub mod stream;
 
@@ -28,13 +29,14 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 9] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("options", options::run),
     ("packet", packet::run),
+    ("patches", patches::run),
     ("servers", servers::run),
     ("stream", stream::run),
 ];
