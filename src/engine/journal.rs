@@ -63,7 +63,7 @@ impl Journal {
             self.read(at, run, length);
         }
         match ruling {
-            Ruling::Pass => {}
+            Ruling::Pass | Ruling::Exceed(_) => {}
             Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
                 self.edit(at, rule, run, draft.as_bytes(), length);

@@ -7,7 +7,7 @@
 use super::passage::Passage;
 use super::{Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Ruling, Run};
+use crate::guard::{Draft, Excess, Ruling, Run};
 use crate::offset::Offset;
 use crate::smtp::{Answers, Change, Event, Speaker, Standing, Step};
 
@@ -152,6 +152,9 @@ impl Passage<'_, '_> {
             | Event::Opaque
             | Event::Wait => {}
         }
+        if let Ruling::Exceed(excess) = ruled.ruling {
+            ended.push(What::Exceeded { direction, offset: ruled.end.value(), excess });
+        }
         if let Some(fault) = ruled.step.fault {
             ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
         }
@@ -175,6 +178,13 @@ impl Passage<'_, '_> {
         let is_message =
             matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));
         counted.messages += u64::from(is_message);
+        match ruled.ruling {
+            Ruling::Pass | Ruling::Edit(_) => {}
+            Ruling::Note(rule)
+            | Ruling::Refuse(rule)
+            | Ruling::Reset(rule)
+            | Ruling::Exceed(Excess { rule, .. }) => *counted.rules.entry(rule).or_default() += 1,
+        }
         counted.alarms += u64::from(ruled.step.fault.is_some());
     }
 }
@@ -205,8 +215,15 @@ fn told(change: Change) -> Option<What> {
 }
 
 fn fatal_of(ruled: &Ruled) -> Option<Reason> {
-    if let Ruling::Reset(rule) = ruled.ruling {
-        return Some(Reason::Rule(rule));
+    match ruled.ruling {
+        Ruling::Reset(rule) | Ruling::Exceed(Excess { rule, is_end: true, .. }) => {
+            return Some(Reason::Rule(rule));
+        }
+        Ruling::Exceed(_)
+        | Ruling::Pass
+        | Ruling::Note(_)
+        | Ruling::Edit(_)
+        | Ruling::Refuse(_) => {}
     }
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
 }

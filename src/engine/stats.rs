@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Reason;
+use crate::guard::Rule;
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
+            /// Lines refused, noted or ending their flow, and limits passed, by rule.
+            pub rules: BTreeMap<Rule, u64>,
             /// Flows open or remembered now.
             pub flows_now: u64,
             /// Bytes held now until their receivers acknowledge them.
@@ -60,10 +63,15 @@ macro_rules! counters {
                 $(if counted.$name > 0 {
                     self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
                 })+
-                if !counted.drops.is_empty() || !counted.withheld.is_empty() {
+                let is_empty = counted.drops.is_empty()
+                    && counted.withheld.is_empty()
+                    && counted.rules.is_empty();
+                if !is_empty {
                     let mut reasons = self.reasons.lock();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
+                    add(&mut reasons.rules, &counted.rules);
+                    counted.rules.clear();
                     counted.drops.clear();
                     counted.withheld.clear();
                 }
@@ -75,6 +83,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
+                add(&mut stats.rules, &reasons.rules);
             }
         }
     };
@@ -117,10 +126,11 @@ counters! {
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
+    rules: BTreeMap<Rule, u64>,
 }
 
-fn add(sum: &mut BTreeMap<Reason, u64>, more: &BTreeMap<Reason, u64>) {
-    for (&reason, count) in more {
-        *sum.entry(reason).or_default() += count;
+fn add<K: Copy + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    for (&cause, count) in more {
+        *sum.entry(cause).or_default() += count;
     }
 }

@@ -6,10 +6,12 @@
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
+use super::order::Order;
 use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
-use super::value::VerbSet;
+use super::tally::Tally;
+use super::value::{Excess, VerbSet};
 use crate::smtp::{Dialogue, Event};
 
 pub(super) use super::mask::MASK;
@@ -38,8 +40,21 @@ pub enum Ruling {
     Edit(Rule),
     /// It leaves as drafted, and from here on its line is no command any more.
     Refuse(Rule),
+    /// A limit was passed: it is logged, and the flow ends here if the limit says so.
+    Exceed(Excess),
     /// The flow ends here.
     Reset(Rule),
+}
+
+impl Ruling {
+    /// Whether the flow ends with it.
+    #[must_use]
+    pub const fn ends_flow(self) -> bool {
+        match self {
+            Self::Reset(_) | Self::Exceed(Excess { is_end: true, .. }) => true,
+            Self::Exceed(_) | Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Refuse(_) => false,
+        }
+    }
 }
 
 /// What the guard remembers of one flow.
@@ -48,6 +63,10 @@ pub struct Watch {
     /// The client's line under way.
     pub(super) line: LineWatch,
     pub(super) speech: Speech,
+    pub(super) order: Order,
+    pub(super) tally: Tally,
+    /// The MAIL of the transaction under way has said SMTPUTF8.
+    pub(super) has_utf8_mail: bool,
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) reply: ReplyWatch,
@@ -107,13 +126,15 @@ impl Guard {
             }
             Event::DataEnd => {
                 watch.recipients = 0;
+                watch.order.end();
+                watch.tally.end_message();
                 Ruling::Pass
             }
+            Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)
             | Event::ReplySeparator(reply)
             | Event::ReplyKeyword(reply)
-            | Event::ReplyText(reply)
-            | Event::ReplyEnd(reply) => {
+            | Event::ReplyText(reply) => {
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
             Event::Data | Event::DataLookalike(_) | Event::Chunk | Event::Opaque | Event::Wait => {

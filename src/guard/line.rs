@@ -10,30 +10,47 @@
 //! judged behind it, except for what ends the flow.
 
 use super::address::Address;
+use super::argument::Context;
+use super::envelope::Envelope;
+use super::extension::Offers;
 use super::judge::{Run, Watch};
-use super::limit::{LineKind, LineLength, Offers};
+use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
-use super::settings::{AddressScan, HttpWords, LongLines, Refusal, Settings, Unit};
+use super::order::{BEGINNERS, Order};
+use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
-use super::value::LineLimit;
-use super::{Draft, Guard, Rule, Ruling};
+use super::tally::Ended;
+use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
 use crate::smtp::{Event, Verb, Word};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LineWatch {
     /// The rule by which it is refused.
-    refused: Option<Rule>,
+    pub(super) refused: Option<Rule>,
     /// The rule and the mask of its rest, or of the rest of the part that a packet carries.
-    mask: Option<(Rule, Mask)>,
+    pub(super) mask: Option<(Rule, Mask)>,
     /// By the packet: whether the part that the packet carries has begun.
     has_part: bool,
     /// The verb that its first word is, as far as it has come.
-    verb: Option<Verb>,
+    pub(super) verb: Option<Verb>,
     first_word: FirstWord,
-    address: Address,
+    pub(super) address: Address,
+    pub(super) envelope: Envelope,
+    /// A parameter was told of that is not offered; an argument that is odd was.
+    pub(super) has_odd_parameter: bool,
+    pub(super) has_told_argument: bool,
+    /// What a BDAT has announced.
+    chunk: Chunk,
     kind: LineKind,
     length: LineLength,
+}
+
+/// The argument of a BDAT, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Chunk {
+    octets: u16,
+    is_last: bool,
 }
 
 impl Watch {
@@ -45,28 +62,51 @@ impl Watch {
         draft: &mut Draft,
     ) -> Ruling {
         let settings = &guard.settings;
+        let before = self.line.length.count();
         // A longer word is no verb any more: nobody needs to look for one behind each byte of it.
         if let Event::CommandWord(word) = run.event
-            && self.line.length.count() <= VERB_BYTES_MAX
+            && before <= VERB_BYTES_MAX
         {
             self.line.verb = word.verb();
         }
         if matches!(run.event, Event::CommandGap(_)) && self.line.refused.is_none() {
             self.line.kind = LineKind::of(self.line.verb);
+            self.line.envelope = Envelope::of(self.line.verb);
         }
-        let before = self.line.length.count();
         let mut ruling = self.count(settings, run);
-        if !matches!(ruling, Ruling::Reset(_)) {
-            let judged = self.line.judge_run(guard, run, before, draft);
+        if !ruling.ends_flow() {
+            let judged = self.judge_run(guard, run, before, draft);
             // A note never stands in for an edit.
             if judged != Ruling::Pass {
                 ruling = judged;
             }
         }
         if matches!(run.event, Event::CommandEnd { .. }) {
-            self.line = LineWatch::default();
+            let excess = self.end_line(settings);
+            if let Some(excess) = excess.filter(|_| ruling == Ruling::Pass) {
+                ruling = Ruling::Exceed(excess);
+            }
         }
         ruling
+    }
+
+    /// The client's line has ended: it counts as what the server gets.
+    fn end_line(&mut self, settings: &Settings) -> Option<Excess> {
+        let line = std::mem::take(&mut self.line);
+        let is_refused = line.refused.is_some();
+        let verb = line.verb.filter(|_| !is_refused);
+        if let Some(verb) = verb {
+            self.order.send(verb, line.chunk.is_last);
+            if BEGINNERS.contains(verb) {
+                self.has_utf8_mail = line.envelope.ends_with_utf8();
+            }
+        }
+        if verb == Some(Verb::Bdat) && line.chunk.is_last {
+            self.tally.end_message();
+        }
+        let is_empty = line.length.count() == 0;
+        let octets = line.chunk.octets;
+        self.tally.end_line(settings, Ended { verb, is_refused, is_empty, octets })
     }
 
     /// Rules on more of a line in an AUTH exchange.
@@ -84,7 +124,7 @@ impl Watch {
             self.line = LineWatch::default();
         }
         let is_masked = run.event == Event::AuthStray && settings.unit == Unit::Stream;
-        if is_masked && !matches!(ruling, Ruling::Reset(_)) {
+        if is_masked && !ruling.ends_flow() {
             Mask::X.apply_to_lines(draft.copy(run.bytes));
             return Ruling::Edit(Rule::StrayBytes);
         }
@@ -100,44 +140,29 @@ impl Watch {
         if is_foreign {
             return Ruling::Reset(Rule::OtherProtocol);
         }
-        if self.is_recipient_too_many(settings, run.event) {
-            return Ruling::Reset(Rule::Recipients);
+        if let Some(excess) = self.count_recipient(settings, run.event) {
+            return Ruling::Exceed(excess);
         }
         self.line.judge_length(settings, self.reply.offers, before)
     }
 
-    /// Counts the recipients of a message, refused ones too; whether this is one too many.
-    fn is_recipient_too_many(&mut self, settings: &Settings, event: Event) -> bool {
+    /// Counts the recipients of a message, refused ones too, and says if this is one too many.
+    fn count_recipient(&mut self, settings: &Settings, event: Event) -> Option<Excess> {
         if self.line.refused.is_some() {
-            return false;
+            return None;
         }
         match (event, self.line.verb) {
             (Event::CommandGap(_), Some(Verb::Rcpt)) => {
                 let before = self.recipients;
                 self.recipients = before.saturating_add(1);
-                settings.recipients_max.is_passed(before, self.recipients)
+                settings.recipients_max.excess(Rule::Recipients, (before, self.recipients))
             }
             // A message by BDAT ends with no line of ours: the next one's MAIL tells.
             (Event::CommandEnd { .. }, Some(Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo)) => {
                 self.recipients = 0;
-                false
+                None
             }
-            _ => false,
-        }
-    }
-}
-
-impl LineWatch {
-    /// Whether the bytes just added take the line over a limit.
-    fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
-        let is_passed = |limit: LineLimit| limit.is_passed(before, self.length.count());
-        let is_long =
-            settings.long_lines != LongLines::Pass && is_passed(self.kind.standard(offers));
-        match settings.long_lines {
-            _ if is_passed(self.kind.limit(settings)) => Ruling::Reset(Rule::LongLine),
-            LongLines::Reset if is_long => Ruling::Reset(Rule::LongLine),
-            LongLines::Log if is_long => Ruling::Note(Rule::LongLine),
-            LongLines::Log | LongLines::Pass | LongLines::Reset => Ruling::Pass,
+            _ => None,
         }
     }
 
@@ -145,20 +170,14 @@ impl LineWatch {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs pass where nothing masks them")]
     fn judge_run(&mut self, guard: &Guard, run: Run<'_>, before: u32, draft: &mut Draft) -> Ruling {
         match guard.settings.unit {
-            Unit::Packet => self.look_at_part(guard, run),
-            Unit::Stream => self.look_at_bytes(guard, run.event, before),
+            Unit::Packet => self.line.look_at_part(guard, run),
+            Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
         }
         if matches!(run.event, Event::CommandCr | Event::CommandEnd { .. }) {
             return Ruling::Pass;
         }
-        if let Some((rule, mask)) = &mut self.mask {
-            let rule = *rule;
-            let is_masked = mask.apply_to_lines(draft.copy(run.bytes));
-            return match self.refused.replace(rule) {
-                None => Ruling::Refuse(rule),
-                Some(_) if is_masked => Ruling::Edit(rule),
-                Some(_) => Ruling::Pass,
-            };
+        if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
+            return ruling;
         }
         match run.event {
             // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.
@@ -166,11 +185,72 @@ impl LineWatch {
                 draft.copy(run.bytes).fill(b' ');
                 Ruling::Edit(Rule::CommandGap)
             }
-            Event::CommandArgument(word) => {
-                self.judge_argument(&guard.settings, word, run.bytes, draft)
+            Event::CommandWord(_) => self.note_order(&guard.settings),
+            Event::CommandArgument(_) if self.line.verb == Some(Verb::Bdat) => {
+                self.line.chunk.read(run.bytes);
+                Ruling::Pass
+            }
+            Event::CommandArgument(_) => {
+                let context = Context {
+                    settings: &guard.settings,
+                    offers: self.reply.offers,
+                    has_utf8_mail: self.has_utf8_mail,
+                };
+                self.line.judge_argument(context, run.bytes, draft)
             }
             _ => Ruling::Pass,
         }
+    }
+
+    /// Where the order is only logged: the verb that may not come is whole.
+    fn note_order(&self, settings: &Settings) -> Ruling {
+        let verb = self.line.verb.filter(|_| settings.order == OrderRules::Log);
+        verb.and_then(|verb| self.order.bars(verb)).map_or(Ruling::Pass, Ruling::Note)
+    }
+}
+
+impl Chunk {
+    fn read(&mut self, run: &[u8]) {
+        for &byte in run {
+            match byte {
+                b'0'..=b'9' => {
+                    let digit = u16::from(byte - b'0');
+                    self.octets = self.octets.saturating_mul(10).saturating_add(digit);
+                }
+                // What else may come is a space, or LAST.
+                _ => self.is_last |= byte != b' ',
+            }
+        }
+    }
+}
+
+impl LineWatch {
+    /// Whether the bytes just added take the line over a limit.
+    fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
+        let length = (before, self.length.count());
+        if let Some(excess) = self.kind.limit(settings).excess(Rule::LongLine, length) {
+            return Ruling::Exceed(excess);
+        }
+        let excess = match settings.long_lines {
+            LongLines::Pass => None,
+            LongLines::Log | LongLines::Reset => {
+                self.kind.standard(offers).excess(Rule::LongLine, length)
+            }
+        };
+        let is_end = settings.long_lines == LongLines::Reset;
+        excess.map_or(Ruling::Pass, |excess| Ruling::Exceed(Excess { is_end, ..excess }))
+    }
+
+    /// More of a line that is masked, if it is.
+    fn go_on_masking(&mut self, run: &[u8], draft: &mut Draft) -> Option<Ruling> {
+        let (rule, mask) = self.mask.as_mut()?;
+        let rule = *rule;
+        let is_masked = mask.apply_to_lines(draft.copy(run));
+        Some(match self.refused.replace(rule) {
+            None => Ruling::Refuse(rule),
+            Some(_) if is_masked => Ruling::Edit(rule),
+            Some(_) => Ruling::Pass,
+        })
     }
 
     /// By the packet: masks a part whose first word is no permitted verb.
@@ -188,8 +268,8 @@ impl LineWatch {
     }
 
     fn begin_part(&mut self, guard: &Guard, packet: &[u8]) {
-        // What cures an address goes on in the next packet.
-        if matches!(self.mask, Some((Rule::Address, _))) {
+        // What cures an argument goes on in the next packet.
+        if self.mask.is_some_and(|(rule, _)| rule != Rule::Verb) {
             return;
         }
         let end = memchr::memchr2(b'\r', b'\n', packet).unwrap_or(packet.len());
@@ -208,12 +288,19 @@ impl LineWatch {
 
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs refuse nothing")]
-    fn look_at_bytes(&mut self, guard: &Guard, event: Event, before: u32) {
-        let is_permitted = |verb| guard.permitted.contains(verb);
+    fn look_at_bytes(&mut self, guard: &Guard, order: Order, event: Event, before: u32) {
+        let is_enforced = guard.settings.order == OrderRules::Enforce;
+        let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
+        let barred = if is_asked { order.barred() } else { VerbSet::default() };
+        let permitted = guard.permitted.and_not(barred);
+        let is_permitted = |verb| permitted.contains(verb);
         let (rule, has_word) = match event {
             Event::CommandStray => (Rule::StrayBytes, false),
             _ if self.refused.is_some() => return,
-            Event::CommandWord(word) if !guard.permitted.has_prefix(&word) => (Rule::Verb, true),
+            Event::CommandWord(word) if !permitted.has_prefix(&word) => {
+                let barred = word.openings().find(|&verb| guard.permitted.contains(verb));
+                (barred.and_then(|verb| order.bars(verb)).unwrap_or(Rule::Verb), true)
+            }
             Event::CommandGap(word) if !self.verb.is_some_and(is_permitted) => {
                 (Rule::Verb, !word.is_empty())
             }
@@ -230,51 +317,6 @@ impl LineWatch {
             (None, Refusal::FirstWord | Refusal::Noop | Refusal::X) => Mask::X,
         };
         self.mask = Some((self.refused.unwrap_or(rule), mask));
-    }
-
-    /// Rules on more of an argument that is not masked.
-    fn judge_argument(
-        &mut self,
-        settings: &Settings,
-        word: Word,
-        run: &[u8],
-        draft: &mut Draft,
-    ) -> Ruling {
-        let verb = word.verb();
-        let sender_max = settings.sender_max;
-        let has_limit = verb == Some(Verb::Mail) && sender_max.is_set();
-        let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
-        let scan = if has_address { settings.address_scan } else { AddressScan::Off };
-        if scan == AddressScan::Off && !has_limit {
-            return Ruling::Pass;
-        }
-        let mut ruling = Ruling::Pass;
-        let bytes = draft.copy(run);
-        for (at, &byte) in run.iter().enumerate() {
-            let rest = bytes.get_mut(at..).unwrap_or_default();
-            match scan {
-                AddressScan::Off => {}
-                _ if !self.address.is_stray(byte) => {}
-                AddressScan::Log => ruling = Ruling::Note(Rule::Address),
-                AddressScan::Replace => {
-                    ruling = Ruling::Edit(Rule::Address);
-                    rest.iter_mut().take(1).for_each(|byte| *byte = b' ');
-                }
-                AddressScan::Refuse => {
-                    let mut mask = self.address.cure();
-                    mask.apply(rest);
-                    self.mask = Some((Rule::Address, mask));
-                    self.refused = Some(Rule::Address);
-                    return Ruling::Refuse(Rule::Address);
-                }
-            }
-            let before = self.address.length();
-            self.address.push(byte);
-            if has_limit && sender_max.is_passed(before, self.address.length()) {
-                return Ruling::Reset(Rule::Sender);
-            }
-        }
-        ruling
     }
 }
 

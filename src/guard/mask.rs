@@ -15,6 +15,10 @@ impl Draft {
         &self.0
     }
 
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
     pub(super) fn copy(&mut self, run: &[u8]) -> &mut [u8] {
         self.0.clear();
         self.0.extend_from_slice(run);

@@ -5,9 +5,9 @@
 //! none needs a whole line, except for the letter that an ASA puts at the end of a masked keyword:
 //! there a keyword is what one packet carries of it.
 
-use super::judge::MASK;
-use super::limit::Offers;
-use super::settings::{Banner, EhloFilter};
+use super::extension::Offers;
+use super::judge::{MASK, Watch};
+use super::settings::{Banner, BareLastLine, EhloFilter};
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
 
@@ -39,6 +39,8 @@ pub(super) struct ReplyWatch {
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
     column: u32,
+    /// The line has a space or `-` behind its code.
+    has_separator: bool,
     /// The greeting under way has greeted.
     has_greeted: bool,
     /// Keywords masked in this reply.
@@ -48,6 +50,10 @@ pub(super) struct ReplyWatch {
 
 impl ReplyWatch {
     fn end_line(&mut self, reply: &Reply) {
+        let is_hello = matches!(reply.answers, Answers::Verb(Verb::Ehlo | Verb::Helo));
+        if is_hello && !reply.is_later_line && reply.code == Some(250) {
+            self.offers = Offers::default();
+        }
         let is_offer = is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
         if is_offer && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
@@ -84,8 +90,46 @@ fn is_no_keyword(reply: &Reply) -> bool {
     reply.is_last && reply.keyword.as_bytes() == NO_KEYWORD
 }
 
+impl Watch {
+    /// Rules on the end of a reply line: what it answers is counted.
+    pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
+        self.reply.end_line(reply);
+        let (Answers::Verb(verb), Some(code), true) = (reply.answers, reply.code, reply.is_last)
+        else {
+            return Ruling::Pass;
+        };
+        // 334 and 354 ask for more.
+        if code / 100 == 3 {
+            return Ruling::Pass;
+        }
+        self.order.hear(verb, code);
+        let excess = self.tally.hear(&guard.settings, verb, code);
+        excess.map_or(Ruling::Pass, Ruling::Exceed)
+    }
+}
+
 impl Guard {
-    /// Rules on a run of a reply line.
+    /// Whether this is the CR of a last line of several that has nothing but its code.
+    fn is_bare(&self, watch: &ReplyWatch, reply: &Reply, run: &[u8]) -> bool {
+        self.settings.bare_last_line != BareLastLine::Pass
+            && reply.is_later_line
+            && reply.code.is_some()
+            && !watch.has_separator
+            && run.starts_with(b"\r")
+    }
+
+    fn judge_bare(&self, run: &[u8], draft: &mut Draft) -> Ruling {
+        match self.settings.bare_last_line {
+            BareLastLine::Pass => Ruling::Pass,
+            BareLastLine::Log => Ruling::Note(Rule::BareLastLine),
+            BareLastLine::Space => {
+                draft.copy(run).iter_mut().take(1).for_each(|byte| *byte = b' ');
+                Ruling::Edit(Rule::BareLastLine)
+            }
+        }
+    }
+
+    /// Rules on a run of a reply line, its end apart.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of reply lines come here")]
     pub(super) fn judge_reply(
         &self,
@@ -97,15 +141,15 @@ impl Guard {
         let rule = match event {
             Event::ReplyCode(_) | Event::ReplySeparator(_) => {
                 watch.last = run.last().copied().unwrap_or_default();
+                watch.has_separator |= matches!(event, Event::ReplySeparator(_));
                 let is_star = watch.has_greeted && self.settings.banner == Banner::Stars;
                 if is_star {
                     draft.copy(run).fill(b'*');
                 }
                 is_star.then_some(Rule::Banner)
             }
-            Event::ReplyEnd(_) => {
-                watch.end_line(reply);
-                None
+            Event::ReplyText(_) if self.is_bare(watch, reply, run) => {
+                return self.judge_bare(run, draft);
             }
             _ if is_greeting(reply) => {
                 self.mask_greeting(watch, reply, draft.copy(run));

@@ -41,14 +41,8 @@ fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
         What::Edited { rule, .. } => match rule {
-            Rule::Banner | Rule::EhloKeyword | Rule::Lookalike | Rule::LongLine => false,
-            Rule::Address
-            | Rule::CommandGap
-            | Rule::OtherProtocol
-            | Rule::Recipients
-            | Rule::Sender
-            | Rule::StrayBytes
-            | Rule::Verb => true,
+            Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike => false,
+            _ => true,
         },
         What::Opened
         | What::Banner { .. }
@@ -59,6 +53,7 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Missed { .. }
         | What::Alarm { .. }
         | What::Contradiction { .. }
+        | What::Exceeded { .. }
         | What::LeftOut { .. }
         | What::TlsBegin
         | What::Closed => false,
