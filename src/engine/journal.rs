@@ -142,6 +142,7 @@ const fn is_line(event: Event) -> bool {
         | Event::CommandStray
         | Event::CommandCr
         | Event::CommandEnd { .. }
+        | Event::Prefix { .. }
         | Event::ReplyCode(_)
         | Event::ReplySeparator(_)
         | Event::ReplyKeyword(_)

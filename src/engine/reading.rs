@@ -128,7 +128,9 @@ impl Passage<'_, '_> {
         let mut ended = Vec::new();
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
-            Event::CommandEnd { .. } => journal.end(direction, What::command, &mut ended),
+            Event::CommandEnd { .. } | Event::Prefix { is_end: true } => {
+                journal.end(direction, What::command, &mut ended);
+            }
             Event::ReplyEnd(reply) if reply.answers == Answers::Connection => {
                 journal.end(direction, What::banner, &mut ended);
             }
@@ -149,6 +151,7 @@ impl Passage<'_, '_> {
             | Event::ReplySeparator(_)
             | Event::ReplyKeyword(_)
             | Event::ReplyText(_)
+            | Event::Prefix { is_end: false }
             | Event::Opaque
             | Event::Wait => {}
         }

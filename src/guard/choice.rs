@@ -239,3 +239,23 @@ choices! {
         Space = "space",
     }
 }
+
+choices! {
+    /// Whether something asks for TLS.
+    Tls {
+        /// It does.
+        Required = "required",
+        /// It passes in clear text too.
+        Optional = "optional",
+    }
+}
+
+choices! {
+    /// What is done about a header of the PROXY protocol, version 1 or 2, at the very beginning.
+    ProxyProtocol {
+        /// It is a line like any other.
+        Refuse = "refuse",
+        /// It passes, and nothing answers it.
+        Pass = "pass",
+    }
+}

@@ -8,7 +8,9 @@ use super::line::LineWatch;
 use super::mask::Draft;
 use super::order::Order;
 use super::reply::ReplyWatch;
-use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
+use super::settings::{
+    Lookalikes, ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit,
+};
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
@@ -77,19 +79,27 @@ pub struct Watch {
 pub struct Guard {
     pub(super) settings: Settings,
     pub(super) permitted: VerbSet,
+    /// Verbs that have to wait for TLS.
+    pub(super) tls_only: VerbSet,
 }
 
 impl Guard {
     /// A guard with these settings.
     #[must_use]
-    pub const fn new(settings: Settings) -> Self {
-        Self { permitted: settings.permitted(), settings }
+    pub fn new(settings: Settings) -> Self {
+        Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings }
     }
 
     /// A dialogue that is read as the settings want it.
     #[must_use]
     pub fn dialogue(&self) -> Dialogue {
-        let dialogue = Dialogue::new(self.settings.data_begins);
+        let mut dialogue = Dialogue::new(self.settings.data_begins);
+        if self.settings.proxy_protocol == ProxyProtocol::Pass {
+            dialogue = dialogue.with_prefix();
+        }
+        if self.settings.verbs.has_some_own() {
+            dialogue = dialogue.with_own_verbs();
+        }
         match self.settings.unit {
             Unit::Stream => dialogue,
             Unit::Packet => dialogue.with_masked_chunks_as_lines(),
@@ -137,9 +147,12 @@ impl Guard {
             | Event::ReplyText(reply) => {
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
-            Event::Data | Event::DataLookalike(_) | Event::Chunk | Event::Opaque | Event::Wait => {
-                Ruling::Pass
-            }
+            Event::Data
+            | Event::DataLookalike(_)
+            | Event::Chunk
+            | Event::Prefix { .. }
+            | Event::Opaque
+            | Event::Wait => Ruling::Pass,
         }
     }
 

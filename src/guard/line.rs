@@ -17,6 +17,7 @@ use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
 use super::order::{BEGINNERS, Order};
+use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
 use super::tally::Ended;
@@ -40,10 +41,31 @@ pub(super) struct LineWatch {
     /// A parameter was told of that is not offered; an argument that is odd was.
     pub(super) has_odd_parameter: bool,
     pub(super) has_told_argument: bool,
+    hello: Hello,
     /// What a BDAT has announced.
     chunk: Chunk,
     kind: LineKind,
     length: LineLength,
+}
+
+/// The name in HELO or EHLO, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Hello {
+    state: u16,
+    has_begun: bool,
+    has_ended: bool,
+}
+
+impl Hello {
+    fn read(&mut self, patterns: &Patterns, run: &[u8]) {
+        for &byte in run.iter().filter(|_| !patterns.is_empty()) {
+            self.has_ended |= self.has_begun && byte == b' ';
+            self.has_begun |= byte != b' ';
+            if self.has_begun && !self.has_ended {
+                self.state = patterns.next(self.state, byte);
+            }
+        }
+    }
 }
 
 /// The argument of a BDAT, as far as it has come.
@@ -174,7 +196,9 @@ impl Watch {
             Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
         }
         if matches!(run.event, Event::CommandCr | Event::CommandEnd { .. }) {
-            return Ruling::Pass;
+            let is_refused = self.line.hello.has_begun
+                && guard.settings.hello_refuse.is_match(self.line.hello.state);
+            return if is_refused { Ruling::Reset(Rule::HelloName) } else { Ruling::Pass };
         }
         if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
             return ruling;
@@ -191,6 +215,9 @@ impl Watch {
                 Ruling::Pass
             }
             Event::CommandArgument(_) => {
+                if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
+                    self.line.hello.read(&guard.settings.hello_refuse, run.bytes);
+                }
                 let context = Context {
                     settings: &guard.settings,
                     offers: self.reply.offers,
@@ -276,7 +303,9 @@ impl LineWatch {
         let text = packet.get(..end).unwrap_or_default();
         let mut word = Word::default();
         text.iter().take_while(|byte| !byte.is_ascii_whitespace()).for_each(|&b| word.push(b));
-        let is_permitted = word.verb().is_some_and(|verb| guard.permitted.contains(verb));
+        let permitted = guard.permitted.and_not(guard.tls_only);
+        let is_permitted = word.verb().is_some_and(|verb| permitted.contains(verb))
+            || guard.settings.verbs.has_own(&word);
         let mask = match guard.settings.refusal {
             _ if is_permitted || text.is_empty() => None,
             Refusal::Noop if text.len() >= NOOP.len() => Some(Mask::Noop(0)),
@@ -292,16 +321,25 @@ impl LineWatch {
         let is_enforced = guard.settings.order == OrderRules::Enforce;
         let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
         let barred = if is_asked { order.barred() } else { VerbSet::default() };
-        let permitted = guard.permitted.and_not(barred);
+        let permitted = guard.permitted.and_not(barred).and_not(guard.tls_only);
+        let own = &guard.settings.verbs;
         let is_permitted = |verb| permitted.contains(verb);
         let (rule, has_word) = match event {
             Event::CommandStray => (Rule::StrayBytes, false),
             _ if self.refused.is_some() => return,
-            Event::CommandWord(word) if !permitted.has_prefix(&word) => {
+            Event::CommandWord(word)
+                if !permitted.has_prefix(&word) && !own.has_own_prefix(&word) =>
+            {
                 let barred = word.openings().find(|&verb| guard.permitted.contains(verb));
-                (barred.and_then(|verb| order.bars(verb)).unwrap_or(Rule::Verb), true)
+                let rule = match barred {
+                    Some(verb) if guard.tls_only.contains(verb) => Some(Rule::TlsRequired),
+                    barred => barred.and_then(|verb| order.bars(verb)),
+                };
+                (rule.unwrap_or(Rule::Verb), true)
             }
-            Event::CommandGap(word) if !self.verb.is_some_and(is_permitted) => {
+            Event::CommandGap(word)
+                if !self.verb.is_some_and(is_permitted) && !own.has_own(&word) =>
+            {
                 (Rule::Verb, !word.is_empty())
             }
             _ => return,

@@ -13,6 +13,7 @@ mod limit;
 mod line;
 mod mask;
 mod order;
+mod pattern;
 mod profile;
 mod reply;
 mod settings;
@@ -20,15 +21,19 @@ mod speech;
 mod tally;
 mod utf8;
 mod value;
+mod verbs;
 
 pub use choice::{
     AddressScan, Banner, BareLastLine, EhloFilter, EnvelopeRules, HttpWords, LongLines, Lookalikes,
-    OrderRules, ParameterRules, Refusal, SplitAction, SplitScope, SplitTerminator, StartTls, Unit,
+    OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
+    StartTls, Tls, Unit,
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
+pub use pattern::Patterns;
 pub use settings::{Setting, Settings};
 pub use value::{Bytes, Excess, Kind, Limit, Mechanisms, VerbSet};
+pub use verbs::Verbs;
 
 use std::fmt;
 
@@ -59,6 +64,8 @@ pub enum Rule {
     Envelope,
     /// Authentications that failed.
     FailedAuth,
+    /// A name in HELO or EHLO that is refused.
+    HelloName,
     /// Commands that bring no message on its way.
     IdleCommands,
     /// A local part that is too long.
@@ -93,6 +100,8 @@ pub enum Rule {
     /// What no server may take for a command: bytes behind a bare CR or a NUL in a line, a BDAT
     /// that may not pass, text behind a final reply, octets that the server refused.
     StrayBytes,
+    /// Mail or an authentication in clear text, where TLS has to come first.
+    TlsRequired,
     /// A line whose verb is not permitted.
     Verb,
 }
@@ -114,6 +123,7 @@ impl Rule {
             Self::EmptyLines => "empty-lines",
             Self::Envelope => "envelope",
             Self::FailedAuth => "failed-auth",
+            Self::HelloName => "hello-name",
             Self::IdleCommands => "idle-commands",
             Self::LocalPart => "local-part",
             Self::LongLine => "long-line",
@@ -130,6 +140,7 @@ impl Rule {
             Self::Sender => "sender",
             Self::SmallChunks => "small-chunks",
             Self::StrayBytes => "stray-bytes",
+            Self::TlsRequired => "tls-required",
             Self::Verb => "verb",
         }
     }

@@ -7,7 +7,8 @@
 
 use super::extension::Offers;
 use super::judge::{MASK, Watch};
-use super::settings::{Banner, BareLastLine, EhloFilter};
+use super::order::Order;
+use super::settings::{Banner, BareLastLine, EhloFilter, Tls};
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
 
@@ -68,7 +69,13 @@ impl ReplyWatch {
 
 /// Whether the line greets. One without a code may be part of a greeting, and says as much.
 fn is_greeting(reply: &Reply) -> bool {
-    reply.answers == Answers::Connection && reply.code.is_none_or(|code| code / 100 == 2)
+    let is_first = reply.answers == Answers::Connection;
+    is_new_greeting(reply) || (is_first && reply.code.is_none_or(|code| code / 100 == 2))
+}
+
+/// Whether the server greets again, behind a verb of the site's own.
+fn is_new_greeting(reply: &Reply) -> bool {
+    reply.answers == Answers::Own && reply.code == Some(220)
 }
 
 /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
@@ -79,7 +86,7 @@ fn is_offer(reply: &Reply) -> bool {
         Answers::Verb(verb) => {
             matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
         }
-        Answers::Other | Answers::Nothing => true,
+        Answers::Own | Answers::Other | Answers::Nothing => true,
         Answers::Connection | Answers::Message => false,
     };
     is_answer && reply.is_later_line && reply.code == Some(250)
@@ -94,6 +101,10 @@ impl Watch {
     /// Rules on the end of a reply line: what it answers is counted.
     pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
         self.reply.end_line(reply);
+        if is_new_greeting(reply) && reply.is_last {
+            (self.order, self.has_utf8_mail) = (Order::default(), false);
+            self.reply.offers = Offers::default();
+        }
         let (Answers::Verb(verb), Some(code), true) = (reply.answers, reply.code, reply.is_last)
         else {
             return Ruling::Pass;
@@ -199,13 +210,15 @@ impl Guard {
 
     /// A run of a line that offers: of its keyword, or what stands behind that.
     fn filter(&self, watch: &mut ReplyWatch, reply: &Reply, is_keyword: bool, bytes: &mut [u8]) {
-        if self.settings.ehlo == EhloFilter::Pass {
+        let is_pass = self.settings.ehlo == EhloFilter::Pass;
+        if is_pass && self.settings.auth_requires_tls == Tls::Optional {
             return;
         }
         if watch.keyword == Decision::Open && is_keyword {
             match self.settings.ehlo {
-                EhloFilter::Pass => {}
-                EhloFilter::AllowList => self.mask_unlisted(watch, reply, bytes),
+                EhloFilter::Pass | EhloFilter::AllowList => {
+                    self.mask_unlisted(watch, reply, bytes);
+                }
                 EhloFilter::Letters => self.letter(watch, reply, bytes),
             }
             return;
@@ -252,11 +265,17 @@ impl Guard {
     }
 
     fn permits(&self, reply: &Reply) -> bool {
+        if self.settings.ehlo == EhloFilter::Pass {
+            return self.permits_prefix(reply.keyword.head());
+        }
         let keyword = std::str::from_utf8(reply.keyword.as_bytes());
         keyword.is_ok_and(|keyword| self.settings.permits_keyword(keyword))
     }
 
     fn permits_prefix(&self, prefix: &[u8]) -> bool {
+        if self.settings.ehlo == EhloFilter::Pass {
+            return !prefix.starts_with(Verb::Auth.name().as_bytes());
+        }
         let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
         let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);
         longer.any(|keyword| self.settings.permits_keyword(keyword))

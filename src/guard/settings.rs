@@ -4,13 +4,17 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::order::BEGINNERS;
+use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::value::{Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet};
+use super::verbs::Verbs;
 use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
     AddressScan, Banner, BareLastLine, EhloFilter, EnvelopeRules, HttpWords, LongLines, Lookalikes,
-    OrderRules, ParameterRules, Refusal, SplitAction, SplitScope, SplitTerminator, StartTls, Unit,
+    OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
+    StartTls, Tls, Unit,
 };
 
 /// One row of the table.
@@ -106,7 +110,7 @@ macro_rules! settings {
 // The columns: mailguard, esmtp, pix-4.1, pix-4.4, pix-5.1, pix-5.2.4, pix-6.3, asa.
 settings! {
     /// The verbs that reach the server.
-    verbs: VerbSet = [SEVEN, ESMTP, SEVEN, SEVEN, SEVEN, SEVEN, SEVEN, SIXTEEN];
+    verbs: Verbs = [SEVEN, ESMTP, SEVEN, SEVEN, SEVEN, SEVEN, SEVEN, SIXTEEN];
 
     /// What a refused line becomes.
     refusal: Refusal = Refusal::[X, X, Noop, Noop, Noop, Noop, FirstWord, FirstWord];
@@ -156,6 +160,26 @@ settings! {
 
     /// Mechanisms that AUTH may ask for, or any.
     auth_mechanisms: Mechanisms = [any(), any(), any(), any(), any(), any(), any(), any()];
+
+    /// Names that nobody may have in HELO or EHLO: the flow is reset.
+    hello_refuse: Patterns = [
+        named(), named(), named(), named(), named(), named(), named(), named()
+    ];
+
+    /// Whether mail has to wait for TLS: if so, MAIL is refused in clear text.
+    require_tls: Tls = Tls::[
+        Optional, Optional, Optional, Optional, Optional, Optional, Optional, Optional
+    ];
+
+    /// Whether AUTH has to: if so, it is neither offered nor passed in clear text.
+    auth_requires_tls: Tls = Tls::[
+        Optional, Optional, Optional, Optional, Optional, Optional, Optional, Optional
+    ];
+
+    /// What is done about a header of the PROXY protocol; only an exception with a client has it.
+    proxy_protocol: ProxyProtocol = ProxyProtocol::[
+        Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse
+    ];
 
     /// What is done about commands out of their order.
     order: OrderRules = OrderRules::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
@@ -292,16 +316,33 @@ impl Settings {
     #[must_use]
     pub const fn permitted(&self) -> VerbSet {
         match self.starttls {
-            StartTls::Allow => self.verbs,
-            StartTls::Strip => self.verbs.without(Verb::StartTls),
+            StartTls::Allow => self.verbs.known,
+            StartTls::Strip => self.verbs.known.without(Verb::StartTls),
         }
+    }
+
+    /// The verbs of these that have to wait for TLS.
+    #[must_use]
+    pub fn tls_only(&self) -> VerbSet {
+        let is_required =
+            |tls, verbs| if tls == Tls::Required { verbs } else { VerbSet::default() };
+        let mail = is_required(self.require_tls, BEGINNERS);
+        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
     }
 
     /// Whether this EHLO keyword may stay.
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {
-        let is_stripped = self.starttls == StartTls::Strip && keyword == Verb::StartTls.name();
-        self.ehlo_keywords.iter().any(|known| known == keyword) && !is_stripped
+        self.ehlo_keywords.iter().any(|known| known == keyword)
+            && !self.stripped().any(|stripped| stripped.name() == keyword)
+    }
+
+    /// Verbs that nobody is to be offered.
+    pub(super) fn stripped(&self) -> impl Iterator<Item = Verb> {
+        let is_stripped = self.starttls == StartTls::Strip || !self.verbs.contains(Verb::StartTls);
+        let starttls = is_stripped.then_some(Verb::StartTls);
+        let auth = (self.auth_requires_tls == Tls::Required).then_some(Verb::Auth);
+        starttls.into_iter().chain(auth)
     }
 }
 
@@ -318,6 +359,11 @@ fn end(count: u32) -> CountLimit {
 /// No limit.
 fn none() -> CountLimit {
     end(0)
+}
+
+/// No name is refused.
+fn named() -> Patterns {
+    Patterns::default()
 }
 
 /// No mechanism is refused.

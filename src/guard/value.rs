@@ -61,6 +61,12 @@ impl VerbSet {
         Self(self.0 & !(1 << (verb as u32)))
     }
 
+    /// This set and that one.
+    #[must_use]
+    pub const fn and(self, that: Self) -> Self {
+        Self(self.0 | that.0)
+    }
+
     /// This set without those.
     #[must_use]
     pub const fn and_not(self, those: Self) -> Self {
@@ -77,27 +83,6 @@ impl VerbSet {
     #[must_use]
     pub fn has_prefix(self, word: &Word) -> bool {
         word.openings().any(|verb| self.contains(verb))
-    }
-}
-
-impl Value for VerbSet {
-    const KIND: Kind = Kind::List;
-
-    fn parse(text: &str) -> Result<Self, &str> {
-        let mut verbs = Self::default();
-        for name in words_of(text) {
-            verbs = verbs.with(&[Verb::of(name).ok_or(name)?]);
-        }
-        if verbs == Self::default() { Err(text) } else { Ok(verbs) }
-    }
-
-    fn print(&self) -> String {
-        let verbs = Verb::ALL.into_iter().filter(|&verb| self.contains(verb));
-        verbs.map(Verb::name).collect::<Vec<_>>().join(",")
-    }
-
-    fn expected() -> String {
-        format!("one or more of {}", Verb::ALL.map(Verb::name).join(", "))
     }
 }
 
@@ -293,7 +278,8 @@ impl Value for Bytes {
     }
 }
 
-fn words_of(text: &str) -> impl Iterator<Item = &str> {
+/// The words of a list.
+pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|word| !word.is_empty())
 }
 

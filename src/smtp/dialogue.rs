@@ -10,6 +10,7 @@ use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
+use super::prefix::{Found, Prefix};
 use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
@@ -26,6 +27,10 @@ pub struct Dialogue {
     /// What a BDAT means whose line the guard masks.
     masked_chunk: ChunkRule,
     expect: Expect,
+    /// A verb that is not known here may be the site's own.
+    has_own_verbs: bool,
+    /// A header of the PROXY protocol may come, or is under way.
+    prefix: Option<Prefix>,
     line: CommandLine,
     /// The reply under way; costs one pointer while there is none.
     reply: Option<Box<ReplyReader>>,
@@ -52,6 +57,8 @@ impl Dialogue {
             data_begins,
             masked_chunk: ChunkRule::Refuse,
             expect: Expect::Command,
+            has_own_verbs: false,
+            prefix: None,
             line: CommandLine::new(),
             reply: None,
             outstanding,
@@ -69,6 +76,20 @@ impl Dialogue {
     #[must_use]
     pub const fn with_masked_chunks_as_lines(mut self) -> Self {
         self.masked_chunk = ChunkRule::Lines;
+        self
+    }
+
+    /// The same dialogue, in which lines that nobody refuses have a verb, known here or not.
+    #[must_use]
+    pub const fn with_own_verbs(mut self) -> Self {
+        self.has_own_verbs = true;
+        self
+    }
+
+    /// The same dialogue, which the client may begin with a header of the PROXY protocol.
+    #[must_use]
+    pub const fn with_prefix(mut self) -> Self {
+        self.prefix = Some(Prefix::Start);
         self
     }
 
@@ -121,7 +142,7 @@ impl Dialogue {
                 let is_out = *left == 0;
                 self.read_octets(0, is_out, at);
             }
-            (Speaker::Client, _) => self.line = CommandLine::new(),
+            (Speaker::Client, _) => (self.line, self.prefix) = (CommandLine::new(), None),
             (Speaker::Server, _) => self.reply = None,
         }
     }
@@ -130,6 +151,9 @@ impl Dialogue {
 /// The client's half.
 impl Dialogue {
     fn read_client(&mut self, input: &[u8], at: Offset) -> Step {
+        if let Some(step) = self.prefix.and_then(|prefix| self.read_prefix(prefix, input)) {
+            return step;
+        }
         match &mut self.expect {
             Expect::Command | Expect::Unproved => self.read_line(input, at),
             Expect::Wait | Expect::Tls(_) => Step::of(0, Event::Wait),
@@ -157,6 +181,15 @@ impl Dialogue {
             }
             Expect::AuthLine => self.read_auth_line(input, at),
         }
+    }
+
+    /// A run of the header, if there is one.
+    fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
+        let (used, found) = prefix.read(input);
+        self.prefix = if let Found::More(prefix) = found { Some(prefix) } else { None };
+        let fault = (found == Found::Broken).then_some(Fault::BrokenPrefix);
+        let event = Event::Prefix { is_end: found == Found::End };
+        (found != Found::Nothing).then_some(Step { fault, ..Step::of(used, event) })
     }
 
     fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
@@ -189,7 +222,9 @@ impl Dialogue {
         self.secrecy.end_line(line.word());
         let verb = line.word_sent().leading_verb();
         let chunk = line.chunk();
-        let mut due = Due::new(verb.map_or(Answers::Other, Answers::Verb), end);
+        let is_own = self.has_own_verbs && !line.is_refused() && !line.word().is_empty();
+        let otherwise = if is_own { Answers::Own } else { Answers::Other };
+        let mut due = Due::new(verb.map_or(otherwise, Answers::Verb), end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {

@@ -12,6 +12,7 @@ mod expect;
 mod line;
 mod mail_data;
 mod outstanding;
+mod prefix;
 mod reply;
 mod secret;
 mod tls;
@@ -117,6 +118,11 @@ pub enum Event {
     ReplyText(Reply),
     /// The LF of a reply line.
     ReplyEnd(Reply),
+    /// More of a header of the PROXY protocol, before anything of SMTP.
+    Prefix {
+        /// Whether it ends here.
+        is_end: bool,
+    },
     /// Bytes that are not SMTP any more (TLS).
     Opaque,
     /// Nothing can be read: these bytes have to wait for the server's reply.
@@ -168,6 +174,8 @@ pub enum Answers {
     Connection,
     /// A command with this verb, as the server read it.
     Verb(Verb),
+    /// A command with a verb of the site's own.
+    Own,
     /// A line that has no verb the server could know.
     Other,
     /// The end of message data.
@@ -201,11 +209,13 @@ pub enum Fault {
     DoubtfulChunk,
     /// A BDAT that may not pass: octets follow that are no commands.
     BarredChunk,
+    /// What began like a header of the PROXY protocol is none.
+    BrokenPrefix,
 }
 
 impl Fault {
     /// Every fault, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnexpectedReply,
         Self::MalformedReply,
         Self::ReplyInsideData,
@@ -217,6 +227,7 @@ impl Fault {
         Self::PlaintextForTls,
         Self::DoubtfulChunk,
         Self::BarredChunk,
+        Self::BrokenPrefix,
     ];
 
     /// Whether no way of reading on would be the server's.
@@ -233,7 +244,8 @@ impl Fault {
             | Self::UnaskedData
             | Self::PlaintextForTls
             | Self::DoubtfulChunk
-            | Self::BarredChunk => true,
+            | Self::BarredChunk
+            | Self::BrokenPrefix => true,
         }
     }
 
@@ -252,6 +264,7 @@ impl Fault {
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
             Self::BarredChunk => "barred-chunk",
+            Self::BrokenPrefix => "broken-prefix",
         }
     }
 }

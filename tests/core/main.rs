@@ -41,6 +41,8 @@ mod neighbours;
 mod profiles;
 /// Monitoring changes nothing, and says what enforcing would.
 mod monitoring;
+/// The header of the PROXY protocol: from named clients, and from nobody else.
+mod proxies;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
 mod random;
 /// Every reason to drop a packet and every rule that changes bytes, brought about once.

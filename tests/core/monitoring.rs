@@ -40,10 +40,9 @@ fn monitored(settings: &Settings) -> [Settings; 2] {
 fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
-        What::Edited { rule, .. } => match rule {
-            Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike => false,
-            _ => true,
-        },
+        What::Edited { rule, .. } => {
+            !matches!(rule, Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike)
+        }
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 #[path = "../lab/mod.rs"]
 mod lab;
 
+/// The shipped fail2ban filter finds whom the log names, and nobody else.
+mod abusers;
 /// A Postfix without patience that is made to cut the terminator.
 mod cutting;
 /// Whatever a real client sends, a real Postfix stores, byte for byte and once.
@@ -43,7 +45,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 30] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -94,6 +96,7 @@ const SCENARIOS: [Scenario; 29] = [
     scenario("no_server_is_smuggled_to", smuggling::nobody_is_fooled),
     scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
+    scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {
