@@ -37,9 +37,9 @@ matrix: setup ## every mail program with every other, all kinds of messages, pri
 attack: setup ## every known attack, live, on four mail servers, bare and guarded: a table of what worked
 	@ATTACK=full $(CARGO) test --locked --release --test attack
 
-bench: setup build ## throughput beside an accept-all queue and plain forwarding
-	@$(CARGO) bench --locked --bench throughput
-	@$(CARGO) bench --locked --bench instructions
+bench: setup build ## what the filter costs beside others, in one table (ROUNDS=n, ONLY=SCENARIO to choose)
+	@tests/lab/setup.sh suricata || echo "setup: Suricata cannot be had, its rows will say so"
+	@$(CARGO) bench --locked --bench table
 
 instructions: setup ## what a packet of each kind costs, ordinary or hostile, in instructions
 	@$(CARGO) bench --locked --bench instructions
@@ -59,6 +59,9 @@ mutants: ## change MODULES (wire flow tcp smtp guard engine) in every small way:
 
 flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
 	@FLOOD=full $(CARGO) test --locked --test kernel -- l_flood l_idle_flows
+
+life: setup ## restart, replace and kill the filter each second in the middle of 1,000 deliveries
+	@LIFE=full $(CARGO) test --locked --test live -- each_second
 
 loss: setup build ## goodput over a path that loses packets, beside plain forwarding
 	@$(CARGO) bench --locked --bench loss

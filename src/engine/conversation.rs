@@ -1,11 +1,17 @@
 //! All we know of one established flow.
 
+mod state;
+
+pub(super) use state::ConversationState;
+
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
-use crate::flow::{Direction, Ends, Flow, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
+use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
 use crate::smtp::Dialogue;
@@ -19,25 +25,24 @@ const OFFLOADED_SECONDS: u64 = 5;
 
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene {
+pub(super) struct Scene<'f> {
     pub(super) now: Instant,
-    pub(super) ends: Ends,
-    flow: FlowId,
+    flow: &'f Flow<Conversation>,
 }
 
-impl Scene {
-    pub(super) const fn of(flow: &Flow<Conversation>, now: Instant) -> Self {
-        Self { now, ends: flow.ends(), flow: flow.id() }
+impl<'f> Scene<'f> {
+    pub(super) const fn of(flow: &'f Flow<Conversation>, now: Instant) -> Self {
+        Self { now, flow }
     }
 
     fn record(&self, what: What) -> Record {
-        let Ends { originator, responder } = self.ends;
-        Record { at: self.now, flow: self.flow, originator, responder, what }
+        let Ends { originator, responder } = self.flow.ends();
+        Record { at: self.now, flow: self.flow.id(), originator, responder, what }
     }
 }
 
 /// How far a flow has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Bytes may flow.
     Open,
@@ -108,7 +113,7 @@ impl Conversation {
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.
-    pub(super) fn finish(&mut self, scene: &Scene, effects: &mut Effects) {
+    pub(super) fn finish(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         let is_finished = Direction::BOTH.into_iter().all(|d| self.streams[d].is_finished());
         if is_finished && self.phase == Phase::Open {
             self.phase = Phase::Closing;
@@ -172,7 +177,7 @@ impl Conversation {
     }
 
     /// Adds an entry to the event log, unless this flow has had more than its share.
-    pub(super) fn tell(&mut self, scene: &Scene, what: What, effects: &mut Effects) {
+    pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         if !effects.is_heard() {
             return;
         }
@@ -192,7 +197,7 @@ impl Conversation {
     /// The same for what a flow may do again and again: once a second for each reason.
     pub(super) fn tell_repeatable(
         &mut self,
-        scene: &Scene,
+        scene: &Scene<'_>,
         reason: Reason,
         what: What,
         effects: &mut Effects,
@@ -208,7 +213,7 @@ impl Conversation {
     /// Says that a packet was dropped.
     pub(super) fn tell_drop(
         &mut self,
-        scene: &Scene,
+        scene: &Scene<'_>,
         (packet, direction): (&Packet<'_>, Direction),
         reason: Reason,
         effects: &mut Effects,
@@ -225,21 +230,25 @@ impl Conversation {
     }
 
     /// The flow has ended; said once.
-    pub(super) fn close(&mut self, scene: &Scene, effects: &mut Effects) {
+    pub(super) fn close(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
             self.tell(scene, What::Closed, effects);
-            let Ends { originator, responder } = scene.ends;
-            effects.ended.push(FlowKey::of(originator, responder));
+            effects.ended.push(*scene.flow.key());
         }
     }
 
     /// Resets both ends: from now on nothing of this flow passes.
-    pub(super) fn reset_both_ends(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset_both_ends(
+        &mut self,
+        scene: &Scene<'_>,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
         self.phase = Phase::Reset;
         for direction in Direction::BOTH {
             let towards = &self.streams[direction];
             let back = &self.streams[direction.other()];
-            let (source, destination) = scene.ends.of(direction);
+            let (source, destination) = scene.flow.ends().of(direction);
             for seq in towards.reset_seqs() {
                 let ack = back.seq(back.judged());
                 let (source, destination) = (source.into(), destination.into());

@@ -5,10 +5,13 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
+use serde::{Deserialize, Serialize};
+
 use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
+use crate::patch::Id;
 use crate::smtp::{Event, Step};
 use crate::time::Instant;
 
@@ -16,10 +19,10 @@ use crate::time::Instant;
 const EDITS_MAX: usize = 16;
 
 /// One direction's line under way; costs one pointer while there is none.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal(Option<Box<Line>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Line {
     offset: Offset,
     bytes: Vec<u8>,
@@ -32,13 +35,14 @@ struct Line {
     edited: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Edit {
     offset: Offset,
     rule: Rule,
     before: Vec<u8>,
     after: Vec<u8>,
     length: u64,
+    patches: Vec<Id>,
 }
 
 impl Journal {
@@ -101,7 +105,18 @@ impl Journal {
             last.length += length;
         } else if line.edits.len() < EDITS_MAX && room > 0 {
             let (before, after) = (before.to_vec(), after.to_vec());
-            line.edits.push(Edit { offset, rule, before, after, length });
+            let patches = Vec::new();
+            line.edits.push(Edit { offset, rule, before, after, length, patches });
+        }
+    }
+
+    /// A patch has struck in the run just noted.
+    pub(super) fn name(&mut self, id: Id) {
+        let edit = self.0.as_mut().and_then(|line| line.edits.last_mut());
+        if let Some(edit) = edit
+            && !edit.patches.contains(&id)
+        {
+            edit.patches.push(id);
         }
     }
 
@@ -162,7 +177,7 @@ const fn is_line(event: Event) -> bool {
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
-    for Edit { offset, rule, mut before, mut after, mut length } in edits {
+    for Edit { offset, rule, mut before, mut after, mut length, patches } in edits {
         // The line end stays as it is, and lines are logged without it.
         let is_whole = before.len() as u64 == length;
         if is_whole && before.ends_with(b"\r") && after.ends_with(b"\r") {
@@ -171,12 +186,12 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
             length -= 1;
         }
         let offset = offset.value();
-        log.push(What::Edited { direction, offset, rule, before, after, length });
+        log.push(What::Edited { direction, offset, rule, patches, before, after, length });
     }
 }
 
 /// How much of a flow the log takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Chatter {
     burst_bytes: u32,
     bytes_per_second: u32,
@@ -199,7 +214,7 @@ const REPEATABLE_MAX: usize = 3;
 const ENTRY_BYTES: usize = 128;
 
 /// How much of a flow the log has had.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Talk {
     /// Bytes it may still have.
     left: u32,

@@ -5,6 +5,8 @@
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
+use serde::{Deserialize, Serialize};
+
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::speaker_of;
@@ -16,7 +18,7 @@ use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
 
 /// How far judging goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// What is ruled is done.
     Enforce,
@@ -41,7 +43,7 @@ impl Mode {
 
 impl Conversation {
     /// Resets both ends. Monitoring only says so, and once: both ends go on.
-    pub(super) fn reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset(&mut self, scene: &Scene<'_>, reason: Reason, effects: &mut Effects) {
         match self.mode() {
             Mode::Enforce => self.reset_both_ends(scene, reason, effects),
             Mode::Monitor if self.has_told_reset => {}
@@ -79,7 +81,7 @@ impl Passage<'_, '_> {
         if self.conversation.is_monitored() {
             let stream = &mut self.conversation.streams[self.direction];
             let waiting = stream.tail(end).to_vec();
-            stream.commit(end);
+            self.commit(end);
             self.keep_for_later(0, &waiting);
         }
     }
@@ -181,9 +183,10 @@ impl Passage<'_, '_> {
             let reading = self.read(start);
             let stream = &mut self.conversation.streams[direction];
             let waiting = stream.tail(reading.end).to_vec();
-            stream.commit(reading.end);
+            self.commit(reading.end);
             let is_all = waiting.is_empty();
             if !is_all {
+                let stream = &mut self.conversation.streams[direction];
                 let _ = stream.admit_early(0, &waiting);
             }
             match reading.fatal {
@@ -210,12 +213,15 @@ impl Passage<'_, '_> {
     pub(super) fn pass_over(&mut self) {
         let direction = self.direction.other();
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
-        while let Some(missed) = self.conversation.streams[direction].skip_gap(ack) {
+        loop {
+            let stream = &mut self.conversation.streams[direction];
+            let Some(missed) = stream.skip_gap(ack, &mut self.effects.spares) else { break };
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();
             self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
             self.read_what_waited(direction);
         }
-        self.conversation.streams[direction].acknowledge_early(ack, window);
+        let stream = &mut self.conversation.streams[direction];
+        stream.acknowledge_early(ack, window, &mut self.effects.spares);
     }
 }

@@ -7,9 +7,10 @@
 use super::passage::Passage;
 use super::{Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Excess, Ruling, Run};
+use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Change, Event, Speaker, Standing, Step};
+use crate::patch::Id;
+use crate::smtp::{Answers, Change, Event, Fault, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -76,13 +77,27 @@ impl Passage<'_, '_> {
         if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
             conversation.journal[self.direction].note(at, step, run, ruling, draft);
         }
+        self.note_strikes(step.fault, draft);
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
+    }
+
+    /// Counts and names the patches that have struck in the run just judged.
+    fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
+        let guard = &self.conversation.terms.guard;
+        if let Some(fault) = fault {
+            guard.blame(fault, speaker_of(self.direction), draft);
+        }
+        for strike in draft.strikes() {
+            let Some(id) = guard.patch(*strike) else { continue };
+            self.conversation.journal[self.direction].name(Id::clone(&id));
+            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+        }
     }
 
     /// How much of the other direction's stream the sender of this segment had received.
     fn covered(&self) -> Offset {
         let other = &self.conversation.streams[self.direction.other()];
-        if self.scene.ends.direction(self.turn.source) != self.direction {
+        if self.sent != self.direction {
             // What waited is read now, and its own ACK was no higher than this.
             return other.acknowledged();
         }
@@ -128,6 +143,10 @@ impl Passage<'_, '_> {
         let mut ended = Vec::new();
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
+            // What ends the flow has no end of its own, and the patch's name stands beside it.
+            _ if ruled.ruling == Ruling::Reset(Rule::Patch) => {
+                journal.end(direction, What::command, &mut ended);
+            }
             Event::CommandEnd { .. } | Event::Prefix { is_end: true } => {
                 journal.end(direction, What::command, &mut ended);
             }

@@ -5,6 +5,7 @@
 
 use crate::flow::{Direction, Endpoint};
 use crate::guard::{Excess, Rule};
+use crate::patch::Id;
 use crate::smtp::Fault;
 use crate::time::Instant;
 
@@ -81,6 +82,8 @@ pub enum What {
         offset: u64,
         /// Which rule.
         rule: Rule,
+        /// The patches that saw in it what they are for.
+        patches: Vec<Id>,
         /// The bytes that came.
         before: Vec<u8>,
         /// The bytes that leave.
@@ -180,7 +183,10 @@ impl What {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
                 line.len()
             }
-            Self::Edited { before, after, .. } => before.len() + after.len(),
+            Self::Edited { before, after, patches, .. } => {
+                let names: usize = patches.iter().map(|id| id.len()).sum();
+                before.len() + after.len() + names
+            }
             Self::Opened
             | Self::DataBegin { .. }
             | Self::DataEnd { .. }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::Reason;
 use crate::guard::Rule;
+use crate::patch::{Deed, Id};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ macro_rules! counters {
             pub withheld: BTreeMap<Reason, u64>,
             /// Lines refused, noted or ending their flow, and limits passed, by rule.
             pub rules: BTreeMap<Rule, u64>,
+            /// What patches did, by patch and deed.
+            pub patches: BTreeMap<(Id, Deed), u64>,
             /// Flows open or remembered now.
             pub flows_now: u64,
             /// Bytes held now until their receivers acknowledge them.
@@ -65,9 +68,12 @@ macro_rules! counters {
                 })+
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
-                    && counted.rules.is_empty();
+                    && counted.rules.is_empty()
+                    && counted.patches.is_empty();
                 if !is_empty {
                     let mut reasons = self.reasons.lock();
+                    add(&mut reasons.patches, &counted.patches);
+                    counted.patches.clear();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
                     add(&mut reasons.rules, &counted.rules);
@@ -84,6 +90,7 @@ macro_rules! counters {
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
                 add(&mut stats.rules, &reasons.rules);
+                add(&mut stats.patches, &reasons.patches);
             }
         }
     };
@@ -127,10 +134,11 @@ struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
     rules: BTreeMap<Rule, u64>,
+    patches: BTreeMap<(Id, Deed), u64>,
 }
 
-fn add<K: Copy + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
-    for (&cause, count) in more {
-        *sum.entry(cause).or_default() += count;
+fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    for (cause, count) in more {
+        *sum.entry(cause.clone()).or_default() += count;
     }
 }

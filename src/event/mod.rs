@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 
 use crate::engine::Record;
 use crate::flow::Direction;
+use crate::patch::Id;
 use crate::time::Instant;
 
 /// How entries are written.
@@ -63,6 +64,11 @@ const fn side(direction: Direction) -> &'static str {
         Direction::Original => "client",
         Direction::Reply => "server",
     }
+}
+
+/// A rule, and the patches that it acted for.
+fn named(rule: &str, patches: &[Id]) -> String {
+    patches.iter().fold(rule.to_owned(), |all, id| format!("{all} {id}"))
 }
 
 fn escaped(bytes: &[u8]) -> String {

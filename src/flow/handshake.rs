@@ -3,9 +3,8 @@
 //! The table is set-associative and keyed by a secret: a flood of SYNs overwrites records at
 //! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
 
-use std::hash::BuildHasher;
-
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::record::Packed;
 use super::{Endpoint, FlowKey, Keyed, PerDirection, Way};
@@ -15,7 +14,7 @@ use crate::wire::Seq;
 const WAYS: usize = 8;
 
 /// What is known of a connection before its third packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handshake {
     /// Its two ends.
     pub key: FlowKey,
@@ -116,7 +115,7 @@ impl HandshakeTable {
             records.push(packed);
             return false;
         }
-        let victim = self.hash_below(WAYS, (record.key, record.isn.0, record.seconds));
+        let victim = self.victim(record);
         if let Some(place) = records.get_mut(victim) {
             *place = packed;
         }
@@ -140,16 +139,29 @@ impl HandshakeTable {
         evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
     }
 
+    /// Looks at every record, alive or not. Nobody may look back at the table meanwhile.
+    pub fn for_each(&self, mut look: impl FnMut(&Handshake)) {
+        for set in &self.sets {
+            set.lock().records.iter().for_each(|record| look(&record.unpack()));
+        }
+    }
+
     const fn is_alive(&self, since: u32, seconds: u32) -> bool {
         seconds.saturating_sub(since) <= self.seconds_max
     }
 
     fn set(&self, key: &FlowKey) -> Option<&Mutex<Set>> {
-        self.sets.get(self.hash_below(self.sets.len(), key))
+        self.sets.get(below(self.sets.len(), key.keyed_hash(&self.keyed)))
     }
 
-    fn hash_below(&self, bound: usize, value: impl std::hash::Hash) -> usize {
-        let hash = self.keyed.hash_one(value);
-        usize::try_from(hash % bound.max(1) as u64).unwrap_or(0)
+    /// Which record of a full set has to make room for this one.
+    fn victim(&self, record: &Handshake) -> usize {
+        let numbers =
+            [record.key.keyed_hash(&self.keyed), record.isn.0.into(), record.seconds.into()];
+        below(WAYS, self.keyed.hash(numbers.map(u64::to_be_bytes).as_flattened()))
     }
+}
+
+fn below(bound: usize, hash: u64) -> usize {
+    usize::try_from(hash % bound.max(1) as u64).unwrap_or(0)
 }

@@ -66,8 +66,7 @@ impl LineWatch {
         if is_decided || self.envelope.is_free() || !context.has_grammar() {
             return ruling;
         }
-        let is_drafted = matches!(ruling, Ruling::Edit(_));
-        let judged = self.read_argument(context, run, is_drafted, draft);
+        let judged = self.read_argument(context, run, draft);
         if judged == Ruling::Pass { ruling } else { judged }
     }
 
@@ -107,16 +106,9 @@ impl LineWatch {
     }
 
     /// By the grammar, byte by byte.
-    fn read_argument(
-        &mut self,
-        context: Context<'_>,
-        run: &[u8],
-        is_drafted: bool,
-        draft: &mut Draft,
-    ) -> Ruling {
+    fn read_argument(&mut self, context: Context<'_>, run: &[u8], draft: &mut Draft) -> Ruling {
         let (settings, verb) = (context.settings, self.verb);
         let mut ruling = Ruling::Pass;
-        let mut is_drafted = is_drafted;
         for (at, &byte) in run.iter().enumerate() {
             let before = self.envelope;
             let rules = context.rules(verb, self.has_odd_parameter);
@@ -126,13 +118,12 @@ impl LineWatch {
                 Heeded::Note(rule) if ruling == Ruling::Pass => ruling = Ruling::Note(rule),
                 Heeded::Note(_) => {}
                 Heeded::Replace(value) => {
-                    let bytes = if is_drafted { draft.bytes() } else { draft.copy(run) };
-                    is_drafted = true;
+                    let bytes = draft.copy(run);
                     bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);
                     ruling = Ruling::Edit(Rule::Envelope);
                 }
                 Heeded::Refuse(rule, mask) => {
-                    let bytes = if is_drafted { draft.bytes() } else { draft.copy(run) };
+                    let bytes = draft.copy(run);
                     return self.refuse(rule, mask, bytes.get_mut(at..).unwrap_or_default());
                 }
             }

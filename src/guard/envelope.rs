@@ -14,6 +14,8 @@
 
 mod parameter;
 
+use serde::{Deserialize, Serialize};
+
 use super::extension::{BODY, Parameters};
 use super::mask::{MASK, Mask};
 use super::utf8::Utf8;
@@ -47,7 +49,7 @@ pub(super) enum Finding {
 }
 
 /// Where in the argument the next byte stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// Nothing is judged.
     #[default]
@@ -90,7 +92,7 @@ enum Place {
 }
 
 /// The argument under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Envelope {
     place: Place,
     /// A `<` waits for its `>`.

@@ -1,8 +1,10 @@
 //! What the server has offered, as far as the client's lines depend on it: how long MAIL and RCPT
 //! may be, and which parameters they may have.
 
+use serde::{Deserialize, Serialize};
+
 /// Extensions of the last answer to EHLO that passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Offers(u32);
 
 impl Offers {

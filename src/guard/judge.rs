@@ -3,6 +3,8 @@
 //! What a client's line may be is decided in `line`, what a server's becomes in `reply`; here each
 //! run goes to the one or the other.
 
+use serde::{Deserialize, Serialize};
+
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
@@ -14,7 +16,8 @@ use super::settings::{
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
-use crate::smtp::{Dialogue, Event};
+use crate::patch::{Id, Plan, Strike};
+use crate::smtp::{Dialogue, Event, Fault, Speaker};
 
 pub(super) use super::mask::MASK;
 
@@ -57,10 +60,22 @@ impl Ruling {
             Self::Exceed(_) | Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Refuse(_) => false,
         }
     }
+
+    /// The rule by which a line, a flow or a false end is stopped here. What only goes on from an
+    /// earlier run is none.
+    const fn cause(self) -> Option<Rule> {
+        match self {
+            Self::Refuse(rule)
+            | Self::Reset(rule)
+            | Self::Exceed(Excess { rule, is_end: true, .. })
+            | Self::Edit(rule @ Rule::Lookalike) => Some(rule),
+            Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Exceed(_) => None,
+        }
+    }
 }
 
 /// What the guard remembers of one flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// The client's line under way.
     pub(super) line: LineWatch,
@@ -81,13 +96,16 @@ pub struct Guard {
     pub(super) permitted: VerbSet,
     /// Verbs that have to wait for TLS.
     pub(super) tls_only: VerbSet,
+    /// What patches do; none if all are off.
+    pub(super) plan: Option<Plan>,
 }
 
 impl Guard {
     /// A guard with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings }
+        let plan = settings.patches.plan();
+        Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings, plan }
     }
 
     /// A dialogue that is read as the settings want it.
@@ -114,6 +132,29 @@ impl Guard {
 
     /// Rules on a run; for [`Ruling::Edit`] and [`Ruling::Refuse`] the draft holds what leaves.
     pub fn judge(&self, watch: &mut Watch, run: Run<'_>, draft: &mut Draft) -> Ruling {
+        draft.begin();
+        let ruling = self.rule(watch, run, draft);
+        if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
+            plan.strike_cause(rule.name(), &mut draft.strikes);
+        }
+        ruling
+    }
+
+    /// The patches that a fault of the dialogue belongs to have struck as well.
+    pub fn blame(&self, fault: Fault, speaker: Speaker, draft: &mut Draft) {
+        if let Some(plan) = &self.plan {
+            let speaker = if speaker == Speaker::Client { "client" } else { "server" };
+            plan.strike_cause(&format!("{speaker}:{fault}"), &mut draft.strikes);
+        }
+    }
+
+    /// The name of a patch that has struck.
+    #[must_use]
+    pub fn patch(&self, strike: Strike) -> Option<Id> {
+        self.plan.as_ref().and_then(|plan| plan.name(strike))
+    }
+
+    fn rule(&self, watch: &mut Watch, run: Run<'_>, draft: &mut Draft) -> Ruling {
         match run.event {
             Event::CommandWord(_)
             | Event::CommandGap(_)
@@ -121,7 +162,7 @@ impl Guard {
             | Event::CommandStray
             | Event::CommandCr
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
-            Event::AuthLine | Event::AuthStray => watch.judge_response(&self.settings, run, draft),
+            Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), b' ');
                 Ruling::Edit(Rule::Lookalike)

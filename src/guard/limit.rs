@@ -9,13 +9,15 @@
 //! flat 512 would refuse legal mail: each extension that adds parameters to MAIL or RCPT adds to
 //! the length too.
 
+use serde::{Deserialize, Serialize};
+
 use super::extension::Offers;
 use super::settings::Settings;
 use super::value::LineLimit;
 use crate::smtp::Verb;
 
 /// Which limit a line has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LineKind {
     /// A command that is none of the others, or not yet known.
     #[default]
@@ -61,7 +63,7 @@ impl LineKind {
 }
 
 /// The bytes of the line under way, its end not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineLength {
     /// Up to one more than the highest limit there is.
     count: u16,

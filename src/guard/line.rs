@@ -9,6 +9,8 @@
 //! What ends the flow is found first, then what is masked. A line masked at one place is not
 //! judged behind it, except for what ends the flow.
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::argument::Context;
 use super::envelope::Envelope;
@@ -22,10 +24,11 @@ use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit}
 use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
+use crate::patch;
 use crate::smtp::{Event, Verb, Word};
 
 /// What the guard remembers of the client's line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineWatch {
     /// The rule by which it is refused.
     pub(super) refused: Option<Rule>,
@@ -46,10 +49,12 @@ pub(super) struct LineWatch {
     chunk: Chunk,
     kind: LineKind,
     length: LineLength,
+    /// Where patches look.
+    pub(super) patch: patch::Line,
 }
 
 /// The name in HELO or EHLO, as far as it has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Hello {
     state: u16,
     has_begun: bool,
@@ -69,7 +74,7 @@ impl Hello {
 }
 
 /// The argument of a BDAT, as far as it has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Chunk {
     octets: u16,
     is_last: bool,
@@ -96,7 +101,12 @@ impl Watch {
             self.line.envelope = Envelope::of(self.line.verb);
         }
         let mut ruling = self.count(settings, run);
-        if !ruling.ends_flow() {
+        if ruling.ends_flow() {
+            // A patch that ends the flow for less is named, however the line was cut.
+            if self.line.look_for_patches(guard, run, draft) == Ruling::Reset(Rule::Patch) {
+                ruling = Ruling::Reset(Rule::Patch);
+            }
+        } else {
             let judged = self.judge_run(guard, run, before, draft);
             // A note never stands in for an edit.
             if judged != Ruling::Pass {
@@ -134,14 +144,18 @@ impl Watch {
     /// Rules on more of a line in an AUTH exchange.
     pub(super) fn judge_response(
         &mut self,
-        settings: &Settings,
+        guard: &Guard,
         run: Run<'_>,
         draft: &mut Draft,
     ) -> Ruling {
+        let settings = &guard.settings;
         let before = self.line.length.count();
         self.line.kind = LineKind::Response;
         self.line.length.add(run.bytes);
-        let ruling = self.line.judge_length(settings, self.reply.offers, before);
+        let patched = self.look_into_response(guard, run, draft);
+        let length = self.line.judge_length(settings, self.reply.offers, before);
+        let is_over = matches!(length, Ruling::Reset(_)) && patched != Ruling::Reset(Rule::Patch);
+        let ruling = if is_over || patched == Ruling::Pass { length } else { patched };
         if run.bytes.ends_with(b"\n") {
             self.line = LineWatch::default();
         }
@@ -195,15 +209,21 @@ impl Watch {
             Unit::Packet => self.line.look_at_part(guard, run),
             Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
         }
-        if matches!(run.event, Event::CommandCr | Event::CommandEnd { .. }) {
-            let is_refused = self.line.hello.has_begun
-                && guard.settings.hello_refuse.is_match(self.line.hello.state);
-            return if is_refused { Ruling::Reset(Rule::HelloName) } else { Ruling::Pass };
+        let patched = self.line.look_for_patches(guard, run, draft);
+        let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
+        let is_named = is_line_end
+            && self.line.hello.has_begun
+            && guard.settings.hello_refuse.is_match(self.line.hello.state);
+        if is_named && patched == Ruling::Pass {
+            return Ruling::Reset(Rule::HelloName);
+        }
+        if is_line_end || matches!(patched, Ruling::Refuse(_) | Ruling::Reset(_)) {
+            return patched;
         }
         if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
             return ruling;
         }
-        match run.event {
+        let ruling = match run.event {
             // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.
             Event::CommandGap(_) if run.bytes == b"\t" && guard.settings.unit == Unit::Stream => {
                 draft.copy(run.bytes).fill(b' ');
@@ -226,7 +246,8 @@ impl Watch {
                 self.line.judge_argument(context, run.bytes, draft)
             }
             _ => Ruling::Pass,
-        }
+        };
+        if ruling == Ruling::Pass { patched } else { ruling }
     }
 
     /// Where the order is only logged: the verb that may not come is whole.

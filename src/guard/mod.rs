@@ -13,6 +13,7 @@ mod limit;
 mod line;
 mod mask;
 mod order;
+mod patches;
 mod pattern;
 mod profile;
 mod reply;
@@ -30,6 +31,7 @@ pub use choice::{
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
+pub use patches::Patches;
 pub use pattern::Patterns;
 pub use settings::{Setting, Settings};
 pub use value::{Bytes, Excess, Kind, Limit, Mechanisms, VerbSet};
@@ -37,8 +39,10 @@ pub use verbs::Verbs;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which rule changed bytes, or ended a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Rule {
     /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
     Address,
@@ -83,6 +87,8 @@ pub enum Rule {
     OtherProtocol,
     /// A parameter of MAIL or RCPT that the server has not offered.
     Parameter,
+    /// A patch for a known hole.
+    Patch,
     /// A path that is too long.
     PathLength,
     /// RCPT outside of a transaction.
@@ -132,6 +138,7 @@ impl Rule {
             Self::Messages => "messages",
             Self::OtherProtocol => "other-protocol",
             Self::Parameter => "parameter",
+            Self::Patch => "patch",
             Self::PathLength => "path",
             Self::RcptWithoutMail => "rcpt-without-mail",
             Self::Recipients => "recipients",

@@ -4,11 +4,13 @@
 //! Known is what the client has sent, and what the server has answered it. Where an answer is due,
 //! the client is given the benefit of it, so a pipeline passes whatever becomes of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Rule, VerbSet};
 use crate::smtp::Verb;
 
 /// The transaction under way, and whether the client is authenticated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Order {
     /// A MAIL was sent, and nothing that ends it.
     has_mail: bool,

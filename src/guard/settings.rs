@@ -5,6 +5,7 @@
 //! and what is said about a wrong value are all made from the rows.
 
 use super::order::BEGINNERS;
+use super::patches::Patches;
 use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::value::{Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet};
@@ -262,6 +263,13 @@ settings! {
 
     /// The chunks below 64 octets in a message.
     chunks_small_max: CountLimit = [1_000, 1_000, 0, 0, 0, 0, 0, 0];
+
+    /// What is done about known holes of mail servers.
+    patches: Patches = [
+        Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),
+        Patches::off(), Patches::off(), Patches::off()
+    ];
+
 
     /// What is done about false ends of message data.
     lookalikes: Lookalikes = Lookalikes::[

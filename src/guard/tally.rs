@@ -1,11 +1,13 @@
 //! What is counted of a connection: lines of a kind, and answers that are refusals.
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::Settings;
 use super::{Excess, Rule};
 use crate::smtp::Verb;
 
 /// The counts so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Recipients that the server has refused for good.
     rejected: u16,

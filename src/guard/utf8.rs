@@ -1,7 +1,9 @@
 //! UTF-8 as RFC 3629 has it, byte by byte: no overlong form, no surrogate, nothing beyond U+10FFFF.
 
+use serde::{Deserialize, Serialize};
+
 /// What the rest of a character has to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Utf8 {
     /// Bytes that are due.
     left: u8,

@@ -6,11 +6,13 @@
 
 mod outlook;
 
+use serde::{Deserialize, Serialize};
+
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
-use super::prefix::{Found, Prefix};
+use super::prefix::Prefix;
 use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
@@ -21,7 +23,7 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 const OUTSTANDING_MAX: usize = 1_024;
 
 /// A dialogue between one client and one server.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Dialogue {
     data_begins: DataBegins,
     /// What a BDAT means whose line the guard masks.
@@ -30,7 +32,7 @@ pub struct Dialogue {
     /// A verb that is not known here may be the site's own.
     has_own_verbs: bool,
     /// A header of the PROXY protocol may come, or is under way.
-    prefix: Option<Prefix>,
+    pub(super) prefix: Option<Prefix>,
     line: CommandLine,
     /// The reply under way; costs one pointer while there is none.
     reply: Option<Box<ReplyReader>>,
@@ -183,15 +185,6 @@ impl Dialogue {
         }
     }
 
-    /// A run of the header, if there is one.
-    fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
-        let (used, found) = prefix.read(input);
-        self.prefix = if let Found::More(prefix) = found { Some(prefix) } else { None };
-        let fault = (found == Found::Broken).then_some(Fault::BrokenPrefix);
-        let event = Event::Prefix { is_end: found == Found::End };
-        (found != Found::Nothing).then_some(Step { fault, ..Step::of(used, event) })
-    }
-
     fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
         if self.line.is_at_start() {
             if self.outstanding.len() >= OUTSTANDING_MAX {
@@ -226,6 +219,7 @@ impl Dialogue {
         let otherwise = if is_own { Answers::Own } else { Answers::Other };
         let mut due = Due::new(verb.map_or(otherwise, Answers::Verb), end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
+        due.has_bare_cr = line.has_bare_cr();
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
             self.expect = Expect::Data(MailData::Line);
@@ -270,12 +264,13 @@ impl Dialogue {
     fn read_auth_line(&mut self, input: &[u8], at: Offset) -> Step {
         let (used, event) = self.line.read_response(input);
         if input.get(..used).is_some_and(|run| run.ends_with(b"\n")) {
-            self.line = CommandLine::new();
+            let line = std::mem::replace(&mut self.line, CommandLine::new());
             self.expect = self.expect.next(Cue::AuthLine);
             self.secrecy.hiding = Hiding::UntilCommand;
             // What comes now answers this line.
             if let Some(due) = self.outstanding.youngest() {
                 due.end = at.after(used as u64);
+                due.has_bare_cr = line.has_bare_cr();
             }
         }
         Step { is_secret: true, ..Step::of(used, event) }
@@ -406,6 +401,10 @@ impl Dialogue {
 
     fn grant_auth_line(&mut self, answers: Answers) -> Option<Fault> {
         self.secrecy.hiding = Hiding::Line;
+        // Whoever read two lines here has answered the second, too, and may await a command by now.
+        if self.outstanding.oldest().is_some_and(|due| due.has_bare_cr) {
+            return Some(Fault::DoubtfulExchange);
+        }
         if answers == Answers::Verb(Verb::Auth) && self.is_last_word() {
             self.expect = self.expect.next(Cue::Go334);
             return None;

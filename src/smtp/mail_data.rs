@@ -20,6 +20,7 @@
 //! message's own business.
 
 use memchr::memchr2;
+use serde::{Deserialize, Serialize};
 
 /// What a run of message bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) enum Rest {
 }
 
 /// What stands before the next byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailData {
     /// Something inside a line.
     Middle,

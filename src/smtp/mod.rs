@@ -27,6 +27,8 @@ pub use tls::TlsStart;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::offset::Offset;
 
 /// Who speaks.
@@ -168,7 +170,7 @@ pub enum Change {
 }
 
 /// What a reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Answers {
     /// The connection itself: this is the greeting.
     Connection,
@@ -185,7 +187,7 @@ pub enum Answers {
 }
 
 /// How the dialogue broke its own rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A reply that answers nothing.
     UnexpectedReply,
@@ -211,11 +213,13 @@ pub enum Fault {
     BarredChunk,
     /// What began like a header of the PROXY protocol is none.
     BrokenPrefix,
+    /// A 334 to a line with a bare CR: the server may have read two, and answered both.
+    DoubtfulExchange,
 }
 
 impl Fault {
     /// Every fault, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnexpectedReply,
         Self::MalformedReply,
         Self::ReplyInsideData,
@@ -228,6 +232,7 @@ impl Fault {
         Self::DoubtfulChunk,
         Self::BarredChunk,
         Self::BrokenPrefix,
+        Self::DoubtfulExchange,
     ];
 
     /// Whether no way of reading on would be the server's.
@@ -245,7 +250,8 @@ impl Fault {
             | Self::PlaintextForTls
             | Self::DoubtfulChunk
             | Self::BarredChunk
-            | Self::BrokenPrefix => true,
+            | Self::BrokenPrefix
+            | Self::DoubtfulExchange => true,
         }
     }
 
@@ -265,6 +271,7 @@ impl Fault {
             Self::DoubtfulChunk => "doubtful-chunk",
             Self::BarredChunk => "barred-chunk",
             Self::BrokenPrefix => "broken-prefix",
+            Self::DoubtfulExchange => "doubtful-exchange",
         }
     }
 }

@@ -4,8 +4,12 @@
 //! Version 1 is a line of text of at most 107 bytes, version 2 a signature, a length, and as many
 //! bytes. A client that begins otherwise has sent no header.
 
+use serde::{Deserialize, Serialize};
+
+use super::{Dialogue, Event, Fault, Step};
+
 /// How far the header has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Prefix {
     /// Nothing has come.
     Start,
@@ -94,6 +98,17 @@ impl Prefix {
             },
             Self::Rest(_) => Found::Broken,
         }
+    }
+}
+
+impl Dialogue {
+    /// A run of the header, if there is one.
+    pub(super) fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
+        let (used, found) = prefix.read(input);
+        self.prefix = if let Found::More(prefix) = found { Some(prefix) } else { None };
+        let fault = (found == Found::Broken).then_some(Fault::BrokenPrefix);
+        let event = Event::Prefix { is_end: found == Found::End };
+        (found != Found::Nothing).then_some(Step { fault, ..Step::of(used, event) })
     }
 }
 

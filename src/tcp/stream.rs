@@ -11,12 +11,16 @@
 //! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
 //! judgement did not come to an end never count as judged.
 
+mod state;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::{Early, Memory, Store, Violation, Window};
+use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
+
+pub use state::StreamState;
 
 /// Where a segment's payload lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +56,6 @@ pub struct Stream {
     /// Bytes from `acknowledged` on, those under judgement at the end.
     store: Store,
     early: Option<Box<Early>>,
-    /// From the first to behind the last edited byte: only there may a copy that its sender
-    /// repeats differ from what is kept.
-    edited: Option<Box<(Offset, Offset)>>,
     /// One more than where the FIN stands, once one was let through.
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
@@ -73,7 +74,6 @@ impl Stream {
             window,
             store: Store::new(memory),
             early: None,
-            edited: None,
             behind_fin: None,
             is_fin_acknowledged: false,
             is_opaque: false,
@@ -143,26 +143,32 @@ impl Stream {
     /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver,
     /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2). Nothing is taken
     /// then.
-    pub fn acknowledge(&mut self, ack: Seq, window: u16) -> Result<(), Violation> {
+    pub fn acknowledge(
+        &mut self,
+        ack: Seq,
+        window: u16,
+        spares: &mut Spares,
+    ) -> Result<(), Violation> {
         let fin = u64::from(self.fin() == Some(self.judged));
-        let offset = self.offset(ack);
+        let distance = self.distance(ack);
         let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
         let oldest = oldest.saturating_add(i64::from(self.window.largest()));
-        if self.distance(ack) < oldest.saturating_neg() {
+        if distance < oldest.saturating_neg() {
             return Err(Violation::OldAck);
         }
-        let Some(offset) = offset else { return Ok(()) };
+        let offset = self.judged.value().checked_add_signed(distance);
+        let Some(offset) = offset.map(Offset::new) else { return Ok(()) };
         if offset > self.judged.after(fin) && !self.is_opaque {
             return Err(Violation::AckOfUnsent);
         }
         self.window.offer(offset, window);
         if self.is_opaque {
             self.judged = self.judged.max(offset);
-            self.forget(offset);
+            self.forget(offset, spares);
             return Ok(());
         }
         self.is_fin_acknowledged |= fin == 1 && offset > self.judged;
-        self.forget(offset.min(self.judged));
+        self.forget(offset.min(self.judged), spares);
         Ok(())
     }
 
@@ -182,19 +188,16 @@ impl Stream {
     }
 
     /// Takes an ACK of bytes that went on before they were judged, as far as they are by now.
-    pub fn acknowledge_early(&mut self, ack: Seq, window: u16) {
+    pub fn acknowledge_early(&mut self, ack: Seq, window: u16, spares: &mut Spares) {
         let Some(offset) = self.offset(ack) else { return };
         self.window.offer(offset, window);
         self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
-        self.forget(offset.min(self.judged));
+        self.forget(offset.min(self.judged), spares);
     }
 
-    fn forget(&mut self, acknowledged: Offset) {
+    fn forget(&mut self, acknowledged: Offset, spares: &mut Spares) {
         self.acknowledged = self.acknowledged.max(acknowledged);
-        self.store.forget(self.acknowledged);
-        if self.edited.as_ref().is_some_and(|edited| edited.1 <= self.acknowledged) {
-            self.edited = None;
-        }
+        self.store.forget(self.acknowledged, spares);
     }
 
     /// Where a payload lies (which is not empty).
@@ -221,9 +224,9 @@ impl Stream {
 
     /// How many of `length` payload bytes from `seq` on lie before this offset.
     fn before(&self, end: Offset, seq: Seq, length: usize) -> usize {
-        let room = i128::from(end.value())
-            - i128::from(self.judged.value())
-            - i128::from(self.distance(seq));
+        let whole = |offset: Offset| i64::try_from(offset.value()).unwrap_or(i64::MAX);
+        let start = whole(self.judged).saturating_add(self.distance(seq));
+        let room = whole(end).saturating_sub(start);
         usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
 
@@ -271,10 +274,10 @@ impl Stream {
     /// Appends bytes at [`Self::judged`]; they are to be judged in place (through [`Self::tail`])
     /// and then committed, or taken back. True if they contradict bytes let through ahead of the
     /// gap, which keep their value.
-    pub fn append(&mut self, bytes: &[u8]) -> bool {
+    pub fn append(&mut self, bytes: &[u8], spares: &mut Spares) -> bool {
         // What a judgement that never ended left behind is nobody's.
-        self.store.take_back(self.judged);
-        self.store.append(self.judged, bytes);
+        self.store.take_back(self.judged, spares);
+        self.store.append(self.judged, bytes, spares);
         let judged = self.judged;
         self.early.as_ref().is_some_and(|early| early.overlay(judged, self.store.last_mut(judged)))
     }
@@ -292,11 +295,11 @@ impl Stream {
 
     /// Everything appended below this offset was ruled on: it counts as judged, for ever. The rest
     /// may not pass yet and is forgotten.
-    pub fn commit(&mut self, end: Offset) {
-        self.store.take_back(end);
+    pub fn commit(&mut self, end: Offset, spares: &mut Spares) {
+        self.store.take_back(end, spares);
         self.judged = self.judged.max(end);
         // Acknowledged bytes may have been skipped over with what was committed.
-        self.store.forget(self.acknowledged);
+        self.store.forget(self.acknowledged, spares);
     }
 
     /// The kept bytes from an offset on, piece by piece.
@@ -306,8 +309,7 @@ impl Stream {
 
     /// Notes that bytes from `from` to `to` leave otherwise than they came.
     pub fn note_edit(&mut self, from: Offset, to: Offset) {
-        let edited = self.edited.get_or_insert_with(|| Box::new((from, to)));
-        **edited = (edited.0.min(from), edited.1.max(to));
+        self.store.note_edit(from, to);
     }
 
     /// Whether a copy of bytes that were judged before says something else, where we changed
@@ -330,7 +332,7 @@ impl Stream {
     }
 
     fn differs_outside_edits(&self, at: Offset, kept: &[u8], copy: &[u8]) -> bool {
-        let (from, to) = self.edited.as_deref().copied().unwrap_or_default();
+        let (from, to) = self.store.edited();
         kept.iter().zip(copy).enumerate().any(|(index, (kept, copy))| {
             let offset = at.after(index as u64);
             kept != copy && !(from <= offset && offset < to)
@@ -393,8 +395,9 @@ impl Stream {
     /// [`Violation::TooManyGaps`]: nothing was remembered, so nothing may leave.
     pub fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Result<(), Violation> {
         let at = self.judged.after(distance as u64);
-        let early = self.early.get_or_insert_default();
-        if early.add(at, bytes, self.store.memory()) { Ok(()) } else { Err(Violation::TooManyGaps) }
+        let memory = self.store.memory();
+        let early = self.early.get_or_insert_with(|| Box::new(Early::new(memory)));
+        if early.add(at, bytes) { Ok(()) } else { Err(Violation::TooManyGaps) }
     }
 
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
@@ -427,7 +430,6 @@ impl Stream {
     pub fn discard(&mut self) {
         self.store = Store::new(self.store.memory());
         self.early = None;
-        self.edited = None;
     }
 
     /// Notes that an opaque payload passed: only its end matters. What was judged before is kept:
@@ -440,7 +442,7 @@ impl Stream {
     /// The receiver has acknowledged what we never saw (nothing is dropped in monitor mode, and a
     /// capture may have holes): passes over the first gap, as far as this ACK covers it, and
     /// returns its length. `None` where nothing is missing.
-    pub fn skip_gap(&mut self, ack: Seq) -> Option<u64> {
+    pub fn skip_gap(&mut self, ack: Seq, spares: &mut Spares) -> Option<u64> {
         let covered = u64::try_from(self.distance(ack)).ok()?;
         let covered = self.fin().map_or(covered, |fin| covered.min(fin.since(self.judged)));
         let first = self.early.as_ref().and_then(|early| early.start());
@@ -450,7 +452,7 @@ impl Stream {
             return None;
         }
         self.judged = self.judged.after(missed);
-        self.forget(self.judged);
+        self.forget(self.judged, spares);
         Some(missed)
     }
 }

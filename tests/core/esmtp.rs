@@ -219,9 +219,10 @@ fn auth_lines_are_held_to_their_limit() {
 
 #[test]
 fn envelopes_keep_their_parameters_and_their_bytes() {
+    // The patch refuses 8-bit before it can see SMTPUTF8 behind it.
     let mut offering = server();
     offering.ehlo = "250-mx.example\r\n250-SMTPUTF8\r\n250 SIZE\r\n";
-    let mut session = esmtp(&[], offering);
+    let mut session = esmtp(&[("patches", "preset,postfix-20260812=off")], offering);
     for line in [
         "MAIL FROM:<a@b> SIZE=1000 BODY=8BITMIME RET=HDRS ENVID=x AUTH=<>\r\n",
         "MAIL FROM:<π@δ.example> SMTPUTF8\r\n",
@@ -258,7 +259,8 @@ fn line_limits_follow_the_offers() {
         let What::Exceeded { excess, .. } = what else { return false };
         excess.rule.name() == "long-line"
     };
-    let free = [("envelope", "off"), ("local_part_max", "0"), ("path_max", "0")];
+    let free =
+        [("envelope", "off"), ("local_part_max", "0"), ("path_max", "0"), ("patches", "off")];
     // The offers of this server: SIZE adds 26, AUTH 500 to MAIL (guard::extension).
     for (verb, room) in [("NOOP ", 510), ("MAIL FROM:", 510 + 26 + 500), ("RCPT TO:", 510)] {
         for (length, is_long) in [(room, false), (room + 1, true)] {
@@ -290,7 +292,9 @@ fn no_line_is_two_lines_to_a_server() {
             let free = [("local_part_max", "0"), ("path_max", "0")];
             let mut session = Session::greeted(settings_with(profile, &free), server());
             session.say_pieces(&line.as_bytes().chunks(piece).collect::<Vec<_>>());
-            assert!(is_reset_for(&session, "long-line"), "{profile} {begin} {piece}");
+            // A path is too long for some server before its line is.
+            let is_reset = ["long-line", "patch"].map(|reason| is_reset_for(&session, reason));
+            assert!(is_reset.contains(&true), "{profile} {begin} {piece}");
             assert!(session.server_got().len() <= 12_280, "{profile} {begin} {piece}");
             assert!(!session.has_run(&["EXPN"]));
         }

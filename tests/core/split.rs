@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
             (C, "a\r\n.\r\nVRFY b\r\nNOOP\nEXPN c\n"),
             (S, "250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n"),
         ],
-        server_gets: "XXXXXX\r\nHELX\r\nXXXXXXXXX\r\nMAIL FROM:<|a>\r\nDATA\r\n\
+        server_gets: "XXXXXX\r\nHELX\r\nXXXXXXXXX\r\nMAIL FROM:<XXX\r\nDATA\r\n\
                       a\r\n.\r\nXXXXXX\r\nNOOP\nXXXXXX\n",
         client_gets: "220-*\r\n220 *\r\n500 x\r\n500 x\r\n500 x\r\n250 ok\r\n354 go\r\n\
                       250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n",

@@ -29,6 +29,8 @@ mod offload;
 mod postfix_sender;
 /// `mailguard probe` through the real filter.
 mod probing;
+/// A life without loss: restarts, hand-over, crashes in the middle of deliveries.
+mod life;
 /// SMTP smuggling against three real servers.
 mod smuggling;
 
@@ -45,7 +47,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 30] = [
+const SCENARIOS: [Scenario; 32] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -97,6 +99,8 @@ const SCENARIOS: [Scenario; 30] = [
     scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
     scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
+    scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
+    scenario("another_process_takes_over_each_second", life::take_overs),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {
