@@ -10,7 +10,7 @@ use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling, Run};
 use crate::offset::Offset;
 use crate::patch::Id;
-use crate::smtp::{Answers, Change, Event, Fault, Speaker, Standing, Step};
+use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -39,7 +39,12 @@ impl Passage<'_, '_> {
     pub(super) fn read(&mut self, from: Offset) -> Reading {
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
-        while let Some(ruled) = self.rule(reading.end, reading.end == from, &mut draft) {
+        loop {
+            if self.may_sweep() && self.sweep(&mut reading) {
+                continue;
+            }
+            let is_first = reading.end == from;
+            let Some(ruled) = self.rule(reading.end, is_first, &mut draft) else { break };
             if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
                 reading.is_edited |= self.apply(&ruled, &draft);
             }
@@ -53,6 +58,49 @@ impl Passage<'_, '_> {
             }
         }
         reading
+    }
+
+    /// Whether message data, if that is what comes, is read in one pass: where the log is told of
+    /// no run of it.
+    fn may_sweep(&self) -> bool {
+        let is_news = match self.conversation.dialogue.expect() {
+            Expect::Data(_) => self.conversation.lookalikes < LOOKALIKES_LOGGED_MAX,
+            Expect::Disowned(_) => false,
+            Expect::Command
+            | Expect::Wait
+            | Expect::Chunk { .. }
+            | Expect::RefusedChunk { .. }
+            | Expect::Unproved
+            | Expect::AuthLine
+            | Expect::Tls(_) => return false,
+        };
+        self.direction == Direction::Original && !(is_news && self.effects.is_heard())
+    }
+
+    /// Reads message data and makes it what leaves. False if there is none.
+    fn sweep(&mut self, reading: &mut Reading) -> bool {
+        let conversation = &mut *self.conversation;
+        let at = reading.end;
+        let stream = &mut conversation.streams[self.direction];
+        let bytes = stream.tail(at);
+        let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
+        let swept = guard.sweep(watch, &mut conversation.dialogue, bytes, at);
+        let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
+        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
+            inspect(run);
+        }
+        if swept.changed > 0 {
+            let place = |index: usize| at.after(index as u64);
+            stream.note_edit(place(swept.edited.start), place(swept.edited.end));
+            self.effects.counted.bytes_masked += swept.changed;
+            reading.is_edited = true;
+        }
+        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
+        reading.end = ruled.end;
+        self.advance(&ruled);
+        self.tell_run(&ruled);
+        self.count(&ruled);
+        true
     }
 
     /// The next run and the ruling on it; none where nothing is left that may be read now.
@@ -74,7 +122,7 @@ impl Passage<'_, '_> {
         }
         let judged = Run { event: step.event, bytes: run, rest: bytes, is_first };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
-        if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
+        if self.effects.is_heard() && is_news(step, &mut conversation.lookalikes) {
             conversation.journal[self.direction].note(at, step, run, ruling, draft);
         }
         self.note_strikes(step.fault, draft);
@@ -199,13 +247,13 @@ impl Passage<'_, '_> {
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
-/// first of each message say enough.
-fn is_news(event: Event, told: &mut u8) -> bool {
-    if !matches!(event, Event::DataLookalike(_)) {
+/// first of each message say enough. A crowd of them counts for more than one.
+fn is_news(step: Step, told: &mut u8) -> bool {
+    if !matches!(step.event, Event::DataLookalike(_)) {
         return true;
     }
     let is_news = *told < LOOKALIKES_LOGGED_MAX;
-    *told = told.saturating_add(1);
+    *told = told.saturating_add(u8::try_from(step.used.div_ceil(4)).unwrap_or(u8::MAX));
     is_news
 }
 

@@ -10,10 +10,14 @@ use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
 use super::value::VerbSet;
+use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Fault, Speaker};
+use crate::smtp::{Dialogue, Event, Fault, Fillers, Speaker, Step, Swept};
 
 pub(super) use super::mask::MASK;
+
+/// What a lookalike becomes.
+const BLANK: u8 = b' ';
 
 /// One run of bytes that was read, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +138,7 @@ impl Guard {
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
-                before.neutralise(draft.copy(run.bytes), b' ');
+                before.neutralise(draft.copy(run.bytes), BLANK);
                 Ruling::Edit(Rule::Lookalike)
             }
             Event::RefusedChunk => {
@@ -160,6 +164,24 @@ impl Guard {
                 Ruling::Pass
             }
         }
+    }
+
+    /// Reads message data up to its end and makes it what leaves, in one pass: what
+    /// [`Self::judge`] rules on each of its runs, all at once. `None` where what comes is none.
+    pub fn sweep(
+        &self,
+        watch: &mut Watch,
+        dialogue: &mut Dialogue,
+        bytes: &mut [u8],
+        at: Offset,
+    ) -> Option<(Step, Swept)> {
+        let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
+        let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
+        let (step, swept) = dialogue.sweep(bytes, at, fillers)?;
+        if step.event == Event::DataEnd {
+            watch.recipients = 0;
+        }
+        Some((step, swept))
     }
 
     /// What happens to a segment that completes a terminator and carries the last so many of its

@@ -5,6 +5,9 @@
 //! read, and each piece is told of what happened.
 
 mod outlook;
+mod quick;
+
+pub use quick::Fillers;
 
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};

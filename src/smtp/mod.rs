@@ -14,14 +14,16 @@ mod mail_data;
 mod outstanding;
 mod reply;
 mod secret;
+mod sweep;
 mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::Dialogue;
+pub use dialogue::{Dialogue, Fillers};
 pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
+pub use sweep::Swept;
 pub use tls::TlsStart;
 
 use std::fmt;
