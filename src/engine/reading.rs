@@ -40,7 +40,12 @@ impl Passage<'_, '_> {
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
         loop {
-            if self.may_sweep() && self.sweep(&mut reading) {
+            if (self.may_sweep() && self.sweep(&mut reading, &mut draft))
+                || self.pass_whole(&mut reading)
+            {
+                if reading.fatal.is_some() {
+                    break;
+                }
                 continue;
             }
             let is_first = reading.end == from;
@@ -78,13 +83,13 @@ impl Passage<'_, '_> {
     }
 
     /// Reads message data and makes it what leaves. False if there is none.
-    fn sweep(&mut self, reading: &mut Reading) -> bool {
+    fn sweep(&mut self, reading: &mut Reading, draft: &mut Draft) -> bool {
         let conversation = &mut *self.conversation;
         let at = reading.end;
         let stream = &mut conversation.streams[self.direction];
         let bytes = stream.tail(at);
         let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
-        let swept = guard.sweep(watch, &mut conversation.dialogue, bytes, at);
+        let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
         if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
             inspect(run);
@@ -95,12 +100,66 @@ impl Passage<'_, '_> {
             self.effects.counted.bytes_masked += swept.changed;
             reading.is_edited = true;
         }
+        for strike in draft.strikes() {
+            let Some(id) = guard.patch(*strike) else { continue };
+            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+        }
         let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
         reading.end = ruled.end;
         self.advance(&ruled);
         self.tell_run(&ruled);
         self.count(&ruled);
         true
+    }
+
+    /// Reads a line that is here whole and passes as it came. False if what comes is none.
+    fn pass_whole(&mut self, reading: &mut Reading) -> bool {
+        let at = reading.end;
+        let standing = Standing { at, covers: self.covered() };
+        let conversation = &mut *self.conversation;
+        let bytes = conversation.streams[self.direction].tail(at);
+        let (dialogue, watch) = (&mut conversation.dialogue, &mut conversation.watch);
+        let guard = &conversation.terms.guard;
+        if bytes.is_empty() || !conversation.journal[self.direction].is_empty() {
+            return false;
+        }
+        let (step, length) = match self.direction {
+            Direction::Original => match dialogue.whole_line(bytes) {
+                Some(line) if guard.pass_line(watch, &line, bytes) => {
+                    (dialogue.take_line(&line, at), line.length)
+                }
+                Some(_) | None => return false,
+            },
+            Direction::Reply => match dialogue.whole_reply(bytes, standing) {
+                Some(line) if guard.pass_reply(watch, &line.reply) => {
+                    (dialogue.take_reply(&line, standing), line.length)
+                }
+                Some(_) | None => return false,
+            },
+        };
+        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
+            inspect(run);
+        }
+        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
+        reading.end = ruled.end;
+        reading.fatal = fatal_of(&ruled);
+        self.advance(&ruled);
+        self.tell_line(&ruled, length);
+        self.tell_run(&ruled);
+        self.count(&ruled);
+        true
+    }
+
+    /// Says what a whole line was.
+    fn tell_line(&mut self, ruled: &Ruled, length: usize) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the other is the client's line end")]
+        let entry = match ruled.step.event {
+            Event::ReplyEnd(reply) if reply.answers == Answers::Connection => What::banner,
+            Event::ReplyEnd(_) => What::reply,
+            _ => What::command,
+        };
+        let line = (self.direction, ruled.at, length);
+        self.conversation.tell_line(&self.scene, line, entry, self.effects);
     }
 
     /// The next run and the ruling on it; none where nothing is left that may be read now.
@@ -188,7 +247,7 @@ impl Passage<'_, '_> {
             return;
         }
         let direction = self.direction;
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut self.effects.told);
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
             // What ends the flow has no end of its own, and the patch's name stands beside it.
@@ -223,9 +282,10 @@ impl Passage<'_, '_> {
             ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
         }
         ended.extend(ruled.step.change.and_then(told));
-        for what in ended {
+        for what in ended.drain(..) {
             self.tell(what);
         }
+        self.effects.told = ended;
     }
 
     fn count(&mut self, ruled: &Ruled) {
@@ -278,9 +338,13 @@ fn fatal_of(ruled: &Ruled) -> Option<Reason> {
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
 }
 
-/// How many bytes differ.
+/// How many bytes differ; counted in pieces that a byte can count.
 fn changed(before: &[u8], after: &[u8]) -> u64 {
-    before.iter().zip(after).filter(|(before, after)| before != after).count() as u64
+    let pieces = before.chunks(128).zip(after.chunks(128));
+    let differ = |(before, after): (&[u8], &[u8])| {
+        before.iter().zip(after).fold(0_u8, |count, (a, b)| count + u8::from(a != b))
+    };
+    pieces.map(|piece| u64::from(differ(piece))).sum()
 }
 
 pub(super) const fn speaker_of(direction: Direction) -> Speaker {

@@ -12,7 +12,7 @@ use super::speech::Speech;
 use super::value::VerbSet;
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Fault, Fillers, Speaker, Step, Swept};
+use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept};
 
 pub(super) use super::mask::MASK;
 
@@ -172,12 +172,18 @@ impl Guard {
         &self,
         watch: &mut Watch,
         dialogue: &mut Dialogue,
-        bytes: &mut [u8],
-        at: Offset,
+        bytes: (&mut [u8], Offset),
+        draft: &mut Draft,
     ) -> Option<(Step, Swept)> {
         let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
         let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
-        let (step, swept) = dialogue.sweep(bytes, at, fillers)?;
+        let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
+        let (step, swept) = dialogue.sweep(bytes.0, bytes.1, fillers)?;
+        draft.begin();
+        if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
+            let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
+            plan.strike_cause(rule.name(), &mut draft.strikes);
+        }
         if step.event == Event::DataEnd {
             watch.recipients = 0;
         }

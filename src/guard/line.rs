@@ -263,8 +263,16 @@ impl LineWatch {
         if scan == AddressScan::Off && !has_limit {
             return Ruling::Pass;
         }
-        let mut ruling = Ruling::Pass;
         let bytes = draft.copy(run);
+        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
+            let is_replaced = scan == AddressScan::Replace;
+            return match (self.address.scan(bytes, is_replaced), is_replaced) {
+                (false, _) => Ruling::Pass,
+                (true, false) => Ruling::Note(Rule::Address),
+                (true, true) => Ruling::Edit(Rule::Address),
+            };
+        }
+        let mut ruling = Ruling::Pass;
         for (at, &byte) in run.iter().enumerate() {
             let rest = bytes.get_mut(at..).unwrap_or_default();
             match scan {

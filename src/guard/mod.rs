@@ -15,6 +15,7 @@ mod reply;
 mod settings;
 mod speech;
 mod value;
+mod whole;
 
 pub use choice::{
     AddressScan, Banner, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,

@@ -7,7 +7,7 @@
 mod outlook;
 mod quick;
 
-pub use quick::Fillers;
+pub use quick::{Fillers, WholeLine, WholeReply};
 
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
@@ -293,6 +293,16 @@ impl Dialogue {
             reader.is_later_line = true;
             return (None, None);
         }
+        self.end_last_line(code, pairing, covers)
+    }
+
+    /// The last line of a reply has ended.
+    fn end_last_line(
+        &mut self,
+        code: u16,
+        pairing: Pairing,
+        covers: Offset,
+    ) -> (Option<Change>, Option<Fault>) {
         self.reply = None;
         let owed = self.if_it_stays.take();
         self.is_leaving = is_leaving(code);

@@ -14,17 +14,20 @@ mod mail_data;
 mod outstanding;
 mod reply;
 mod secret;
+mod span;
 mod sweep;
 mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::{Dialogue, Fillers};
+pub use dialogue::{Dialogue, Fillers, WholeLine, WholeReply};
 pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
 pub use sweep::Swept;
 pub use tls::TlsStart;
+
+pub(crate) use span::{rspan, span};
 
 use std::fmt;
 
