@@ -3,6 +3,7 @@
 
 use crate::guard::{Draft, Guard, Ruling, Run, Settings, Watch};
 use crate::offset::Offset;
+use crate::patch::Catalogue;
 use crate::smtp::{Dialogue, Event, Speaker, Standing};
 
 struct Talk {
@@ -179,9 +180,13 @@ fn compare(settings: &Settings, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
     quick.whole
 }
 
+/// Every profile with the patches that are built in, some settings changed, and no patches.
 fn all_settings() -> Vec<Settings> {
     let mut all: Vec<_> =
         Settings::PROFILES.iter().map(|name| Settings::profile(name).unwrap()).collect();
+    let plain = all[0].clone();
+    all.iter_mut().for_each(|each| each.patches.catalogue = Catalogue::with(&[]).unwrap());
+    all.push(plain);
     for changes in [
         [("sender_max", "5"), ("recipients_max", "2")],
         [("long_lines", "reset"), ("address_scan", "refuse")],
