@@ -1,6 +1,12 @@
 //! All we know of one established flow.
 
+mod state;
+
+pub(super) use state::ConversationState;
+
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
@@ -36,7 +42,7 @@ impl<'f> Scene<'f> {
 }
 
 /// How far a flow has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Bytes may flow.
     Open,

@@ -5,6 +5,8 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
+use serde::{Deserialize, Serialize};
+
 use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
@@ -17,10 +19,10 @@ use crate::time::Instant;
 const EDITS_MAX: usize = 16;
 
 /// One direction's line under way; costs one pointer while there is none.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal(Option<Box<Line>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Line {
     offset: Offset,
     bytes: Vec<u8>,
@@ -33,7 +35,7 @@ struct Line {
     edited: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Edit {
     offset: Offset,
     rule: Rule,
@@ -193,7 +195,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
 }
 
 /// How much of a flow the log takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Chatter {
     burst_bytes: u32,
     bytes_per_second: u32,
@@ -216,7 +218,7 @@ const REPEATABLE_MAX: usize = 3;
 const ENTRY_BYTES: usize = 128;
 
 /// How much of a flow the log has had.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Talk {
     /// Bytes it may still have.
     left: u32,

@@ -7,10 +7,12 @@
 //!                └─other─► Bare ──SP,TAB───────┘
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use super::mask::Mask;
 
 /// Where in the argument the next byte stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// In `FROM:` or `TO:`.
     #[default]
@@ -30,7 +32,7 @@ enum Place {
 }
 
 /// The address under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Address {
     place: Place,
     /// A `<` waits for its `>`.

@@ -3,6 +3,8 @@
 //! What a client's line may be is decided in `line`, what a server's becomes in `reply`; here each
 //! run goes to the one or the other.
 
+use serde::{Deserialize, Serialize};
+
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
@@ -61,7 +63,7 @@ impl Ruling {
 }
 
 /// What the guard remembers of one flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// The client's line under way.
     pub(super) line: LineWatch,

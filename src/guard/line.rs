@@ -9,6 +9,8 @@
 //! What ends the flow is found first, then what is masked. A line masked at one place is not
 //! judged behind it, except for what ends the flow.
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength, Offers};
@@ -21,7 +23,7 @@ use crate::patch;
 use crate::smtp::{Event, Verb, Word};
 
 /// What the guard remembers of the client's line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineWatch {
     /// The rule by which it is refused.
     pub(super) refused: Option<Rule>,

@@ -4,6 +4,8 @@
 //! None of them lets a word be read that stood behind others: what becomes a space stands behind
 //! NOOP or behind an address, never before a verb.
 
+use serde::{Deserialize, Serialize};
+
 use crate::patch::Strike;
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
@@ -46,7 +48,7 @@ impl Draft {
 }
 
 /// What the rest of a line, or of the part that a packet carries, becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mask {
     /// X.
     X,

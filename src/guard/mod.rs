@@ -29,8 +29,10 @@ pub use value::{Kind, Limit, VerbSet};
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which rule changed bytes, or ended a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Rule {
     /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
     Address,

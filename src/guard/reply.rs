@@ -5,6 +5,8 @@
 //! none needs a whole line, except for the letter that an ASA puts at the end of a masked keyword:
 //! there a keyword is what one packet carries of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::judge::MASK;
 use super::limit::Offers;
 use super::settings::{Banner, EhloFilter};
@@ -21,7 +23,7 @@ const ESMTP: &[u8] = b"ESMTP";
 const NO_KEYWORD: &[u8] = b"OK";
 
 /// How far the keyword of an EHLO line is decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Decision {
     /// It may still become a permitted one.
     #[default]
@@ -31,7 +33,7 @@ enum Decision {
 }
 
 /// What the guard remembers of the reply under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReplyWatch {
     /// Extensions offered so far that make lines longer.
     pub(super) offers: Offers,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The verbs of RFC 5321 and its extensions (and of RFC 821, which Mailguard was made for).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verb {
     /// RFC 4954.
     Auth,
@@ -141,7 +143,7 @@ const CREDENTIAL_WORDS: [&[u8]; 7] =
 const WORD_BYTES_MAX: usize = 9;
 
 /// The first word of a line, in upper case, as far as it has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     bytes: [u8; WORD_BYTES_MAX],
     length: u8,

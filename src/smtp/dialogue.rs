@@ -9,6 +9,8 @@ mod quick;
 
 pub use quick::{Fillers, WholeLine, WholeReply};
 
+use serde::{Deserialize, Serialize};
+
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
@@ -23,7 +25,7 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 const OUTSTANDING_MAX: usize = 1_024;
 
 /// A dialogue between one client and one server.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Dialogue {
     data_begins: DataBegins,
     /// What a BDAT means whose line the guard masks.

@@ -12,13 +12,14 @@
 //! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
 
 use memchr::{memchr, memchr2, memchr3};
+use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
 use super::span::{rspan, span};
 use super::{Event, Fault, Verb, Word};
 
 /// What a BDAT would mean, by what the server has said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChunkRule {
     /// Octets follow, and the server counts them.
     Pass,
@@ -31,7 +32,7 @@ pub(super) enum ChunkRule {
 }
 
 /// Where in a command line the next byte stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     Word,
     Argument,
@@ -43,7 +44,7 @@ pub(super) enum Place {
 }
 
 /// The line under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CommandLine {
     word: Word,
     place: Place,

@@ -19,6 +19,8 @@
 //! could hide a line start from us and not from a server that drops NULs; elsewhere it is the
 //! message's own business.
 
+use serde::{Deserialize, Serialize};
+
 use super::sweep::{BLOCK, Machine, Next, Sweep, Swept};
 
 /// What a run of message bytes is.
@@ -43,7 +45,7 @@ pub(super) enum Rest {
 }
 
 /// What stands before the next byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailData {
     /// Something inside a line.
     Middle,

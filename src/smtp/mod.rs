@@ -31,6 +31,8 @@ pub(crate) use span::{rspan, span};
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::offset::Offset;
 
 /// Who speaks.
@@ -167,7 +169,7 @@ pub enum Change {
 }
 
 /// What a reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Answers {
     /// The connection itself: this is the greeting.
     Connection,
@@ -182,7 +184,7 @@ pub enum Answers {
 }
 
 /// How the dialogue broke its own rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A reply that answers nothing.
     UnexpectedReply,

@@ -13,8 +13,8 @@ use crate::offset::Offset;
 /// Size of a block of bulk data: the payload of any packet fits.
 pub(super) const BLOCK: usize = 64 << 10;
 
-/// Sizes of blocks: most lines fit into the first or the second, the payload of a packet on Ethernet
-/// into the third.
+/// Sizes of blocks: most lines fit into the first or the second, the payload of a packet on
+/// Ethernet into the third.
 const SIZES: [usize; 5] = [64, 256, 2 << 10, 16 << 10, BLOCK];
 
 /// Spare blocks of each size at most. Of the largest 16 MiB, what a few bulk flows have in flight;

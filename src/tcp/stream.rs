@@ -11,12 +11,16 @@
 //! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
 //! judgement did not come to an end never count as judged.
 
+mod state;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
+
+pub use state::StreamState;
 
 /// Where a segment's payload lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

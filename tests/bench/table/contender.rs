@@ -250,6 +250,6 @@ const HANDS_OFF_FILE: &str = "/run/lab/hands-off.toml";
 
 const HANDS_OFF: &str = "\
 [[exceptions]]
-client = \"0.0.0.0/0\"
+client = \"192.0.2.0/24\"
 treatment = \"hands-off\"
 ";

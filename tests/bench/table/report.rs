@@ -112,7 +112,7 @@ impl Block {
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names();
-        let first = self.rows.iter().map(|row| row.contender.chars().count() + 2).max();
+        let first = self.rows.iter().map(|row| row.contender.chars().count() + 4).max();
         let first = first.unwrap_or(0).max(self.scenario.len() + 2);
         write!(f, "{:<first$}", self.scenario)?;
         names.iter().try_for_each(|name| write!(f, "{name:<CELL$}"))?;
@@ -138,7 +138,7 @@ fn middle(name: &str, mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The kernel splits a program's processor time into user's and system's by looking at what runs
-/// four hundred times a second: within a round these are a handful of samples.
+/// a few hundred times a second: within a round these are a handful of samples.
 fn is_sampled(name: &str) -> bool {
     name.starts_with("user ") || name.starts_with("system ")
 }
