@@ -29,11 +29,9 @@ impl Guard {
             return false;
         }
         let before = watch.recipients;
-        let recipients = match line.verb {
-            Verb::Rcpt if line.has_gap => before.saturating_add(1),
-            Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo => 0,
-            _ => before,
-        };
+        let is_recipient = line.has_gap && line.verb == Verb::Rcpt;
+        let begins_anew = matches!(line.verb, Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo);
+        let recipients = if begins_anew { 0 } else { before.saturating_add(is_recipient.into()) };
         let is_too_many = settings.recipients_max.is_passed(before, recipients);
         if is_too_many || self.is_struck(line, text.get(..line.length).unwrap_or(text)) {
             return false;
