@@ -78,8 +78,16 @@ impl LineWatch {
         draft: &mut Draft,
     ) -> Ruling {
         let has_limit = self.verb == Some(Verb::Mail) && settings.sender_max.is_set();
-        let mut ruling = Ruling::Pass;
         let bytes = draft.copy(run);
+        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
+            let is_replaced = scan == AddressScan::Replace;
+            return match (self.address.scan(bytes, is_replaced), is_replaced) {
+                (false, _) => Ruling::Pass,
+                (true, false) => Ruling::Note(Rule::Address),
+                (true, true) => Ruling::Edit(Rule::Address),
+            };
+        }
+        let mut ruling = Ruling::Pass;
         for (at, &byte) in run.iter().enumerate() {
             let rest = bytes.get_mut(at..).unwrap_or_default();
             match scan {
@@ -103,6 +111,18 @@ impl LineWatch {
             }
         }
         ruling
+    }
+
+    /// Whether all of an argument is as the grammar wants it, and no longer than it may be.
+    pub(super) fn takes_argument(&mut self, context: Context<'_>, argument: &[u8]) -> bool {
+        let verb = self.verb;
+        let rules = context.rules(verb, false);
+        let is_taken = |&byte: &u8| {
+            let before = self.envelope;
+            let is_taken = self.envelope.push(byte, verb, &rules) == Finding::Take;
+            is_taken && self.excess_of_path(context.settings, before).is_none()
+        };
+        argument.iter().all(is_taken)
     }
 
     /// By the grammar, byte by byte.

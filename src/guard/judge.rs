@@ -16,10 +16,14 @@ use super::settings::{
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
+use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Fault, Speaker};
+use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept};
 
 pub(super) use super::mask::MASK;
+
+/// What a lookalike becomes.
+const BLANK: u8 = b' ';
 
 /// One run of bytes that was read, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +91,15 @@ pub struct Watch {
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) reply: ReplyWatch,
+}
+
+impl Watch {
+    /// The end of message data was sent.
+    fn end_data(&mut self) {
+        self.recipients = 0;
+        self.order.end();
+        self.tally.end_message();
+    }
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
@@ -164,7 +177,7 @@ impl Guard {
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
-                before.neutralise(draft.copy(run.bytes), b' ');
+                before.neutralise(draft.copy(run.bytes), BLANK);
                 Ruling::Edit(Rule::Lookalike)
             }
             Event::RefusedChunk => {
@@ -176,9 +189,7 @@ impl Guard {
                 Ruling::Edit(Rule::StrayBytes)
             }
             Event::DataEnd => {
-                watch.recipients = 0;
-                watch.order.end();
-                watch.tally.end_message();
+                watch.end_data();
                 Ruling::Pass
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
@@ -195,6 +206,30 @@ impl Guard {
             | Event::Opaque
             | Event::Wait => Ruling::Pass,
         }
+    }
+
+    /// Reads message data up to its end and makes it what leaves, in one pass: what
+    /// [`Self::judge`] rules on each of its runs, all at once. `None` where what comes is none.
+    pub fn sweep(
+        &self,
+        watch: &mut Watch,
+        dialogue: &mut Dialogue,
+        bytes: (&mut [u8], Offset),
+        draft: &mut Draft,
+    ) -> Option<(Step, Swept)> {
+        let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
+        let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
+        let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
+        let (step, swept) = dialogue.sweep(bytes.0, bytes.1, fillers)?;
+        draft.begin();
+        if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
+            let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
+            plan.strike_cause(rule.name(), &mut draft.strikes);
+        }
+        if step.event == Event::DataEnd {
+            watch.end_data();
+        }
+        Some((step, swept))
     }
 
     /// What happens to a segment that completes a terminator and carries the last so many of its

@@ -30,6 +30,9 @@ pub(super) enum LineKind {
 }
 
 impl LineKind {
+    /// The lowest of the standard's limits.
+    pub(super) const SHORTEST: u32 = PLAIN;
+
     /// The kind of a line with this verb.
     pub(super) const fn of(verb: Option<Verb>) -> Self {
         match verb {

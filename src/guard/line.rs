@@ -25,7 +25,7 @@ use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
 use crate::patch;
-use crate::smtp::{Event, Verb, Word};
+use crate::smtp::{Event, Verb, WholeLine, Word};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +120,31 @@ impl Watch {
             }
         }
         ruling
+    }
+
+    /// Whether a line that is here whole is in its order and by its grammar, with nothing to be said
+    /// of it. It counts as judged then.
+    pub(super) fn pass_whole(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
+        let settings = &guard.settings;
+        let is_barred = settings.order != OrderRules::Off && self.order.bars(line.verb).is_some();
+        let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
+        let has_names = is_hello && !settings.hello_refuse.is_empty();
+        if is_barred || has_names || line.verb == Verb::Bdat {
+            return false;
+        }
+        let text = text.get(..line.length).unwrap_or(text);
+        let argument = text.get(line.verb.name().len() + 1..).filter(|_| line.has_gap);
+        self.line.verb = Some(line.verb);
+        self.line.length.add(text);
+        let context =
+            Context { settings, offers: self.reply.offers, has_utf8_mail: self.has_utf8_mail };
+        if let Some(argument) = argument.filter(|_| context.has_grammar()) {
+            self.line.envelope = Envelope::of(self.line.verb);
+            if !self.line.takes_argument(context, argument) {
+                return false;
+            }
+        }
+        self.end_line(settings).is_none()
     }
 
     /// The client's line has ended: it counts as what the server gets.

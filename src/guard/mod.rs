@@ -23,6 +23,7 @@ mod tally;
 mod utf8;
 mod value;
 mod verbs;
+mod whole;
 
 pub use choice::{
     AddressScan, Banner, BareLastLine, EhloFilter, EnvelopeRules, HttpWords, LongLines, Lookalikes,

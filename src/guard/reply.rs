@@ -52,7 +52,12 @@ pub(super) struct ReplyWatch {
 }
 
 impl ReplyWatch {
-    fn end_line(&mut self, reply: &Reply) {
+    /// Whether the greeting under way has greeted.
+    pub(super) const fn has_greeted(&self) -> bool {
+        self.has_greeted
+    }
+
+    pub(super) fn end_line(&mut self, reply: &Reply) {
         let is_hello = matches!(reply.answers, Answers::Verb(Verb::Ehlo | Verb::Helo));
         if is_hello && !reply.is_later_line && reply.code == Some(250) {
             self.offers = Offers::default();
@@ -70,7 +75,7 @@ impl ReplyWatch {
 }
 
 /// Whether the line greets. One without a code may be part of a greeting, and says as much.
-fn is_greeting(reply: &Reply) -> bool {
+pub(super) fn is_greeting(reply: &Reply) -> bool {
     let is_first = reply.answers == Answers::Connection;
     is_new_greeting(reply) || (is_first && reply.code.is_none_or(|code| code / 100 == 2))
 }
@@ -83,7 +88,7 @@ fn is_new_greeting(reply: &Reply) -> bool {
 /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
 /// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
 /// several lines may be followed by an offer, and so may what answers nothing that was asked.
-fn is_offer(reply: &Reply) -> bool {
+pub(super) fn is_offer(reply: &Reply) -> bool {
     let is_answer = match reply.answers {
         Answers::Verb(verb) => {
             matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)

@@ -5,6 +5,9 @@
 //! read, and each piece is told of what happened.
 
 mod outlook;
+mod quick;
+
+pub use quick::{Fillers, WholeLine, WholeReply};
 
 use serde::{Deserialize, Serialize};
 
@@ -318,6 +321,16 @@ impl Dialogue {
             reader.is_later_line = true;
             return (None, None);
         }
+        self.end_last_line(code, pairing, covers)
+    }
+
+    /// The last line of a reply has ended.
+    fn end_last_line(
+        &mut self,
+        code: u16,
+        pairing: Pairing,
+        covers: Offset,
+    ) -> (Option<Change>, Option<Fault>) {
         self.reply = None;
         let owed = self.if_it_stays.take();
         self.is_leaving = is_leaving(code);

@@ -15,15 +15,20 @@ mod outstanding;
 mod prefix;
 mod reply;
 mod secret;
+mod span;
+mod sweep;
 mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::Dialogue;
+pub use dialogue::{Dialogue, Fillers, WholeLine, WholeReply};
 pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
+pub use sweep::Swept;
 pub use tls::TlsStart;
+
+pub(crate) use span::{rspan, span};
 
 use std::fmt;
 

@@ -131,6 +131,12 @@ impl Outstanding {
         self.oldest.filter(|due| due.end <= covers).map_or(Answers::Nothing, |due| due.answers)
     }
 
+    /// What [`Self::pair`] will find.
+    pub(super) fn foresee(&self, code: u16, covers: Offset) -> Answers {
+        let found = self.place(code, covers).and_then(|place| self.covered(covers).nth(place));
+        found.map_or(Answers::Nothing, |due| due.answers)
+    }
+
     /// What a reply with this code answers, whose sender had received what lies below `covers`.
     /// Unless that is nothing, it is the oldest afterwards.
     pub(super) fn pair(&mut self, code: u16, covers: Offset) -> Pairing {

@@ -9,6 +9,7 @@ mod matching;
 mod prefix;
 mod replies;
 mod secrets;
+mod spans;
 mod tls;
 
 /// A dialogue, and how far the client has spoken.

@@ -3,9 +3,11 @@
 //! (`sd_listen_fds(3)`).
 
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +42,7 @@ impl Manager {
     pub(crate) fn new(name: &str) -> Outcome<Self> {
         let address = format!("{DIRECTORY}/{name}.notify");
         let socket = UnixDatagram::bind(&address).because(&address)?;
+        fs::set_permissions(&address, Permissions::from_mode(0o666))?;
         let shared = Arc::new(Mutex::new(Heard::default()));
         let listener = Arc::clone(&shared);
         // It ends with the lab.
@@ -81,7 +84,9 @@ impl Manager {
             heard.passed.push(passed);
         }
         let names: Vec<&str> = heard.kept.keys().map(String::as_str).collect();
-        let script = format!("{redirections} export LISTEN_PID=$$; exec {program} \"$@\"");
+        let privileges = privileges()?;
+        let script =
+            format!("{redirections} export LISTEN_PID=$$; exec {privileges} {program} \"$@\"");
         let mut command = Side::Gateway.command("bash", &["-c", &script, "mailguard"]);
         command.env("NOTIFY_SOCKET", &self.address);
         command.env("LISTEN_FDS", names.len().to_string());
@@ -114,6 +119,22 @@ fn hear(socket: &UnixDatagram, shared: &Mutex<Heard>) -> Option<()> {
     }
     heard.said.push(said);
     Some(())
+}
+
+/// What the unit of the packages grants: a user of its own, two capabilities and nothing to gain.
+/// Where we are not the real root there is no other user to become.
+fn privileges() -> Outcome<&'static str> {
+    let users = fs::read_to_string("/proc/self/uid_map")?;
+    let has_users = users.split_whitespace().nth(2) == Some("4294967295");
+    // Its logs are to be written by whoever it is.
+    fs::set_permissions(format!("{DIRECTORY}/logs"), Permissions::from_mode(0o777))?;
+    Ok(if has_users {
+        "setpriv --reuid=65534 --regid=65534 --groups=0 --inh-caps=-all,+net_admin,+net_raw \
+         --ambient-caps=-all,+net_admin,+net_raw --bounding-set=-all,+net_admin,+net_raw \
+         --no-new-privs"
+    } else {
+        "setpriv --no-new-privs"
+    })
 }
 
 /// The first descriptor that is passed on (`SD_LISTEN_FDS_START`).

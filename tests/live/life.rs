@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::lab::{
-    Because, Family, Filter, Guard, Message, Outcome, PATIENCE, Pace, Random, Session, Site,
-    ensure, wrong,
+    Because, Family, Filter, Guard, Message, Outcome, PATIENCE, Pace, Random, Session, Side, Site,
+    ensure, run, wrong,
 };
 
 /// SIGTERM and a new start, under a service manager that keeps queues and image.
@@ -27,6 +27,35 @@ pub(crate) fn restarts() -> Outcome<String> {
 /// `run --take-over`, without any service manager.
 pub(crate) fn take_overs() -> Outcome<String> {
     amid_deliveries(Guard::start, Guard::take_over)
+}
+
+/// `kill -9` under a service manager: the queue lives on, so nothing passes and what comes waits;
+/// the next process serves it, and resets the flow that it does not know.
+pub(crate) fn killed() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    guard.manager()?.await_said("WATCHDOG=1", 2, PATIENCE)?;
+    let server = Family::V4.server();
+    let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
+    let mut old = Session::greeted(server, PATIENCE)?;
+    old.deliver(Pace::Whole, &first)?;
+    guard.kill()?;
+    let refused = Session::open(server, DEAD);
+    ensure(refused.is_err(), || "killed, and yet a connection passed".to_owned())?;
+    let queues = run(&mut Side::Gateway.command("cat", &[LISTING]), PATIENCE)?;
+    let waiting = queues.split_whitespace().nth(2).and_then(|count| count.parse().ok());
+    ensure(waiting.is_some_and(|count: u32| count > 0), || format!("queues: {queues}"))?;
+    guard.restart()?;
+    let orphan = old.command(Pace::Whole, "NOOP");
+    let is_reset = orphan.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+    ensure(is_reset, || format!("a flow that nobody knows: {orphan:?}, not reset"))?;
+    let mut session = Session::greeted(server, PATIENCE)?;
+    session.deliver(Pace::Whole, &second)?;
+    session.quit()?;
+    let kept = guard.manager()?.names();
+    ensure(kept == ["image", "queue-0"], || format!("kept: {kept:?}"))?;
+    let figures = Site { network, postfix, guard }.finish(&[first, second])?;
+    Ok(format!("queue kept with what waited, unknown flow reset; {figures}"))
 }
 
 /// Does something to the filter each second while mail is delivered: each message is taken at its
@@ -107,3 +136,9 @@ const MESSAGES_PER_CONNECTION: usize = 3;
 
 /// From one change to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a connection is tried that nobody may answer.
+const DEAD: Duration = Duration::from_secs(1);
+
+/// The kernel's queues.
+const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";

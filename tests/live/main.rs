@@ -47,7 +47,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 32] = [
+const SCENARIOS: [Scenario; 33] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -101,6 +101,7 @@ const SCENARIOS: [Scenario; 32] = [
     scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
     scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
     scenario("another_process_takes_over_each_second", life::take_overs),
+    scenario("killed_its_queue_lives_on", life::killed),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {
