@@ -74,7 +74,7 @@ pub struct Watch {
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     pub(super) settings: Settings,
     pub(super) permitted: VerbSet,
