@@ -143,7 +143,7 @@ fn is_under(conversation: &Conversation, policy: &Policy) -> bool {
     match policy {
         Policy::HandsOff => false,
         Policy::Judge(now) => {
-            Arc::ptr_eq(terms, now) || (terms.mode == now.mode && terms.guard == now.guard)
+            Arc::ptr_eq(terms, now) || (terms.mode == now.mode && terms.guard.is_like(&now.guard))
         }
     }
 }

@@ -74,7 +74,7 @@ pub struct Watch {
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Guard {
     pub(super) settings: Settings,
     pub(super) permitted: VerbSet,
@@ -88,6 +88,12 @@ impl Guard {
     pub fn new(settings: Settings) -> Self {
         let plan = settings.patches.plan();
         Self { permitted: settings.permitted(), settings, plan }
+    }
+
+    /// Whether another guard has the same settings.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     /// A dialogue that is read as the settings want it.
