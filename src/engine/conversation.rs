@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
-use super::{Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
-use crate::smtp::Dialogue;
+use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
 use crate::wire::{Packet, Reset};
@@ -76,6 +76,10 @@ pub(super) struct Conversation {
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
+    /// The first word of the last command line, for who looks.
+    pub(super) last: Word,
+    /// What was done to it, for who looks.
+    pub(super) deeds: Deeds,
     pub(super) journal: PerDirection<Journal>,
     talk: Talk,
 }
@@ -102,6 +106,8 @@ impl Conversation {
             ),
             dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
+            last: Word::default(),
+            deeds: Deeds::default(),
             journal: PerDirection::default(),
             talk: Talk::new(terms.chatter),
         }

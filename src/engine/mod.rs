@@ -19,6 +19,7 @@ mod reason;
 mod record;
 mod relief;
 mod settings;
+mod sight;
 mod stats;
 
 pub use effects::{Effects, Handling, Withheld};
@@ -27,6 +28,7 @@ pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
+pub use sight::{Deeds, Seen, Stage};
 pub use stats::{Counter, Stats};
 
 use std::cell::OnceCell;

@@ -218,6 +218,8 @@ impl Passage<'_, '_> {
         let changed = changed(run, draft.as_bytes());
         self.effects.counted.bytes_masked += changed;
         if changed > 0 {
+            let deeds = &mut self.conversation.deeds;
+            deeds.edited = deeds.edited.saturating_add(1);
             run.copy_from_slice(draft.as_bytes());
             stream.note_edit(ruled.at, ruled.end);
         }
@@ -300,9 +302,14 @@ impl Passage<'_, '_> {
         if is_line_end {
             self.conversation.has_masked_verb = false;
             let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
+            let deeds = &mut self.conversation.deeds;
+            deeds.refused = deeds.refused.saturating_add(u16::from(is_refused));
             counted.commands_refused += u64::from(is_refused);
             counted.commands_passed += u64::from(!is_refused);
         } else {
+            if let Event::CommandWord(word) = ruled.step.event {
+                self.conversation.last = word;
+            }
             self.conversation.is_line_refused |= matches!(ruled.ruling, Ruling::Refuse(_));
         }
         let is_message =

@@ -121,6 +121,12 @@ impl Guard {
         Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings, plan }
     }
 
+    /// Whether another guard has the same settings.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+
     /// A dialogue that is read as the settings want it.
     #[must_use]
     pub fn dialogue(&self) -> Dialogue {

@@ -35,6 +35,8 @@ mod esmtp;
 mod fuzz_regression;
 /// An engine's image: its successor answers as it would have, and damage is seen.
 mod image;
+/// Saved configurations of PIX and ASA: what becomes of each line.
+mod import;
 /// What flows cost in memory.
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.

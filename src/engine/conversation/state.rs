@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
-use super::{Conversation, Dialogue, Memory, PerDirection, Phase, Stream, Watch, Way};
+use super::{Conversation, Deeds, Dialogue, Memory, PerDirection, Phase, Stream, Watch, Way, Word};
 use crate::tcp::StreamState;
 
 /// What an image holds of a flow, in the order of [`ConversationState`].
@@ -91,6 +91,9 @@ impl ConversationState {
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
             watch: self.watch,
+            // What was done to it before is for who looks, and not worth its place.
+            last: Word::default(),
+            deeds: Deeds::default(),
             journal: self.journal,
             talk: self.talk,
         }
