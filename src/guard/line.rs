@@ -122,8 +122,8 @@ impl Watch {
         ruling
     }
 
-    /// Whether a line that is here whole is in its order and by its grammar, with nothing to be said
-    /// of it. It counts as judged then.
+    /// Whether a line that is here whole is in its order and by its grammar, with nothing to be
+    /// said of it. It counts as judged then.
     pub(super) fn pass_whole(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &guard.settings;
         let is_barred = settings.order != OrderRules::Off && self.order.bars(line.verb).is_some();

@@ -98,18 +98,6 @@ impl Dialogue {
         self
     }
 
-    /// What the client's next byte is part of.
-    #[must_use]
-    pub const fn expect(&self) -> Expect {
-        self.expect
-    }
-
-    /// The client's offset of the first byte of the message data under way.
-    #[must_use]
-    pub const fn data_start(&self) -> Offset {
-        self.data_start
-    }
-
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
     pub fn read(&mut self, from: Speaker, input: &[u8], standing: Standing) -> Step {
         if let Expect::Tls(start) = &mut self.expect {
