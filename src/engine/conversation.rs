@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
@@ -82,6 +83,8 @@ pub(super) struct Conversation {
     pub(super) deeds: Deeds,
     pub(super) journal: PerDirection<Journal>,
     talk: Talk,
+    /// Its place in the diary, once it has one.
+    pub(super) slot: Option<Box<Slot>>,
 }
 
 impl Conversation {
@@ -110,6 +113,7 @@ impl Conversation {
             deeds: Deeds::default(),
             journal: PerDirection::default(),
             talk: Talk::new(terms.chatter),
+            slot: None,
         }
     }
 

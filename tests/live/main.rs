@@ -101,7 +101,7 @@ const SCENARIOS: [Scenario; 33] = [
     scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
     scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
     scenario("another_process_takes_over_each_second", life::take_overs),
-    scenario("killed_its_queue_lives_on", life::killed),
+    scenario("killed_its_queue_and_flows_live_on", life::killed),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

@@ -51,6 +51,14 @@ pub(in super::super) struct ConversationState {
 impl Conversation {
     /// What an image holds of it.
     pub(in super::super) const fn shape(&self) -> Shape<'_> {
+        self.shape_with(&self.journal)
+    }
+
+    /// The same with other lines under way for the log.
+    pub(in super::super) const fn shape_with<'c>(
+        &'c self,
+        journal: &'c PerDirection<Journal>,
+    ) -> Shape<'c> {
         Shape {
             way: self.way,
             segment_size: self.segment_size,
@@ -65,7 +73,7 @@ impl Conversation {
             dialogue: &self.dialogue,
             watch: &self.watch,
             talk: &self.talk,
-            journal: &self.journal,
+            journal,
         }
     }
 }
@@ -96,6 +104,7 @@ impl ConversationState {
             deeds: Deeds::default(),
             journal: self.journal,
             talk: self.talk,
+            slot: None,
         }
     }
 }

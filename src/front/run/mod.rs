@@ -7,6 +7,7 @@
 mod bound;
 mod clock;
 mod counters;
+mod diary;
 mod estate;
 mod events;
 mod inject;
@@ -22,7 +23,6 @@ mod supervisor;
 mod target;
 mod worker;
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::thread;
@@ -63,7 +63,7 @@ pub fn run(
     let queues = estate.open_queues(config, &legacy)?;
     let injector = Injector::open(config.rules.mark)?;
     let mut effects = Effects::of_worker(queues.len(), events.are_heard());
-    let (engine, clock) = estate.engine(config, RandomState::new().hash_one(0), &mut effects);
+    let (engine, clock) = estate.engine(config, &legacy, &mut effects)?;
     let shared = Shared {
         engine: &engine,
         clock,
