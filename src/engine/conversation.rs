@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
-use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
-use crate::smtp::Dialogue;
+use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
 use crate::wire::{Packet, Reset};
@@ -76,8 +77,14 @@ pub(super) struct Conversation {
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
+    /// The first word of the last command line, for who looks.
+    pub(super) last: Word,
+    /// What was done to it, for who looks.
+    pub(super) deeds: Deeds,
     pub(super) journal: PerDirection<Journal>,
     talk: Talk,
+    /// Its place in the diary, once it has one.
+    pub(super) slot: Option<Box<Slot>>,
 }
 
 impl Conversation {
@@ -102,8 +109,11 @@ impl Conversation {
             ),
             dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
+            last: Word::default(),
+            deeds: Deeds::default(),
             journal: PerDirection::default(),
             talk: Talk::new(terms.chatter),
+            slot: None,
         }
     }
 
@@ -178,20 +188,46 @@ impl Conversation {
 
     /// Adds an entry to the event log, unless this flow has had more than its share.
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
-        if !effects.is_heard() {
-            return;
+        let is_end = matches!(what, What::Reset { .. } | What::Closed);
+        if self.admits(scene, (what.carried(), is_end), effects) {
+            effects.records.push(scene.record(what));
         }
-        match self.talk.admit(scene.now, &what, self.terms.chatter) {
-            Ok(None) => {}
+    }
+
+    /// The same for a whole line of so many bytes, as it stands in its stream: its entry is made
+    /// only where it is written.
+    pub(super) fn tell_line(
+        &mut self,
+        scene: &Scene<'_>,
+        (direction, at, length): (Direction, Offset, usize),
+        entry: fn(u64, Vec<u8>, u64) -> What,
+        effects: &mut Effects,
+    ) {
+        let shown = length.min(LOGGED_BYTES_MAX);
+        if self.admits(scene, (shown, false), effects) {
+            let line = self.streams[direction].tail(at);
+            let line = line.get(..shown).unwrap_or(line).to_vec();
+            effects.records.push(scene.record(entry(at.value(), line, length as u64)));
+        }
+    }
+
+    /// Whether an entry may be written that shows so many bytes, or the flow's end. Says how many
+    /// were left out before it.
+    fn admits(&mut self, scene: &Scene<'_>, measure: (usize, bool), effects: &mut Effects) -> bool {
+        if !effects.is_heard() {
+            return false;
+        }
+        match self.talk.admit(scene.now, measure, self.terms.chatter) {
+            Ok(None) => true,
             Ok(Some(entries)) => {
                 effects.records.push(scene.record(What::LeftOut { entries }));
+                true
             }
             Err(()) => {
                 effects.counted.entries_left_out += 1;
-                return;
+                false
             }
         }
-        effects.records.push(scene.record(what));
     }
 
     /// The same for what a flow may do again and again: once a second for each reason.

@@ -12,7 +12,7 @@ use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
 use crate::patch::Id;
-use crate::smtp::{Event, Step};
+use crate::smtp::{Event, Step, rspan};
 use crate::time::Instant;
 
 /// Separate edits of one line that are logged.
@@ -67,7 +67,7 @@ impl Journal {
             self.read(at, run, length);
         }
         match ruling {
-            Ruling::Pass => {}
+            Ruling::Pass | Ruling::Exceed(_) => {}
             Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
                 self.edit(at, rule, run, draft.as_bytes(), length);
@@ -85,7 +85,7 @@ impl Journal {
         let room = LOGGED_BYTES_MAX.saturating_sub(line.bytes.len());
         line.bytes.extend_from_slice(run.get(..room).unwrap_or(run));
         line.length += length;
-        let tail = run.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count() as u64;
+        let tail = rspan(run, |byte| byte == b'\r' || byte == b'\n') as u64;
         line.line_end = if tail == length { line.line_end + tail } else { tail };
     }
 
@@ -118,6 +118,11 @@ impl Journal {
         {
             edit.patches.push(id);
         }
+    }
+
+    /// Whether no line is under way.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The line has ended: what to log, the line itself (made by `entry` of its offset, its bytes
@@ -157,6 +162,7 @@ const fn is_line(event: Event) -> bool {
         | Event::CommandStray
         | Event::CommandCr
         | Event::CommandEnd { .. }
+        | Event::Prefix { .. }
         | Event::ReplyCode(_)
         | Event::ReplySeparator(_)
         | Event::ReplyKeyword(_)
@@ -234,11 +240,12 @@ impl Talk {
         Self { left, second: 0, left_out: 0, told, told_in: 0 }
     }
 
-    /// Whether an entry may be written (an error: not), and how many were left out before it.
+    /// Whether an entry that shows so many bytes, or the flow's end, may be written (an error:
+    /// not), and how many were left out before it.
     pub(super) fn admit(
         &mut self,
         now: Instant,
-        what: &What,
+        (carried, is_end): (usize, bool),
         chatter: Chatter,
     ) -> Result<Option<u64>, ()> {
         let second = whole(now);
@@ -247,8 +254,7 @@ impl Talk {
         let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
         self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
-        let is_end = matches!(what, What::Reset { .. } | What::Closed);
-        let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);
+        let cost = u32::try_from(ENTRY_BYTES + carried).unwrap_or(u32::MAX);
         match self.left.checked_sub(cost) {
             Some(left) => self.left = left,
             None if is_end => {}

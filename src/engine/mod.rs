@@ -19,14 +19,16 @@ mod reason;
 mod record;
 mod relief;
 mod settings;
+mod sight;
 mod stats;
 
 pub use effects::{Effects, Handling, Withheld};
-pub use image::{FORMAT, Image, Restored, Unreadable};
+pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
 pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
+pub use sight::{Deeds, Seen, Stage};
 pub use stats::{Counter, Stats};
 
 use std::cell::OnceCell;
@@ -115,6 +117,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     seed: u64,
+    diarist: Option<Arc<image::Diarist>>,
     keyed: Keyed,
     memory: Arc<Memory>,
     /// Somebody found no room in `memory`.
@@ -146,6 +149,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             seed,
+            diarist: None,
             keyed: Keyed::new(seed),
             memory: Arc::new(Memory::new(limits.store_bytes_max)),
             is_pressed: AtomicBool::new(false),
@@ -313,6 +317,7 @@ impl Engine {
         if is_over && !was_over {
             self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
         }
+        self.write_down(turn, flow, conversation);
         (verdict, mode)
     }
 

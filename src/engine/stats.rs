@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Reason;
+use crate::guard::Rule;
 use crate::patch::{Deed, Id};
 
 /// One counter as others are shown it.
@@ -30,6 +31,8 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
+            /// Lines refused, noted or ending their flow, and limits passed, by rule.
+            pub rules: BTreeMap<Rule, u64>,
             /// What patches did, by patch and deed.
             pub patches: BTreeMap<(Id, Deed), u64>,
             /// Flows open or remembered now.
@@ -65,6 +68,7 @@ macro_rules! counters {
                 })+
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
+                    && counted.rules.is_empty()
                     && counted.patches.is_empty();
                 if !is_empty {
                     let mut reasons = self.reasons.lock();
@@ -72,6 +76,8 @@ macro_rules! counters {
                     counted.patches.clear();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
+                    add(&mut reasons.rules, &counted.rules);
+                    counted.rules.clear();
                     counted.drops.clear();
                     counted.withheld.clear();
                 }
@@ -83,6 +89,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
+                add(&mut stats.rules, &reasons.rules);
                 add(&mut stats.patches, &reasons.patches);
             }
         }
@@ -126,6 +133,7 @@ counters! {
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
+    rules: BTreeMap<Rule, u64>,
     patches: BTreeMap<(Id, Deed), u64>,
 }
 

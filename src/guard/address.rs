@@ -58,6 +58,21 @@ impl Address {
         }
     }
 
+    /// Looks for bytes that would define no address, and makes spaces of them or not. Whether there
+    /// are any. Where the path ends and how long it is, nobody asks of such a line.
+    pub(super) fn scan(&mut self, bytes: &mut [u8], is_replaced: bool) -> bool {
+        let (mut is_open, mut has_stray) = (self.is_open, false);
+        for byte in bytes {
+            let (opens, closes) = (*byte == b'<', *byte == b'>');
+            let is_stray = (*byte == b'|') | (opens & is_open) | (closes & !is_open);
+            is_open = (is_open | opens) & !closes;
+            has_stray |= is_stray;
+            *byte = if is_stray & is_replaced { b' ' } else { *byte };
+        }
+        self.is_open = is_open;
+        has_stray
+    }
+
     /// What the next byte and the rest of the line have to become so that no server takes the line
     /// for one with another address. Measured with Postfix, Exim, OpenSMTPD and sendmail: all
     /// refuse each of these, and none refuses a space instead.

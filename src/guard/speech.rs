@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::Verb;
+use crate::smtp::{Verb, span};
 
 /// What the client's lines have shown it to speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,10 +88,8 @@ impl FirstWord {
         let is_no_word = self.place == Place::Inside && self.length == LENGTH_MAX;
         let first = match self.place {
             Place::Behind => None,
-            Place::Inside if is_no_word => {
-                run.iter().position(|&byte| is_space(byte) || byte == b':')
-            }
-            Place::Before => run.iter().position(|&byte| !is_space(byte)),
+            Place::Inside if is_no_word => Some(span(run, |byte| !is_space(byte) && byte != b':')),
+            Place::Before => Some(span(run, is_space)),
             Place::Inside => Some(0),
         };
         first.and_then(|first| run.get(first..)).unwrap_or_default()

@@ -153,6 +153,13 @@ impl Word {
     /// Bytes it keeps.
     pub(super) const ROOM: usize = WORD_BYTES_MAX;
 
+    /// The word of these bytes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let mut word = Self::default();
+        bytes.iter().take(Self::ROOM).for_each(|&byte| word.push(byte));
+        word
+    }
+
     /// How many bytes it has, of those it keeps.
     pub(super) const fn length(&self) -> u8 {
         self.length
@@ -200,7 +207,11 @@ impl Word {
     /// The verb it spells, whole.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
-        self.openings().find(|verb| verb.name().len() == usize::from(self.length))
+        let (letters, length) = (self.letters(), usize::from(self.length));
+        let mut known = Verb::ALL.into_iter().zip(LETTERS);
+        let is_this =
+            |(verb, known): &(Verb, u64)| *known == letters && verb.name().len() == length;
+        known.find(is_this).map(|(verb, _)| verb)
     }
 
     /// The verbs it can still become.
@@ -231,6 +242,11 @@ impl Word {
     /// The verb whose letters it begins with: what a server that compares only those letters reads.
     #[must_use]
     pub fn leading_verb(&self) -> Option<Verb> {
-        Verb::ALL.into_iter().find(|verb| self.as_bytes().starts_with(verb.name().as_bytes()))
+        let letters = self.letters();
+        let mut known = Verb::ALL.into_iter().zip(LETTERS);
+        let is_begun = |(verb, known): &(Verb, u64)| {
+            (known ^ letters).leading_zeros() as usize >= 8 * verb.name().len()
+        };
+        known.find(is_begun).map(|(verb, _)| verb)
     }
 }

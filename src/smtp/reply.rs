@@ -134,6 +134,11 @@ impl ReplyReader {
 }
 
 impl ReplyLine {
+    /// A line with this code that has come whole.
+    pub(super) fn whole(code: u16, is_last: bool) -> Self {
+        Self { code, digits: 3, head: Head::Code, is_continued: !is_last, ..Self::default() }
+    }
+
     /// The code, once what follows its digits has come.
     pub(super) const fn known_code(&self) -> Option<u16> {
         match self.head {

@@ -6,8 +6,10 @@ use super::*;
 mod chunks;
 mod mail_data;
 mod matching;
+mod prefix;
 mod replies;
 mod secrets;
+mod spans;
 mod tls;
 
 /// A dialogue, and how far the client has spoken.

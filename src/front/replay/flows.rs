@@ -172,6 +172,7 @@ const fn is_finding(what: &What) -> bool {
         | What::Cut { .. }
         | What::Reset { .. }
         | What::Alarm { .. }
+        | What::Exceeded { .. }
         | What::Contradiction { .. } => true,
         What::Opened
         | What::Banner { .. }

@@ -1,9 +1,21 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{Dialogue, Expect, Fault, Run, Speaker};
+use super::{Dialogue, Expect, Fault, Offset, Speaker};
 
 impl Dialogue {
+    /// What the client's next byte is part of.
+    #[must_use]
+    pub const fn expect(&self) -> Expect {
+        self.expect
+    }
+
+    /// The client's offset of the first byte of the message data under way.
+    #[must_use]
+    pub const fn data_start(&self) -> Offset {
+        self.data_start
+    }
+
     /// Whether no line and no message is under way, and no reply is due.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -32,15 +44,7 @@ impl Dialogue {
     /// and including the end.
     #[must_use]
     pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
-        let Expect::Data(mut data) = self.expect else { return None };
-        let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let (used, run) = data.read(rest);
-            at += used;
-            if run == Run::End {
-                return Some(at);
-            }
-        }
-        None
+        let Expect::Data(data) = self.expect else { return None };
+        data.find_end(input)
     }
 }
