@@ -220,7 +220,7 @@ pub struct Ctl {
     /// One object a line
     #[arg(long)]
     pub json: bool,
-    /// What to do: `status`, `flows`, `stats`, `events follow`, `reload`, `fixup protocol smtp 25` ...
+    /// What to do: `status`, `flows`, `stats`, `events follow`, `reload`, `show fixup` ...
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! Which hosts and ports all lines together say are mail's.
 //!
-//! A mail host is whoever may be reached from outside at port 25: by a `static` for that port, or by
-//! a `static` for the host and a conduit, or a list in force outside, that lets mail in. Our rules
-//! stand behind the gateway's own translation of addresses, so it is the inner address that counts.
+//! A mail host is whoever may be reached from outside at port 25: by a `static` for that port, or
+//! by a `static` for the host and a conduit, or a list in force outside, that lets mail in. Our
+//! rules stand behind the gateway's own translation of addresses: the inner address counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

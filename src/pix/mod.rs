@@ -3,7 +3,7 @@
 //!
 //! Pure: a line and a configuration go in, a configuration and a text come out. Nothing here runs,
 //! asks or writes anything. What each word did on the original, and how sure that is, says the
-//! paper on its language; where the original has no counterpart here, a line is ignored and said so.
+//! paper on its language; where it has no counterpart here, a line is ignored and said so.
 
 mod change;
 mod gather;

@@ -1,5 +1,5 @@
-//! The table of all that may be typed: the mode from which on, the words, what they ask for. Words in
-//! capitals stand for values; `REST` for all that follows.
+//! The table of all that may be typed: the mode from which on, the words, what they ask for. Words
+//! in capitals stand for values; `REST` for all that follows.
 
 use super::words::Mode;
 

@@ -59,13 +59,13 @@ fn what_is_wrong_is_said_as_the_original_said_it() {
         (
             "fixup protocol",
             Mode::Configuring,
-            "ERROR: % Incomplete command\nUsage: [no] fixup protocol smtp [<port>[-<port>]]\n       \
-             show fixup [protocol smtp]\n       clear fixup",
+            "ERROR: % Incomplete command\nUsage: [no] fixup protocol smtp [<port>[-<port>]]\n    \
+             \u{20}  show fixup [protocol smtp]\n       clear fixup",
         ),
         (
             "write",
             Mode::Exec,
-            "ERROR: % Incomplete command\nUsage: write terminal\n       write memory\n       write erase\n       write erase noconfirm",
+            "ERROR: % Incomplete command\nUsage: write terminal\n       write memory\n",
         ),
         ("", Mode::Exec, "ERROR: % Incomplete command"),
     ] {
@@ -106,7 +106,8 @@ fn fixup_adds_and_takes_away_ports_and_what_is_off_is_shown_so() {
         (
             &["fixup protocol smtp 26-28", "no fixup protocol smtp 27"],
             &[25, 26, 28],
-            "fixup protocol smtp 25\nfixup protocol smtp 26\nfixup protocol smtp 28\nno fixup protocol smtp 27",
+            "fixup protocol smtp 25\nfixup protocol smtp 26\nfixup protocol smtp 28\n\
+             no fixup protocol smtp 27",
         ),
     ] {
         let (config, _) = after("", lines);

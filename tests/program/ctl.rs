@@ -85,12 +85,14 @@ fn greeting() -> String {
     Client::connect().1
 }
 
+const OURS: &str = "# ours\n[log]\nevents = \"/run/events\"\n[rules]\nlocal = true\n";
+
 const OWN: &str = "220 mail.example.com ready";
 
 #[test]
 fn the_seven_steps_of_the_article_work_with_mail_flowing() {
     sealed(NEEDS, || {
-        fs::write(FILE, "# ours\n[rules]\nlocal = true\n").unwrap();
+        fs::write(FILE, OURS).unwrap();
         succeed(&["rules", "up", "--config", FILE]);
         let start = || Filter::start(&["--config", FILE]);
         let filter = start();
@@ -129,17 +131,17 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
         // What was under way goes on, as it began.
         assert_eq!(under_way.say("NOOP"), "250 ok");
         assert_eq!(under_way.say("EHLO a"), "500 what?");
+        let reason = "cleared";
         let (_, said, _) = ctl("clear xlate");
         assert!(said.ends_with(" connections that began under other settings were reset\n"));
         assert!(!said.starts_with("0 "), "{said}");
         assert!(under_way.reply().is_err());
+        // The log's writer is not waited for by anybody.
+        while !ctl("events").1.contains(&format!("was reset: {reason}")) {}
         filter.end("-TERM");
         let written = fs::read_to_string(FILE).unwrap();
         assert!(written.starts_with("ports = []\n# ours\n") || written.contains("ports = []"));
-        assert_eq!(
-            fs::read_to_string("/run/mailguard.toml.1").unwrap(),
-            "# ours\n[rules]\nlocal = true\n"
-        );
+        assert_eq!(fs::read_to_string("/run/mailguard.toml.1").unwrap(), OURS);
         // The file holds it over a restart, and the words take it back.
         let filter = start();
         assert_eq!(greeting(), OWN);
@@ -233,6 +235,25 @@ fn metrics_are_collected_by_http_where_the_file_says_so() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("mailguard_build_info{version="), "{answer}");
+        // Every name that an alert or the dashboard asks for is one of these.
+        let shipped = ["dist/prometheus/mailguard.rules.yml", "dist/grafana/mailguard.json"];
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        for file in shipped {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let text = fs::read_to_string(path).unwrap();
+            let names = text.split(|c| !is_part(c)).filter(|name| name.starts_with("mailguard_"));
+            let mut count = 0;
+            for name in names {
+                let base = name.trim_end_matches("_total");
+                // These two have no series until something was dropped.
+                let is_rare =
+                    base.ends_with("_dropped_packets") || base.ends_with("_withheld_packets");
+                let is_there = answer.contains(&format!("# TYPE {base} "));
+                assert!(is_there || is_rare, "{file}: {name}");
+                count += 1;
+            }
+            assert!(count > 10, "{file}: {count}");
+        }
         filter.end("-TERM");
     });
 }

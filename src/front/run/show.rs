@@ -164,7 +164,11 @@ fn stage_named(name: &str) -> Result<Stage, String> {
 pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> String {
     let mut text = String::new();
     if !is_json {
-        text.push_str("id        client                   server                   state     age       idle      in         out        last      done\n");
+        let _ = writeln!(
+            text,
+            "{:<9} {:24} {:24} {:9} {:9} {:9} {:<10} {:<10} {:9} done",
+            "id", "client", "server", "state", "age", "idle", "in", "out", "last"
+        );
     }
     let (mut shown, mut more) = (0, 0_u64);
     shared.engine.flows(shared.clock.now(), |seen| {
@@ -253,7 +257,8 @@ pub(super) fn connections(shared: &Shared<'_>, is_long: bool) -> String {
                 let idle = span(seen.idle_seconds);
                 writeln!(
                     lines,
-                    "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags {flags}"
+                    "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags \
+                     {flags}"
                 )
             };
         }
@@ -286,8 +291,9 @@ pub(super) fn service_policy(shared: &Shared<'_>) -> String {
     let stats = shared.engine.stats();
     let dropped: u64 = stats.drops.values().sum();
     format!(
-        "Global policy: \n  Service-policy: global_policy\n    Class-map: inspection_default\n      \
-         Inspect: esmtp _default_esmtp_map, packet {}, lock fail 0, drop {dropped}, reset-drop {}\n",
+        "Global policy: \n  Service-policy: global_policy\n    Class-map: inspection_default\n\
+         \u{20}     Inspect: esmtp _default_esmtp_map, packet {}, lock fail 0, drop {dropped}, \
+         reset-drop {}\n",
         stats.packets, stats.resets
     )
 }
