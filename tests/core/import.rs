@@ -1,5 +1,5 @@
-//! Saved configurations of PIX and ASA, imported. The files in `tests/golden/pix/` are ours; their lines
-//! have the shapes that real ones have.
+//! Saved configurations of PIX and ASA, imported. The files in `tests/golden/pix/` are ours; their
+//! lines have the shapes that real ones have.
 
 use std::fs;
 use std::path::Path;

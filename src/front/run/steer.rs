@@ -14,7 +14,7 @@ use super::running::Running;
 use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
-use crate::config::{Config, Fail};
+use crate::config::{Config, Fail, rewrite};
 use crate::engine::Effects;
 use crate::front::FrontError;
 use crate::front::control::{Answer, How, Listener, Place, Request, Server, Service, Waker};
@@ -259,8 +259,7 @@ impl Steering<'_> {
         let write = || {
             let old =
                 if file.exists() { crate::front::read_configuration(file)? } else { String::new() };
-            let new = crate::config::rewrite(&old, config)
-                .map_err(|error| FrontError::file(file, error))?;
+            let new = rewrite(&old, config).map_err(|error| FrontError::file(file, error))?;
             replace(file, &old, &new)
                 .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))
         };
