@@ -68,7 +68,7 @@ macro_rules! counters {
                 })+
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
-                    && counted.rules.is_empty()
+                    && counted.rules.values().all(|&count| count == 0)
                     && counted.patches.is_empty();
                 if !is_empty {
                     let mut reasons = self.reasons.lock();
@@ -77,7 +77,8 @@ macro_rules! counters {
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
                     add(&mut reasons.rules, &counted.rules);
-                    counted.rules.clear();
+                    // Their places stay, so that another refused line asks for no memory.
+                    counted.rules.values_mut().for_each(|count| *count = 0);
                     counted.drops.clear();
                     counted.withheld.clear();
                 }
@@ -138,7 +139,7 @@ struct Reasons {
 }
 
 fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
-    for (cause, count) in more {
+    for (cause, count) in more.iter().filter(|(_, count)| **count > 0) {
         *sum.entry(cause.clone()).or_default() += count;
     }
 }
