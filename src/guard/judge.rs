@@ -18,7 +18,7 @@ use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept};
+use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -72,7 +72,7 @@ impl Ruling {
             Self::Refuse(rule)
             | Self::Reset(rule)
             | Self::Exceed(Excess { rule, is_end: true, .. })
-            | Self::Edit(rule @ Rule::Lookalike) => Some(rule),
+            | Self::Edit(rule @ (Rule::Lookalike | Rule::BareLastLine)) => Some(rule),
             Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Exceed(_) => None,
         }
     }
@@ -116,7 +116,11 @@ pub struct Guard {
 impl Guard {
     /// A guard with these settings.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        if settings.patches.bar_chunks() {
+            settings.verbs.known = settings.verbs.known.without(Verb::Bdat);
+            settings.ehlo_keywords.retain(|keyword| keyword != "CHUNKING");
+        }
         let plan = settings.patches.plan();
         Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings, plan }
     }

@@ -5,7 +5,7 @@ use super::line::LineWatch;
 use super::mask::{MASK, Mask};
 use super::value::{Kind, Value};
 use super::{Draft, Guard, Rule, Ruling};
-use crate::patch::{Act, Catalogue, Cure, Line, Patch, Plan, State};
+use crate::patch::{Act, Catalogue, Cure, Line, Patch, PatchRule, Plan, Sign, State};
 use crate::smtp::{Event, Verb};
 
 /// What is done about patches in general.
@@ -21,6 +21,9 @@ enum General {
     /// All that are not off by default act.
     On,
 }
+
+/// The fault of a BDAT that may not pass.
+const BARRED: &str = "client:barred-chunk";
 
 /// All patches there are, and what is done about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,15 @@ impl Patches {
             (General::Preset, preset) => preset,
             (General::On, _) => State::On,
         })
+    }
+
+    /// Whether one is on that BDAT must not pass for.
+    pub(super) fn bar_chunks(&self) -> bool {
+        let is_barring =
+            |rule: &PatchRule| matches!(&rule.sign, Sign::Cause(cause) if cause == BARRED);
+        let bars = |patch: &&Patch| patch.rules.iter().any(is_barring);
+        let mut barring = self.catalogue.patches().iter().filter(bars);
+        barring.any(|patch| self.state(patch) == State::On)
     }
 
     /// What they do together; none if all are off.
