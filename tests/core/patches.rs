@@ -129,7 +129,9 @@ impl Talk {
                 }
                 match ruling {
                     Ruling::Edit(_) | Ruling::Refuse(_) => out.extend(draft.as_bytes()),
-                    _ => out.extend(bytes),
+                    Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
+                        out.extend(bytes)
+                    }
                 }
                 rest = behind;
             }
