@@ -181,6 +181,9 @@ pub(super) fn guard_settings(
         })?;
         guard.set(key, &word).map_err(|message| Fault::new(&path, message))?;
     }
+    if let Some((key, message)) = guard.conflict() {
+        return Err(Fault::new(&["settings", key], message));
+    }
     Ok(guard)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
+use super::tls::Records;
 use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
@@ -72,6 +73,8 @@ pub(super) struct Conversation {
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
     pub(super) journal: PerDirection<Journal>,
+    /// What is known of TLS where that is followed.
+    pub(super) records: Option<Box<Records>>,
     talk: Talk,
 }
 
@@ -98,6 +101,7 @@ impl Conversation {
             dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
             journal: PerDirection::default(),
+            records: None,
             talk: Talk::new(terms.chatter),
         }
     }
@@ -149,7 +153,8 @@ impl Conversation {
 
     /// Bytes of memory its streams occupy.
     pub(super) fn held(&self) -> usize {
-        self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
+        let records = self.records.as_ref().map_or(0, |records| records.held());
+        records + self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
     }
 
     /// Whether this SYN/ACK is the one that opened the flow, come again.
@@ -221,12 +226,14 @@ impl Conversation {
 
     /// Forgets the bytes in flight: no copy of them will be compared or restored any more.
     pub(super) fn discard(&mut self) {
+        self.records = None;
         Direction::BOTH.into_iter().for_each(|direction| self.streams[direction].discard());
     }
 
     /// The flow has ended; said once.
     pub(super) fn close(&mut self, scene: &Scene, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
+            self.end_records(scene, effects);
             self.tell(scene, What::Closed, effects);
             let Ends { originator, responder } = scene.ends;
             effects.ended.push(FlowKey::of(originator, responder));
@@ -246,9 +253,9 @@ impl Conversation {
                 effects.inject(&Reset { source, destination, seq, ack });
             }
         }
-        // Nothing passes any more, so no copy of anything needs its value.
-        self.discard();
         self.tell(scene, What::Reset { reason }, effects);
         self.close(scene, effects);
+        // Nothing passes any more, so no copy of anything needs its value.
+        self.discard();
     }
 }

@@ -17,15 +17,17 @@ mod reading;
 mod reason;
 mod record;
 mod relief;
+mod servers;
 mod settings;
 mod stats;
+mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
 pub use monitor::Mode;
 pub use reason::Reason;
-pub use record::{LOGGED_BYTES_MAX, Record, What};
+pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
-pub use stats::{Counter, Stats};
+pub use stats::{Counter, Heard, Stats};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use conversation::{Conversation, Scene};
 use orphan::ResetRate;
 use passage::Passage;
 use policy::{Policies, Policy};
+use servers::Servers;
 use stats::Tally;
 
 /// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
@@ -116,6 +119,7 @@ pub struct Engine {
     /// Somebody found no room in `memory`.
     is_pressed: AtomicBool,
     orphan_resets: ResetRate,
+    servers: Servers,
     tallies: [Tally; TALLIES],
 }
 
@@ -144,6 +148,7 @@ impl Engine {
             memory: Arc::new(Memory::new(limits.store_bytes_max)),
             is_pressed: AtomicBool::new(false),
             orphan_resets: ResetRate::default(),
+            servers: Servers::new(seed),
             tallies: Default::default(),
             skips_gaps: settings.gaps == Gaps::Skip,
             inspect: None,

@@ -172,6 +172,11 @@ impl Passage<'_, '_> {
             return;
         }
         let way = std::mem::replace(&mut self.direction, direction);
+        if self.conversation.streams[direction].is_framed() {
+            self.read_waiting_records();
+            self.direction = way;
+            return;
+        }
         loop {
             let stream = &mut self.conversation.streams[direction];
             let start = stream.judged();
@@ -210,6 +215,11 @@ impl Passage<'_, '_> {
     pub(super) fn pass_over(&mut self) {
         let direction = self.direction.other();
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
+        if self.conversation.streams[direction].is_framed() {
+            self.lose_records(direction);
+            let _ = self.conversation.streams[direction].acknowledge(ack, window);
+            return;
+        }
         while let Some(missed) = self.conversation.streams[direction].skip_gap(ack) {
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();

@@ -47,7 +47,8 @@ impl Passage<'_, '_> {
             self.advance(&ruled);
             self.tell_run(&ruled);
             self.count(&ruled);
-            if reading.fatal.is_some() {
+            let is_reply = matches!(ruled.step.event, Event::ReplyEnd(_));
+            if reading.fatal.is_some() || (is_reply && self.hear_reply(&ruled.step, &mut reading)) {
                 break;
             }
         }
@@ -176,6 +177,9 @@ impl Passage<'_, '_> {
             matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));
         counted.messages += u64::from(is_message);
         counted.alarms += u64::from(ruled.step.fault.is_some());
+        if is_line_end {
+            self.hear_line();
+        }
     }
 }
 
@@ -199,7 +203,7 @@ fn told(change: Change) -> Option<What> {
         Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. } => {
             Some(What::DataEnd { offset: at.value(), length })
         }
-        Change::TlsBegins => Some(What::TlsBegin),
+        Change::TlsBegins => Some(What::TlsBegin { hello: None }),
         Change::TlsAnswered => None,
     }
 }

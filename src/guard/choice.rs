@@ -188,3 +188,43 @@ choices! {
         Reset = "reset",
     }
 }
+
+choices! {
+    /// What is done about something that ought not to be.
+    Cure {
+        /// Nothing.
+        Off = "off",
+        /// It is logged and counted.
+        Log = "log",
+        /// It is also put an end to.
+        Enforce = "enforce",
+    }
+}
+
+choices! {
+    /// How long TLS is followed, record by record.
+    TlsWatch {
+        /// Not at all: behind the first three bytes of each side the flow is handed over.
+        Off = "off",
+        /// Until both sides are under keys; then the flow is handed over.
+        Handshake = "handshake",
+        /// To its end.
+        All = "all",
+    }
+}
+
+choices! {
+    /// The lowest version of TLS that may be agreed on.
+    TlsMinimum {
+        /// Any.
+        Off = "off",
+        /// No SSL.
+        Tls10 = "1.0",
+        /// TLS 1.1.
+        Tls11 = "1.1",
+        /// TLS 1.2.
+        Tls12 = "1.2",
+        /// TLS 1.3.
+        Tls13 = "1.3",
+    }
+}

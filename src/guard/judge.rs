@@ -9,8 +9,9 @@ use super::mask::Draft;
 use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
+use super::tls::Clear;
 use super::value::VerbSet;
-use crate::smtp::{Dialogue, Event};
+use crate::smtp::{Answers, Dialogue, Event, Reply, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -51,6 +52,7 @@ pub struct Watch {
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) reply: ReplyWatch,
+    pub(super) clear: Clear,
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
@@ -58,13 +60,16 @@ pub struct Watch {
 pub struct Guard {
     pub(super) settings: Settings,
     pub(super) permitted: VerbSet,
+    /// Those that would be permitted under TLS only.
+    pub(super) withheld: VerbSet,
 }
 
 impl Guard {
     /// A guard with these settings.
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
-        Self { permitted: settings.permitted(), settings }
+        let permitted = settings.permitted_in_clear();
+        Self { permitted, withheld: settings.permitted().minus(permitted), settings }
     }
 
     /// A dialogue that is read as the settings want it.
@@ -114,6 +119,9 @@ impl Guard {
             | Event::ReplyKeyword(reply)
             | Event::ReplyText(reply)
             | Event::ReplyEnd(reply) => {
+                if matches!(run.event, Event::ReplyEnd(_)) && is_ehlo(&reply) {
+                    watch.clear.hear_offer(&reply);
+                }
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
             Event::Data | Event::DataLookalike(_) | Event::Chunk | Event::Opaque | Event::Wait => {
@@ -139,4 +147,9 @@ impl Guard {
     pub fn has_split_bug(&self) -> bool {
         self.settings.split_terminator == SplitTerminator::Bug
     }
+}
+
+/// Whether the line is of the answer to EHLO that makes offers.
+fn is_ehlo(reply: &Reply) -> bool {
+    reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250)
 }

@@ -64,6 +64,7 @@ impl Watch {
             }
         }
         if matches!(run.event, Event::CommandEnd { .. }) {
+            self.clear.hear_command(self.line.verb.filter(|_| self.line.refused.is_none()));
             self.line = LineWatch::default();
         }
         ruling
@@ -166,6 +167,9 @@ impl LineWatch {
                 draft.copy(run.bytes).fill(b' ');
                 Ruling::Edit(Rule::CommandGap)
             }
+            Event::CommandGap(word) if guard.is_unsafe_in_clear(word.verb()) => {
+                Ruling::Note(Rule::RequireTls)
+            }
             Event::CommandArgument(word) => {
                 self.judge_argument(&guard.settings, word, run.bytes, draft)
             }
@@ -213,7 +217,10 @@ impl LineWatch {
         let (rule, has_word) = match event {
             Event::CommandStray => (Rule::StrayBytes, false),
             _ if self.refused.is_some() => return,
-            Event::CommandWord(word) if !guard.permitted.has_prefix(&word) => (Rule::Verb, true),
+            Event::CommandWord(word) if !guard.permitted.has_prefix(&word) => {
+                let is_withheld = guard.withheld.has_prefix(&word);
+                (if is_withheld { guard.clear_rule() } else { Rule::Verb }, true)
+            }
             Event::CommandGap(word) if !self.verb.is_some_and(is_permitted) => {
                 (Rule::Verb, !word.is_empty())
             }
@@ -223,6 +230,8 @@ impl LineWatch {
             // The rest of a line may pass, what stands behind a CR or a NUL in it may not.
             (Some((_, Mask::Word | Mask::Rest)), _) => Mask::X,
             (Some((_, mask)), _) => mask,
+            // The 250 to a NOOP would be a lie.
+            (None, _) if matches!(rule, Rule::RequireTls | Rule::AuthRequiresTls) => Mask::X,
             // Whether the line has room for NOOP is not known yet: a shorter one gets what fits.
             // Where letters have left already there can be none.
             (None, Refusal::Noop) if before == 0 => Mask::Noop(0),

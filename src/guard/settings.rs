@@ -5,12 +5,13 @@
 //! and what is said about a wrong value are all made from the rows.
 
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
+use super::tls::Names;
 use super::value::{Kind, Limit, LineLimit, Value, VerbSet};
 use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
-    AddressScan, Banner, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
-    SplitScope, SplitTerminator, StartTls, Unit,
+    AddressScan, Banner, Cure, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
+    SplitScope, SplitTerminator, StartTls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -121,6 +122,35 @@ settings! {
     /// What is done about STARTTLS, where its verb is permitted.
     starttls: StartTls = StartTls::[Strip, Allow, Strip, Strip, Strip, Strip, Strip, Strip];
 
+    /// How long TLS is followed, record by record, before it is handed over.
+    tls_watch: TlsWatch = TlsWatch::[All, All, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about bytes that are no TLS where TLS has to be.
+    tls_framing: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+
+    /// The lowest version of TLS that may be agreed on.
+    tls_minimum: TlsMinimum = TlsMinimum::[Off, Off, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about a server's name in a hello that is none.
+    tls_sni: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+
+    /// Names that clients may ask for; another is logged. None: any.
+    tls_names: Names = [
+        Names::default(), Names::default(), Names::default(), Names::default(),
+        Names::default(), Names::default(), Names::default(), Names::default()
+    ];
+
+    // An MX must take mail in clear (RFC 3207 4), so this is for partners and for submission.
+
+    /// What is done about mail in clear.
+    require_tls: Cure = Cure::[Off, Off, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about AUTH in clear.
+    auth_requires_tls: Cure = Cure::[Off, Log, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about a server that offers STARTTLS no longer, or masked by somebody.
+    tls_downgrade: Cure = Cure::[Off, Log, Off, Off, Off, Off, Off, Off];
+
     /// What message data begins on: the server's 354, or DATA alone (CVE-2000-1022).
     data_begins: DataBegins = DataBegins::[
         OnReply, OnReply, OnCommand, OnCommand, OnCommand, OnCommand, OnReply, OnReply
@@ -228,7 +258,34 @@ impl Settings {
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {
         let is_stripped = self.starttls == StartTls::Strip && keyword == Verb::StartTls.name();
-        self.ehlo_keywords.iter().any(|known| known == keyword) && !is_stripped
+        let is_withheld = self.auth_requires_tls == Cure::Enforce && keyword == Verb::Auth.name();
+        self.ehlo_keywords.iter().any(|known| known == keyword) && !is_stripped && !is_withheld
+    }
+
+    /// What cannot go together: the setting at fault, and what is wrong about it.
+    #[must_use]
+    pub fn conflict(&self) -> Option<(&'static str, String)> {
+        let needs_stream = [
+            (
+                "tls_watch",
+                self.tls_watch != TlsWatch::Off && self.permitted().contains(Verb::StartTls),
+            ),
+            ("require_tls", self.require_tls != Cure::Off),
+            ("auth_requires_tls", self.auth_requires_tls == Cure::Enforce),
+        ];
+        let packet = needs_stream.into_iter().find(|(_, is_set)| *is_set);
+        if let (Unit::Packet, Some((name, _))) = (self.unit, packet) {
+            let found = self.words().into_iter().find(|(known, _)| *known == name);
+            let found = found.map_or_else(String::new, |(_, value)| value);
+            let message = format!("{name} = `{found}`: expected off where unit = \"packet\"");
+            return Some((name, message));
+        }
+        let is_unfiltered = self.ehlo == EhloFilter::Pass && self.permitted().contains(Verb::Auth);
+        (self.auth_requires_tls == Cure::Enforce && is_unfiltered).then(|| {
+            let message = "auth_requires_tls = `enforce`: expected ehlo = \"allow-list\" or \
+                           \"letters\" with it";
+            ("auth_requires_tls", message.to_owned())
+        })
     }
 }
 

@@ -60,6 +60,18 @@ impl VerbSet {
         Self(self.0 & !(1 << (verb as u32)))
     }
 
+    /// What is in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in this set alone.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether the verb is in it.
     #[must_use]
     pub const fn contains(self, verb: Verb) -> bool {

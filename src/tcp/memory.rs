@@ -58,6 +58,19 @@ impl Memory {
         self.held().saturating_add(bytes) <= self.bytes_max
     }
 
+    /// What an owner of memory holds beside blocks has changed.
+    pub(super) fn exchange(&self, before: usize, after: usize) {
+        match after.checked_sub(before) {
+            Some(0) => {}
+            Some(more) => {
+                self.held.fetch_add(more, Ordering::Relaxed);
+            }
+            None => {
+                self.held.fetch_sub(before - after, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// An empty block with room for this many bytes.
     pub(super) fn block(self: &Arc<Self>, size: usize) -> Block {
         self.block_with(size, 0)
@@ -137,5 +150,38 @@ impl Drop for Block {
                 reserve.push(bytes);
             }
         }
+    }
+}
+
+/// Memory that somebody else has, counted as held until this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    bytes: usize,
+    memory: Arc<Memory>,
+}
+
+impl Reserved {
+    /// None yet.
+    #[must_use]
+    pub fn new(memory: &Arc<Memory>) -> Self {
+        Self { bytes: 0, memory: Arc::clone(memory) }
+    }
+
+    /// Bytes it stands for.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes
+    }
+
+    /// It is so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        self.memory.exchange(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.exchange(self.bytes, 0);
     }
 }

@@ -11,9 +11,12 @@
 //! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
 //! judgement did not come to an end never count as judged.
 
+mod framed;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::sparse::Sparse;
 use super::{Early, Memory, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
@@ -52,14 +55,33 @@ pub struct Stream {
     /// Bytes from `acknowledged` on, those under judgement at the end.
     store: Store,
     early: Option<Box<Early>>,
-    /// From the first to behind the last edited byte: only there may a copy that its sender
-    /// repeats differ from what is kept.
-    edited: Option<Box<(Offset, Offset)>>,
+    /// What few streams have; costs one pointer where it is not there.
+    aside: Option<Box<Aside>>,
     /// One more than where the FIN stands, once one was let through.
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
-    /// Offsets pass by unread and unkept (TLS).
-    is_opaque: bool,
+    manner: Manner,
+}
+
+/// How bytes pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// All are judged and kept.
+    Judged,
+    /// Those that decide where others stand are (TLS records, whose payload decides nothing).
+    Framed,
+    /// None are.
+    Opaque,
+}
+
+/// What few streams have.
+#[derive(Debug)]
+enum Aside {
+    /// From the first to behind the last edited byte: only there may a copy that its sender
+    /// repeats differ from what is kept.
+    Edited(Offset, Offset),
+    /// Of a framed stream: the bytes that are kept behind the store, and how far any have left.
+    Framed(Sparse, Offset),
 }
 
 impl Stream {
@@ -73,10 +95,10 @@ impl Stream {
             window,
             store: Store::new(memory),
             early: None,
-            edited: None,
+            aside: None,
             behind_fin: None,
             is_fin_acknowledged: false,
-            is_opaque: false,
+            manner: Manner::Judged,
         }
     }
 
@@ -95,7 +117,8 @@ impl Stream {
     /// Bytes of memory this direction occupies.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.store.held() + self.early.as_ref().map_or(0, |early| early.held())
+        let sparse = self.sparse().map_or(0, Sparse::held);
+        self.store.held() + sparse + self.early.as_ref().map_or(0, |early| early.held())
     }
 
     /// Whether the FIN was let through and acknowledged.
@@ -131,7 +154,13 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let end = self.judged.after(u64::from(self.behind_fin.is_some()));
+        let judged = match self.aside.as_deref() {
+            Some(Aside::Framed(_, left)) if self.manner == Manner::Framed => {
+                self.fin().map_or(*left, |fin| fin.max(*left)).max(self.acknowledged)
+            }
+            _ => self.judged,
+        };
+        let end = judged.after(u64::from(self.behind_fin.is_some()));
         let first = self.seq(self.acknowledged.after(u64::from(self.is_fin_acknowledged)));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
@@ -152,17 +181,18 @@ impl Stream {
             return Err(Violation::OldAck);
         }
         let Some(offset) = offset else { return Ok(()) };
-        if offset > self.judged.after(fin) && !self.is_opaque {
+        if offset > self.judged.after(fin) && !self.is_opaque() {
             return Err(Violation::AckOfUnsent);
         }
         self.window.offer(offset, window);
-        if self.is_opaque {
+        if self.is_opaque() {
             self.judged = self.judged.max(offset);
             self.forget(offset);
             return Ok(());
         }
-        self.is_fin_acknowledged |= fin == 1 && offset > self.judged;
-        self.forget(offset.min(self.judged));
+        // A framed stream may end before what its last header announced.
+        self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
+        self.forget(self.fin().map_or(offset, |fin| offset.min(fin)).min(self.judged));
         Ok(())
     }
 
@@ -192,8 +222,10 @@ impl Stream {
     fn forget(&mut self, acknowledged: Offset) {
         self.acknowledged = self.acknowledged.max(acknowledged);
         self.store.forget(self.acknowledged);
-        if self.edited.as_ref().is_some_and(|edited| edited.1 <= self.acknowledged) {
-            self.edited = None;
+        match self.aside.as_deref_mut() {
+            Some(Aside::Edited(_, to)) if *to <= self.acknowledged => self.aside = None,
+            Some(Aside::Framed(sparse, _)) => sparse.forget(self.acknowledged),
+            Some(Aside::Edited(..)) | None => {}
         }
     }
 
@@ -260,7 +292,7 @@ impl Stream {
         let Some(offset) = self.offset(seq) else { return false };
         match self.fin() {
             Some(fin) => fin == offset,
-            None if offset == self.judged => {
+            None if offset == self.judged || self.may_end_at(offset) => {
                 self.behind_fin = NonZeroU64::new(offset.value().saturating_add(1));
                 true
             }
@@ -306,8 +338,13 @@ impl Stream {
 
     /// Notes that bytes from `from` to `to` leave otherwise than they came.
     pub fn note_edit(&mut self, from: Offset, to: Offset) {
-        let edited = self.edited.get_or_insert_with(|| Box::new((from, to)));
-        **edited = (edited.0.min(from), edited.1.max(to));
+        match self.aside.as_deref_mut() {
+            Some(Aside::Edited(first, last)) => {
+                (*first, *last) = ((*first).min(from), (*last).max(to));
+            }
+            Some(Aside::Framed(..)) => {}
+            None => self.aside = Some(Box::new(Aside::Edited(from, to))),
+        }
     }
 
     /// Whether a copy of bytes that were judged before says something else, where we changed
@@ -330,7 +367,10 @@ impl Stream {
     }
 
     fn differs_outside_edits(&self, at: Offset, kept: &[u8], copy: &[u8]) -> bool {
-        let (from, to) = self.edited.as_deref().copied().unwrap_or_default();
+        let (from, to) = match self.aside.as_deref() {
+            Some(Aside::Edited(from, to)) => (*from, *to),
+            Some(Aside::Framed(..)) | None => Default::default(),
+        };
         kept.iter().zip(copy).enumerate().any(|(index, (kept, copy))| {
             let offset = at.after(index as u64);
             kept != copy && !(from <= offset && offset < to)
@@ -353,7 +393,7 @@ impl Stream {
     /// Whether bytes pass unread.
     #[must_use]
     pub const fn is_opaque(&self) -> bool {
-        self.is_opaque
+        matches!(self.manner, Manner::Opaque)
     }
 
     /// Whether the appended bytes up to `end` have kept the value of those among them that were let
@@ -415,11 +455,18 @@ impl Stream {
             editor.overwrite(at, piece);
             at += piece.len();
         }
+        for (at, kept) in self.framed_within(seq, length) {
+            editor.overwrite(at, kept);
+        }
     }
 
     /// From here on bytes pass unread (TLS has begun).
     pub fn make_opaque(&mut self) {
-        self.is_opaque = true;
+        if let Some(Aside::Framed(_, left)) = self.aside.as_deref() {
+            // What was announced and has not left is not known to be there.
+            self.judged = self.acknowledged.max(*left);
+        }
+        self.manner = Manner::Opaque;
         self.early = None;
     }
 
@@ -427,7 +474,7 @@ impl Stream {
     pub fn discard(&mut self) {
         self.store = Store::new(self.store.memory());
         self.early = None;
-        self.edited = None;
+        self.aside = None;
     }
 
     /// Notes that an opaque payload passed: only its end matters. What was judged before is kept:

@@ -40,8 +40,14 @@ fn monitored(settings: &Settings) -> [Settings; 2] {
 fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
+        What::TlsAlarm { .. } | What::TlsRule { .. } => true,
         What::Edited { rule, .. } => match rule {
             Rule::Banner | Rule::EhloKeyword | Rule::Lookalike | Rule::LongLine => false,
+            Rule::AuthRequiresTls
+            | Rule::Downgrade
+            | Rule::RequireTls
+            | Rule::Sni
+            | Rule::TlsMinimum => true,
             Rule::Address
             | Rule::CommandGap
             | Rule::OtherProtocol
@@ -60,7 +66,11 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Alarm { .. }
         | What::Contradiction { .. }
         | What::LeftOut { .. }
-        | What::TlsBegin
+        | What::TlsBegin { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsFailed { .. }
+        | What::TlsEnd { .. }
+        | What::Noticed { .. }
         | What::Closed => false,
     }
 }
