@@ -37,9 +37,9 @@ matrix: setup ## every mail program with every other, all kinds of messages, pri
 attack: setup ## every known attack, live, on four mail servers, bare and guarded: a table of what worked
 	@ATTACK=full $(CARGO) test --locked --release --test attack
 
-bench: setup build ## throughput beside an accept-all queue and plain forwarding
-	@$(CARGO) bench --locked --bench throughput
-	@$(CARGO) bench --locked --bench instructions
+bench: setup build ## what the filter costs beside others, in one table (ROUNDS=n, ONLY=SCENARIO to choose)
+	@tests/lab/setup.sh suricata || echo "setup: Suricata cannot be had, its rows will say so"
+	@$(CARGO) bench --locked --bench table
 
 instructions: setup ## what a packet of each kind costs, ordinary or hostile, in instructions
 	@$(CARGO) bench --locked --bench instructions

@@ -1,6 +1,6 @@
 //! The flags of the program, and the configuration overrides they stand for; no side effects.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -42,9 +42,9 @@ pub enum Command {
 /// Options of every command that is configured.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Configuration file (TOML)
+    /// Configuration file (TOML); /etc/mailguard/mailguard.toml if it is there and not a replay
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Profile whose settings to begin with
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -122,6 +122,9 @@ pub enum RulesAction {
 /// `mailguard check`.
 #[derive(Debug, Args)]
 pub struct Check {
+    /// Examine the configuration alone, not the machine
+    #[arg(long)]
+    pub config_only: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -165,6 +168,9 @@ pub struct Profiles {
     pub name: Option<String>,
 }
 
+/// The configuration file that is read without being asked for.
+const USUAL_CONFIG: &str = "/etc/mailguard/mailguard.toml";
+
 /// Which queues.
 #[derive(Debug, Args)]
 struct Queue {
@@ -176,13 +182,25 @@ struct Queue {
 impl Command {
     /// The options of commands that are configured.
     #[must_use]
-    pub const fn common(&self) -> Option<&Common> {
+    const fn common(&self) -> Option<&Common> {
         match self {
             Self::Run(run) => Some(&run.common),
             Self::Replay(replay) => Some(&replay.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
             Self::Probe(_) | Self::Profiles(_) => None,
+        }
+    }
+
+    /// The configuration file to read, and whether it was asked for by name: the usual one need not
+    /// be there. A replay gives the same on every machine, so it reads none that it was not given.
+    #[must_use]
+    pub fn config_file(&self) -> Option<(&Path, bool)> {
+        let given = self.common()?.config.as_deref();
+        match (given, self) {
+            (Some(given), _) => Some((given, true)),
+            (None, Self::Replay(_)) => None,
+            (None, _) => Some((Path::new(USUAL_CONFIG), false)),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod flow;
 pub mod tcp;
 pub mod smtp;
 pub mod tls;
+pub mod patch;
 pub mod guard;
 pub mod engine;
 pub mod event;

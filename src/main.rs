@@ -38,12 +38,14 @@ fn configuration(
 ) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
-    let file = match command.common().and_then(|common| common.config.as_ref()) {
-        Some(path) if is_read => Some((path.display().to_string(), read(path)?)),
+    let file = match command.config_file() {
+        Some((path, is_wanted)) if is_read && (is_wanted || path.exists()) => {
+            Some((path.display().to_string(), read(path)?))
+        }
         _ => None,
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
-    Config::build(source, &command.overrides()).map_err(|error| FrontError::new(error.to_string()))
+    Ok(Config::build(source, &command.overrides())?)
 }
 
 fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
@@ -70,6 +72,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             RulesAction::Show => front::print(&front::rules::show(config)),
         }
         .map(|()| Outcome::Done),
+        Command::Check(check) if check.config_only => front::check::configuration_only(config),
         Command::Check(_) => front::check::run(config),
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;

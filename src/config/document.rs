@@ -1,314 +1,237 @@
-//! The shape of the configuration file: keys, types, bounds, defaults.
-//!
-//! Serde checks what can be seen in one value; what concerns several is checked in
-//! [`Document::into_config`], whose faults name the key at fault by its path.
+//! The file, key by key: what was given becomes a [`Config`], and every fault on the way is told.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{self, Unexpected};
-use serde::{Deserialize, Deserializer};
-
-use super::exceptions::ExceptionTable;
+use super::exceptions;
+use super::keys::{Given, KEYS, LimitsKeys, QueueKeys, SOCKET_BUFFER_MIN};
+use super::report::Fault;
+use super::tree::{Entry, Node, Place, Value};
+use super::value::Number;
 use super::{Backend, Config, Fail, Log, Queue, Rules};
 use crate::engine::{self, Gaps, Limits, UnknownFlow};
 use crate::event::Format;
-use crate::flow::Network;
 use crate::guard;
 
-/// The file, key by key.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct Document {
-    profile: Option<String>,
-    #[serde(default)]
-    settings: BTreeMap<String, toml::Value>,
-    #[serde(default)]
-    ports: Option<Vec<Number<1, 65_535>>>,
-    #[serde(default)]
-    monitor: bool,
-    unknown_flow: Option<UnknownFlowWord>,
-    #[serde(default)]
-    exceptions: Vec<ExceptionTable>,
-    #[serde(default)]
-    queue: QueueTable,
-    #[serde(default)]
-    rules: RulesTable,
-    #[serde(default)]
-    limits: LimitsTable,
-    #[serde(default)]
-    log: LogTable,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum UnknownFlowWord {
-    Reset,
-    Drop,
-    Pass,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-struct QueueTable {
-    first: Option<Number<0, 65_535>>,
-    last: Option<Number<0, 65_535>>,
-    #[serde(default)]
-    backend: Backend,
-    length: Option<Number<1, 1_048_576>>,
-    socket_buffer: Option<Number<SOCKET_BUFFER_MIN, SOCKET_BUFFER_MAX>>,
-    gso: Option<bool>,
-    fail: Option<Fail>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-struct RulesTable {
-    #[serde(default)]
-    mail_hosts: Vec<Network>,
-    #[serde(default)]
-    local: bool,
-    mark: Option<Number<1, 0xffff_ffff>>,
-    offload_mark: Option<Number<1, 0xffff_ffff>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-struct LimitsTable {
-    flows_max: Option<Number<1, 16_777_216>>,
-    handshakes_max: Option<Number<1, 16_777_216>>,
-    bytes_per_flow_max: Option<Number<65_536, BYTES_MAX>>,
-    store_bytes_max: Option<Number<1_048_576, BYTES_MAX>>,
-    handshake_seconds: Option<Number<1, 3_600>>,
-    idle_seconds: Option<Number<1, 2_678_400>>,
-    closed_seconds: Option<Number<1, 3_600>>,
-    orphan_resets_per_second: Option<Number<0, 1_000_000>>,
-    log_burst_bytes: Option<Number<1_024, 0xffff_ffff>>,
-    log_flow_bytes_per_second: Option<Number<0, 0xffff_ffff>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-struct LogTable {
-    events: Option<String>,
-    #[serde(default)]
-    format: Format,
-    bytes_per_second: Option<Number<1_024, BYTES_MAX>>,
-}
-
-/// What is wrong about several values together, or by another module's judgement.
-#[derive(Debug)]
-pub(super) struct Fault {
-    /// The key at fault, section first.
-    pub(super) path: Vec<String>,
-    /// What was found and expected.
-    pub(super) message: String,
-}
-
-impl Fault {
-    pub(super) fn new(path: &[&str], message: String) -> Self {
-        Self { path: path.iter().map(|&name| name.to_owned()).collect(), message }
+/// Reads all of it: the configuration, which holds only if there are no faults.
+pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut given = Given::default();
+    let (mut settings, mut exceptions) = (None, None);
+    for entry in root.entries().unwrap_or_default() {
+        match entry.key.as_str() {
+            "settings" => settings = Some(&entry.node),
+            "exceptions" => exceptions = Some(&entry.node),
+            _ if is_section(&entry.key) => {
+                for inner in table_of(entry, &mut faults) {
+                    read_key(&mut given, &entry.key, inner, &mut faults);
+                }
+            }
+            _ => read_key(&mut given, "", entry, &mut faults),
+        }
     }
+    let profile = given.general.profile.take().map_or_else(|| PROFILE.to_owned(), |name| name.0);
+    let mut guard = preset(&profile);
+    if let Some(node) = settings {
+        read_settings(&mut guard, node, "settings", &mut faults);
+    }
+    let exceptions =
+        exceptions.map(|node| exceptions::read(node, &guard, &mut faults)).unwrap_or_default();
+    (finish(given, profile, guard, exceptions), faults)
+}
 
-    /// The same fault in a table of this list.
-    pub(super) fn within(self, list: &str, number: usize) -> Self {
-        let mut path = vec![list.to_owned(), number.to_string()];
-        path.extend(self.path);
-        Self { path, message: format!("{list}: {}", self.message) }
+/// The settings of a profile; of an unknown one, which has been told of, the default's.
+pub(super) fn preset(profile: &str) -> guard::Settings {
+    let known = guard::Settings::profile(profile).or_else(|| guard::Settings::profile(PROFILE));
+    let Some(settings) = known else { unreachable!("{PROFILE} is a profile") };
+    settings
+}
+
+/// Whether a section has this name.
+fn is_section(name: &str) -> bool {
+    !name.is_empty() && KEYS.iter().any(|key| key.section == name)
+}
+
+/// The keys of a table; none, and a fault, if it is something else.
+pub(super) fn table_of<'n>(entry: &'n Entry, faults: &mut Vec<Fault>) -> &'n [Entry] {
+    if let Some(entries) = entry.node.entries() {
+        return entries;
+    }
+    let message = format!("{}: {} found, expected a table", entry.key, entry.node.found());
+    faults.push(Fault { place: entry.node.place.clone(), message });
+    &[]
+}
+
+fn read_key(given: &mut Given, section: &str, entry: &Entry, faults: &mut Vec<Fault>) {
+    let own = || KEYS.iter().filter(|key| key.section == section);
+    let Some(key) = own().find(|key| key.name == entry.key) else {
+        let mut names: Vec<&str> = own().map(|key| key.name).collect();
+        if section.is_empty() {
+            names.extend([
+                "[settings]",
+                "[[exceptions]]",
+                "[queue]",
+                "[rules]",
+                "[limits]",
+                "[log]",
+            ]);
+        }
+        faults.push(unknown_key(section, entry, &names));
+        return;
+    };
+    if let Err(wrong) = (key.read)(given, &entry.node) {
+        let path = key.path();
+        faults.extend(wrong.into_iter().map(|wrong| Fault {
+            place: wrong.place,
+            message: format!("{path}: {}", wrong.message),
+        }));
     }
 }
 
-impl Document {
-    /// Fills in defaults and checks what serde could not.
-    pub(super) fn into_config(self) -> Result<Config, Fault> {
-        let profile = self.profile.unwrap_or_else(|| PROFILE.to_owned());
-        let engine = engine::Settings {
-            ports: ports(self.ports)?,
-            monitor: self.monitor,
-            unknown_flow: match self.unknown_flow {
-                Some(UnknownFlowWord::Drop) => UnknownFlow::Drop,
-                Some(UnknownFlowWord::Pass) => UnknownFlow::Pass,
-                Some(UnknownFlowWord::Reset) | None => UnknownFlow::Reset,
-            },
-            guard: guard_settings(&profile, &self.settings)?,
-            exceptions: self
-                .exceptions
-                .into_iter()
-                .enumerate()
-                .map(|(number, exception)| {
-                    let exception = exception.into_exception(&profile, &self.settings);
-                    exception.map_err(|fault| fault.within("exceptions", number))
-                })
-                .collect::<Result<_, _>>()?,
-            limits: self.limits.into_limits()?,
-            gaps: Gaps::Refuse,
+/// A key that is none.
+pub(super) fn unknown_key(section: &str, entry: &Entry, names: &[&str]) -> Fault {
+    let place = match section {
+        "" => String::new(),
+        section => format!(" in [{section}]"),
+    };
+    let message =
+        format!("unknown key `{}`{place}, expected one of {}", entry.key, names.join(", "));
+    Fault { place: entry.place.clone(), message }
+}
+
+/// Settings of the guard, one by one.
+pub(super) fn read_settings(
+    guard: &mut guard::Settings,
+    node: &Node,
+    table: &str,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(entries) = node.entries() else {
+        let message = format!("{table}: {} found, expected a table", node.found());
+        return faults.push(Fault { place: node.place.clone(), message });
+    };
+    for entry in entries {
+        let setting = guard::Settings::TABLE.iter().find(|setting| setting.name == entry.key);
+        let Some(setting) = setting else {
+            let names: Vec<_> = guard::Settings::TABLE.iter().map(|setting| setting.name).collect();
+            let names = names.join(", ");
+            let message = format!("unknown setting `{}`, expected one of {names}", entry.key);
+            faults.push(Fault { place: entry.place.clone(), message });
+            continue;
         };
-        let log = Log {
-            events: self.log.events,
-            format: self.log.format,
-            bytes_per_second: self.log.bytes_per_second.map_or(LOG_BYTES_PER_SECOND, |n| n.0),
+        let expected = || format!("expected {}", setting.expected());
+        let Some(words) = words(&entry.node) else {
+            let message = format!("{}: {} found, {}", entry.key, entry.node.found(), expected());
+            faults.push(Fault { place: entry.node.place.clone(), message });
+            continue;
         };
-        let (queue, rules) = (self.queue.into_queue(self.rules.local)?, self.rules.into_rules()?);
-        Ok(Config { profile, engine, queue, rules, log })
-    }
-}
-
-fn ports(numbers: Option<Vec<Number<1, 65_535>>>) -> Result<Vec<u16>, Fault> {
-    let Some(numbers) = numbers else { return Ok(vec![SMTP_PORT]) };
-    let mut ports: Vec<u16> = numbers.into_iter().map(Number::narrow).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    match ports.len() {
-        0 => Err(Fault::new(&["ports"], "ports: none given, expected at least one".to_owned())),
-        _ => Ok(ports),
-    }
-}
-
-pub(super) fn guard_settings(
-    profile: &str,
-    settings: &BTreeMap<String, toml::Value>,
-) -> Result<guard::Settings, Fault> {
-    let mut guard = guard::Settings::profile(profile).ok_or_else(|| {
-        let known = guard::Settings::PROFILES.join(", ");
-        let message = format!("unknown profile `{profile}`, expected one of {known}");
-        Fault::new(&["profile"], message)
-    })?;
-    for (key, value) in settings {
-        let path = ["settings", key];
-        let word = word(value).ok_or_else(|| {
-            let message = format!("{key}: {} found, expected a word or a number", value.type_str());
-            Fault::new(&path, message)
-        })?;
-        guard.set(key, &word).map_err(|message| Fault::new(&path, message))?;
+        if let Err(wrong) = setting.read(guard, &words) {
+            let place = place_of(wrong, &entry.node);
+            let message = format!("{}: \"{wrong}\" found, {}", entry.key, expected());
+            faults.push(Fault { place, message });
+        }
     }
     if let Some((key, message)) = guard.conflict() {
-        return Err(Fault::new(&["settings", key], message));
+        let at = entries.iter().find(|entry| entry.key == key);
+        let place = at.map_or(&node.place, |entry| &entry.node.place).clone();
+        faults.push(Fault { place, message });
     }
-    Ok(guard)
 }
 
 /// A setting's value as the guard reads it; a list becomes its words with commas between.
-fn word(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(word) => Some(word.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(truth) => Some(truth.to_string()),
-        toml::Value::Array(list) => {
-            list.iter().map(word).collect::<Option<Vec<_>>>().map(|words| words.join(","))
+fn words(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(word) => Some(word.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Truth(truth) => Some(truth.to_string()),
+        Value::List(list) => {
+            list.iter().map(words).collect::<Option<Vec<_>>>().map(|words| words.join(","))
         }
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        Value::Table(_) | Value::Other(_) => None,
     }
 }
 
-impl QueueTable {
-    fn into_queue(self, is_local: bool) -> Result<Queue, Fault> {
-        let first = self.first.map_or(0, Number::narrow);
-        let last = self.last.map_or(first, Number::narrow);
-        if last < first || last - first >= QUEUES_MAX {
-            let highest = first.saturating_add(QUEUES_MAX - 1);
-            let message = format!("queue.last: {last} found, expected {first} to {highest}");
-            return Err(Fault::new(&["queue", "last"], message));
-        }
-        let length: u32 = self.length.map_or(QUEUE_LENGTH, Number::narrow);
-        let wanted = u64::from(length).saturating_mul(BYTES_PER_QUEUED_PACKET);
-        let default = wanted.clamp(SOCKET_BUFFER_MIN, SOCKET_BUFFER_DEFAULT_MAX);
-        Ok(Queue {
-            first,
-            last,
-            backend: self.backend,
-            length,
-            socket_buffer: self.socket_buffer.unwrap_or(Number(default)).narrow(),
-            // Linux sends super-packets over loopback that its queue cannot show us.
-            gso: self.gso.unwrap_or(!is_local),
-            fail: self.fail.unwrap_or(Fail::Closed),
-        })
+/// Where the wrong part of a setting's value stands: in a list, the element.
+fn place_of(wrong: &str, node: &Node) -> Place {
+    let Value::List(list) = &node.value else { return node.place.clone() };
+    let element = list.iter().find(|one| words(one).as_deref() == Some(wrong));
+    element.unwrap_or(node).place.clone()
+}
+
+/// Fills in defaults.
+fn finish(
+    given: Given,
+    profile: String,
+    guard: guard::Settings,
+    exceptions: Vec<engine::Exception>,
+) -> Config {
+    let Given { general, queue, rules, limits, log } = given;
+    let is_local = rules.local.unwrap_or(false);
+    Config {
+        profile,
+        engine: engine::Settings {
+            ports: ports(general.ports),
+            monitor: general.monitor.unwrap_or(false),
+            unknown_flow: general.unknown_flow.unwrap_or(UnknownFlow::Reset),
+            gaps: Gaps::Refuse,
+            guard,
+            exceptions,
+            limits: finish_limits(&limits),
+        },
+        queue: finish_queue(&queue, is_local),
+        rules: Rules {
+            mail_hosts: rules.mail_hosts.unwrap_or_default(),
+            local: is_local,
+            mark: rules.mark.map_or(MARK, Number::narrow),
+            offload_mark: rules.offload_mark.map_or(OFFLOAD_MARK, Number::narrow),
+        },
+        log: Log {
+            events: log.events,
+            format: log.format.unwrap_or(Format::Text),
+            bytes_per_second: log.bytes_per_second.map_or(LOG_BYTES_PER_SECOND, |n| n.0),
+        },
     }
 }
 
-impl RulesTable {
-    fn into_rules(self) -> Result<Rules, Fault> {
-        let mark: u32 = self.mark.map_or(MARK, Number::narrow);
-        let offload_mark: u32 = self.offload_mark.map_or(OFFLOAD_MARK, Number::narrow);
-        if mark & offload_mark != 0 {
-            let message = format!(
-                "rules.offload_mark: {offload_mark:#x} found, expected bits that rules.mark \
-                 ({mark:#x}) does not use"
-            );
-            return Err(Fault::new(&["rules", "offload_mark"], message));
-        }
-        Ok(Rules { mail_hosts: self.mail_hosts, local: self.local, mark, offload_mark })
+fn ports(numbers: Option<Vec<Number<1, 65_535>>>) -> Vec<u16> {
+    let Some(numbers) = numbers else { return vec![SMTP_PORT] };
+    let mut ports: Vec<u16> = numbers.into_iter().map(Number::narrow).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn finish_queue(given: &QueueKeys, is_local: bool) -> Queue {
+    let first = given.first.map_or(0, Number::narrow);
+    let length: u32 = given.length.map_or(QUEUE_LENGTH, Number::narrow);
+    let wanted = u64::from(length).saturating_mul(BYTES_PER_QUEUED_PACKET);
+    let default = wanted.clamp(SOCKET_BUFFER_MIN, SOCKET_BUFFER_DEFAULT_MAX);
+    Queue {
+        first,
+        last: given.last.map_or(first, Number::narrow),
+        backend: given.backend.unwrap_or(Backend::Nfq),
+        length,
+        socket_buffer: given.socket_buffer.unwrap_or(Number(default)).narrow(),
+        // Linux sends super-packets over loopback that its queue cannot show us.
+        gso: given.gso.unwrap_or(!is_local),
+        fail: given.fail.unwrap_or(Fail::Closed),
     }
 }
 
-impl LimitsTable {
-    fn into_limits(self) -> Result<Limits, Fault> {
-        let d = Limits::default();
-        let limits = Limits {
-            flows_max: self.flows_max.map_or(d.flows_max, Number::narrow),
-            handshakes_max: self.handshakes_max.map_or(d.handshakes_max, Number::narrow),
-            bytes_per_flow_max: self
-                .bytes_per_flow_max
-                .map_or(d.bytes_per_flow_max, Number::narrow),
-            store_bytes_max: self.store_bytes_max.map_or(d.store_bytes_max, Number::narrow),
-            handshake_seconds: self.handshake_seconds.map_or(d.handshake_seconds, Number::narrow),
-            idle_seconds: self.idle_seconds.map_or(d.idle_seconds, Number::narrow),
-            closed_seconds: self.closed_seconds.map_or(d.closed_seconds, Number::narrow),
-            orphan_resets_per_second: self
-                .orphan_resets_per_second
-                .map_or(d.orphan_resets_per_second, Number::narrow),
-            log_burst_bytes: self.log_burst_bytes.map_or(d.log_burst_bytes, Number::narrow),
-            log_flow_bytes_per_second: self
-                .log_flow_bytes_per_second
-                .map_or(d.log_flow_bytes_per_second, Number::narrow),
-        };
-        if limits.store_bytes_max < limits.bytes_per_flow_max {
-            let message = format!(
-                "limits.store_bytes_max: {} found, expected at least limits.bytes_per_flow_max, {}",
-                limits.store_bytes_max, limits.bytes_per_flow_max
-            );
-            return Err(Fault::new(&["limits", "store_bytes_max"], message));
-        }
-        Ok(limits)
-    }
-}
-
-/// A whole number within bounds.
-#[derive(Clone, Copy, Debug)]
-struct Number<const LOW: u64, const HIGH: u64>(u64);
-
-impl<const LOW: u64, const HIGH: u64> Number<LOW, HIGH> {
-    /// The number in a type that the caller chose to hold `HIGH`.
-    fn narrow<T: TryFrom<u64>>(self) -> T {
-        let Ok(value) = T::try_from(self.0) else {
-            unreachable!("{HIGH} fits the field");
-        };
-        value
-    }
-}
-
-impl<'de, const LOW: u64, const HIGH: u64> Deserialize<'de> for Number<LOW, HIGH> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_i64(NumberVisitor)
-    }
-}
-
-struct NumberVisitor<const LOW: u64, const HIGH: u64>;
-
-impl<const LOW: u64, const HIGH: u64> de::Visitor<'_> for NumberVisitor<LOW, HIGH> {
-    type Value = Number<LOW, HIGH>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number from {LOW} to {HIGH}")
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        let number = u64::try_from(value).ok().filter(|number| (LOW..=HIGH).contains(number));
-        number.map(Number).ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        let number = Some(value).filter(|number| (LOW..=HIGH).contains(number));
-        number.map(Number).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+fn finish_limits(given: &LimitsKeys) -> Limits {
+    let d = Limits::default();
+    Limits {
+        flows_max: given.flows_max.map_or(d.flows_max, Number::narrow),
+        handshakes_max: given.handshakes_max.map_or(d.handshakes_max, Number::narrow),
+        bytes_per_flow_max: given.bytes_per_flow_max.map_or(d.bytes_per_flow_max, Number::narrow),
+        store_bytes_max: given.store_bytes_max.map_or(d.store_bytes_max, Number::narrow),
+        handshake_seconds: given.handshake_seconds.map_or(d.handshake_seconds, Number::narrow),
+        idle_seconds: given.idle_seconds.map_or(d.idle_seconds, Number::narrow),
+        closed_seconds: given.closed_seconds.map_or(d.closed_seconds, Number::narrow),
+        orphan_resets_per_second: given
+            .orphan_resets_per_second
+            .map_or(d.orphan_resets_per_second, Number::narrow),
+        log_burst_bytes: given.log_burst_bytes.map_or(d.log_burst_bytes, Number::narrow),
+        log_flow_bytes_per_second: given
+            .log_flow_bytes_per_second
+            .map_or(d.log_flow_bytes_per_second, Number::narrow),
     }
 }
 
@@ -317,29 +240,17 @@ const PROFILE: &str = "mailguard";
 /// RFC 5321 2.3.
 const SMTP_PORT: u16 = 25;
 
-/// Threads are one a queue; nobody has more processors to give.
-const QUEUES_MAX: u16 = 64;
-
 /// Packets; 8,192 of 3 KiB lasted through a burst of 10,000 a second at 300 us each.
 const QUEUE_LENGTH: u32 = 8_192;
 
 /// What the kernel charges a socket for one packet of 1,500 bytes.
 const BYTES_PER_QUEUED_PACKET: u64 = 3 << 10;
 
-/// Room for one packet; the kernel takes no less than about half of it.
-const SOCKET_BUFFER_MIN: u64 = 4_096;
-
 /// Kernel memory we take for one queue without being asked to.
 const SOCKET_BUFFER_DEFAULT_MAX: u64 = 32 << 20;
 
-/// The kernel doubles the figure and keeps it in a signed 32-bit number.
-const SOCKET_BUFFER_MAX: u64 = 1 << 29;
-
 /// 2,000 messages a second at 20 lines of 100 bytes; a disk of 100 GB lasts seven hours.
 const LOG_BYTES_PER_SECOND: u64 = 4 << 20;
-
-/// Memory no gateway has to give.
-const BYTES_MAX: u64 = 1 << 40;
 
 /// A bit apart from those that routing and containers are known to use.
 const MARK: u32 = 0x1000_0000;

@@ -6,20 +6,26 @@
 
 mod document;
 mod exceptions;
+mod keys;
+mod mixes;
 mod overrides;
+mod report;
+mod tree;
+mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use exceptions::EXCEPTION_KEYS;
+pub use keys::{KEYS, Key, Preset};
 pub use overrides::Override;
+pub use report::Error;
 
-use std::fmt;
+use toml::de::DeTable;
 
-use serde::{Deserialize, de};
-use toml::Table;
-use toml::de::{DeTable, DeValue};
-
-use self::document::{Document, Fault};
+use self::report::Fault;
+use self::tree::{Node, Place};
+use self::value::Words;
 use crate::engine;
 use crate::event::Format;
 use crate::flow::Network;
@@ -59,8 +65,7 @@ pub struct Queue {
 }
 
 /// What talks to the kernel for a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// Our own messages: several packets and answers a system call.
     Netlink,
@@ -70,8 +75,7 @@ pub enum Backend {
 }
 
 /// What the kernel does with packets that the filter is not there to judge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fail {
     /// They are dropped.
     Closed,
@@ -112,36 +116,32 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// Why a configuration was refused: one line, with the place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(String);
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
 impl Config {
     /// Reads a file's text, if there is one, lays the overrides over it and fills in the rest.
     ///
     /// # Errors
-    /// The first thing found wrong: where it stands, what was found, what was expected.
+    /// Everything found wrong: where it stands, what was found, what was expected.
     pub fn build(file: Option<Source<'_>>, overrides: &[Override]) -> Result<Self, Error> {
-        let mut table = match file {
-            Some(source) => read(source)?,
-            None => Table::new(),
-        };
-        for one in overrides {
-            let alone = one.table();
-            // Checked alone first, so that the complaint names the option and not the file.
-            shaped(alone.clone()).map_err(|message| one.refuse(&message))?;
-            overlay(&mut table, alone);
+        let refused = |faults| Err(Error::new(faults, file, overrides));
+        let (mut root, unread) = file.map_or_else(|| (Node::empty(), Vec::new()), parse);
+        let (_, mut faults) = document::read(&root);
+        if let Some(first) = unread.iter().map(|fault| start_of(&fault.place)).min() {
+            // Behind a place that cannot be read nothing is certain.
+            faults.retain(|fault| end_of(&fault.place) <= first);
+            faults.extend(unread);
+            return refused(faults);
         }
-        let document = shaped(table).map_err(Error)?;
-        document.into_config().map_err(|fault| place(fault, file, overrides))
+        for (number, one) in overrides.iter().enumerate() {
+            root.overlay(Node::of_option(&one.table().into(), number));
+        }
+        // A wrong value of the file is wrong though an option may take its place.
+        let (config, found) = document::read(&root);
+        faults.extend(found);
+        if faults.is_empty() {
+            // What does not hold together may be caused by an option, or cured.
+            faults = mixes::examine(&config, &root);
+        }
+        if faults.is_empty() { Ok(config) } else { refused(faults) }
     }
 
     /// The queue numbers to serve.
@@ -150,73 +150,22 @@ impl Config {
     }
 }
 
-fn read(source: Source<'_>) -> Result<Table, Error> {
-    let at_span = |error: &toml::de::Error| {
-        let line = line_at(source.text, error.span().map_or(0, |span| span.start));
-        Error(format!("{}:{line}: {}", source.name, one_line(error.message())))
-    };
-    toml::from_str::<Document>(source.text).map_err(|error| at_span(&error))?;
-    source.text.parse::<Table>().map_err(|error| at_span(&error))
+/// A file's values, and where it is no TOML.
+fn parse(source: Source<'_>) -> (Node, Vec<Fault>) {
+    let (table, errors) = DeTable::parse_recoverable(source.text);
+    let unread = errors.iter().map(|error| Fault {
+        place: Place::File(error.span().unwrap_or_default()),
+        message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+    });
+    (Node::of_file(table.get_ref()), unread.collect())
 }
 
-fn shaped(table: Table) -> Result<Document, String> {
-    Document::deserialize(table).map_err(|error: toml::de::Error| one_line(error.message()))
+fn start_of(place: &Place) -> usize {
+    place.span().map_or(usize::MAX, |span| span.start)
 }
 
-/// Says where the key of a fault was set: by an option, in the file, or nowhere.
-fn place(fault: Fault, file: Option<Source<'_>>, overrides: &[Override]) -> Error {
-    if let Some(one) = overrides.iter().rev().find(|one| one.sets(&fault.path)) {
-        return one.refuse(&fault.message);
-    }
-    let line = file.and_then(|source| Some((source, line_of(source.text, &fault.path)?)));
-    match (line, file) {
-        (Some((source, line)), _) => Error(format!("{}:{line}: {}", source.name, fault.message)),
-        (None, Some(source)) => Error(format!("{}: {}", source.name, fault.message)),
-        (None, None) => Error(fault.message),
-    }
-}
-
-/// The line of a key, or of what is nearest around it.
-fn line_of(text: &str, path: &[String]) -> Option<usize> {
-    let document = DeTable::parse(text).ok()?;
-    let mut table = document.get_ref();
-    let mut start = None;
-    let mut names = path.iter();
-    while let Some((key, value)) = names.next().and_then(|name| table.get_key_value(name.as_str()))
-    {
-        start = Some(key.span().start);
-        let element = value
-            .get_ref()
-            .as_array()
-            .and_then(|list| list.get(names.next()?.parse::<usize>().ok()?));
-        if let Some(element) = element {
-            start = Some(element.span().start);
-        }
-        if let DeValue::Table(inner) = element.unwrap_or(value).get_ref() {
-            table = inner;
-        }
-    }
-    start.map(|start| line_at(text, start))
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    1 + memchr::memchr_iter(b'\n', before).count()
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn overlay(under: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (under.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => overlay(below, above),
-            (_, value) => {
-                under.insert(key, value);
-            }
-        }
-    }
+fn end_of(place: &Place) -> usize {
+    place.span().map_or(usize::MAX, |span| span.end)
 }
 
 /// Reads a format by its name.
@@ -224,6 +173,5 @@ fn overlay(under: &mut Table, over: Table) {
 /// # Errors
 /// What was expected.
 pub fn format_named(name: &str) -> Result<Format, String> {
-    Format::deserialize(de::value::StrDeserializer::<de::value::Error>::new(name))
-        .map_err(|error| error.to_string())
+    Format::named(name).ok_or_else(|| format!("expected {}", Format::choices()))
 }

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::Error;
+use super::KEYS;
 
 /// A key and its value, with the words by which the user gave them.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,11 +31,11 @@ impl Override {
         let key = key.trim();
         let path: Vec<&str> = match key.split('.').collect::<Vec<_>>() {
             path if path.contains(&"") => return Err(wanted()),
-            path if path.len() > 1 || TOP_LEVEL.contains(&key) => path,
+            path if path.len() > 1 || is_top_level(key) => path,
             _ => vec!["settings", key],
         };
         let value = value.trim();
-        let value = if LISTS.contains(&path.as_slice()) { parse_list } else { parse_value }(value);
+        let value = if is_list(&path) { parse_list } else { parse_value }(value);
         Ok(Self::new(format!("--set {text}"), &path, value))
     }
 
@@ -48,14 +48,9 @@ impl Override {
         self.path.first().map(|name| (name.clone(), value)).into_iter().collect()
     }
 
-    /// Whether it sets this very key.
-    pub(super) fn sets(&self, path: &[String]) -> bool {
-        self.path == path
-    }
-
-    /// A complaint about it.
-    pub(super) fn refuse(&self, message: &str) -> Error {
-        Error(format!("{}: {message}", self.shown))
+    /// How it is called.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
     }
 }
 
@@ -74,8 +69,12 @@ fn parse_list(text: &str) -> Value {
     Value::Array(text.split(',').map(|element| parse_value(element.trim())).collect())
 }
 
-/// Keys whose value is a list.
-const LISTS: [&[&str]; 2] = [&["ports"], &["rules", "mail_hosts"]];
+/// Whether a key's value is a list.
+fn is_list(path: &[&str]) -> bool {
+    KEYS.iter().any(|key| key.is_list && key.path() == path.join("."))
+}
 
-/// Keys of the file that stand in no section.
-const TOP_LEVEL: [&str; 4] = ["monitor", "ports", "profile", "unknown_flow"];
+/// Whether a key stands in no section.
+fn is_top_level(name: &str) -> bool {
+    KEYS.iter().any(|key| key.section.is_empty() && key.name == name)
+}

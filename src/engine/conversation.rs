@@ -6,7 +6,7 @@ use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
 use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
-use crate::flow::{Direction, Ends, Flow, FlowId, FlowKey, Handshake, Keyed, PerDirection, Way};
+use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
 use crate::smtp::Dialogue;
@@ -20,20 +20,23 @@ const OFFLOADED_SECONDS: u64 = 5;
 
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene {
+pub(super) struct Scene<'f> {
     pub(super) now: Instant,
-    pub(super) ends: Ends,
-    flow: FlowId,
+    flow: &'f Flow<Conversation>,
 }
 
-impl Scene {
-    pub(super) const fn of(flow: &Flow<Conversation>, now: Instant) -> Self {
-        Self { now, ends: flow.ends(), flow: flow.id() }
+impl<'f> Scene<'f> {
+    pub(super) const fn of(flow: &'f Flow<Conversation>, now: Instant) -> Self {
+        Self { now, flow }
+    }
+
+    pub(super) const fn ends(&self) -> Ends {
+        self.flow.ends()
     }
 
     fn record(&self, what: What) -> Record {
-        let Ends { originator, responder } = self.ends;
-        Record { at: self.now, flow: self.flow, originator, responder, what }
+        let Ends { originator, responder } = self.flow.ends();
+        Record { at: self.now, flow: self.flow.id(), originator, responder, what }
     }
 }
 
@@ -46,6 +49,32 @@ pub(super) enum Phase {
     Closing,
     /// We have reset it: nothing passes any more.
     Reset,
+}
+
+/// What became of the client's line under way: two bits, since an idle flow pays for each byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LineFate(u8);
+
+impl LineFate {
+    const REFUSED: u8 = 1;
+    const PASSED_MASKED: u8 = 2;
+
+    pub(super) const fn refuse(&mut self) {
+        self.0 |= Self::REFUSED;
+    }
+
+    pub(super) const fn is_refused(self) -> bool {
+        self.0 & Self::REFUSED != 0
+    }
+
+    /// Monitoring has let it go on with a verb to be masked.
+    pub(super) const fn pass_masked(&mut self) {
+        self.0 |= Self::PASSED_MASKED;
+    }
+
+    pub(super) const fn has_passed_masked(self) -> bool {
+        self.0 & Self::PASSED_MASKED != 0
+    }
 }
 
 /// One flow: its two streams, the dialogue they carry, and what the guard remembers.
@@ -61,12 +90,10 @@ pub(super) struct Conversation {
     pub(super) has_closed: bool,
     /// Whether monitoring has said that it would be reset.
     pub(super) has_told_reset: bool,
-    /// Whether monitoring has let the client's line under way go on with a verb to be masked.
-    pub(super) has_masked_verb: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
-    /// Whether the client's line under way is refused.
-    pub(super) is_line_refused: bool,
+    /// What became of the client's line under way.
+    pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
     pub(super) streams: PerDirection<Stream>,
@@ -90,9 +117,8 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             has_told_reset: false,
-            has_masked_verb: false,
             has_unread: false,
-            is_line_refused: false,
+            line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
@@ -112,7 +138,7 @@ impl Conversation {
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.
-    pub(super) fn finish(&mut self, scene: &Scene, effects: &mut Effects) {
+    pub(super) fn finish(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         let is_finished = Direction::BOTH.into_iter().all(|d| self.streams[d].is_finished());
         if is_finished && self.phase == Phase::Open {
             self.phase = Phase::Closing;
@@ -177,7 +203,7 @@ impl Conversation {
     }
 
     /// Adds an entry to the event log, unless this flow has had more than its share.
-    pub(super) fn tell(&mut self, scene: &Scene, what: What, effects: &mut Effects) {
+    pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         if !effects.is_heard() {
             return;
         }
@@ -197,7 +223,7 @@ impl Conversation {
     /// The same for what a flow may do again and again: once a second for each reason.
     pub(super) fn tell_repeatable(
         &mut self,
-        scene: &Scene,
+        scene: &Scene<'_>,
         reason: Reason,
         what: What,
         effects: &mut Effects,
@@ -213,7 +239,7 @@ impl Conversation {
     /// Says that a packet was dropped.
     pub(super) fn tell_drop(
         &mut self,
-        scene: &Scene,
+        scene: &Scene<'_>,
         (packet, direction): (&Packet<'_>, Direction),
         reason: Reason,
         effects: &mut Effects,
@@ -231,22 +257,26 @@ impl Conversation {
     }
 
     /// The flow has ended; said once.
-    pub(super) fn close(&mut self, scene: &Scene, effects: &mut Effects) {
+    pub(super) fn close(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
             self.end_records(scene, effects);
             self.tell(scene, What::Closed, effects);
-            let Ends { originator, responder } = scene.ends;
-            effects.ended.push(FlowKey::of(originator, responder));
+            effects.ended.push(*scene.flow.key());
         }
     }
 
     /// Resets both ends: from now on nothing of this flow passes.
-    pub(super) fn reset_both_ends(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset_both_ends(
+        &mut self,
+        scene: &Scene<'_>,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
         self.phase = Phase::Reset;
         for direction in Direction::BOTH {
             let towards = &self.streams[direction];
             let back = &self.streams[direction.other()];
-            let (source, destination) = scene.ends.of(direction);
+            let (source, destination) = scene.flow.ends().of(direction);
             for seq in towards.reset_seqs() {
                 let ack = back.seq(back.judged());
                 let (source, destination) = (source.into(), destination.into());

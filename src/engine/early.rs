@@ -75,7 +75,7 @@ impl Passage<'_, '_> {
                 self.stay(reading.end);
                 return Err(Reason::EarlyBytes);
             }
-            self.conversation.streams[self.direction].commit(reading.end);
+            self.commit(reading.end);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::{Reason, Record, Stats, Verdict};
 use crate::flow::FlowKey;
+use crate::tcp::Spares;
 use crate::wire::{Reset, build_reset};
 
 /// What becomes of the kernel's mark on a packet's connection, whatever the verdict. The mark has
@@ -46,6 +47,8 @@ pub struct Effects {
     pub missed: u64,
     /// What this packet counted.
     pub(super) counted: Stats,
+    /// Memory that flows gave back.
+    pub(super) spares: Spares,
     /// Nobody reads [`Self::records`].
     is_unheard: bool,
     /// Which worker's counters it counts in.
@@ -67,8 +70,12 @@ impl Effects {
     /// Empties everything, keeping the memory.
     pub fn clear(&mut self) {
         self.rewritten.clear();
-        self.resets.clear();
-        self.records.clear();
+        if !self.resets.is_empty() {
+            self.resets.clear();
+        }
+        if !self.records.is_empty() {
+            self.records.clear();
+        }
         self.handling = Handling::Unchanged;
         self.withheld = None;
         self.ended.clear();

@@ -20,7 +20,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !turn.policies.is_mail_port(turn.destination.port) {
+        if !turn.policies().is_mail_port(turn.destination.port) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         let fresh = Handshake {
@@ -123,7 +123,7 @@ impl Engine {
         if !has_side(Direction::Original) {
             return (Verdict::Drop(Reason::WrongInterface), mode);
         }
-        match turn.policies.choose(handshake.originator(), handshake.responder()) {
+        match turn.policies().choose(handshake.originator(), handshake.responder()) {
             // Its SYN came before it was to be let alone.
             Policy::HandsOff => {
                 effects.handling = Handling::HandedOver;

@@ -9,6 +9,7 @@ use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
+use crate::patch::Id;
 use crate::smtp::{Event, Step};
 use crate::time::Instant;
 
@@ -39,6 +40,7 @@ struct Edit {
     before: Vec<u8>,
     after: Vec<u8>,
     length: u64,
+    patches: Vec<Id>,
 }
 
 impl Journal {
@@ -101,7 +103,18 @@ impl Journal {
             last.length += length;
         } else if line.edits.len() < EDITS_MAX && room > 0 {
             let (before, after) = (before.to_vec(), after.to_vec());
-            line.edits.push(Edit { offset, rule, before, after, length });
+            let patches = Vec::new();
+            line.edits.push(Edit { offset, rule, before, after, length, patches });
+        }
+    }
+
+    /// A patch has struck in the run just noted.
+    pub(super) fn name(&mut self, id: Id) {
+        let edit = self.0.as_mut().and_then(|line| line.edits.last_mut());
+        if let Some(edit) = edit
+            && !edit.patches.contains(&id)
+        {
+            edit.patches.push(id);
         }
     }
 
@@ -161,7 +174,7 @@ const fn is_line(event: Event) -> bool {
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
-    for Edit { offset, rule, mut before, mut after, mut length } in edits {
+    for Edit { offset, rule, mut before, mut after, mut length, patches } in edits {
         // The line end stays as it is, and lines are logged without it.
         let is_whole = before.len() as u64 == length;
         if is_whole && before.ends_with(b"\r") && after.ends_with(b"\r") {
@@ -170,7 +183,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
             length -= 1;
         }
         let offset = offset.value();
-        log.push(What::Edited { direction, offset, rule, before, after, length });
+        log.push(What::Edited { direction, offset, rule, patches, before, after, length });
     }
 }
 

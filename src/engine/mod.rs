@@ -29,11 +29,12 @@ pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use stats::{Counter, Heard, Stats};
 
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Memory;
@@ -128,7 +129,8 @@ struct Turn<'t> {
     now: Instant,
     arrival: &'t Arrival<'t>,
     packet: &'t Packet<'t>,
-    policies: &'t Policies,
+    all_policies: &'t ArcSwap<Policies>,
+    policies: OnceCell<Guard<Arc<Policies>>>,
     source: Endpoint,
     destination: Endpoint,
     key: FlowKey,
@@ -174,14 +176,13 @@ impl Engine {
     /// One verdict for each packet, at once. A fault of our own costs the packet and its flow.
     pub fn handle(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> Verdict {
         effects.clear();
-        let policies = self.policies.load();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             self.expire_some(now, LOOKS_PER_PACKET, effects);
             self.relieve(now, effects);
-            self.judge(now, arrival, &policies, effects)
+            self.judge(now, arrival, effects)
         }));
-        let fault = (Verdict::Drop(Reason::OwnFault), policies.general_mode());
-        let (verdict, mode) = judged.unwrap_or(fault);
+        let (verdict, mode) =
+            judged.unwrap_or_else(|_| (Verdict::Drop(Reason::OwnFault), self.general_mode()));
         let carried_out = mode.carry_out(verdict, effects);
         effects.count(verdict);
         self.tally(effects);
@@ -206,6 +207,10 @@ impl Engine {
         stats
     }
 
+    fn general_mode(&self) -> Mode {
+        self.policies.load().general_mode
+    }
+
     fn tally(&self, effects: &mut Effects) {
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
             tally.take(&mut effects.counted);
@@ -213,36 +218,24 @@ impl Engine {
     }
 
     /// The verdict, and how far it goes.
-    fn judge(
-        &self,
-        now: Instant,
-        arrival: &Arrival<'_>,
-        policies: &Policies,
-        effects: &mut Effects,
-    ) -> (Verdict, Mode) {
-        let general = policies.general_mode();
+    fn judge(&self, now: Instant, arrival: &Arrival<'_>, effects: &mut Effects) -> (Verdict, Mode) {
         if arrival.is_truncated {
-            return (Verdict::Drop(Malformed::Truncated.into()), general);
+            return (Verdict::Drop(Malformed::Truncated.into()), self.general_mode());
         }
         let packet = match Packet::parse(arrival.bytes) {
             Ok(Parsed::Tcp(packet)) => packet,
-            Ok(Parsed::NotTcp) => return (Verdict::Accept, general),
-            Err(malformed) => return (Verdict::Drop(malformed.into()), general),
+            Ok(Parsed::NotTcp) => return (Verdict::Accept, self.general_mode()),
+            Err(malformed) => return (Verdict::Drop(malformed.into()), self.general_mode()),
         };
         let source = Endpoint { address: packet.source, port: packet.source_port };
         let destination = Endpoint { address: packet.destination, port: packet.destination_port };
         let key = FlowKey::of(source, destination);
-        let turn = Turn { now, arrival, packet: &packet, policies, source, destination, key };
+        let (all_policies, policies) = (&self.policies, OnceCell::new());
+        let packet = &packet;
+        let turn = Turn { now, arrival, packet, all_policies, policies, source, destination, key };
         let known = if packet.flags.syn { None } else { self.flows.find(&key) };
         if let Some(flow) = known {
             return self.handle_segment(&turn, &flow, effects);
-        }
-        if !policies.is_mail_port(source.port) && !policies.is_mail_port(destination.port) {
-            // What a server accepts here is none of ours, and no old flow must judge it.
-            if packet.flags.syn && packet.flags.ack {
-                self.retire(&turn, effects);
-            }
-            return (Verdict::Accept, general);
         }
         self.judge_stranger(&turn, effects)
     }
@@ -251,11 +244,18 @@ impl Engine {
     fn judge_stranger(&self, turn: &Turn<'_>, effects: &mut Effects) -> (Verdict, Mode) {
         // The sender of a SYN is the client, that of a SYN/ACK the server; of another packet nobody
         // knows yet.
-        let flags = turn.packet.flags;
+        let (flags, policies) = (turn.packet.flags, turn.policies());
+        if ![turn.source, turn.destination].iter().any(|end| policies.is_mail_port(end.port)) {
+            // What a server accepts here is none of ours, and no old flow must judge it.
+            if flags.syn && flags.ack {
+                self.retire(turn, effects);
+            }
+            return (Verdict::Accept, policies.general_mode);
+        }
         let policy = match (flags.syn, flags.ack) {
-            (true, false) => turn.policies.choose(turn.source, turn.destination),
-            (true, true) => turn.policies.choose(turn.destination, turn.source),
-            (false, _) => turn.policies.choose_for(turn.source, turn.destination),
+            (true, false) => policies.choose(turn.source, turn.destination),
+            (true, true) => policies.choose(turn.destination, turn.source),
+            (false, _) => policies.choose_for(turn.source, turn.destination),
         };
         let mode = policy.mode();
         // A flow that we began to read is read to its end.
@@ -281,7 +281,7 @@ impl Engine {
         effects: &mut Effects,
     ) -> (Verdict, Mode) {
         let Some(mut conversation) = flow.lock_if_present() else {
-            let mode = turn.policies.choose_for(turn.source, turn.destination).mode();
+            let mode = turn.policies().choose_for(turn.source, turn.destination).mode();
             return (Verdict::Drop(Reason::UnknownFlow), mode);
         };
         let conversation = &mut *conversation;
@@ -291,10 +291,11 @@ impl Engine {
         }
         let (was_over, is_dead) = (flow.is_over(), conversation.is_dead());
         let scene = Scene::of(flow, turn.now);
-        let direction = scene.ends.direction(turn.source);
+        let direction = flow.direction(turn.key.is_low(turn.source));
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;
-            Passage { engine, turn, scene, conversation, direction, effects }.judge()
+            Passage { engine, turn, scene, conversation, sent: direction, direction, effects }
+                .judge()
         }));
         let verdict = judged.unwrap_or_else(|_| {
             // Nothing that was not ruled on counts as judged, and nothing more will be judged.
@@ -333,6 +334,11 @@ impl Engine {
 }
 
 impl Turn<'_> {
+    /// What a packet of no known flow is under: a flow has what it began with.
+    fn policies(&self) -> &Policies {
+        self.policies.get_or_init(|| self.all_policies.load())
+    }
+
     fn verify(&self) -> Result<(), Malformed> {
         self.packet.verify(self.arrival.checksum == Checksum::Complete)
     }

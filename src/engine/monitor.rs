@@ -41,7 +41,7 @@ impl Mode {
 
 impl Conversation {
     /// Resets both ends. Monitoring only says so, and once: both ends go on.
-    pub(super) fn reset(&mut self, scene: &Scene, reason: Reason, effects: &mut Effects) {
+    pub(super) fn reset(&mut self, scene: &Scene<'_>, reason: Reason, effects: &mut Effects) {
         match self.mode() {
             Mode::Enforce => self.reset_both_ends(scene, reason, effects),
             Mode::Monitor if self.has_told_reset => {}
@@ -55,7 +55,7 @@ impl Conversation {
     /// Whether nothing that is wrong with these bytes matters: they are of a line in which the
     /// server would have read no verb.
     pub(super) fn is_excused(&self, direction: Direction) -> bool {
-        self.has_masked_verb && direction == Direction::Original
+        self.line.has_passed_masked() && direction == Direction::Original
     }
 
     fn is_monitored(&self) -> bool {
@@ -67,7 +67,9 @@ impl Passage<'_, '_> {
     /// The guard masks the client's line. Where monitoring, the server reads what the client wrote.
     pub(super) fn refuse_line(&mut self, rule: Rule) {
         if self.conversation.is_monitored() {
-            self.conversation.has_masked_verb |= rule == Rule::Verb;
+            if rule == Rule::Verb {
+                self.conversation.line.pass_masked();
+            }
         } else {
             self.conversation.dialogue.refuse();
         }
@@ -79,7 +81,7 @@ impl Passage<'_, '_> {
         if self.conversation.is_monitored() {
             let stream = &mut self.conversation.streams[self.direction];
             let waiting = stream.tail(end).to_vec();
-            stream.commit(end);
+            self.commit(end);
             self.keep_for_later(0, &waiting);
         }
     }
@@ -186,9 +188,10 @@ impl Passage<'_, '_> {
             let reading = self.read(start);
             let stream = &mut self.conversation.streams[direction];
             let waiting = stream.tail(reading.end).to_vec();
-            stream.commit(reading.end);
+            self.commit(reading.end);
             let is_all = waiting.is_empty();
             if !is_all {
+                let stream = &mut self.conversation.streams[direction];
                 let _ = stream.admit_early(0, &waiting);
             }
             match reading.fatal {
@@ -217,15 +220,19 @@ impl Passage<'_, '_> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         if self.conversation.streams[direction].is_framed() {
             self.lose_records(direction);
-            let _ = self.conversation.streams[direction].acknowledge(ack, window);
+            let stream = &mut self.conversation.streams[direction];
+            let _ = stream.acknowledge(ack, window, &mut self.effects.spares);
             return;
         }
-        while let Some(missed) = self.conversation.streams[direction].skip_gap(ack) {
+        loop {
+            let stream = &mut self.conversation.streams[direction];
+            let Some(missed) = stream.skip_gap(ack, &mut self.effects.spares) else { break };
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();
             self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
             self.read_what_waited(direction);
         }
-        self.conversation.streams[direction].acknowledge_early(ack, window);
+        let stream = &mut self.conversation.streams[direction];
+        stream.acknowledge_early(ack, window, &mut self.effects.spares);
     }
 }

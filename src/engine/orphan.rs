@@ -42,12 +42,12 @@ impl Engine {
     }
 
     fn refuse_orphan(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
-        if turn.policies.unknown_flow == UnknownFlow::Pass {
+        if turn.policies().unknown_flow == UnknownFlow::Pass {
             return Verdict::Accept;
         }
         // A RST is never answered, or two guards could talk for ever. What may belong to a
         // handshake that had to make room comes again, and its SYN with it.
-        let is_answered = turn.policies.unknown_flow == UnknownFlow::Reset
+        let is_answered = turn.policies().unknown_flow == UnknownFlow::Reset
             && !turn.packet.flags.rst
             && !self.handshakes.may_have_evicted(&turn.key, turn.seconds());
         if is_answered {

@@ -22,8 +22,11 @@ use crate::wire::{Editor, Reset};
 pub(super) struct Passage<'p, 't> {
     pub(super) engine: &'p Engine,
     pub(super) turn: &'p Turn<'t>,
-    pub(super) scene: Scene,
+    pub(super) scene: Scene<'p>,
     pub(super) conversation: &'p mut Conversation,
+    /// Which way the packet goes.
+    pub(super) sent: Direction,
+    /// Which way the bytes go that are read: another one, where they waited for this packet.
     pub(super) direction: Direction,
     pub(super) effects: &'p mut Effects,
 }
@@ -84,7 +87,8 @@ impl Passage<'_, '_> {
     fn take_ack(&mut self) -> Result<(), Violation> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let other = self.direction.other();
-        let taken = self.conversation.streams[other].acknowledge(ack, window);
+        let taken =
+            self.conversation.streams[other].acknowledge(ack, window, &mut self.effects.spares);
         if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
             self.pass_over();
             return Ok(());
@@ -164,7 +168,8 @@ impl Passage<'_, '_> {
             !is_keep_alive && stream.is_contradicted_by(self.turn.packet.seq, known);
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
-        if (stream.append(bytes) || is_contradicted) && self.is_fatal_contradiction(start) {
+        let is_contradicted = stream.append(bytes, &mut self.effects.spares) || is_contradicted;
+        if is_contradicted && self.is_fatal_contradiction(start) {
             return self.reset(Violation::Contradiction.into());
         }
         let reading = self.read(start);
@@ -174,7 +179,7 @@ impl Passage<'_, '_> {
             self.stay(reading.end);
             return self.reset(reason);
         }
-        self.conversation.streams[self.direction].commit(reading.end);
+        self.commit(reading.end);
         let keep = fresh.start + usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
         if self.conversation.records.is_some() {
             return self.pass_records(keep, fresh.end);
@@ -183,6 +188,11 @@ impl Passage<'_, '_> {
             return self.reset(reason);
         }
         self.pass_cut(keep, is_repeated || reading.is_edited, fresh.end)
+    }
+
+    /// Everything below this offset was ruled on.
+    pub(super) fn commit(&mut self, end: Offset) {
+        self.conversation.streams[self.direction].commit(end, &mut self.effects.spares);
     }
 
     /// Two copies of the same bytes differ, and the second of them is in this packet. In commands

@@ -40,6 +40,8 @@ pub(super) struct Policies {
     exceptions: Vec<(Parties, Policy)>,
     ports: Vec<u16>,
     pub(super) unknown_flow: UnknownFlow,
+    /// The mode of what cannot be told whose it is.
+    pub(super) general_mode: Mode,
 }
 
 impl Policies {
@@ -57,12 +59,15 @@ impl Policies {
             };
             (Parties { client: exception.client, server: exception.server }, policy)
         });
-        Self {
+        let mut policies = Self {
             general: judge(&settings.guard, false),
             exceptions: exceptions.collect(),
             ports: settings.ports.clone(),
             unknown_flow: settings.unknown_flow,
-        }
+            general_mode: Mode::Enforce,
+        };
+        policies.general_mode = policies.strictest_mode();
+        policies
     }
 
     /// Whether this is the port of an SMTP server.
@@ -92,7 +97,7 @@ impl Policies {
     }
 
     /// The mode of what cannot be told whose it is: the strictest that it may fall under.
-    pub(super) fn general_mode(&self) -> Mode {
+    fn strictest_mode(&self) -> Mode {
         let is_for_all = |parties: &Parties| parties.client.is_none() && parties.server.is_none();
         let last = self.exceptions.iter().position(|(parties, _)| is_for_all(parties));
         let possible = self.exceptions.iter().map(|(_, policy)| policy).chain([&self.general]);

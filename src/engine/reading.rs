@@ -7,9 +7,10 @@
 use super::passage::Passage;
 use super::{Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Ruling, Run};
+use crate::guard::{Draft, Rule, Ruling, Run};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Change, Event, Speaker, Standing, Step};
+use crate::patch::Id;
+use crate::smtp::{Answers, Change, Event, Fault, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -77,13 +78,27 @@ impl Passage<'_, '_> {
         if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
             conversation.journal[self.direction].note(at, step, run, ruling, draft);
         }
+        self.note_strikes(step.fault, draft);
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
+    }
+
+    /// Counts and names the patches that have struck in the run just judged.
+    fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
+        let guard = &self.conversation.terms.guard;
+        if let Some(fault) = fault {
+            guard.blame(fault, speaker_of(self.direction), draft);
+        }
+        for strike in draft.strikes() {
+            let Some(id) = guard.patch(*strike) else { continue };
+            self.conversation.journal[self.direction].name(Id::clone(&id));
+            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+        }
     }
 
     /// How much of the other direction's stream the sender of this segment had received.
     fn covered(&self) -> Offset {
         let other = &self.conversation.streams[self.direction.other()];
-        if self.scene.ends.direction(self.turn.source) != self.direction {
+        if self.sent != self.direction {
             // What waited is read now, and its own ACK was no higher than this.
             return other.acknowledged();
         }
@@ -129,6 +144,10 @@ impl Passage<'_, '_> {
         let mut ended = Vec::new();
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
+            // What ends the flow has no end of its own, and the patch's name stands beside it.
+            _ if ruled.ruling == Ruling::Reset(Rule::Patch) => {
+                journal.end(direction, What::command, &mut ended);
+            }
             Event::CommandEnd { .. } => journal.end(direction, What::command, &mut ended),
             Event::ReplyEnd(reply) if reply.answers == Answers::Connection => {
                 journal.end(direction, What::banner, &mut ended);
@@ -166,12 +185,11 @@ impl Passage<'_, '_> {
         let counted = &mut self.effects.counted;
         let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
         if is_line_end {
-            self.conversation.has_masked_verb = false;
-            let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
+            let is_refused = std::mem::take(&mut self.conversation.line).is_refused();
             counted.commands_refused += u64::from(is_refused);
             counted.commands_passed += u64::from(!is_refused);
-        } else {
-            self.conversation.is_line_refused |= matches!(ruled.ruling, Ruling::Refuse(_));
+        } else if matches!(ruled.ruling, Ruling::Refuse(_)) {
+            self.conversation.line.refuse();
         }
         let is_message =
             matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));

@@ -5,6 +5,7 @@
 
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
+use crate::patch::Id;
 use crate::smtp::Fault;
 use crate::time::Instant;
 use crate::tls;
@@ -82,6 +83,8 @@ pub enum What {
         offset: u64,
         /// Which rule.
         rule: Rule,
+        /// The patches that saw in it what they are for.
+        patches: Vec<Id>,
         /// The bytes that came.
         before: Vec<u8>,
         /// The bytes that leave.
@@ -254,8 +257,11 @@ impl What {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
                 line.len()
             }
-            Self::Edited { before, after, .. } => before.len() + after.len(),
             Self::TlsBegin { hello } => hello.as_ref().map_or(0, |hello| hello.length),
+            Self::Edited { before, after, patches, .. } => {
+                let names: usize = patches.iter().map(|id| id.len()).sum();
+                before.len() + after.len() + names
+            }
             Self::Opened
             | Self::DataBegin { .. }
             | Self::DataEnd { .. }

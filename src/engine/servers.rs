@@ -4,7 +4,7 @@
 //! A table of fixed size under a secret hash, as that of handshakes: many servers overwrite the
 //! oldest of those they share a place with, and nothing grows.
 
-use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
@@ -57,7 +57,7 @@ impl Servers {
     ) -> Option<(Notice, bool)> {
         let day = u16::try_from(now.seconds() / SECONDS_PER_DAY).unwrap_or(u16::MAX).max(1);
         let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
-        let place = usize::try_from(self.keyed.hash_one(server) % SETS as u64).unwrap_or(0);
+        let place = usize::try_from(self.hash(server) % SETS as u64).unwrap_or(0);
         let mut set = sets.get(place)?.lock();
         let known = set.iter().position(|entry| entry.server == server);
         // One that never offered it needs no place.
@@ -76,6 +76,22 @@ impl Servers {
             Offer::Missing => {
                 let is_known = entry.offered > 0 && day.saturating_sub(entry.offered) <= DAYS_MAX;
                 is_known.then(|| (Notice::OfferGone, is_news(&mut entry.gone, day)))
+            }
+        }
+    }
+}
+
+impl Servers {
+    fn hash(&self, server: Endpoint) -> u64 {
+        let [high, low] = server.port.to_be_bytes();
+        match server.address {
+            IpAddr::V4(address) => {
+                let [a, b, c, d] = address.octets();
+                self.keyed.hash(&[a, b, c, d, high, low])
+            }
+            IpAddr::V6(address) => {
+                let bytes = [&address.octets()[..], &[high, low]].concat();
+                self.keyed.hash(&bytes)
             }
         }
     }

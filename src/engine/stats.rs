@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Reason;
+use crate::patch::{Deed, Id};
 use crate::tls::{
     ClientHello, ServerHello, ServerName, Side, Version, alert_name, group_name, suite_name,
 };
@@ -34,6 +35,8 @@ macro_rules! counters {
             pub withheld: BTreeMap<Reason, u64>,
             /// What hellos and alerts in clear have said.
             pub tls: BTreeMap<Heard, u64>,
+            /// What patches did, by patch and deed.
+            pub patches: BTreeMap<(Id, Deed), u64>,
             /// Flows open or remembered now.
             pub flows_now: u64,
             /// Bytes held now until their receivers acknowledge them.
@@ -68,8 +71,13 @@ macro_rules! counters {
                 if !counted.tls.is_empty() {
                     self.reasons.lock().hear(&mut counted.tls);
                 }
-                if !counted.drops.is_empty() || !counted.withheld.is_empty() {
+                let is_empty = counted.drops.is_empty()
+                    && counted.withheld.is_empty()
+                    && counted.patches.is_empty();
+                if !is_empty {
                     let mut reasons = self.reasons.lock();
+                    add(&mut reasons.patches, &counted.patches);
+                    counted.patches.clear();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
                     counted.drops.clear();
@@ -84,6 +92,7 @@ macro_rules! counters {
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
                 add(&mut stats.tls, &reasons.tls);
+                add(&mut stats.patches, &reasons.patches);
             }
         }
     };
@@ -175,6 +184,7 @@ struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
     tls: BTreeMap<Heard, u64>,
+    patches: BTreeMap<(Id, Deed), u64>,
 }
 
 impl Reasons {
@@ -190,9 +200,9 @@ impl Reasons {
     }
 }
 
-fn add<K: Copy + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
-    for (&key, count) in more {
-        *sum.entry(key).or_default() += count;
+fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    for (cause, count) in more {
+        *sum.entry(cause.clone()).or_default() += count;
     }
 }
 

@@ -326,8 +326,8 @@ impl Passage<'_, '_> {
         if cure == Cure::Off {
             return None;
         }
-        let Scene { now, ends, .. } = self.scene;
-        let (notice, is_news) = self.engine.servers.hear(ends.responder, offer, now)?;
+        let server = self.scene.ends().responder;
+        let (notice, is_news) = self.engine.servers.hear(server, offer, self.scene.now)?;
         if is_news {
             self.effects.counted.alarms += 1;
             let direction = self.direction;
@@ -369,7 +369,7 @@ impl Conversation {
     /// TLS has come to nothing: said once.
     fn fail(
         &mut self,
-        scene: &Scene,
+        scene: &Scene<'_>,
         by: Option<Direction>,
         alert: Option<u8>,
         effects: &mut Effects,
@@ -395,7 +395,7 @@ impl Conversation {
     }
 
     /// The flow has ended: how TLS went.
-    pub(super) fn end_records(&mut self, scene: &Scene, effects: &mut Effects) {
+    pub(super) fn end_records(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         self.fail(scene, None, None, effects);
         self.count_agreement(effects);
         let Some(records) = &self.records else { return };

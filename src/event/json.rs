@@ -30,6 +30,8 @@ struct Entry {
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,9 +153,10 @@ fn describe(what: &What) -> Entry {
         What::DataEnd { offset, length } => {
             Entry { length: Some(*length), ..placed("data-end", Direction::Original, *offset) }
         }
-        What::Edited { direction, offset, rule, before, after, length } => Entry {
+        What::Edited { direction, offset, rule, patches, before, after, length } => Entry {
             length: if_cut(before, *length),
             rule: Some(rule.name()),
+            patches: patches.iter().map(ToString::to_string).collect(),
             before: Some(escaped(before)),
             after: Some(escaped(after)),
             ..placed("edited", *direction, *offset)

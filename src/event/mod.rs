@@ -14,15 +14,14 @@ mod tls;
 pub use escape::escape;
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 
 use crate::engine::Record;
 use crate::flow::Direction;
+use crate::patch::Id;
 use crate::time::Instant;
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// The article's protocol log.
     #[default]
@@ -66,6 +65,11 @@ const fn side(direction: Direction) -> &'static str {
         Direction::Original => "client",
         Direction::Reply => "server",
     }
+}
+
+/// A rule, and the patches that it acted for.
+fn named(rule: &str, patches: &[Id]) -> String {
+    patches.iter().fold(rule.to_owned(), |all, id| format!("{all} {id}"))
 }
 
 fn escaped(bytes: &[u8]) -> String {

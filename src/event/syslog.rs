@@ -23,7 +23,7 @@ use crate::guard::Rule;
 use crate::tcp::Violation;
 use crate::time::Instant;
 
-use super::{Zone, clipped, escaped, zoned};
+use super::{Zone, clipped, escaped, named, zoned};
 
 /// Appends one line, or nothing.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
@@ -59,9 +59,11 @@ fn describe(record: &Record) -> Option<String> {
             record.responder.address,
             escaped(before)
         ),
-        What::Edited { direction, rule, before, after, length, .. } => {
+        What::Edited { direction, rule, patches, before, after, length, .. } => {
             let did = if before == after { "saw" } else { "changed" };
-            let what = format!("{did} \"{}\"", clipped(before, *length).replace('"', "\\\""));
+            let names = named("", patches);
+            let what =
+                format!("{did} \"{}\"{names}", clipped(before, *length).replace('"', "\\\""));
             told(record, *direction, rule.name(), &what)
         }
         What::Dropped { reason, .. } if reason.is_repeated_by_tcp() => return None,

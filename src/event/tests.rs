@@ -64,7 +64,7 @@ fn banner(line: &[u8]) -> What {
 
 fn edited(direction: Direction, offset: u64, rule: Rule, before: &[u8], after: &[u8]) -> What {
     let (before, after, length) = (before.to_vec(), after.to_vec(), before.len() as u64);
-    What::Edited { direction, offset, rule, before, after, length }
+    What::Edited { direction, offset, rule, patches: Vec::new(), before, after, length }
 }
 
 #[test]
@@ -198,7 +198,8 @@ fn what_is_cut_says_so_and_nobody_can_say_it_instead() {
     assert_eq!(text(command(br"NOOP a\...[9 bytes]")), r"<<< NOOP a\\...[9 bytes]");
     let (direction, rule) = (Direction::Original, Rule::Verb);
     let (before, after) = (b"VR".to_vec(), b"XX".to_vec());
-    let edit = What::Edited { direction, offset: 0, rule, before, after, length: 600 };
+    let patches = Vec::new();
+    let edit = What::Edited { direction, offset: 0, rule, patches, before, after, length: 600 };
     assert_eq!(
         text(edit.clone()),
         r#"*** client offset 0: verb: "VR\...[600 bytes]" -> "XX\...[600 bytes]""#

@@ -12,7 +12,7 @@ use crate::tcp::Violation;
 use crate::time::Instant;
 
 use super::tls::{alert_word, group, offered, suite};
-use super::{Zone, clipped, side, zoned};
+use super::{Zone, clipped, named, side, zoned};
 
 /// Appends one line.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
@@ -63,10 +63,11 @@ fn describe(record: &Record, line: &mut String) {
                 .and_then(|()| line.write_str("data begins")),
             What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
                 .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-            What::Edited { direction, offset, rule, before, after, length } => {
+            What::Edited { direction, offset, rule, patches, before, after, length } => {
                 let (before, after) = (quote(before, *length), quote(after, *length));
+                let rule = named(rule.name(), patches);
                 place(*direction, *offset, line)
-                    .and_then(|()| write!(line, "{}: \"{before}\" -> \"{after}\"", rule.name()))
+                    .and_then(|()| write!(line, "{rule}: \"{before}\" -> \"{after}\""))
             }
             What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
                 .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Ends, FlowKey, Newcomer};
+use super::{Direction, Ends, FlowKey, Keyed, Newcomer};
 
 /// Number of a flow, counted from 1.
 pub type FlowId = u64;
@@ -19,7 +19,7 @@ pub type FlowId = u64;
 /// One flow, for as long as anybody holds it: it may have left the table meanwhile.
 #[derive(Debug)]
 pub struct Flow<T> {
-    key: FlowKey,
+    key: Hashed,
     id: FlowId,
     is_client_low: bool,
     is_over: AtomicBool,
@@ -40,13 +40,11 @@ pub(super) struct Place {
 }
 
 impl<T> Flow<T> {
-    pub(super) fn new(newcomer: &Newcomer, id: FlowId, state: T) -> Self {
-        let Ends { originator, responder } = newcomer.ends;
-        let key = FlowKey::of(originator, responder);
+    pub(super) fn new(newcomer: &Newcomer, key: Hashed, id: FlowId, state: T) -> Self {
         Self {
+            is_client_low: key.key.is_low(newcomer.ends.originator),
             key,
             id,
-            is_client_low: key.is_low(originator),
             is_over: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
@@ -59,6 +57,10 @@ impl<T> Flow<T> {
     /// Its two ends.
     #[must_use]
     pub const fn key(&self) -> &FlowKey {
+        &self.key.key
+    }
+
+    pub(super) const fn hashed(&self) -> &Hashed {
         &self.key
     }
 
@@ -70,12 +72,18 @@ impl<T> Flow<T> {
 
     /// Its two ends, the one that opened it first.
     pub const fn ends(&self) -> Ends {
-        let (low, high) = (self.key.low, self.key.high);
+        let FlowKey { low, high } = self.key.key;
         if self.is_client_low {
             Ends { originator: low, responder: high }
         } else {
             Ends { originator: high, responder: low }
         }
+    }
+
+    /// Which way a packet goes that its first end sent, or its second one.
+    #[must_use]
+    pub const fn direction(&self, is_low: bool) -> Direction {
+        if is_low == self.is_client_low { Direction::Original } else { Direction::Reply }
     }
 
     /// Address of the end that opened it.
@@ -144,13 +152,32 @@ impl<T> Flow<T> {
     }
 }
 
+/// A key and its hash, which is made once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hashed {
+    hash: u64,
+    key: FlowKey,
+}
+
+impl Hashed {
+    pub(super) fn new(key: FlowKey, keyed: &Keyed) -> Self {
+        Self { hash: key.keyed_hash(keyed), key }
+    }
+}
+
+impl Hash for Hashed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
 /// A flow in the map, which finds it by its own key: a copy of that would be as large as all else
 /// that the map holds of a flow, and is one read further anyway.
 #[derive(Debug)]
 pub(super) struct ByKey<T>(pub(super) Arc<Flow<T>>);
 
-impl<T> Borrow<FlowKey> for ByKey<T> {
-    fn borrow(&self) -> &FlowKey {
+impl<T> Borrow<Hashed> for ByKey<T> {
+    fn borrow(&self) -> &Hashed {
         &self.0.key
     }
 }

@@ -3,8 +3,6 @@
 //! The table is set-associative and keyed by a secret: a flood of SYNs overwrites records at
 //! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
 
-use std::hash::BuildHasher;
-
 use parking_lot::Mutex;
 
 use super::record::Packed;
@@ -116,7 +114,7 @@ impl HandshakeTable {
             records.push(packed);
             return false;
         }
-        let victim = self.hash_below(WAYS, (record.key, record.isn.0, record.seconds));
+        let victim = self.victim(record);
         if let Some(place) = records.get_mut(victim) {
             *place = packed;
         }
@@ -145,11 +143,17 @@ impl HandshakeTable {
     }
 
     fn set(&self, key: &FlowKey) -> Option<&Mutex<Set>> {
-        self.sets.get(self.hash_below(self.sets.len(), key))
+        self.sets.get(below(self.sets.len(), key.keyed_hash(&self.keyed)))
     }
 
-    fn hash_below(&self, bound: usize, value: impl std::hash::Hash) -> usize {
-        let hash = self.keyed.hash_one(value);
-        usize::try_from(hash % bound.max(1) as u64).unwrap_or(0)
+    /// Which record of a full set has to make room for this one.
+    fn victim(&self, record: &Handshake) -> usize {
+        let numbers =
+            [record.key.keyed_hash(&self.keyed), record.isn.0.into(), record.seconds.into()];
+        below(WAYS, self.keyed.hash(numbers.map(u64::to_be_bytes).as_flattened()))
     }
+}
+
+fn below(bound: usize, hash: u64) -> usize {
+    usize::try_from(hash % bound.max(1) as u64).unwrap_or(0)
 }

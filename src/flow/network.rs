@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
-
 /// A block of addresses; a single host is a block of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -18,6 +16,18 @@ impl Network {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv6() == self.is_ipv6() && first_of(address, self.prefix) == self.address
+    }
+
+    /// Whether all of the other lies in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
+    /// How many bits all its addresses have in common.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
     }
 
     /// Whether it is of IPv6.
@@ -61,12 +71,6 @@ fn first_of(address: IpAddr, prefix: u8) -> IpAddr {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -104,7 +104,7 @@ impl Packed {
     }
 
     pub(super) fn is_of(&self, key: &FlowKey) -> bool {
-        self.key() == *key
+        self.ports == [key.low.port, key.high.port] && self.key() == *key
     }
 
     fn key(&self) -> FlowKey {

@@ -4,14 +4,16 @@
 //! looks at all flows locks none. A full table makes room: whoever has the most flows loses the
 //! idlest of them, so a client that opens many displaces its own.
 
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 
-use super::cell::{ByKey, Flow, FlowId};
+use super::cell::{ByKey, Flow, FlowId, Hashed};
 use super::expiry::Expiry;
+use super::keyed::Known;
 use super::share::{Candidate, Client, take_first, take_largest};
 use super::{Ends, FlowKey, Keyed};
 
@@ -46,7 +48,8 @@ pub struct Inserted<T> {
 /// The flows, at most `flows_max` of them.
 #[derive(Debug)]
 pub struct FlowTable<T> {
-    flows: DashMap<ByKey<T>, (), Keyed>,
+    flows: DashMap<ByKey<T>, (), BuildHasherDefault<Known>>,
+    keyed: Keyed,
     /// Flows in the map, and places taken for those about to be.
     count: AtomicUsize,
     flows_max: usize,
@@ -61,7 +64,8 @@ impl<T> FlowTable<T> {
     #[must_use]
     pub fn new(flows_max: usize, seed: u64) -> Self {
         Self {
-            flows: DashMap::with_hasher_and_shard_amount(Keyed::new(seed), SHARDS),
+            flows: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::new(), SHARDS),
+            keyed: Keyed::new(seed),
             count: AtomicUsize::new(0),
             flows_max: flows_max.max(1),
             last_id: AtomicU64::new(0),
@@ -91,7 +95,7 @@ impl<T> FlowTable<T> {
     /// The flow of these two ends.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
-        self.flows.get(key).map(|found| Arc::clone(&found.key().0))
+        self.flows.get(&self.hashed(key)).map(|found| Arc::clone(&found.key().0))
     }
 
     /// Adds a flow. In a full table about a hundredth of the others make room: first those that are
@@ -100,9 +104,11 @@ impl<T> FlowTable<T> {
     #[must_use = "what was displaced has to be closed"]
     pub fn insert(&self, newcomer: Newcomer, state: impl FnOnce(FlowId) -> T) -> Inserted<T> {
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
-        let flow = Arc::new(Flow::new(&newcomer, id, state(id)));
-        let mut displaced = Vec::from_iter(self.remove(flow.key()));
-        self.make_room(Client::of(newcomer.ends.originator.address), &mut displaced);
+        let Ends { originator, responder } = newcomer.ends;
+        let key = self.hashed(&FlowKey::of(originator, responder));
+        let flow = Arc::new(Flow::new(&newcomer, key, id, state(id)));
+        let mut displaced = Vec::from_iter(self.take_out(&key));
+        self.make_room(Client::of(originator.address), &mut displaced);
         match self.flows.entry(ByKey(Arc::clone(&flow))) {
             Entry::Vacant(place) => drop(place.insert(())),
             // Another thread was faster, between the same ends.
@@ -118,14 +124,22 @@ impl<T> FlowTable<T> {
 
     /// Takes the flow of these two ends out, for the caller to lock, account for and close.
     pub fn remove(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
+        self.take_out(&self.hashed(key))
+    }
+
+    fn take_out(&self, key: &Hashed) -> Option<Arc<Flow<T>>> {
         let (ByKey(flow), ()) = self.flows.remove(key)?;
         self.let_go(&flow);
         Some(flow)
     }
 
+    fn hashed(&self, key: &FlowKey) -> Hashed {
+        Hashed::new(*key, &self.keyed)
+    }
+
     /// Takes this very flow out and no successor of the same ends; false if it had left already.
     pub fn forget(&self, flow: &Arc<Flow<T>>) -> bool {
-        let is_gone = self.flows.remove_if(flow.key(), |found, ()| Arc::ptr_eq(&found.0, flow));
+        let is_gone = self.flows.remove_if(flow.hashed(), |found, ()| Arc::ptr_eq(&found.0, flow));
         if is_gone.is_none() {
             return false;
         }

@@ -17,6 +17,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::config;
+
 /// How a front ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -26,18 +28,20 @@ pub enum Outcome {
     Found,
 }
 
-/// What went wrong outside the program: one line, with the context that tells where.
+/// What went wrong outside the program: one line, with the context that tells where. Of a
+/// configuration that is refused, everything that is wrong.
 #[derive(Debug)]
 pub struct FrontError {
     context: String,
     cause: Option<io::Error>,
+    refused: Option<config::Error>,
 }
 
 impl FrontError {
     /// A failure that its sentence explains.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { context: sentence.into(), cause: None }
+        Self { context: sentence.into(), cause: None, refused: None }
     }
 
     /// A file, and what is wrong with it.
@@ -49,12 +53,32 @@ impl FrontError {
     /// A failed call, and what it was for.
     #[must_use]
     pub fn io(context: impl Into<String>, cause: impl Into<io::Error>) -> Self {
-        Self { context: context.into(), cause: Some(cause.into()) }
+        Self { context: context.into(), cause: Some(cause.into()), refused: None }
+    }
+}
+
+impl From<config::Error> for FrontError {
+    fn from(refused: config::Error) -> Self {
+        Self { context: String::new(), cause: None, refused: Some(refused) }
+    }
+}
+
+impl FrontError {
+    /// A sentence a line, without drawings: for a log.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match &self.refused {
+            Some(refused) => refused.lines().map(str::to_owned).collect(),
+            None => vec![self.to_string()],
+        }
     }
 }
 
 impl fmt::Display for FrontError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(refused) = &self.refused {
+            return write!(f, "{refused}");
+        }
         // Names and values of others stand in it, and it has to stay one line.
         for character in self.context.chars() {
             f.write_char(if character.is_control() { '?' } else { character })?;

@@ -9,9 +9,9 @@ use super::mask::Draft;
 use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
-use super::tls::Clear;
 use super::value::VerbSet;
-use crate::smtp::{Answers, Dialogue, Event, Reply, Verb};
+use crate::patch::{Id, Plan, Strike};
+use crate::smtp::{Answers, Dialogue, Event, Fault, Reply, Speaker, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -43,6 +43,19 @@ pub enum Ruling {
     Reset(Rule),
 }
 
+impl Ruling {
+    /// The rule by which a line, a flow or a false end is stopped here. What only goes on from an
+    /// earlier run is none.
+    const fn cause(self) -> Option<Rule> {
+        match self {
+            Self::Refuse(rule) | Self::Reset(rule) | Self::Edit(rule @ Rule::Lookalike) => {
+                Some(rule)
+            }
+            Self::Pass | Self::Note(_) | Self::Edit(_) => None,
+        }
+    }
+}
+
 /// What the guard remembers of one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
@@ -52,7 +65,6 @@ pub struct Watch {
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) reply: ReplyWatch,
-    pub(super) clear: Clear,
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
@@ -62,14 +74,18 @@ pub struct Guard {
     pub(super) permitted: VerbSet,
     /// Those that would be permitted under TLS only.
     pub(super) withheld: VerbSet,
+    /// What patches do; none if all are off.
+    pub(super) plan: Option<Plan>,
 }
 
 impl Guard {
     /// A guard with these settings.
     #[must_use]
-    pub const fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let permitted = settings.permitted_in_clear();
-        Self { permitted, withheld: settings.permitted().minus(permitted), settings }
+        let withheld = settings.permitted().minus(permitted);
+        let plan = settings.patches.plan();
+        Self { permitted, withheld, settings, plan }
     }
 
     /// A dialogue that is read as the settings want it.
@@ -90,6 +106,29 @@ impl Guard {
 
     /// Rules on a run; for [`Ruling::Edit`] and [`Ruling::Refuse`] the draft holds what leaves.
     pub fn judge(&self, watch: &mut Watch, run: Run<'_>, draft: &mut Draft) -> Ruling {
+        draft.begin();
+        let ruling = self.rule(watch, run, draft);
+        if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
+            plan.strike_cause(rule.name(), &mut draft.strikes);
+        }
+        ruling
+    }
+
+    /// The patches that a fault of the dialogue belongs to have struck as well.
+    pub fn blame(&self, fault: Fault, speaker: Speaker, draft: &mut Draft) {
+        if let Some(plan) = &self.plan {
+            let speaker = if speaker == Speaker::Client { "client" } else { "server" };
+            plan.strike_cause(&format!("{speaker}:{fault}"), &mut draft.strikes);
+        }
+    }
+
+    /// The name of a patch that has struck.
+    #[must_use]
+    pub fn patch(&self, strike: Strike) -> Option<Id> {
+        self.plan.as_ref().and_then(|plan| plan.name(strike))
+    }
+
+    fn rule(&self, watch: &mut Watch, run: Run<'_>, draft: &mut Draft) -> Ruling {
         match run.event {
             Event::CommandWord(_)
             | Event::CommandGap(_)
@@ -97,7 +136,7 @@ impl Guard {
             | Event::CommandStray
             | Event::CommandCr
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
-            Event::AuthLine | Event::AuthStray => watch.judge_response(&self.settings, run, draft),
+            Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), b' ');
                 Ruling::Edit(Rule::Lookalike)
@@ -120,7 +159,7 @@ impl Guard {
             | Event::ReplyText(reply)
             | Event::ReplyEnd(reply) => {
                 if matches!(run.event, Event::ReplyEnd(_)) && is_ehlo(&reply) {
-                    watch.clear.hear_offer(&reply);
+                    watch.reply.clear.hear_offer(&reply);
                 }
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }

@@ -17,23 +17,26 @@ use super::settings::{AddressScan, HttpWords, LongLines, Refusal, Settings, Unit
 use super::speech::FirstWord;
 use super::value::LineLimit;
 use super::{Draft, Guard, Rule, Ruling};
+use crate::patch;
 use crate::smtp::{Event, Verb, Word};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LineWatch {
     /// The rule by which it is refused.
-    refused: Option<Rule>,
+    pub(super) refused: Option<Rule>,
     /// The rule and the mask of its rest, or of the rest of the part that a packet carries.
-    mask: Option<(Rule, Mask)>,
+    pub(super) mask: Option<(Rule, Mask)>,
     /// By the packet: whether the part that the packet carries has begun.
     has_part: bool,
     /// The verb that its first word is, as far as it has come.
-    verb: Option<Verb>,
+    pub(super) verb: Option<Verb>,
     first_word: FirstWord,
     address: Address,
     kind: LineKind,
     length: LineLength,
+    /// Where patches look.
+    pub(super) patch: patch::Line,
 }
 
 impl Watch {
@@ -56,7 +59,12 @@ impl Watch {
         }
         let before = self.line.length.count();
         let mut ruling = self.count(settings, run);
-        if !matches!(ruling, Ruling::Reset(_)) {
+        if matches!(ruling, Ruling::Reset(_)) {
+            // A patch that ends the flow for less is named, however the line was cut.
+            if self.line.look_for_patches(guard, run, draft) == Ruling::Reset(Rule::Patch) {
+                ruling = Ruling::Reset(Rule::Patch);
+            }
+        } else {
             let judged = self.line.judge_run(guard, run, before, draft);
             // A note never stands in for an edit.
             if judged != Ruling::Pass {
@@ -64,7 +72,7 @@ impl Watch {
             }
         }
         if matches!(run.event, Event::CommandEnd { .. }) {
-            self.clear.hear_command(self.line.verb.filter(|_| self.line.refused.is_none()));
+            self.reply.clear.hear_command(self.line.verb.filter(|_| self.line.refused.is_none()));
             self.line = LineWatch::default();
         }
         ruling
@@ -73,14 +81,18 @@ impl Watch {
     /// Rules on more of a line in an AUTH exchange.
     pub(super) fn judge_response(
         &mut self,
-        settings: &Settings,
+        guard: &Guard,
         run: Run<'_>,
         draft: &mut Draft,
     ) -> Ruling {
+        let settings = &guard.settings;
         let before = self.line.length.count();
         self.line.kind = LineKind::Response;
         self.line.length.add(run.bytes);
-        let ruling = self.line.judge_length(settings, self.reply.offers, before);
+        let patched = self.look_into_response(guard, run, draft);
+        let length = self.line.judge_length(settings, self.reply.offers, before);
+        let is_over = matches!(length, Ruling::Reset(_)) && patched != Ruling::Reset(Rule::Patch);
+        let ruling = if is_over || patched == Ruling::Pass { length } else { patched };
         if run.bytes.ends_with(b"\n") {
             self.line = LineWatch::default();
         }
@@ -149,8 +161,10 @@ impl LineWatch {
             Unit::Packet => self.look_at_part(guard, run),
             Unit::Stream => self.look_at_bytes(guard, run.event, before),
         }
-        if matches!(run.event, Event::CommandCr | Event::CommandEnd { .. }) {
-            return Ruling::Pass;
+        let patched = self.look_for_patches(guard, run, draft);
+        let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
+        if is_line_end || matches!(patched, Ruling::Refuse(_) | Ruling::Reset(_)) {
+            return patched;
         }
         if let Some((rule, mask)) = &mut self.mask {
             let rule = *rule;
@@ -161,7 +175,7 @@ impl LineWatch {
                 Some(_) => Ruling::Pass,
             };
         }
-        match run.event {
+        let ruling = match run.event {
             // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.
             Event::CommandGap(_) if run.bytes == b"\t" && guard.settings.unit == Unit::Stream => {
                 draft.copy(run.bytes).fill(b' ');
@@ -174,7 +188,8 @@ impl LineWatch {
                 self.judge_argument(&guard.settings, word, run.bytes, draft)
             }
             _ => Ruling::Pass,
-        }
+        };
+        if ruling == Ruling::Pass { patched } else { ruling }
     }
 
     /// By the packet: masks a part whose first word is no permitted verb.
@@ -193,7 +208,7 @@ impl LineWatch {
 
     fn begin_part(&mut self, guard: &Guard, packet: &[u8]) {
         // What cures an address goes on in the next packet.
-        if matches!(self.mask, Some((Rule::Address, _))) {
+        if matches!(self.mask, Some((Rule::Address | Rule::Patch, _))) {
             return;
         }
         let end = memchr::memchr2(b'\r', b'\n', packet).unwrap_or(packet.len());

@@ -4,21 +4,44 @@
 //! None of them lets a word be read that stood behind others: what becomes a space stands behind
 //! NOOP or behind an address, never before a verb.
 
-/// The bytes that leave in place of a run: as many, by construction.
+use crate::patch::Strike;
+
+/// The bytes that leave in place of a run: as many, by construction; and the patches that have
+/// struck in it.
 #[derive(Debug, Default)]
-pub struct Draft(Vec<u8>);
+pub struct Draft {
+    bytes: Vec<u8>,
+    /// The bytes are those of the run under way.
+    is_begun: bool,
+    pub(super) strikes: Vec<Strike>,
+}
 
 impl Draft {
     /// The drafted bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
+    /// The patches that have struck in the run, whatever the ruling on it was.
+    #[must_use]
+    pub fn strikes(&self) -> &[Strike] {
+        &self.strikes
+    }
+
+    /// Another run comes.
+    pub(super) fn begin(&mut self) {
+        self.is_begun = false;
+        self.strikes.clear();
+    }
+
+    /// The run as it leaves so far: several judges may edit it.
     pub(super) fn copy(&mut self, run: &[u8]) -> &mut [u8] {
-        self.0.clear();
-        self.0.extend_from_slice(run);
-        &mut self.0
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(run);
+        }
+        &mut self.bytes
     }
 }
 

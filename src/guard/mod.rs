@@ -9,6 +9,7 @@ mod judge;
 mod limit;
 mod line;
 mod mask;
+mod patches;
 mod profile;
 mod reply;
 mod settings;
@@ -22,6 +23,7 @@ pub use choice::{
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
+pub use patches::Patches;
 pub use settings::{Setting, Settings};
 pub use tls::{Names, Offer, Plain, TlsRuling};
 pub use value::{Kind, Limit, VerbSet};
@@ -50,6 +52,8 @@ pub enum Rule {
     Lookalike,
     /// The client speaks another protocol.
     OtherProtocol,
+    /// A patch for a known hole.
+    Patch,
     /// More recipients of one message than the profile allows.
     Recipients,
     /// A verb in clear, where it is for TLS.
@@ -81,6 +85,7 @@ impl Rule {
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
             Self::OtherProtocol => "other-protocol",
+            Self::Patch => "patch",
             Self::Recipients => "recipients",
             Self::RequireTls => "require-tls",
             Self::Sender => "sender",

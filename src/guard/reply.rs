@@ -8,6 +8,7 @@
 use super::judge::MASK;
 use super::limit::Offers;
 use super::settings::{Banner, EhloFilter};
+use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
 
@@ -35,6 +36,8 @@ enum Decision {
 pub(super) struct ReplyWatch {
     /// Extensions offered so far that make lines longer.
     pub(super) offers: Offers,
+    /// What was said of TLS, in clear.
+    pub(super) clear: Clear,
     /// The byte of the greeting before the next one, as the server sent it.
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
@@ -56,7 +59,8 @@ impl ReplyWatch {
         let goes_on = if reply.code.is_some() { !reply.is_last } else { reply.is_later_line };
         let has_greeted = goes_on && (self.has_greeted || is_greeting(reply));
         let masked = if goes_on { self.masked } else { 0 };
-        *self = Self { offers: self.offers, has_greeted, masked, ..Self::default() };
+        *self =
+            Self { offers: self.offers, clear: self.clear, has_greeted, masked, ..Self::default() };
     }
 }
 

@@ -4,6 +4,7 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::patches::Patches;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::tls::Names;
 use super::value::{Kind, Limit, LineLimit, Value, VerbSet};
@@ -33,6 +34,14 @@ impl Setting {
     #[must_use]
     pub fn expected(&self) -> String {
         (self.expected)()
+    }
+
+    /// Reads it into these settings; the error is the part of the text that is wrong.
+    ///
+    /// # Errors
+    /// A value it does not take.
+    pub fn read<'a>(&self, settings: &mut Settings, text: &'a str) -> Result<(), &'a str> {
+        (self.read)(settings, text)
     }
 
     /// Its value in these settings, as [`Settings::set`] takes it.
@@ -195,6 +204,12 @@ settings! {
 
     /// The bytes of a sender's address beyond which the flow is reset.
     sender_max: LineLimit = [0, 0, 0, 0, 0, 0, 0, 320];
+
+    /// What is done about known holes of mail servers.
+    patches: Patches = [
+        Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),
+        Patches::off(), Patches::off(), Patches::off()
+    ];
 
     /// What is done about false ends of message data.
     lookalikes: Lookalikes = Lookalikes::[

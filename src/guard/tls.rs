@@ -104,9 +104,9 @@ impl Watch {
     /// What the last answer to EHLO said of STARTTLS, as the server sent it.
     #[must_use]
     pub const fn offer(&self) -> Offer {
-        if self.clear.has(Clear::OFFERED) {
+        if self.reply.clear.has(Clear::OFFERED) {
             Offer::Made
-        } else if self.clear.has(Clear::MASKED) {
+        } else if self.reply.clear.has(Clear::MASKED) {
             Offer::Masked
         } else {
             Offer::Missing
@@ -115,16 +115,19 @@ impl Watch {
 
     /// What the line that just ended was in clear, if that is worth knowing.
     pub fn take_plain(&mut self, guard: &Guard) -> Option<Plain> {
-        if self.clear.take(Clear::MAIL_DUE) {
-            let is_first = !self.clear.has(Clear::HAD_MAIL);
-            self.clear.0 |= Clear::HAD_MAIL;
-            return Some(Plain::Mail { is_offered: self.clear.has(Clear::OFFERED), is_first });
+        if self.reply.clear.take(Clear::MAIL_DUE) {
+            let is_first = !self.reply.clear.has(Clear::HAD_MAIL);
+            self.reply.clear.0 |= Clear::HAD_MAIL;
+            return Some(Plain::Mail {
+                is_offered: self.reply.clear.has(Clear::OFFERED),
+                is_first,
+            });
         }
-        let is_auth = self.clear.take(Clear::AUTH_DUE)
+        let is_auth = self.reply.clear.take(Clear::AUTH_DUE)
             && guard.settings.auth_requires_tls == Cure::Log
-            && !self.clear.has(Clear::HAD_AUTH);
+            && !self.reply.clear.has(Clear::HAD_AUTH);
         if is_auth {
-            self.clear.0 |= Clear::HAD_AUTH;
+            self.reply.clear.0 |= Clear::HAD_AUTH;
         }
         is_auth.then_some(Plain::Auth)
     }

@@ -191,6 +191,7 @@ impl Dialogue {
         let chunk = line.chunk();
         let mut due = Due::new(verb.map_or(Answers::Other, Answers::Verb), end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
+        due.has_bare_cr = line.has_bare_cr();
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
             self.expect = Expect::Data(MailData::Line);
@@ -235,12 +236,13 @@ impl Dialogue {
     fn read_auth_line(&mut self, input: &[u8], at: Offset) -> Step {
         let (used, event) = self.line.read_response(input);
         if input.get(..used).is_some_and(|run| run.ends_with(b"\n")) {
-            self.line = CommandLine::new();
+            let line = std::mem::replace(&mut self.line, CommandLine::new());
             self.expect = self.expect.next(Cue::AuthLine);
             self.secrecy.hiding = Hiding::UntilCommand;
             // What comes now answers this line.
             if let Some(due) = self.outstanding.youngest() {
                 due.end = at.after(used as u64);
+                due.has_bare_cr = line.has_bare_cr();
             }
         }
         Step { is_secret: true, ..Step::of(used, event) }
@@ -371,6 +373,10 @@ impl Dialogue {
 
     fn grant_auth_line(&mut self, answers: Answers) -> Option<Fault> {
         self.secrecy.hiding = Hiding::Line;
+        // Whoever read two lines here has answered the second, too, and may await a command by now.
+        if self.outstanding.oldest().is_some_and(|due| due.has_bare_cr) {
+            return Some(Fault::DoubtfulExchange);
+        }
         if answers == Answers::Verb(Verb::Auth) && self.is_last_word() {
             self.expect = self.expect.next(Cue::Go334);
             return None;

@@ -47,6 +47,8 @@ pub(super) struct CommandLine {
     word: Word,
     place: Place,
     is_after_cr: bool,
+    /// A CR stands in it that no LF follows: some servers would read two lines.
+    has_bare_cr: bool,
     /// The guard changes the rest of the line: the server will read no verb in it but so many
     /// letters that had left already.
     refused_at: Option<u8>,
@@ -62,6 +64,7 @@ impl CommandLine {
             word: Word::default(),
             place: Place::Word,
             is_after_cr: false,
+            has_bare_cr: false,
             refused_at: None,
             is_doubtful: false,
             is_unproved: false,
@@ -111,6 +114,11 @@ impl CommandLine {
         is_open && self.word_sent().verb() == Some(Verb::Bdat)
     }
 
+    /// Whether a server that ends lines at a CR would read more than one in it.
+    pub(super) const fn has_bare_cr(&self) -> bool {
+        self.has_bare_cr
+    }
+
     /// From the byte just read on, the line leaves masked.
     pub(super) fn refuse(&mut self) {
         let letters = self.word.length();
@@ -135,9 +143,11 @@ impl CommandLine {
             return (1, Event::CommandEnd { is_bare }, fault);
         }
         if first == b'\r' {
-            self.is_after_cr = true;
-            return (length(input, |byte| byte != b'\r'), Event::CommandCr, None);
+            let crs = length(input, |byte| byte != b'\r');
+            self.hear_crs(crs);
+            return (crs, Event::CommandCr, None);
         }
+        self.has_bare_cr |= self.is_after_cr;
         if self.is_after_cr || first == 0 {
             self.go_astray();
         }
@@ -168,6 +178,7 @@ impl CommandLine {
     pub(super) fn read_response(&mut self, input: &[u8]) -> (usize, Event) {
         let is_line_end = matches!(input.first(), Some(b'\r' | b'\n'));
         if !is_line_end && (self.is_after_cr || self.place == Place::Stray) {
+            self.has_bare_cr = true;
             self.go_astray();
             self.is_after_cr = false;
             return (line_rest(input), Event::AuthStray);
@@ -178,9 +189,14 @@ impl CommandLine {
         let text = memchr2(b'\r', b'\n', input).unwrap_or(input.len());
         let end = input.get(text..).unwrap_or_default();
         let crs = length(end, |byte| byte != b'\r');
-        self.is_after_cr |= crs > 0;
+        self.hear_crs(crs);
         let has_lf = end.get(crs) == Some(&b'\n');
         (text + crs + usize::from(has_lf), Event::AuthLine)
+    }
+
+    fn hear_crs(&mut self, crs: usize) {
+        self.has_bare_cr |= crs > usize::from(!self.is_after_cr);
+        self.is_after_cr |= crs > 0;
     }
 
     fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {

@@ -201,11 +201,13 @@ pub enum Fault {
     DoubtfulChunk,
     /// A BDAT that may not pass: octets follow that are no commands.
     BarredChunk,
+    /// A 334 to a line with a bare CR: the server may have read two, and answered both.
+    DoubtfulExchange,
 }
 
 impl Fault {
     /// Every fault, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnexpectedReply,
         Self::MalformedReply,
         Self::ReplyInsideData,
@@ -217,6 +219,7 @@ impl Fault {
         Self::PlaintextForTls,
         Self::DoubtfulChunk,
         Self::BarredChunk,
+        Self::DoubtfulExchange,
     ];
 
     /// Whether no way of reading on would be the server's.
@@ -233,7 +236,8 @@ impl Fault {
             | Self::UnaskedData
             | Self::PlaintextForTls
             | Self::DoubtfulChunk
-            | Self::BarredChunk => true,
+            | Self::BarredChunk
+            | Self::DoubtfulExchange => true,
         }
     }
 
@@ -252,6 +256,7 @@ impl Fault {
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
             Self::BarredChunk => "barred-chunk",
+            Self::DoubtfulExchange => "doubtful-exchange",
         }
     }
 }

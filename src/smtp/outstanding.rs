@@ -33,11 +33,13 @@ pub(super) struct Due {
     pub(super) is_excused: bool,
     /// A BDAT with LAST.
     pub(super) is_last_chunk: bool,
+    /// Who ends lines at a CR answers it more than once.
+    pub(super) has_bare_cr: bool,
 }
 
 impl Due {
     pub(super) const fn new(answers: Answers, end: Offset) -> Self {
-        Self { answers, end, is_excused: false, is_last_chunk: false }
+        Self { answers, end, is_excused: false, is_last_chunk: false, has_bare_cr: false }
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Memory;
-use super::memory::{BLOCK, Block};
+use super::memory::BLOCK;
 use crate::offset::Offset;
 
 /// Separate runs behind gaps that are followed. A sender that lost more packets than this in one
@@ -28,14 +28,21 @@ const CHUNK_OVERHEAD: usize = 96;
 const CHUNK_MAX: usize = BLOCK;
 
 /// The runs behind the gap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Early {
-    chunks: BTreeMap<Offset, Block>,
+    chunks: BTreeMap<Offset, Vec<u8>>,
     runs: usize,
     held: usize,
+    memory: Arc<Memory>,
 }
 
 impl Early {
+    /// No runs yet.
+    #[must_use]
+    pub fn new(memory: &Arc<Memory>) -> Self {
+        Self { chunks: BTreeMap::new(), runs: 0, held: 0, memory: Arc::clone(memory) }
+    }
+
     /// Bytes of memory in use.
     #[must_use]
     pub const fn held(&self) -> usize {
@@ -62,7 +69,7 @@ impl Early {
         before.into_iter().chain(self.chunks.range(at..end)).filter_map(move |(&start, block)| {
             let skip = usize::try_from(at.since(start)).unwrap_or(usize::MAX);
             let place = usize::try_from(start.since(at)).unwrap_or(usize::MAX);
-            let bytes = block.as_bytes().get(skip..)?;
+            let bytes = block.get(skip..)?;
             let bytes = bytes.get(..length.saturating_sub(place)).unwrap_or(bytes);
             (!bytes.is_empty()).then_some((place, bytes))
         })
@@ -98,7 +105,7 @@ impl Early {
     /// Remembers bytes that are let through, those among them that were before left as they are;
     /// false, and nothing remembered, if there are too many runs already.
     #[must_use]
-    pub fn add(&mut self, at: Offset, bytes: &[u8], memory: &Arc<Memory>) -> bool {
+    pub fn add(&mut self, at: Offset, bytes: &[u8]) -> bool {
         let mut fresh = Vec::new();
         let mut from = 0;
         for (place, known) in self.known(at, bytes.len()) {
@@ -120,7 +127,7 @@ impl Early {
         self.runs = (self.runs + begun).saturating_sub(closed);
         for range in fresh {
             let start = at.after(range.start as u64);
-            self.insert(start, bytes.get(range).unwrap_or_default(), memory);
+            self.insert(start, bytes.get(range).unwrap_or_default());
         }
         true
     }
@@ -131,32 +138,36 @@ impl Early {
         before.is_some_and(|(start, block)| start.after(block.len() as u64) == offset)
     }
 
-    fn insert(&mut self, start: Offset, bytes: &[u8], memory: &Arc<Memory>) {
+    fn insert(&mut self, start: Offset, bytes: &[u8]) {
         let before = self.chunks.range_mut(..start).next_back();
         if let Some((&first, block)) = before
             && first.after(block.len() as u64) == start
             && block.len() + bytes.len() <= CHUNK_MAX
         {
-            let before = block.held();
-            block.append(bytes);
-            self.held += block.held() - before;
+            let before = block.capacity();
+            block.extend_from_slice(bytes);
+            let grown = block.capacity() - before;
+            self.held += grown;
+            self.memory.take(grown);
             return;
         }
-        let mut block = memory.block_with(bytes.len(), CHUNK_OVERHEAD);
-        block.append(bytes);
-        self.held += block.held();
+        let mut block = Vec::with_capacity(size_of(bytes.len()));
+        block.extend_from_slice(bytes);
+        self.held += cost(&block);
+        self.memory.take(cost(&block));
         self.chunks.insert(start, block);
     }
 
     /// Everything below `edge` is known otherwise now: forgets it. Then takes the chunk that stands
     /// at `edge`, if there is one.
-    pub(super) fn take(&mut self, edge: Offset) -> Option<Block> {
+    pub(super) fn take(&mut self, edge: Offset) -> Option<Vec<u8>> {
         while let Some(first) = self.chunks.first_entry()
             && *first.key() <= edge
         {
             let (start, block) = first.remove_entry();
             let end = start.after(block.len() as u64);
-            self.held = self.held.saturating_sub(block.held());
+            self.held = self.held.saturating_sub(cost(&block));
+            self.memory.give_back(cost(&block));
             if !self.chunks.contains_key(&end) {
                 self.runs = self.runs.saturating_sub(1);
             }
@@ -166,9 +177,25 @@ impl Early {
             if end > edge {
                 // The filler ended inside this chunk: what follows it stands on its own.
                 let skip = usize::try_from(edge.since(start)).unwrap_or(usize::MAX);
-                return Some(block.split_off(skip));
+                return Some(block.get(skip..).unwrap_or_default().to_vec());
             }
         }
         None
     }
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        self.memory.give_back(self.held);
+    }
+}
+
+/// What a chunk counts as.
+const fn cost(block: &Vec<u8>) -> usize {
+    block.capacity() + CHUNK_OVERHEAD
+}
+
+/// Room for a chunk of so many bytes: one that is more than half a block is likely to grow.
+const fn size_of(bytes: usize) -> usize {
+    if bytes > BLOCK / 2 && bytes < BLOCK { BLOCK } else { bytes }
 }

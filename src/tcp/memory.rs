@@ -1,29 +1,35 @@
-//! Memory for bytes in flight: what is held in all, how much may be, and blocks in reserve.
+//! Memory for bytes in flight: what is held in all, how much may be, and blocks to use again.
 //!
-//! A [`Block`] counts itself from the moment it has room until it is dropped, by its capacity and
-//! what it costs its owner beside: what is accounted is what is held, whoever drops it and wherever
-//! a judgement stopped half-way. Blocks of bulk data are reused, last in, first out: memory fresh
-//! from the system costs more than the copy into it, and what was used last is still in the
-//! processor's cache.
+//! Who holds blocks says so to [`Memory`], by their capacity and what they cost beside: what is
+//! accounted is what is held. What one packet's ACK sets free the next packet needs, so each worker
+//! keeps [`Spares`] of its own, last in, first out: an allocator costs more than the copy into a
+//! block, and what was used last is still in the processor's cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use super::store::Kept;
+use crate::offset::Offset;
 
 /// Size of a block of bulk data: the payload of any packet fits.
 pub(super) const BLOCK: usize = 64 << 10;
 
-/// Blocks in reserve at most: 16 MiB, what a few bulk flows have in flight. They are held on top of
-/// [`Memory::held`].
-const RESERVE_MAX: usize = 256;
+/// Sizes of blocks: most lines fit into the first or the second, the payload of a packet on
+/// Ethernet into the third.
+const SIZES: [usize; 5] = [64, 256, 2 << 10, 16 << 10, BLOCK];
+
+/// Spare blocks of each size at most. Of the largest 16 MiB, what a few bulk flows have in flight;
+/// of all others together less than 4 MiB. They are held on top of [`Memory::held`].
+const SPARES_MAX: [usize; SIZES.len()] = [1_024, 1_024, 512, 128, 256];
+
+/// Spare lists of blocks at most.
+const LISTS_MAX: usize = 1_024;
 
 /// What all streams of an engine hold.
 #[derive(Debug)]
 pub struct Memory {
     bytes_max: usize,
     held: AtomicUsize,
-    reserve: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Default for Memory {
@@ -36,10 +42,10 @@ impl Memory {
     /// Memory of which at most this many bytes are to be held.
     #[must_use]
     pub const fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, held: AtomicUsize::new(0), reserve: Mutex::new(Vec::new()) }
+        Self { bytes_max, held: AtomicUsize::new(0) }
     }
 
-    /// Bytes held now, blocks in reserve not counted.
+    /// Bytes held now, spare blocks not counted.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
@@ -58,97 +64,66 @@ impl Memory {
         self.held().saturating_add(bytes) <= self.bytes_max
     }
 
-    /// What an owner of memory holds beside blocks has changed.
+    /// What an owner of memory holds has changed.
     pub(super) fn exchange(&self, before: usize, after: usize) {
-        match after.checked_sub(before) {
-            Some(0) => {}
-            Some(more) => {
-                self.held.fetch_add(more, Ordering::Relaxed);
-            }
-            None => {
-                self.held.fetch_sub(before - after, Ordering::Relaxed);
-            }
+        self.take(after.saturating_sub(before));
+        self.give_back(before.saturating_sub(after));
+    }
+
+    /// So many bytes more are held.
+    pub(super) fn take(&self, bytes: usize) {
+        if bytes > 0 {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
+    /// So many bytes are held no more.
+    pub(super) fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Memory that one worker has used and will use again.
+#[derive(Debug, Default)]
+pub struct Spares {
+    blocks: [Vec<Vec<u8>>; SIZES.len()],
+    #[expect(clippy::vec_box, reason = "the box is what is used again")]
+    lists: Vec<Box<Kept>>,
+}
+
+impl Spares {
     /// An empty block with room for this many bytes.
-    pub(super) fn block(self: &Arc<Self>, size: usize) -> Block {
-        self.block_with(size, 0)
+    pub(super) fn block(&mut self, size: usize) -> Vec<u8> {
+        let kind = SIZES.iter().zip(&mut self.blocks).find(|(room, _)| size <= **room);
+        let Some((&room, spare)) = kind else { return Vec::with_capacity(size) };
+        spare.pop().unwrap_or_else(|| Vec::with_capacity(room))
     }
 
-    /// The same, which costs its owner so many bytes more: they count as held with it.
-    pub(super) fn block_with(self: &Arc<Self>, size: usize, overhead: usize) -> Block {
-        let is_bulk = size > BLOCK / 2 && size <= BLOCK;
-        let reused = if is_bulk { self.reserve.lock().pop() } else { None };
-        let size = if is_bulk { BLOCK } else { size };
-        let bytes = reused.unwrap_or_else(|| Vec::with_capacity(size));
-        self.held.fetch_add(bytes.capacity() + overhead, Ordering::Relaxed);
-        Block { bytes, overhead, memory: Arc::clone(self) }
-    }
-}
-
-/// Bytes that are counted as held.
-#[derive(Debug)]
-pub(super) struct Block {
-    bytes: Vec<u8>,
-    overhead: usize,
-    memory: Arc<Memory>,
-}
-
-impl Block {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// A block is needed no more.
+    pub(super) fn take_block(&mut self, mut block: Vec<u8>) {
+        let kinds = SIZES.iter().zip(SPARES_MAX).zip(&mut self.blocks);
+        let kind = kinds.into_iter().find(|((room, _), _)| block.capacity() == **room);
+        if let Some(((_, most), spare)) = kind
+            && spare.len() < most
+        {
+            block.clear();
+            spare.push(block);
+        }
     }
 
-    pub(super) fn as_mut_bytes(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    /// A list of blocks without any, for bytes that begin here.
+    pub(super) fn list(&mut self, start: Offset) -> Box<Kept> {
+        let mut list = self.lists.pop().unwrap_or_default();
+        list.begin(start);
+        list
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Bytes it counts as.
-    pub(super) const fn held(&self) -> usize {
-        self.bytes.capacity() + self.overhead
-    }
-
-    /// Whether this many bytes more need no other memory.
-    pub(super) const fn has_room(&self, count: usize) -> bool {
-        self.bytes.capacity() - self.bytes.len() >= count
-    }
-
-    /// Adds bytes at the end, taking more memory if there is no room.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        let before = self.held();
-        self.bytes.extend_from_slice(bytes);
-        self.memory.held.fetch_add(self.held() - before, Ordering::Relaxed);
-    }
-
-    /// A block of what follows the first `skip` bytes.
-    pub(super) fn split_off(&self, skip: usize) -> Self {
-        let rest = self.bytes.get(skip..).unwrap_or_default();
-        let mut block = self.memory.block(rest.len());
-        block.append(rest);
-        block
-    }
-
-    /// Keeps the first `count` bytes.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.bytes.truncate(count);
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        self.memory.held.fetch_sub(bytes.capacity() + self.overhead, Ordering::Relaxed);
-        if bytes.capacity() == BLOCK {
-            bytes.clear();
-            let mut reserve = self.memory.reserve.lock();
-            if reserve.len() < RESERVE_MAX {
-                reserve.push(bytes);
-            }
+    /// A list is needed no more.
+    pub(super) fn take_list(&mut self, list: Box<Kept>) {
+        if self.lists.len() < LISTS_MAX {
+            self.lists.push(list);
         }
     }
 }

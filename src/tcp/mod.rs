@@ -12,7 +12,7 @@ mod stream;
 mod window;
 
 pub use early::Early;
-pub use memory::{Memory, Reserved};
+pub use memory::{Memory, Reserved, Spares};
 pub use store::Store;
 pub use stream::{Place, Stream};
 pub use window::Window;

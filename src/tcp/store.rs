@@ -11,11 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Memory;
-use super::memory::{BLOCK, Block};
+use super::memory::{BLOCK, Spares};
 use crate::offset::Offset;
-
-/// Size of a flow's first block: most commands and replies fit.
-const BLOCK_MIN: usize = 64;
 
 /// A queue of bytes: appended at the end, forgotten at the front. Most flows are idle most of the
 /// time, so an empty one is next to nothing.
@@ -25,36 +22,63 @@ pub struct Store {
     memory: Arc<Memory>,
 }
 
-#[derive(Debug)]
-struct Kept {
+/// What a store keeps.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
     pieces: VecDeque<Piece>,
     /// The first offset that is not forgotten.
     start: Offset,
     /// Bytes of memory in all pieces.
     held: usize,
+    /// From the first to behind the last edited byte; the same twice where none was.
+    edited: (Offset, Offset),
 }
 
 #[derive(Debug)]
 struct Piece {
     start: Offset,
-    block: Block,
+    bytes: Vec<u8>,
 }
 
 impl Piece {
     const fn end(&self) -> Offset {
-        self.start.after(self.block.len() as u64)
+        self.start.after(self.bytes.len() as u64)
     }
 
     /// Its bytes from an offset on.
     fn from(&self, offset: Offset) -> &[u8] {
         let skip = usize::try_from(offset.since(self.start)).unwrap_or(usize::MAX);
-        self.block.as_bytes().get(skip..).unwrap_or_default()
+        self.bytes.get(skip..).unwrap_or_default()
+    }
+
+    /// Whether so many bytes more need no other memory.
+    const fn has_room(&self, count: usize) -> bool {
+        self.bytes.capacity() - self.bytes.len() >= count
     }
 }
 
 impl Kept {
+    /// Empty, and the next bytes stand here.
+    pub(super) fn begin(&mut self, start: Offset) {
+        self.pieces.clear();
+        (self.start, self.held, self.edited) = (start, 0, (start, start));
+    }
+
     fn end(&self) -> Offset {
         self.pieces.back().map_or(self.start, Piece::end)
+    }
+
+    fn push(&mut self, start: Offset, bytes: Vec<u8>, memory: &Memory) {
+        self.held += bytes.capacity();
+        memory.take(bytes.capacity());
+        self.pieces.push_back(Piece { start, bytes });
+    }
+
+    /// A piece is out of the list.
+    fn let_go(&mut self, piece: Piece, memory: &Memory, spares: &mut Spares) {
+        self.held = self.held.saturating_sub(piece.bytes.capacity());
+        memory.give_back(piece.bytes.capacity());
+        spares.take_block(piece.bytes);
     }
 }
 
@@ -65,7 +89,7 @@ impl Store {
         Self { kept: None, memory: Arc::clone(memory) }
     }
 
-    /// Where its memory comes from.
+    /// Where its memory is accounted.
     #[must_use]
     pub const fn memory(&self) -> &Arc<Memory> {
         &self.memory
@@ -104,75 +128,105 @@ impl Store {
         let last = self.kept.as_mut().and_then(|kept| kept.pieces.back_mut());
         let Some(piece) = last else { return &mut [] };
         let skip = usize::try_from(offset.since(piece.start)).unwrap_or(usize::MAX);
-        piece.block.as_mut_bytes().get_mut(skip..).unwrap_or_default()
+        piece.bytes.get_mut(skip..).unwrap_or_default()
+    }
+
+    /// Notes that bytes from `from` to `to` are kept otherwise than they came.
+    pub(super) fn note_edit(&mut self, from: Offset, to: Offset) {
+        if let Some(kept) = &mut self.kept {
+            let (first, last) = kept.edited;
+            let is_first = first == last;
+            kept.edited = if is_first { (from, to) } else { (first.min(from), last.max(to)) };
+        }
+    }
+
+    /// From the first to behind the last edited byte that is kept: only there may a copy that its
+    /// sender repeats differ from what is kept.
+    pub(super) fn edited(&self) -> (Offset, Offset) {
+        self.kept.as_ref().map_or_else(Default::default, |kept| kept.edited)
     }
 
     /// Adds bytes at the end, which is `at`.
-    pub fn append(&mut self, at: Offset, bytes: &[u8]) {
+    pub fn append(&mut self, at: Offset, bytes: &[u8], spares: &mut Spares) {
         if bytes.is_empty() {
             return;
         }
-        let memory = &self.memory;
-        let kept = self.kept.get_or_insert_with(|| Kept::new(at));
-        if let Some(last) = kept.pieces.back_mut().filter(|piece| piece.block.has_room(bytes.len()))
-        {
-            last.block.append(bytes);
+        let kept = self.kept.get_or_insert_with(|| spares.list(at));
+        if let Some(last) = kept.pieces.back_mut().filter(|piece| piece.has_room(bytes.len())) {
+            last.bytes.extend_from_slice(bytes);
             return;
         }
         // Small stores stay small; each block holds as much as all before it.
         let kept_bytes = usize::try_from(at.since(kept.start)).unwrap_or(usize::MAX);
-        let size = bytes.len().max(kept_bytes.min(BLOCK)).max(BLOCK_MIN);
-        let mut block = memory.block(size);
-        block.append(bytes);
-        kept.push(at, block);
+        let mut block = spares.block(bytes.len().max(kept_bytes.min(BLOCK)));
+        block.extend_from_slice(bytes);
+        kept.push(at, block, &self.memory);
     }
 
     /// Adds a block at the end, which is `at`.
-    pub(super) fn append_block(&mut self, at: Offset, block: Block) {
-        if block.len() > 0 {
-            self.kept.get_or_insert_with(|| Kept::new(at)).push(at, block);
+    pub(super) fn append_block(&mut self, at: Offset, block: Vec<u8>) {
+        if !block.is_empty() {
+            let kept = self.kept.get_or_insert_with(|| Spares::default().list(at));
+            kept.push(at, block, &self.memory);
         }
     }
 
     /// Forgets everything from an offset on, which was appended at once.
-    pub fn take_back(&mut self, offset: Offset) {
+    #[inline]
+    pub fn take_back(&mut self, offset: Offset, spares: &mut Spares) {
+        if self.kept.as_ref().is_some_and(|kept| kept.end() > offset) {
+            self.take_last_back(offset, spares);
+        }
+    }
+
+    fn take_last_back(&mut self, offset: Offset, spares: &mut Spares) {
         let Some(kept) = &mut self.kept else { return };
         if let Some(last) = kept.pieces.back_mut() {
             let left = usize::try_from(offset.since(last.start)).unwrap_or(usize::MAX);
-            last.block.truncate(left);
-            if left == 0 {
-                kept.held = kept.held.saturating_sub(last.block.held());
-                kept.pieces.pop_back();
+            last.bytes.truncate(left);
+            if left == 0
+                && let Some(last) = kept.pieces.pop_back()
+            {
+                kept.let_go(last, &self.memory, spares);
             }
         }
         if kept.end() <= kept.start {
-            self.kept = None;
+            self.clear(spares);
         }
     }
 
     /// Forgets everything before an offset.
-    pub fn forget(&mut self, offset: Offset) {
+    #[inline]
+    pub fn forget(&mut self, offset: Offset, spares: &mut Spares) {
+        if self.kept.as_ref().is_some_and(|kept| kept.start < offset) {
+            self.forget_first(offset, spares);
+        }
+    }
+
+    fn forget_first(&mut self, start: Offset, spares: &mut Spares) {
         let Some(kept) = &mut self.kept else { return };
-        kept.start = kept.start.max(offset);
-        while let Some(first) = kept.pieces.front()
-            && first.end() <= kept.start
-        {
-            kept.held = kept.held.saturating_sub(first.block.held());
-            kept.pieces.pop_front();
+        kept.start = start;
+        while let Some(first) = kept.pieces.pop_front_if(|first| first.end() <= start) {
+            kept.let_go(first, &self.memory, spares);
         }
         if kept.pieces.is_empty() {
-            self.kept = None;
+            self.clear(spares);
+        }
+    }
+
+    /// Forgets everything.
+    fn clear(&mut self, spares: &mut Spares) {
+        if let Some(mut kept) = self.kept.take() {
+            while let Some(piece) = kept.pieces.pop_back() {
+                kept.let_go(piece, &self.memory, spares);
+            }
+            spares.take_list(kept);
         }
     }
 }
 
-impl Kept {
-    fn new(start: Offset) -> Box<Self> {
-        Box::new(Self { pieces: VecDeque::new(), start, held: 0 })
-    }
-
-    fn push(&mut self, start: Offset, block: Block) {
-        self.held += block.held();
-        self.pieces.push_back(Piece { start, block });
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.memory.give_back(self.held());
     }
 }

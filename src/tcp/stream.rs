@@ -17,7 +17,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::sparse::Sparse;
-use super::{Early, Memory, Store, Violation, Window};
+use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
 
@@ -54,8 +54,7 @@ pub struct Stream {
     window: Window,
     /// Bytes from `acknowledged` on, those under judgement at the end.
     store: Store,
-    early: Option<Box<Early>>,
-    /// What few streams have; costs one pointer where it is not there.
+    /// What few streams have; costs one pointer in all others.
     aside: Option<Box<Aside>>,
     /// One more than where the FIN stands, once one was let through.
     behind_fin: Option<NonZeroU64>,
@@ -76,12 +75,19 @@ enum Manner {
 
 /// What few streams have.
 #[derive(Debug)]
-enum Aside {
-    /// From the first to behind the last edited byte: only there may a copy that its sender
-    /// repeats differ from what is kept.
-    Edited(Offset, Offset),
-    /// Of a framed stream: the bytes that are kept behind the store, and how far any have left.
-    Framed(Sparse, Offset),
+struct Aside {
+    /// Bytes ahead of a gap.
+    early: Early,
+    framed: Option<Framed>,
+}
+
+/// What a framed stream has besides.
+#[derive(Debug)]
+struct Framed {
+    /// The bytes that are kept behind the store.
+    kept: Sparse,
+    /// How far any have left.
+    left: Offset,
 }
 
 impl Stream {
@@ -94,7 +100,6 @@ impl Stream {
             judged: Offset::ZERO,
             window,
             store: Store::new(memory),
-            early: None,
             aside: None,
             behind_fin: None,
             is_fin_acknowledged: false,
@@ -117,8 +122,8 @@ impl Stream {
     /// Bytes of memory this direction occupies.
     #[must_use]
     pub fn held(&self) -> usize {
-        let sparse = self.sparse().map_or(0, Sparse::held);
-        self.store.held() + sparse + self.early.as_ref().map_or(0, |early| early.held())
+        let aside = self.aside.as_ref().map_or(0, |aside| aside.held());
+        self.store.held() + aside
     }
 
     /// Whether the FIN was let through and acknowledged.
@@ -154,11 +159,11 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let judged = match self.aside.as_deref() {
-            Some(Aside::Framed(_, left)) if self.manner == Manner::Framed => {
-                self.fin().map_or(*left, |fin| fin.max(*left)).max(self.acknowledged)
+        let judged = match self.framed() {
+            Some(framed) if self.is_framed() => {
+                self.fin().unwrap_or_default().max(framed.left).max(self.acknowledged)
             }
-            _ => self.judged,
+            Some(_) | None => self.judged,
         };
         let end = judged.after(u64::from(self.behind_fin.is_some()));
         let first = self.seq(self.acknowledged.after(u64::from(self.is_fin_acknowledged)));
@@ -172,27 +177,34 @@ impl Stream {
     /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver,
     /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2). Nothing is taken
     /// then.
-    pub fn acknowledge(&mut self, ack: Seq, window: u16) -> Result<(), Violation> {
+    pub fn acknowledge(
+        &mut self,
+        ack: Seq,
+        window: u16,
+        spares: &mut Spares,
+    ) -> Result<(), Violation> {
         let fin = u64::from(self.fin() == Some(self.judged));
-        let offset = self.offset(ack);
+        let distance = self.distance(ack);
         let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
         let oldest = oldest.saturating_add(i64::from(self.window.largest()));
-        if self.distance(ack) < oldest.saturating_neg() {
+        if distance < oldest.saturating_neg() {
             return Err(Violation::OldAck);
         }
-        let Some(offset) = offset else { return Ok(()) };
+        let offset = self.judged.value().checked_add_signed(distance);
+        let Some(offset) = offset.map(Offset::new) else { return Ok(()) };
         if offset > self.judged.after(fin) && !self.is_opaque() {
             return Err(Violation::AckOfUnsent);
         }
         self.window.offer(offset, window);
         if self.is_opaque() {
             self.judged = self.judged.max(offset);
-            self.forget(offset);
+            self.forget(offset, spares);
             return Ok(());
         }
         // A framed stream may end before what its last header announced.
         self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
-        self.forget(self.fin().map_or(offset, |fin| offset.min(fin)).min(self.judged));
+        let end = self.fin().map_or(self.judged, |fin| fin.min(self.judged));
+        self.forget(offset.min(end), spares);
         Ok(())
     }
 
@@ -202,7 +214,7 @@ impl Stream {
         let end = self.offset(ack).unwrap_or_default();
         let end = self.fin().map_or(end, |fin| end.min(fin));
         let unjudged = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
-        unjudged > self.early.as_ref().map_or(0, |early| early.seen(self.judged, unjudged))
+        unjudged > self.early().map_or(0, |early| early.seen(self.judged, unjudged))
     }
 
     /// Whether a receiver that keeps to the window it offered can acknowledge so much.
@@ -212,20 +224,18 @@ impl Stream {
     }
 
     /// Takes an ACK of bytes that went on before they were judged, as far as they are by now.
-    pub fn acknowledge_early(&mut self, ack: Seq, window: u16) {
+    pub fn acknowledge_early(&mut self, ack: Seq, window: u16, spares: &mut Spares) {
         let Some(offset) = self.offset(ack) else { return };
         self.window.offer(offset, window);
         self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
-        self.forget(offset.min(self.judged));
+        self.forget(offset.min(self.judged), spares);
     }
 
-    fn forget(&mut self, acknowledged: Offset) {
+    fn forget(&mut self, acknowledged: Offset, spares: &mut Spares) {
         self.acknowledged = self.acknowledged.max(acknowledged);
-        self.store.forget(self.acknowledged);
-        match self.aside.as_deref_mut() {
-            Some(Aside::Edited(_, to)) if *to <= self.acknowledged => self.aside = None,
-            Some(Aside::Framed(sparse, _)) => sparse.forget(self.acknowledged),
-            Some(Aside::Edited(..)) | None => {}
+        self.store.forget(self.acknowledged, spares);
+        if let Some(framed) = self.aside.as_mut().and_then(|aside| aside.framed.as_mut()) {
+            framed.kept.forget(self.acknowledged);
         }
     }
 
@@ -253,9 +263,9 @@ impl Stream {
 
     /// How many of `length` payload bytes from `seq` on lie before this offset.
     fn before(&self, end: Offset, seq: Seq, length: usize) -> usize {
-        let room = i128::from(end.value())
-            - i128::from(self.judged.value())
-            - i128::from(self.distance(seq));
+        let whole = |offset: Offset| i64::try_from(offset.value()).unwrap_or(i64::MAX);
+        let start = whole(self.judged).saturating_add(self.distance(seq));
+        let room = whole(end).saturating_sub(start);
         usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
 
@@ -303,12 +313,13 @@ impl Stream {
     /// Appends bytes at [`Self::judged`]; they are to be judged in place (through [`Self::tail`])
     /// and then committed, or taken back. True if they contradict bytes let through ahead of the
     /// gap, which keep their value.
-    pub fn append(&mut self, bytes: &[u8]) -> bool {
+    pub fn append(&mut self, bytes: &[u8], spares: &mut Spares) -> bool {
         // What a judgement that never ended left behind is nobody's.
-        self.store.take_back(self.judged);
-        self.store.append(self.judged, bytes);
+        self.store.take_back(self.judged, spares);
+        self.store.append(self.judged, bytes, spares);
         let judged = self.judged;
-        self.early.as_ref().is_some_and(|early| early.overlay(judged, self.store.last_mut(judged)))
+        let aside = self.aside.as_ref();
+        aside.is_some_and(|aside| aside.early.overlay(judged, self.store.last_mut(judged)))
     }
 
     /// The appended bytes from this offset on.
@@ -324,11 +335,11 @@ impl Stream {
 
     /// Everything appended below this offset was ruled on: it counts as judged, for ever. The rest
     /// may not pass yet and is forgotten.
-    pub fn commit(&mut self, end: Offset) {
-        self.store.take_back(end);
+    pub fn commit(&mut self, end: Offset, spares: &mut Spares) {
+        self.store.take_back(end, spares);
         self.judged = self.judged.max(end);
         // Acknowledged bytes may have been skipped over with what was committed.
-        self.store.forget(self.acknowledged);
+        self.store.forget(self.acknowledged, spares);
     }
 
     /// The kept bytes from an offset on, piece by piece.
@@ -338,13 +349,7 @@ impl Stream {
 
     /// Notes that bytes from `from` to `to` leave otherwise than they came.
     pub fn note_edit(&mut self, from: Offset, to: Offset) {
-        match self.aside.as_deref_mut() {
-            Some(Aside::Edited(first, last)) => {
-                (*first, *last) = ((*first).min(from), (*last).max(to));
-            }
-            Some(Aside::Framed(..)) => {}
-            None => self.aside = Some(Box::new(Aside::Edited(from, to))),
-        }
+        self.store.note_edit(from, to);
     }
 
     /// Whether a copy of bytes that were judged before says something else, where we changed
@@ -367,10 +372,7 @@ impl Stream {
     }
 
     fn differs_outside_edits(&self, at: Offset, kept: &[u8], copy: &[u8]) -> bool {
-        let (from, to) = match self.aside.as_deref() {
-            Some(Aside::Edited(from, to)) => (*from, *to),
-            Some(Aside::Framed(..)) | None => Default::default(),
-        };
+        let (from, to) = self.store.edited();
         kept.iter().zip(copy).enumerate().any(|(index, (kept, copy))| {
             let offset = at.after(index as u64);
             kept != copy && !(from <= offset && offset < to)
@@ -379,15 +381,18 @@ impl Stream {
 
     /// Whether bytes were let through ahead of a gap.
     #[must_use]
-    pub const fn has_early(&self) -> bool {
-        self.early.is_some()
+    pub fn has_early(&self) -> bool {
+        match &self.aside {
+            Some(aside) => !aside.early.is_empty(),
+            None => false,
+        }
     }
 
     /// Whether all of so many bytes behind the gap were let through before.
     #[must_use]
     pub fn has_early_at(&self, distance: usize, length: usize) -> bool {
         let at = self.judged.after(distance as u64);
-        self.early.as_ref().map_or(0, |early| early.seen(at, length)) == length
+        self.early().map_or(0, |early| early.seen(at, length)) == length
     }
 
     /// Whether bytes pass unread.
@@ -403,18 +408,13 @@ impl Stream {
         let appended = self.store.last(self.judged);
         let length = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
         let appended = appended.get(..length).unwrap_or(appended);
-        self.early.as_ref().is_none_or(|early| early.agrees_with(self.judged, appended))
+        self.early().is_none_or(|early| early.agrees_with(self.judged, appended))
     }
 
     /// Appends the early bytes that stand at [`Self::judged`], now to be judged, and says how many
     /// that is; 0 if there are none.
     pub fn append_early(&mut self) -> usize {
-        let Some(early) = &mut self.early else { return 0 };
-        let block = early.take(self.judged);
-        if early.is_empty() {
-            self.early = None;
-        }
-        let Some(block) = block else { return 0 };
+        let Some(block) = self.take_early() else { return 0 };
         let length = block.len();
         self.store.append_block(self.judged, block);
         length
@@ -424,7 +424,7 @@ impl Stream {
     /// if it said something else.
     pub fn overlay(&self, distance: usize, payload: &mut [u8]) -> bool {
         let at = self.judged.after(distance as u64);
-        self.early.as_ref().is_some_and(|early| early.overlay(at, payload))
+        self.early().is_some_and(|early| early.overlay(at, payload))
     }
 
     /// Lets bytes through ahead of a gap, once [`Self::overlay`] has been over them.
@@ -433,8 +433,9 @@ impl Stream {
     /// [`Violation::TooManyGaps`]: nothing was remembered, so nothing may leave.
     pub fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Result<(), Violation> {
         let at = self.judged.after(distance as u64);
-        let early = self.early.get_or_insert_default();
-        if early.add(at, bytes, self.store.memory()) { Ok(()) } else { Err(Violation::TooManyGaps) }
+        let memory = self.store.memory();
+        let aside = self.aside.get_or_insert_with(|| Box::new(Aside::new(memory)));
+        if aside.early.add(at, bytes) { Ok(()) } else { Err(Violation::TooManyGaps) }
     }
 
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
@@ -462,18 +463,20 @@ impl Stream {
 
     /// From here on bytes pass unread (TLS has begun).
     pub fn make_opaque(&mut self) {
-        if let Some(Aside::Framed(_, left)) = self.aside.as_deref() {
+        if let Some(framed) = self.framed() {
             // What was announced and has not left is not known to be there.
-            self.judged = self.acknowledged.max(*left);
+            self.judged = self.acknowledged.max(framed.left);
         }
         self.manner = Manner::Opaque;
-        self.early = None;
+        if let Some(aside) = &mut self.aside {
+            aside.early = Early::new(self.store.memory());
+        }
+        self.drop_aside();
     }
 
     /// Forgets the bytes themselves: nothing of this stream will pass any more.
     pub fn discard(&mut self) {
         self.store = Store::new(self.store.memory());
-        self.early = None;
         self.aside = None;
     }
 
@@ -487,17 +490,17 @@ impl Stream {
     /// The receiver has acknowledged what we never saw (nothing is dropped in monitor mode, and a
     /// capture may have holes): passes over the first gap, as far as this ACK covers it, and
     /// returns its length. `None` where nothing is missing.
-    pub fn skip_gap(&mut self, ack: Seq) -> Option<u64> {
+    pub fn skip_gap(&mut self, ack: Seq, spares: &mut Spares) -> Option<u64> {
         let covered = u64::try_from(self.distance(ack)).ok()?;
         let covered = self.fin().map_or(covered, |fin| covered.min(fin.since(self.judged)));
-        let first = self.early.as_ref().and_then(|early| early.start());
+        let first = self.early().and_then(|early| early.start());
         let gap = first.map_or(u64::MAX, |first| first.since(self.judged));
         let missed = covered.min(gap);
         if missed == 0 {
             return None;
         }
         self.judged = self.judged.after(missed);
-        self.forget(self.judged);
+        self.forget(self.judged, spares);
         Some(missed)
     }
 }

@@ -20,8 +20,8 @@ fn stream_within(window: Window, bytes: &[u8]) -> Stream {
 
 /// Appends bytes and rules that they pass.
 fn pass(stream: &mut Stream, bytes: &[u8]) {
-    stream.append(bytes);
-    stream.commit(stream.appended());
+    stream.append(bytes, &mut Spares::default());
+    stream.commit(stream.appended(), &mut Spares::default());
 }
 
 /// Bytes that stand in the way of nothing any more, joined as far as they go.
@@ -32,7 +32,7 @@ fn join(stream: &mut Stream) -> usize {
             0 => return joined,
             more => joined += more,
         }
-        stream.commit(stream.appended());
+        stream.commit(stream.appended(), &mut Spares::default());
     }
 }
 
@@ -59,7 +59,7 @@ fn offsets_cross_the_wrap() {
 #[test]
 fn payloads_are_placed_against_ack_and_judged() {
     let mut stream = stream_with(&[b'x'; 20]);
-    assert_eq!(stream.acknowledge(at(8), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(8), 500, &mut Spares::default()), Ok(()));
     let cases = [
         (0, 8, Place::Below),
         (0, 9, Place::At { stale: 8, known: 9 }),
@@ -76,13 +76,13 @@ fn payloads_are_placed_against_ack_and_judged() {
 #[test]
 fn only_what_left_can_be_acknowledged() {
     let mut stream = stream_with(b"NOOP\r\n");
-    assert_eq!(stream.acknowledge(at(7), 500), Err(Violation::AckOfUnsent));
-    assert_eq!(stream.acknowledge(at(4), 500), Ok(()));
-    assert_eq!(stream.acknowledge(at(2), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(7), 500, &mut Spares::default()), Err(Violation::AckOfUnsent));
+    assert_eq!(stream.acknowledge(at(4), 500, &mut Spares::default()), Ok(()));
+    assert_eq!(stream.acknowledge(at(2), 500, &mut Spares::default()), Ok(()));
     assert_eq!((stream.acknowledged(), stream.judged()), (Offset::new(4), Offset::new(6)));
     assert_eq!(kept(&stream, 0), b"\r\n");
     assert!(stream.admit_fin(at(6)));
-    assert_eq!(stream.acknowledge(at(7), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(7), 500, &mut Spares::default()), Ok(()));
     assert!(stream.is_finished());
     assert_eq!(stream.held(), 0);
 }
@@ -110,13 +110,13 @@ fn early_runs_win_over_the_filler_and_join_it() {
     assert!(stream.overlay(2, &mut payload));
     assert_eq!(&payload, b"..EARLY...L");
     assert!(!stream.overlay(2, &mut payload));
-    assert!(stream.append(b"abcdefg"));
+    assert!(stream.append(b"abcdefg", &mut Spares::default()));
     assert_eq!(stream.tail(Offset::ZERO), b"abcdEAR");
-    stream.commit(stream.appended());
+    stream.commit(stream.appended(), &mut Spares::default());
     assert_eq!(join(&mut stream), 2);
     assert_eq!(kept(&stream, 0), b"abcdEARLY");
-    assert!(!stream.append(b"ijk"));
-    stream.commit(stream.appended());
+    assert!(!stream.append(b"ijk", &mut Spares::default()));
+    stream.commit(stream.appended(), &mut Spares::default());
     assert_eq!(join(&mut stream), 4);
     assert_eq!(kept(&stream, 0), b"abcdEARLYijkLATE");
     assert!(!stream.has_early());
@@ -126,7 +126,7 @@ fn early_runs_win_over_the_filler_and_join_it() {
 fn an_edit_of_what_left_early_is_noticed() {
     let mut stream = stream_with(b"");
     assert_eq!(stream.admit_early(4, b"VRFY"), Ok(()));
-    stream.append(b"a\r\n.VRFY\r\n");
+    stream.append(b"a\r\n.VRFY\r\n", &mut Spares::default());
     assert!(stream.agrees_with_early(Offset::new(10)));
     stream.tail(Offset::new(4)).copy_from_slice(b"XXXX\r\n");
     assert!(!stream.agrees_with_early(Offset::new(10)));
@@ -136,14 +136,14 @@ fn an_edit_of_what_left_early_is_noticed() {
 #[test]
 fn what_was_not_committed_never_counts_as_judged() {
     let mut stream = stream_with(b"NOOP\r\n");
-    stream.append(b"VRFY root\r\n");
+    stream.append(b"VRFY root\r\n", &mut Spares::default());
     assert_eq!(stream.judged(), Offset::new(6));
-    assert_eq!(stream.acknowledge(at(7), 500), Err(Violation::AckOfUnsent));
+    assert_eq!(stream.acknowledge(at(7), 500, &mut Spares::default()), Err(Violation::AckOfUnsent));
     // The judgement never ended; the same bytes come again and are fresh.
     assert_eq!(stream.place(at(6), 11), Place::At { stale: 0, known: 0 });
-    stream.append(b"RSET\r\n");
+    stream.append(b"RSET\r\n", &mut Spares::default());
     assert_eq!(stream.tail(Offset::ZERO), b"RSET\r\n");
-    stream.commit(Offset::new(10));
+    stream.commit(Offset::new(10), &mut Spares::default());
     assert_eq!(kept(&stream, 0), b"NOOP\r\nRSET");
     assert_eq!(stream.appended(), stream.judged());
 }
@@ -155,20 +155,23 @@ fn nothing_is_taken_beyond_the_window() {
     assert_eq!(stream.within_window(at(0), 100), 11);
     assert_eq!(stream.within_window(at(11), 5), 0);
     pass(&mut stream, b"NOOP\r\n");
-    assert_eq!(stream.acknowledge(at(6), 5), Ok(()));
+    assert_eq!(stream.acknowledge(at(6), 5, &mut Spares::default()), Ok(()));
     assert_eq!(stream.within_window(at(6), 100), 21);
     // An edge never moves back.
-    assert_eq!(stream.acknowledge(at(6), 0), Ok(()));
+    assert_eq!(stream.acknowledge(at(6), 0, &mut Spares::default()), Ok(()));
     assert_eq!(stream.within_window(at(20), 100), 7);
 }
 
 #[test]
 fn an_ack_no_receiver_could_still_send_is_refused() {
     let mut stream = stream_within(Window::new(100, 0), &[b'x'; 100]);
-    assert_eq!(stream.acknowledge(at(100), 50), Ok(()));
-    assert_eq!(stream.acknowledge(at(0), 50), Ok(()));
-    assert_eq!(stream.acknowledge(ISN, 50), Err(Violation::OldAck));
-    assert_eq!(stream.acknowledge(at(0x9000_0000), 50), Err(Violation::OldAck));
+    assert_eq!(stream.acknowledge(at(100), 50, &mut Spares::default()), Ok(()));
+    assert_eq!(stream.acknowledge(at(0), 50, &mut Spares::default()), Ok(()));
+    assert_eq!(stream.acknowledge(ISN, 50, &mut Spares::default()), Err(Violation::OldAck));
+    assert_eq!(
+        stream.acknowledge(at(0x9000_0000), 50, &mut Spares::default()),
+        Err(Violation::OldAck)
+    );
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn a_copy_that_says_something_else_is_a_contradiction() {
     assert!(!stream.is_contradicted_by(at(0), b"NOOP\r\nVRFY root\r\n"));
     assert!(stream.is_contradicted_by(at(0), b"RSET\r\n"));
     assert!(stream.is_contradicted_by(at(6), b"VRFY root\r\r"));
-    assert_eq!(stream.acknowledge(at(6), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(6), 500, &mut Spares::default()), Ok(()));
     assert!(!stream.is_contradicted_by(at(0), b"RSET\r\nVRFY root\r\n"));
 }
 
@@ -192,7 +195,7 @@ fn memory_counts_what_is_held_and_gives_it_back() {
     assert_eq!(stream.admit_early(100_000, b"far"), Ok(()));
     assert!(stream.held() < 66_000, "far ahead costs no more than near by");
     assert!(memory.has_room(100_000) && !memory.has_room(150_000));
-    assert_eq!(stream.acknowledge(at(39_999), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(39_999), 500, &mut Spares::default()), Ok(()));
     assert_eq!(memory.held(), 65_536 + 3 + 96, "one byte keeps its block, a chunk its place");
     drop(stream);
     assert_eq!(memory.held(), 0);
@@ -206,7 +209,7 @@ fn a_payload_below_the_ack_leaves_blank() {
     bytes[3] += 4;
     let Ok(Parsed::Tcp(packet)) = Packet::parse(&bytes) else { panic!("a packet") };
     let mut stream = stream_with(b"NOOP");
-    assert_eq!(stream.acknowledge(at(4), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(4), 500, &mut Spares::default()), Ok(()));
     let mut out = Vec::new();
     let mut editor = Editor::new(&packet, &mut out);
     stream.restore(at(0), 4, &mut editor);
@@ -232,7 +235,7 @@ fn sixteen_runs_are_kept_and_no_more() {
 fn resets_name_both_ends_of_what_may_be_in_flight() {
     let mut stream = stream_with(b"NOOP\r\n");
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(0), at(6)]);
-    assert_eq!(stream.acknowledge(at(6), 500), Ok(()));
+    assert_eq!(stream.acknowledge(at(6), 500, &mut Spares::default()), Ok(()));
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(6)]);
     assert!(stream.admit_fin(at(6)));
     assert_eq!(stream.reset_seqs().collect::<Vec<_>>(), [at(6), at(7)]);
@@ -242,6 +245,7 @@ fn resets_name_both_ends_of_what_may_be_in_flight() {
 fn a_store_is_a_queue_whose_last_part_is_one_slice() {
     let memory = Arc::default();
     let mut store = Store::new(&memory);
+    let mut spares = Spares::default();
     let (mut model, mut start) = (Vec::new(), 0_u64);
     let mut state = 7_u32;
     for _ in 0..20_000 {
@@ -251,17 +255,17 @@ fn a_store_is_a_queue_whose_last_part_is_one_slice() {
         let end = Offset::new(start + model.len() as u64);
         if kind & 1 == 0 {
             let bytes = vec![value; size];
-            store.append(end, &bytes);
+            store.append(end, &bytes, &mut spares);
             model.extend_from_slice(&bytes);
             assert_eq!(store.last(end), bytes);
             let kept = size - usize::from(value) % (size + 1);
-            store.take_back(end.after(kept as u64));
+            store.take_back(end.after(kept as u64), &mut spares);
             model.truncate(model.len() - size + kept);
         } else {
             let forgotten = (size * 2).min(model.len());
             model.drain(..forgotten);
             start += forgotten as u64;
-            store.forget(Offset::new(start));
+            store.forget(Offset::new(start), &mut spares);
         }
         let end = Offset::new(start + model.len() as u64);
         assert_eq!(store.end(end), end);

@@ -5,6 +5,7 @@
 
 use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
 
+use super::options::are_usual;
 use super::{Packet, restrict_options};
 
 /// What bytes become that their receiver has read already.
@@ -19,6 +20,7 @@ pub struct Editor<'p, 'a> {
 
 impl<'p, 'a> Editor<'p, 'a> {
     /// Nothing is changed yet; `out` will hold the changed copy.
+    #[inline]
     pub fn new(packet: &'p Packet<'a>, out: &'p mut Vec<u8>) -> Self {
         out.clear();
         Self { packet, out }
@@ -26,6 +28,7 @@ impl<'p, 'a> Editor<'p, 'a> {
 
     /// Clears the urgent flag and pointer: a receiver would take the urgent byte out of the
     /// stream, and so read other bytes than we judged.
+    #[inline]
     pub fn clear_urgent(&mut self) {
         if self.packet.is_urgent {
             self.tcp(|tcp| {
@@ -36,9 +39,16 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     /// Blanks the options that may not pass, and lowers a segment size that is too large.
+    #[inline]
     pub fn restrict_options(&mut self) {
-        let mut scratch = [0; 40];
         let options = self.packet.options();
+        if !are_usual(options) {
+            self.restrict_any_options(options);
+        }
+    }
+
+    fn restrict_any_options(&mut self, options: &[u8]) {
+        let mut scratch = [0; 40];
         if let Some(scratch) = scratch.get_mut(..options.len()) {
             scratch.copy_from_slice(options);
             if restrict_options(scratch, self.packet.flags.syn) {
@@ -48,6 +58,7 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     /// Takes the FIN back: it stands at a position that may not pass yet, or never.
+    #[inline]
     pub fn clear_fin(&mut self) {
         if self.packet.flags.fin {
             self.tcp(|tcp| tcp.set_fin(false));
@@ -76,23 +87,34 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     /// Keeps the first `keep` bytes of the payload, without PSH and FIN.
+    #[inline]
     pub fn cut(&mut self, keep: usize) {
         if keep < self.packet.payload().len() {
-            let length = self.packet.payload_start() + keep;
-            self.copy().truncate(length);
-            self.tcp(|tcp| {
-                tcp.set_psh(false);
-                tcp.set_fin(false);
-            });
+            self.shorten(keep);
         }
+    }
+
+    fn shorten(&mut self, keep: usize) {
+        let length = self.packet.payload_start() + keep;
+        self.copy().truncate(length);
+        self.tcp(|tcp| {
+            tcp.set_psh(false);
+            tcp.set_fin(false);
+        });
     }
 
     /// Fills in lengths and checksums; true if the copy differs from the packet.
     #[must_use]
-    pub fn finish(mut self) -> bool {
-        if self.out.is_empty() {
-            return false;
+    #[inline]
+    pub fn finish(self) -> bool {
+        let is_changed = !self.out.is_empty();
+        if is_changed {
+            self.complete();
         }
+        is_changed
+    }
+
+    fn complete(mut self) {
         let (source, destination): (IpAddress, IpAddress) =
             (self.packet.source.into(), self.packet.destination.into());
         self.tcp(|tcp| tcp.fill_checksum(&source, &destination));
@@ -105,7 +127,6 @@ impl<'p, 'a> Editor<'p, 'a> {
             let mut ip = Ipv6Packet::new_unchecked(self.out.as_mut_slice());
             ip.set_payload_len(u16::try_from(length - 40).unwrap_or(u16::MAX));
         }
-        true
     }
 
     fn copy(&mut self) -> &mut Vec<u8> {

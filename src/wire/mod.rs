@@ -1,9 +1,10 @@
 //! Bytes and headers: reading one IP packet that carries TCP, editing a copy of it without changing
 //! any position, and building the one packet we originate.
 //!
-//! Headers are sliced by etherparse and rewritten through smoltcp; nothing here knows flows,
-//! streams or SMTP, and nothing here panics on any bytes.
+//! Unusual headers are sliced by etherparse, and all are rewritten through smoltcp; nothing here
+//! knows flows, streams or SMTP, and nothing here panics on any bytes.
 
+mod checksum;
 mod editor;
 mod options;
 mod packet;

@@ -19,6 +19,13 @@ const SEGMENT_MAX: u16 = 65_000;
 /// The largest shift of a window: more would let it span half the sequence space (RFC 7323 2.3).
 const SCALE_MAX: u8 = 14;
 
+/// Whether these are the options of nearly every segment, none or timestamps alone, of which
+/// nothing has to be changed.
+#[must_use]
+pub(super) const fn are_usual(options: &[u8]) -> bool {
+    matches!(options, [] | [NOP, NOP, TIMESTAMPS, 10, _, _, _, _, _, _, _, _])
+}
+
 /// Turns every option that may not pass into NOPs, and lowers a maximum segment size above 65,000
 /// bytes to that; true if a byte changed. `is_syn` selects the whitelist: RFC 9293 MSS, RFC 7323
 /// window scale and timestamps, RFC 2018 SACK.

@@ -1,14 +1,15 @@
 //! Reading an IP packet: where TCP stands in it and what its header says.
 //!
-//! Bytes beyond the IP length are not part of the packet. Fragments are refused: the kernel
+//! Nearly all packets have a header without anything unusual in it, which is read by its places;
+//! whatever else comes is read by etherparse, which would say the same of those. Bytes beyond the
+//! IP length are not part of the packet. Fragments are refused: the kernel
 //! reassembles before the queue (conntrack), so one that arrives here is an evasion or a fault.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{IpNumber, IpSlice, TcpSlice};
-use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket};
 
-use super::Seq;
+use super::{Seq, checksum};
 
 /// What kind of packet the bytes are.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +105,63 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// What is wrong with it. Checksums are a matter of [`Self::verify`].
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Parsed<'a>, Malformed> {
+        match Self::parse_plain(bytes) {
+            Some(packet) => Ok(Parsed::Tcp(packet)),
+            None => Self::parse_any(bytes),
+        }
+    }
+
+    /// A packet of which nothing is unusual: an IPv4 header without options, or an IPv6 header with
+    /// TCP right behind it, and all of it there.
+    #[inline]
+    pub(super) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
+        let (tcp_start, length, source, destination) = match bytes.first_chunk()? {
+            &[0x45, _, a, b, _, _, c, d, _, TCP, _, _, s1, s2, s3, s4, d1, d2, d3, d4] => {
+                // All bits of this field but "may not be fragmented", and the one without a use.
+                let is_fragment = c & 0x3f | d != 0;
+                let length = u16::from_be_bytes([a, b]);
+                let source = Ipv4Addr::new(s1, s2, s3, s4);
+                let destination = Ipv4Addr::new(d1, d2, d3, d4);
+                let length = (!is_fragment).then_some(length)?;
+                (20, length.into(), source.into(), destination.into())
+            }
+            &[0x60..0x70, _, _, _, a, b, TCP, ..] if [a, b] != [0; 2] => {
+                let (source, rest) = bytes.get(8..)?.split_first_chunk::<16>()?;
+                let destination = rest.first_chunk::<16>()?;
+                let length = 40 + usize::from(u16::from_be_bytes([a, b]));
+                (40, length, IpAddr::from(*source), IpAddr::from(*destination))
+            }
+            _ => return None,
+        };
+        let bytes = bytes.get(..length)?;
+        let tcp = bytes.get(tcp_start..)?;
+        let &[p1, p2, q1, q2, s1, s2, s3, s4, a1, a2, a3, a4, offset, bits, w1, w2, _, _, u1, u2] =
+            tcp.first_chunk()?;
+        let header = usize::from(offset >> 4) * 4;
+        if header < 20 || header > tcp.len() {
+            return None;
+        }
+        let has = |bit: u8| bits & bit != 0;
+        Some(Self {
+            bytes,
+            tcp_start,
+            payload_start: tcp_start + header,
+            source,
+            destination,
+            source_port: u16::from_be_bytes([p1, p2]),
+            destination_port: u16::from_be_bytes([q1, q2]),
+            seq: Seq(u32::from_be_bytes([s1, s2, s3, s4])),
+            ack: Seq(u32::from_be_bytes([a1, a2, a3, a4])),
+            window: u16::from_be_bytes([w1, w2]),
+            flags: Flags { fin: has(1), syn: has(2), rst: has(4), ack: has(16) },
+            is_urgent: has(32) || [u1, u2] != [0; 2],
+        })
+    }
+
+    /// Any packet at all.
+    pub(super) fn parse_any(bytes: &'a [u8]) -> Result<Parsed<'a>, Malformed> {
         let ip = IpSlice::from_slice(bytes).map_err(|_| Malformed::IpHeader)?;
         let payload = ip.payload();
         if payload.fragmented && payload.ip_number == IpNumber::TCP {
@@ -142,18 +199,30 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// The first thing that is wrong.
     pub fn verify(&self, checksum_is_complete: bool) -> Result<(), Malformed> {
-        if self.source.is_ipv4() && !Ipv4Packet::new_unchecked(self.bytes).verify_checksum() {
+        if self.source.is_ipv4() && !checksum::is_right(self.ip_header()) {
             return Err(Malformed::IpChecksum);
         }
-        let tcp = TcpPacket::new_unchecked(self.bytes.get(self.tcp_start..).unwrap_or_default());
-        let (source, destination): (IpAddress, IpAddress) =
-            (self.source.into(), self.destination.into());
-        if checksum_is_complete && !tcp.verify_checksum(&source, &destination) {
-            return Err(Malformed::TcpChecksum);
+        if checksum_is_complete {
+            let tcp = self.bytes.get(self.tcp_start..).unwrap_or_default();
+            if !checksum::is_tcp_right(self.addresses(), tcp) {
+                return Err(Malformed::TcpChecksum);
+            }
         }
         let Flags { fin, syn, rst, ack } = self.flags;
         let is_sane = if syn { !fin && !rst } else { rst || ack };
         if is_sane { Ok(()) } else { Err(Malformed::TcpFlags) }
+    }
+
+    /// The header of IPv4, with its options.
+    fn ip_header(&self) -> &'a [u8] {
+        let words = self.bytes.first().map_or(0, |first| first & 0xf);
+        self.bytes.get(..usize::from(words) * 4).unwrap_or_default()
+    }
+
+    /// Both addresses, as they stand in the header.
+    fn addresses(&self) -> &'a [u8] {
+        let place = if self.source.is_ipv4() { 12..20 } else { 8..40 };
+        self.bytes.get(place).unwrap_or_default()
     }
 
     /// The IP packet without anything that followed it.
@@ -186,3 +255,6 @@ impl<'a> Packet<'a> {
         self.payload_start
     }
 }
+
+/// The number of TCP among what IP carries.
+const TCP: u8 = 6;

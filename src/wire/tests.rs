@@ -52,6 +52,37 @@ fn every_prefix_is_refused_or_read_and_never_panics() {
 }
 
 #[test]
+fn a_plain_packet_reads_as_any_packet_does() {
+    let mut plain = 0;
+    let mut compare = |bytes: &[u8]| {
+        if let Some(packet) = Packet::parse_plain(bytes) {
+            plain += 1;
+            let same = Packet::parse_any(bytes);
+            assert_eq!(
+                format!("{:?}", Ok::<_, Malformed>(Parsed::Tcp(packet))),
+                format!("{same:?}")
+            );
+        }
+    };
+    for v6 in [false, true] {
+        for options in [&[][..], &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]] {
+            let bytes = [segment(v6, options, b"NOOP\r\n"), b"trailer".to_vec()].concat();
+            (0..bytes.len()).for_each(|length| compare(&bytes[..length]));
+            for at in 0..bytes.len() {
+                for value in 0..=255 {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = value;
+                    compare(&bytes);
+                    // A packet that is no longer than its headers, or shorter.
+                    compare(&bytes[..bytes.len() - 13]);
+                }
+            }
+        }
+    }
+    assert!(plain > 50_000, "{plain}");
+}
+
+#[test]
 fn a_flipped_bit_fails_a_checksum() {
     let good = segment(false, &[], b"NOOP\r\n");
     for bit in 0..good.len() * 8 {

@@ -1,5 +1,11 @@
 //! Kinds of packets: what is said before them, and the packets.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a bench stops where it is wrong"
+)]
+
 use mailguard::engine::Settings;
 use mailguard::flow::Direction;
 use mailguard::flow::Direction::{Original as C, Reply as S};

@@ -323,6 +323,23 @@ fn a_334_that_nobody_asked_for_frees_no_line() {
     assert!(!session.has_run(&["EXPN"]));
 }
 
+/// A server that ends lines at a CR has answered both of what is one line here: one of its replies
+/// is under way while the client sends what would be the next line of the exchange.
+#[test]
+fn a_334_to_what_some_read_as_two_lines_resets() {
+    for line in ["AGEA\r\0\n", "AGEA\r\r\n", "AGEA\rYg==\r\n"] {
+        let mut server = Esmtp::new("220 mx.example\r\n");
+        server.auth = &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n", "235 ok\r\n"];
+        let mut session = Session::greeted(settings("esmtp"), server);
+        session.say("EHLO a\r\n");
+        session.say("AUTH LOGIN\r\n");
+        session.say(line);
+        session.say("EXPN a\r\n");
+        assert_eq!(session.alarms(), ["doubtful-exchange"], "{line:?}");
+        assert!(session.rig.resets > 0 && !session.server_got().contains("EXPN"), "{line:?}");
+    }
+}
+
 trait ReplaceOnce {
     fn replace_once(self, from: &[u8; 6], to: &[u8; 6]) -> Vec<u8>;
 }

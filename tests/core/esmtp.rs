@@ -220,7 +220,8 @@ fn auth_lines_are_held_to_their_limit() {
 
 #[test]
 fn envelopes_keep_their_parameters_and_their_bytes() {
-    let mut session = esmtp(&[], server());
+    // The patch refuses 8-bit before it can see SMTPUTF8 behind it.
+    let mut session = esmtp(&[("patches", "preset,postfix-20260812=off")], server());
     for line in [
         "MAIL FROM:<a@b> SIZE=1000 BODY=8BITMIME RET=HDRS ENVID=x AUTH=<>\r\n",
         "MAIL FROM:<π@δ.example> SMTPUTF8\r\n",
@@ -259,10 +260,10 @@ fn line_limits_follow_the_offers() {
     for (verb, room) in [("NOOP ", 510), ("MAIL FROM:", 510 + 26 + 500), ("RCPT TO:", 510)] {
         for (length, is_long) in [(room, false), (room + 1, true)] {
             let line = format!("{verb}{}\r\n", "x".repeat(length - verb.len()));
-            let mut session = esmtp(&[], server());
+            let mut session = esmtp(&[("patches", "off")], server());
             session.say(&line);
             assert_eq!(has_logged(&session, is_note), is_long, "{verb} {length}");
-            let mut session = esmtp(&[("long_lines", "reset")], server());
+            let mut session = esmtp(&[("patches", "off"), ("long_lines", "reset")], server());
             session.say(&line);
             assert_eq!(is_reset_for(&session, "long-line"), is_long, "{verb} {length}");
         }
@@ -284,7 +285,9 @@ fn no_line_is_two_lines_to_a_server() {
             let line = format!("{begin}{}EXPN root\r\n", "a".repeat(16_384 - begin.len()));
             let mut session = Session::greeted(settings(profile), server());
             session.say_pieces(&line.as_bytes().chunks(piece).collect::<Vec<_>>());
-            assert!(is_reset_for(&session, "long-line"), "{profile} {begin} {piece}");
+            // A path is too long for some server before its line is.
+            let is_reset = ["long-line", "patch"].map(|reason| is_reset_for(&session, reason));
+            assert!(is_reset.contains(&true), "{profile} {begin} {piece}");
             assert!(session.server_got().len() <= 12_280, "{profile} {begin} {piece}");
             assert!(!session.has_run(&["EXPN"]));
         }

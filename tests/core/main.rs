@@ -23,6 +23,8 @@ mod bounds;
 mod bugs;
 /// BDAT: octets are counted where the server counts them, and are lines where it reads lines.
 mod chunks;
+/// The configuration: what is said about a wrong file; the file that is shipped.
+mod config;
 /// Replies out of step: no command passes as text, no text as a command.
 mod desync;
 /// Today's SMTP through `esmtp` and `asa`.

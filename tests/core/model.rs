@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::support::random::Random;
 use mailguard::flow::{Endpoint, Ends, FlowKey, FlowTable, Newcomer};
 use mailguard::offset::Offset;
-use mailguard::tcp::{Place, Stream, Violation, Window};
+use mailguard::tcp::{Place, Spares, Stream, Violation, Window};
 use mailguard::wire::Seq;
 
 const RUNS: u64 = 2_000;
@@ -42,6 +42,8 @@ impl Model {
 
 #[test]
 fn a_stream_gives_each_offset_one_value() {
+    // Memory that one stream gives back another one takes.
+    let mut spares = Spares::default();
     for seed in 0..RUNS {
         let mut random = Random::new(seed);
         let isn = Seq(0_u32.wrapping_sub(random.below(300) as u32));
@@ -49,28 +51,33 @@ fn a_stream_gives_each_offset_one_value() {
             (Stream::new(isn, Window::unknown(), &Arc::default()), Model::default());
         for step in 0..200 {
             let bytes: Vec<u8> = (0..=random.below(30)).map(|_| random.below(256) as u8).collect();
-            operate(&mut random, &mut stream, &mut model, &bytes);
+            operate(&mut random, (&mut stream, &mut spares), &mut model, &bytes);
             check(&stream, &model, &format!("seed {seed}, step {step}"));
         }
     }
 }
 
-fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &[u8]) {
+fn operate(
+    random: &mut Random,
+    (stream, spares): (&mut Stream, &mut Spares),
+    model: &mut Model,
+    bytes: &[u8],
+) {
     match random.below(8) {
         0..3 => {
             if model.fin.is_none() {
-                stream.append(bytes);
-                stream.commit(stream.appended());
+                stream.append(bytes, spares);
+                stream.commit(stream.appended(), spares);
                 while stream.append_early() > 0 {
-                    stream.commit(stream.appended());
+                    stream.commit(stream.appended(), spares);
                 }
                 model.fill(bytes);
             }
         }
         3 => {
             // What has to wait is taken back and leaves no trace.
-            stream.append(bytes);
-            stream.commit(Offset::new(model.judged));
+            stream.append(bytes, spares);
+            stream.commit(Offset::new(model.judged), spares);
         }
         4 => {
             let distance = 1 + random.below(80);
@@ -87,7 +94,7 @@ fn operate(random: &mut Random, stream: &mut Stream, model: &mut Model, bytes: &
         5 => {
             let ack = model.acknowledged + random.below(60) as u64;
             let end = model.judged + u64::from(model.fin.is_some());
-            let taken = stream.acknowledge(stream.seq(Offset::new(ack)), 60_000);
+            let taken = stream.acknowledge(stream.seq(Offset::new(ack)), 60_000, spares);
             if ack > end {
                 assert_eq!(taken, Err(Violation::AckOfUnsent));
             } else {

@@ -51,6 +51,7 @@ fn changes_what_follows(what: &What) -> bool {
             Rule::Address
             | Rule::CommandGap
             | Rule::OtherProtocol
+            | Rule::Patch
             | Rule::Recipients
             | Rule::Sender
             | Rule::StrayBytes

@@ -187,7 +187,7 @@ fn every_rule_says_its_name_where_it_edits() {
     let (mut rig, start) = in_data_of(scanning);
     let _ = rig.send(C, start, b"a\n.\n\r\n.\r\n");
     let next = start + 9;
-    let _ = rig.send(C, next, b"MAIL\tFROM:<|a>\r\nVRFY\r\nNOOP\rx\r\n");
+    let _ = rig.send(C, next, b"MAIL\tFROM:<a|a>\r\nVRFY\r\nNOOP\rx\r\n");
     let _ = rig.send(S, 15, b"no code\r\n");
     let whats: Vec<&What> = rig.records.iter().map(|record| &record.what).collect();
     let has_rule = |wanted: Rule| {

@@ -8,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up: each names only those before it.
-const LAYERS: [&str; 14] = [
-    "time", "offset", "wire", "flow", "tcp", "smtp", "tls", "guard", "engine", "event", "config",
-    "front", "cli", "main",
+const LAYERS: [&str; 15] = [
+    "time", "offset", "wire", "flow", "tcp", "smtp", "tls", "patch", "guard", "engine", "event",
+    "config", "front", "cli", "main",
 ];
 
 /// Modules that name none of ours but [`WORDS`].

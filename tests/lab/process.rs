@@ -75,6 +75,17 @@ pub(crate) fn run_any(
     Ok((status, joined(stdout), joined(stderr)))
 }
 
+/// Processor time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// All of it, exactly; of threads that have not ended.
+    pub(crate) nanos: u64,
+    /// Of which the program's own; in hundredths of a second, and a sample.
+    pub(crate) user_ticks: u64,
+    /// Of which the kernel's for it.
+    pub(crate) system_ticks: u64,
+}
+
 /// A program that goes on beside us; killed when this is dropped.
 pub(crate) struct Background {
     child: Child,
@@ -128,6 +139,25 @@ impl Background {
     pub(crate) fn stop(&mut self, limit: Duration) -> Outcome<ExitStatus> {
         self.signal(Signal::TERM)?;
         self.end(limit)
+    }
+
+    /// The processor time it has used so far.
+    pub(crate) fn usage(&self) -> Outcome<Usage> {
+        let directory = format!("/proc/{}", self.child.id());
+        let mut usage = Usage::default();
+        for thread in fs::read_dir(format!("{directory}/task"))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let running = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+            usage.nanos += running.because(&text)?;
+        }
+        let stat = fs::read_to_string(format!("{directory}/stat"))?;
+        // The command's name, which may hold anything, ends with the last bracket.
+        let (_, fields) = stat.rsplit_once(") ").because(&stat)?;
+        let fields: Vec<u64> =
+            fields.split(' ').map(|word| word.trim().parse().unwrap_or(0)).collect();
+        usage.user_ticks = fields.get(11).copied().because(&stat)?;
+        usage.system_ticks = fields.get(12).copied().because(&stat)?;
+        Ok(usage)
     }
 
     /// Its resident memory in kB.

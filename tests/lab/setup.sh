@@ -63,9 +63,18 @@ download() {
         install "$@" >/dev/null
 }
 
+# Lists of our own: the host's, and its release's backports, from the same mirror.
 update_private_lists() {
-    mkdir -p "$lab/apt/lists/partial" "$lab/apt/cache/archives/partial"
+    sources=$lab/apt/sources.list.d
+    mkdir -p "$lab/apt/lists/partial" "$lab/apt/cache/archives/partial" "$sources"
+    cp /etc/apt/sources.list.d/* "$sources" 2>/dev/null || true
+    # shellcheck disable=SC1091 # the host's
+    release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+        sed -n "s|^\\([^ ]*\\) $release main\$|deb \\1 $release-backports main|p" |
+        sort -u >"$sources/backports.list"
     private="-o Dir::State::lists=$lab/apt/lists -o Dir::Cache=$lab/apt/cache"
+    private="$private -o Dir::Etc::sourceparts=$sources"
     # shellcheck disable=SC2086
     apt-get -qq $private -o Debug::NoLocking=1 -o APT::Sandbox::User=root update
 }
@@ -85,7 +94,9 @@ unpack() {
     # shellcheck disable=SC2046 # a list of words
     download "$archives" $(packages_of "$program") 2>/dev/null || {
         update_private_lists
-        download "$archives" $(packages_of "$program")
+        # What the release itself cannot bring comes from its backports.
+        download "$archives" $(packages_of "$program") 2>/dev/null ||
+            download "$archives" -t "$release-backports" $(packages_of "$program")
     }
     for package in "$archives"/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"

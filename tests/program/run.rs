@@ -322,8 +322,8 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
             ),
             (
                 "monitor = 1\n",
-                "the old configuration stays in force: /run/mailguard.toml:1: invalid type: \
-                 integer `1`, expected a boolean\n",
+                "the old configuration stays in force: /run/mailguard.toml:1:11: monitor: 1 found, \
+                 expected true or false\n",
             ),
             ("[queue]\nlength = 64\n", "[queue] changed: that takes effect at the next start\n"),
             (

@@ -6,6 +6,7 @@
 //! tastes read the same; no refused verb on the server's wire; a monitor beside changes nothing.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use mailguard::engine::{
     Arrival, Checksum, Effects, Engine, Gaps, Path, Reason, Record, Settings, UnknownFlow, Verdict,
@@ -13,6 +14,7 @@ use mailguard::engine::{
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
+use mailguard::patch::Catalogue;
 use mailguard::time::Instant;
 use mailguard::wire::{Packet, Parsed};
 
@@ -22,11 +24,13 @@ use super::receiver::{Overlap, Receiver};
 
 /// Settings of a profile with nothing else changed.
 pub fn settings(profile: &str) -> Settings {
+    let mut guard = guard::Settings::profile(profile).expect("a known profile");
+    guard.patches.catalogue = patches();
     Settings {
         ports: vec![25],
         monitor: false,
         unknown_flow: UnknownFlow::Reset,
-        guard: guard::Settings::profile(profile).expect("a known profile"),
+        guard,
         exceptions: Vec::new(),
         limits: mailguard::engine::Limits::default(),
         gaps: Gaps::Refuse,
@@ -39,7 +43,14 @@ pub fn settings_with(profile: &str, changes: &[(&str, &str)]) -> Settings {
     for (key, value) in changes {
         settings.guard.set(key, value).unwrap();
     }
+    settings.guard.patches.catalogue = patches();
     settings
+}
+
+/// The patches built in; read once.
+pub fn patches() -> Catalogue {
+    static BUILT_IN: OnceLock<Catalogue> = OnceLock::new();
+    BUILT_IN.get_or_init(|| Catalogue::with(&[]).expect("the files are good")).clone()
 }
 
 /// The same with every rule off: all verbs, no mask, no limit.
@@ -56,6 +67,7 @@ pub fn settings_without_rules() -> Settings {
         ("auth_response_max", "0"),
         ("recipients_max", "0"),
         ("lookalikes", "pass"),
+        ("patches", "off"),
     ];
     settings_with("mailguard", &changes)
 }

@@ -27,8 +27,7 @@ use crate::config::Config;
 /// Standard output cannot be written.
 pub fn run(config: &Config) -> Result<Outcome, FrontError> {
     let mut report = Report::default();
-    let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
-    report.good(format!("configuration: profile {}, ports {}", config.profile, ports.join(", ")));
+    configuration(config, &mut report);
     queues(config, &mut report);
     let has_programs = programs(&mut report);
     let has_rules = has_programs && installed(config, &mut report);
@@ -37,6 +36,24 @@ pub fn run(config: &Config) -> Result<Outcome, FrontError> {
     machine::examine(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
+}
+
+/// Prints that a configuration is right: one that is not does not come here.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn configuration_only(config: &Config) -> Result<Outcome, FrontError> {
+    let mut report = Report::default();
+    configuration(config, &mut report);
+    super::print(&report.text)?;
+    Ok(Outcome::Done)
+}
+
+fn configuration(config: &Config, report: &mut Report) {
+    let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
+    let ports =
+        if ports.is_empty() { "none: no mail is looked at".to_owned() } else { ports.join(", ") };
+    report.good(format!("configuration: profile {}, ports {ports}", config.profile));
 }
 
 /// The findings so far.

@@ -72,7 +72,8 @@ fn variables(config: &Config, family: Family) -> Variables {
     };
     let hooks: &[&str] = if rules.local { &["FORWARD", "INPUT"] } else { &["FORWARD"] };
     let hosts = rules.mail_hosts.iter().filter(|host| host.is_ipv6() == (family == Family::V6));
-    let hosts = strings(hosts);
+    // Where no port is mail's, "but for mail" would be "but for nothing".
+    let hosts = strings(hosts.filter(|_| !config.engine.ports.is_empty()));
     let only = |is_wanted: bool, value| strings(is_wanted.then_some(value));
     vec![
         ("{BOTH}", vec![format!("{:#x}", rules.mark | rules.offload_mark)]),

@@ -75,7 +75,12 @@ impl<'a> Supervisor<'a> {
     fn reload(&self) {
         let new = match (self.reread)() {
             Ok(new) => new,
-            Err(error) => return log::error!("the old configuration stays in force: {error}"),
+            Err(error) => {
+                for line in error.lines() {
+                    log::error!("the old configuration stays in force: {line}");
+                }
+                return;
+            }
         };
         for pending in self.running.apply(new) {
             log::warn!("{pending}");

@@ -279,3 +279,40 @@ fn outstanding_replies_are_a_queue() {
         assert_eq!(queue.has_ender(), ends || has_message);
     }
 }
+
+/// A server that ends lines at a CR has answered twice, and may await a command by now.
+#[test]
+fn a_334_to_a_line_with_a_bare_cr_is_doubtful() {
+    let reply = "334 go\r\n";
+    for (line, is_doubtful) in [
+        ("AUTH LOGIN\r\n", false),
+        ("AUTH LOGIN\n", false),
+        ("AUTH LOGIN\r\r\n", true),
+        ("AUTH LOGIN\rx\r\n", true),
+        ("AUTH\rx\r\n", true),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        let fault = is_doubtful.then_some(Fault::DoubtfulExchange);
+        assert_eq!(talk.server(reply), fault, "{line:?}");
+    }
+    for (line, is_doubtful) in [
+        ("AGEA\r\n", false),
+        ("AGEA\n", false),
+        ("\r\r\n", true),
+        ("AGEA\r\r\n", true),
+        ("AGEA\r\0\n", true),
+        ("AGEA\rx\r\n", true),
+    ] {
+        for cut in 0..line.len() {
+            let mut talk = Talk::greeted();
+            talk.client("AUTH LOGIN\r\n");
+            assert_eq!(talk.server(reply), None);
+            let (head, tail) = line.split_at(cut);
+            talk.client(head);
+            talk.client(tail);
+            let fault = is_doubtful.then_some(Fault::DoubtfulExchange);
+            assert_eq!(talk.server(reply), fault, "{line:?} cut at {cut}");
+        }
+    }
+}

@@ -52,7 +52,8 @@ pub fn run(data: &[u8]) {
         operate(&mut rig, &mut strays, &mut input);
         for stats in [rig.engine.stats(), strays.engine.stats()] {
             assert!(stats.flows_now <= limits.flows_max as u64);
-            assert!(stats.store_bytes_now <= limits.store_bytes_max as u64);
+            // The last that there was room for may have got a block with room for more.
+            assert!(stats.store_bytes_now < limits.store_bytes_max as u64 + 2_048);
         }
     }
     for stats in [rig.engine.stats(), strays.engine.stats()] {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mailguard::offset::Offset;
-use mailguard::tcp::{Memory, Place, Stream, Violation, Window};
+use mailguard::tcp::{Memory, Place, Spares, Stream, Violation, Window};
 use mailguard::wire::{Editor, Packet, Parsed, Seq};
 
 use super::input::Input;
@@ -44,6 +44,7 @@ pub fn run(data: &[u8]) {
 struct Pair {
     stream: Stream,
     memory: Arc<Memory>,
+    spares: Spares,
     base: u32,
     /// The value of every judged byte.
     values: Vec<u8>,
@@ -60,6 +61,7 @@ impl Pair {
         Self {
             stream: Stream::new(Seq(isn), Window::new(WINDOW, 0), &memory),
             memory,
+            spares: Spares::default(),
             base: isn.wrapping_add(1),
             values: Vec::new(),
             acknowledged: 0,
@@ -106,7 +108,7 @@ impl Pair {
     /// it has left as an `e` before: such a flow is reset.
     fn judge(&mut self, fresh: &[u8], pass: usize) -> bool {
         let end = self.values.len();
-        let is_contradicted = self.stream.append(fresh);
+        let is_contradicted = self.stream.append(fresh, &mut self.spares);
         let known = |index: usize| self.early.get(&(end + index)).copied();
         let mut expected: Vec<u8> =
             fresh.iter().enumerate().map(|(index, &byte)| known(index).unwrap_or(byte)).collect();
@@ -123,7 +125,7 @@ impl Pair {
         let passed = Offset::new((end + pass) as u64);
         assert_eq!(self.stream.agrees_with_early(passed), !has_contradicted);
         assert_eq!(self.stream.judged(), Offset::new(end as u64));
-        self.stream.commit(passed);
+        self.stream.commit(passed, &mut self.spares);
         self.values.extend_from_slice(&expected[..pass]);
         self.join();
         !has_contradicted
@@ -139,7 +141,7 @@ impl Pair {
         let mut joined = 0;
         while let more @ 1.. = self.stream.append_early() {
             joined += more;
-            self.stream.commit(self.stream.appended());
+            self.stream.commit(self.stream.appended(), &mut self.spares);
         }
         assert_eq!(joined, self.values.len() - before);
     }
@@ -187,7 +189,7 @@ impl Pair {
         let (offset, ack) = self.at(delta);
         let judged = self.values.len();
         let end = judged + usize::from(self.fin == Some(judged));
-        let outcome = self.stream.acknowledge(ack, WINDOW);
+        let outcome = self.stream.acknowledge(ack, WINDOW, &mut self.spares);
         let Ok(offset) = usize::try_from(offset) else {
             return assert_eq!(outcome, Ok(()));
         };
@@ -216,7 +218,10 @@ impl Pair {
         // Nothing stands behind the FIN.
         let room = self.fin.map_or(usize::MAX, |fin| fin - judged);
         let missed = usize::try_from(delta).unwrap_or(0).min(gap).min(room);
-        assert_eq!(self.stream.skip_gap(ack), (missed > 0).then_some(missed as u64));
+        assert_eq!(
+            self.stream.skip_gap(ack, &mut self.spares),
+            (missed > 0).then_some(missed as u64)
+        );
         if missed > 0 {
             self.values.resize(judged + missed, 0);
             self.acknowledged = self.values.len();

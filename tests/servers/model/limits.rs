@@ -60,9 +60,11 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
         return true;
     }
     let asks = matches!(&*server.breached_verb, "DATA" | "AUTH" | "STARTTLS");
+    // Whoever took the second greeting for the reply to EHLO is one line ahead ever after.
+    let in_groups = client.manner.pipelines || server.variant.greeting == Greeting::Twice;
     match server.variant.breach {
-        Breach::Missing | Breach::Swapped => asks || client.manner.pipelines,
-        Breach::WithoutCode => !asks && client.manner.pipelines,
+        Breach::Missing | Breach::Swapped => asks || in_groups,
+        Breach::WithoutCode => !asks && in_groups,
         Breach::Doubled | Breach::Unasked | Breach::Noise => server.breached_verb == "AUTH",
         Breach::None
         | Breach::Leaves

@@ -1,0 +1,190 @@
+//! What a key may be: a word, a number within bounds, a truth, an address, a text, a list of these.
+
+use super::tree::{Node, Place, Value};
+use super::{Backend, Fail};
+use crate::engine::UnknownFlow;
+use crate::event::Format;
+use crate::flow::Network;
+use crate::guard;
+
+/// What is wrong about one value.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) place: Place,
+    /// What was found, and what was expected.
+    pub(super) message: String,
+}
+
+impl Wrong {
+    /// This was found, that was expected.
+    pub(super) fn new(node: &Node, expected: &str) -> Self {
+        let message = format!("{} found, expected {expected}", node.found());
+        Self { place: node.place.clone(), message }
+    }
+}
+
+/// A type that a key may have.
+pub(super) trait Read: Sized {
+    /// Whether it is a list.
+    const IS_LIST: bool = false;
+
+    /// What may be given, to stand behind "expected".
+    fn expected() -> String;
+
+    /// Reads it.
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>>;
+}
+
+/// One of a few words.
+pub(super) trait Words: Copy + 'static {
+    /// The words.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The value of a word.
+    fn named(name: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(word, _)| *word == name).map(|(_, value)| *value)
+    }
+
+    /// The words, with commas and an "or" between.
+    fn choices() -> String {
+        let words: Vec<String> =
+            Self::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        match words.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => words.concat(),
+        }
+    }
+}
+
+impl<T: Words> Read for T {
+    fn expected() -> String {
+        Self::choices()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
+        Self::named(text).ok_or_else(|| wrong::<Self>(node))
+    }
+}
+
+fn wrong<T: Read>(node: &Node) -> Vec<Wrong> {
+    vec![Wrong::new(node, &T::expected())]
+}
+
+impl Words for Backend {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("nfq", Self::Nfq), ("netlink", Self::Netlink)];
+}
+
+impl Words for Fail {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("closed", Self::Closed), ("open", Self::Open)];
+}
+
+impl Words for UnknownFlow {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reset", Self::Reset), ("drop", Self::Drop), ("pass", Self::Pass)];
+}
+
+impl Words for Format {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("text", Self::Text), ("json", Self::Json), ("syslog", Self::Syslog)];
+}
+
+impl Read for bool {
+    fn expected() -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Truth(truth) = node.value else { return Err(wrong::<Self>(node)) };
+        Ok(truth)
+    }
+}
+
+impl Read for String {
+    fn expected() -> String {
+        "a text that is not empty".to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
+        if text.is_empty() { Err(wrong::<Self>(node)) } else { Ok(text.clone()) }
+    }
+}
+
+impl Read for Network {
+    fn expected() -> String {
+        "an address or a block such as \"192.0.2.0/24\"".to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
+        text.parse().map_err(|_| wrong::<Self>(node))
+    }
+}
+
+/// The name of a profile.
+#[derive(Clone, Debug)]
+pub(super) struct ProfileName(pub(super) String);
+
+impl Read for ProfileName {
+    fn expected() -> String {
+        format!("one of {}", guard::Settings::PROFILES.join(", "))
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(name) = &node.value else { return Err(wrong::<Self>(node)) };
+        if guard::Settings::PROFILES.contains(&name.as_str()) {
+            Ok(Self(name.clone()))
+        } else {
+            Err(wrong::<Self>(node))
+        }
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number<const LOW: u64, const HIGH: u64>(pub(super) u64);
+
+impl<const LOW: u64, const HIGH: u64> Number<LOW, HIGH> {
+    /// The number in a type that the caller chose to hold `HIGH`.
+    pub(super) fn narrow<T: TryFrom<u64>>(self) -> T {
+        let Ok(value) = T::try_from(self.0) else {
+            unreachable!("{HIGH} fits the field");
+        };
+        value
+    }
+}
+
+impl<const LOW: u64, const HIGH: u64> Read for Number<LOW, HIGH> {
+    fn expected() -> String {
+        format!("a whole number from {LOW} to {HIGH}")
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Number(number) = node.value else { return Err(wrong::<Self>(node)) };
+        let number = u64::try_from(number).ok().filter(|number| (LOW..=HIGH).contains(number));
+        number.map(Self).ok_or_else(|| wrong::<Self>(node))
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    const IS_LIST: bool = true;
+
+    fn expected() -> String {
+        format!("a list, each of it {}", T::expected())
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::List(nodes) = &node.value else { return Err(wrong::<Self>(node)) };
+        let (mut values, mut faults) = (Self::new(), Vec::new());
+        for node in nodes {
+            match T::read(node) {
+                Ok(value) => values.push(value),
+                Err(wrong) => faults.extend(wrong),
+            }
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
+}

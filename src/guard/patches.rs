@@ -1,0 +1,214 @@
+//! Patches at work: which of them act by these settings, and what they make of the client's line.
+
+use super::judge::{Run, Watch};
+use super::line::LineWatch;
+use super::mask::{MASK, Mask};
+use super::value::{Kind, Value};
+use super::{Draft, Guard, Rule, Ruling};
+use crate::patch::{Act, Catalogue, Cure, Line, Patch, Plan, State};
+use crate::smtp::{Event, Verb};
+
+/// What is done about patches in general.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum General {
+    /// Nothing.
+    #[default]
+    Off,
+    /// All that are not off by default log.
+    Log,
+    /// Each does what its file says.
+    Preset,
+    /// All that are not off by default act.
+    On,
+}
+
+/// All patches there are, and what is done about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patches {
+    /// The patches. None where nobody gave any: a profile has none of its own.
+    pub catalogue: Catalogue,
+    general: General,
+    /// Patches of which something else was said.
+    own: Vec<(String, State)>,
+}
+
+impl Patches {
+    /// Off: the originals knew none.
+    pub(super) fn off() -> Self {
+        Self::default()
+    }
+
+    /// Each as its file says.
+    pub(super) fn preset() -> Self {
+        Self { general: General::Preset, ..Self::default() }
+    }
+
+    /// Says of one patch what is done about it, unless that was said already.
+    ///
+    /// # Errors
+    /// It is no such state.
+    pub fn choose(&mut self, id: &str, state: &str) -> Result<(), String> {
+        let known = State::named(state)
+            .ok_or_else(|| format!("`{state}` found, expected off or log or on"))?;
+        if !self.own.iter().any(|(own, _)| own == id) {
+            self.own.push((id.to_owned(), known));
+        }
+        Ok(())
+    }
+
+    /// A patch of which something was said and that is not there.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        let names = self.own.iter().map(|(id, _)| id.as_str());
+        names.into_iter().find(|id| self.catalogue.find(id).is_none())
+    }
+
+    /// What is done about a patch.
+    #[must_use]
+    pub fn state(&self, patch: &Patch) -> State {
+        let own = self.own.iter().find(|(id, _)| **id == *patch.id).map(|(_, state)| *state);
+        own.unwrap_or(match (self.general, patch.default) {
+            (General::Off, _) | (_, State::Off) => State::Off,
+            (General::Log, _) => State::Log,
+            (General::Preset, preset) => preset,
+            (General::On, _) => State::On,
+        })
+    }
+
+    /// What they do together; none if all are off.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        Plan::new(&self.catalogue, |patch| self.state(patch))
+    }
+}
+
+impl Value for Patches {
+    const KIND: Kind = Kind::Word;
+
+    fn parse(text: &str) -> Result<Self, &str> {
+        let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        let general = match words.next() {
+            Some("off") => General::Off,
+            Some("log") => General::Log,
+            Some("preset") => General::Preset,
+            Some("on") => General::On,
+            _ => return Err(text),
+        };
+        let mut patches = Self { general, ..Self::default() };
+        for word in words {
+            let (id, state) = word.split_once('=').ok_or(word)?;
+            patches.choose(id, state).map_err(|_| word)?;
+        }
+        Ok(patches)
+    }
+
+    fn print(&self) -> String {
+        let general = match self.general {
+            General::Off => "off",
+            General::Log => "log",
+            General::Preset => "preset",
+            General::On => "on",
+        };
+        let own = self.own.iter().map(|(id, state)| format!(",{id}={}", state.name()));
+        own.fold(general.to_owned(), |all, one| all + &one)
+    }
+
+    fn expected() -> String {
+        "off or log or preset or on, and behind it ID=off or ID=log or ID=on for single patches"
+            .to_owned()
+    }
+}
+
+impl LineWatch {
+    /// What the patches make of a run. A line that is refused already is looked at no further, but
+    /// for its verb: that names the attack.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only lines of commands are looked at")]
+    pub(super) fn look_for_patches(
+        &mut self,
+        guard: &Guard,
+        run: Run<'_>,
+        draft: &mut Draft,
+    ) -> Ruling {
+        let Some(plan) = &guard.plan else { return Ruling::Pass };
+        let is_refused = self.refused.is_some() || self.mask.is_some();
+        let is_read = match run.event {
+            Event::CommandWord(_) => true,
+            Event::CommandStray => self.verb == Some(Verb::Bdat),
+            Event::CommandArgument(_) => !is_refused,
+            Event::CommandGap(_) => {
+                self.patch.begin_argument(self.verb);
+                false
+            }
+            Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
+                return self.end_for_patches(plan, draft);
+            }
+            _ => false,
+        };
+        if !is_read {
+            return Ruling::Pass;
+        }
+        let mut ruling = Ruling::Pass;
+        let mut at = 0;
+        while let Some((used, act)) = run
+            .bytes
+            .get(at..)
+            .and_then(|rest| plan.read(&mut self.patch, rest, &mut draft.strikes))
+        {
+            at += used;
+            if is_refused {
+                continue;
+            }
+            let mut mask = match act {
+                Act::Reset | Act::Cure(Cure::None) => return Ruling::Reset(Rule::Patch),
+                Act::Cure(Cure::Blank) => {
+                    draft.copy(run.bytes).iter_mut().skip(at - 1).take(1).for_each(|b| *b = MASK);
+                    ruling = Ruling::Edit(Rule::Patch);
+                    continue;
+                }
+                Act::Cure(Cure::X) => Mask::X,
+                Act::Cure(Cure::Bracket) => Mask::Bracket,
+                Act::Cure(Cure::Parameter) => Mask::Parameter,
+            };
+            mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
+            self.mask = Some((Rule::Patch, mask));
+            self.refused = Some(Rule::Patch);
+            return Ruling::Refuse(Rule::Patch);
+        }
+        let is_noted = ruling == Ruling::Pass && !draft.strikes.is_empty() && !is_refused;
+        if is_noted { Ruling::Note(Rule::Patch) } else { ruling }
+    }
+
+    fn end_for_patches(&self, plan: &Plan, draft: &mut Draft) -> Ruling {
+        match plan.end(&self.patch, &mut draft.strikes) {
+            Some(_) => Ruling::Reset(Rule::Patch),
+            None if draft.strikes.is_empty() => Ruling::Pass,
+            None => Ruling::Note(Rule::Patch),
+        }
+    }
+}
+
+impl Watch {
+    /// What the patches make of more of a line in an AUTH exchange.
+    pub(super) fn look_into_response(
+        &mut self,
+        guard: &Guard,
+        run: Run<'_>,
+        draft: &mut Draft,
+    ) -> Ruling {
+        let Some(plan) = guard.plan.as_ref().filter(|_| run.event == Event::AuthLine) else {
+            return Ruling::Pass;
+        };
+        if self.line.patch.is_new() {
+            self.line.patch = Line::response();
+        }
+        let end = memchr::memchr2(b'\r', b'\n', run.bytes);
+        let text = run.bytes.get(..end.unwrap_or(run.bytes.len())).unwrap_or_default();
+        if plan.read(&mut self.line.patch, text, &mut draft.strikes).is_some() {
+            return Ruling::Reset(Rule::Patch);
+        }
+        match end {
+            Some(_) => self.line.end_for_patches(plan, draft),
+            None if draft.strikes.is_empty() => Ruling::Pass,
+            None => Ruling::Note(Rule::Patch),
+        }
+    }
+}

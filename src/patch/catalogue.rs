@@ -1,0 +1,257 @@
+//! All patches there are, and what their rules look for, as one machine.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::automaton::Automaton;
+use super::file::{self, Fault};
+use super::line::{Line, Taken};
+use super::zone::ZoneSet;
+use super::{Deed, Patch, Release, Sign, builtin};
+
+/// The name of a patch. Copies share it.
+pub type Id = Arc<str>;
+
+/// Patches there may be: those built in, and as many again of the administrator's.
+const PATCHES_MAX: usize = 256;
+
+/// Rules they may have together.
+const RULES_MAX: usize = 1_024;
+
+/// Different bytes that rules may ask to have been seen before.
+const BEHIND_MAX: usize = 8;
+
+/// All patches, compiled. Cheap to copy.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue(Arc<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    patches: Vec<Patch>,
+    rules: Vec<Compiled>,
+    automaton: Automaton,
+    /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
+    behind: Vec<u8>,
+    /// Rules that the filter keeps by itself.
+    caused: Vec<u16>,
+    /// The least number of bytes that any rule with a length minds.
+    over_least: u16,
+}
+
+/// A rule as the machine has it.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    /// Its patch.
+    pub(super) patch: u16,
+    pub(super) deed: Deed,
+    pub(super) sign: Sign,
+    zones: ZoneSet,
+    is_first: bool,
+    quoted: Option<bool>,
+    /// Which bytes have to have been seen.
+    behind: u8,
+}
+
+impl Catalogue {
+    /// Those built in, and these files: each with its name and its text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in a file, or with all of them together.
+    pub fn with(files: &[(String, String)]) -> Result<Self, Fault> {
+        let own = files.iter().map(|(name, text)| file::read(name, text));
+        let built_in = builtin::FILES.iter().map(|(name, text)| file::read(name, text));
+        let mut patches = built_in.collect::<Result<Vec<_>, _>>()?;
+        for (patch, (name, _)) in own.zip(files) {
+            let patch = patch?;
+            // A file of the administrator's takes the place of one built in.
+            match patches.iter_mut().find(|known| known.id == patch.id) {
+                Some(known) => *known = patch,
+                None => patches.push(patch),
+            }
+            if patches.len() > PATCHES_MAX {
+                let what = format!("one patch too many: {PATCHES_MAX} are the most");
+                return Err(Fault::new(name, None, what));
+            }
+        }
+        Self::of(patches)
+    }
+
+    /// A catalogue of these patches.
+    ///
+    /// # Errors
+    /// They ask for more than the machine has room for.
+    pub fn of(mut patches: Vec<Patch>) -> Result<Self, Fault> {
+        patches.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut content = Content { over_least: u16::MAX, ..Content::default() };
+        let mut texts = Vec::new();
+        for (number, patch) in patches.iter().enumerate() {
+            for rule in &patch.rules {
+                let fault = |what: &str| Fault::new(&patch.id, None, what.to_owned());
+                let behind = match rule.behind {
+                    Some(byte) => content.behind_bit(byte).ok_or_else(|| {
+                        fault("one byte too many to stand `behind`: 8 are the most in all files")
+                    })?,
+                    None => 0,
+                };
+                let index = u16::try_from(content.rules.len()).unwrap_or(u16::MAX);
+                match &rule.sign {
+                    Sign::Texts(own) => texts.extend(own.iter().map(|text| (index, text.clone()))),
+                    Sign::Over(count) => content.over_least = content.over_least.min(*count),
+                    Sign::Cause(_) => content.caused.push(index),
+                    Sign::OpenQuote | Sign::Base64Length => {}
+                }
+                content.rules.push(Compiled {
+                    patch: u16::try_from(number).unwrap_or(u16::MAX),
+                    deed: rule.deed,
+                    sign: rule.sign.clone(),
+                    zones: rule.zones.iter().fold(ZoneSet::NONE, |all, zone| all.with(zone.bit())),
+                    is_first: rule.is_first,
+                    quoted: rule.quoted,
+                    behind,
+                });
+            }
+        }
+        let automaton = Automaton::new(&texts);
+        let Some(automaton) = automaton.filter(|_| content.rules.len() <= RULES_MAX) else {
+            let what = "too many rules or texts in all files together".to_owned();
+            return Err(Fault::new("patches", None, what));
+        };
+        (content.automaton, content.patches) = (automaton, patches);
+        Ok(Self(Arc::new(content)))
+    }
+
+    /// The patches, by name.
+    #[must_use]
+    pub fn patches(&self) -> &[Patch] {
+        &self.0.patches
+    }
+
+    /// The patch of this name.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Patch> {
+        let found = self.0.patches.binary_search_by(|patch| (*patch.id).cmp(id));
+        found.ok().and_then(|at| self.0.patches.get(at))
+    }
+
+    /// The patches that a product needs, of which this text names name and release: what
+    /// `exim-4.96` says, or a greeting. None if it names no product.
+    #[must_use]
+    pub fn for_product(&self, text: &str) -> Option<Vec<&Patch>> {
+        let text = text.to_lowercase();
+        let names = self.0.patches.iter().flat_map(|patch| &patch.products);
+        let (at, name) = names
+            .filter_map(|product| Some((text.find(product.name.as_str())?, &product.name)))
+            .max_by_key(|(at, name)| (name.len(), usize::MAX - at))?;
+        let behind = text.get(at + name.len()..).unwrap_or_default();
+        let mut words = behind.split(|c: char| c.is_whitespace() || "()/,;".contains(c));
+        let release =
+            words.find_map(|word| Release::parse(word.trim_start_matches(['-', 'v', '_'])));
+        let needs = |patch: &&Patch| {
+            patch.products.iter().any(|product| product.has(name, release.as_ref()))
+        };
+        Some(self.0.patches.iter().filter(needs).collect())
+    }
+
+    pub(super) fn rules(&self) -> &[Compiled] {
+        &self.0.rules
+    }
+
+    /// Rules that the filter keeps by itself under this name.
+    pub(super) fn caused(&self, cause: &str) -> impl Iterator<Item = u16> {
+        let is_so = move |index: &u16| {
+            let rule = self.0.rules.get(usize::from(*index));
+            rule.is_some_and(|rule| matches!(&rule.sign, Sign::Cause(known) if known == cause))
+        };
+        self.0.caused.iter().copied().filter(is_so)
+    }
+
+    /// Bytes of the machine's tables.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.automaton.size()
+    }
+
+    /// Takes the next byte of a line, and calls `met` with each rule whose sign it completes.
+    #[inline]
+    pub(super) fn step(&self, line: &mut Line, byte: u8, met: impl FnMut(u16)) {
+        let content = &*self.0;
+        let taken = line.take(byte);
+        if !taken.is_dropped {
+            line.state = content.automaton.step(line.state, byte);
+        }
+        if line.argument > content.over_least || !content.automaton.found(line.state).is_empty() {
+            content.look(line, taken, met);
+        }
+        if content.behind.contains(&byte) {
+            let bit = content.behind.iter().position(|known| *known == byte).unwrap_or(0);
+            line.seen |= 1 << bit;
+        }
+    }
+}
+
+impl Content {
+    fn behind_bit(&mut self, byte: u8) -> Option<u8> {
+        let known = self.behind.iter().position(|known| *known == byte);
+        let at = known.unwrap_or_else(|| {
+            self.behind.push(byte);
+            self.behind.len() - 1
+        });
+        (at < BEHIND_MAX).then_some(1 << at)
+    }
+
+    /// Which rules' signs the byte just taken completes.
+    fn look(&self, line: &Line, taken: Taken, mut met: impl FnMut(u16)) {
+        if taken.is_dropped {
+            return;
+        }
+        for (index, length) in self.automaton.found(line.state) {
+            let Some(rule) = self.rules.get(usize::from(*index)) else { continue };
+            if rule.is_met(line, taken, |count| {
+                if rule.is_first { count == *length } else { count >= *length }
+            }) {
+                met(*index);
+            }
+        }
+        if line.argument <= self.over_least {
+            return;
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            // Said once: at the first byte beyond.
+            if let Sign::Over(most) = rule.sign
+                && rule.is_met(line, taken, |count| count == most.saturating_add(1))
+            {
+                met(u16::try_from(index).unwrap_or(u16::MAX));
+            }
+        }
+    }
+}
+
+impl Compiled {
+    /// Whether the byte stands where the rule looks, and so many bytes into that zone that `fits`.
+    fn is_met(&self, line: &Line, taken: Taken, fits: impl Fn(u16) -> bool) -> bool {
+        let zones = self.zones.and(taken.zones);
+        let counts = [
+            (ZoneSet::WHOLE, line.argument),
+            (ZoneSet::PATHS, line.path),
+            (ZoneSet::PARTS, line.part),
+        ];
+        let is_there = counts.iter().any(|(level, count)| zones.meets(*level) && fits(*count));
+        is_there
+            && self.quoted.is_none_or(|quoted| quoted == taken.is_quoted)
+            && (self.behind == 0 || line.seen & self.behind != 0)
+    }
+}
+
+impl PartialEq for Catalogue {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.patches == other.0.patches
+    }
+}
+
+impl Eq for Catalogue {}
+
+impl fmt::Display for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} patches", self.0.patches.len())
+    }
+}

@@ -1,0 +1,120 @@
+//! Which patches act, which only log, and what they say of a line as it comes.
+
+use super::catalogue::{Catalogue, Id};
+use super::line::{Cure, Line};
+use super::{Deed, Patch, Sign, State};
+
+/// The catalogue, and what each of its rules does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    catalogue: Catalogue,
+    /// By rule; none where its patch is off.
+    deeds: Box<[Option<Deed>]>,
+}
+
+/// A rule has met what it looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    patch: u16,
+    /// What is done.
+    pub deed: Deed,
+}
+
+/// What a byte brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It and what follows become this.
+    Cure(Cure),
+    /// The flow ends.
+    Reset,
+}
+
+impl Plan {
+    /// What the patches of a catalogue do in these states; none if all are off.
+    #[must_use]
+    pub fn new(catalogue: &Catalogue, state_of: impl Fn(&Patch) -> State) -> Option<Self> {
+        let states: Vec<State> = catalogue.patches().iter().map(state_of).collect();
+        let deeds = catalogue.rules().iter().map(|rule| {
+            let state = states.get(usize::from(rule.patch)).copied().unwrap_or(State::Off);
+            match state {
+                State::Off => None,
+                State::Log => Some(Deed::Log),
+                State::On => Some(rule.deed),
+            }
+        });
+        let deeds: Box<[_]> = deeds.collect();
+        let is_any = deeds.iter().any(Option::is_some);
+        is_any.then(|| Self { catalogue: catalogue.clone(), deeds })
+    }
+
+    /// The name of the patch that struck.
+    #[must_use]
+    pub fn name(&self, strike: Strike) -> Option<Id> {
+        let patch = self.catalogue.patches().get(usize::from(strike.patch))?;
+        Some(patch.id.clone())
+    }
+
+    /// Reads more of a line, up to and with the first byte that brings something about: how many
+    /// bytes those are, and what. All that struck on the way is added to `strikes`.
+    pub fn read(
+        &self,
+        line: &mut Line,
+        bytes: &[u8],
+        strikes: &mut Vec<Strike>,
+    ) -> Option<(usize, Act)> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            let cure = line.cure();
+            let mut strongest = Deed::Log;
+            self.catalogue.step(line, byte, |rule| {
+                if let Some(strike) = self.strike(rule) {
+                    strongest = strongest.max(strike.deed);
+                    strikes.push(strike);
+                }
+            });
+            let act = match strongest {
+                Deed::Log => continue,
+                Deed::Reset => Act::Reset,
+                Deed::Blank => Act::Cure(Cure::Blank),
+                // What belongs to no grammar of ours cannot be made what a server refuses.
+                Deed::Refuse if cure == Cure::None => Act::Reset,
+                Deed::Refuse => Act::Cure(cure),
+            };
+            return Some((at + 1, act));
+        }
+        None
+    }
+
+    /// The line ends here: whether that ends the flow.
+    pub fn end(&self, line: &Line, strikes: &mut Vec<Strike>) -> Option<Act> {
+        let mut act = None;
+        if !line.is_in_quotes() && !line.is_short_base64() {
+            return act;
+        }
+        for (index, rule) in self.catalogue.rules().iter().enumerate() {
+            let is_met = match rule.sign {
+                Sign::OpenQuote => line.is_in_quotes(),
+                Sign::Base64Length => line.is_short_base64(),
+                Sign::Texts(_) | Sign::Over(_) | Sign::Cause(_) => false,
+            };
+            let strike = is_met.then(|| self.strike(u16::try_from(index).ok()?)).flatten();
+            if let Some(strike) = strike {
+                if strike.deed > Deed::Log {
+                    act = Some(Act::Reset);
+                }
+                strikes.push(strike);
+            }
+        }
+        act
+    }
+
+    /// The filter has ruled by itself what the patches with this cause are for.
+    pub fn strike_cause(&self, cause: &str, strikes: &mut Vec<Strike>) {
+        strikes.extend(self.catalogue.caused(cause).filter_map(|rule| self.strike(rule)));
+    }
+
+    fn strike(&self, rule: u16) -> Option<Strike> {
+        let deed = self.deeds.get(usize::from(rule)).copied().flatten()?;
+        let patch = self.catalogue.rules().get(usize::from(rule))?.patch;
+        Some(Strike { patch, deed })
+    }
+}

@@ -1,0 +1,147 @@
+//! Products, their releases, and which of them a patch is for.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A product, and the releases that have the hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Its name, in lower case.
+    pub name: String,
+    /// The bounds that a release has to keep, each: `>=4.87, <4.92`. None: all releases.
+    pub versions: Vec<Bound>,
+}
+
+/// A bound on releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    relation: Relation,
+    release: Release,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Below,
+    AtMost,
+    Is,
+    AtLeast,
+    Above,
+}
+
+/// Longer signs first: `<=` begins as `<` does.
+const RELATIONS: [(&str, Relation); 5] = [
+    ("<=", Relation::AtMost),
+    (">=", Relation::AtLeast),
+    ("<", Relation::Below),
+    (">", Relation::Above),
+    ("=", Relation::Is),
+];
+
+/// A release: numbers with dots between, letters behind them. What is missing counts as 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release(Vec<(u64, String)>);
+
+impl Release {
+    /// Reads a release: it begins with a digit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let part = |part: &str| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            let (number, letters) = part.split_at(end);
+            let number = if number.is_empty() { 0 } else { number.parse().ok()? };
+            Some((number, letters.to_ascii_lowercase()))
+        };
+        let is_release = text.starts_with(|c: char| c.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+        let parts = text.split(['.', '-', '_']).map(part).collect::<Option<Vec<_>>>()?;
+        is_release.then_some(Self(parts))
+    }
+}
+
+impl Ord for Release {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let missing = (0, String::new());
+        let length = self.0.len().max(other.0.len());
+        let mut parts = (0..length).map(|at| {
+            let [own, their] = [self, other].map(|one| one.0.get(at).unwrap_or(&missing));
+            own.cmp(their)
+        });
+        parts.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Release {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (number, letters)) in self.0.iter().enumerate() {
+            let dot = if at > 0 { "." } else { "" };
+            // `p46` has no number of its own.
+            if letters.is_empty() || *number > 0 {
+                write!(f, "{dot}{number}{letters}")?;
+            } else {
+                write!(f, "{dot}{letters}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Bound {
+    /// Reads a bound, such as `<4.92`.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let sign = RELATIONS.into_iter().find(|(sign, _)| text.starts_with(sign));
+        let (sign, relation) = sign.unwrap_or(("", Relation::Is));
+        let release = Release::parse(text.get(sign.len()..)?.trim())?;
+        Some(Self { relation, release })
+    }
+
+    fn holds(&self, release: &Release) -> bool {
+        let order = release.cmp(&self.release);
+        match self.relation {
+            Relation::Below => order.is_lt(),
+            Relation::AtMost => order.is_le(),
+            Relation::Is => order.is_eq(),
+            Relation::AtLeast => order.is_ge(),
+            Relation::Above => order.is_gt(),
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = RELATIONS.into_iter().find(|(_, relation)| *relation == self.relation);
+        write!(f, "{}{}", sign.map_or("", |(sign, _)| sign), self.release)
+    }
+}
+
+impl Product {
+    /// A product and its releases; the error is the bound that is wrong.
+    pub(super) fn new(name: &str, versions: &str) -> Result<Self, String> {
+        let bounds = versions.split(',').map(str::trim).filter(|bound| !bound.is_empty());
+        let versions = bounds.map(|bound| Bound::parse(bound).ok_or_else(|| bound.to_owned()));
+        Ok(Self { name: name.to_lowercase(), versions: versions.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether it has this name, and the release, if one is given, is among its own.
+    #[must_use]
+    pub fn has(&self, name: &str, release: Option<&Release>) -> bool {
+        let is_among = |release| self.versions.iter().all(|bound| bound.holds(release));
+        self.name == name && release.is_none_or(is_among)
+    }
+}
+
+impl fmt::Display for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (at, bound) in self.versions.iter().enumerate() {
+            write!(f, "{}{bound}", if at > 0 { ", " } else { " " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! What the machine finds, and what files may say.
+
+use super::*;
+use crate::smtp::Verb;
+
+/// What is met in an argument of this verb: where, and what it brings about.
+fn met(patch: &str, verb: Verb, argument: &str) -> Vec<(usize, Option<Act>)> {
+    let text = format!("{HEAD}{patch}{TESTS}");
+    let catalogue = Catalogue::of(vec![file::read("x", &text).unwrap()]).unwrap();
+    let plan = Plan::new(&catalogue, |_| State::On).unwrap();
+    let whole = read(&plan, verb, argument, argument.len().max(1));
+    for size in 1..argument.len() {
+        assert_eq!(read(&plan, verb, argument, size), whole, "{argument:?} in pieces of {size}");
+    }
+    whole
+}
+
+fn read(plan: &Plan, verb: Verb, argument: &str, size: usize) -> Vec<(usize, Option<Act>)> {
+    let (mut line, mut strikes, mut found) = (Line::default(), Vec::new(), Vec::new());
+    line.begin_argument(Some(verb));
+    let mut start = 0;
+    for piece in argument.as_bytes().chunks(size) {
+        let mut at = 0;
+        while let Some((used, act)) = plan.read(&mut line, &piece[at..], &mut strikes) {
+            at += used;
+            found.push((start + at, Some(act)));
+        }
+        start += piece.len();
+    }
+    let met = strikes.len();
+    let end = plan.end(&line, &mut strikes);
+    if strikes.len() > met {
+        found.push((argument.len(), end));
+    }
+    found
+}
+
+/// Where in an argument of RCPT a rule is met.
+fn places(patch: &str, argument: &str) -> Vec<usize> {
+    met(patch, Verb::Rcpt, argument).into_iter().map(|(place, _)| place).collect()
+}
+
+const HEAD: &str = "id = 'X'\ntitle = 'x'\nproducts = [{ name = 'x', versions = '<2' }]\n\
+    references = ['x']\ngrade = 'M'\nscope = 'cleartext'\ncloses = 'the fault'\ndefault = 'on'\n";
+
+const TESTS: &str = "[[test]]\nclient = 'a'\nserver = 'X'\n[[test]]\nclient = 'b'\n";
+
+const LOCAL: &str = "[[rule]]\nzone = ['rcpt.local']\ndo = 'blank'\n";
+
+#[test]
+fn a_zone_holds_what_servers_read_there() {
+    let zone = |name: &str| format!("[[rule]]\nzone = ['{name}']\nbytes = 'z'\ndo = 'blank'\n");
+    let path = "TO:<@z.d,@y:azb.\"z>\\z\"@z.d[z]>zz zNOTIFY=z orCPT=z zz";
+    for (name, expected) in [
+        ("rcpt", vec![6, 14, 18, 21, 24, 28, 31, 32, 34, 42, 50, 52, 53]),
+        ("command", vec![6, 14, 18, 21, 24, 28, 31, 32, 34, 42, 50, 52, 53]),
+        ("rcpt.path", vec![6, 14, 18, 21, 24, 28]),
+        ("rcpt.local", vec![14, 18, 21]),
+        ("rcpt.domain", vec![6, 24, 28]),
+        ("rcpt.parameter", vec![42, 50]),
+        ("rcpt.parameter.ORCPT", vec![50]),
+        ("mail", vec![]),
+        ("mail.local", vec![]),
+        ("verb", vec![]),
+    ] {
+        assert_eq!(places(&zone(name), path), expected, "{name}");
+    }
+    assert_eq!(places(&zone("rcpt.local"), "TO:z@z z"), [4]);
+    assert_eq!(places(&zone("rcpt.domain"), "TO:  z@z z"), [8]);
+    let auth = |name, argument| met(&zone(name), Verb::Auth, argument).len();
+    assert_eq!(auth("auth.mechanism", "  zz zzz"), 2);
+    assert_eq!(auth("auth.response", "  zz  zzz"), 3);
+}
+
+#[test]
+fn a_text_has_to_stand_whole_in_its_zone() {
+    let rule = format!("{LOCAL}text = 'Z@z'\n");
+    assert!(places(&rule, "TO:<z@z>").is_empty());
+    let rule = format!("{LOCAL}text = 'zZ'\n");
+    assert_eq!(places(&rule, "TO:<zz>"), [6]);
+    assert_eq!(places(&rule, "TO:<z.\"\\z\\z\"z@d>"), [11]);
+    assert!(places(&rule, "TO:<@z:z@d>").is_empty());
+    let rule = format!("{LOCAL}text = 'zz'\nfirst = true\n");
+    assert_eq!(places(&rule, "TO:<zzz>"), [6]);
+    assert!(places(&rule, "TO:<azz>").is_empty());
+}
+
+#[test]
+fn rules_ask_for_quotes_and_for_what_stood_before() {
+    let inside = format!("{LOCAL}bytes = 'z'\nquoted = true\n");
+    let outside = format!("{LOCAL}bytes = 'z'\nquoted = false\n");
+    let path = "TO:<z.\"z\\z\".z\"z@d>";
+    assert_eq!(places(&inside, path), [8, 10]);
+    assert_eq!(places(&outside, path), [5, 13, 15]);
+    let behind = format!("{LOCAL}bytes = 'z'\nbehind = 'y'\n");
+    assert_eq!(places(&behind, "TO:<zyz.z@y>"), [7, 9]);
+    let length = "[[rule]]\nzone = ['rcpt.domain']\nover = 3\ndo = 'reset'\n";
+    assert!(places(length, "TO:<aaaaaaa@aaa>").is_empty());
+    assert_eq!(places(length, "TO:<aaaaaaa@aaaaaa>"), [16]);
+}
+
+#[test]
+fn what_a_byte_becomes_depends_on_its_place() {
+    let all = "[[rule]]\nzone = ['command']\nbytes = 'z'\ndo = 'refuse'\n";
+    for (verb, argument, cure) in [
+        (Verb::Rcpt, "z", Cure::X),
+        (Verb::Rcpt, "TO:z", Cure::Bracket),
+        (Verb::Rcpt, "TO: az", Cure::Bracket),
+        (Verb::Rcpt, "TO:a@z", Cure::Bracket),
+        (Verb::Rcpt, "TO:<z", Cure::X),
+        (Verb::Rcpt, "TO:<a@[z", Cure::X),
+        (Verb::Rcpt, "TO:<\"z", Cure::X),
+        (Verb::Rcpt, "TO:<a>z", Cure::Parameter),
+        (Verb::Rcpt, "TO:<a> z", Cure::X),
+        (Verb::Rcpt, "TO:<a> ORCPT=z", Cure::Parameter),
+        (Verb::Mail, "FROM:<a> BODY=z", Cure::X),
+        (Verb::Vrfy, "z", Cure::Bracket),
+        (Verb::Vrfy, "<z", Cure::X),
+        (Verb::Etrn, "z", Cure::X),
+        (Verb::Noop, "z", Cure::Blank),
+        (Verb::Ehlo, "az", Cure::Blank),
+        (Verb::Auth, "z", Cure::X),
+    ] {
+        let found = met(all, verb, argument);
+        assert_eq!(found, [(argument.len(), Some(Act::Cure(cure)))], "{verb} {argument}");
+    }
+    assert_eq!(met(all, Verb::Auth, "PLAIN z"), [(7, Some(Act::Reset))]);
+}
+
+#[test]
+fn the_end_of_a_line_shows_what_is_missing() {
+    let quote = "[[rule]]\ncheck = 'open-quote'\ndo = 'reset'\n";
+    assert_eq!(met(quote, Verb::Mail, "FROM:<\"a\\\"@d>"), [(13, Some(Act::Reset))]);
+    assert!(met(quote, Verb::Mail, "FROM:<\"a\"@d>").is_empty());
+    let base64 = "[[rule]]\ncheck = 'base64-length'\ndo = 'log'\n";
+    assert_eq!(met(base64, Verb::Auth, "PLAIN abc"), [(9, None)]);
+    assert!(met(base64, Verb::Auth, "PLAIN abcd").is_empty());
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_place() {
+    let good = format!("{HEAD}{LOCAL}bytes = 'z'\n{TESTS}");
+    assert!(file::read("x", &good).is_ok());
+    for (from, to, expected) in [
+        ("'X'", "'a b'", "x: id = `a b`: expected letters, digits and hyphens"),
+        ("'<2'", "'<x'", "x: versions: `<x` found, expected such as `<4.92`"),
+        ("'M'", "'Q'", "x: grade = `Q`: expected V or C or M"),
+        ("'on'", "'yes'", "x: default = `yes`: expected off or log or on"),
+        ("'blank'", "'drop'", "x: do = `drop`: expected log or blank or refuse or reset"),
+        ("bytes = 'z'", "over = 3", "x: over: a length is no text, expected do = reset or log"),
+        ("bytes = 'z'", "", "x: rule: expected one of bytes, text, over, check"),
+        ("bytes = 'z'", "check = 'y'", "x: zone: a check has its own"),
+        ("rcpt.local", "rcpt.parameter.X", "x: zone: `rcpt.parameter.X` found, expected one of"),
+        ("server = 'X'", "server = 'XX'", "x: test: what arrives is not as long as"),
+        ("server = 'X'\n", "", "x: no test on which a rule acts"),
+        ("client = 'b'", "client = 'b'\nreset = true", "x: no test of a neighbour that passes"),
+        ("title = 'x'", "titel = 'x'", "x:2: unknown field `titel`"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good);
+        let said = file::read("x", &text).unwrap_err().to_string();
+        assert!(said.starts_with(expected), "{said}");
+        assert!(!said.contains('\n'));
+    }
+}
+
+#[test]
+fn releases_are_ordered_as_people_count() {
+    let release = |text: &str| Release::parse(text).unwrap();
+    let order = ["4.9", "4.87", "4.92", "4.92.1", "8.8.15", "8.8.15-p45", "8.8.15.P46", "9.0"];
+    assert!(order.is_sorted_by(|one, other| release(one) < release(other)));
+    assert_eq!(release("4.92").cmp(&release("4.92.0")), std::cmp::Ordering::Equal);
+    assert_eq!(Release::parse("x1"), None);
+    let product = Product::new("Exim", ">=4.87, <4.92").unwrap();
+    assert!(product.has("exim", Some(&release("4.91"))));
+    assert!(product.has("exim", None));
+    assert!(!product.has("exim", Some(&release("4.92"))));
+    assert!(!product.has("postfix", None));
+    assert_eq!(product.to_string(), "exim >=4.87, <4.92");
+}
+
+#[test]
+fn a_greeting_names_its_product() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let ids = |text: &str| -> Vec<String> {
+        let patches = catalogue.for_product(text).unwrap_or_default();
+        patches.iter().map(|patch| patch.id.to_string()).collect()
+    };
+    assert!(ids("exim-4.91").contains(&"CVE-2019-10149".to_owned()));
+    assert!(!ids("exim-4.96").contains(&"CVE-2019-10149".to_owned()));
+    assert_eq!(ids("220 mx.example ESMTP Exim 4.91 Thu, 26 Nov 2026"), ids("exim 4.91"));
+    assert!(ids("220 mx.example ESMTP Postfix (Debian/GNU)").len() > ids("postfix-3.8").len());
+    assert_eq!(catalogue.for_product("nothing-1.0"), None);
+}
+
+#[test]
+fn the_machine_has_bounds() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    assert!(catalogue.size() < 128 << 10, "{} bytes", catalogue.size());
+    assert!(size_of::<Line>() <= 20, "{} bytes", size_of::<Line>());
+    let named = |number: usize| {
+        let text = format!("{HEAD}{LOCAL}bytes = 'z'\n{TESTS}")
+            .replace("'X'\nt", &format!("'X{number}'\nt"));
+        (format!("{number}.toml"), text)
+    };
+    let many: Vec<_> = (0..256).map(named).collect();
+    let said = Catalogue::with(&many).unwrap_err().to_string();
+    assert!(said.ends_with("one patch too many: 256 are the most"), "{said}");
+}

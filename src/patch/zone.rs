@@ -1,0 +1,175 @@
+//! The places of a client's line that a rule can look at.
+
+use super::line::Keyword;
+
+/// A place in the client's line. Those of MAIL are those of SAML, SEND and SOML too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Zone {
+    /// The first word.
+    Verb,
+    /// The argument of any command.
+    Command,
+    /// The argument of HELO and EHLO.
+    Helo,
+    /// The whole argument of MAIL.
+    Mail,
+    /// Its path, between the brackets if it has them.
+    MailPath,
+    /// The path's local part.
+    MailLocal,
+    /// The path's domain, or route.
+    MailDomain,
+    /// The value of any of its parameters, or of this one.
+    MailParameter(Option<Keyword>),
+    /// The whole argument of RCPT.
+    Rcpt,
+    /// Its path.
+    RcptPath,
+    /// The path's local part.
+    RcptLocal,
+    /// The path's domain, or route.
+    RcptDomain,
+    /// The value of any of its parameters, or of this one.
+    RcptParameter(Option<Keyword>),
+    /// The argument of VRFY.
+    Vrfy,
+    /// The argument of EXPN.
+    Expn,
+    /// The argument of ETRN.
+    Etrn,
+    /// The argument of NOOP.
+    Noop,
+    /// The argument of HELP.
+    Help,
+    /// The argument of BDAT.
+    Bdat,
+    /// The first word of AUTH's argument.
+    AuthMechanism,
+    /// What stands behind it, and the client's lines in the exchange.
+    AuthResponse,
+}
+
+/// Zones of one name each.
+const NAMES: [(Zone, &str); 19] = [
+    (Zone::Verb, "verb"),
+    (Zone::Command, "command"),
+    (Zone::Helo, "helo"),
+    (Zone::Mail, "mail"),
+    (Zone::MailPath, "mail.path"),
+    (Zone::MailLocal, "mail.local"),
+    (Zone::MailDomain, "mail.domain"),
+    (Zone::Rcpt, "rcpt"),
+    (Zone::RcptPath, "rcpt.path"),
+    (Zone::RcptLocal, "rcpt.local"),
+    (Zone::RcptDomain, "rcpt.domain"),
+    (Zone::Vrfy, "vrfy"),
+    (Zone::Expn, "expn"),
+    (Zone::Etrn, "etrn"),
+    (Zone::Noop, "noop"),
+    (Zone::Help, "help"),
+    (Zone::Bdat, "bdat"),
+    (Zone::AuthMechanism, "auth.mechanism"),
+    (Zone::AuthResponse, "auth.response"),
+];
+
+impl Zone {
+    /// The zone of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let parameter = |start| -> Option<Option<Keyword>> {
+            match name.strip_prefix(start)?.strip_prefix('.') {
+                Some(keyword) => Keyword::named(keyword).map(Some),
+                None => name.strip_prefix(start)?.is_empty().then_some(None),
+            }
+        };
+        let known = NAMES.into_iter().find(|(_, known)| *known == name).map(|(zone, _)| zone);
+        known
+            .or_else(|| parameter("mail.parameter").map(Self::MailParameter))
+            .or_else(|| parameter("rcpt.parameter").map(Self::RcptParameter))
+    }
+
+    /// Its name.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others stand in the table")]
+    #[must_use]
+    pub fn name(self) -> String {
+        let (start, keyword) = match self {
+            Self::MailParameter(keyword) => ("mail.parameter", keyword),
+            Self::RcptParameter(keyword) => ("rcpt.parameter", keyword),
+            known => {
+                let named = NAMES.into_iter().find(|(zone, _)| *zone == known);
+                (named.map_or("", |(_, name)| name), None)
+            }
+        };
+        keyword.map_or_else(|| start.to_owned(), |known| format!("{start}.{}", known.name()))
+    }
+
+    /// What may be written, to stand behind "expected".
+    pub(super) fn expected() -> String {
+        let names: Vec<_> = NAMES.iter().map(|(_, name)| *name).collect();
+        format!("one of {}, mail.parameter[.NAME], rcpt.parameter[.NAME]", names.join(", "))
+    }
+
+    /// Its bit among all zones; that of any parameter stands for each.
+    pub(super) const fn bit(self) -> ZoneSet {
+        ZoneSet(
+            1 << match self {
+                Self::Verb => 0,
+                Self::Command => 1,
+                Self::Helo => 2,
+                Self::Mail => 3,
+                Self::Rcpt => 4,
+                Self::Vrfy => 5,
+                Self::Expn => 6,
+                Self::Etrn => 7,
+                Self::Noop => 8,
+                Self::Help => 9,
+                Self::Bdat => 10,
+                Self::MailPath => 11,
+                Self::RcptPath => 12,
+                Self::AuthMechanism => 13,
+                Self::AuthResponse => 14,
+                Self::MailLocal => 15,
+                Self::RcptLocal => 16,
+                Self::MailDomain => 17,
+                Self::RcptDomain => 18,
+                Self::MailParameter(None) => 19,
+                Self::RcptParameter(None) => 20,
+                Self::MailParameter(Some(keyword)) => 21 + keyword as u32,
+                Self::RcptParameter(Some(keyword)) => 21 + Keyword::COUNT + keyword as u32,
+            },
+        )
+    }
+}
+
+/// A set of zones, or all the zones that a byte is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ZoneSet(u64);
+
+impl ZoneSet {
+    /// No zone.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Zones that are a path: what they hold is counted from its first byte.
+    pub(super) const PATHS: Self = Zone::MailPath.bit().with(Zone::RcptPath.bit());
+
+    /// Zones that are no part of another but the command: counted from the argument's first byte.
+    pub(super) const WHOLE: Self = Self((1 << 11) - 1);
+
+    /// Zones that are a part of something, or a value: counted from its first byte.
+    pub(super) const PARTS: Self = Self(!(Self::WHOLE.0 | Self::PATHS.0));
+
+    /// Both together.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those in both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether any zone is in both.
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
