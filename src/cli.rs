@@ -63,6 +63,9 @@ pub struct Run {
     /// Judge and log, change nothing
     #[arg(long)]
     monitor: bool,
+    /// Go on where the filter stops that runs on these queues, which ends
+    #[arg(long)]
+    pub take_over: bool,
     /// Write events to FILE, - for standard output
     #[arg(long, value_name = "FILE")]
     events: Option<String>,

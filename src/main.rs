@@ -50,11 +50,13 @@ fn configuration(
 
 fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
     match command {
-        Command::Run(_) => {
+        Command::Run(ref run) => {
+            let start =
+                if run.take_over { front::run::Start::TakeOver } else { front::run::Start::Fresh };
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
             let reread = || configuration(&command, front::reread_configuration);
-            front::run::run(config, &reread).map(|()| Outcome::Done)
+            front::run::run(config, start, &reread).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => {
             let options = front::replay::Options {

@@ -5,8 +5,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Microseconds since the front's zero (the Unix epoch in every front of ours).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -1,11 +1,17 @@
 //! All we know of one established flow.
 
+mod state;
+
+pub(super) use state::ConversationState;
+
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
-use super::{Effects, Limits, Mode, Reason, Record, Turn, What};
+use super::{Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
@@ -41,7 +47,7 @@ impl<'f> Scene<'f> {
 }
 
 /// How far a flow has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Bytes may flow.
     Open,
@@ -52,7 +58,7 @@ pub(super) enum Phase {
 }
 
 /// What became of the client's line under way: two bits, since an idle flow pays for each byte.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineFate(u8);
 
 impl LineFate {
@@ -204,20 +210,46 @@ impl Conversation {
 
     /// Adds an entry to the event log, unless this flow has had more than its share.
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
-        if !effects.is_heard() {
-            return;
+        let is_end = matches!(what, What::Reset { .. } | What::Closed);
+        if self.admits(scene, (what.carried(), is_end), effects) {
+            effects.records.push(scene.record(what));
         }
-        match self.talk.admit(scene.now, &what, self.terms.chatter) {
-            Ok(None) => {}
+    }
+
+    /// The same for a whole line of so many bytes, as it stands in its stream: its entry is made
+    /// only where it is written.
+    pub(super) fn tell_line(
+        &mut self,
+        scene: &Scene<'_>,
+        (direction, at, length): (Direction, Offset, usize),
+        entry: fn(u64, Vec<u8>, u64) -> What,
+        effects: &mut Effects,
+    ) {
+        let shown = length.min(LOGGED_BYTES_MAX);
+        if self.admits(scene, (shown, false), effects) {
+            let line = self.streams[direction].tail(at);
+            let line = line.get(..shown).unwrap_or(line).to_vec();
+            effects.records.push(scene.record(entry(at.value(), line, length as u64)));
+        }
+    }
+
+    /// Whether an entry may be written that shows so many bytes, or the flow's end. Says how many
+    /// were left out before it.
+    fn admits(&mut self, scene: &Scene<'_>, measure: (usize, bool), effects: &mut Effects) -> bool {
+        if !effects.is_heard() {
+            return false;
+        }
+        match self.talk.admit(scene.now, measure, self.terms.chatter) {
+            Ok(None) => true,
             Ok(Some(entries)) => {
                 effects.records.push(scene.record(What::LeftOut { entries }));
+                true
             }
             Err(()) => {
                 effects.counted.entries_left_out += 1;
-                return;
+                false
             }
         }
-        effects.records.push(scene.record(what));
     }
 
     /// The same for what a flow may do again and again: once a second for each reason.

@@ -1,6 +1,6 @@
 //! What the engine answers for one packet, besides the verdict.
 
-use super::{Reason, Record, Stats, Verdict};
+use super::{Reason, Record, Stats, Verdict, What};
 use crate::flow::FlowKey;
 use crate::tcp::Spares;
 use crate::wire::{Reset, build_reset};
@@ -45,6 +45,8 @@ pub struct Effects {
     pub ended: Vec<FlowKey>,
     /// Bytes that the capture lacks and that were passed over.
     pub missed: u64,
+    /// What a run of bytes brings to an end; empty between runs.
+    pub(super) told: Vec<What>,
     /// What this packet counted.
     pub(super) counted: Stats,
     /// Memory that flows gave back.

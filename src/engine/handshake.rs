@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What};
-use crate::flow::{Direction, Ends, Handshake, Hop, Newcomer, PerDirection, Way};
+use crate::flow::{Direction, Ends, Flow, Handshake, Hop, Newcomer, PerDirection, Way};
 use crate::tcp::Violation;
+use crate::time::Instant;
 use crate::wire::{maximum_segment_size, window_scale};
 
 impl Engine {
@@ -147,20 +148,30 @@ impl Engine {
         let inserted = self.flows.insert(Newcomer { ends, seen, due }, |_| {
             Conversation::new(terms, handshake, &self.memory)
         });
-        for displaced in &inserted.displaced {
+        self.displace(&inserted.displaced, turn.now, effects);
+        self.handshakes.remove(&turn.key);
+        effects.counted.flows += 1;
+        let scene = Scene::of(&inserted.flow, turn.now);
+        inserted.flow.lock().tell(&scene, What::Opened, effects);
+        self.handle_segment(turn, &inserted.flow, effects)
+    }
+
+    /// Ends flows that made room for others.
+    pub(super) fn displace(
+        &self,
+        displaced: &[Arc<Flow<Conversation>>],
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        for displaced in displaced {
             effects.counted.flows_evicted += 1;
-            let (scene, mut conversation) = (Scene::of(displaced, turn.now), displaced.lock());
+            let (scene, mut conversation) = (Scene::of(displaced, now), displaced.lock());
             // Both ends of a flow that had something to say are told.
             if !displaced.is_over() {
                 conversation.reset(&scene, Reason::FlowsFull, effects);
             }
             conversation.close(&scene, effects);
         }
-        self.handshakes.remove(&turn.key);
-        effects.counted.flows += 1;
-        let scene = Scene::of(&inserted.flow, turn.now);
-        inserted.flow.lock().tell(&scene, What::Opened, effects);
-        self.handle_segment(turn, &inserted.flow, effects)
     }
 
     /// A RST before the connection stands: the server refuses, or the client gives up.

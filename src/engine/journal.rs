@@ -5,22 +5,24 @@
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
 //! its edits, and [`EDITS_MAX`] of those.
 
+use serde::{Deserialize, Serialize};
+
 use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling};
 use crate::offset::Offset;
 use crate::patch::Id;
-use crate::smtp::{Event, Step};
+use crate::smtp::{Event, Step, rspan};
 use crate::time::Instant;
 
 /// Separate edits of one line that are logged.
 const EDITS_MAX: usize = 16;
 
 /// One direction's line under way; costs one pointer while there is none.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal(Option<Box<Line>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Line {
     offset: Offset,
     bytes: Vec<u8>,
@@ -33,7 +35,7 @@ struct Line {
     edited: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Edit {
     offset: Offset,
     rule: Rule,
@@ -83,7 +85,7 @@ impl Journal {
         let room = LOGGED_BYTES_MAX.saturating_sub(line.bytes.len());
         line.bytes.extend_from_slice(run.get(..room).unwrap_or(run));
         line.length += length;
-        let tail = run.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count() as u64;
+        let tail = rspan(run, |byte| byte == b'\r' || byte == b'\n') as u64;
         line.line_end = if tail == length { line.line_end + tail } else { tail };
     }
 
@@ -116,6 +118,11 @@ impl Journal {
         {
             edit.patches.push(id);
         }
+    }
+
+    /// Whether no line is under way.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The line has ended: what to log, the line itself (made by `entry` of its offset, its bytes
@@ -188,7 +195,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
 }
 
 /// How much of a flow the log takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Chatter {
     burst_bytes: u32,
     bytes_per_second: u32,
@@ -211,7 +218,7 @@ const REPEATABLE_MAX: usize = 3;
 const ENTRY_BYTES: usize = 128;
 
 /// How much of a flow the log has had.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Talk {
     /// Bytes it may still have.
     left: u32,
@@ -232,11 +239,12 @@ impl Talk {
         Self { left, second: 0, left_out: 0, told, told_in: 0 }
     }
 
-    /// Whether an entry may be written (an error: not), and how many were left out before it.
+    /// Whether an entry that shows so many bytes, or the flow's end, may be written (an error:
+    /// not), and how many were left out before it.
     pub(super) fn admit(
         &mut self,
         now: Instant,
-        what: &What,
+        (carried, is_end): (usize, bool),
         chatter: Chatter,
     ) -> Result<Option<u64>, ()> {
         let second = whole(now);
@@ -245,8 +253,7 @@ impl Talk {
         let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
         self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
-        let is_end = matches!(what, What::Reset { .. } | What::Closed);
-        let cost = u32::try_from(ENTRY_BYTES + what.carried()).unwrap_or(u32::MAX);
+        let cost = u32::try_from(ENTRY_BYTES + carried).unwrap_or(u32::MAX);
         match self.left.checked_sub(cost) {
             Some(left) => self.left = left,
             None if is_end => {}

@@ -8,6 +8,7 @@ mod conversation;
 mod early;
 mod effects;
 mod handshake;
+mod image;
 mod journal;
 mod monitor;
 mod orphan;
@@ -23,6 +24,7 @@ mod stats;
 mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
+pub use image::{FORMAT, Image, Restored, Unreadable};
 pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
@@ -115,6 +117,7 @@ pub struct Engine {
     policies: ArcSwap<Policies>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
+    seed: u64,
     keyed: Keyed,
     memory: Arc<Memory>,
     /// Somebody found no room in `memory`.
@@ -146,6 +149,7 @@ impl Engine {
             policies: ArcSwap::from_pointee(Policies::new(&settings, &limits)),
             flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
+            seed,
             keyed: Keyed::new(seed),
             memory: Arc::new(Memory::new(limits.store_bytes_max)),
             is_pressed: AtomicBool::new(false),

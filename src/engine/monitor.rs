@@ -5,6 +5,8 @@
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
+use serde::{Deserialize, Serialize};
+
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::speaker_of;
@@ -16,7 +18,7 @@ use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
 
 /// How far judging goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// What is ruled is done.
     Enforce,

@@ -10,7 +10,7 @@ use crate::flow::Direction;
 use crate::guard::{Draft, Rule, Ruling, Run};
 use crate::offset::Offset;
 use crate::patch::Id;
-use crate::smtp::{Answers, Change, Event, Fault, Speaker, Standing, Step};
+use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -39,7 +39,18 @@ impl Passage<'_, '_> {
     pub(super) fn read(&mut self, from: Offset) -> Reading {
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
-        while let Some(ruled) = self.rule(reading.end, reading.end == from, &mut draft) {
+        // Behind the 220 to STARTTLS nothing is dialogue.
+        while self.conversation.records.is_none() {
+            if (self.may_sweep() && self.sweep(&mut reading, &mut draft))
+                || self.pass_whole(&mut reading)
+            {
+                if reading.fatal.is_some() {
+                    break;
+                }
+                continue;
+            }
+            let is_first = reading.end == from;
+            let Some(ruled) = self.rule(reading.end, is_first, &mut draft) else { break };
             if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
                 reading.is_edited |= self.apply(&ruled, &draft);
             }
@@ -48,12 +59,114 @@ impl Passage<'_, '_> {
             self.advance(&ruled);
             self.tell_run(&ruled);
             self.count(&ruled);
-            let is_reply = matches!(ruled.step.event, Event::ReplyEnd(_));
-            if reading.fatal.is_some() || (is_reply && self.hear_reply(&ruled.step, &mut reading)) {
+            if matches!(ruled.step.event, Event::ReplyEnd(_)) {
+                self.hear_reply(&ruled.step, &mut reading);
+            }
+            if reading.fatal.is_some() {
                 break;
             }
         }
         reading
+    }
+
+    /// Whether message data, if that is what comes, is read in one pass: where the log is told of
+    /// no run of it.
+    fn may_sweep(&self) -> bool {
+        let is_news = match self.conversation.dialogue.expect() {
+            Expect::Data(_) => self.conversation.lookalikes < LOOKALIKES_LOGGED_MAX,
+            Expect::Disowned(_) => false,
+            Expect::Command
+            | Expect::Wait
+            | Expect::Chunk { .. }
+            | Expect::RefusedChunk { .. }
+            | Expect::Unproved
+            | Expect::AuthLine
+            | Expect::Tls(_) => return false,
+        };
+        self.direction == Direction::Original && !(is_news && self.effects.is_heard())
+    }
+
+    /// Reads message data and makes it what leaves. False if there is none.
+    fn sweep(&mut self, reading: &mut Reading, draft: &mut Draft) -> bool {
+        let conversation = &mut *self.conversation;
+        let at = reading.end;
+        let stream = &mut conversation.streams[self.direction];
+        let bytes = stream.tail(at);
+        let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
+        let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
+        let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
+        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
+            inspect(run);
+        }
+        if swept.changed > 0 {
+            let place = |index: usize| at.after(index as u64);
+            stream.note_edit(place(swept.edited.start), place(swept.edited.end));
+            self.effects.counted.bytes_masked += swept.changed;
+            reading.is_edited = true;
+        }
+        for strike in draft.strikes() {
+            let Some(id) = guard.patch(*strike) else { continue };
+            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+        }
+        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
+        reading.end = ruled.end;
+        self.advance(&ruled);
+        self.tell_run(&ruled);
+        self.count(&ruled);
+        true
+    }
+
+    /// Reads a line that is here whole and passes as it came. False if what comes is none.
+    fn pass_whole(&mut self, reading: &mut Reading) -> bool {
+        let at = reading.end;
+        let standing = Standing { at, covers: self.covered() };
+        let conversation = &mut *self.conversation;
+        let bytes = conversation.streams[self.direction].tail(at);
+        let (dialogue, watch) = (&mut conversation.dialogue, &mut conversation.watch);
+        let guard = &conversation.terms.guard;
+        if bytes.is_empty() || !conversation.journal[self.direction].is_empty() {
+            return false;
+        }
+        let (step, length) = match self.direction {
+            Direction::Original => match dialogue.whole_line(bytes) {
+                Some(line) if guard.pass_line(watch, &line, bytes) => {
+                    (dialogue.take_line(&line, at), line.length)
+                }
+                Some(_) | None => return false,
+            },
+            Direction::Reply => match dialogue.whole_reply(bytes, standing) {
+                Some(line) if guard.pass_reply(watch, &line.reply) => {
+                    (dialogue.take_reply(&line, standing), line.length)
+                }
+                Some(_) | None => return false,
+            },
+        };
+        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
+            inspect(run);
+        }
+        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
+        reading.end = ruled.end;
+        reading.fatal = fatal_of(&ruled);
+        self.advance(&ruled);
+        self.tell_line(&ruled, length);
+        self.tell_run(&ruled);
+        self.count(&ruled);
+        if self.direction == Direction::Reply {
+            self.hear_reply(&ruled.step, reading);
+        }
+        true
+    }
+
+    /// Says what a whole line was.
+    fn tell_line(&mut self, ruled: &Ruled, length: usize) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the other is the client's line end")]
+        let entry = match ruled.step.event {
+            Event::ReplyEnd(reply) if reply.answers == Answers::Connection => What::banner,
+            Event::ReplyEnd(_) => What::reply,
+            _ => What::command,
+        };
+        let line = (self.direction, ruled.at, length);
+        self.conversation.tell_line(&self.scene, line, entry, self.effects);
     }
 
     /// The next run and the ruling on it; none where nothing is left that may be read now.
@@ -75,7 +188,7 @@ impl Passage<'_, '_> {
         }
         let judged = Run { event: step.event, bytes: run, rest: bytes, is_first };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
-        if self.effects.is_heard() && is_news(step.event, &mut conversation.lookalikes) {
+        if self.effects.is_heard() && is_news(step, &mut conversation.lookalikes) {
             conversation.journal[self.direction].note(at, step, run, ruling, draft);
         }
         self.note_strikes(step.fault, draft);
@@ -141,7 +254,7 @@ impl Passage<'_, '_> {
             return;
         }
         let direction = self.direction;
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut self.effects.told);
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
             // What ends the flow has no end of its own, and the patch's name stands beside it.
@@ -176,9 +289,10 @@ impl Passage<'_, '_> {
             ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
         }
         ended.extend(ruled.step.change.and_then(told));
-        for what in ended {
+        for what in ended.drain(..) {
             self.tell(what);
         }
+        self.effects.told = ended;
     }
 
     fn count(&mut self, ruled: &Ruled) {
@@ -202,13 +316,13 @@ impl Passage<'_, '_> {
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
-/// first of each message say enough.
-fn is_news(event: Event, told: &mut u8) -> bool {
-    if !matches!(event, Event::DataLookalike(_)) {
+/// first of each message say enough. A crowd of them counts for more than one.
+fn is_news(step: Step, told: &mut u8) -> bool {
+    if !matches!(step.event, Event::DataLookalike(_)) {
         return true;
     }
     let is_news = *told < LOOKALIKES_LOGGED_MAX;
-    *told = told.saturating_add(1);
+    *told = told.saturating_add(u8::try_from(step.used.div_ceil(4)).unwrap_or(u8::MAX));
     is_news
 }
 
@@ -233,9 +347,13 @@ fn fatal_of(ruled: &Ruled) -> Option<Reason> {
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
 }
 
-/// How many bytes differ.
+/// How many bytes differ; counted in pieces that a byte can count.
 fn changed(before: &[u8], after: &[u8]) -> u64 {
-    before.iter().zip(after).filter(|(before, after)| before != after).count() as u64
+    let pieces = before.chunks(128).zip(after.chunks(128));
+    let differ = |(before, after): (&[u8], &[u8])| {
+        before.iter().zip(after).fold(0_u8, |count, (a, b)| count + u8::from(a != b))
+    };
+    pieces.map(|piece| u64::from(differ(piece))).sum()
 }
 
 pub(super) const fn speaker_of(direction: Direction) -> Speaker {

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::guard::Rule;
 use crate::smtp::Fault;
 use crate::tcp::Violation;
@@ -11,7 +13,7 @@ use crate::tls;
 use crate::wire::Malformed;
 
 /// Why a packet was dropped or cut short, or its flow reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// Not a packet we can read.
     Malformed(Malformed),

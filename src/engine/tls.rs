@@ -57,18 +57,17 @@ enum Stop {
 }
 
 impl Passage<'_, '_> {
-    /// A reply was read: whether from here on both streams are records, and are watched.
-    pub(super) fn begin_records(&mut self) -> bool {
+    /// The 220 to STARTTLS was read: from here on both streams are records, if they are watched.
+    pub(super) fn begin_records(&mut self) {
         let is_tls = matches!(self.conversation.dialogue.expect(), Expect::Tls(_));
         let settings = self.conversation.terms.guard.settings();
         if !is_tls || settings.tls_watch == TlsWatch::Off {
-            return false;
+            return;
         }
         self.conversation.records = Some(Records::new(&self.engine.memory));
         for direction in Direction::BOTH {
             self.conversation.streams[direction].frame();
         }
-        true
     }
 
     /// A payload that begins at or below the edge of what is known, which lies `known` bytes into
@@ -298,20 +297,18 @@ impl Passage<'_, '_> {
 }
 
 impl Passage<'_, '_> {
-    /// A reply line was read. Says whether nothing behind it is to be read as more of the dialogue.
-    pub(super) fn hear_reply(&mut self, step: &Step, reading: &mut Reading) -> bool {
-        let Event::ReplyEnd(reply) = step.event else { return false };
+    /// A reply line was read: TLS may begin behind it, or an offer be missing from it.
+    pub(super) fn hear_reply(&mut self, step: &Step, reading: &mut Reading) {
+        let Event::ReplyEnd(reply) = step.event else { return };
         match (reply.answers, reply.code) {
-            (Answers::Verb(Verb::StartTls), Some(220)) => reply.is_last && self.begin_records(),
+            (Answers::Verb(Verb::StartTls), Some(220)) if reply.is_last => self.begin_records(),
             (Answers::Verb(Verb::StartTls), Some(_)) => {
                 self.effects.counted.starttls_refused += u64::from(reply.is_last);
-                false
             }
             (Answers::Verb(Verb::Ehlo), Some(250)) if reply.is_last => {
-                reading.fatal = self.judge_offer();
-                reading.fatal.is_some()
+                reading.fatal = reading.fatal.or_else(|| self.judge_offer());
             }
-            _ => false,
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::record::Packed;
 use super::{Endpoint, FlowKey, Keyed, PerDirection, Way};
@@ -13,7 +14,7 @@ use crate::wire::Seq;
 const WAYS: usize = 8;
 
 /// What is known of a connection before its third packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handshake {
     /// Its two ends.
     pub key: FlowKey,
@@ -136,6 +137,13 @@ impl HandshakeTable {
     pub fn may_have_evicted(&self, key: &FlowKey, seconds: u32) -> bool {
         let evicted = self.set(key).and_then(|set| set.lock().evicted);
         evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
+    }
+
+    /// Looks at every record, alive or not. Nobody may look back at the table meanwhile.
+    pub fn for_each(&self, mut look: impl FnMut(&Handshake)) {
+        for set in &self.sets {
+            set.lock().records.iter().for_each(|record| look(&record.unpack()));
+        }
     }
 
     const fn is_alive(&self, since: u32, seconds: u32) -> bool {

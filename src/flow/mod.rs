@@ -24,6 +24,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Index, IndexMut};
 
+use serde::{Deserialize, Serialize};
+
 /// Which of the two ends sent a packet (netfilter's `IP_CT_DIR_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -48,7 +50,7 @@ impl Direction {
 }
 
 /// One datum for each direction of a flow, reached only by naming the direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerDirection<T> {
     original: T,
     reply: T,
@@ -58,6 +60,13 @@ impl<T> PerDirection<T> {
     /// A pair, the originator's first.
     pub const fn new(original: T, reply: T) -> Self {
         Self { original, reply }
+    }
+}
+
+impl<T> PerDirection<T> {
+    /// What becomes of each.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerDirection<U> {
+        PerDirection { original: change(self.original), reply: change(self.reply) }
     }
 }
 
@@ -82,7 +91,7 @@ impl<T> IndexMut<Direction> for PerDirection<T> {
 }
 
 /// An address and a TCP port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The IP address.
     pub address: IpAddr,
@@ -122,7 +131,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two endpoints of a flow, in the order in which they spoke first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {
     /// The sender of the first SYN: the SMTP client.
     pub originator: Endpoint,
@@ -148,7 +157,7 @@ impl Ends {
 }
 
 /// The two endpoints of a flow, unordered: both directions give the same key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FlowKey {
     low: Endpoint,
     high: Endpoint,

@@ -86,6 +86,17 @@ impl<T> FlowTable<T> {
         self.len() == 0
     }
 
+    /// The number given last.
+    #[must_use]
+    pub fn last_id(&self) -> FlowId {
+        self.last_id.load(Relaxed)
+    }
+
+    /// Numbers from here on are higher than this one.
+    pub fn count_from(&self, last: FlowId) {
+        self.last_id.store(last, Relaxed);
+    }
+
     /// Whether a new flow would displace another.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -104,9 +115,15 @@ impl<T> FlowTable<T> {
     #[must_use = "what was displaced has to be closed"]
     pub fn insert(&self, newcomer: Newcomer, state: impl FnOnce(FlowId) -> T) -> Inserted<T> {
         let id = self.last_id.fetch_add(1, Relaxed) + 1;
+        self.restore(id, newcomer, state(id))
+    }
+
+    /// The same for a flow that has a number already, of the time before [`Self::count_from`].
+    #[must_use = "what was displaced has to be closed"]
+    pub fn restore(&self, id: FlowId, newcomer: Newcomer, state: T) -> Inserted<T> {
         let Ends { originator, responder } = newcomer.ends;
         let key = self.hashed(&FlowKey::of(originator, responder));
-        let flow = Arc::new(Flow::new(&newcomer, key, id, state(id)));
+        let flow = Arc::new(Flow::new(&newcomer, key, id, state));
         let mut displaced = Vec::from_iter(self.take_out(&key));
         self.make_room(Client::of(originator.address), &mut displaced);
         match self.flows.entry(ByKey(Arc::clone(&flow))) {

@@ -5,6 +5,8 @@
 //! packet to us is the next best: another machine on the link can forge it, an end beyond a router
 //! cannot.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Direction, Keyed};
 
 /// Where a packet came from, as far as the machine itself can say.
@@ -17,7 +19,7 @@ pub struct Hop {
 }
 
 /// The way the SYN of a connection took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
     /// In by one interface, out by another.
     Through {

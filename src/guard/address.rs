@@ -7,10 +7,12 @@
 //!                └─other─► Bare ──SP,TAB───────┘
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use super::mask::Mask;
 
 /// Where in the argument the next byte stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// In `FROM:` or `TO:`.
     #[default]
@@ -30,7 +32,7 @@ enum Place {
 }
 
 /// The address under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Address {
     place: Place,
     /// A `<` waits for its `>`.
@@ -54,6 +56,21 @@ impl Address {
             b'>' => !self.is_open,
             _ => false,
         }
+    }
+
+    /// Looks for bytes that would define no address, and makes spaces of them or not. Whether there
+    /// are any. Where the path ends and how long it is, nobody asks of such a line.
+    pub(super) fn scan(&mut self, bytes: &mut [u8], is_replaced: bool) -> bool {
+        let (mut is_open, mut has_stray) = (self.is_open, false);
+        for byte in bytes {
+            let (opens, closes) = (*byte == b'<', *byte == b'>');
+            let is_stray = (*byte == b'|') | (opens & is_open) | (closes & !is_open);
+            is_open = (is_open | opens) & !closes;
+            has_stray |= is_stray;
+            *byte = if is_stray & is_replaced { b' ' } else { *byte };
+        }
+        self.is_open = is_open;
+        has_stray
     }
 
     /// What the next byte and the rest of the line have to become so that no server takes the line

@@ -3,6 +3,8 @@
 //! What a client's line may be is decided in `line`, what a server's becomes in `reply`; here each
 //! run goes to the one or the other.
 
+use serde::{Deserialize, Serialize};
+
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
@@ -10,10 +12,16 @@ use super::reply::ReplyWatch;
 use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::speech::Speech;
 use super::value::VerbSet;
+use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Answers, Dialogue, Event, Fault, Reply, Speaker, Verb};
+use crate::smtp::{
+    Answers, Dialogue, Event, Expect, Fault, Fillers, Reply, Speaker, Step, Swept, Verb,
+};
 
 pub(super) use super::mask::MASK;
+
+/// What a lookalike becomes.
+const BLANK: u8 = b' ';
 
 /// One run of bytes that was read, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +65,7 @@ impl Ruling {
 }
 
 /// What the guard remembers of one flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// The client's line under way.
     pub(super) line: LineWatch,
@@ -138,7 +146,7 @@ impl Guard {
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
-                before.neutralise(draft.copy(run.bytes), b' ');
+                before.neutralise(draft.copy(run.bytes), BLANK);
                 Ruling::Edit(Rule::Lookalike)
             }
             Event::RefusedChunk => {
@@ -169,6 +177,30 @@ impl Guard {
         }
     }
 
+    /// Reads message data up to its end and makes it what leaves, in one pass: what
+    /// [`Self::judge`] rules on each of its runs, all at once. `None` where what comes is none.
+    pub fn sweep(
+        &self,
+        watch: &mut Watch,
+        dialogue: &mut Dialogue,
+        bytes: (&mut [u8], Offset),
+        draft: &mut Draft,
+    ) -> Option<(Step, Swept)> {
+        let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
+        let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
+        let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
+        let (step, swept) = dialogue.sweep(bytes.0, bytes.1, fillers)?;
+        draft.begin();
+        if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
+            let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
+            plan.strike_cause(rule.name(), &mut draft.strikes);
+        }
+        if step.event == Event::DataEnd {
+            watch.recipients = 0;
+        }
+        Some((step, swept))
+    }
+
     /// What happens to a segment that completes a terminator and carries the last so many of its
     /// bytes. It has five, or, behind an empty message, three.
     #[must_use]
@@ -189,6 +221,6 @@ impl Guard {
 }
 
 /// Whether the line is of the answer to EHLO that makes offers.
-fn is_ehlo(reply: &Reply) -> bool {
+pub(super) fn is_ehlo(reply: &Reply) -> bool {
     reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250)
 }

@@ -9,12 +9,14 @@
 //! flat 512 would refuse legal mail: each extension that adds parameters to MAIL or RCPT adds to
 //! the length too.
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::Settings;
 use super::value::LineLimit;
 use crate::smtp::Verb;
 
 /// Which limit a line has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LineKind {
     /// A command that is none of the others, or not yet known.
     #[default]
@@ -27,6 +29,9 @@ pub(super) enum LineKind {
 }
 
 impl LineKind {
+    /// The lowest of the standard's limits.
+    pub(super) const SHORTEST: u32 = PLAIN;
+
     /// The kind of a line with this verb.
     pub(super) const fn of(verb: Option<Verb>) -> Self {
         match verb {
@@ -60,7 +65,7 @@ impl LineKind {
 }
 
 /// The bytes of the line under way, its end not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineLength {
     /// Up to one more than the highest limit there is.
     count: u16,
@@ -86,7 +91,7 @@ impl LineLength {
 }
 
 /// Extensions that lengthen lines, of those the server has offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Offers(u8);
 
 impl Offers {

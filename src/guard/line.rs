@@ -9,6 +9,8 @@
 //! What ends the flow is found first, then what is masked. A line masked at one place is not
 //! judged behind it, except for what ends the flow.
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength, Offers};
@@ -21,7 +23,7 @@ use crate::patch;
 use crate::smtp::{Event, Verb, Word};
 
 /// What the guard remembers of the client's line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineWatch {
     /// The rule by which it is refused.
     pub(super) refused: Option<Rule>,
@@ -272,8 +274,16 @@ impl LineWatch {
         if scan == AddressScan::Off && !has_limit {
             return Ruling::Pass;
         }
-        let mut ruling = Ruling::Pass;
         let bytes = draft.copy(run);
+        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
+            let is_replaced = scan == AddressScan::Replace;
+            return match (self.address.scan(bytes, is_replaced), is_replaced) {
+                (false, _) => Ruling::Pass,
+                (true, false) => Ruling::Note(Rule::Address),
+                (true, true) => Ruling::Edit(Rule::Address),
+            };
+        }
+        let mut ruling = Ruling::Pass;
         for (at, &byte) in run.iter().enumerate() {
             let rest = bytes.get_mut(at..).unwrap_or_default();
             match scan {

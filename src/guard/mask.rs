@@ -4,6 +4,8 @@
 //! None of them lets a word be read that stood behind others: what becomes a space stands behind
 //! NOOP or behind an address, never before a verb.
 
+use serde::{Deserialize, Serialize};
+
 use crate::patch::Strike;
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
@@ -46,7 +48,7 @@ impl Draft {
 }
 
 /// What the rest of a line, or of the part that a packet carries, becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mask {
     /// X.
     X,
@@ -65,6 +67,13 @@ pub(super) enum Mask {
 impl Mask {
     /// Masks a run in which CRs stay. Whether any byte of it was masked, be it to itself.
     pub(super) fn apply_to_lines(&mut self, run: &mut [u8]) -> bool {
+        if *self == Self::X {
+            return run.iter_mut().fold(false, |is_masked, byte| {
+                let stays = *byte == b'\r';
+                *byte = if stays { b'\r' } else { MASK };
+                is_masked | !stays
+            });
+        }
         let parts = run.split_mut(|&byte| byte == b'\r').filter(|part| !part.is_empty());
         parts.fold(false, |is_masked, part| self.apply(part) | is_masked)
     }

@@ -16,6 +16,7 @@ mod settings;
 mod speech;
 mod tls;
 mod value;
+mod whole;
 
 pub use choice::{
     AddressScan, Banner, Cure, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
@@ -30,8 +31,10 @@ pub use value::{Kind, Limit, VerbSet};
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which rule changed bytes, or ended a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Rule {
     /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
     Address,

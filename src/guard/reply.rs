@@ -5,6 +5,8 @@
 //! none needs a whole line, except for the letter that an ASA puts at the end of a masked keyword:
 //! there a keyword is what one packet carries of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::judge::MASK;
 use super::limit::Offers;
 use super::settings::{Banner, EhloFilter};
@@ -22,7 +24,7 @@ const ESMTP: &[u8] = b"ESMTP";
 const NO_KEYWORD: &[u8] = b"OK";
 
 /// How far the keyword of an EHLO line is decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Decision {
     /// It may still become a permitted one.
     #[default]
@@ -32,7 +34,7 @@ enum Decision {
 }
 
 /// What the guard remembers of the reply under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReplyWatch {
     /// Extensions offered so far that make lines longer.
     pub(super) offers: Offers,
@@ -50,7 +52,12 @@ pub(super) struct ReplyWatch {
 }
 
 impl ReplyWatch {
-    fn end_line(&mut self, reply: &Reply) {
+    /// Whether the greeting under way has greeted.
+    pub(super) const fn has_greeted(&self) -> bool {
+        self.has_greeted
+    }
+
+    pub(super) fn end_line(&mut self, reply: &Reply) {
         let is_offer = is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
         if is_offer && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
@@ -65,14 +72,14 @@ impl ReplyWatch {
 }
 
 /// Whether the line greets. One without a code may be part of a greeting, and says as much.
-fn is_greeting(reply: &Reply) -> bool {
+pub(super) fn is_greeting(reply: &Reply) -> bool {
     reply.answers == Answers::Connection && reply.code.is_none_or(|code| code / 100 == 2)
 }
 
 /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
 /// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
 /// several lines may be followed by an offer, and so may what answers nothing that was asked.
-fn is_offer(reply: &Reply) -> bool {
+pub(super) fn is_offer(reply: &Reply) -> bool {
     let is_answer = match reply.answers {
         Answers::Verb(verb) => {
             matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)

@@ -9,10 +9,12 @@
 //! refuses it; but if MAIL follows it, it was no mistake: a mail can be written into such a hello,
 //! and Postfix would have hung up.
 
-use crate::smtp::Verb;
+use serde::{Deserialize, Serialize};
+
+use crate::smtp::{Verb, span};
 
 /// What the client's lines have shown it to speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Speech {
     /// None of them had a verb.
     #[default]
@@ -70,7 +72,7 @@ const fn is_space(byte: u8) -> bool {
 }
 
 /// The first word of a line, whatever spaces stand before it: so servers read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FirstWord {
     /// Bit n: it is not word n of [`WORDS`]. Less to keep for each flow than its letters.
     excluded: u16,
@@ -86,10 +88,8 @@ impl FirstWord {
         let is_no_word = self.place == Place::Inside && self.length == LENGTH_MAX;
         let first = match self.place {
             Place::Behind => None,
-            Place::Inside if is_no_word => {
-                run.iter().position(|&byte| is_space(byte) || byte == b':')
-            }
-            Place::Before => run.iter().position(|&byte| !is_space(byte)),
+            Place::Inside if is_no_word => Some(span(run, |byte| !is_space(byte) && byte != b':')),
+            Place::Before => Some(span(run, is_space)),
             Place::Inside => Some(0),
         };
         first.and_then(|first| run.get(first..)).unwrap_or_default()
@@ -119,7 +119,7 @@ impl FirstWord {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     #[default]
     Before,

@@ -1,6 +1,8 @@
 //! What the settings say about TLS: about hellos, about an offer that is missing, and about what is
 //! said in clear.
 
+use serde::{Deserialize, Serialize};
+
 use super::choice::{Cure, TlsMinimum};
 use super::settings::Settings;
 use super::value::{Kind, Value, VerbSet};
@@ -52,7 +54,7 @@ pub enum Plain {
 }
 
 /// What a flow has shown of TLS as long as it is in clear.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Clear(u8);
 
 impl Clear {

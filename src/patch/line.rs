@@ -10,6 +10,8 @@
 //! Written for attackers, not for conformance: where servers differ, the reading that sees more of
 //! the line as a path is taken.
 
+use serde::{Deserialize, Serialize};
+
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::Verb;
 
@@ -73,7 +75,7 @@ pub enum Cure {
     Blank,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// In the first word.
     #[default]
@@ -104,7 +106,7 @@ enum Place {
 }
 
 /// Whose argument it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     #[default]
     Other,
@@ -121,7 +123,7 @@ enum Kind {
 }
 
 /// What is remembered of the line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     place: Place,
     kind: Kind,

@@ -3,12 +3,14 @@
 //! Servers disagree about signs, huge numbers and trailing words, and a chunk counted here but not
 //! by the server would let commands pass unread. So only what every server counts alike is taken.
 
+use serde::{Deserialize, Serialize};
+
 /// Largest chunk announced at once: a larger size is negative where a server counts in 32 bits with
 /// a sign.
 const OCTETS_MAX: u32 = (1 << 31) - 1;
 
 /// How far the argument has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChunkSize {
     /// Spaces before the number.
     Before,

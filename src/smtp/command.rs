@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The verbs of RFC 5321 and its extensions (and of RFC 821, which Mailguard was made for).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verb {
     /// RFC 4954.
     Auth,
@@ -141,7 +143,7 @@ const CREDENTIAL_WORDS: [&[u8]; 7] =
 const WORD_BYTES_MAX: usize = 9;
 
 /// The first word of a line, in upper case, as far as it has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     bytes: [u8; WORD_BYTES_MAX],
     length: u8,
@@ -150,6 +152,13 @@ pub struct Word {
 impl Word {
     /// Bytes it keeps.
     pub(super) const ROOM: usize = WORD_BYTES_MAX;
+
+    /// The word of these bytes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let mut word = Self::default();
+        bytes.iter().take(Self::ROOM).for_each(|&byte| word.push(byte));
+        word
+    }
 
     /// How many bytes it has, of those it keeps.
     pub(super) const fn length(&self) -> u8 {
@@ -198,7 +207,11 @@ impl Word {
     /// The verb it spells, whole.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
-        self.openings().find(|verb| verb.name().len() == usize::from(self.length))
+        let (letters, length) = (self.letters(), usize::from(self.length));
+        let mut known = Verb::ALL.into_iter().zip(LETTERS);
+        let is_this =
+            |(verb, known): &(Verb, u64)| *known == letters && verb.name().len() == length;
+        known.find(is_this).map(|(verb, _)| verb)
     }
 
     /// The verbs it can still become.
@@ -229,6 +242,11 @@ impl Word {
     /// The verb whose letters it begins with: what a server that compares only those letters reads.
     #[must_use]
     pub fn leading_verb(&self) -> Option<Verb> {
-        Verb::ALL.into_iter().find(|verb| self.as_bytes().starts_with(verb.name().as_bytes()))
+        let letters = self.letters();
+        let mut known = Verb::ALL.into_iter().zip(LETTERS);
+        let is_begun = |(verb, known): &(Verb, u64)| {
+            (known ^ letters).leading_zeros() as usize >= 8 * verb.name().len()
+        };
+        known.find(is_begun).map(|(verb, _)| verb)
     }
 }

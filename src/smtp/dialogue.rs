@@ -5,6 +5,11 @@
 //! read, and each piece is told of what happened.
 
 mod outlook;
+mod quick;
+
+pub use quick::{Fillers, WholeLine, WholeReply};
+
+use serde::{Deserialize, Serialize};
 
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
@@ -20,7 +25,7 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 const OUTSTANDING_MAX: usize = 1_024;
 
 /// A dialogue between one client and one server.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Dialogue {
     data_begins: DataBegins,
     /// What a BDAT means whose line the guard masks.
@@ -290,6 +295,16 @@ impl Dialogue {
             reader.is_later_line = true;
             return (None, None);
         }
+        self.end_last_line(code, pairing, covers)
+    }
+
+    /// The last line of a reply has ended.
+    fn end_last_line(
+        &mut self,
+        code: u16,
+        pairing: Pairing,
+        covers: Offset,
+    ) -> (Option<Change>, Option<Fault>) {
         self.reply = None;
         let owed = self.if_it_stays.take();
         self.is_leaving = is_leaving(code);

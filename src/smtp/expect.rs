@@ -32,10 +32,12 @@
 //! (CVE-2000-1022; [`super::DataBegins::OnCommand`] brings that fault back). 354, 334 and 220 come
 //! here only where they answer the DATA, AUTH or STARTTLS that was sent last.
 
+use serde::{Deserialize, Serialize};
+
 use super::{MailData, TlsStart};
 
 /// What message data begins on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataBegins {
     /// The server's 354.
     OnReply,
@@ -45,7 +47,7 @@ pub enum DataBegins {
 }
 
 /// What the client's next byte is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
     /// A command line.
     Command,

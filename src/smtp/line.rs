@@ -12,12 +12,14 @@
 //! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
 
 use memchr::{memchr, memchr2, memchr3};
+use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
+use super::span::{rspan, span};
 use super::{Event, Fault, Verb, Word};
 
 /// What a BDAT would mean, by what the server has said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChunkRule {
     /// Octets follow, and the server counts them.
     Pass,
@@ -30,7 +32,7 @@ pub(super) enum ChunkRule {
 }
 
 /// Where in a command line the next byte stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     Word,
     Argument,
@@ -42,7 +44,7 @@ pub(super) enum Place {
 }
 
 /// The line under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CommandLine {
     word: Word,
     place: Place,
@@ -69,6 +71,12 @@ impl CommandLine {
             is_doubtful: false,
             is_unproved: false,
         }
+    }
+
+    /// A line that has come whole: this word, and a gap behind it or not.
+    pub(super) fn whole(word: Word, has_gap: bool) -> Self {
+        let place = if has_gap { Place::Argument } else { Place::Word };
+        Self { word, place, ..Self::new() }
     }
 
     /// A line whose beginning was not read as one: nothing in it is a verb.
@@ -143,7 +151,7 @@ impl CommandLine {
             return (1, Event::CommandEnd { is_bare }, fault);
         }
         if first == b'\r' {
-            let crs = length(input, |byte| byte != b'\r');
+            let crs = span(input, |byte| byte == b'\r');
             self.hear_crs(crs);
             return (crs, Event::CommandCr, None);
         }
@@ -161,7 +169,7 @@ impl CommandLine {
             }
             // No octets follow a size of 0.
             Place::BarredChunk => {
-                let used = length(input, |byte| byte != b' ' && byte != b'0');
+                let used = span(input, |byte| byte == b' ' || byte == b'0');
                 if used == 0 {
                     self.go_astray();
                 }
@@ -188,7 +196,7 @@ impl CommandLine {
         }
         let text = memchr2(b'\r', b'\n', input).unwrap_or(input.len());
         let end = input.get(text..).unwrap_or_default();
-        let crs = length(end, |byte| byte != b'\r');
+        let crs = span(end, |byte| byte == b'\r');
         self.hear_crs(crs);
         let has_lf = end.get(crs) == Some(&b'\n');
         (text + crs + usize::from(has_lf), Event::AuthLine)
@@ -202,8 +210,8 @@ impl CommandLine {
     fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {
         // No byte decides any more where the line is refused or the word longer than any verb.
         let is_decided = self.is_refused() || self.word.is_full();
-        let is_end = |byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0);
-        let used = if is_decided { length(input, is_end) } else { 1 };
+        let is_word = |byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0);
+        let used = if is_decided { span(input, is_word) } else { 1 };
         if is_decided {
             input.iter().take(used).take(Word::ROOM).for_each(|&byte| self.word.push(byte));
         } else {
@@ -214,13 +222,15 @@ impl CommandLine {
 
     fn read_size(&mut self, mut size: ChunkSize, input: &[u8]) -> (usize, Event, Option<Fault>) {
         let mut used = 0;
-        for &byte in input {
+        while let Some(&byte) = input.get(used) {
             let Some(next) = (byte != b'\r' && byte != b'\n').then(|| size.push(byte)).flatten()
             else {
                 break;
             };
+            // Behind a byte that changed nothing more of its kind change nothing either.
+            let rest = input.get(used..).unwrap_or_default();
+            used += if next == size { span(rest, |other| other == byte) } else { 1 };
             size = next;
-            used += 1;
         }
         self.place = Place::Chunk(size);
         if used > 0 {
@@ -253,11 +263,6 @@ impl CommandLine {
     }
 }
 
-/// Bytes before the first of this kind.
-fn length(input: &[u8], is_end: impl Fn(u8) -> bool) -> usize {
-    input.iter().position(|&byte| is_end(byte)).unwrap_or(input.len())
-}
-
 /// Bytes up to the next CR, LF or NUL; at least one.
 fn run(input: &[u8]) -> usize {
     let rest = input.get(1..).unwrap_or_default();
@@ -268,5 +273,5 @@ fn run(input: &[u8]) -> usize {
 fn line_rest(input: &[u8]) -> usize {
     let end = memchr(b'\n', input).unwrap_or(input.len());
     let line = input.get(..end).unwrap_or_default();
-    line.iter().rposition(|&byte| byte != b'\r').map_or(1, |last| last + 1)
+    line.len() - rspan(line, |byte| byte == b'\r').min(line.len().saturating_sub(1))
 }

@@ -19,7 +19,9 @@
 //! could hide a line start from us and not from a server that drops NULs; elsewhere it is the
 //! message's own business.
 
-use memchr::memchr2;
+use serde::{Deserialize, Serialize};
+
+use super::sweep::{BLOCK, Machine, Next, Sweep, Swept};
 
 /// What a run of message bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) enum Rest {
 }
 
 /// What stands before the next byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailData {
     /// Something inside a line.
     Middle,
@@ -61,56 +63,27 @@ pub enum MailData {
     DotCr,
 }
 
-#[derive(Clone, Copy)]
-enum Next {
-    To(MailData),
-    Lookalike,
-    End,
-}
-
-/// The table above, written out for every byte: an attack has it walked byte by byte.
-#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
-const TABLE: [[Next; 256]; MailData::ALL.len()] = {
-    let mut table = [[Next::End; 256]; MailData::ALL.len()];
-    let mut row = 0;
-    while row < MailData::ALL.len() {
-        let mut byte = u8::MAX;
-        while byte > 0 {
-            table[row][byte as usize] = MailData::ALL[row].ruled(byte);
-            byte -= 1;
-        }
-        table[row][0] = MailData::ALL[row].ruled(0);
-        row += 1;
-    }
-    table
-};
-
-/// Bytes looked at in one vectorised step; a block with anything unusual is walked instead.
-const BLOCK: usize = 16 * LANES;
-
-/// Bytes taken together in that step.
-const LANES: usize = 64;
-
 /// Lookalikes with fewer bytes of text between them make one run: some twenty steps of the table
 /// cost as much as a step of the dialogue.
 const CLOSE: usize = 16;
 
-/// Bytes walked before the first such step.
-const WALK: usize = 64;
+/// Bytes of one such run.
+const CROWD: usize = 64;
 
 impl MailData {
     /// Every state, in order.
     pub const ALL: [Self; 7] =
         [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::BareDot, Self::DotCr];
 
-    const fn ruled(self, byte: u8) -> Next {
+    /// What a byte leads to.
+    pub(super) const fn ruled(self, byte: u8) -> Next {
         match (self, byte) {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
-            (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Lookalike,
-            (Self::BareDot, b'\r' | b'\n') => Next::Lookalike,
+            (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
+            (Self::BareDot, b'\r' | b'\n') => Next::Changed,
             (Self::Middle, 0) => Next::To(Self::Middle),
-            (_, 0) => Next::Lookalike,
+            (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),
             (Self::Cr | Self::Bare, b'.') => Next::To(Self::BareDot),
@@ -120,32 +93,44 @@ impl MailData {
         }
     }
 
-    /// The same, looked up.
-    fn next(self, byte: u8) -> Next {
-        let row = TABLE.get(self as usize);
-        row.and_then(|row| row.get(usize::from(byte))).copied().unwrap_or(Next::To(Self::Middle))
+    /// What a byte of text leads to that the server may be reading as commands: line ends stay, and
+    /// a dot that may begin the true end, since they are harmless to who reads lines and to who
+    /// reads data.
+    pub(super) const fn ruled_disowned(self, byte: u8) -> Next {
+        match (self, byte) {
+            (Self::DotCr, b'\n') => Next::End,
+            (Self::Cr, b'\n') => Next::To(Self::Line),
+            (Self::Line, b'.') => Next::To(Self::Dot),
+            (Self::Dot, b'\r') => Next::To(Self::DotCr),
+            (Self::DotCr, b'\r') => Next::Changed,
+            (_, b'\r') => Next::To(Self::Cr),
+            _ => Next::Changed,
+        }
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Run) {
+        let mut sweep = Sweep::new(&Machine::DATA);
         let mut at = 0;
-        // Short runs are not worth a block, and nor is what a block was refused for.
-        let mut walk_to = WALK;
-        while let Some(&byte) = input.get(at) {
+        loop {
             if *self == Self::Middle {
-                at = skip(input, at, &mut walk_to);
-                let Some(&byte) = input.get(at) else { break };
-                *self = if byte == b'\r' { Self::Cr } else { Self::Bare };
-                at += 1;
+                at = sweep.pass_text(input, at);
+            }
+            let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let used;
+            (used, *self) = sweep.read(*self, rest);
+            at += used;
+            if used == rest.len().min(BLOCK) {
                 continue;
             }
-            match self.next(byte) {
-                Next::To(state) => *self = state,
-                Next::End => return (at + 1, Run::End),
-                Next::Lookalike if at > 0 => break,
-                Next::Lookalike => return (self.read_lookalikes(input), Run::Lookalike),
+            let stop = rest.get(used).map_or(Next::Changed, |&byte| self.ruled(byte));
+            if matches!(stop, Next::End) {
+                return (at + 1, Run::End);
             }
-            at += 1;
+            if at == 0 {
+                return (self.read_lookalikes(input), Run::Lookalike);
+            }
+            break;
         }
         (at, Run::Text)
     }
@@ -155,12 +140,12 @@ impl MailData {
     fn read_lookalikes(&mut self, input: &[u8]) -> usize {
         let mut used = 0;
         let mut state = *self;
-        for (at, &byte) in input.iter().enumerate() {
-            match state.next(byte) {
+        for (at, &byte) in input.iter().take(CROWD).enumerate() {
+            match state.ruled(byte) {
                 Next::End => break,
                 Next::To(_) if at - used >= CLOSE => break,
                 Next::To(next) => state = next,
-                Next::Lookalike => {
+                Next::Changed => {
                     (used, state) = (at + 1, Self::Middle);
                     *self = state;
                 }
@@ -172,14 +157,67 @@ impl MailData {
     /// Overwrites every lookalike of a run that begins behind this state.
     pub fn neutralise(mut self, run: &mut [u8], value: u8) {
         for byte in run {
-            self = match self.next(*byte) {
+            self = match self.ruled(*byte) {
                 Next::To(next) => next,
-                Next::End | Next::Lookalike => {
+                Next::End | Next::Changed => {
                     *byte = value;
                     Self::Middle
                 }
             };
         }
+    }
+
+    /// Reads bytes up to and including the true end, or all there are, and writes `value`, if there
+    /// is one, over every lookalike.
+    pub(super) fn sweep(&mut self, input: &mut [u8], value: Option<u8>) -> Swept {
+        let mut sweep = Sweep::new(&Machine::DATA);
+        let mut swept = Swept::default();
+        while !swept.is_end {
+            if *self == Self::Middle {
+                swept.used = sweep.pass_text(input, swept.used);
+            }
+            let rest = input.get_mut(swept.used..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            *self = sweep.change(*self, rest, value, &mut swept);
+        }
+        swept
+    }
+
+    /// The same where the server may be reading commands: whatever is no line end, and no part of
+    /// the true end, becomes `value`.
+    pub(super) fn sweep_disowned(&mut self, input: &mut [u8], value: u8) -> Swept {
+        let sweep = Sweep::new(&Machine::DISOWNED);
+        let mut swept = Swept::default();
+        while !swept.is_end {
+            let rest = input.get_mut(swept.used..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            let is_text = *self == Self::Middle && sweep.fill_text(rest, value, &mut swept);
+            if !is_text {
+                *self = sweep.change(*self, rest, Some(value), &mut swept);
+            }
+        }
+        swept
+    }
+
+    /// Where the message ends, if it does among these bytes: behind its true end.
+    pub(super) fn find_end(mut self, input: &[u8]) -> Option<usize> {
+        let mut sweep = Sweep::new(&Machine::DATA);
+        let mut at = 0;
+        while at < input.len() {
+            if self == Self::Middle {
+                at = sweep.pass_text(input, at);
+            }
+            let rest = input.get(at..).unwrap_or_default();
+            if let Some(end) = sweep.find_end(&mut self, rest) {
+                return Some(at + end);
+            }
+            at += rest.len().min(BLOCK);
+        }
+        None
     }
 
     /// Reads a run of mail data that the server may be reading as commands instead: text, with what
@@ -190,14 +228,14 @@ impl MailData {
         let mut harmless = (0, *self);
         let mut state = *self;
         for (at, &byte) in input.iter().enumerate() {
-            match state.next_disowned(byte) {
-                Some(Self::Line) if state == Self::DotCr => {
+            match state.ruled_disowned(byte) {
+                Next::End => {
                     let (start, before) = harmless;
                     *self = if start == 0 { Self::Line } else { before };
                     return if start == 0 { (at + 1, Rest::End) } else { (start, Rest::Text) };
                 }
-                Some(next) => state = next,
-                None => {
+                Next::To(next) => state = next,
+                Next::Changed => {
                     state = Self::Middle;
                     harmless = (at + 1, state);
                 }
@@ -207,27 +245,17 @@ impl MailData {
         (input.len(), Rest::Text)
     }
 
-    /// Masks a run of such text that begins behind this state: line ends stay, and a dot that may
-    /// begin the true end.
+    /// Masks a run of such text that begins behind this state.
     pub fn disown(mut self, run: &mut [u8], mask: u8) {
         for byte in run {
-            let next = self.next_disowned(*byte);
-            if next.is_none() {
-                *byte = mask;
-            }
-            self = next.unwrap_or(Self::Middle);
-        }
-    }
-
-    /// What follows a byte of such text that is harmless to who reads lines and to who reads data.
-    const fn next_disowned(self, byte: u8) -> Option<Self> {
-        match (self, byte) {
-            (Self::Cr | Self::DotCr, b'\n') => Some(Self::Line),
-            (Self::Line, b'.') => Some(Self::Dot),
-            (Self::Dot, b'\r') => Some(Self::DotCr),
-            (Self::DotCr, b'\r') => None,
-            (_, b'\r') => Some(Self::Cr),
-            _ => None,
+            self = match self.ruled_disowned(*byte) {
+                Next::To(next) => next,
+                Next::End => Self::Line,
+                Next::Changed => {
+                    *byte = mask;
+                    Self::Middle
+                }
+            };
         }
     }
 
@@ -251,52 +279,4 @@ impl MailData {
             !is_new || is_text(&mut state, tail)
         })
     }
-}
-
-/// From inside a line: the place of the next CR or LF that needs a look. Whole blocks of ordinary
-/// lines are passed over; each byte is looked at by one block at most.
-fn skip(input: &[u8], mut at: usize, walk_to: &mut usize) -> usize {
-    let processor = pulp::Arch::new();
-    while at >= *walk_to
-        && let Some(block) = input.get(at..=at + BLOCK)
-    {
-        // Stop before a line end at the block's edge: the walk carries it over.
-        let before_edge = block.iter().rev().skip(1);
-        let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
-        let is_ordinary = processor.dispatch(
-            #[inline(always)]
-            || is_ordinary(block),
-        );
-        if tail == BLOCK || !is_ordinary {
-            *walk_to = at + BLOCK;
-            break;
-        }
-        at += BLOCK - tail;
-    }
-    let rest = input.get(at..).unwrap_or_default();
-    at + memchr2(b'\r', b'\n', rest).unwrap_or(rest.len())
-}
-
-/// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
-/// and no NUL follows. Written in lanes and without an early exit, so that the compiler makes
-/// vectors of it, as wide as the processor of its caller has them.
-#[inline(always)]
-fn is_ordinary(block: &[u8]) -> bool {
-    let (bytes, _) = block.as_chunks::<LANES>();
-    let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
-    let mut odd = [0; LANES];
-    for (bytes, nexts) in bytes.iter().zip(nexts) {
-        for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
-            let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
-            let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
-            *odd |= is_split | is_start;
-        }
-    }
-    block.first() != Some(&b'\n') && odd == [0; LANES]
-}
-
-/// What a vector comparison gives.
-#[inline(always)]
-const fn mask(is_so: bool) -> u8 {
-    if is_so { u8::MAX } else { 0 }
 }

@@ -14,17 +14,24 @@ mod mail_data;
 mod outstanding;
 mod reply;
 mod secret;
+mod span;
+mod sweep;
 mod tls;
 mod transaction;
 
 pub use command::{Verb, Word};
-pub use dialogue::Dialogue;
+pub use dialogue::{Dialogue, Fillers, WholeLine, WholeReply};
 pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
+pub use sweep::Swept;
 pub use tls::TlsStart;
 
+pub(crate) use span::{rspan, span};
+
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::offset::Offset;
 
@@ -162,7 +169,7 @@ pub enum Change {
 }
 
 /// What a reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Answers {
     /// The connection itself: this is the greeting.
     Connection,
@@ -177,7 +184,7 @@ pub enum Answers {
 }
 
 /// How the dialogue broke its own rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A reply that answers nothing.
     UnexpectedReply,

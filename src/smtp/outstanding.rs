@@ -19,11 +19,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::reply::is_leaving;
 use super::{Answers, Offset, Verb};
 
 /// One line, message or connection that is to be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Due {
     pub(super) answers: Answers,
     /// The client's offset behind it: a reply answers it only if this was received.
@@ -44,7 +46,7 @@ impl Due {
 }
 
 /// What a reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pairing {
     pub(super) answers: Answers,
     /// Whether older entries were given up.
@@ -52,7 +54,7 @@ pub(super) struct Pairing {
 }
 
 /// The queue. `rest` is not empty where it is there, and not there without an `oldest`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[expect(clippy::box_collection, reason = "one pointer where there is none, instead of four")]
 pub(super) struct Outstanding {
     oldest: Option<Due>,
@@ -127,6 +129,12 @@ impl Outstanding {
     /// What a reply whose code is not known yet will answer, as far as can be said.
     pub(super) fn guess(&self, covers: Offset) -> Answers {
         self.oldest.filter(|due| due.end <= covers).map_or(Answers::Nothing, |due| due.answers)
+    }
+
+    /// What [`Self::pair`] will find.
+    pub(super) fn foresee(&self, code: u16, covers: Offset) -> Answers {
+        let found = self.place(code, covers).and_then(|place| self.covered(covers).nth(place));
+        found.map_or(Answers::Nothing, |due| due.answers)
     }
 
     /// What a reply with this code answers, whose sender had received what lies below `covers`.

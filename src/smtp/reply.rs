@@ -6,6 +6,7 @@
 //! AUTH=LOGIN) or a CR ends it.
 
 use memchr::memchr;
+use serde::{Deserialize, Serialize};
 
 use super::outstanding::Pairing;
 use super::{Answers, Offset};
@@ -29,7 +30,7 @@ pub struct Reply {
 }
 
 /// The first word of a reply line's text, in upper case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyword {
     bytes: [u8; KEYWORD_BYTES_MAX as usize],
     /// One more than there is room for, if it is longer.
@@ -85,7 +86,7 @@ pub(super) enum Part {
 }
 
 /// What a line began with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Head {
     /// So many digits, and nothing else yet.
     #[default]
@@ -97,7 +98,7 @@ enum Head {
 }
 
 /// The line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReplyLine {
     code: u16,
     digits: u8,
@@ -109,7 +110,7 @@ pub(super) struct ReplyLine {
 }
 
 /// The reply under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReplyReader {
     pub(super) line: ReplyLine,
     pub(super) is_later_line: bool,
@@ -133,6 +134,11 @@ impl ReplyReader {
 }
 
 impl ReplyLine {
+    /// A line with this code that has come whole.
+    pub(super) fn whole(code: u16, is_last: bool) -> Self {
+        Self { code, digits: 3, head: Head::Code, is_continued: !is_last, ..Self::default() }
+    }
+
     /// The code, once what follows its digits has come.
     pub(super) const fn known_code(&self) -> Option<u16> {
         match self.head {

@@ -4,10 +4,12 @@
 //! behind either, every line until a verb is recognised again: a client whose AUTH was refused may
 //! have sent the rest of the exchange all the same.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Event, Word};
 
 /// What the client's coming lines may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Hiding {
     /// Commands.
     #[default]
@@ -19,7 +21,7 @@ pub(super) enum Hiding {
 }
 
 /// What is hidden of the line under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Secrecy {
     /// Lines that begin from here on.
     pub(super) hiding: Hiding,

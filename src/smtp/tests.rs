@@ -8,6 +8,7 @@ mod mail_data;
 mod matching;
 mod replies;
 mod secrets;
+mod spans;
 mod tls;
 
 /// A dialogue, and how far the client has spoken.

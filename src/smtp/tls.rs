@@ -3,6 +3,8 @@
 //! Behind the 220 to STARTTLS the client speaks first, with a handshake record; the server's first
 //! record is of the handshake too, or an alert. Anything else is plain text.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Change, Fault, Speaker};
 
 /// Record types (RFC 8446 B.1).
@@ -17,7 +19,7 @@ const MINOR_MAX: u8 = 4;
 const SHOWN: u8 = 3;
 
 /// How many of those bytes each side has shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsStart {
     client: u8,
     server: u8,

@@ -5,13 +5,15 @@
 //! that was sent together with its recipients waits until one of them is accepted. An offer holds
 //! until the next answer to HELO or EHLO, and a refused one changes nothing (RFC 5321 4.1.4).
 
+use serde::{Deserialize, Serialize};
+
 use super::chunk::ChunkSize;
 use super::line::ChunkRule;
 use super::outstanding::{Due, Outstanding, begins_transaction};
 use super::{Answers, Change, Offset, Reply, Verb};
 
 /// The state of the transaction, as far as it decides about chunks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Transaction {
     offers_chunking: bool,
     /// CHUNKING stood in the answer to EHLO that is under way.

@@ -132,6 +132,17 @@ impl Early {
         true
     }
 
+    /// Every chunk, in order.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (Offset, &[u8])> {
+        self.chunks.iter().map(|(&start, block)| (start, block.as_slice()))
+    }
+
+    /// Puts a chunk behind all others, as it was put before.
+    pub(super) fn put_chunk(&mut self, start: Offset, bytes: &[u8]) {
+        self.runs += usize::from(!self.ends_at(start));
+        self.begin_chunk(start, bytes);
+    }
+
     /// Whether a chunk ends just before this offset.
     fn ends_at(&self, offset: Offset) -> bool {
         let before = self.chunks.range(..offset).next_back();
@@ -151,6 +162,10 @@ impl Early {
             self.memory.take(grown);
             return;
         }
+        self.begin_chunk(start, bytes);
+    }
+
+    fn begin_chunk(&mut self, start: Offset, bytes: &[u8]) {
         let mut block = Vec::with_capacity(size_of(bytes.len()));
         block.extend_from_slice(bytes);
         self.held += cost(&block);

@@ -14,13 +14,15 @@ mod window;
 pub use early::Early;
 pub use memory::{Memory, Reserved, Spares};
 pub use store::Store;
-pub use stream::{Place, Stream};
+pub use stream::{Place, Stream, StreamState};
 pub use window::Window;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How a segment broke what TCP can say here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Violation {
     /// It acknowledges bytes that were never let through.
     AckOfUnsent,

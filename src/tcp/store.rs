@@ -101,6 +101,12 @@ impl Store {
         self.kept.as_ref().map_or(0, |kept| kept.held)
     }
 
+    /// The first byte that is kept; `empty` if none is.
+    #[must_use]
+    pub fn start(&self, empty: Offset) -> Offset {
+        self.kept.as_ref().map_or(empty, |kept| kept.start)
+    }
+
     /// Behind the last byte; `empty` if none is kept.
     #[must_use]
     pub fn end(&self, empty: Offset) -> Offset {
@@ -113,6 +119,16 @@ impl Store {
             let offset = offset.max(kept.start);
             let first = kept.pieces.partition_point(|piece| piece.end() <= offset);
             kept.pieces.range(first..).map(move |piece| piece.from(offset))
+        })
+    }
+
+    /// The kept bytes before an offset, piece by piece.
+    pub fn before(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
+        let mut left = usize::try_from(offset.since(self.start(offset))).unwrap_or(usize::MAX);
+        self.from(Offset::ZERO).filter_map(move |piece| {
+            let piece = piece.get(..piece.len().min(left))?;
+            left -= piece.len();
+            (!piece.is_empty()).then_some(piece)
         })
     }
 

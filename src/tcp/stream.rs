@@ -12,6 +12,7 @@
 //! judgement did not come to an end never count as judged.
 
 mod framed;
+mod state;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use super::sparse::Sparse;
 use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
+
+pub use state::StreamState;
 
 /// Where a segment's payload lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,15 @@
 //! Every ACK on its way to the sender passes here, so the right edge known here is never behind the
 //! sender's: nobody who follows the rules sends beyond it, and nothing beyond it needs memory.
 
+use serde::{Deserialize, Serialize};
+
 use crate::offset::Offset;
 
 /// Largest shift count of a window scale option (RFC 7323 2.3).
 const SCALE_MAX: u8 = 14;
 
 /// One receiver's window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// The first offset that was never offered.
     edge: Offset,

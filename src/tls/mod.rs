@@ -20,6 +20,8 @@ pub use watch::{Standing, Watch};
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
@@ -58,7 +60,7 @@ pub enum Seen {
 }
 
 /// How a side breaks TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A record behind the alert that closed its side.
     AfterClose,

@@ -45,7 +45,7 @@ mod tests {
             (Ipv4Address::new(192, 0, 2, 1), Ipv4Address::new(255, 0, 2, 9));
         let addresses = [source.octets(), destination.octets()].concat();
         for length in 20..300 {
-            let mut bytes: Vec<u8> = (0..length).map(|at| (at * 151 % 251) as u8).collect();
+            let mut bytes: Vec<u8> = (0_u8..=255).cycle().step_by(151).take(length).collect();
             bytes[12] = 0x50;
             let mut tcp = TcpPacket::new_unchecked(&mut bytes);
             tcp.fill_checksum(&source.into(), &destination.into());

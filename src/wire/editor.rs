@@ -137,6 +137,14 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
+        let packet = self.packet.bytes();
+        let behind = packet.get(at.saturating_add(bytes.len())..);
+        if let (true, Some(before), Some(behind)) = (self.out.is_empty(), packet.get(..at), behind)
+        {
+            // Most often that is all of the payload: no need to copy what is overwritten.
+            [before, bytes, behind].iter().for_each(|part| self.out.extend_from_slice(part));
+            return;
+        }
         if let Some(target) = self.copy().get_mut(at..at.saturating_add(bytes.len())) {
             target.copy_from_slice(bytes);
         }

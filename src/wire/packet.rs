@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{IpNumber, IpSlice, TcpSlice};
+use serde::{Deserialize, Serialize};
 
 use super::{Seq, checksum};
 
@@ -21,7 +22,7 @@ pub enum Parsed<'a> {
 }
 
 /// Why bytes could not be read as a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Malformed {
     /// The front got only a part of the packet.
     Truncated,
@@ -117,8 +118,8 @@ impl<'a> Packet<'a> {
     /// TCP right behind it, and all of it there.
     #[inline]
     pub(super) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
-        let (tcp_start, length, source, destination) = match bytes.first_chunk()? {
-            &[0x45, _, a, b, _, _, c, d, _, TCP, _, _, s1, s2, s3, s4, d1, d2, d3, d4] => {
+        let (tcp_start, length, source, destination) = match *bytes.first_chunk()? {
+            [0x45, _, a, b, _, _, c, d, _, TCP, _, _, s1, s2, s3, s4, d1, d2, d3, d4] => {
                 // All bits of this field but "may not be fragmented", and the one without a use.
                 let is_fragment = c & 0x3f | d != 0;
                 let length = u16::from_be_bytes([a, b]);
@@ -127,7 +128,7 @@ impl<'a> Packet<'a> {
                 let length = (!is_fragment).then_some(length)?;
                 (20, length.into(), source.into(), destination.into())
             }
-            &[0x60..0x70, _, _, _, a, b, TCP, ..] if [a, b] != [0; 2] => {
+            [0x60..0x70, _, _, _, a, b, TCP, ..] if [a, b] != [0; 2] => {
                 let (source, rest) = bytes.get(8..)?.split_first_chunk::<16>()?;
                 let destination = rest.first_chunk::<16>()?;
                 let length = 40 + usize::from(u16::from_be_bytes([a, b]));

@@ -15,6 +15,8 @@ mod support;
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
 
+/// What comes again asks the allocator for nothing.
+mod allocations;
 /// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
 mod bad_input;
 /// What a packet, a flow, a client and all together can cost: each bound, and what crosses it.
@@ -31,6 +33,8 @@ mod desync;
 mod esmtp;
 /// Every input of every fuzz target, through that target again.
 mod fuzz_regression;
+/// An engine's image: its successor answers as it would have, and damage is seen.
+mod image;
 /// What flows cost in memory.
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::manager::Manager;
 use super::network::Side;
 use super::outcome::{Because, Outcome, ensure, lacking};
 use super::process::{Background, PATIENCE, run, wait_until};
@@ -46,6 +47,8 @@ struct Running {
     arguments: Vec<String>,
     /// The event logs of its starts.
     logs: Vec<PathBuf>,
+    /// What keeps its descriptors between two starts.
+    manager: Option<Manager>,
 }
 
 impl<'a> Filter<'a> {
@@ -65,6 +68,15 @@ impl<'a> Filter<'a> {
 impl Guard {
     /// Puts the filter into the path: the daemon first, the rules when it listens.
     pub(crate) fn start(filter: Filter<'_>) -> Outcome<Self> {
+        Self::start_under(None, filter)
+    }
+
+    /// The same under a service manager.
+    pub(crate) fn start_managed(filter: Filter<'_>) -> Outcome<Self> {
+        Self::start_under(Some(Manager::new("guard")?), filter)
+    }
+
+    fn start_under(manager: Option<Manager>, filter: Filter<'_>) -> Outcome<Self> {
         let (is_mailguard, queue, arguments) = match filter {
             Filter::None => return Ok(Self { filter: None }),
             Filter::AcceptAll => (false, "0", &[][..]),
@@ -72,9 +84,10 @@ impl Guard {
         };
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let log = new_log()?;
-        let daemon = start_daemon(is_mailguard, queue, &arguments, &log)?;
+        let start = command(is_mailguard, queue, manager.as_ref())?;
+        let daemon = start_daemon(start, &arguments, &log)?;
         let (queue, logs) = (queue.to_owned(), vec![log]);
-        let filter = Running { daemon, is_mailguard, queue, arguments, logs };
+        let filter = Running { daemon, is_mailguard, queue, arguments, logs, manager };
         let guard = Self { filter: Some(filter) };
         guard.rules("up")?;
         Ok(guard)
@@ -143,9 +156,28 @@ impl Guard {
     pub(crate) fn restart(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
         let log = new_log()?;
-        filter.daemon = start_daemon(filter.is_mailguard, &filter.queue, &filter.arguments, &log)?;
+        let start = command(filter.is_mailguard, &filter.queue, filter.manager.as_ref())?;
+        filter.daemon = start_daemon(start, &filter.arguments, &log)?;
         filter.logs.push(log);
         Ok(())
+    }
+
+    /// Has another process take over from the daemon, which then ends well.
+    pub(crate) fn take_over(&mut self) -> Outcome {
+        let Some(filter) = &mut self.filter else { return Ok(()) };
+        let log = new_log()?;
+        let mut start = command(filter.is_mailguard, &filter.queue, None)?;
+        start.arg("--take-over");
+        let successor = start_daemon(start, &filter.arguments, &log)?;
+        let mut predecessor = std::mem::replace(&mut filter.daemon, successor);
+        filter.logs.push(log);
+        let status = predecessor.end(PATIENCE)?;
+        ensure(status.success(), || format!("the daemon ended: {status}\n{}", predecessor.log()))
+    }
+
+    /// What keeps the daemon's descriptors.
+    pub(crate) fn manager(&self) -> Outcome<&Manager> {
+        self.filter.as_ref().and_then(|filter| filter.manager.as_ref()).because("no manager")
     }
 
     /// The event log of all its starts so far.
@@ -183,20 +215,25 @@ impl Drop for Guard {
     }
 }
 
-fn start_daemon(
-    is_mailguard: bool,
-    queue: &str,
-    arguments: &[String],
-    log: &Path,
-) -> Outcome<Background> {
-    let mut command = if is_mailguard {
-        let mut command = mailguard()?;
-        command.args(["run", "--queue", queue, "--events"]).arg(log);
-        command
-    } else {
+/// The daemon without its further arguments.
+fn command(is_mailguard: bool, queue: &str, manager: Option<&Manager>) -> Outcome<Command> {
+    if !is_mailguard {
         let here = env::current_exe()?;
-        Side::Gateway.command(&here.to_string_lossy(), &[ACCEPT_ALL, queue])
+        return Ok(Side::Gateway.command(&here.to_string_lossy(), &[ACCEPT_ALL, queue]));
+    }
+    let mut command = match manager {
+        Some(manager) => manager.command(&program()?.to_string_lossy())?,
+        None => mailguard()?,
     };
+    command.args(["run", "--queue", queue]);
+    Ok(command)
+}
+
+fn start_daemon(mut command: Command, arguments: &[String], log: &Path) -> Outcome<Background> {
+    let is_mailguard = !command.get_args().any(|word| word == ACCEPT_ALL);
+    if is_mailguard {
+        command.arg("--events").arg(log);
+    }
     command.args(arguments).env("RUST_LOG", "info");
     let name = log.file_stem().because("a name")?.to_string_lossy();
     let mut daemon = Background::start(&name, &mut command)?;
@@ -215,13 +252,17 @@ fn new_log() -> Outcome<PathBuf> {
 
 /// The program under test on the gateway: the one built along with this one.
 pub(crate) fn mailguard() -> Outcome<Command> {
+    Ok(Side::Gateway.command(&program()?.to_string_lossy(), &[]))
+}
+
+fn program() -> Outcome<PathBuf> {
     let here = env::current_exe()?;
     // target/<profile>/{deps,examples}/<this program>
     let path = here.ancestors().nth(2).because("a build directory")?.join("mailguard");
     if !path.exists() {
         return lacking(format!("{} is not built", path.display()));
     }
-    Ok(Side::Gateway.command(&path.to_string_lossy(), &[]))
+    Ok(path)
 }
 
 /// The same place in the packet's way as Mailguard's own rules.

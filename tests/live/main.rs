@@ -27,6 +27,8 @@ mod offload;
 mod postfix_sender;
 /// `mailguard probe` through the real filter.
 mod probing;
+/// A life without loss: restarts, hand-over, crashes in the middle of deliveries.
+mod life;
 /// SMTP smuggling against three real servers.
 mod smuggling;
 
@@ -43,7 +45,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 32] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -94,6 +96,9 @@ const SCENARIOS: [Scenario; 29] = [
     scenario("no_server_is_smuggled_to", smuggling::nobody_is_fooled),
     scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
+    scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
+    scenario("another_process_takes_over_each_second", life::take_overs),
+    scenario("killed_its_queue_lives_on", life::killed),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

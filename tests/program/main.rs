@@ -17,3 +17,5 @@ mod probe;
 mod rules;
 /// `mailguard run` and `check` against the real kernel queue.
 mod run;
+/// The service unit.
+mod unit;

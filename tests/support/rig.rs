@@ -5,12 +5,13 @@
 //! position one value for ever, below the receiver's ACK only blanks; three receivers of different
 //! tastes read the same; no refused verb on the server's wire; a monitor beside changes nothing.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Gaps, Path, Reason, Record, Settings, UnknownFlow, Verdict,
-    What,
+    Arrival, Checksum, Effects, Engine, Gaps, Image, Path, Reason, Record, Settings, UnknownFlow,
+    Verdict, What,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
@@ -173,6 +174,59 @@ pub struct Rig {
     pub refused_words: &'static [&'static str],
     /// The packet that left last.
     pub last_left: Vec<u8>,
+    /// An engine that hands over to a new one before each packet, and must answer the same.
+    pub heirs: Option<Heirs>,
+}
+
+thread_local! {
+    static HANDS_OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something in which every rig's engine hands over to a new one before each packet.
+pub fn handing_over(work: impl FnOnce()) {
+    HANDS_OVER.set(true);
+    work();
+    HANDS_OVER.set(false);
+}
+
+/// Engines, each of which begins where the one before stopped.
+pub struct Heirs {
+    engine: Engine,
+    settings: Settings,
+    effects: Effects,
+}
+
+impl Heirs {
+    pub fn new(settings: Settings) -> Self {
+        let engine = Engine::new(settings.clone(), 1);
+        Self { engine, settings, effects: Effects::default() }
+    }
+
+    /// The next one begins.
+    pub fn hand_over(&mut self, now: Instant) {
+        let bytes = self.engine.image(now, 7);
+        let image = Image::open(&bytes).unwrap();
+        assert_eq!((image.now(), image.clock()), (now, 7));
+        let settings = self.settings.clone();
+        let (engine, restored) = Engine::restored(settings, &image, now, &mut self.effects);
+        let (before, after) = (self.engine.stats(), engine.stats());
+        assert_eq!((restored.flows, restored.undecodable), (before.flows_now, 0));
+        assert_eq!(before.flows_now, after.flows_now);
+        self.engine = engine;
+    }
+
+    /// Hands over, and answers as the engine beside did.
+    pub fn answer(&mut self, now: Instant, arrival: &Arrival<'_>, other: (Verdict, &Effects)) {
+        self.hand_over(now);
+        let verdict = self.engine.handle(now, arrival, &mut self.effects);
+        let (expected, effects) = other;
+        assert_eq!(verdict, expected);
+        assert_eq!(self.effects.rewritten, effects.rewritten);
+        assert_eq!(self.effects.resets, effects.resets);
+        assert_eq!(self.effects.records, effects.records);
+        assert_eq!(self.effects.handling, effects.handling);
+        assert_eq!(self.effects.ended, effects.ended);
+    }
 }
 
 impl Rig {
@@ -202,6 +256,7 @@ impl Rig {
     pub fn new(mut settings: Settings, isn: [u32; 2]) -> Self {
         // Thousands of rigs are built; a table of the usual size takes longer than most tests.
         settings.limits.handshakes_max = settings.limits.handshakes_max.min(256);
+        let heirs = HANDS_OVER.get().then(|| Heirs::new(settings.clone()));
         let monitor = Settings { monitor: true, ..settings.clone() };
         Self {
             engine: Engine::new(settings, 1),
@@ -222,6 +277,7 @@ impl Rig {
             has_no_rules: false,
             refused_words: &[],
             last_left: Vec::new(),
+            heirs,
         }
     }
 
@@ -337,6 +393,9 @@ impl Rig {
         assert_eq!(self.monitor.handle(now, &arrival, &mut effects), Verdict::Accept);
         assert!(effects.resets.is_empty(), "a monitor resets nothing");
         let verdict = self.engine.handle(now, &arrival, &mut effects);
+        if let Some(heirs) = &mut self.heirs {
+            heirs.answer(now, &arrival, (verdict, &effects));
+        }
         self.records.append(&mut effects.records);
         self.resets += effects.resets.len();
         self.reset_packets.append(&mut effects.resets);

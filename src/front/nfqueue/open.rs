@@ -58,7 +58,6 @@ impl OpenQueue {
     /// Takes over a queue that another process bound, with the packets that wait in it. Those which
     /// that process read and did not answer are dropped as soon as the first of the others comes:
     /// its number tells.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hand-over from another process"))]
     pub(in crate::front) fn adopt(
         number: u16,
         settings: &config::Queue,
@@ -67,8 +66,10 @@ impl OpenQueue {
         let failed =
             |error| FrontError::io(format!("cannot take over the socket of queue {number}"), error);
         let port = netlink::port(&socket).map_err(failed)?;
-        let owner = listing::of(number).map_err(failed)?.map(|entry| entry.port);
-        if owner != Some(port) {
+        // Where the listing may not be read, the kernel itself refuses what is not ours.
+        let is_ours =
+            listing::of(number).map_or(true, |entry| entry.is_some_and(|entry| entry.port == port));
+        if !is_ours {
             let sentence = format!("queue {number} is not served by the socket handed over");
             return Err(FrontError::new(sentence));
         }
@@ -97,15 +98,20 @@ impl OpenQueue {
         sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0)
     }
 
-    #[cfg(test)]
-    pub(super) fn duplicate(&self) -> OwnedFd {
-        self.socket.try_clone().unwrap()
+    /// Its socket.
+    pub(in crate::front) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Another handle on its socket, for whoever is to serve it next.
+    pub(in crate::front) fn duplicate(&self) -> Result<OwnedFd, FrontError> {
+        let socket = self.socket.try_clone();
+        socket.map_err(|error| FrontError::io("cannot duplicate a socket", error))
     }
 
     /// What ends the waiting of the thread that serves it.
     pub(in crate::front) fn waker(&self) -> Result<Waker, FrontError> {
-        let socket = self.socket.try_clone();
-        socket.map(Waker).map_err(|error| FrontError::io("cannot duplicate a socket", error))
+        self.duplicate().map(Waker)
     }
 
     /// Begins to serve it, on the thread that does.

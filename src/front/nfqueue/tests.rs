@@ -229,7 +229,7 @@ fn a_queue_is_taken_over_with_what_waits_in_it() {
         let bench = Bench::build(Backend::Netlink);
         let predecessor = bench.open();
         let adopt = |number, socket| OpenQueue::adopt(number, &bench.settings, socket);
-        let socket = || predecessor.duplicate();
+        let socket = || predecessor.duplicate().unwrap();
         bench.send(&[b"read and not answered", b"not read"]);
         rustix::net::recv(socket(), &mut [0; 4_096], RecvFlags::empty()).unwrap();
         let refusal = |number, socket| adopt(number, socket).err().unwrap().to_string();

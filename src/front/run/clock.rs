@@ -19,6 +19,13 @@ impl Clock {
         Self { zero_micros: micros(since), start: std::time::Instant::now() }
     }
 
+    /// A clock that showed this so many microseconds ago.
+    #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
+    pub(super) fn going_on(then: Instant, elapsed_micros: u64) -> Self {
+        let zero_micros = then.micros().saturating_add(elapsed_micros);
+        Self { zero_micros, start: std::time::Instant::now() }
+    }
+
     /// What it shows.
     pub(super) fn now(&self) -> Instant {
         Instant::from_micros(self.zero_micros.saturating_add(micros(self.start.elapsed())))

@@ -112,6 +112,18 @@ impl Events {
         }
     }
 
+    /// Waits until what was pushed is written, if that does not take long.
+    pub(super) fn settle(&self) {
+        self.wake();
+        for _ in 0..SETTLING_LOOKS {
+            let settled = self.shared.settled.load(Ordering::Relaxed);
+            if settled >= self.shared.taken.load(Ordering::Relaxed) {
+                return;
+            }
+            thread::sleep(SETTLING);
+        }
+    }
+
     /// Asks the writer to open its file anew, for whoever rotates it.
     pub(super) fn reopen(&self) {
         self.shared.is_reopening.store(true, Ordering::Relaxed);
@@ -276,6 +288,11 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// How often at most the log speaks of entries left out.
 const SAYING: Duration = Duration::from_secs(1);
+
+/// How often, and after how much time each, it is looked whether everything is written while
+/// packets wait.
+const SETTLING_LOOKS: usize = 200;
+const SETTLING: Duration = Duration::from_millis(1);
 
 /// How long the end of the program waits for the log: a reader that is alive takes all that can
 /// wait in this time, and a service manager's patience is longer by far.

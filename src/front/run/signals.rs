@@ -59,6 +59,13 @@ impl Signals {
 #[derive(Debug)]
 pub(super) struct Ending<'a>(&'a Signals);
 
+impl Ending<'_> {
+    /// Takes it back.
+    pub(super) const fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.is_asked_to_end.store(true, Ordering::Relaxed);

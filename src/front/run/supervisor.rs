@@ -10,11 +10,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Reread;
 use super::counters::{COUNTERS, Told};
+use super::reign::QUEUE_THREAD;
 use super::running::Running;
 use super::signals::Signals;
+use super::succession::{Door, Successor};
 use super::worker::Shared;
 use crate::engine::{Effects, Reason};
 use crate::front::nfqueue::listing::{self, Entry};
+
+/// Why the threads of the queues are to end.
+pub(super) enum Wish {
+    /// The program is to end.
+    End,
+    /// Another process is to go on.
+    HandOver(Successor),
+}
 
 /// Watches over the threads of the queues.
 pub(super) struct Supervisor<'a> {
@@ -52,14 +62,25 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Returns when the program is to end.
-    pub(super) fn watch(mut self, effects: &mut Effects) {
+    /// Returns when the threads of the queues are to end. `attend` is called once a second.
+    pub(super) fn watch(
+        &mut self,
+        door: &Door,
+        effects: &mut Effects,
+        mut attend: impl FnMut(),
+    ) -> Wish {
         while !self.signals.is_asked_to_end() {
-            let readiness = self.signals.readiness();
-            let mut signal = [PollFd::new(&readiness, PollFlags::IN)];
+            let signal = self.signals.readiness();
+            let ready = [Some(signal), door.readiness()].into_iter().flatten();
+            let ready = ready.map(|one| PollFd::from_borrowed_fd(one, PollFlags::IN));
+            let mut ready: Vec<_> = ready.collect();
             // An error is an interruption, and the loop looks at everything anyway.
-            let _ = poll(&mut signal, Some(&TICK));
+            let _ = poll(&mut ready, Some(&TICK));
             self.signals.rearm();
+            if let Some(successor) = door.answer() {
+                return Wish::HandOver(successor);
+            }
+            attend();
             if self.signals.is_asked_to_reload() {
                 log::info!("reading the configuration and opening the event log anew");
                 self.shared.events.reopen();
@@ -69,6 +90,7 @@ impl<'a> Supervisor<'a> {
             self.tell();
         }
         self.tell();
+        Wish::End
     }
 
     /// Takes what a running filter can take of the configuration: all of it, or none.
@@ -175,7 +197,7 @@ pub(super) fn catch_panics() -> Receiver<String> {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let current = thread::current();
-        if current.name().is_some_and(|name| name.starts_with(super::QUEUE_THREAD)) {
+        if current.name().is_some_and(|name| name.starts_with(QUEUE_THREAD)) {
             let _ = sender.try_send(panic.to_string().replace('\n', " "));
         } else {
             usual(panic);

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::clock::Clock;
 use super::events::Events;
@@ -32,8 +32,9 @@ pub(super) struct Shared<'a> {
     pub(super) faults: &'a Faults,
     /// Packets dropped because judging them panicked.
     pub(super) panics: AtomicU64,
-    /// Whether it is time to end.
-    pub(super) is_ending: AtomicBool,
+    /// Counts how often the threads of the queues were asked whether they are alive; [`END`]: it is
+    /// time to end.
+    pub(super) asked: AtomicU32,
 }
 
 /// Mark bits that the packet filter's rules know.
@@ -68,10 +69,20 @@ impl Shared<'_> {
         &self,
         queue: &mut KernelQueue<'_>,
         effects: &mut Effects,
+        alive: &AtomicU32,
     ) -> Result<(), FrontError> {
         let number = queue.number();
         let failed = |error| FrontError::io(format!("cannot receive from queue {number}"), error);
-        while !self.is_ending.load(Ordering::Acquire) {
+        let mut heard = 0;
+        loop {
+            let asked = self.asked.load(Ordering::Acquire);
+            if asked == END {
+                break;
+            }
+            if asked != heard {
+                heard = asked;
+                alive.store(asked, Ordering::Relaxed);
+            }
             if !self.take(queue, effects).map_err(failed)? {
                 queue.wait().map_err(failed)?;
             }
@@ -126,10 +137,14 @@ impl Shared<'_> {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn deliver(&self, effects: &mut Effects) {
+    /// Hands on what came of a packet.
+    pub(super) fn deliver(&self, effects: &mut Effects) {
         for packet in effects.resets.drain(..) {
             self.injector.send(&packet);
         }
         self.events.push(effects.records.drain(..));
     }
 }
+
+/// Asked so, threads of queues end.
+pub(super) const END: u32 = u32::MAX;

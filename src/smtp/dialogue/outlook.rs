@@ -1,7 +1,7 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{Dialogue, Expect, Fault, Run, Speaker};
+use super::{Dialogue, Expect, Fault, Speaker};
 
 impl Dialogue {
     /// Whether no line and no message is under way, and no reply is due.
@@ -32,15 +32,7 @@ impl Dialogue {
     /// and including the end.
     #[must_use]
     pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
-        let Expect::Data(mut data) = self.expect else { return None };
-        let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let (used, run) = data.read(rest);
-            at += used;
-            if run == Run::End {
-                return Some(at);
-            }
-        }
-        None
+        let Expect::Data(data) = self.expect else { return None };
+        data.find_end(input)
     }
 }

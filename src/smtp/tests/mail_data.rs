@@ -1,6 +1,14 @@
 //! Where message data ends, and what only looks like its end.
 
+use super::super::Swept;
 use super::super::mail_data::{MailData, Rest, Run};
+use super::super::sweep::Next;
+
+impl Swept {
+    fn end(&self) -> Option<usize> {
+        self.is_end.then_some(self.used)
+    }
+}
 
 #[test]
 fn the_table_is_the_documented_one() {
@@ -134,17 +142,92 @@ fn a_dot_behind_a_bare_line_end_is_the_texts_own() {
     }
 }
 
-#[test]
-fn crowds_of_lookalikes_are_few_runs() {
-    for pattern in ["\n.\n", "\n.\n.\n", "\r.\r", "\r\n\0", "\n\0", "\r\n.\n"] {
-        let text = pattern.as_bytes().repeat(10_000 / pattern.len());
-        let (mut state, mut at, mut runs) = (MailData::Line, 0, 0);
-        while at < text.len() {
-            at += state.read(&text[at..]).0;
-            runs += 1;
-        }
-        assert!(runs <= 4, "{pattern:?}: {runs} runs");
+/// What the machine leaves of message data, one byte at a time, and how far that is.
+fn swept_bytewise(mut state: MailData, text: &[u8], is_disowned: bool) -> (Vec<u8>, Swept) {
+    let (mut out, mut swept) = (text.to_vec(), Swept::default());
+    for (at, byte) in out.iter_mut().enumerate() {
+        let next = if is_disowned { state.ruled_disowned(*byte) } else { state.ruled(*byte) };
+        swept.used = at + 1;
+        state = match next {
+            Next::To(state) => state,
+            Next::Changed => {
+                let is_first = swept.changed == 0;
+                swept.changed += u64::from(*byte != b'#');
+                *byte = b'#';
+                swept.edited = if is_first { at } else { swept.edited.start }..at + 1;
+                MailData::Middle
+            }
+            Next::End => {
+                swept.is_end = true;
+                break;
+            }
+        };
     }
+    (out, swept)
+}
+
+fn swept(state: &mut MailData, text: &[u8], is_disowned: bool) -> (Vec<u8>, Swept) {
+    let mut out = text.to_vec();
+    let swept = if is_disowned {
+        state.sweep_disowned(&mut out, b'#')
+    } else {
+        state.sweep(&mut out, Some(b'#'))
+    };
+    (out, swept)
+}
+
+#[test]
+fn a_sweep_does_what_single_steps_do() {
+    let alphabet = b"\r\n.\0x";
+    let mut texts: Vec<Vec<u8>> = (0..5_u32.pow(5))
+        .map(|number| {
+            (0..5).map(|digit| alphabet[(number / 5_u32.pow(digit) % 5) as usize]).collect()
+        })
+        .collect();
+    // The same in the middle of a block, across its edge, and again and again.
+    for number in (0..texts.len()).step_by(11) {
+        let text = texts[number].clone();
+        for before in [57, 61, 200, 1_100] {
+            texts.push([&vec![b'x'; before], &text[..], b"yy\r\nzz"].concat());
+        }
+        texts.push(text.repeat(30));
+    }
+    for text in &texts {
+        for is_disowned in [false, true] {
+            for start in MailData::ALL {
+                let whole = swept_bytewise(start, text, is_disowned);
+                let mut state = start;
+                assert_eq!(swept(&mut state, text, is_disowned), whole, "{start:?} {text:?}");
+                assert_eq!(start.find_end(text), swept_bytewise(start, text, false).1.end());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sweep_goes_on_where_another_ended() {
+    let text = b"a\n.\nb\r\n.\rc\r\n\0..\r\n.\n\r\n.\r\nQUIT".repeat(3);
+    for is_disowned in [false, true] {
+        let (whole, found) = swept_bytewise(MailData::Line, &text, is_disowned);
+        for cut in 0..found.used {
+            let mut state = MailData::Line;
+            let (mut out, first) = swept(&mut state, &text[..cut], is_disowned);
+            let (rest, second) = swept(&mut state, &text[cut..], is_disowned);
+            out.extend(rest);
+            assert_eq!(out, whole, "cut at {cut}");
+            assert_eq!(first.used + second.used, found.used, "cut at {cut}");
+            assert_eq!(first.changed + second.changed, found.changed, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_stays_is_read_to_its_end() {
+    let mut text = b"a\n.\nb\r\n.\r\nQUIT\r\n".to_vec();
+    let before = text.clone();
+    let swept = MailData::Line.sweep(&mut text, None);
+    assert_eq!(swept, Swept { used: 10, is_end: true, ..Swept::default() });
+    assert_eq!(text, before);
 }
 
 /// What leaves of text behind a final reply, and where its end is, in pieces of this size.

@@ -1,0 +1,95 @@
+//! A flow as an image of it. By what it is judged stands elsewhere in the image, once for all flows
+//! that are judged alike.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::journal::{Journal, Talk};
+use super::super::policy::Terms;
+use super::{Conversation, Dialogue, LineFate, Memory, PerDirection, Phase, Stream, Watch, Way};
+use crate::tcp::StreamState;
+
+/// What an image holds of a flow, in the order of [`ConversationState`].
+#[derive(Serialize)]
+pub(in super::super) struct Shape<'c> {
+    way: Way,
+    segment_size: u16,
+    phase: Phase,
+    has_closed: bool,
+    has_told_reset: bool,
+    has_unread: bool,
+    line: LineFate,
+    lookalikes: u8,
+    streams: &'c PerDirection<Stream>,
+    dialogue: &'c Dialogue,
+    watch: &'c Watch,
+    talk: &'c Talk,
+    journal: &'c PerDirection<Journal>,
+}
+
+/// A flow that was read from an image.
+#[derive(Debug, Deserialize)]
+pub(in super::super) struct ConversationState {
+    way: Way,
+    segment_size: u16,
+    phase: Phase,
+    has_closed: bool,
+    has_told_reset: bool,
+    has_unread: bool,
+    line: LineFate,
+    lookalikes: u8,
+    streams: PerDirection<StreamState>,
+    dialogue: Dialogue,
+    watch: Watch,
+    talk: Talk,
+    journal: PerDirection<Journal>,
+}
+
+impl Conversation {
+    /// What an image holds of it.
+    pub(in super::super) const fn shape(&self) -> Shape<'_> {
+        Shape {
+            way: self.way,
+            segment_size: self.segment_size,
+            phase: self.phase,
+            has_closed: self.has_closed,
+            has_told_reset: self.has_told_reset,
+            has_unread: self.has_unread,
+            line: self.line,
+            lookalikes: self.lookalikes,
+            streams: &self.streams,
+            dialogue: &self.dialogue,
+            watch: &self.watch,
+            talk: &self.talk,
+            journal: &self.journal,
+        }
+    }
+}
+
+impl ConversationState {
+    /// The flow, judged by these terms and kept in this memory.
+    pub(in super::super) fn restore(
+        self,
+        terms: &Arc<Terms>,
+        memory: &Arc<Memory>,
+    ) -> Conversation {
+        Conversation {
+            terms: Arc::clone(terms),
+            way: self.way,
+            segment_size: self.segment_size,
+            phase: self.phase,
+            has_closed: self.has_closed,
+            has_told_reset: self.has_told_reset,
+            has_unread: self.has_unread,
+            line: self.line,
+            lookalikes: self.lookalikes,
+            streams: self.streams.map(|stream| stream.restore(memory)),
+            dialogue: self.dialogue,
+            watch: self.watch,
+            journal: self.journal,
+            records: None,
+            talk: self.talk,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! All that an engine knows, as bytes for its successor, and back.
+//!
+//! ```text
+//!   "mailguard image"  format  length │ preamble  handshakes  flows │ hash  "COMPLETE"
+//!                                     └ each record: length, postcard ┘
+//! ```
+//! The hash is over everything before it, so an image of which a byte differs is none: what it held
+//! is unknown then, as after a crash. It keeps mistakes out, not liars: who may write an image may
+//! write the program. A reader takes its own format and the one before.
+//!
+//! A record's form is that of the types as they stand. Whoever changes one of them raises
+//! [`FORMAT`] and keeps the old type beside what reads it (a test tells). Records of the log that
+//! were under way are in it too: what is told does not depend on who tells it.
+
+mod read;
+mod write;
+
+pub use read::{Image, Restored, Unreadable};
+
+use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::Mode;
+use super::journal::Chatter;
+use super::policy::Terms;
+use crate::flow::{Ends, FlowId};
+use crate::time::Instant;
+
+/// The format that is written.
+pub const FORMAT: u32 = 1;
+
+/// The oldest format that is read.
+const FORMAT_MIN: u32 = 1;
+
+const MAGIC: [u8; 16] = *b"mailguard image\n";
+const COMPLETE: [u8; 8] = *b"COMPLETE";
+
+/// Bytes of the hash.
+const HASH: usize = 16;
+
+/// Magic, format, and the length of what stands between this head and the hash.
+const HEAD: usize = MAGIC.len() + 4 + 8;
+
+/// What is said once for all.
+#[derive(Debug, Serialize, Deserialize)]
+struct Preamble {
+    /// The version of the program that wrote it.
+    program: String,
+    /// The engine's time.
+    now: Instant,
+    /// What the front said of its own clock at that time.
+    clock: u64,
+    seed: u64,
+    last_flow: FlowId,
+    terms: Vec<TermsState>,
+    handshakes: u32,
+    flows: u32,
+}
+
+/// What some flows are judged by: the settings in the words of the configuration, which outlast a
+/// change of their types.
+#[derive(Debug, Serialize, Deserialize)]
+struct TermsState {
+    settings: Vec<(String, String)>,
+    mode: Mode,
+    chatter: Chatter,
+}
+
+/// One flow. `C` is its conversation, as it is written or as it is read.
+#[derive(Debug, Serialize, Deserialize)]
+struct FlowState<C> {
+    id: FlowId,
+    ends: Ends,
+    seen: u64,
+    /// Which of the terms it is judged by.
+    terms: u32,
+    conversation: C,
+}
+
+impl TermsState {
+    fn of(terms: &Terms) -> Self {
+        let words = terms.guard.settings().words();
+        let settings = words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { settings, mode: terms.mode, chatter: terms.chatter }
+    }
+}
+
+fn hash(bytes: &[u8]) -> [u8; HASH] {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish128().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_format_and_the_one_before_are_read() {
+        for format in [0, FORMAT + 1, u32::MAX] {
+            let image = write::seal(format, &[]);
+            assert_eq!(Image::open(&image).err(), Some(Unreadable::Format(format)));
+        }
+        let sentence = format!("its format is 9, expected {FORMAT_MIN} to {FORMAT}");
+        assert_eq!(Unreadable::Format(9).to_string(), sentence);
+        // Whole, and yet without a beginning.
+        assert_eq!(Image::open(&write::seal(FORMAT, &[])).err(), Some(Unreadable::Damaged));
+    }
+}

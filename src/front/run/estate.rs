@@ -1,0 +1,209 @@
+//! What a run begins with and what it leaves: the sockets of its queues, and the image of all it
+//! knows.
+//!
+//! A service manager keeps both from one process to the next, or the process before hands them over
+//! itself. The image is in a file in memory that is emptied as soon as it has been read: whoever
+//! dies leaves none, and nobody begins with what was true long ago.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::clock::Clock;
+use super::manager::{self, Kept, Manager};
+use super::succession::{Handed, Predecessor};
+use crate::config::Config;
+use crate::engine::{Effects, Engine, Image};
+use crate::front::FrontError;
+use crate::front::nfqueue::OpenQueue;
+
+/// What was left to us.
+#[derive(Debug, Default)]
+pub(super) struct Estate {
+    queues: BTreeMap<u16, OwnedFd>,
+    image: Vec<u8>,
+    predecessor: Option<Predecessor>,
+}
+
+/// What we shall leave.
+#[derive(Debug)]
+pub(super) struct Legacy {
+    manager: Manager,
+    image: File,
+}
+
+impl Estate {
+    /// What the manager kept, and where the next estate is to be left.
+    pub(super) fn of_manager() -> Result<(Self, Legacy), FrontError> {
+        let mut estate = Self::default();
+        let mut legacy = Legacy { manager: Manager::find(), image: new_image()? };
+        for (name, kept) in manager::kept() {
+            match kept {
+                Kept::File(file) if name == IMAGE => legacy.image = file,
+                Kept::Socket(socket) => match queue_named(&name) {
+                    Some(number) => drop(estate.queues.insert(number, socket)),
+                    None => legacy.manager.release(&name),
+                },
+                Kept::File(_) => legacy.manager.release(&name),
+            }
+        }
+        estate.image = legacy.take_image().unwrap_or_else(|error| {
+            log::warn!("cannot read what the process before has left: {error}");
+            Vec::new()
+        });
+        legacy.manager.keep(IMAGE, legacy.image.as_fd());
+        Ok((estate, legacy))
+    }
+
+    /// What the filter that runs hands over.
+    pub(super) fn of_predecessor(queue: u16, legacy: &mut Legacy) -> Result<Self, FrontError> {
+        let (predecessor, Handed { image, queues }) = Predecessor::ask(queue)?;
+        legacy.image = image;
+        let failed = |error| FrontError::io("cannot read the image handed over", error);
+        let image = legacy.take_image().map_err(failed)?;
+        let queues = queues.into_iter().collect();
+        Ok(Self { queues, image, predecessor: Some(predecessor) })
+    }
+
+    /// Opens the queues, those that were left to us as they are.
+    pub(super) fn open_queues(
+        &mut self,
+        config: &Config,
+        legacy: &Legacy,
+    ) -> Result<Vec<OpenQueue>, FrontError> {
+        let queues = config.queue_numbers().map(|number| {
+            let queue = match self.queues.remove(&number) {
+                Some(socket) => self.adopt(number, config, socket),
+                None => OpenQueue::open(number, &config.queue),
+            }?;
+            legacy.manager.keep(&queue_name(number), queue.socket());
+            Ok(queue)
+        });
+        let queues = queues.collect::<Result<Vec<_>, _>>();
+        // What is not configured any more is given up, with the packets that wait in it.
+        self.queues.keys().for_each(|number| legacy.manager.release(&queue_name(*number)));
+        self.queues.clear();
+        queues
+    }
+
+    fn adopt(
+        &self,
+        number: u16,
+        config: &Config,
+        socket: OwnedFd,
+    ) -> Result<OpenQueue, FrontError> {
+        let adopted = OpenQueue::adopt(number, &config.queue, socket);
+        match adopted {
+            // A manager may keep what is worth nothing any more; a predecessor serves its queues.
+            Err(error) if self.predecessor.is_none() => {
+                log::warn!("{error}; opening it anew");
+                OpenQueue::open(number, &config.queue)
+            }
+            adopted => adopted,
+        }
+    }
+
+    /// The engine and its clock: those of the image, where one was left that is whole.
+    pub(super) fn engine(
+        &self,
+        config: &Config,
+        seed: u64,
+        effects: &mut Effects,
+    ) -> (Engine, Clock) {
+        let fresh = || (Engine::new(config.engine.clone(), seed), Clock::start());
+        if self.image.is_empty() {
+            return fresh();
+        }
+        let image = match Image::open(&self.image) {
+            Ok(image) => image,
+            Err(error) => {
+                log::warn!("the flows of the process before are unknown, its image: {error}");
+                return fresh();
+            }
+        };
+        let clock = Clock::going_on(image.now(), monotonic_micros().saturating_sub(image.clock()));
+        let settings = config.engine.clone();
+        let (engine, restored) = Engine::restored(settings, &image, clock.now(), effects);
+        log::info!(
+            "going on with {} flows and {} handshakes of mailguard {}; {} records unreadable",
+            restored.flows,
+            restored.handshakes,
+            image.program(),
+            restored.undecodable,
+        );
+        (engine, clock)
+    }
+
+    /// All is ready: may we serve?
+    pub(super) fn accept(self) -> Result<(), FrontError> {
+        self.predecessor.map_or(Ok(()), Predecessor::take_leave)
+    }
+}
+
+impl Legacy {
+    /// The manager.
+    pub(super) const fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// Writes the image of an engine that handles nothing any more.
+    pub(super) fn write_image(&mut self, engine: &Engine, clock: &Clock) -> io::Result<()> {
+        let image = engine.image(clock.now(), monotonic_micros());
+        self.image.set_len(0)?;
+        self.image.rewind()?;
+        self.image.write_all(&image)
+    }
+
+    /// Leaves the image to a manager, if there is one.
+    pub(super) fn leave(&mut self, engine: &Engine, clock: &Clock) {
+        if !self.manager.is_there() {
+            return;
+        }
+        if let Err(error) = self.write_image(engine, clock) {
+            log::warn!("the next process will not know the flows: {error}");
+            // A part of an image is none, but need not be there.
+            let _ = self.image.set_len(0);
+        }
+    }
+
+    /// Where the image is.
+    pub(super) fn image(&self) -> &File {
+        &self.image
+    }
+
+    /// What the file holds, which is in nobody's hands from here on.
+    fn take_image(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.image.rewind()?;
+        let read = self.image.read_to_end(&mut bytes);
+        self.image.set_len(0)?;
+        read.map(|_| bytes)
+    }
+}
+
+fn new_image() -> Result<File, FrontError> {
+    let created = memfd_create("mailguard-image", MemfdFlags::CLOEXEC).map_err(io::Error::from);
+    let failed = |error| FrontError::io("cannot create a file in memory", error);
+    created.map(File::from).map_err(failed)
+}
+
+fn queue_name(number: u16) -> String {
+    format!("queue-{number}")
+}
+
+fn queue_named(name: &str) -> Option<u16> {
+    name.strip_prefix("queue-")?.parse().ok()
+}
+
+/// Time that passes alike for all processes.
+fn monotonic_micros() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
+}
+
+const IMAGE: &str = "image";

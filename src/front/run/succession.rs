@@ -1,0 +1,211 @@
+//! `run --take-over`: a new process asks the running one for its queues and its flows.
+//!
+//! ```text
+//!   successor                                   predecessor
+//!   "hand over" ───────────────────────────────►  stops reading, answers what it has read
+//!        ◄───────────────── image, queue sockets
+//!   adopts them; "adopted" ─────────────────────►
+//!        ◄──────────────────────────────── "go"   ends, and unbinds nothing
+//! ```
+//! Until `go` the predecessor can go on, and does if `adopted` does not come in time; a successor
+//! that is not told to go ends. So there is never more than one that reads. Packets wait in the
+//! kernel meanwhile.
+//!
+//! The two meet at an abstract socket, whose names belong to a network namespace as queues do, and
+//! each makes sure whose process the other is.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::Duration;
+
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::{Uid, geteuid};
+
+use crate::front::FrontError;
+
+/// Where a running filter waits for its successor.
+#[derive(Debug)]
+pub(super) struct Door(Option<UnixListener>);
+
+/// A successor at the door.
+#[derive(Debug)]
+pub(super) struct Successor(UnixStream);
+
+/// A predecessor that waits to hear that its queues are in good hands.
+#[derive(Debug)]
+pub(super) struct Predecessor(UnixStream);
+
+/// What was handed over.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) image: File,
+    pub(super) queues: Vec<(u16, OwnedFd)>,
+}
+
+impl Door {
+    /// Opens it. Without one the filter runs as well.
+    pub(super) fn open(queue: u16) -> Self {
+        let opened = address(queue).and_then(|address| UnixListener::bind_addr(&address));
+        let opened = opened.and_then(|door| door.set_nonblocking(true).map(|()| door));
+        match opened {
+            Ok(door) => Self(Some(door)),
+            Err(error) => {
+                log::warn!("no other process can take over: {error}");
+                Self(None)
+            }
+        }
+    }
+
+    /// Nobody comes in any more.
+    pub(super) fn close(&mut self) {
+        self.0 = None;
+    }
+
+    /// What to poll for somebody at it.
+    pub(super) fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Who stands there and may come in.
+    pub(super) fn answer(&self) -> Option<Successor> {
+        let (stream, _) = self.0.as_ref()?.accept().ok()?;
+        match greet(stream) {
+            Ok(successor) => Some(successor),
+            Err(error) => {
+                log::warn!("nothing is handed over: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Successor {
+    /// Hands everything over, and waits until it has been adopted. An error: go on serving.
+    pub(super) fn receive(
+        &mut self,
+        image: BorrowedFd<'_>,
+        queues: &[(u16, OwnedFd)],
+    ) -> io::Result<()> {
+        let numbers: Vec<_> = queues.iter().map(|(number, _)| number.to_string()).collect();
+        let text = numbers.join(" ") + "\n";
+        let descriptors: Vec<_> =
+            [image].into_iter().chain(queues.iter().map(|(_, socket)| socket.as_fd())).collect();
+        let mut space =
+            vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(&descriptors).size()];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        sendmsg(&self.0, &[IoSlice::new(text.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
+        expect(&mut self.0, ADOPTED)
+    }
+
+    /// From here on it serves the queues, and we do not.
+    pub(super) fn go(&mut self) -> io::Result<()> {
+        self.0.write_all(GO)
+    }
+}
+
+impl Predecessor {
+    /// Asks the filter that runs for everything.
+    pub(super) fn ask(queue: u16) -> Result<(Self, Handed), FrontError> {
+        let failed = |error: io::Error| {
+            if error.kind() == ErrorKind::ConnectionRefused {
+                let sentence = format!("no filter of queue {queue} runs that could be taken over");
+                return FrontError::new(sentence);
+            }
+            FrontError::io(format!("cannot take over queue {queue}"), error)
+        };
+        let asked = address(queue).and_then(|address| {
+            let mut stream = UnixStream::connect_addr(&address)?;
+            trust(&stream)?;
+            stream.set_read_timeout(Some(PREDECESSOR_PATIENCE))?;
+            stream.write_all(HAND_OVER)?;
+            let handed = take(&stream)?;
+            Ok((Self(stream), handed))
+        });
+        asked.map_err(failed)
+    }
+
+    /// All was adopted: may we begin?
+    pub(super) fn take_leave(mut self) -> Result<(), FrontError> {
+        let gone = self.0.write_all(ADOPTED).and_then(|()| expect(&mut self.0, GO));
+        gone.map_err(|error| FrontError::io("the filter that runs keeps its queues", error))
+    }
+}
+
+fn greet(mut stream: UnixStream) -> io::Result<Successor> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(SUCCESSOR_PATIENCE))?;
+    stream.set_write_timeout(Some(SUCCESSOR_PATIENCE))?;
+    trust(&stream)?;
+    expect(&mut stream, HAND_OVER)?;
+    Ok(Successor(stream))
+}
+
+/// Nobody but root and our own user is handed anything, or believed.
+fn trust(stream: &UnixStream) -> io::Result<()> {
+    let other = socket_peercred(stream)?.uid;
+    if other == Uid::ROOT || other == geteuid() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("user {} is neither root nor ours", other.as_raw())))
+}
+
+fn take(stream: &UnixStream) -> io::Result<Handed> {
+    let mut text = [0; TEXT_BYTES_MAX];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut vectors = [IoSliceMut::new(&mut text)];
+    let received = recvmsg(stream, &mut vectors, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    let mut descriptors = descriptors.into_iter();
+    let nothing = || io::Error::other("what came is not what was expected");
+    let image = descriptors.next().map(File::from).ok_or_else(nothing)?;
+    let text = text.get(..received.bytes).and_then(|text| str::from_utf8(text).ok());
+    let numbers = text.and_then(|text| text.strip_suffix('\n')).ok_or_else(nothing)?;
+    let numbers = numbers.split(' ').map(|number| number.parse().map_err(|_| nothing()));
+    let numbers = numbers.collect::<io::Result<Vec<u16>>>()?;
+    let queues: Vec<_> = numbers.iter().copied().zip(descriptors).collect();
+    if queues.len() != numbers.len() {
+        return Err(nothing());
+    }
+    Ok(Handed { image, queues })
+}
+
+fn expect(stream: &mut UnixStream, word: &[u8]) -> io::Result<()> {
+    let mut heard = vec![0; word.len()];
+    stream.read_exact(&mut heard)?;
+    if heard == word { Ok(()) } else { Err(io::Error::other("an unexpected word")) }
+}
+
+fn address(queue: u16) -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(format!("mailguard/queue-{queue}"))
+}
+
+const HAND_OVER: &[u8] = b"mailguard: hand over\n";
+const ADOPTED: &[u8] = b"mailguard: adopted\n";
+const GO: &[u8] = b"mailguard: go\n";
+
+/// How long packets wait for a successor before its predecessor goes on.
+const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a successor waits for what it asked for: the predecessor has to write its image.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The image, and as many queues as there may be.
+const DESCRIPTORS_MAX: usize = 128;
+
+/// The numbers of as many queues.
+const TEXT_BYTES_MAX: usize = 1_024;

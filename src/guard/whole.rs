@@ -1,0 +1,90 @@
+//! Lines that are here whole, and pass as they came: ruled on in one step.
+//!
+//! What [`Guard::judge`] would rule on each of their runs is known beforehand for ordinary lines. A
+//! line that a rule may touch is none of them, and is judged run by run.
+
+use super::judge::is_ehlo;
+use super::limit::LineKind;
+use super::line::LineWatch;
+use super::reply::{is_greeting, is_offer};
+use super::settings::{AddressScan, HttpWords, LongLines, Unit};
+use super::speech::Speech;
+use super::value::LineLimit;
+use super::{Guard, Watch};
+use crate::patch;
+use crate::smtp::{Reply, Verb, WholeLine};
+
+impl Guard {
+    /// Whether the client's line, whose bytes `text` begins with, passes with nothing to be said of
+    /// it. It counts as judged then.
+    pub fn pass_line(&self, watch: &mut Watch, line: &WholeLine, text: &[u8]) -> bool {
+        let settings = &self.settings;
+        let is_permitted = settings.unit == Unit::Stream && self.permitted.contains(line.verb);
+        let has_address = line.has_gap && matches!(line.verb, Verb::Mail | Verb::Rcpt);
+        let is_scanned = has_address && settings.address_scan != AddressScan::Off;
+        let is_noted = self.is_unsafe_in_clear(Some(line.verb));
+        if !is_permitted || is_noted || is_scanned || watch.line != LineWatch::default() {
+            return false;
+        }
+        let hears = settings.http_words == HttpWords::Reset;
+        if self.may_be_too_long(line) || (hears && watch.speech == Speech::Binary) {
+            return false;
+        }
+        let before = watch.recipients;
+        let is_recipient = line.has_gap && line.verb == Verb::Rcpt;
+        let begins_anew = matches!(line.verb, Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo);
+        let recipients = if begins_anew { 0 } else { before.saturating_add(is_recipient.into()) };
+        let is_too_many = settings.recipients_max.is_passed(before, recipients);
+        if is_too_many || self.is_struck(line, text.get(..line.length).unwrap_or(text)) {
+            return false;
+        }
+        watch.recipients = recipients;
+        watch.reply.clear.hear_command(Some(line.verb));
+        if hears {
+            watch.speech = Speech::Smtp;
+        }
+        true
+    }
+
+    /// Whether a patch has anything to say of the line.
+    fn is_struck(&self, line: &WholeLine, text: &[u8]) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        let (mut patch, mut strikes) = (patch::Line::default(), Vec::new());
+        let word = text.len().min(line.verb.name().len());
+        let (word, rest) = text.split_at_checked(word).unwrap_or_default();
+        let mut is_struck = plan.read(&mut patch, word, &mut strikes).is_some();
+        if let Some((_, argument)) = rest.split_first() {
+            patch.begin_argument(Some(line.verb));
+            is_struck |= plan.read(&mut patch, argument, &mut strikes).is_some();
+        }
+        is_struck || plan.end(&patch, &mut strikes).is_some() || !strikes.is_empty()
+    }
+
+    /// Whether a limit may be passed by the line, or on its way.
+    fn may_be_too_long(&self, line: &WholeLine) -> bool {
+        let settings = &self.settings;
+        let length = u32::try_from(line.length).unwrap_or(u32::MAX);
+        let is_passed = |limit: LineLimit| limit.is_passed(0, length);
+        let kind = LineKind::of(Some(line.verb));
+        is_passed(settings.line_max)
+            || is_passed(kind.limit(settings))
+            || is_passed(settings.sender_max)
+            || (settings.long_lines != LongLines::Pass && length > LineKind::SHORTEST)
+    }
+
+    /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
+    pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
+        let watch = &mut watch.reply;
+        if is_greeting(reply) || is_offer(reply) || watch.has_greeted() {
+            return false;
+        }
+        if is_ehlo(reply) {
+            watch.clear.hear_offer(reply);
+        }
+        watch.end_line(reply);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! Lines read whole and the same lines read run by run come to the same: what leaves, what begins
+//! and ends, what is wrong, and where dialogue and watch stand afterwards.
+
+use crate::guard::{Draft, Guard, Ruling, Run, Settings, Watch};
+use crate::offset::Offset;
+use crate::patch::Catalogue;
+use crate::smtp::{Dialogue, Event, Speaker, Standing};
+
+struct Talk {
+    is_quick: bool,
+    guard: Guard,
+    dialogue: Dialogue,
+    watch: Watch,
+    draft: Draft,
+    /// Bytes that each side has said.
+    said: [u64; 2],
+    out: Vec<u8>,
+    /// Whatever began, ended or went wrong.
+    news: String,
+    /// Lines read whole.
+    whole: usize,
+}
+
+impl Talk {
+    fn new(settings: &Settings, is_quick: bool) -> Self {
+        let guard = Guard::new(settings.clone());
+        Self {
+            is_quick,
+            dialogue: guard.dialogue(),
+            guard,
+            watch: Watch::default(),
+            draft: Draft::default(),
+            said: [0; 2],
+            out: Vec::new(),
+            news: String::new(),
+            whole: 0,
+        }
+    }
+
+    /// Says as much as may be said now; who hears it has received all but so many bytes.
+    fn say(&mut self, from: Speaker, input: &[u8], unheard: u64) {
+        let (own, other) = if from == Speaker::Client { (0, 1) } else { (1, 0) };
+        let mut rest = input;
+        while !rest.is_empty() {
+            let at = Offset::new(self.said[own]);
+            let covers = Offset::new(self.said[other].saturating_sub(unheard));
+            let standing = Standing { at, covers };
+            let is_first = rest.len() == input.len();
+            let used = match self.read_whole(from, rest, standing) {
+                Some(used) => used,
+                None => self.read(from, rest, standing, is_first),
+            };
+            if used == 0 {
+                break;
+            }
+            self.said[own] += used as u64;
+            rest = &rest[used..];
+        }
+    }
+
+    fn read_whole(&mut self, from: Speaker, rest: &[u8], standing: Standing) -> Option<usize> {
+        if !self.is_quick {
+            return None;
+        }
+        let step = match from {
+            Speaker::Client => {
+                let line = self.dialogue.whole_line(rest)?;
+                let passes = self.guard.pass_line(&mut self.watch, &line, rest);
+                passes.then(|| self.dialogue.take_line(&line, standing.at))?
+            }
+            Speaker::Server => {
+                let line = self.dialogue.whole_reply(rest, standing)?;
+                let passes = self.guard.pass_reply(&mut self.watch, &line.reply);
+                passes.then(|| self.dialogue.take_reply(&line, standing))?
+            }
+        };
+        self.whole += 1;
+        self.out.extend(&rest[..step.used]);
+        self.note(step.fault, step.change);
+        Some(step.used)
+    }
+
+    fn read(&mut self, from: Speaker, rest: &[u8], standing: Standing, is_first: bool) -> usize {
+        let step = self.dialogue.read(from, rest, standing);
+        if step.event == Event::Wait {
+            return 0;
+        }
+        let bytes = &rest[..step.used];
+        let run = Run { event: step.event, bytes, rest, is_first };
+        let ruling = self.guard.judge(&mut self.watch, run, &mut self.draft);
+        match ruling {
+            Ruling::Pass => self.out.extend(bytes),
+            Ruling::Note(_) | Ruling::Reset(_) => {
+                self.out.extend(bytes);
+                self.note(ruling, standing.at);
+            }
+            Ruling::Edit(_) | Ruling::Refuse(_) => self.out.extend(self.draft.as_bytes()),
+        }
+        if matches!(ruling, Ruling::Refuse(_)) {
+            self.dialogue.refuse();
+        }
+        self.note(step.fault, step.change);
+        step.used
+    }
+
+    fn note(&mut self, one: impl std::fmt::Debug, other: impl std::fmt::Debug) {
+        let news = format!("{one:?} {other:?};");
+        if news != "None None;" {
+            self.news += &news;
+        }
+    }
+}
+
+const LINES: [&[u8]; 26] = [
+    b"HELO a\r\n",
+    b"ehlo a\r\n",
+    b"MAIL FROM:<a@b>\r\n",
+    b"MAIL FROM:<|<a>@b>\n",
+    b"RCPT TO:<c@d>\r\n",
+    b"RCPT\r\n",
+    b"RCPT \r\n",
+    b"DATA\r\n",
+    b"DATA x\n",
+    b"DATAX\r\n",
+    b"text\r\n.\r\n",
+    b"RSET\n",
+    b"NOOP\tx\r\n",
+    b"NOOP a\rb\r\n",
+    b"NOOP a\0b\r\n",
+    b"NOOP a\r\r\n",
+    b"QUIT\r\n",
+    b"AUTH PLAIN AGEAYQ==\r\n",
+    b"STARTTLS\r\n",
+    b"BDAT 3\r\nabc",
+    b"BDAT 0 LAST\r\n",
+    b"VRFY root\r\n",
+    b"GET / HTTP/1.1\r\n",
+    b"\r\n",
+    b" NOOP\r\n",
+    b"\x16\x03\x01 \r\n",
+];
+
+const REPLIES: [&[u8]; 22] = [
+    b"220 mx ESMTP\r\n",
+    b"220-mx\r\n220 b\r\n",
+    b"250 ok\r\n",
+    b"250\r\n",
+    b"250-a\r\n250-CHUNKING\r\n250-SIZE 9\r\n250 XCLIENT\r\n",
+    b"250-a\r\n",
+    b"250 2.0.0 ok\n",
+    b"250-\r\n",
+    b"221 bye\r\n",
+    b"235 ok\r\n",
+    b"334 \r\n",
+    b"354 go\r\n",
+    b"354-a\r\n354 go\r\n",
+    b"421 bye\r\n",
+    b"500 what\r\n",
+    b"503 no\r\n250 ok\r\n",
+    b"554 no\r\n",
+    b"2500 x\r\n",
+    b"250\rx\r\n",
+    b"ok\r\n",
+    b"\r\n",
+    b"999 ok\r\n",
+];
+
+fn compare(settings: &Settings, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
+    let mut quick = Talk::new(settings, true);
+    let mut plain = Talk::new(settings, false);
+    for (from, bytes, unheard) in turns {
+        quick.say(*from, bytes, *unheard);
+        plain.say(*from, bytes, *unheard);
+        assert_eq!(quick.news, plain.news, "{turns:?}");
+        assert_eq!(quick.out, plain.out, "{turns:?}");
+        assert_eq!(quick.watch, plain.watch, "{turns:?}");
+        let states = (format!("{:?}", quick.dialogue), format!("{:?}", plain.dialogue));
+        assert_eq!(states.0, states.1, "{turns:?}");
+    }
+    quick.whole
+}
+
+/// Every profile with the patches that are built in, some settings changed, and no patches.
+fn all_settings() -> Vec<Settings> {
+    let mut all: Vec<_> =
+        Settings::PROFILES.iter().map(|name| Settings::profile(name).unwrap()).collect();
+    let plain = all[0].clone();
+    all.iter_mut().for_each(|each| each.patches.catalogue = Catalogue::with(&[]).unwrap());
+    all.push(plain);
+    for changes in [
+        [("sender_max", "5"), ("recipients_max", "2")],
+        [("long_lines", "reset"), ("address_scan", "refuse")],
+        [("line_max", "8"), ("envelope_line_max", "12")],
+        [("http_words", "pass"), ("ehlo", "pass")],
+    ] {
+        let mut settings = Settings::profile("esmtp").unwrap();
+        changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+        all.push(settings);
+    }
+    all
+}
+
+#[test]
+fn whole_lines_come_to_what_their_runs_come_to() {
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let mut whole = 0;
+    for settings in all_settings() {
+        for _ in 0..400 {
+            let mut turns = vec![(Speaker::Server, b"220 mx\r\n".to_vec(), 0)];
+            for _ in 0..random(14) {
+                let (from, lines) = match random(2) {
+                    0 => (Speaker::Client, &LINES[..]),
+                    _ => (Speaker::Server, &REPLIES[..]),
+                };
+                let count = 1 + random(3);
+                let bytes: Vec<u8> =
+                    (0..count).flat_map(|_| lines[random(lines.len())].to_vec()).collect();
+                let unheard = [0, 0, 0, 9][random(4)];
+                turns.push((from, bytes, unheard));
+            }
+            whole += compare(&settings, &turns);
+        }
+    }
+    assert!(whole > 5_000, "only {whole} were read whole");
+}
+
+#[test]
+fn every_pair_of_lines_does_so_behind_every_reply() {
+    let settings = Settings::profile("esmtp").unwrap();
+    let greeted = (Speaker::Server, b"220 mx\r\n".to_vec(), 0);
+    for one in LINES {
+        for other in LINES {
+            for reply in REPLIES {
+                let turns = [
+                    greeted.clone(),
+                    (Speaker::Client, [one, other].concat(), 0),
+                    (Speaker::Server, reply.to_vec(), 0),
+                    (Speaker::Client, other.to_vec(), 0),
+                    (Speaker::Server, reply.to_vec(), 0),
+                ];
+                compare(&settings, &turns);
+            }
+        }
+    }
+}

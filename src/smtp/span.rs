@@ -1,0 +1,26 @@
+//! How far bytes of one kind go, looked at in blocks that the compiler makes vectors of: runs of
+//! blanks, CRs or letters come by the thousand in an attack.
+
+/// Bytes looked at together.
+const BLOCK: usize = 32;
+
+/// How many bytes at the front are all of this kind.
+pub(crate) fn span(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let start = blocks.iter().take_while(|block| is_all(block, &is_kind)).count() * BLOCK;
+    let rest = bytes.get(start..).unwrap_or_default();
+    start + rest.iter().take_while(|&&byte| is_kind(byte)).count()
+}
+
+/// How many bytes at the end are all of this kind.
+pub(crate) fn rspan(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
+    let (_, blocks) = bytes.as_rchunks::<BLOCK>();
+    let length = blocks.iter().rev().take_while(|block| is_all(block, &is_kind)).count() * BLOCK;
+    let rest = bytes.get(..bytes.len() - length).unwrap_or_default();
+    length + rest.iter().rev().take_while(|&&byte| is_kind(byte)).count()
+}
+
+/// Without an early exit.
+fn is_all(block: &[u8; BLOCK], is_kind: impl Fn(u8) -> bool) -> bool {
+    block.iter().fold(true, |is_all, &byte| is_all & is_kind(byte))
+}

@@ -1,0 +1,361 @@
+//! Message bytes in blocks: what is plain text is passed over by vectors, and everything else takes
+//! one step of a machine a byte.
+//!
+//! The machine is made from the tables of [`MailData`], which say what each state and byte lead to.
+//! What all states lead to with one byte stands in one number, six bits each, and a state is known
+//! by where its bits begin there: so a step is one shift, whatever the bytes are. What each byte
+//! led to is written down, and what has to change is then changed by vectors.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+use super::MailData;
+
+/// Bytes that take the machine's steps before what they led to is looked at.
+pub(super) const BLOCK: usize = 64;
+
+/// Bits of a state.
+const BITS: u8 = 6;
+
+/// Behind a byte that leaves changed.
+const CHANGED: u8 = 7 * BITS;
+
+/// Behind the true end.
+const END: u8 = 8 * BITS;
+
+/// Bytes looked at in one vectorised step; a block with anything unusual takes the machine's.
+const PLAIN: usize = 16 * LANES;
+
+/// Bytes taken together in that step.
+const LANES: usize = 64;
+
+/// Lines of so much text are passed over one by one; shorter ones are stepped through.
+const SPARSE: usize = 32;
+
+/// So many bytes of a block that stand elsewhere than inside a line make it worth stepping on.
+const DENSE: u8 = 8;
+
+/// For each byte, what each state leads to.
+pub(super) struct Machine([u64; 256]);
+
+/// What one step leads to.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    To(MailData),
+    /// What the byte is changed to stands inside a line.
+    Changed,
+    End,
+}
+
+impl Next {
+    const fn place(self) -> u8 {
+        match self {
+            Self::To(state) => state as u8 * BITS,
+            Self::Changed => CHANGED,
+            Self::End => END,
+        }
+    }
+}
+
+/// What a sweep found and changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Bytes read: all, or up to and including the true end.
+    pub used: usize,
+    /// Whether the true end is among them.
+    pub is_end: bool,
+    /// Bytes that have another value now.
+    pub changed: u64,
+    /// From the first to behind the last of these.
+    pub edited: Range<usize>,
+}
+
+impl Machine {
+    /// The machine of message data.
+    pub(super) const DATA: Self = Self::new(false);
+
+    /// The machine of message data that may be read as commands.
+    pub(super) const DISOWNED: Self = Self::new(true);
+
+    #[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+    const fn new(is_disowned: bool) -> Self {
+        let mut steps = [0; 256];
+        let mut byte = u8::MAX;
+        loop {
+            steps[byte as usize] = Self::step(byte, is_disowned);
+            if byte == 0 {
+                return Self(steps);
+            }
+            byte -= 1;
+        }
+    }
+
+    const fn step(byte: u8, is_disowned: bool) -> u64 {
+        let mut step = (END as u64) << END;
+        let mut rest: &[MailData] = &MailData::ALL;
+        while let [state, tail @ ..] = rest {
+            let next = state.leads(byte, is_disowned).place() as u64;
+            step |= next << (*state as u8 * BITS);
+            rest = tail;
+        }
+        step | (MailData::Middle.leads(byte, is_disowned).place() as u64) << CHANGED
+    }
+
+    /// Steps through bytes, and writes down in the low bits of `places` what each led to.
+    #[inline(always)]
+    fn walk(&self, start: u8, bytes: &[u8], places: &mut [u8]) -> Walked {
+        let mut state = u64::from(start);
+        let mut step = |byte: u8, place: &mut u8| {
+            let steps = self.0.get(usize::from(byte)).copied().unwrap_or_default();
+            state = steps >> (state & 63);
+            [*place, ..] = state.to_le_bytes();
+        };
+        // Eight at a time: a loop's own instructions would be a third of all.
+        let (eights, left) = bytes.as_chunks::<8>();
+        let steps = places.get_mut(..bytes.len()).unwrap_or_default();
+        let (step_eights, steps_left) = steps.as_chunks_mut::<8>();
+        for (bytes, places) in eights.iter().zip(step_eights) {
+            bytes.iter().zip(places).for_each(|(&byte, place)| step(byte, place));
+        }
+        left.iter().zip(steps_left).for_each(|(&byte, place)| step(byte, place));
+        let [last, ..] = state.to_le_bytes();
+        let (mut highest, mut odd) = (0, 0);
+        for place in places {
+            *place &= 63;
+            highest = (*place).max(highest);
+            odd += mask(*place != 0 && *place != CHANGED) & 1;
+        }
+        Walked { place: last & 63, is_stopped: highest >= CHANGED, is_dense: odd >= DENSE }
+    }
+
+    /// Does so block after block, and writes `value` over what changes, as long as much of it is
+    /// no text. What the last byte led to.
+    #[inline(always)]
+    fn change(
+        &self,
+        mut place: u8,
+        blocks: &mut [[u8; BLOCK]],
+        value: Option<u8>,
+        swept: &mut Swept,
+    ) -> u8 {
+        let mut places = [0; BLOCK];
+        for block in blocks {
+            let walked = self.walk(place, block, &mut places);
+            place = walked.place;
+            swept.take(&walked, block, &places, value);
+            if swept.is_end || !walked.is_dense {
+                break;
+            }
+        }
+        place
+    }
+}
+
+/// What some steps led to.
+struct Walked {
+    place: u8,
+    /// Whether any byte changes or ends anything.
+    is_stopped: bool,
+    /// Whether many bytes stand elsewhere than inside a line.
+    is_dense: bool,
+}
+
+impl Swept {
+    /// So many steps were taken: writes `value` over what changes.
+    #[inline(always)]
+    fn take(&mut self, walked: &Walked, block: &mut [u8], places: &[u8], value: Option<u8>) {
+        let start = self.used;
+        self.used += block.len();
+        if !walked.is_stopped {
+            return;
+        }
+        if walked.place == END {
+            self.used = start + end(places);
+            self.is_end = true;
+        }
+        let Some(value) = value else { return };
+        let mut changed = 0;
+        for (byte, place) in block.iter_mut().zip(places) {
+            let is_other = mask(*place == CHANGED) & mask(*byte != value);
+            changed += is_other & 1;
+            *byte = (*byte & !is_other) | (value & is_other);
+        }
+        let is_changed = |place: &u8| *place == CHANGED;
+        if changed > 0 {
+            let first = if self.changed == 0 { places.iter().position(is_changed) } else { None };
+            let last = places.iter().rposition(is_changed).unwrap_or_default();
+            self.note(changed.into(), start + first.unwrap_or_default()..start + last + 1);
+        }
+    }
+
+    /// More bytes were changed, within this range.
+    fn note(&mut self, changed: u64, range: Range<usize>) {
+        let first = if self.changed == 0 { range.start } else { self.edited.start };
+        self.edited = first..range.end;
+        self.changed += changed;
+    }
+}
+
+/// Behind the true end, which is among these places.
+fn end(places: &[u8]) -> usize {
+    1 + places.iter().take_while(|&&place| place != END).count()
+}
+
+impl MailData {
+    const fn leads(self, byte: u8, is_disowned: bool) -> Next {
+        if is_disowned { self.ruled_disowned(byte) } else { self.ruled(byte) }
+    }
+
+    /// The state of this place.
+    fn at(place: u8) -> Self {
+        Self::ALL.get(usize::from(place / BITS)).copied().unwrap_or(Self::Middle)
+    }
+}
+
+/// One block of message bytes after the other.
+pub(super) struct Sweep {
+    machine: &'static Machine,
+    processor: pulp::Arch,
+    /// Where the next step over whole blocks of plain text is worth a try.
+    try_at: usize,
+}
+
+impl Sweep {
+    pub(super) fn new(machine: &'static Machine) -> Self {
+        // Short runs are not worth a try.
+        Self { machine, processor: pulp::Arch::new(), try_at: BLOCK }
+    }
+
+    /// From inside a line whose text stays: the place of the next CR or LF that needs a look. Each
+    /// byte is looked at by one block at most.
+    pub(super) fn pass_text(&mut self, input: &[u8], mut at: usize) -> usize {
+        while at >= self.try_at
+            && let Some(block) = input.get(at..=at + PLAIN)
+        {
+            // Stop before a line end at the block's edge: the walk carries it over.
+            let before_edge = block.iter().rev().skip(1);
+            let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
+            let is_ordinary = self.processor.dispatch(
+                #[inline(always)]
+                || is_ordinary(block),
+            );
+            if tail == PLAIN || !is_ordinary {
+                self.try_at = at + PLAIN;
+                break;
+            }
+            at += PLAIN - tail;
+        }
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            let text = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            at += text;
+            let is_ordinary = text >= SPARSE
+                && matches!(input.get(at..at + 3), Some([b'\r', b'\n', next])
+                    if !matches!(next, b'.' | b'\r' | b'\n' | 0));
+            if !is_ordinary {
+                return at;
+            }
+            at += 3;
+        }
+    }
+
+    /// Steps through the next bytes, at most a block of them, as far as none changes or ends
+    /// anything: how many those are, and what stands behind them.
+    pub(super) fn read(&self, state: MailData, input: &[u8]) -> (usize, MailData) {
+        let mut places = [0; BLOCK];
+        let walked = self.walk(state, input, &mut places);
+        let length = input.len().min(BLOCK);
+        if !walked.is_stopped {
+            return (length, MailData::at(walked.place));
+        }
+        let used = places.iter().position(|&place| place >= CHANGED).unwrap_or(length);
+        let before = used.checked_sub(1).and_then(|last| places.get(last));
+        (used, before.map_or(state, |&place| MailData::at(place)))
+    }
+
+    /// Steps through the next bytes as far as is worth it, or up to the true end, and writes
+    /// `value` over those that change. What stands behind them.
+    pub(super) fn change(
+        &self,
+        state: MailData,
+        input: &mut [u8],
+        value: Option<u8>,
+        swept: &mut Swept,
+    ) -> MailData {
+        let (machine, place) = (self.machine, Next::To(state).place());
+        let (blocks, tail) = input.as_chunks_mut();
+        let place = if blocks.is_empty() {
+            let mut places = [0; BLOCK];
+            let walked = machine.walk(place, tail, &mut places);
+            swept.take(&walked, tail, &places, value);
+            walked.place
+        } else {
+            self.processor.dispatch(
+                #[inline(always)]
+                || machine.change(place, blocks, value, swept),
+            )
+        };
+        MailData::at(place)
+    }
+
+    /// From inside a line whose text is masked: masks it, if that is worth a step of its own.
+    pub(super) fn fill_text(&self, input: &mut [u8], value: u8, swept: &mut Swept) -> bool {
+        let is_text = |head: &[u8; SPARSE]| !head.iter().fold(false, |cr, &b| cr | (b == b'\r'));
+        if !input.first_chunk().is_some_and(is_text) {
+            return false;
+        }
+        let text = memchr(b'\r', input).unwrap_or(input.len());
+        let text = input.get_mut(..text).unwrap_or_default();
+        let changed = text.len() - memchr_iter(value, text).count();
+        if changed > 0 {
+            swept.note(changed as u64, swept.used..swept.used + text.len());
+        }
+        text.fill(value);
+        swept.used += text.len();
+        true
+    }
+
+    /// Steps through the next bytes, at most a block of them: where the true end is, if there.
+    pub(super) fn find_end(&self, state: &mut MailData, input: &[u8]) -> Option<usize> {
+        let mut places = [0; BLOCK];
+        let walked = self.walk(*state, input, &mut places);
+        *state = MailData::at(walked.place);
+        (walked.place == END).then(|| end(&places))
+    }
+
+    fn walk(&self, state: MailData, input: &[u8], places: &mut [u8; BLOCK]) -> Walked {
+        let (machine, place) = (self.machine, Next::To(state).place());
+        match input.first_chunk::<BLOCK>() {
+            None => machine.walk(place, input, places),
+            Some(block) => self.processor.dispatch(
+                #[inline(always)]
+                || machine.walk(place, block, places),
+            ),
+        }
+    }
+}
+
+/// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
+/// and no NUL follows. Written in lanes and without an early exit, so that the compiler makes
+/// vectors of it, as wide as the processor of its caller has them.
+#[inline(always)]
+fn is_ordinary(block: &[u8]) -> bool {
+    let (bytes, _) = block.as_chunks::<LANES>();
+    let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
+    let mut odd = [0; LANES];
+    for (bytes, nexts) in bytes.iter().zip(nexts) {
+        for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
+            let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
+            let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
+            *odd |= is_split | is_start;
+        }
+    }
+    block.first() != Some(&b'\n') && odd == [0; LANES]
+}
+
+/// What a vector comparison gives.
+#[inline(always)]
+const fn mask(is_so: bool) -> u8 {
+    if is_so { u8::MAX } else { 0 }
+}

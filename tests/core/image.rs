@@ -1,0 +1,148 @@
+//! An engine's image: whoever begins where another engine stopped answers every packet as that one
+//! would have, at whatever packet it takes over; and an image that is not whole is none.
+
+use crate::support::esmtp::Esmtp;
+use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
+use crate::support::schedule::{Kind, Plan};
+use crate::support::session::Session;
+use mailguard::engine::{Effects, Engine, Image, Limits, Settings, Unreadable, What};
+use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::guard::Unit;
+use mailguard::time::Instant;
+
+/// Seeds of each kind: some thousand hand-overs.
+const SEEDS: u64 = 100;
+
+fn image(engine: &Engine) -> Vec<u8> {
+    engine.image(Instant::from_seconds(1_000), 0)
+}
+
+#[test]
+fn at_whatever_packet_of_a_schedule_the_successor_answers_the_same() {
+    handing_over(|| {
+        for kind in [Kind::Honest, Kind::NoRules, Kind::Conflict, Kind::War] {
+            (0..SEEDS).for_each(|seed| Plan::new(kind, seed).play());
+        }
+    });
+}
+
+/// Everything that a dialogue can be in the middle of, a byte a packet.
+#[test]
+fn at_whatever_byte_of_a_dialogue_the_successor_answers_the_same() {
+    let texts: [(&str, &[u8]); 3] = [
+        (
+            "esmtp",
+            b"EHLO a\r\nAUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\nVRFY root\r\n\
+              MAIL FROM:<a@b>\r\n\
+              RCPT TO:<c@d>\r\nBDAT 6\r\n\r\n.\r\nxBDAT 3 LAST\r\nend\
+              RSET\r\nSTARTTLS\r\n\x16\x03\x01\x00",
+        ),
+        (
+            "pix-5.1",
+            b"HELO a\r\nexpn b\rc\0d\r\nMAIL FROM:<a|b@c>\r\nRCPT TO:<d@e>\r\n\
+              DATA\r\na\n.\nb\r\n.\r\n",
+        ),
+        (
+            "mailguard",
+            b"HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<d@e>\r\nDATA\r\n\
+              a\n.\n\r\n.\r\nGET /\r\n",
+        ),
+    ];
+    handing_over(|| {
+        for (profile, text) in texts {
+            let mut server = Esmtp::new("220 mx.example ESMTP\r\n");
+            server.auth = &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n", "235 ok\r\n"];
+            for is_monitored in [false, true] {
+                let settings = Settings { monitor: is_monitored, ..settings(profile) };
+                let unit = settings.guard.unit;
+                let mut session = Session::greeted(settings, server.clone());
+                session.reply_cuts = (0..600).collect();
+                let pieces: Vec<&[u8]> = match unit {
+                    Unit::Stream => text.chunks(1).collect(),
+                    Unit::Packet => text.split_inclusive(|&byte| byte == b'\n').collect(),
+                };
+                for piece in pieces {
+                    session.say_pieces(&[piece]);
+                }
+                session.hang_up();
+                let said = session.server_got();
+                assert!(said.contains("MAIL FROM"), "{profile}: {said}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_image_with_any_byte_changed_is_none() {
+    let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+    let _ = rig.send(C, 0, b"MAIL FR");
+    let whole = image(&rig.engine);
+    assert_eq!(Image::open(&whole).map(|image| image.now()), Ok(Instant::from_seconds(1_000)));
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << bit;
+            let refusal = Image::open(&changed).err();
+            let is_refused = matches!(refusal, Some(Unreadable::Damaged | Unreadable::Incomplete));
+            assert!(is_refused, "byte {at}: {refusal:?}");
+        }
+        assert_eq!(Image::open(&whole[..at]).err(), Some(Unreadable::Incomplete), "{at}");
+    }
+    let longer = [&whole[..], b"x"].concat();
+    assert_eq!(Image::open(&longer).err(), Some(Unreadable::Incomplete));
+}
+
+#[test]
+fn flows_keep_what_they_are_judged_by_and_their_numbers() {
+    let old = settings_with("esmtp", &[("verbs", "EXPN,EHLO")]);
+    let mut rig = Rig::established(old, [1, 2]);
+    let bytes = image(&rig.engine);
+    let image = Image::open(&bytes).unwrap();
+    let mut effects = Effects::default();
+    let now = Instant::from_seconds(1_000);
+    let (engine, restored) = Engine::restored(settings("mailguard"), &image, now, &mut effects);
+    assert_eq!((restored.flows, restored.undecodable), (1, 0));
+    rig.engine = engine;
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    let _ = rig.send(C, 0, b"EXPN root\r\nNOOP\r\n");
+    assert_eq!(rig.original.bytes(), b"EXPN root\r\nXXXX\r\n");
+    rig.client.set_port(40_001);
+    rig.renew([3, 4]);
+    rig.shake_hands();
+    let flows: Vec<_> = rig.records.iter().map(|record| record.flow).collect();
+    assert_eq!((flows.first(), flows.last()), (Some(&1), Some(&2)));
+}
+
+#[test]
+fn flows_that_have_no_room_any_more_are_reset() {
+    let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+    for port in 40_001..40_004 {
+        rig.client.set_port(port);
+        rig.renew([3, 4]);
+        rig.shake_hands();
+    }
+    let bytes = image(&rig.engine);
+    let limits = Limits { flows_max: 2, ..Limits::default() };
+    let fewer = Settings { limits, ..settings("mailguard") };
+    let mut effects = Effects::default();
+    let image = Image::open(&bytes).unwrap();
+    let now = Instant::from_seconds(1_000);
+    let (engine, _) = Engine::restored(fewer, &image, now, &mut effects);
+    assert_eq!((engine.stats().flows_now, engine.stats().flows_evicted), (2, 2));
+    assert_eq!(effects.resets.len(), 4, "two flows, two ends");
+    let is_told = |what: &What| {
+        let What::Reset { reason } = what else { return false };
+        reason.name() == "flows-full"
+    };
+    let told = effects.records.iter().filter(|record| is_told(&record.what));
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn a_handshake_goes_on_with_the_successor() {
+    let mut rig = Rig::new(settings("mailguard"), [1, 2]);
+    rig.heirs = Some(Heirs::new(settings("mailguard")));
+    rig.shake_hands();
+    let _ = rig.send(C, 0, b"NOOP\r\n");
+    assert_eq!(rig.original.bytes(), b"NOOP\r\n");
+}

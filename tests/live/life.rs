@@ -1,0 +1,144 @@
+//! A life without loss: the filter is restarted, replaced and killed while mail is under way.
+//!
+//! `make life` does so each second in the middle of 1,000 deliveries.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::lab::{
+    Because, Family, Filter, Guard, Message, Outcome, PATIENCE, Pace, Random, Session, Side, Site,
+    ensure, run, wrong,
+};
+
+/// SIGTERM and a new start, under a service manager that keeps queues and image.
+pub(crate) fn restarts() -> Outcome<String> {
+    let mut restarts = 0;
+    amid_deliveries(Guard::start_managed, |guard| {
+        guard.stop()?;
+        guard.restart()?;
+        restarts += 1;
+        guard.manager()?.await_said("READY=1", restarts + 1, PATIENCE)?;
+        let log = guard.log();
+        ensure(log.contains("going on with"), || log.clone())
+    })
+}
+
+/// `run --take-over`, without any service manager.
+pub(crate) fn take_overs() -> Outcome<String> {
+    amid_deliveries(Guard::start, Guard::take_over)
+}
+
+/// `kill -9` under a service manager: the queue lives on, so nothing passes and what comes waits;
+/// the next process serves it, and resets the flow that it does not know.
+pub(crate) fn killed() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    guard.manager()?.await_said("WATCHDOG=1", 2, PATIENCE)?;
+    let server = Family::V4.server();
+    let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
+    let mut old = Session::greeted(server, PATIENCE)?;
+    old.deliver(Pace::Whole, &first)?;
+    guard.kill()?;
+    let refused = Session::open(server, DEAD);
+    ensure(refused.is_err(), || "killed, and yet a connection passed".to_owned())?;
+    let queues = run(&mut Side::Gateway.command("cat", &[LISTING]), PATIENCE)?;
+    let waiting = queues.split_whitespace().nth(2).and_then(|count| count.parse().ok());
+    ensure(waiting.is_some_and(|count: u32| count > 0), || format!("queues: {queues}"))?;
+    guard.restart()?;
+    let orphan = old.command(Pace::Whole, "NOOP");
+    let is_reset = orphan.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+    ensure(is_reset, || format!("a flow that nobody knows: {orphan:?}, not reset"))?;
+    let mut session = Session::greeted(server, PATIENCE)?;
+    session.deliver(Pace::Whole, &second)?;
+    session.quit()?;
+    let kept = guard.manager()?.names();
+    ensure(kept == ["image", "queue-0"], || format!("kept: {kept:?}"))?;
+    let figures = Site { network, postfix, guard }.finish(&[first, second])?;
+    Ok(format!("queue kept with what waited, unknown flow reset; {figures}"))
+}
+
+/// Does something to the filter each second while mail is delivered: each message is taken at its
+/// first try and stored as it was sent, and no refused command is answered as a permitted one.
+fn amid_deliveries(
+    start: fn(Filter<'_>) -> Outcome<Guard>,
+    mut change: impl FnMut(&mut Guard) -> Outcome,
+) -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = start(Filter::NETLINK)?;
+    let (deliveries_min, changes_min) = if is_full() { (1_000, 10) } else { (1, 4) };
+    let (is_over, deliveries) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut changes = 0;
+    let sent = thread::scope(|scope| {
+        let send = |worker| deliver_until(worker, &is_over, &deliveries);
+        let senders: Vec<_> =
+            (0..SENDERS).map(|worker| scope.spawn(move || send(worker))).collect();
+        let mut changed = Ok(());
+        while changed.is_ok()
+            && (changes < changes_min || deliveries.load(Ordering::Relaxed) < deliveries_min)
+            && !senders.iter().any(|sender| sender.is_finished())
+        {
+            thread::sleep(INTERVAL);
+            changed = change(&mut guard);
+            changes += 1;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let mut sent = Vec::new();
+        for sender in senders {
+            match sender.join() {
+                Ok(messages) => sent.extend(messages.because(guard.log())?),
+                Err(_) => return wrong("a sender panicked"),
+            }
+        }
+        changed.map(|()| sent)
+    })?;
+    let figures = Site { network, postfix, guard }.finish(&sent)?;
+    Ok(format!("{changes} times amid {} deliveries, 0 broken; {figures}", sent.len()))
+}
+
+fn deliver_until(
+    worker: usize,
+    is_over: &AtomicBool,
+    deliveries: &AtomicUsize,
+) -> Outcome<Vec<Message>> {
+    let mut random = Random::new(worker as u64 + 1);
+    let family = if worker.is_multiple_of(2) { Family::V4 } else { Family::V6 };
+    let mut sent = Vec::new();
+    for connection in 0.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut session = Session::greeted(family.server(), PATIENCE)?;
+        for number in 0..MESSAGES_PER_CONNECTION {
+            session.expect(Pace::Whole, "VRFY root", 500)?;
+            let bound = if random.below(4) == 0 { 400_000 } else { 3_000 };
+            let size = random.below(bound);
+            let name = format!("w{worker}c{connection}n{number}");
+            let message = Message::mixed(&name, size, &mut random);
+            let pace = if size < 2_000 { Pace::Pieces(7) } else { Pace::Whole };
+            session.deliver(pace, &message).because(&name)?;
+            deliveries.fetch_add(1, Ordering::Relaxed);
+            sent.push(message);
+        }
+        session.quit()?;
+    }
+    Ok(sent)
+}
+
+fn is_full() -> bool {
+    std::env::var("LIFE").as_deref() == Ok("full")
+}
+
+/// Connections at a time.
+const SENDERS: usize = 6;
+
+const MESSAGES_PER_CONNECTION: usize = 3;
+
+/// From one change to the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a connection is tried that nobody may answer.
+const DEAD: Duration = Duration::from_secs(1);
+
+/// The kernel's queues.
+const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";

@@ -1,0 +1,35 @@
+//! The service unit: what `systemd-analyze` thinks of it, and that the program takes its flags.
+
+use std::fs;
+use std::process::Command;
+
+use clap::Parser;
+use mailguard::cli::{Cli, Command as Word};
+
+const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/mailguard.service");
+
+/// Tenths of systemd's own measure.
+const EXPOSURE_MAX: u32 = 17;
+
+#[test]
+fn the_unit_exposes_little() {
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    let words = ["security", "--offline=yes", "--no-pager", &threshold, UNIT];
+    let Ok(done) = Command::new("systemd-analyze").args(words).output() else {
+        return eprintln!("SKIPPED: no systemd-analyze");
+    };
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("Overall exposure level"), "{said}");
+    assert!(done.status.success(), "{said}");
+}
+
+#[test]
+fn the_unit_starts_the_program_as_it_wants_to_be_started() {
+    let unit = fs::read_to_string(UNIT).unwrap();
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let cli = Cli::try_parse_from(start.split(' ')).unwrap();
+    assert!(matches!(cli.command, Word::Run(ref run) if !run.take_over), "{start}");
+    for line in ["FileDescriptorStoreMax=256", "Type=notify", "StartLimitIntervalSec=0"] {
+        assert!(unit.lines().any(|one| one == line), "{line}");
+    }
+}
