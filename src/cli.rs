@@ -37,6 +37,10 @@ pub enum Command {
     Probe(Probe),
     /// Print the profiles and their settings
     Profiles(Profiles),
+    /// Talk to the running filter: one command, or a prompt
+    Ctl(Ctl),
+    /// Read a saved PIX or ASA configuration: prints ours, and says what does not apply
+    Import(Import),
 }
 
 /// Options of every command that is configured.
@@ -174,6 +178,47 @@ pub struct Profiles {
 /// The configuration file that is read without being asked for.
 const USUAL_CONFIG: &str = "/etc/mailguard/mailguard.toml";
 
+/// `mailguard ctl`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without COMMAND: a prompt, or the lines of standard input. `help` there lists \
+                        what may be typed.\n\n\
+                        Exit codes: 0 done, 2 refused, or no filter answers."
+)]
+pub struct Ctl {
+    /// The filter's socket; without it, control.socket of the configuration
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Configuration file in which the socket's path stands
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One object a line
+    #[arg(long)]
+    pub json: bool,
+    /// What to do: `status`, `flows`, `stats`, `events follow`, `reload`, `show fixup` ...
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// `mailguard import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The configuration goes to standard output, the report to standard error.\n\n\
+                        Exit codes: 0 all about mail was understood, 1 something was not, or the \
+                        file guards no mail, 2 it cannot be read."
+)]
+pub struct Import {
+    /// The saved configuration
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The profile of the release itself, its bugs included
+    #[arg(long)]
+    pub as_it_was: bool,
+    /// Guard port 25 though the file does not
+    #[arg(long)]
+    pub guard_anyway: bool,
+}
+
 /// Which queues.
 #[derive(Debug, Args)]
 struct Queue {
@@ -191,7 +236,7 @@ impl Command {
             Self::Replay(replay) => Some(&replay.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
-            Self::Probe(_) | Self::Profiles(_) => None,
+            Self::Probe(_) | Self::Profiles(_) | Self::Ctl(_) | Self::Import(_) => None,
         }
     }
 
@@ -199,7 +244,11 @@ impl Command {
     /// be there. A replay gives the same on every machine, so it reads none that it was not given.
     #[must_use]
     pub fn config_file(&self) -> Option<(&Path, bool)> {
-        let given = self.common()?.config.as_deref();
+        let given = if let Self::Ctl(ctl) = self {
+            ctl.config.as_deref()
+        } else {
+            self.common()?.config.as_deref()
+        };
         match (given, self) {
             (Some(given), _) => Some((given, true)),
             (None, Self::Replay(_)) => None,
@@ -234,7 +283,7 @@ impl Command {
             }
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
-            Self::Probe(_) | Self::Profiles(_) => {}
+            Self::Probe(_) | Self::Profiles(_) | Self::Ctl(_) | Self::Import(_) => {}
         }
         all
     }

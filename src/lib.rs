@@ -30,5 +30,6 @@ pub mod guard;
 pub mod engine;
 pub mod event;
 pub mod config;
+pub mod pix;
 pub mod front;
 pub mod cli;

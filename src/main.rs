@@ -1,18 +1,23 @@
 //! The `mailguard` program: parse the command line, build, choose a front, say how it ended.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use mailguard::cli::{self, Cli, Command, RulesAction};
 use mailguard::config::{Config, Source};
 use mailguard::front::{self, FrontError, Outcome};
+use mailguard::pix;
 
 fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
-        let config = configuration(&cli.command, front::read_configuration)?;
-        perform(cli.command, &config)
+        let config = configuration(&cli.command, front::read_configuration);
+        match (&cli.command, config) {
+            // Whoever is to repair a configuration has to get at the filter all the same.
+            (Command::Ctl(_), Err(_)) => perform(cli.command, &Config::build(None, &[])?),
+            (_, config) => perform(cli.command, &config?),
+        }
     });
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -56,7 +61,8 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
             let reread = || configuration(&command, front::reread_configuration);
-            front::run::run(config, start, &reread).map(|()| Outcome::Done)
+            let file = command.config_file().map(|(path, _)| path);
+            front::run::run(config, start, (&reread, file)).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => {
             let options = front::replay::Options {
@@ -79,6 +85,28 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
             front::print(&text).map(|()| Outcome::Done)
+        }
+        Command::Ctl(ctl) => {
+            let usual = PathBuf::from(&config.control.socket);
+            let rules_up = |text: &str| {
+                let source = Source { name: "the filter's answer", text };
+                front::rules::follow(&Config::build(Some(source), &[])?)
+            };
+            front::control::run(&front::control::Asked {
+                socket: ctl.socket.as_ref().unwrap_or(&usual),
+                words: &ctl.words,
+                is_json: ctl.json,
+                rules_up: &rules_up,
+            })
+        }
+        Command::Import(import) => {
+            let text = front::read_configuration(&import.file)?;
+            let (as_it_was, guard_anyway) = (import.as_it_was, import.guard_anyway);
+            let imported = pix::import(&text, pix::Wish { as_it_was, guard_anyway });
+            front::print(&imported.settings)?;
+            // Whoever keeps only the settings has still seen the report.
+            let _ = std::io::stderr().write_all(imported.report.as_bytes());
+            Ok(if imported.is_doubtful { Outcome::Found } else { Outcome::Done })
         }
         Command::Probe(probe) => {
             let (timeout, form) = (probe.timeout(), probe.form);

@@ -5,7 +5,7 @@ use super::keys::{Given, KEYS, LimitsKeys, QueueKeys, SOCKET_BUFFER_MIN};
 use super::report::Fault;
 use super::tree::{Entry, Node, Place, Value};
 use super::value::Number;
-use super::{Backend, Config, Fail, Log, Queue, Rules};
+use super::{Backend, Config, Control, Fail, Log, Metrics, Queue, Rules};
 use crate::engine::{self, Gaps, Limits, UnknownFlow};
 use crate::event::Format;
 use crate::guard;
@@ -70,6 +70,9 @@ fn read_key(given: &mut Given, section: &str, entry: &Entry, faults: &mut Vec<Fa
                 "[queue]",
                 "[rules]",
                 "[limits]",
+                "[control]",
+                "[metrics]",
+                "[pix]",
                 "[log]",
             ]);
         }
@@ -162,7 +165,7 @@ fn finish(
     guard: guard::Settings,
     exceptions: Vec<engine::Exception>,
 ) -> Config {
-    let Given { general, queue, rules, limits, log } = given;
+    let Given { general, queue, rules, limits, control, metrics, pix, log } = given;
     let is_local = rules.local.unwrap_or(false);
     Config {
         profile,
@@ -182,6 +185,14 @@ fn finish(
             mark: rules.mark.map_or(MARK, Number::narrow),
             offload_mark: rules.offload_mark.map_or(OFFLOAD_MARK, Number::narrow),
         },
+        control: Control {
+            is_wanted: control.socket.is_some(),
+            socket: control.socket.unwrap_or_else(|| SOCKET.to_owned()),
+            group: control.group,
+            group_may_change: control.group_may_change.unwrap_or(false),
+        },
+        metrics: Metrics { listen: metrics.listen.map(|loopback| loopback.0) },
+        pix: pix.lines.unwrap_or_default(),
         log: Log {
             events: log.events,
             format: log.format.unwrap_or(Format::Text),
@@ -236,6 +247,9 @@ fn finish_limits(given: &LimitsKeys) -> Limits {
 }
 
 const PROFILE: &str = "mailguard";
+
+/// The place of a service's sockets.
+const SOCKET: &str = "/run/mailguard/control";
 
 /// RFC 5321 2.3.
 const SMTP_PORT: u16 = 25;

@@ -5,7 +5,7 @@
 //! `--set` takes and the shipped file's documentation all come from the rows.
 
 use super::tree::Node;
-use super::value::{Number, ProfileName, Read, Wrong};
+use super::value::{Loopback, Number, ProfileName, Read, Wrong};
 use super::{Backend, Fail};
 use crate::engine::UnknownFlow;
 use crate::event::Format;
@@ -171,6 +171,29 @@ keys! {
 
         /// What it may add each second.
         log_flow_bytes_per_second: Number<0, 0xffff_ffff> = Default "65536";
+    }
+
+    "control" control: ControlKeys {
+        /// The Unix socket that `mailguard ctl` talks to. If it is not given, the filter runs
+        /// without one where there can be none.
+        socket: String = Default "\"/run/mailguard/control\"";
+
+        /// A group whose members may connect. Without one, the group the filter runs as.
+        group: String = Example "\"adm\"";
+
+        /// Whether members of the group may change things, and not only root and the filter's user.
+        group_may_change: bool = Default "false";
+    }
+
+    "metrics" metrics: MetricsKeys {
+        /// Where Prometheus may collect metrics by HTTP: an address of this machine alone.
+        listen: Loopback = Example "\"127.0.0.1:9625\"";
+    }
+
+    "pix" pix: PixKeys {
+        /// Lines of a PIX that name mail hosts, as they were typed: they are only remembered here,
+        /// what they mean stands in the keys above. `write memory` keeps this up.
+        lines: Vec<String> = Default "[]";
     }
 
     "log" log: LogKeys {

@@ -4,9 +4,9 @@
 use super::report::Fault;
 use super::tree::{Node, Place};
 use super::{Config, Fail};
-use crate::engine::{Exception, Treatment};
+use crate::engine::{self, Exception, Treatment};
 use crate::flow::Network;
-use crate::guard::{Settings, StartTls, Unit};
+use crate::guard::{ProxyProtocol, Settings, StartTls, Tls, Unit};
 use crate::smtp::{DataBegins, Verb};
 
 /// Faults, each to be placed where the first of its keys was given.
@@ -31,6 +31,7 @@ pub(super) fn examine(config: &Config, root: &Node) -> Vec<Fault> {
     rules(config, &mut faults);
     limits(config, &mut faults);
     guard(&config.engine.guard, &["settings"], &mut faults);
+    proxies(&config.engine, &mut faults);
     exceptions(&config.engine.exceptions, &mut faults);
     faults.found
 }
@@ -92,11 +93,13 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
     let beside = table.split_last().map_or(&[][..], |(_, above)| above);
     let profile = [beside, &["profile"]].concat();
     let path = |name| [table, &[name]].concat();
+    // Where only the profile allows it, verbs without it say enough: it is not offered then.
+    let is_wanted = faults.root.at(&path("starttls")).is_some();
     let mut add = |names: [&'static str; 2], message: String| {
         let [first, second] = names.map(path);
         faults.add(&[&first, &second, &profile], message);
     };
-    if settings.starttls == StartTls::Allow {
+    if settings.starttls == StartTls::Allow && is_wanted {
         let lacking = [Verb::Ehlo, Verb::StartTls].into_iter();
         for verb in lacking.filter(|verb| !settings.verbs.contains(*verb)) {
             let message = format!(
@@ -107,6 +110,11 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
             add(["starttls", "verbs"], message);
         }
     }
+    if settings.require_tls == Tls::Required && settings.starttls == StartTls::Strip {
+        let message = "require_tls: \"required\" found beside starttls = \"strip\", expected \
+                       starttls = \"allow\": nobody could send mail";
+        add(["require_tls", "starttls"], message.to_owned());
+    }
     if settings.unit == Unit::Packet && settings.verbs.contains(Verb::Bdat) {
         let message = "verbs: BDAT found beside unit = \"packet\", expected unit = \"stream\": the \
                        octets of a chunk would be read as commands";
@@ -116,6 +124,27 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
         let message = "data_begins: \"on-data\" found beside unit = \"stream\", expected \
                        \"on-354\": behind a refused DATA every command would pass (CVE-2000-1022)";
         add(["data_begins", "unit"], message.to_owned());
+    }
+}
+
+/// A header of the PROXY protocol names another client, so only clients that are named may send it.
+fn proxies(engine: &engine::Settings, faults: &mut Faults<'_>) {
+    let message = "proxy_protocol: \"pass\" found, expected it in an exception that names clients: \
+                   whoever sends the header speaks in another's name";
+    if engine.guard.proxy_protocol == ProxyProtocol::Pass {
+        faults.add(&[&["settings", "proxy_protocol"]], message.to_owned());
+    }
+    for (number, exception) in engine.exceptions.iter().enumerate() {
+        let (Treatment::Monitor(settings) | Treatment::Enforce(settings)) = &exception.treatment
+        else {
+            continue;
+        };
+        let is_for_all = exception.client.is_none_or(is_all);
+        if settings.proxy_protocol == ProxyProtocol::Pass && is_for_all {
+            let number = number.to_string();
+            let path = ["exceptions", &number, "settings", "proxy_protocol"];
+            faults.add(&[&path], message.to_owned());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod keys;
 mod mixes;
 mod overrides;
 mod report;
+mod rewrite;
 mod tree;
 mod value;
 
@@ -20,6 +21,9 @@ pub use exceptions::EXCEPTION_KEYS;
 pub use keys::{KEYS, Key, Preset};
 pub use overrides::Override;
 pub use report::Error;
+pub use rewrite::rewrite;
+
+use std::net::SocketAddr;
 
 use toml::de::DeTable;
 
@@ -41,8 +45,34 @@ pub struct Config {
     pub queue: Queue,
     /// The packet filter rules.
     pub rules: Rules,
+    /// The control socket.
+    pub control: Control,
+    /// Where metrics are collected.
+    pub metrics: Metrics,
+    /// Lines of a PIX that name mail hosts, as they were typed.
+    pub pix: Vec<String>,
     /// The event log.
     pub log: Log,
+}
+
+/// The control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Its path.
+    pub socket: String,
+    /// Whether somebody asked for it by name.
+    pub is_wanted: bool,
+    /// Whose members may connect besides the filter's own group.
+    pub group: Option<String>,
+    /// Whether they may change things.
+    pub group_may_change: bool,
+}
+
+/// Where metrics are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// A loopback address; none: nowhere but at the control socket.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The kernel queues to serve, and how.

@@ -1,5 +1,7 @@
 //! What a key may be: a word, a number within bounds, a truth, an address, a text, a list of these.
 
+use std::net::SocketAddr;
+
 use super::tree::{Node, Place, Value};
 use super::{Backend, Fail};
 use crate::engine::UnknownFlow;
@@ -140,6 +142,22 @@ impl Read for ProfileName {
         } else {
             Err(wrong::<Self>(node))
         }
+    }
+}
+
+/// Where to listen for others on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loopback(pub(super) SocketAddr);
+
+impl Read for Loopback {
+    fn expected() -> String {
+        "a loopback address and a port, such as \"127.0.0.1:9625\"".to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
+        let address = text.parse().ok().filter(|to: &SocketAddr| to.ip().is_loopback());
+        address.map(Self).ok_or_else(|| wrong::<Self>(node))
     }
 }
 

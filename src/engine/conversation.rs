@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
-use super::{Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
-use crate::smtp::Dialogue;
+use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
 use crate::wire::{Packet, Reset};
@@ -105,10 +106,16 @@ pub(super) struct Conversation {
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
+    /// The first word of the last command line, for who looks.
+    pub(super) last: Word,
+    /// What was done to it, for who looks.
+    pub(super) deeds: Deeds,
     pub(super) journal: PerDirection<Journal>,
     /// What is known of TLS where that is followed.
     pub(super) records: Option<Box<Records>>,
     talk: Talk,
+    /// Its place in the diary, once it has one.
+    pub(super) slot: Option<Box<Slot>>,
 }
 
 impl Conversation {
@@ -132,9 +139,12 @@ impl Conversation {
             ),
             dialogue: terms.guard.dialogue(),
             watch: Watch::default(),
+            last: Word::default(),
+            deeds: Deeds::default(),
             journal: PerDirection::default(),
             records: None,
             talk: Talk::new(terms.chatter),
+            slot: None,
         }
     }
 

@@ -67,7 +67,7 @@ impl Journal {
             self.read(at, run, length);
         }
         match ruling {
-            Ruling::Pass => {}
+            Ruling::Pass | Ruling::Exceed(_) => {}
             Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
                 self.edit(at, rule, run, draft.as_bytes(), length);
@@ -162,6 +162,7 @@ const fn is_line(event: Event) -> bool {
         | Event::CommandStray
         | Event::CommandCr
         | Event::CommandEnd { .. }
+        | Event::Prefix { .. }
         | Event::ReplyCode(_)
         | Event::ReplySeparator(_)
         | Event::ReplyKeyword(_)

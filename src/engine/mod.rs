@@ -20,15 +20,17 @@ mod record;
 mod relief;
 mod servers;
 mod settings;
+mod sight;
 mod stats;
 mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
-pub use image::{FORMAT, Image, Restored, Unreadable};
+pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
 pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
+pub use sight::{Deeds, Seen, Stage};
 pub use stats::{Counter, Heard, Stats};
 
 use std::cell::OnceCell;
@@ -118,6 +120,7 @@ pub struct Engine {
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     seed: u64,
+    diarist: Option<Arc<image::Diarist>>,
     keyed: Keyed,
     memory: Arc<Memory>,
     /// Somebody found no room in `memory`.
@@ -150,6 +153,7 @@ impl Engine {
             flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             seed,
+            diarist: None,
             keyed: Keyed::new(seed),
             memory: Arc::new(Memory::new(limits.store_bytes_max)),
             is_pressed: AtomicBool::new(false),
@@ -318,6 +322,7 @@ impl Engine {
         if is_over && !was_over {
             self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
         }
+        self.write_down(turn, flow, conversation);
         (verdict, mode)
     }
 

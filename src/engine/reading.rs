@@ -7,7 +7,7 @@
 use super::passage::Passage;
 use super::{Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Rule, Ruling, Run};
+use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
 use crate::patch::Id;
 use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
@@ -225,6 +225,8 @@ impl Passage<'_, '_> {
         let changed = changed(run, draft.as_bytes());
         self.effects.counted.bytes_masked += changed;
         if changed > 0 {
+            let deeds = &mut self.conversation.deeds;
+            deeds.edited = deeds.edited.saturating_add(1);
             run.copy_from_slice(draft.as_bytes());
             stream.note_edit(ruled.at, ruled.end);
         }
@@ -261,7 +263,9 @@ impl Passage<'_, '_> {
             _ if ruled.ruling == Ruling::Reset(Rule::Patch) => {
                 journal.end(direction, What::command, &mut ended);
             }
-            Event::CommandEnd { .. } => journal.end(direction, What::command, &mut ended),
+            Event::CommandEnd { .. } | Event::Prefix { is_end: true } => {
+                journal.end(direction, What::command, &mut ended);
+            }
             Event::ReplyEnd(reply) if reply.answers == Answers::Connection => {
                 journal.end(direction, What::banner, &mut ended);
             }
@@ -282,8 +286,12 @@ impl Passage<'_, '_> {
             | Event::ReplySeparator(_)
             | Event::ReplyKeyword(_)
             | Event::ReplyText(_)
+            | Event::Prefix { is_end: false }
             | Event::Opaque
             | Event::Wait => {}
+        }
+        if let Ruling::Exceed(excess) = ruled.ruling {
+            ended.push(What::Exceeded { direction, offset: ruled.end.value(), excess });
         }
         if let Some(fault) = ruled.step.fault {
             ended.push(What::Alarm { direction, offset: ruled.end.value(), fault });
@@ -300,14 +308,28 @@ impl Passage<'_, '_> {
         let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
         if is_line_end {
             let is_refused = std::mem::take(&mut self.conversation.line).is_refused();
+            let deeds = &mut self.conversation.deeds;
+            deeds.refused = deeds.refused.saturating_add(u16::from(is_refused));
             counted.commands_refused += u64::from(is_refused);
             counted.commands_passed += u64::from(!is_refused);
-        } else if matches!(ruled.ruling, Ruling::Refuse(_)) {
-            self.conversation.line.refuse();
+        } else {
+            if let Event::CommandWord(word) = ruled.step.event {
+                self.conversation.last = word;
+            }
+            if matches!(ruled.ruling, Ruling::Refuse(_)) {
+                self.conversation.line.refuse();
+            }
         }
         let is_message =
             matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));
         counted.messages += u64::from(is_message);
+        match ruled.ruling {
+            Ruling::Pass | Ruling::Edit(_) => {}
+            Ruling::Note(rule)
+            | Ruling::Refuse(rule)
+            | Ruling::Reset(rule)
+            | Ruling::Exceed(Excess { rule, .. }) => *counted.rules.entry(rule).or_default() += 1,
+        }
         counted.alarms += u64::from(ruled.step.fault.is_some());
         if is_line_end {
             self.hear_line();
@@ -341,8 +363,15 @@ fn told(change: Change) -> Option<What> {
 }
 
 fn fatal_of(ruled: &Ruled) -> Option<Reason> {
-    if let Ruling::Reset(rule) = ruled.ruling {
-        return Some(Reason::Rule(rule));
+    match ruled.ruling {
+        Ruling::Reset(rule) | Ruling::Exceed(Excess { rule, is_end: true, .. }) => {
+            return Some(Reason::Rule(rule));
+        }
+        Ruling::Exceed(_)
+        | Ruling::Pass
+        | Ruling::Note(_)
+        | Ruling::Edit(_)
+        | Ruling::Refuse(_) => {}
     }
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
 }

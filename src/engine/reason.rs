@@ -27,6 +27,8 @@ pub enum Reason {
     Rule(Rule),
     /// Bytes that wait for a reply: behind DATA, STARTTLS or AUTH, or a BDAT that it decides about.
     AwaitingReply,
+    /// Its settings were in force no more, and it was asked to begin anew.
+    Cleared,
     /// The split terminator of CSCds90792 (only with `split_terminator = "bug"`).
     SplitTerminator,
     /// Bytes let through ahead of a gap turned out to be no message data.
@@ -56,6 +58,7 @@ impl Reason {
             Self::Tls(fault) => fault.name(),
             Self::Rule(rule) => rule.name(),
             Self::AwaitingReply => "awaiting-reply",
+            Self::Cleared => "cleared",
             Self::SplitTerminator => "split-terminator",
             Self::EarlyBytes => "early-bytes",
             Self::FlowReset => "flow-reset",

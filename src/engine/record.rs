@@ -4,7 +4,7 @@
 //! `event` module. Logged bytes are cut to [`LOGGED_BYTES_MAX`]; the streams themselves never are.
 
 use crate::flow::{Direction, Endpoint};
-use crate::guard::Rule;
+use crate::guard::{Excess, Rule};
 use crate::patch::Id;
 use crate::smtp::Fault;
 use crate::time::Instant;
@@ -135,6 +135,15 @@ pub enum What {
         offset: u64,
         /// What was wrong.
         fault: Fault,
+    },
+    /// A limit was passed.
+    Exceeded {
+        /// Whose bytes showed it.
+        direction: Direction,
+        /// Where in that direction's stream.
+        offset: u64,
+        /// Which, and by how much.
+        excess: Excess,
     },
     /// Two copies of the same bytes differ, where nothing was changed here: somebody forges
     /// packets, or a TCP is broken.
@@ -270,6 +279,7 @@ impl What {
             | Self::Reset { .. }
             | Self::Alarm { .. }
             | Self::Contradiction { .. }
+            | Self::Exceeded { .. }
             | Self::LeftOut { .. }
             | Self::Missed { .. }
             | Self::TlsAgreed { .. }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Reason;
+use crate::guard::Rule;
 use crate::patch::{Deed, Id};
 use crate::tls::{
     ClientHello, ServerHello, ServerName, Side, Version, alert_name, group_name, suite_name,
@@ -35,6 +36,8 @@ macro_rules! counters {
             pub withheld: BTreeMap<Reason, u64>,
             /// What hellos and alerts in clear have said.
             pub tls: BTreeMap<Heard, u64>,
+            /// Lines refused, noted or ending their flow, and limits passed, by rule.
+            pub rules: BTreeMap<Rule, u64>,
             /// What patches did, by patch and deed.
             pub patches: BTreeMap<(Id, Deed), u64>,
             /// Flows open or remembered now.
@@ -73,6 +76,7 @@ macro_rules! counters {
                 }
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
+                    && counted.rules.is_empty()
                     && counted.patches.is_empty();
                 if !is_empty {
                     let mut reasons = self.reasons.lock();
@@ -80,6 +84,8 @@ macro_rules! counters {
                     counted.patches.clear();
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
+                    add(&mut reasons.rules, &counted.rules);
+                    counted.rules.clear();
                     counted.drops.clear();
                     counted.withheld.clear();
                 }
@@ -92,6 +98,7 @@ macro_rules! counters {
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
                 add(&mut stats.tls, &reasons.tls);
+                add(&mut stats.rules, &reasons.rules);
                 add(&mut stats.patches, &reasons.patches);
             }
         }
@@ -184,6 +191,7 @@ struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
     tls: BTreeMap<Heard, u64>,
+    rules: BTreeMap<Rule, u64>,
     patches: BTreeMap<(Id, Deed), u64>,
 }
 

@@ -46,6 +46,10 @@ struct Entry {
     line: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entries: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
     #[serde(flatten)]
     tls: Option<Tls>,
 }
@@ -182,6 +186,12 @@ fn describe(what: &What) -> Entry {
             let fault = Some(Violation::Contradiction.name());
             Entry { fault, ..placed("alarm", *direction, *offset) }
         }
+        What::Exceeded { direction, offset, excess } => Entry {
+            rule: Some(excess.rule.name()),
+            count: Some(excess.count),
+            limit: Some(excess.limit),
+            ..placed("exceeded", *direction, *offset)
+        },
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
         What::TlsBegin { .. }
         | What::TlsAgreed { .. }

@@ -83,6 +83,10 @@ fn describe(record: &Record) -> Option<String> {
         What::Contradiction { direction, .. } => {
             told(record, *direction, Violation::Contradiction.name(), "saw two versions of bytes")
         }
+        What::Exceeded { direction, excess, .. } => {
+            let what = format!("counted {} where {} is the limit", excess.count, excess.limit);
+            told(record, *direction, excess.rule.name(), &what)
+        }
         What::LeftOut { entries } => {
             let what = format!("left out {entries} entries of the connection");
             told(record, Direction::Original, "left-out", &what)

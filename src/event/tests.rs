@@ -2,7 +2,7 @@
 
 use crate::engine::{Reason, Record, What};
 use crate::flow::{Direction, Endpoint};
-use crate::guard::Rule;
+use crate::guard::{Excess, Rule};
 use crate::smtp::Fault;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -366,4 +366,22 @@ fn unescape(text: &str) -> Vec<u8> {
         };
     }
     bytes
+}
+
+#[test]
+fn a_limit_that_was_passed_is_told_with_both_numbers() {
+    let excess = Excess { rule: Rule::FailedAuth, count: 11, limit: 10, is_end: true };
+    let what = What::Exceeded { direction: Direction::Original, offset: 87, excess };
+    assert_eq!(
+        text(what.clone()),
+        "*** The connection from 192.0.2.1 has passed a limit: failed-auth, 11 of 10"
+    );
+    assert_eq!(
+        json(what.clone()),
+        "\"event\":\"exceeded\",\"side\":\"client\",\"offset\":87,\"rule\":\"failed-auth\",\
+         \"count\":11,\"limit\":10"
+    );
+    let start =
+        "%MAILGUARD-4-failed-auth: counted 11 where 10 is the limit from outside:192.0.2.1/";
+    assert!(syslog(what).unwrap().starts_with(start));
 }

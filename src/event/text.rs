@@ -86,6 +86,13 @@ fn describe(record: &Record, line: &mut String) {
                 .and_then(|()| write!(line, "alarm: {}", fault.name())),
             What::Contradiction { direction, offset } => place(*direction, *offset, line)
                 .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
+            What::Exceeded { excess, .. } => write!(
+                line,
+                "*** The connection from {client} has passed a limit: {}, {} of {}",
+                excess.rule.name(),
+                excess.count,
+                excess.limit
+            ),
             What::LeftOut { entries } => {
                 let entries = counted(*entries, "entry", "entries");
                 write!(line, "*** {entries} of the connection from {client} left out")

@@ -26,6 +26,7 @@ pub struct Flow<T> {
     has_left: AtomicBool,
     held: AtomicUsize,
     seen: AtomicU32,
+    since: u32,
     pub(super) place: Place,
     state: Mutex<T>,
 }
@@ -49,6 +50,7 @@ impl<T> Flow<T> {
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             seen: AtomicU32::new(whole(newcomer.seen)),
+            since: whole(newcomer.seen),
             place: Place::default(),
             state: Mutex::new(state),
         }
@@ -123,6 +125,12 @@ impl<T> Flow<T> {
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.seen.load(Relaxed).into()
+    }
+
+    /// When it was added to the table, whole seconds.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since.into()
     }
 
     /// It speaks in this second.

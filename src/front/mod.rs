@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod control;
 mod nfqueue;
 pub mod probe;
 pub mod profiles;
@@ -12,7 +13,7 @@ pub mod replay;
 pub mod rules;
 pub mod run;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -34,14 +35,24 @@ pub enum Outcome {
 pub struct FrontError {
     context: String,
     cause: Option<io::Error>,
-    refused: Option<config::Error>,
+    told: Told,
+}
+
+/// What is told instead of a sentence.
+#[derive(Debug)]
+enum Told {
+    Sentence,
+    /// What is wrong with a configuration.
+    Faults(config::Error),
+    /// Lines of somebody else's.
+    Text(String),
 }
 
 impl FrontError {
     /// A failure that its sentence explains.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { context: sentence.into(), cause: None, refused: None }
+        Self { context: sentence.into(), cause: None, told: Told::Sentence }
     }
 
     /// A file, and what is wrong with it.
@@ -53,41 +64,53 @@ impl FrontError {
     /// A failed call, and what it was for.
     #[must_use]
     pub fn io(context: impl Into<String>, cause: impl Into<io::Error>) -> Self {
-        Self { context: context.into(), cause: Some(cause.into()), refused: None }
+        Self { context: context.into(), cause: Some(cause.into()), told: Told::Sentence }
     }
 }
 
 impl From<config::Error> for FrontError {
     fn from(refused: config::Error) -> Self {
-        Self { context: String::new(), cause: None, refused: Some(refused) }
+        Self { context: String::new(), cause: None, told: Told::Faults(refused) }
     }
 }
 
 impl FrontError {
+    /// What a daemon said, as it stands: lines of text.
+    #[must_use]
+    pub fn said(text: &str) -> Self {
+        let lines = text.trim_end().lines().map(harmless).collect::<Vec<_>>();
+        Self { context: String::new(), cause: None, told: Told::Text(lines.join("\n")) }
+    }
+
     /// A sentence a line, without drawings: for a log.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        match &self.refused {
-            Some(refused) => refused.lines().map(str::to_owned).collect(),
-            None => vec![self.to_string()],
+        match &self.told {
+            Told::Faults(refused) => refused.lines().map(str::to_owned).collect(),
+            Told::Text(_) | Told::Sentence => vec![self.to_string()],
         }
     }
 }
 
 impl fmt::Display for FrontError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(refused) = &self.refused {
-            return write!(f, "{refused}");
+        match &self.told {
+            Told::Faults(refused) => return write!(f, "{refused}"),
+            Told::Text(text) => return f.write_str(text),
+            Told::Sentence => {}
         }
         // Names and values of others stand in it, and it has to stay one line.
-        for character in self.context.chars() {
-            f.write_char(if character.is_control() { '?' } else { character })?;
-        }
+        f.write_str(&harmless(&self.context))?;
         self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
     }
 }
 
 impl std::error::Error for FrontError {}
+
+/// What others wrote, without what drives a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
 
 /// The text of a configuration file.
 ///

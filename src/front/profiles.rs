@@ -37,6 +37,8 @@ fn lines(profile: &Settings) -> String {
                 writeln!(text, "# Expected: {}.\n{name} = \"{value}\"", setting.expected())
             }
             Kind::Number => {
+                let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+                let value = if is_number { value } else { format!("\"{value}\"") };
                 writeln!(text, "# Expected: {}.\n{name} = {value}", setting.expected())
             }
         };

@@ -190,6 +190,44 @@ choices! {
 }
 
 choices! {
+    /// What is done about lines that are not as the grammar of the envelope wants them.
+    EnvelopeRules {
+        /// Nothing.
+        Off = "off",
+        /// What the lenient rules find is logged.
+        Log = "log",
+        /// What no known sender says, or what every server refuses, is refused.
+        Lenient = "lenient",
+        /// What RFC 5321 does not know is refused: for who knows his senders.
+        Strict = "strict",
+    }
+}
+
+choices! {
+    /// What is done about parameters of MAIL and RCPT that the server has not offered.
+    ParameterRules {
+        /// Nothing.
+        Any = "any",
+        /// They are logged.
+        Log = "log",
+        /// They are refused.
+        Offered = "offered",
+    }
+}
+
+choices! {
+    /// What is done about commands that come where they may not.
+    OrderRules {
+        /// Nothing.
+        Off = "off",
+        /// They are logged.
+        Log = "log",
+        /// They are refused.
+        Enforce = "enforce",
+    }
+}
+
+choices! {
     /// What is done about something that ought not to be.
     Cure {
         /// Nothing.
@@ -202,6 +240,19 @@ choices! {
 }
 
 choices! {
+    /// What is done about a reply of several lines whose last has nothing but its code, at which
+    /// some clients read beyond the line's end (CVE-2020-8794).
+    BareLastLine {
+        /// Nothing.
+        Pass = "pass",
+        /// It is logged.
+        Log = "log",
+        /// Its CR becomes a space.
+        Space = "space",
+    }
+}
+
+choices! {
     /// How long TLS is followed, record by record.
     TlsWatch {
         /// Not at all: behind the first three bytes of each side the flow is handed over.
@@ -210,6 +261,26 @@ choices! {
         Handshake = "handshake",
         /// To its end.
         All = "all",
+    }
+}
+
+choices! {
+    /// Whether something asks for TLS.
+    Tls {
+        /// It does.
+        Required = "required",
+        /// It passes in clear text too.
+        Optional = "optional",
+    }
+}
+
+choices! {
+    /// What is done about a header of the PROXY protocol, version 1 or 2, at the very beginning.
+    ProxyProtocol {
+        /// It is a line like any other.
+        Refuse = "refuse",
+        /// It passes, and nothing answers it.
+        Pass = "pass",
     }
 }
 

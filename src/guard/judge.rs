@@ -8,15 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
+use super::order::Order;
 use super::reply::ReplyWatch;
-use super::settings::{Lookalikes, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
+use super::settings::{
+    Lookalikes, ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit,
+};
 use super::speech::Speech;
-use super::value::VerbSet;
+use super::tally::Tally;
+use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{
-    Answers, Dialogue, Event, Expect, Fault, Fillers, Reply, Speaker, Step, Swept, Verb,
-};
+use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept};
 
 pub(super) use super::mask::MASK;
 
@@ -47,19 +49,31 @@ pub enum Ruling {
     Edit(Rule),
     /// It leaves as drafted, and from here on its line is no command any more.
     Refuse(Rule),
+    /// A limit was passed: it is logged, and the flow ends here if the limit says so.
+    Exceed(Excess),
     /// The flow ends here.
     Reset(Rule),
 }
 
 impl Ruling {
+    /// Whether the flow ends with it.
+    #[must_use]
+    pub const fn ends_flow(self) -> bool {
+        match self {
+            Self::Reset(_) | Self::Exceed(Excess { is_end: true, .. }) => true,
+            Self::Exceed(_) | Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Refuse(_) => false,
+        }
+    }
+
     /// The rule by which a line, a flow or a false end is stopped here. What only goes on from an
     /// earlier run is none.
     const fn cause(self) -> Option<Rule> {
         match self {
-            Self::Refuse(rule) | Self::Reset(rule) | Self::Edit(rule @ Rule::Lookalike) => {
-                Some(rule)
-            }
-            Self::Pass | Self::Note(_) | Self::Edit(_) => None,
+            Self::Refuse(rule)
+            | Self::Reset(rule)
+            | Self::Exceed(Excess { rule, is_end: true, .. })
+            | Self::Edit(rule @ Rule::Lookalike) => Some(rule),
+            Self::Pass | Self::Note(_) | Self::Edit(_) | Self::Exceed(_) => None,
         }
     }
 }
@@ -70,9 +84,22 @@ pub struct Watch {
     /// The client's line under way.
     pub(super) line: LineWatch,
     pub(super) speech: Speech,
+    pub(super) order: Order,
+    pub(super) tally: Tally,
+    /// The MAIL of the transaction under way has said SMTPUTF8.
+    pub(super) has_utf8_mail: bool,
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) reply: ReplyWatch,
+}
+
+impl Watch {
+    /// The end of message data was sent.
+    fn end_data(&mut self) {
+        self.recipients = 0;
+        self.order.end();
+        self.tally.end_message();
+    }
 }
 
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
@@ -80,8 +107,8 @@ pub struct Watch {
 pub struct Guard {
     pub(super) settings: Settings,
     pub(super) permitted: VerbSet,
-    /// Those that would be permitted under TLS only.
-    pub(super) withheld: VerbSet,
+    /// Verbs that have to wait for TLS.
+    pub(super) tls_only: VerbSet,
     /// What patches do; none if all are off.
     pub(super) plan: Option<Plan>,
 }
@@ -90,16 +117,26 @@ impl Guard {
     /// A guard with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let permitted = settings.permitted_in_clear();
-        let withheld = settings.permitted().minus(permitted);
         let plan = settings.patches.plan();
-        Self { permitted, withheld, settings, plan }
+        Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings, plan }
+    }
+
+    /// Whether another guard has the same settings.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     /// A dialogue that is read as the settings want it.
     #[must_use]
     pub fn dialogue(&self) -> Dialogue {
-        let dialogue = Dialogue::new(self.settings.data_begins);
+        let mut dialogue = Dialogue::new(self.settings.data_begins);
+        if self.settings.proxy_protocol == ProxyProtocol::Pass {
+            dialogue = dialogue.with_prefix();
+        }
+        if self.settings.verbs.has_some_own() {
+            dialogue = dialogue.with_own_verbs();
+        }
         match self.settings.unit {
             Unit::Stream => dialogue,
             Unit::Packet => dialogue.with_masked_chunks_as_lines(),
@@ -158,22 +195,22 @@ impl Guard {
                 Ruling::Edit(Rule::StrayBytes)
             }
             Event::DataEnd => {
-                watch.recipients = 0;
+                watch.end_data();
                 Ruling::Pass
             }
+            Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)
             | Event::ReplySeparator(reply)
             | Event::ReplyKeyword(reply)
-            | Event::ReplyText(reply)
-            | Event::ReplyEnd(reply) => {
-                if matches!(run.event, Event::ReplyEnd(_)) && is_ehlo(&reply) {
-                    watch.reply.clear.hear_offer(&reply);
-                }
+            | Event::ReplyText(reply) => {
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
-            Event::Data | Event::DataLookalike(_) | Event::Chunk | Event::Opaque | Event::Wait => {
-                Ruling::Pass
-            }
+            Event::Data
+            | Event::DataLookalike(_)
+            | Event::Chunk
+            | Event::Prefix { .. }
+            | Event::Opaque
+            | Event::Wait => Ruling::Pass,
         }
     }
 
@@ -196,7 +233,7 @@ impl Guard {
             plan.strike_cause(rule.name(), &mut draft.strikes);
         }
         if step.event == Event::DataEnd {
-            watch.recipients = 0;
+            watch.end_data();
         }
         Some((step, swept))
     }
@@ -218,9 +255,4 @@ impl Guard {
     pub fn has_split_bug(&self) -> bool {
         self.settings.split_terminator == SplitTerminator::Bug
     }
-}
-
-/// Whether the line is of the answer to EHLO that makes offers.
-pub(super) fn is_ehlo(reply: &Reply) -> bool {
-    reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250)
 }

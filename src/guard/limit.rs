@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::extension::Offers;
 use super::settings::Settings;
 use super::value::LineLimit;
 use crate::smtp::Verb;
@@ -54,11 +55,11 @@ impl LineKind {
 
     /// The standard's limit, where these extensions are offered.
     pub(super) fn standard(self, offers: Offers) -> LineLimit {
-        let offered = LONGER.iter().enumerate().filter(|(index, _)| offers.0 & (1 << index) != 0);
+        let (mail, rcpt) = offers.added();
         LineLimit::from(match self {
             Self::Auth | Self::Response => AUTH,
-            Self::Mail => PLAIN + offered.map(|(_, (_, mail, _))| mail).sum::<u32>(),
-            Self::Rcpt => PLAIN + offered.map(|(_, (_, _, rcpt))| rcpt).sum::<u32>(),
+            Self::Mail => PLAIN + mail,
+            Self::Rcpt => PLAIN + rcpt,
             Self::Other => PLAIN,
         })
     }
@@ -90,34 +91,8 @@ impl LineLength {
     }
 }
 
-/// Extensions that lengthen lines, of those the server has offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Offers(u8);
-
-impl Offers {
-    /// The server has offered this keyword.
-    pub(super) fn add(&mut self, keyword: &[u8]) {
-        for (index, (name, ..)) in LONGER.iter().enumerate() {
-            if name.as_bytes() == keyword {
-                self.0 |= 1 << index;
-            }
-        }
-    }
-}
-
 /// RFC 5321 4.5.3.1.4, without the CRLF.
 const PLAIN: u32 = 510;
 
 /// RFC 4954 4.
 const AUTH: u32 = 12_288;
-
-/// Extensions that lengthen lines: the keyword, and what it adds to MAIL and to RCPT.
-const LONGER: [(&str, u32, u32); 6] = [
-    // RFC 1870 3, RFC 6152 3, RFC 6531 3.4, RFC 4954 3, RFC 3461 4, RFC 2852 4.
-    ("SIZE", 26, 0),
-    ("8BITMIME", 17, 0),
-    ("SMTPUTF8", 10, 0),
-    ("AUTH", 500, 0),
-    ("DSN", 107, 500),
-    ("DELIVERBY", 17, 0),
-];

@@ -12,15 +12,20 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::argument::Context;
+use super::envelope::Envelope;
+use super::extension::Offers;
 use super::judge::{Run, Watch};
-use super::limit::{LineKind, LineLength, Offers};
+use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
-use super::settings::{AddressScan, HttpWords, LongLines, Refusal, Settings, Unit};
+use super::order::{BEGINNERS, Order};
+use super::pattern::Patterns;
+use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
-use super::value::LineLimit;
-use super::{Draft, Guard, Rule, Ruling};
+use super::tally::Ended;
+use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
 use crate::patch;
-use crate::smtp::{Event, Verb, Word};
+use crate::smtp::{Event, Verb, WholeLine, Word};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +39,45 @@ pub(super) struct LineWatch {
     /// The verb that its first word is, as far as it has come.
     pub(super) verb: Option<Verb>,
     first_word: FirstWord,
-    address: Address,
+    pub(super) address: Address,
+    pub(super) envelope: Envelope,
+    /// A parameter was told of that is not offered; an argument that is odd was.
+    pub(super) has_odd_parameter: bool,
+    pub(super) has_told_argument: bool,
+    hello: Hello,
+    /// What a BDAT has announced.
+    chunk: Chunk,
     kind: LineKind,
     length: LineLength,
     /// Where patches look.
     pub(super) patch: patch::Line,
+}
+
+/// The name in HELO or EHLO, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Hello {
+    state: u16,
+    has_begun: bool,
+    has_ended: bool,
+}
+
+impl Hello {
+    fn read(&mut self, patterns: &Patterns, run: &[u8]) {
+        for &byte in run.iter().filter(|_| !patterns.is_empty()) {
+            self.has_ended |= self.has_begun && byte == b' ';
+            self.has_begun |= byte != b' ';
+            if self.has_begun && !self.has_ended {
+                self.state = patterns.next(self.state, byte);
+            }
+        }
+    }
+}
+
+/// The argument of a BDAT, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Chunk {
+    octets: u16,
+    is_last: bool,
 }
 
 impl Watch {
@@ -50,34 +89,82 @@ impl Watch {
         draft: &mut Draft,
     ) -> Ruling {
         let settings = &guard.settings;
+        let before = self.line.length.count();
         // A longer word is no verb any more: nobody needs to look for one behind each byte of it.
         if let Event::CommandWord(word) = run.event
-            && self.line.length.count() <= VERB_BYTES_MAX
+            && before <= VERB_BYTES_MAX
         {
             self.line.verb = word.verb();
         }
         if matches!(run.event, Event::CommandGap(_)) && self.line.refused.is_none() {
             self.line.kind = LineKind::of(self.line.verb);
+            self.line.envelope = Envelope::of(self.line.verb);
         }
-        let before = self.line.length.count();
         let mut ruling = self.count(settings, run);
-        if matches!(ruling, Ruling::Reset(_)) {
+        if ruling.ends_flow() {
             // A patch that ends the flow for less is named, however the line was cut.
             if self.line.look_for_patches(guard, run, draft) == Ruling::Reset(Rule::Patch) {
                 ruling = Ruling::Reset(Rule::Patch);
             }
         } else {
-            let judged = self.line.judge_run(guard, run, before, draft);
+            let judged = self.judge_run(guard, run, before, draft);
             // A note never stands in for an edit.
             if judged != Ruling::Pass {
                 ruling = judged;
             }
         }
         if matches!(run.event, Event::CommandEnd { .. }) {
-            self.reply.clear.hear_command(self.line.verb.filter(|_| self.line.refused.is_none()));
-            self.line = LineWatch::default();
+            let excess = self.end_line(settings);
+            if let Some(excess) = excess.filter(|_| ruling == Ruling::Pass) {
+                ruling = Ruling::Exceed(excess);
+            }
         }
         ruling
+    }
+
+    /// Whether a line that is here whole is in its order and by its grammar, with nothing to be
+    /// said of it. It counts as judged then.
+    pub(super) fn pass_whole(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
+        let settings = &guard.settings;
+        let is_barred = settings.order != OrderRules::Off && self.order.bars(line.verb).is_some();
+        let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
+        let has_names = is_hello && !settings.hello_refuse.is_empty();
+        if is_barred || has_names || line.verb == Verb::Bdat {
+            return false;
+        }
+        let text = text.get(..line.length).unwrap_or(text);
+        let argument = text.get(line.verb.name().len() + 1..).filter(|_| line.has_gap);
+        self.line.verb = Some(line.verb);
+        self.line.length.add(text);
+        let context =
+            Context { settings, offers: self.reply.offers, has_utf8_mail: self.has_utf8_mail };
+        if let Some(argument) = argument.filter(|_| context.has_grammar()) {
+            self.line.envelope = Envelope::of(self.line.verb);
+            if !self.line.takes_argument(context, argument) {
+                return false;
+            }
+        }
+        self.end_line(settings).is_none()
+    }
+
+    /// The client's line has ended: it counts as what the server gets.
+    fn end_line(&mut self, settings: &Settings) -> Option<Excess> {
+        let line = std::mem::take(&mut self.line);
+        let is_refused = line.refused.is_some();
+        let verb = line.verb.filter(|_| !is_refused);
+        self.reply.clear.hear_command(verb);
+        if let Some(verb) = verb {
+            self.order.send(verb, line.chunk.is_last);
+            if BEGINNERS.contains(verb) {
+                self.has_utf8_mail = line.envelope.ends_with_utf8();
+            }
+        }
+        if verb == Some(Verb::Bdat) && line.chunk.is_last {
+            self.tally.end_message();
+        }
+        let is_empty = line.length.count() == 0;
+        let octets = line.chunk.octets;
+        self.tally.end_line(settings, Ended { verb, is_refused, is_empty, octets })
     }
 
     /// Rules on more of a line in an AUTH exchange.
@@ -99,7 +186,7 @@ impl Watch {
             self.line = LineWatch::default();
         }
         let is_masked = run.event == Event::AuthStray && settings.unit == Unit::Stream;
-        if is_masked && !matches!(ruling, Ruling::Reset(_)) {
+        if is_masked && !ruling.ends_flow() {
             Mask::X.apply_to_lines(draft.copy(run.bytes));
             return Ruling::Edit(Rule::StrayBytes);
         }
@@ -115,44 +202,29 @@ impl Watch {
         if is_foreign {
             return Ruling::Reset(Rule::OtherProtocol);
         }
-        if self.is_recipient_too_many(settings, run.event) {
-            return Ruling::Reset(Rule::Recipients);
+        if let Some(excess) = self.count_recipient(settings, run.event) {
+            return Ruling::Exceed(excess);
         }
         self.line.judge_length(settings, self.reply.offers, before)
     }
 
-    /// Counts the recipients of a message, refused ones too; whether this is one too many.
-    fn is_recipient_too_many(&mut self, settings: &Settings, event: Event) -> bool {
+    /// Counts the recipients of a message, refused ones too, and says if this is one too many.
+    fn count_recipient(&mut self, settings: &Settings, event: Event) -> Option<Excess> {
         if self.line.refused.is_some() {
-            return false;
+            return None;
         }
         match (event, self.line.verb) {
             (Event::CommandGap(_), Some(Verb::Rcpt)) => {
                 let before = self.recipients;
                 self.recipients = before.saturating_add(1);
-                settings.recipients_max.is_passed(before, self.recipients)
+                settings.recipients_max.excess(Rule::Recipients, (before, self.recipients))
             }
             // A message by BDAT ends with no line of ours: the next one's MAIL tells.
             (Event::CommandEnd { .. }, Some(Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo)) => {
                 self.recipients = 0;
-                false
+                None
             }
-            _ => false,
-        }
-    }
-}
-
-impl LineWatch {
-    /// Whether the bytes just added take the line over a limit.
-    fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
-        let is_passed = |limit: LineLimit| limit.is_passed(before, self.length.count());
-        let is_long =
-            settings.long_lines != LongLines::Pass && is_passed(self.kind.standard(offers));
-        match settings.long_lines {
-            _ if is_passed(self.kind.limit(settings)) => Ruling::Reset(Rule::LongLine),
-            LongLines::Reset if is_long => Ruling::Reset(Rule::LongLine),
-            LongLines::Log if is_long => Ruling::Note(Rule::LongLine),
-            LongLines::Log | LongLines::Pass | LongLines::Reset => Ruling::Pass,
+            _ => None,
         }
     }
 
@@ -160,22 +232,22 @@ impl LineWatch {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs pass where nothing masks them")]
     fn judge_run(&mut self, guard: &Guard, run: Run<'_>, before: u32, draft: &mut Draft) -> Ruling {
         match guard.settings.unit {
-            Unit::Packet => self.look_at_part(guard, run),
-            Unit::Stream => self.look_at_bytes(guard, run.event, before),
+            Unit::Packet => self.line.look_at_part(guard, run),
+            Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
         }
-        let patched = self.look_for_patches(guard, run, draft);
+        let patched = self.line.look_for_patches(guard, run, draft);
         let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
+        let is_named = is_line_end
+            && self.line.hello.has_begun
+            && guard.settings.hello_refuse.is_match(self.line.hello.state);
+        if is_named && patched == Ruling::Pass {
+            return Ruling::Reset(Rule::HelloName);
+        }
         if is_line_end || matches!(patched, Ruling::Refuse(_) | Ruling::Reset(_)) {
             return patched;
         }
-        if let Some((rule, mask)) = &mut self.mask {
-            let rule = *rule;
-            let is_masked = mask.apply_to_lines(draft.copy(run.bytes));
-            return match self.refused.replace(rule) {
-                None => Ruling::Refuse(rule),
-                Some(_) if is_masked => Ruling::Edit(rule),
-                Some(_) => Ruling::Pass,
-            };
+        if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
+            return ruling;
         }
         let ruling = match run.event {
             // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.
@@ -183,15 +255,76 @@ impl LineWatch {
                 draft.copy(run.bytes).fill(b' ');
                 Ruling::Edit(Rule::CommandGap)
             }
-            Event::CommandGap(word) if guard.is_unsafe_in_clear(word.verb()) => {
-                Ruling::Note(Rule::RequireTls)
+            Event::CommandWord(_) => self.note_order(&guard.settings),
+            Event::CommandArgument(_) if self.line.verb == Some(Verb::Bdat) => {
+                self.line.chunk.read(run.bytes);
+                Ruling::Pass
             }
-            Event::CommandArgument(word) => {
-                self.judge_argument(&guard.settings, word, run.bytes, draft)
+            Event::CommandArgument(_) => {
+                if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
+                    self.line.hello.read(&guard.settings.hello_refuse, run.bytes);
+                }
+                let context = Context {
+                    settings: &guard.settings,
+                    offers: self.reply.offers,
+                    has_utf8_mail: self.has_utf8_mail,
+                };
+                self.line.judge_argument(context, run.bytes, draft)
             }
             _ => Ruling::Pass,
         };
         if ruling == Ruling::Pass { patched } else { ruling }
+    }
+
+    /// Where the order is only logged: the verb that may not come is whole.
+    fn note_order(&self, settings: &Settings) -> Ruling {
+        let verb = self.line.verb.filter(|_| settings.order == OrderRules::Log);
+        verb.and_then(|verb| self.order.bars(verb)).map_or(Ruling::Pass, Ruling::Note)
+    }
+}
+
+impl Chunk {
+    fn read(&mut self, run: &[u8]) {
+        for &byte in run {
+            match byte {
+                b'0'..=b'9' => {
+                    let digit = u16::from(byte - b'0');
+                    self.octets = self.octets.saturating_mul(10).saturating_add(digit);
+                }
+                // What else may come is a space, or LAST.
+                _ => self.is_last |= byte != b' ',
+            }
+        }
+    }
+}
+
+impl LineWatch {
+    /// Whether the bytes just added take the line over a limit.
+    fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
+        let length = (before, self.length.count());
+        if let Some(excess) = self.kind.limit(settings).excess(Rule::LongLine, length) {
+            return Ruling::Exceed(excess);
+        }
+        let excess = match settings.long_lines {
+            LongLines::Pass => None,
+            LongLines::Log | LongLines::Reset => {
+                self.kind.standard(offers).excess(Rule::LongLine, length)
+            }
+        };
+        let is_end = settings.long_lines == LongLines::Reset;
+        excess.map_or(Ruling::Pass, |excess| Ruling::Exceed(Excess { is_end, ..excess }))
+    }
+
+    /// More of a line that is masked, if it is.
+    fn go_on_masking(&mut self, run: &[u8], draft: &mut Draft) -> Option<Ruling> {
+        let (rule, mask) = self.mask.as_mut()?;
+        let rule = *rule;
+        let is_masked = mask.apply_to_lines(draft.copy(run));
+        Some(match self.refused.replace(rule) {
+            None => Ruling::Refuse(rule),
+            Some(_) if is_masked => Ruling::Edit(rule),
+            Some(_) => Ruling::Pass,
+        })
     }
 
     /// By the packet: masks a part whose first word is no permitted verb.
@@ -209,15 +342,17 @@ impl LineWatch {
     }
 
     fn begin_part(&mut self, guard: &Guard, packet: &[u8]) {
-        // What cures an address goes on in the next packet.
-        if matches!(self.mask, Some((Rule::Address | Rule::Patch, _))) {
+        // What cures an argument goes on in the next packet.
+        if self.mask.is_some_and(|(rule, _)| rule != Rule::Verb) {
             return;
         }
         let end = memchr::memchr2(b'\r', b'\n', packet).unwrap_or(packet.len());
         let text = packet.get(..end).unwrap_or_default();
         let mut word = Word::default();
         text.iter().take_while(|byte| !byte.is_ascii_whitespace()).for_each(|&b| word.push(b));
-        let is_permitted = word.verb().is_some_and(|verb| guard.permitted.contains(verb));
+        let permitted = guard.permitted.and_not(guard.tls_only);
+        let is_permitted = word.verb().is_some_and(|verb| permitted.contains(verb))
+            || guard.settings.verbs.has_own(&word);
         let mask = match guard.settings.refusal {
             _ if is_permitted || text.is_empty() => None,
             Refusal::Noop if text.len() >= NOOP.len() => Some(Mask::Noop(0)),
@@ -229,16 +364,29 @@ impl LineWatch {
 
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs refuse nothing")]
-    fn look_at_bytes(&mut self, guard: &Guard, event: Event, before: u32) {
-        let is_permitted = |verb| guard.permitted.contains(verb);
+    fn look_at_bytes(&mut self, guard: &Guard, order: Order, event: Event, before: u32) {
+        let is_enforced = guard.settings.order == OrderRules::Enforce;
+        let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
+        let barred = if is_asked { order.barred() } else { VerbSet::default() };
+        let permitted = guard.permitted.and_not(barred).and_not(guard.tls_only);
+        let own = &guard.settings.verbs;
+        let is_permitted = |verb| permitted.contains(verb);
         let (rule, has_word) = match event {
             Event::CommandStray => (Rule::StrayBytes, false),
             _ if self.refused.is_some() => return,
-            Event::CommandWord(word) if !guard.permitted.has_prefix(&word) => {
-                let is_withheld = guard.withheld.has_prefix(&word);
-                (if is_withheld { guard.clear_rule() } else { Rule::Verb }, true)
+            Event::CommandWord(word)
+                if !permitted.has_prefix(&word) && !own.has_own_prefix(&word) =>
+            {
+                let barred = word.openings().find(|&verb| guard.permitted.contains(verb));
+                let rule = match barred {
+                    Some(verb) if guard.tls_only.contains(verb) => Some(Rule::TlsRequired),
+                    barred => barred.and_then(|verb| order.bars(verb)),
+                };
+                (rule.unwrap_or(Rule::Verb), true)
             }
-            Event::CommandGap(word) if !self.verb.is_some_and(is_permitted) => {
+            Event::CommandGap(word)
+                if !self.verb.is_some_and(is_permitted) && !own.has_own(&word) =>
+            {
                 (Rule::Verb, !word.is_empty())
             }
             _ => return,
@@ -247,8 +395,6 @@ impl LineWatch {
             // The rest of a line may pass, what stands behind a CR or a NUL in it may not.
             (Some((_, Mask::Word | Mask::Rest)), _) => Mask::X,
             (Some((_, mask)), _) => mask,
-            // The 250 to a NOOP would be a lie.
-            (None, _) if matches!(rule, Rule::RequireTls | Rule::AuthRequiresTls) => Mask::X,
             // Whether the line has room for NOOP is not known yet: a shorter one gets what fits.
             // Where letters have left already there can be none.
             (None, Refusal::Noop) if before == 0 => Mask::Noop(0),
@@ -256,59 +402,6 @@ impl LineWatch {
             (None, Refusal::FirstWord | Refusal::Noop | Refusal::X) => Mask::X,
         };
         self.mask = Some((self.refused.unwrap_or(rule), mask));
-    }
-
-    /// Rules on more of an argument that is not masked.
-    fn judge_argument(
-        &mut self,
-        settings: &Settings,
-        word: Word,
-        run: &[u8],
-        draft: &mut Draft,
-    ) -> Ruling {
-        let verb = word.verb();
-        let sender_max = settings.sender_max;
-        let has_limit = verb == Some(Verb::Mail) && sender_max.is_set();
-        let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
-        let scan = if has_address { settings.address_scan } else { AddressScan::Off };
-        if scan == AddressScan::Off && !has_limit {
-            return Ruling::Pass;
-        }
-        let bytes = draft.copy(run);
-        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
-            let is_replaced = scan == AddressScan::Replace;
-            return match (self.address.scan(bytes, is_replaced), is_replaced) {
-                (false, _) => Ruling::Pass,
-                (true, false) => Ruling::Note(Rule::Address),
-                (true, true) => Ruling::Edit(Rule::Address),
-            };
-        }
-        let mut ruling = Ruling::Pass;
-        for (at, &byte) in run.iter().enumerate() {
-            let rest = bytes.get_mut(at..).unwrap_or_default();
-            match scan {
-                AddressScan::Off => {}
-                _ if !self.address.is_stray(byte) => {}
-                AddressScan::Log => ruling = Ruling::Note(Rule::Address),
-                AddressScan::Replace => {
-                    ruling = Ruling::Edit(Rule::Address);
-                    rest.iter_mut().take(1).for_each(|byte| *byte = b' ');
-                }
-                AddressScan::Refuse => {
-                    let mut mask = self.address.cure();
-                    mask.apply(rest);
-                    self.mask = Some((Rule::Address, mask));
-                    self.refused = Some(Rule::Address);
-                    return Ruling::Refuse(Rule::Address);
-                }
-            }
-            let before = self.address.length();
-            self.address.push(byte);
-            if has_limit && sender_max.is_passed(before, self.address.length()) {
-                return Ruling::Reset(Rule::Sender);
-            }
-        }
-        ruling
     }
 }
 

@@ -4,30 +4,41 @@
 //! change a length; whether the edit is applied is the engine's business (monitor mode does not).
 
 mod address;
+mod argument;
 mod choice;
+mod envelope;
+mod extension;
 mod judge;
 mod limit;
 mod line;
 mod mask;
+mod order;
 mod patches;
+mod pattern;
 mod profile;
 mod reply;
 mod settings;
 mod speech;
+mod tally;
 mod tls;
+mod utf8;
 mod value;
+mod verbs;
 mod whole;
 
 pub use choice::{
-    AddressScan, Banner, Cure, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
-    SplitScope, SplitTerminator, StartTls, TlsMinimum, TlsWatch, Unit,
+    AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
+    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
+    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
 pub use patches::Patches;
+pub use pattern::Patterns;
 pub use settings::{Setting, Settings};
 pub use tls::{Names, Offer, Plain, TlsRuling};
-pub use value::{Kind, Limit, VerbSet};
+pub use value::{Bytes, Excess, Kind, Limit, Mechanisms, VerbSet};
+pub use verbs::Verbs;
 
 use std::fmt;
 
@@ -38,38 +49,74 @@ use serde::{Deserialize, Serialize};
 pub enum Rule {
     /// A character that defines no address in MAIL or RCPT (Cisco's message 108002).
     Address,
-    /// AUTH in clear, where it is for TLS.
-    AuthRequiresTls,
+    /// AUTH behind a successful one, or inside a transaction.
+    AuthAgain,
     /// The greeting's text was masked.
     Banner,
+    /// The last line of a reply of several has nothing but its code.
+    BareLastLine,
     /// A TAB behind the verb became a space.
     CommandGap,
+    /// DATA in a transaction that has begun with BDAT.
+    DataAfterBdat,
+    /// DATA or BDAT outside of a transaction.
+    DataWithoutMail,
+    /// DATA without a recipient that was accepted, or may be.
+    DataWithoutRcpt,
     /// A server that used to offer STARTTLS does not, or its keyword was masked by somebody.
     Downgrade,
     /// A keyword in the answer to EHLO that is not listed.
     EhloKeyword,
+    /// Empty lines in a row.
+    EmptyLines,
+    /// An argument that is not as the grammar of its verb wants it.
+    Envelope,
+    /// Authentications that failed.
+    FailedAuth,
+    /// A name in HELO or EHLO that is refused.
+    HelloName,
+    /// Commands that bring no message on its way.
+    IdleCommands,
+    /// A local part that is too long.
+    LocalPart,
     /// A line of the client that is too long: for RFC 5321 and the offered extensions where it is
     /// only logged, for the profile where it ends the flow.
     LongLine,
     /// Something that only looks like the end of the message (SMTP smuggling).
     Lookalike,
+    /// MAIL inside a transaction.
+    MailTwice,
+    /// Messages in a connection.
+    Messages,
     /// The client speaks another protocol.
     OtherProtocol,
+    /// A parameter of MAIL or RCPT that the server has not offered.
+    Parameter,
     /// A patch for a known hole.
     Patch,
+    /// A path that is too long.
+    PathLength,
+    /// RCPT outside of a transaction.
+    RcptWithoutMail,
     /// More recipients of one message than the profile allows.
     Recipients,
-    /// A verb in clear, where it is for TLS.
-    RequireTls,
+    /// Lines that were refused here.
+    RefusedLines,
+    /// Recipients that the server has refused for good.
+    RejectedRecipients,
     /// A sender's address longer than the profile allows.
     Sender,
     /// A name in a ClientHello that is none (CVE-2019-15846), or a hello that cannot be seen.
     Sni,
+    /// Small chunks of one message.
+    SmallChunks,
     /// What no server may take for a command: bytes behind a bare CR or a NUL in a line, a BDAT
     /// that may not pass, text behind a final reply, octets that the server refused.
     StrayBytes,
     /// A version of TLS below the lowest that may be agreed on.
     TlsMinimum,
+    /// Mail or an authentication in clear text, where TLS has to come first.
+    TlsRequired,
     /// A line whose verb is not permitted.
     Verb,
 }
@@ -80,21 +127,39 @@ impl Rule {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Address => "address",
-            Self::AuthRequiresTls => "auth-requires-tls",
+            Self::AuthAgain => "auth-again",
             Self::Banner => "banner",
+            Self::BareLastLine => "bare-last-line",
             Self::CommandGap => "command-gap",
+            Self::DataAfterBdat => "data-after-bdat",
+            Self::DataWithoutMail => "data-without-mail",
+            Self::DataWithoutRcpt => "data-without-rcpt",
             Self::Downgrade => "downgrade",
             Self::EhloKeyword => "ehlo-keyword",
+            Self::EmptyLines => "empty-lines",
+            Self::Envelope => "envelope",
+            Self::FailedAuth => "failed-auth",
+            Self::HelloName => "hello-name",
+            Self::IdleCommands => "idle-commands",
+            Self::LocalPart => "local-part",
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
+            Self::MailTwice => "mail-twice",
+            Self::Messages => "messages",
             Self::OtherProtocol => "other-protocol",
+            Self::Parameter => "parameter",
             Self::Patch => "patch",
+            Self::PathLength => "path",
+            Self::RcptWithoutMail => "rcpt-without-mail",
             Self::Recipients => "recipients",
-            Self::RequireTls => "require-tls",
+            Self::RefusedLines => "refused-lines",
+            Self::RejectedRecipients => "rejected-recipients",
             Self::Sender => "sender",
             Self::Sni => "sni",
+            Self::SmallChunks => "small-chunks",
             Self::StrayBytes => "stray-bytes",
             Self::TlsMinimum => "tls-minimum",
+            Self::TlsRequired => "tls-required",
             Self::Verb => "verb",
         }
     }

@@ -7,9 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::MASK;
-use super::limit::Offers;
-use super::settings::{Banner, EhloFilter};
+use super::extension::Offers;
+use super::judge::{MASK, Watch};
+use super::order::Order;
+use super::settings::{Banner, BareLastLine, EhloFilter, Tls};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
@@ -44,6 +45,8 @@ pub(super) struct ReplyWatch {
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
     column: u32,
+    /// The line has a space or `-` behind its code.
+    has_separator: bool,
     /// The greeting under way has greeted.
     has_greeted: bool,
     /// Keywords masked in this reply.
@@ -58,6 +61,10 @@ impl ReplyWatch {
     }
 
     pub(super) fn end_line(&mut self, reply: &Reply) {
+        let is_hello = matches!(reply.answers, Answers::Verb(Verb::Ehlo | Verb::Helo));
+        if is_hello && !reply.is_later_line && reply.code == Some(250) {
+            self.offers = Offers::default();
+        }
         let is_offer = is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
         if is_offer && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
@@ -73,7 +80,13 @@ impl ReplyWatch {
 
 /// Whether the line greets. One without a code may be part of a greeting, and says as much.
 pub(super) fn is_greeting(reply: &Reply) -> bool {
-    reply.answers == Answers::Connection && reply.code.is_none_or(|code| code / 100 == 2)
+    let is_first = reply.answers == Answers::Connection;
+    is_new_greeting(reply) || (is_first && reply.code.is_none_or(|code| code / 100 == 2))
+}
+
+/// Whether the server greets again, behind a verb of the site's own.
+fn is_new_greeting(reply: &Reply) -> bool {
+    reply.answers == Answers::Own && reply.code == Some(220)
 }
 
 /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
@@ -84,7 +97,7 @@ pub(super) fn is_offer(reply: &Reply) -> bool {
         Answers::Verb(verb) => {
             matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
         }
-        Answers::Other | Answers::Nothing => true,
+        Answers::Own | Answers::Other | Answers::Nothing => true,
         Answers::Connection | Answers::Message => false,
     };
     is_answer && reply.is_later_line && reply.code == Some(250)
@@ -95,8 +108,53 @@ fn is_no_keyword(reply: &Reply) -> bool {
     reply.is_last && reply.keyword.as_bytes() == NO_KEYWORD
 }
 
+impl Watch {
+    /// Rules on the end of a reply line: what it answers is counted.
+    pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
+        if reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250) {
+            self.reply.clear.hear_offer(reply);
+        }
+        self.reply.end_line(reply);
+        if is_new_greeting(reply) && reply.is_last {
+            (self.order, self.has_utf8_mail) = (Order::default(), false);
+            self.reply.offers = Offers::default();
+        }
+        let (Answers::Verb(verb), Some(code), true) = (reply.answers, reply.code, reply.is_last)
+        else {
+            return Ruling::Pass;
+        };
+        // 334 and 354 ask for more.
+        if code / 100 == 3 {
+            return Ruling::Pass;
+        }
+        self.order.hear(verb, code);
+        let excess = self.tally.hear(&guard.settings, verb, code);
+        excess.map_or(Ruling::Pass, Ruling::Exceed)
+    }
+}
+
 impl Guard {
-    /// Rules on a run of a reply line.
+    /// Whether this is the CR of a last line of several that has nothing but its code.
+    fn is_bare(&self, watch: &ReplyWatch, reply: &Reply, run: &[u8]) -> bool {
+        self.settings.bare_last_line != BareLastLine::Pass
+            && reply.is_later_line
+            && reply.code.is_some()
+            && !watch.has_separator
+            && run.starts_with(b"\r")
+    }
+
+    fn judge_bare(&self, run: &[u8], draft: &mut Draft) -> Ruling {
+        match self.settings.bare_last_line {
+            BareLastLine::Pass => Ruling::Pass,
+            BareLastLine::Log => Ruling::Note(Rule::BareLastLine),
+            BareLastLine::Space => {
+                draft.copy(run).iter_mut().take(1).for_each(|byte| *byte = b' ');
+                Ruling::Edit(Rule::BareLastLine)
+            }
+        }
+    }
+
+    /// Rules on a run of a reply line, its end apart.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only runs of reply lines come here")]
     pub(super) fn judge_reply(
         &self,
@@ -108,15 +166,15 @@ impl Guard {
         let rule = match event {
             Event::ReplyCode(_) | Event::ReplySeparator(_) => {
                 watch.last = run.last().copied().unwrap_or_default();
+                watch.has_separator |= matches!(event, Event::ReplySeparator(_));
                 let is_star = watch.has_greeted && self.settings.banner == Banner::Stars;
                 if is_star {
                     draft.copy(run).fill(b'*');
                 }
                 is_star.then_some(Rule::Banner)
             }
-            Event::ReplyEnd(_) => {
-                watch.end_line(reply);
-                None
+            Event::ReplyText(_) if self.is_bare(watch, reply, run) => {
+                return self.judge_bare(run, draft);
             }
             _ if is_greeting(reply) => {
                 self.mask_greeting(watch, reply, draft.copy(run));
@@ -166,13 +224,15 @@ impl Guard {
 
     /// A run of a line that offers: of its keyword, or what stands behind that.
     fn filter(&self, watch: &mut ReplyWatch, reply: &Reply, is_keyword: bool, bytes: &mut [u8]) {
-        if self.settings.ehlo == EhloFilter::Pass {
+        let is_pass = self.settings.ehlo == EhloFilter::Pass;
+        if is_pass && self.settings.auth_requires_tls == Tls::Optional {
             return;
         }
         if watch.keyword == Decision::Open && is_keyword {
             match self.settings.ehlo {
-                EhloFilter::Pass => {}
-                EhloFilter::AllowList => self.mask_unlisted(watch, reply, bytes),
+                EhloFilter::Pass | EhloFilter::AllowList => {
+                    self.mask_unlisted(watch, reply, bytes);
+                }
                 EhloFilter::Letters => self.letter(watch, reply, bytes),
             }
             return;
@@ -219,11 +279,17 @@ impl Guard {
     }
 
     fn permits(&self, reply: &Reply) -> bool {
+        if self.settings.ehlo == EhloFilter::Pass {
+            return self.permits_prefix(reply.keyword.head());
+        }
         let keyword = std::str::from_utf8(reply.keyword.as_bytes());
         keyword.is_ok_and(|keyword| self.settings.permits_keyword(keyword))
     }
 
     fn permits_prefix(&self, prefix: &[u8]) -> bool {
+        if self.settings.ehlo == EhloFilter::Pass {
+            return !prefix.starts_with(Verb::Auth.name().as_bytes());
+        }
         let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
         let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);
         longer.any(|keyword| self.settings.permits_keyword(keyword))

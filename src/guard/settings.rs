@@ -4,15 +4,19 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::order::BEGINNERS;
 use super::patches::Patches;
+use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::tls::Names;
-use super::value::{Kind, Limit, LineLimit, Value, VerbSet};
+use super::value::{Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet};
+use super::verbs::Verbs;
 use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
-    AddressScan, Banner, Cure, EhloFilter, HttpWords, LongLines, Lookalikes, Refusal, SplitAction,
-    SplitScope, SplitTerminator, StartTls, TlsMinimum, TlsWatch, Unit,
+    AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
+    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
+    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -108,7 +112,7 @@ macro_rules! settings {
 // The columns: mailguard, esmtp, pix-4.1, pix-4.4, pix-5.1, pix-5.2.4, pix-6.3, asa.
 settings! {
     /// The verbs that reach the server.
-    verbs: VerbSet = [SEVEN, ESMTP, SEVEN, SEVEN, SEVEN, SEVEN, SEVEN, SIXTEEN];
+    verbs: Verbs = [SEVEN, ESMTP, SEVEN, SEVEN, SEVEN, SEVEN, SEVEN, SIXTEEN];
 
     /// What a refused line becomes.
     refusal: Refusal = Refusal::[X, X, Noop, Noop, Noop, Noop, FirstWord, FirstWord];
@@ -149,14 +153,6 @@ settings! {
         Names::default(), Names::default(), Names::default(), Names::default()
     ];
 
-    // An MX must take mail in clear (RFC 3207 4), so this is for partners and for submission.
-
-    /// What is done about mail in clear.
-    require_tls: Cure = Cure::[Off, Off, Off, Off, Off, Off, Off, Off];
-
-    /// What is done about AUTH in clear.
-    auth_requires_tls: Cure = Cure::[Off, Log, Off, Off, Off, Off, Off, Off];
-
     /// What is done about a server that offers STARTTLS no longer, or masked by somebody.
     tls_downgrade: Cure = Cure::[Off, Log, Off, Off, Off, Off, Off, Off];
 
@@ -172,6 +168,47 @@ settings! {
     address_scan: AddressScan = AddressScan::[
         Off, Off, Replace, Replace, Replace, Replace, Replace, Off
     ];
+
+    /// What is done about arguments that are not as the grammar of their verb wants them.
+    envelope: EnvelopeRules = EnvelopeRules::[Lenient, Lenient, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about parameters that the server has not offered, where `envelope` is not off.
+    parameters: ParameterRules = ParameterRules::[Offered, Log, Any, Any, Any, Any, Any, Any];
+
+    /// Bytes that are refused in a recipient's local part.
+    recipient_refuse: Bytes = ["$`|", "", "", "", "", "", "", ""];
+
+    /// Bytes that are refused in a sender's local part.
+    sender_refuse: Bytes = ["", "", "", "", "", "", "", ""];
+
+    /// Mechanisms that AUTH may ask for, or any.
+    auth_mechanisms: Mechanisms = [any(), any(), any(), any(), any(), any(), any(), any()];
+
+    /// Names that nobody may have in HELO or EHLO: the flow is reset.
+    hello_refuse: Patterns = [
+        named(), named(), named(), named(), named(), named(), named(), named()
+    ];
+
+    /// Whether mail has to wait for TLS: if so, MAIL is refused in clear text.
+    require_tls: Tls = Tls::[
+        Optional, Optional, Optional, Optional, Optional, Optional, Optional, Optional
+    ];
+
+    /// Whether AUTH has to: if so, it is neither offered nor passed in clear text.
+    auth_requires_tls: Tls = Tls::[
+        Optional, Optional, Optional, Optional, Optional, Optional, Optional, Optional
+    ];
+
+    /// What is done about a header of the PROXY protocol; only an exception with a client has it.
+    proxy_protocol: ProxyProtocol = ProxyProtocol::[
+        Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse
+    ];
+
+    /// What is done about commands out of their order.
+    order: OrderRules = OrderRules::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about a reply of several lines whose last is a code without text.
+    bare_last_line: BareLastLine = BareLastLine::[Log, Log, Pass, Pass, Pass, Pass, Pass, Pass];
 
     /// What is done about a command line longer than RFC 5321 and the offered extensions allow.
     long_lines: LongLines = LongLines::[Pass, Log, Pass, Pass, Pass, Pass, Pass, Pass];
@@ -205,11 +242,56 @@ settings! {
     /// The bytes of a sender's address beyond which the flow is reset.
     sender_max: LineLimit = [0, 0, 0, 0, 0, 0, 0, 320];
 
+    // RFC 5321 allows 64 and 256; mailing lists and rewritten senders (SRS) have more.
+
+    /// The bytes of a local part beyond which the flow is reset.
+    local_part_max: LineLimit = [256, 256, 0, 0, 0, 0, 0, 0];
+
+    /// The same of a path, its brackets not counted.
+    path_max: LineLimit = [512, 512, 0, 0, 0, 0, 0, 0];
+
+    // Postfix hangs up behind 20 errors, Exchange behind 5. Here a list with dead addresses would
+    // never get through.
+
+    /// The recipients that the server refuses for good, in a connection.
+    rejected_recipients_max: CountLimit =
+        [log(20), log(20), none(), none(), none(), none(), none(), none()];
+
+    // Exim takes 10 commands that are no mail.
+
+    /// The failed authentications in a connection.
+    failed_auth_max: CountLimit = [10, 10, 0, 0, 0, 0, 0, 0];
+
+    // Postfix takes 100, sendmail 20 NOOP, 6 VRFY, 8 ETRN and 3 HELO.
+
+    /// The NOOP, RSET, VRFY, EXPN, ETRN, HELP, HELO and EHLO since the last message.
+    idle_commands_max: CountLimit =
+        [end(100), log(100), none(), none(), none(), none(), none(), none()];
+
+    // Postfix takes 20, sendmail 25, Exchange 5, Exim 3.
+
+    /// The lines that are refused here, in a connection.
+    refused_lines_max: CountLimit = [25, 50, 0, 0, 0, 0, 0, 0];
+
+    // Many of them crash a Dovecot before 2.3.10.1 (CVE-2020-10958).
+
+    /// The empty lines in a row.
+    empty_lines_max: CountLimit = [20, 20, 0, 0, 0, 0, 0, 0];
+
+    /// The messages in a connection.
+    messages_max: CountLimit = [0, 0, 0, 0, 0, 0, 0, 0];
+
+    // A Postfix from 3.4 on suffers from very many (its history, 20260805).
+
+    /// The chunks below 64 octets in a message.
+    chunks_small_max: CountLimit = [1_000, 1_000, 0, 0, 0, 0, 0, 0];
+
     /// What is done about known holes of mail servers.
     patches: Patches = [
         Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),
         Patches::off(), Patches::off(), Patches::off()
     ];
+
 
     /// What is done about false ends of message data.
     lookalikes: Lookalikes = Lookalikes::[
@@ -264,44 +346,72 @@ impl Settings {
     #[must_use]
     pub const fn permitted(&self) -> VerbSet {
         match self.starttls {
-            StartTls::Allow => self.verbs,
-            StartTls::Strip => self.verbs.without(Verb::StartTls),
+            StartTls::Allow => self.verbs.known,
+            StartTls::Strip => self.verbs.known.without(Verb::StartTls),
         }
+    }
+
+    /// The verbs of these that have to wait for TLS.
+    #[must_use]
+    pub fn tls_only(&self) -> VerbSet {
+        let is_required =
+            |tls, verbs| if tls == Tls::Required { verbs } else { VerbSet::default() };
+        let mail = is_required(self.require_tls, BEGINNERS);
+        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
     }
 
     /// Whether this EHLO keyword may stay.
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {
-        let is_stripped = self.starttls == StartTls::Strip && keyword == Verb::StartTls.name();
-        let is_withheld = self.auth_requires_tls == Cure::Enforce && keyword == Verb::Auth.name();
-        self.ehlo_keywords.iter().any(|known| known == keyword) && !is_stripped && !is_withheld
+        self.ehlo_keywords.iter().any(|known| known == keyword)
+            && !self.stripped().any(|stripped| stripped.name() == keyword)
     }
 
     /// What cannot go together: the setting at fault, and what is wrong about it.
     #[must_use]
     pub fn conflict(&self) -> Option<(&'static str, String)> {
-        let needs_stream = [
-            (
-                "tls_watch",
-                self.tls_watch != TlsWatch::Off && self.permitted().contains(Verb::StartTls),
-            ),
-            ("require_tls", self.require_tls != Cure::Off),
-            ("auth_requires_tls", self.auth_requires_tls == Cure::Enforce),
-        ];
-        let packet = needs_stream.into_iter().find(|(_, is_set)| *is_set);
-        if let (Unit::Packet, Some((name, _))) = (self.unit, packet) {
-            let found = self.words().into_iter().find(|(known, _)| *known == name);
-            let found = found.map_or_else(String::new, |(_, value)| value);
-            let message = format!("{name} = `{found}`: expected off where unit = \"packet\"");
-            return Some((name, message));
-        }
-        let is_unfiltered = self.ehlo == EhloFilter::Pass && self.permitted().contains(Verb::Auth);
-        (self.auth_requires_tls == Cure::Enforce && is_unfiltered).then(|| {
-            let message = "auth_requires_tls = `enforce`: expected ehlo = \"allow-list\" or \
-                           \"letters\" with it";
-            ("auth_requires_tls", message.to_owned())
+        let is_watched = self.tls_watch != TlsWatch::Off;
+        let is_wrong = self.unit == Unit::Packet && is_watched && self.starttls == StartTls::Allow;
+        is_wrong.then(|| {
+            let found = self.tls_watch.print();
+            let message =
+                format!("tls_watch: `{found}` found, expected off with unit = \"packet\"");
+            ("tls_watch", message)
         })
     }
+
+    /// Verbs that nobody is to be offered.
+    pub(super) fn stripped(&self) -> impl Iterator<Item = Verb> {
+        let is_stripped = self.starttls == StartTls::Strip || !self.verbs.contains(Verb::StartTls);
+        let starttls = is_stripped.then_some(Verb::StartTls);
+        let auth = (self.auth_requires_tls == Tls::Required).then_some(Verb::Auth);
+        starttls.into_iter().chain(auth)
+    }
+}
+
+/// A limit beyond which the connection is logged.
+const fn log(count: u32) -> CountLimit {
+    CountLimit::logged(count)
+}
+
+/// A limit beyond which it is reset.
+fn end(count: u32) -> CountLimit {
+    CountLimit::from(count)
+}
+
+/// No limit.
+fn none() -> CountLimit {
+    end(0)
+}
+
+/// No name is refused.
+fn named() -> Patterns {
+    Patterns::default()
+}
+
+/// No mechanism is refused.
+fn any() -> Mechanisms {
+    Mechanisms::default()
 }
 
 /// Far above what any server takes (Exim's own highest default is 50,000).

@@ -30,6 +30,11 @@ impl Talk {
 
     /// What leaves of bytes that come in packets of this size, up to the end of the flow.
     pub(super) fn say(&mut self, from: Speaker, input: &[u8], size: usize) -> String {
+        String::from_utf8_lossy(&self.speak(from, input, size)).into_owned()
+    }
+
+    /// The same, byte for byte.
+    pub(super) fn speak(&mut self, from: Speaker, input: &[u8], size: usize) -> Vec<u8> {
         let mut out = Vec::new();
         for packet in input.chunks(size) {
             let mut rest = packet;
@@ -44,7 +49,10 @@ impl Talk {
                     self.dialogue.refuse();
                 }
                 match ruling {
-                    Ruling::Pass | Ruling::Note(_) => out.extend_from_slice(bytes),
+                    _ if ruling.ends_flow() => {}
+                    Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) => {
+                        out.extend_from_slice(bytes);
+                    }
                     Ruling::Edit(_) | Ruling::Refuse(_) => {
                         assert_eq!(self.draft.as_bytes().len(), bytes.len());
                         out.extend_from_slice(self.draft.as_bytes());
@@ -55,20 +63,29 @@ impl Talk {
                 rest = behind;
             }
         }
-        String::from_utf8_lossy(&out).into_owned()
+        out
     }
 
     /// By which rule the flow has ended, if it has.
     pub(super) fn ended(&self) -> Option<Rule> {
         match self.rulings.last() {
-            Some(Ruling::Reset(rule)) => Some(*rule),
+            Some(Ruling::Reset(rule) | Ruling::Exceed(Excess { rule, is_end: true, .. })) => {
+                Some(*rule)
+            }
             _ => None,
         }
     }
 }
 
+/// A profile without its grammar and its order of commands, which have tests of their own.
 pub(super) fn profile(name: &str) -> Settings {
-    Settings::profile(name).unwrap()
+    let mut settings = Settings::profile(name).unwrap();
+    for (key, value) in
+        [("envelope", "off"), ("order", "off"), ("local_part_max", "0"), ("path_max", "0")]
+    {
+        settings.set(key, value).unwrap();
+    }
+    settings
 }
 
 /// A profile with some settings changed.
@@ -287,5 +304,31 @@ fn an_offer_is_filtered_whatever_it_seems_to_answer() {
         talk.say(Speaker::Client, format!("{before}EHLO a\r\n").as_bytes(), 99);
         let left = talk.say(Speaker::Server, b"250-a\r\n250-XEVIL b\r\n250 SIZE\r\n", 99);
         assert_eq!(left, "250-a\r\n250-XXXXX X\r\n250 SIZE\r\n", "{before:?}");
+    }
+}
+
+#[test]
+fn the_code_alone_in_a_last_line_of_several_is_told_of() {
+    for (setting, reply, expected, rulings) in [
+        ("space", "250-a\r\n250\r\n", "250-a\r\n250 \n", 1),
+        ("log", "250-a\r\n250\r\n", "250-a\r\n250\r\n", 1),
+        ("pass", "250-a\r\n250\r\n", "250-a\r\n250\r\n", 0),
+        ("space", "250\r\n", "250\r\n", 0),
+        ("space", "250-a\r\n250 \r\n", "250-a\r\n250 \r\n", 0),
+        ("space", "250-a\r\n250 \r\r\n", "250-a\r\n250 \r\r\n", 0),
+        ("space", "250-a\r\n250-\r\n250 b\r\n", "250-a\r\n250-\r\n250 b\r\n", 0),
+    ] {
+        for size in 1..=reply.len() {
+            let mut talk = Talk::new(&changed("esmtp", &[("bare_last_line", setting)]));
+            talk.say(Speaker::Server, b"220 a\r\n", 99);
+            talk.say(Speaker::Client, b"RSET\r\n", 99);
+            talk.rulings.clear();
+            assert_eq!(talk.say(Speaker::Server, reply.as_bytes(), size), expected, "{setting}");
+            let is_told = |ruling: &&Ruling| {
+                let rule = Rule::BareLastLine;
+                **ruling == Ruling::Edit(rule) || **ruling == Ruling::Note(rule)
+            };
+            assert_eq!(talk.rulings.iter().filter(is_told).count(), rulings, "{setting} {reply:?}");
+        }
     }
 }

@@ -3,16 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choice::{Cure, TlsMinimum};
+use super::choice::{Cure, TlsMinimum, TlsWatch};
 use super::settings::Settings;
-use super::value::{Kind, Value, VerbSet};
+use super::value::{Kind, Value};
 use super::{Guard, Rule, Watch};
 use crate::smtp::{Reply, Verb};
 use crate::tls::{ClientHello, ServerHello, ServerName, Version};
-
-/// What passes in clear where TLS is required (RFC 3207 4).
-pub(super) const BEFORE_TLS: VerbSet =
-    VerbSet::of(&[Verb::Ehlo, Verb::Helo, Verb::Noop, Verb::Rset, Verb::Quit, Verb::StartTls]);
 
 /// A keyword shorter than this may be anybody's that only looks masked.
 const MASKED_MIN: usize = 4;
@@ -126,7 +122,7 @@ impl Watch {
             });
         }
         let is_auth = self.reply.clear.take(Clear::AUTH_DUE)
-            && guard.settings.auth_requires_tls == Cure::Log
+            && guard.settings.tls_watch != TlsWatch::Off
             && !self.reply.clear.has(Clear::HAD_AUTH);
         if is_auth {
             self.reply.clear.0 |= Clear::HAD_AUTH;
@@ -171,20 +167,6 @@ impl Guard {
             ServerName::Absent | ServerName::Odd => false,
         }
     }
-
-    /// Whether a verb passes in clear that is for TLS, and that is to be told.
-    pub(super) fn is_unsafe_in_clear(&self, verb: Option<Verb>) -> bool {
-        self.settings.require_tls == Cure::Log
-            && verb.is_some_and(|verb| !BEFORE_TLS.contains(verb))
-    }
-
-    /// The rule by which verbs are withheld that would pass under TLS.
-    pub(super) const fn clear_rule(&self) -> Rule {
-        match self.settings.require_tls {
-            Cure::Enforce => Rule::RequireTls,
-            Cure::Off | Cure::Log => Rule::AuthRequiresTls,
-        }
-    }
 }
 
 impl Settings {
@@ -192,16 +174,6 @@ impl Settings {
         match self.tls_minimum.version() {
             Some(minimum) if version < minimum => TlsRuling::Reset(Rule::TlsMinimum),
             Some(_) | None => TlsRuling::Pass,
-        }
-    }
-
-    /// The verbs that pass in clear, of those that are permitted.
-    pub(super) const fn permitted_in_clear(&self) -> VerbSet {
-        let permitted = self.permitted();
-        match (self.require_tls, self.auth_requires_tls) {
-            (Cure::Enforce, _) => permitted.and(BEFORE_TLS),
-            (_, Cure::Enforce) => permitted.without(Verb::Auth),
-            _ => permitted,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Value`] reads and prints itself in the configuration's words. It does not know its setting:
 //! who asks adds the name to what is said about a wrong one.
 
+use super::Rule;
 use crate::smtp::{Verb, Word};
 
 /// How a value is written.
@@ -60,16 +61,16 @@ impl VerbSet {
         Self(self.0 & !(1 << (verb as u32)))
     }
 
-    /// What is in both sets.
+    /// This set and that one.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+    pub const fn and(self, that: Self) -> Self {
+        Self(self.0 | that.0)
     }
 
-    /// What is in this set alone.
+    /// This set without those.
     #[must_use]
-    pub const fn minus(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+    pub const fn and_not(self, those: Self) -> Self {
+        Self(self.0 & !those.0)
     }
 
     /// Whether the verb is in it.
@@ -82,27 +83,6 @@ impl VerbSet {
     #[must_use]
     pub fn has_prefix(self, word: &Word) -> bool {
         word.openings().any(|verb| self.contains(verb))
-    }
-}
-
-impl Value for VerbSet {
-    const KIND: Kind = Kind::List;
-
-    fn parse(text: &str) -> Result<Self, &str> {
-        let mut verbs = Self::default();
-        for name in words_of(text) {
-            verbs = verbs.with(&[Verb::of(name).ok_or(name)?]);
-        }
-        if verbs == Self::default() { Err(text) } else { Ok(verbs) }
-    }
-
-    fn print(&self) -> String {
-        let verbs = Verb::ALL.into_iter().filter(|&verb| self.contains(verb));
-        verbs.map(Verb::name).collect::<Vec<_>>().join(",")
-    }
-
-    fn expected() -> String {
-        format!("one or more of {}", Verb::ALL.map(Verb::name).join(", "))
     }
 }
 
@@ -129,29 +109,60 @@ impl Value for Vec<String> {
 
 /// What is counted may come to this number and no further; 0 sets no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit<const HIGHEST: u32>(u32);
+pub struct Limit<const HIGHEST: u32> {
+    count: u32,
+    /// What goes beyond is only logged.
+    is_logged: bool,
+}
 
 /// A limit on bytes of a line. At most [`LINE_BYTES_HIGHEST`].
 pub(super) type LineLimit = Limit<LINE_BYTES_HIGHEST>;
 
+/// A limit on lines, answers or messages of a connection. At most [`COUNT_HIGHEST`].
+pub(super) type CountLimit = Limit<COUNT_HIGHEST>;
+
+/// A limit that was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// The rule that sets it.
+    pub rule: Rule,
+    /// What was counted.
+    pub count: u32,
+    /// The limit.
+    pub limit: u32,
+    /// Whether the flow ends here.
+    pub is_end: bool,
+}
+
 impl<const HIGHEST: u32> Limit<HIGHEST> {
+    /// What goes beyond this number is logged.
+    pub(super) const fn logged(count: u32) -> Self {
+        Self { count, is_logged: true }
+    }
+
     /// Whether a count that was `before` and is `after` has just gone beyond it.
     #[must_use]
     pub const fn is_passed(self, before: u32, after: u32) -> bool {
-        self.is_set() && before <= self.0 && after > self.0
+        self.is_set() && before <= self.count && after > self.count
+    }
+
+    /// What there is to say of such a count, if it has.
+    pub(super) fn excess(self, rule: Rule, (before, after): (u32, u32)) -> Option<Excess> {
+        let excess = Excess { rule, count: after, limit: self.count, is_end: !self.is_logged };
+        self.is_passed(before, after).then_some(excess)
     }
 
     /// Whether there is a limit.
     #[must_use]
     pub const fn is_set(self) -> bool {
-        self.0 != 0
+        self.count != 0
     }
 }
 
 impl<const HIGHEST: u32> From<u32> for Limit<HIGHEST> {
     /// The limit, or the highest there may be.
     fn from(count: u32) -> Self {
-        Self(count.min(HIGHEST))
+        Self { count: count.min(HIGHEST), is_logged: false }
     }
 }
 
@@ -159,24 +170,127 @@ impl<const HIGHEST: u32> Value for Limit<HIGHEST> {
     const KIND: Kind = Kind::Number;
 
     fn parse(text: &str) -> Result<Self, &str> {
-        match text.parse() {
-            Ok(count) if count <= HIGHEST => Ok(Self(count)),
-            Ok(_) | Err(_) => Err(text),
+        let mut words = words_of(text);
+        let count = words.next().and_then(|word| word.parse().ok());
+        let count = count.filter(|&count| count <= HIGHEST).ok_or(text)?;
+        let is_logged = match words.next() {
+            None | Some("reset") => false,
+            Some("log") => true,
+            Some(_) => return Err(text),
+        };
+        if words.next().is_some() { Err(text) } else { Ok(Self { count, is_logged }) }
+    }
+
+    fn print(&self) -> String {
+        match self.is_logged {
+            true => format!("{} log", self.count),
+            false => self.count.to_string(),
+        }
+    }
+
+    fn expected() -> String {
+        format!("a whole number from 0 (no limit) to {HIGHEST}, with `log` behind it or `reset`")
+    }
+}
+
+/// Mechanisms of AUTH; an empty list stands for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mechanisms(Vec<String>);
+
+impl Mechanisms {
+    /// Those of a set of them, one bit each, that have this letter there.
+    pub(super) fn with_letter(&self, open: u32, at: u8, letter: u8) -> u32 {
+        let is_it = |name: &String| {
+            name.as_bytes().get(usize::from(at)) == Some(&letter.to_ascii_uppercase())
+        };
+        if self.0.is_empty() { u32::MAX } else { self.filter(open, is_it) }
+    }
+
+    /// Those of them whose name is so long.
+    pub(super) fn of_length(&self, open: u32, length: u8) -> u32 {
+        let is_it = |name: &String| name.len() == usize::from(length);
+        if self.0.is_empty() { u32::MAX } else { self.filter(open, is_it) }
+    }
+
+    fn filter(&self, open: u32, is_kept: impl Fn(&String) -> bool) -> u32 {
+        let names = self.0.iter().enumerate().filter(|(at, _)| open & (1 << at) != 0);
+        names.filter(|(_, name)| is_kept(name)).fold(0, |all, (at, _)| all | 1 << at)
+    }
+}
+
+impl Value for Mechanisms {
+    const KIND: Kind = Kind::List;
+
+    fn parse(text: &str) -> Result<Self, &str> {
+        let is_name = |word: &&str| {
+            let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            word.len() <= MECHANISM_BYTES_MAX && word.bytes().all(is_letter)
+        };
+        match words_of(text).find(|word| !is_name(word)) {
+            Some(wrong) => Err(wrong),
+            None if text == "any" => Ok(Self::default()),
+            None if !(1..=MECHANISMS_MAX).contains(&words_of(text).count()) => Err(text),
+            None => Ok(Self(words_of(text).map(str::to_ascii_uppercase).collect())),
         }
     }
 
     fn print(&self) -> String {
-        self.0.to_string()
+        if self.0.is_empty() { "any".to_owned() } else { self.0.join(",") }
     }
 
     fn expected() -> String {
-        format!("a whole number from 0 (no limit) to {HIGHEST}")
+        "any, or names of mechanisms such as PLAIN".to_owned()
     }
 }
 
-fn words_of(text: &str) -> impl Iterator<Item = &str> {
+/// Bytes that are refused in a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bytes(String);
+
+impl Bytes {
+    /// Whether this is one of them.
+    pub(super) fn contains(&self, byte: u8) -> bool {
+        self.0.as_bytes().contains(&byte)
+    }
+}
+
+impl From<&str> for Bytes {
+    fn from(bytes: &str) -> Self {
+        Self(bytes.to_owned())
+    }
+}
+
+impl Value for Bytes {
+    const KIND: Kind = Kind::Word;
+
+    fn parse(text: &str) -> Result<Self, &str> {
+        // A quote and a backslash have their own rules in an address.
+        let is_one = |byte: u8| byte.is_ascii_punctuation() && !b"\"\\<>@".contains(&byte);
+        if text.bytes().all(is_one) { Ok(Self(text.to_owned())) } else { Err(text) }
+    }
+
+    fn print(&self) -> String {
+        self.0.clone()
+    }
+
+    fn expected() -> String {
+        "punctuation such as $`|, but no quote, backslash, bracket < > or @".to_owned()
+    }
+}
+
+/// The words of a list.
+pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|word| !word.is_empty())
 }
 
 /// One byte less than the largest buffer for lines that any server is known to have (OpenSMTPD's).
 const LINE_BYTES_HIGHEST: u32 = 65_534;
+
+/// Counts stand in 16 bits.
+const COUNT_HIGHEST: u32 = 65_534;
+
+/// One bit stands for each.
+const MECHANISMS_MAX: usize = 32;
+
+/// RFC 4422 3.1: a mechanism's name has at most 20 letters.
+const MECHANISM_BYTES_MAX: usize = 20;

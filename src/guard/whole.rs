@@ -3,14 +3,13 @@
 //! What [`Guard::judge`] would rule on each of their runs is known beforehand for ordinary lines. A
 //! line that a rule may touch is none of them, and is judged run by run.
 
-use super::judge::is_ehlo;
 use super::limit::LineKind;
 use super::line::LineWatch;
 use super::reply::{is_greeting, is_offer};
-use super::settings::{AddressScan, HttpWords, LongLines, Unit};
+use super::settings::{AddressScan, BareLastLine, HttpWords, LongLines, Unit};
 use super::speech::Speech;
 use super::value::LineLimit;
-use super::{Guard, Watch};
+use super::{Guard, Ruling, Watch};
 use crate::patch;
 use crate::smtp::{Reply, Verb, WholeLine};
 
@@ -19,11 +18,11 @@ impl Guard {
     /// it. It counts as judged then.
     pub fn pass_line(&self, watch: &mut Watch, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &self.settings;
-        let is_permitted = settings.unit == Unit::Stream && self.permitted.contains(line.verb);
+        let permitted = self.permitted.and_not(self.tls_only);
+        let is_permitted = settings.unit == Unit::Stream && permitted.contains(line.verb);
         let has_address = line.has_gap && matches!(line.verb, Verb::Mail | Verb::Rcpt);
         let is_scanned = has_address && settings.address_scan != AddressScan::Off;
-        let is_noted = self.is_unsafe_in_clear(Some(line.verb));
-        if !is_permitted || is_noted || is_scanned || watch.line != LineWatch::default() {
+        if !is_permitted || is_scanned || watch.line != LineWatch::default() {
             return false;
         }
         let hears = settings.http_words == HttpWords::Reset;
@@ -38,8 +37,12 @@ impl Guard {
         if is_too_many || self.is_struck(line, text.get(..line.length).unwrap_or(text)) {
             return false;
         }
-        watch.recipients = recipients;
-        watch.reply.clear.hear_command(Some(line.verb));
+        let mut next = *watch;
+        if !next.pass_whole(self, line, text) {
+            return false;
+        }
+        next.recipients = recipients;
+        *watch = next;
         if hears {
             watch.speech = Speech::Smtp;
         }
@@ -74,14 +77,13 @@ impl Guard {
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
     pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
-        let watch = &mut watch.reply;
-        if is_greeting(reply) || is_offer(reply) || watch.has_greeted() {
+        let is_news = is_greeting(reply) || is_offer(reply) || watch.reply.has_greeted();
+        let may_be_bare = reply.is_later_line && self.settings.bare_last_line != BareLastLine::Pass;
+        let mut next = *watch;
+        if is_news || may_be_bare || next.judge_reply_end(self, reply) != Ruling::Pass {
             return false;
         }
-        if is_ehlo(reply) {
-            watch.clear.hear_offer(reply);
-        }
-        watch.end_line(reply);
+        *watch = next;
         true
     }
 }

@@ -15,6 +15,7 @@ use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
+use super::prefix::Prefix;
 use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
@@ -31,6 +32,10 @@ pub struct Dialogue {
     /// What a BDAT means whose line the guard masks.
     masked_chunk: ChunkRule,
     expect: Expect,
+    /// A verb that is not known here may be the site's own.
+    has_own_verbs: bool,
+    /// A header of the PROXY protocol may come, or is under way.
+    pub(super) prefix: Option<Prefix>,
     line: CommandLine,
     /// The reply under way; costs one pointer while there is none.
     reply: Option<Box<ReplyReader>>,
@@ -57,6 +62,8 @@ impl Dialogue {
             data_begins,
             masked_chunk: ChunkRule::Refuse,
             expect: Expect::Command,
+            has_own_verbs: false,
+            prefix: None,
             line: CommandLine::new(),
             reply: None,
             outstanding,
@@ -77,16 +84,18 @@ impl Dialogue {
         self
     }
 
-    /// What the client's next byte is part of.
+    /// The same dialogue, in which lines that nobody refuses have a verb, known here or not.
     #[must_use]
-    pub const fn expect(&self) -> Expect {
-        self.expect
+    pub const fn with_own_verbs(mut self) -> Self {
+        self.has_own_verbs = true;
+        self
     }
 
-    /// The client's offset of the first byte of the message data under way.
+    /// The same dialogue, which the client may begin with a header of the PROXY protocol.
     #[must_use]
-    pub const fn data_start(&self) -> Offset {
-        self.data_start
+    pub const fn with_prefix(mut self) -> Self {
+        self.prefix = Some(Prefix::Start);
+        self
     }
 
     /// Reads one run of bytes. The input is not empty; what is not used has to be read again.
@@ -126,7 +135,7 @@ impl Dialogue {
                 let is_out = *left == 0;
                 self.read_octets(0, is_out, at);
             }
-            (Speaker::Client, _) => self.line = CommandLine::new(),
+            (Speaker::Client, _) => (self.line, self.prefix) = (CommandLine::new(), None),
             (Speaker::Server, _) => self.reply = None,
         }
     }
@@ -135,6 +144,9 @@ impl Dialogue {
 /// The client's half.
 impl Dialogue {
     fn read_client(&mut self, input: &[u8], at: Offset) -> Step {
+        if let Some(step) = self.prefix.and_then(|prefix| self.read_prefix(prefix, input)) {
+            return step;
+        }
         match &mut self.expect {
             Expect::Command | Expect::Unproved => self.read_line(input, at),
             Expect::Wait | Expect::Tls(_) => Step::of(0, Event::Wait),
@@ -194,7 +206,9 @@ impl Dialogue {
         self.secrecy.end_line(line.word());
         let verb = line.word_sent().leading_verb();
         let chunk = line.chunk();
-        let mut due = Due::new(verb.map_or(Answers::Other, Answers::Verb), end);
+        let is_own = self.has_own_verbs && !line.is_refused() && !line.word().is_empty();
+        let otherwise = if is_own { Answers::Own } else { Answers::Other };
+        let mut due = Due::new(verb.map_or(otherwise, Answers::Verb), end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
         due.has_bare_cr = line.has_bare_cr();
         self.outstanding.push(due);

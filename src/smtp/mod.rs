@@ -12,6 +12,7 @@ mod expect;
 mod line;
 mod mail_data;
 mod outstanding;
+mod prefix;
 mod reply;
 mod secret;
 mod span;
@@ -124,6 +125,11 @@ pub enum Event {
     ReplyText(Reply),
     /// The LF of a reply line.
     ReplyEnd(Reply),
+    /// More of a header of the PROXY protocol, before anything of SMTP.
+    Prefix {
+        /// Whether it ends here.
+        is_end: bool,
+    },
     /// Bytes that are not SMTP any more (TLS).
     Opaque,
     /// Nothing can be read: these bytes have to wait for the server's reply.
@@ -175,6 +181,8 @@ pub enum Answers {
     Connection,
     /// A command with this verb, as the server read it.
     Verb(Verb),
+    /// A command with a verb of the site's own.
+    Own,
     /// A line that has no verb the server could know.
     Other,
     /// The end of message data.
@@ -208,13 +216,15 @@ pub enum Fault {
     DoubtfulChunk,
     /// A BDAT that may not pass: octets follow that are no commands.
     BarredChunk,
+    /// What began like a header of the PROXY protocol is none.
+    BrokenPrefix,
     /// A 334 to a line with a bare CR: the server may have read two, and answered both.
     DoubtfulExchange,
 }
 
 impl Fault {
     /// Every fault, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnexpectedReply,
         Self::MalformedReply,
         Self::ReplyInsideData,
@@ -226,6 +236,7 @@ impl Fault {
         Self::PlaintextForTls,
         Self::DoubtfulChunk,
         Self::BarredChunk,
+        Self::BrokenPrefix,
         Self::DoubtfulExchange,
     ];
 
@@ -244,6 +255,7 @@ impl Fault {
             | Self::PlaintextForTls
             | Self::DoubtfulChunk
             | Self::BarredChunk
+            | Self::BrokenPrefix
             | Self::DoubtfulExchange => true,
         }
     }
@@ -263,6 +275,7 @@ impl Fault {
             Self::PlaintextForTls => "plaintext-for-tls",
             Self::DoubtfulChunk => "doubtful-chunk",
             Self::BarredChunk => "barred-chunk",
+            Self::BrokenPrefix => "broken-prefix",
             Self::DoubtfulExchange => "doubtful-exchange",
         }
     }

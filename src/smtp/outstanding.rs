@@ -7,7 +7,7 @@
 //!
 //! | code  | answers                                                     |
 //! |-------|-------------------------------------------------------------|
-//! | 220   | the connection, if it is the oldest; else the oldest STARTTLS |
+//! | 220   | the connection, if it is the oldest; else STARTTLS, or else a site's own verb |
 //! | 221   | the oldest QUIT, else the oldest                            |
 //! | 334   | the oldest AUTH; else the oldest, if it has no known verb   |
 //! | 354   | the oldest DATA                                             |
@@ -156,7 +156,8 @@ impl Outstanding {
         let is = |verb| move |due: &Due| due.answers == Answers::Verb(verb);
         match code {
             220 if self.guess(covers) == Answers::Connection => Some(0),
-            220 => find(&is(Verb::StartTls)),
+            // A verb of the site's own may greet again (XCLIENT).
+            220 => find(&is(Verb::StartTls)).or_else(|| find(&|due| due.answers == Answers::Own)),
             334 => find(&is(Verb::Auth))
                 .or_else(|| (self.guess(covers) == Answers::Other).then_some(0)),
             354 => find(&is(Verb::Data)),
@@ -199,6 +200,8 @@ fn fits(code: u16, answers: Answers) -> bool {
     match answers {
         Answers::Connection | Answers::Verb(Verb::Data) => !is_success,
         Answers::Verb(Verb::Quit) => is_leaving(code),
-        Answers::Verb(_) | Answers::Other | Answers::Message | Answers::Nothing => true,
+        Answers::Verb(_) | Answers::Own | Answers::Other | Answers::Message | Answers::Nothing => {
+            true
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 mod chunks;
 mod mail_data;
 mod matching;
+mod prefix;
 mod replies;
 mod secrets;
 mod spans;

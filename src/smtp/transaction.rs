@@ -94,7 +94,10 @@ impl Transaction {
         let is_offering = std::mem::take(&mut self.is_offering);
         let is_success = code / 100 == 2;
         let Answers::Verb(verb) = due.answers else {
-            self.has_recipient &= due.answers != Answers::Message;
+            // A server that greets again has forgotten what it offered (Postfix behind XCLIENT).
+            let is_new = due.answers == Answers::Own && code == 220;
+            self.offers_chunking &= !is_new;
+            self.has_recipient &= due.answers != Answers::Message && !is_new;
             return false;
         };
         let is_refused = verb == Verb::Bdat && !is_success && covers < self.octets_end;

@@ -96,8 +96,8 @@ fn settings() -> String {
 fn value(setting: &Setting, settings: &Settings) -> String {
     let printed = setting.print(settings);
     match setting.kind {
-        Kind::Number => printed,
-        Kind::Word => format!("\"{printed}\""),
+        Kind::Number if printed.parse::<u32>().is_ok() => printed,
+        Kind::Number | Kind::Word => format!("\"{printed}\""),
         Kind::List => {
             let words = printed.split(',').filter(|word| !word.is_empty());
             format!("[{}]", words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
@@ -154,6 +154,9 @@ fn the_shipped_file_documents_every_key_and_says_the_defaults() {
     assert_eq!(all.rules.mail_hosts.len(), 2);
     all.rules.mail_hosts.clear();
     assert_eq!(all.log.events.take().as_deref(), Some("/var/log/mailguard.log"));
+    assert_eq!(all.control.group.take().as_deref(), Some("adm"));
+    assert!(std::mem::take(&mut all.control.is_wanted));
+    assert_eq!(all.metrics.listen.take().map(|address| address.port()), Some(9_625));
     assert_eq!(all, defaults);
 }
 

@@ -221,7 +221,9 @@ fn auth_lines_are_held_to_their_limit() {
 #[test]
 fn envelopes_keep_their_parameters_and_their_bytes() {
     // The patch refuses 8-bit before it can see SMTPUTF8 behind it.
-    let mut session = esmtp(&[("patches", "preset,postfix-20260812=off")], server());
+    let mut offering = server();
+    offering.ehlo = "250-mx.example\r\n250-SMTPUTF8\r\n250 SIZE\r\n";
+    let mut session = esmtp(&[("patches", "preset,postfix-20260812=off")], offering);
     for line in [
         "MAIL FROM:<a@b> SIZE=1000 BODY=8BITMIME RET=HDRS ENVID=x AUTH=<>\r\n",
         "MAIL FROM:<π@δ.example> SMTPUTF8\r\n",
@@ -254,16 +256,21 @@ fn verbs_are_a_matter_of_policy() {
 
 #[test]
 fn line_limits_follow_the_offers() {
-    let is_note =
-        |what: &What| matches!(what, What::Edited { rule, .. } if rule.name() == "long-line");
-    // The offers of this server: SIZE adds 26, AUTH 500 to MAIL (limit::LONGER).
+    let is_note = |what: &What| {
+        let What::Exceeded { excess, .. } = what else { return false };
+        excess.rule.name() == "long-line"
+    };
+    let free =
+        [("envelope", "off"), ("local_part_max", "0"), ("path_max", "0"), ("patches", "off")];
+    // The offers of this server: SIZE adds 26, AUTH 500 to MAIL (guard::extension).
     for (verb, room) in [("NOOP ", 510), ("MAIL FROM:", 510 + 26 + 500), ("RCPT TO:", 510)] {
         for (length, is_long) in [(room, false), (room + 1, true)] {
             let line = format!("{verb}{}\r\n", "x".repeat(length - verb.len()));
-            let mut session = esmtp(&[("patches", "off")], server());
+            let mut session = esmtp(&free, server());
             session.say(&line);
             assert_eq!(has_logged(&session, is_note), is_long, "{verb} {length}");
-            let mut session = esmtp(&[("patches", "off"), ("long_lines", "reset")], server());
+            let reset = [&free[..], &[("long_lines", "reset")]].concat();
+            let mut session = esmtp(&reset, server());
             session.say(&line);
             assert_eq!(is_reset_for(&session, "long-line"), is_long, "{verb} {length}");
         }
@@ -283,7 +290,8 @@ fn no_line_is_two_lines_to_a_server() {
     ] {
         for piece in [1, 1_460, 99_999] {
             let line = format!("{begin}{}EXPN root\r\n", "a".repeat(16_384 - begin.len()));
-            let mut session = Session::greeted(settings(profile), server());
+            let free = [("local_part_max", "0"), ("path_max", "0")];
+            let mut session = Session::greeted(settings_with(profile, &free), server());
             session.say_pieces(&line.as_bytes().chunks(piece).collect::<Vec<_>>());
             // A path is too long for some server before its line is.
             let is_reset = ["long-line", "patch"].map(|reason| is_reset_for(&session, reason));

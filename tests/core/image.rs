@@ -1,11 +1,17 @@
 //! An engine's image: whoever begins where another engine stopped answers every packet as that one
 //! would have, at whatever packet it takes over; and an image that is not whole is none.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use crate::support::esmtp::Esmtp;
 use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
-use mailguard::engine::{Effects, Engine, Image, Limits, Settings, Unreadable, What};
+use mailguard::engine::{
+    Diary, Effects, Engine, Image, Limits, RECORD_BYTES_MAX, Settings, Unreadable, What,
+    image_of_diary,
+};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Unit;
 use mailguard::time::Instant;
@@ -145,4 +151,117 @@ fn a_handshake_goes_on_with_the_successor() {
     rig.shake_hands();
     let _ = rig.send(C, 0, b"NOOP\r\n");
     assert_eq!(rig.original.bytes(), b"NOOP\r\n");
+}
+
+/// A diary that outlives its engine.
+#[derive(Clone, Debug, Default)]
+struct Paper(Arc<Mutex<(Vec<u8>, Slots)>>);
+
+type Slots = BTreeMap<u32, Vec<u8>>;
+
+impl Diary for Paper {
+    fn keep_preamble(&self, preamble: &[u8]) {
+        self.0.lock().unwrap().0 = preamble.to_vec();
+    }
+
+    fn keep(&self, slot: u32, record: &[u8]) {
+        assert!(record.len() <= RECORD_BYTES_MAX);
+        self.0.lock().unwrap().1.insert(slot, record.to_vec());
+    }
+}
+
+impl Paper {
+    /// What a process leaves that dies now.
+    fn image(&self) -> Vec<u8> {
+        let (preamble, slots) = &*self.0.lock().unwrap();
+        let records: Vec<_> =
+            slots.values().map(Vec::as_slice).filter(|record| !record.is_empty()).collect();
+        image_of_diary(preamble, &records)
+    }
+}
+
+/// The engine dies, and another begins with what its diary says; how many flows that knows.
+fn die(rig: &mut Rig, paper: &mut Paper, settings: &Settings) -> u64 {
+    let bytes = paper.image();
+    let now = Instant::from_micros(rig.micros);
+    let Ok(image) = Image::open(&bytes) else { return 0 };
+    let mut effects = Effects::default();
+    let (mut engine, restored) = Engine::restored(settings.clone(), &image, now, &mut effects);
+    *paper = Paper::default();
+    engine.keep_diary(Box::new(paper.clone()), now, 0);
+    // The one that died cleans nothing up.
+    std::mem::forget(std::mem::replace(&mut rig.engine, engine));
+    restored.flows
+}
+
+/// Killed before each byte of the client's, with replies cut anywhere and all repeated.
+#[test]
+fn a_flow_outlives_a_death_before_each_byte() {
+    let text = b"EHLO a\r\nVRFY root\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n\
+        Subject: x\r\n\r\na\n.\nb\r\n.\r\nRSET\r\n";
+    let settings = settings("esmtp");
+    let server = Esmtp::new("220 mx.example ESMTP\r\n");
+    let mut undisturbed = Session::greeted(settings.clone(), server.clone());
+    text.iter().for_each(|&byte| drop(undisturbed.say_pieces(&[&[byte]])));
+    let mut session = Session::silent(settings.clone(), server);
+    let mut paper = Paper::default();
+    let now = Instant::from_micros(session.rig.micros);
+    session.rig.engine.keep_diary(Box::new(paper.clone()), now, 0);
+    session.settle();
+    for &byte in text {
+        assert_eq!(die(&mut session.rig, &mut paper, &settings), 1);
+        session.say_pieces(&[&[byte]]);
+    }
+    assert_eq!(session.server_got(), undisturbed.server_got());
+    assert_eq!(session.client_got(), undisturbed.client_got());
+    assert_eq!(session.rig.resets, 0);
+}
+
+/// What was judged and perhaps not sent keeps its value, whatever its sender says afterwards.
+#[test]
+fn a_sender_that_contradicts_itself_around_a_death_is_read_one_way() {
+    let settings = settings("mailguard");
+    let mut rig = Rig::established(settings.clone(), [1, 2]);
+    let mut paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    rig.is_lost_behind = true;
+    let _ = rig.send(C, 0, b"NOOP\r\n");
+    assert_eq!(die(&mut rig, &mut paper, &settings), 1);
+    rig.is_lost_behind = false;
+    let _ = rig.send(C, 0, b"QUIT\r\n");
+    assert_eq!(rig.original.bytes(), b"NOOP\r\n");
+}
+
+/// Bulk has no room in a diary: its flow is unknown afterwards, until its bytes are acknowledged.
+#[test]
+fn a_flow_too_large_for_its_record_is_unknown_until_it_fits_again() {
+    let settings = settings("mailguard");
+    let mut rig = Rig::established(settings.clone(), [1, 2]);
+    let mut paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let flows =
+        |paper: &Paper| paper.0.lock().unwrap().1.values().filter(|r| !r.is_empty()).count();
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    assert_eq!(flows(&paper), 1);
+    let lines = b"NOOP\r\n".repeat(300);
+    let _ = rig.send(C, 0, &lines);
+    assert_eq!(flows(&paper), 0);
+    let _ = rig.ack(S, 14);
+    let _ = rig.send(S, 14, &b"250 OK\r\n".repeat(300)[..800]);
+    let _ = rig.ack(C, lines.len() as u64);
+    assert_eq!(flows(&paper), 0, "unanswered commands need room, too");
+    assert_eq!(die(&mut rig, &mut paper, &settings), 0);
+}
+
+#[test]
+fn a_flow_that_is_gone_leaves_its_place_in_the_diary() {
+    let settings = settings("mailguard");
+    let mut rig = Rig::established(settings, [1, 2]);
+    let paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let slots = || paper.0.lock().unwrap().1.clone();
+    assert!(slots().values().all(|record| !record.is_empty()) && slots().len() == 1);
+    rig.engine.expire(Instant::from_seconds(1_000_000), &mut Effects::default());
+    assert!(slots().values().all(Vec::is_empty) && slots().len() == 1);
 }

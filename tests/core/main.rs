@@ -35,6 +35,8 @@ mod esmtp;
 mod fuzz_regression;
 /// An engine's image: its successor answers as it would have, and damage is seen.
 mod image;
+/// Saved configurations of PIX and ASA: what becomes of each line.
+mod import;
 /// What flows cost in memory.
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.
@@ -45,6 +47,8 @@ mod neighbours;
 mod profiles;
 /// Monitoring changes nothing, and says what enforcing would.
 mod monitoring;
+/// The header of the PROXY protocol: from named clients, and from nobody else.
+mod proxies;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
 mod random;
 /// Every reason to drop a packet and every rule that changes bytes, brought about once.

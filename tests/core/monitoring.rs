@@ -41,22 +41,9 @@ fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
         What::TlsAlarm { .. } | What::TlsRule { .. } => true,
-        What::Edited { rule, .. } => match rule {
-            Rule::Banner | Rule::EhloKeyword | Rule::Lookalike | Rule::LongLine => false,
-            Rule::AuthRequiresTls
-            | Rule::Downgrade
-            | Rule::RequireTls
-            | Rule::Sni
-            | Rule::TlsMinimum => true,
-            Rule::Address
-            | Rule::CommandGap
-            | Rule::OtherProtocol
-            | Rule::Patch
-            | Rule::Recipients
-            | Rule::Sender
-            | Rule::StrayBytes
-            | Rule::Verb => true,
-        },
+        What::Edited { rule, .. } => {
+            !matches!(rule, Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike)
+        }
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }
@@ -66,6 +53,7 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Missed { .. }
         | What::Alarm { .. }
         | What::Contradiction { .. }
+        | What::Exceeded { .. }
         | What::LeftOut { .. }
         | What::TlsBegin { .. }
         | What::TlsAgreed { .. }

@@ -223,6 +223,7 @@ fn every_rule_that_ends_a_flow_says_its_name() {
             dropped(rig.send(C, 0, line.as_bytes()), Reason::Rule(rule));
             dropped(rig.send(C, 0, b"QUIT\r\n"), Reason::FlowReset);
             assert!(rig.resets > 0, "{rule}");
+            assert_eq!(rig.engine.stats().rules[&rule], 1, "{rule}");
             let is_told = |what: &What| *what == What::Reset { reason: Reason::Rule(rule) };
             assert!(rig.records.iter().any(|record| is_told(&record.what)), "{rule}");
         }

@@ -102,16 +102,20 @@ const CASES: &[Case] = &[
         turns: &[
             (S, "220-mx a\r\n220 b\r\n"),
             (C, "ehlo a\r\n"),
-            (S, "250-mx Hi\r\n250-AUTH=X\r\n250-AUTHOR\r\n250-XCLIENT A\r\n250 SIZE 9\r\n"),
+            (
+                S,
+                "250-mx Hi\r\n250-AUTH=X\r\n250-AUTHOR\r\n250-XCLIENT A\r\n\
+              250-SMTPUTF8\r\n250 SIZE 9\r\n",
+            ),
             (C, "MAIL FROM:<é@a>\tSIZE=1\r\nEXPN a\r\nDATA\r\n"),
             (S, "250 ok\r\n500 x\r\n354 go\r\n"),
             (C, "é\r\nEXPN\r\n.\r\nQUIT\r\n"),
             (S, "250 ok\r\n221 bye\r\n"),
         ],
-        server_gets: "ehlo a\r\nMAIL FROM:<é@a>\tSIZE=1\r\nEXXXXX\r\nDATA\r\n\
+        server_gets: "ehlo a\r\nMAIL FROM:<é@a> SIZE=1\r\nEXXXXX\r\nDATA\r\n\
                       é\r\nEXPN\r\n.\r\nQUIT\r\n",
         client_gets: "220-mx E\r\n220 E\r\n250-mx Hi\r\n250-AUTH=X\r\n250-AUTHXX\r\n\
-                      250-XXXXXXX X\r\n250 SIZE 9\r\n250 ok\r\n500 x\r\n354 go\r\n\
+                      250-XXXXXXX X\r\n250-SMTPUTF8\r\n250 SIZE 9\r\n250 ok\r\n500 x\r\n354 go\r\n\
                       250 ok\r\n221 bye\r\n",
     },
     Case {

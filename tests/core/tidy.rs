@@ -8,18 +8,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up: each names only those before it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "time", "offset", "wire", "flow", "tcp", "smtp", "tls", "patch", "guard", "engine", "event",
-    "config", "front", "cli", "main",
+    "config", "pix", "front", "cli", "main",
 ];
 
 /// Modules that name none of ours but [`WORDS`].
 const INDEPENDENT: [&str; 5] = ["time", "offset", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 8] = [
+const PARTS: [(&str, usize); 9] = [
     ("nfqueue", 0),
     ("capture", 0),
+    ("control", 0),
     ("rules", 0),
     ("probe", 0),
     ("profiles", 0),

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 #[path = "../lab/mod.rs"]
 mod lab;
 
+/// The shipped fail2ban filter finds whom the log names, and nobody else.
+mod abusers;
 /// A Postfix without patience that is made to cut the terminator.
 mod cutting;
 /// Whatever a real client sends, a real Postfix stores, byte for byte and once.
@@ -45,7 +47,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 32] = [
+const SCENARIOS: [Scenario; 33] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -96,9 +98,10 @@ const SCENARIOS: [Scenario; 32] = [
     scenario("no_server_is_smuggled_to", smuggling::nobody_is_fooled),
     scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("what_left_is_what_replay_says", golden::agreement),
+    scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
     scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
     scenario("another_process_takes_over_each_second", life::take_overs),
-    scenario("killed_its_queue_lives_on", life::killed),
+    scenario("killed_its_queue_and_flows_live_on", life::killed),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

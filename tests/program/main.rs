@@ -9,6 +9,8 @@ mod again;
 #[path = "../support/sealed.rs"]
 mod sealed;
 
+/// `mailguard ctl` on a running filter.
+mod ctl;
 /// Flags, exit codes, messages.
 mod cli;
 /// `mailguard probe` against scripted servers.

@@ -14,10 +14,10 @@ use crate::sealed::sealed;
 const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";
 
 /// Without which nothing here can be tested: in a user namespace nobody may read it.
-const NEEDS: &[&str] = &["cat", LISTING];
+pub(crate) const NEEDS: &[&str] = &["cat", LISTING];
 
 /// A running filter.
-struct Filter {
+pub(crate) struct Filter {
     child: Child,
     stderr: BufReader<ChildStderr>,
     said: String,
@@ -25,7 +25,7 @@ struct Filter {
 
 impl Filter {
     /// Starts one, and waits until it filters.
-    fn start(words: &[&str]) -> Self {
+    pub(crate) fn start(words: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mailguard"))
             .arg("run")
             .args(words)
@@ -47,7 +47,7 @@ impl Filter {
     }
 
     /// Ends it with a signal; what it said in all.
-    fn end(mut self, signal: &str) -> String {
+    pub(crate) fn end(mut self, signal: &str) -> String {
         self.signal(signal);
         self.stderr.read_to_string(&mut self.said).unwrap();
         let status = self.child.wait().unwrap();
@@ -63,11 +63,11 @@ impl Drop for Filter {
     }
 }
 
-fn mailguard(words: &[&str]) -> Output {
+pub(crate) fn mailguard(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
 }
 
-fn succeed(words: &[&str]) {
+pub(crate) fn succeed(words: &[&str]) {
     let output = mailguard(words);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

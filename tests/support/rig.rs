@@ -23,9 +23,18 @@ use super::oracle;
 use super::packet::{ACK, FIN, PSH, SYN, tcp_packet};
 use super::receiver::{Overlap, Receiver};
 
-/// Settings of a profile with nothing else changed.
+/// Settings of a profile, but for what it asks of a whole session: most cases speak of a packet or
+/// a line, and repeat it as often as they like.
 pub fn settings(profile: &str) -> Settings {
     let mut guard = guard::Settings::profile(profile).expect("a known profile");
+    for (key, value) in [
+        ("order", "off"),
+        ("refused_lines_max", "0"),
+        ("idle_commands_max", "0"),
+        ("empty_lines_max", "0"),
+    ] {
+        guard.set(key, value).unwrap();
+    }
     guard.patches.catalogue = patches();
     Settings {
         ports: vec![25],
@@ -62,6 +71,11 @@ pub fn settings_without_rules() -> Settings {
         ("banner", "pass"),
         ("http_words", "pass"),
         ("address_scan", "off"),
+        ("envelope", "off"),
+        ("local_part_max", "0"),
+        ("path_max", "0"),
+        ("failed_auth_max", "0"),
+        ("chunks_small_max", "0"),
         ("line_max", "0"),
         ("envelope_line_max", "0"),
         ("auth_line_max", "0"),

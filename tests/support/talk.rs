@@ -206,7 +206,7 @@ impl Talk {
     }
 
     fn check_commands(&self) {
-        let permitted = self.settings.guard.verbs;
+        let permitted = &self.settings.guard.verbs;
         for command in &self.server.commands {
             let verb = Verb::ALL.into_iter().find(|verb| command.starts_with(verb.name()));
             assert!(verb.is_none_or(|verb| permitted.contains(verb)), "the server ran {command}");

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
-use super::{Conversation, Dialogue, LineFate, Memory, PerDirection, Phase, Stream, Watch, Way};
+use super::{
+    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Stream, Watch, Way, Word,
+};
 use crate::tcp::StreamState;
 
 /// What an image holds of a flow, in the order of [`ConversationState`].
@@ -49,6 +51,14 @@ pub(in super::super) struct ConversationState {
 impl Conversation {
     /// What an image holds of it.
     pub(in super::super) const fn shape(&self) -> Shape<'_> {
+        self.shape_with(&self.journal)
+    }
+
+    /// The same with other lines under way for the log.
+    pub(in super::super) const fn shape_with<'c>(
+        &'c self,
+        journal: &'c PerDirection<Journal>,
+    ) -> Shape<'c> {
         Shape {
             way: self.way,
             segment_size: self.segment_size,
@@ -62,7 +72,7 @@ impl Conversation {
             dialogue: &self.dialogue,
             watch: &self.watch,
             talk: &self.talk,
-            journal: &self.journal,
+            journal,
         }
     }
 }
@@ -87,9 +97,13 @@ impl ConversationState {
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
             watch: self.watch,
+            // What was done to it before is for who looks, and not worth its place.
+            last: Word::default(),
+            deeds: Deeds::default(),
             journal: self.journal,
             records: None,
             talk: self.talk,
+            slot: None,
         }
     }
 }

@@ -12,9 +12,12 @@
 //! [`FORMAT`] and keeps the old type beside what reads it (a test tells). Records of the log that
 //! were under way are in it too: what is told does not depend on who tells it.
 
+mod diary;
 mod read;
 mod write;
 
+pub(super) use diary::{Diarist, Slot};
+pub use diary::{Diary, RECORD_BYTES_MAX, image_of_diary};
 pub use read::{Image, Restored, Unreadable};
 
 use std::hash::Hasher;

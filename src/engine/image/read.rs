@@ -157,6 +157,8 @@ impl Engine {
         let conversation = conversation.restore(terms, &self.memory);
         let due = conversation.deadline(seen, &self.limits);
         let (held, is_over) = (conversation.held(), conversation.is_over());
+        // A diary does not know of all flows that came after its beginning.
+        self.flows.count_from(self.flows.last_id().max(id));
         let inserted = self.flows.restore(id, Newcomer { ends, seen, due }, conversation);
         inserted.flow.hold(held);
         inserted.flow.set_over(is_over);

@@ -9,14 +9,14 @@ use super::super::Engine;
 use super::super::conversation::Conversation;
 use super::super::policy::Terms;
 use super::{COMPLETE, FORMAT, FlowState, HEAD, MAGIC, Preamble, TermsState, hash};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowId};
 use crate::time::Instant;
 
 /// Records one after the other.
 #[derive(Default)]
-struct Records {
-    bytes: Vec<u8>,
-    count: u32,
+pub(super) struct Records {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u32,
 }
 
 /// The terms that flows are judged by, each once.
@@ -42,16 +42,8 @@ impl Engine {
                 flows.push_flow(flow, &conversation, terms.place(&conversation.terms));
             }
         });
-        let preamble = Preamble {
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            now,
-            clock,
-            seed: self.seed,
-            last_flow: self.flows.last_id(),
-            terms: terms.states,
-            handshakes: handshakes.count,
-            flows: flows.count,
-        };
+        let mut preamble = preamble((now, clock, self.seed), self.flows.last_id(), terms.states);
+        (preamble.handshakes, preamble.flows) = (handshakes.count, flows.count);
         let mut first = Records::default();
         first.push(&preamble);
         seal(FORMAT, &[&first.bytes, &handshakes.bytes, &flows.bytes])
@@ -59,7 +51,15 @@ impl Engine {
 }
 
 impl Records {
-    fn push<T: Serialize>(&mut self, record: &T) {
+    /// One more that is written already.
+    pub(super) fn push_bytes(&mut self, record: &[u8]) {
+        self.bytes.extend(u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.bytes.extend_from_slice(record);
+        self.count += 1;
+    }
+
+    /// One more.
+    pub(super) fn push<T: Serialize>(&mut self, record: &T) {
         let start = self.bytes.len();
         self.bytes.extend([0; 4]);
         let bytes = std::mem::take(&mut self.bytes);
@@ -91,6 +91,16 @@ impl TermsTable {
             next
         })
     }
+}
+
+/// What is said first, without any record behind it.
+pub(super) fn preamble(
+    (now, clock, seed): (Instant, u64, u64),
+    last_flow: FlowId,
+    terms: Vec<TermsState>,
+) -> Preamble {
+    let program = env!("CARGO_PKG_VERSION").to_owned();
+    Preamble { program, now, clock, seed, last_flow, terms, handshakes: 0, flows: 0 }
 }
 
 /// The whole, in a format.

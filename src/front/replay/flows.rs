@@ -174,6 +174,7 @@ const fn is_finding(what: &What) -> bool {
         | What::Alarm { .. }
         | What::TlsAlarm { .. }
         | What::TlsRule { .. }
+        | What::Exceeded { .. }
         | What::Contradiction { .. } => true,
         What::Opened
         | What::Banner { .. }

@@ -55,6 +55,19 @@ impl Family {
     }
 }
 
+/// Brings rules that are installed up to date, where this program may. Where there are none, nobody
+/// has asked for any.
+///
+/// # Errors
+/// A program of the packet filter fails.
+pub fn follow(config: &Config) -> Result<(), FrontError> {
+    if !rustix::process::geteuid().is_root() || !are_installed()? {
+        return Ok(());
+    }
+    up(config)?;
+    super::print("rules: brought up to date\n")
+}
+
 /// Installs the rules, or brings them up to date.
 ///
 /// # Errors
@@ -91,6 +104,10 @@ pub fn down() -> Result<(), FrontError> {
         }
     }
     ended
+}
+
+fn are_installed() -> Result<bool, FrontError> {
+    Ok(snapshot()?.iter().any(|part| part.saved.remove(part.table).is_some()))
 }
 
 /// What [`up`] would install, as text.

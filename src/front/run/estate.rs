@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -14,6 +15,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::clock::Clock;
+use super::diary::{self, Table};
 use super::manager::{self, Kept, Manager};
 use super::succession::{Handed, Predecessor};
 use crate::config::Config;
@@ -26,6 +28,8 @@ use crate::front::nfqueue::OpenQueue;
 pub(super) struct Estate {
     queues: BTreeMap<u16, OwnedFd>,
     image: Vec<u8>,
+    /// What the diary of a process says that left no image.
+    diary: Vec<u8>,
     predecessor: Option<Predecessor>,
 }
 
@@ -34,16 +38,19 @@ pub(super) struct Estate {
 pub(super) struct Legacy {
     manager: Manager,
     image: File,
+    diary: File,
 }
 
 impl Estate {
     /// What the manager kept, and where the next estate is to be left.
     pub(super) fn of_manager() -> Result<(Self, Legacy), FrontError> {
         let mut estate = Self::default();
-        let mut legacy = Legacy { manager: Manager::find(), image: new_image()? };
+        let (image, diary) = (new_file(IMAGE)?, new_file(DIARY)?);
+        let mut legacy = Legacy { manager: Manager::find(), image, diary };
         for (name, kept) in manager::kept() {
             match kept {
                 Kept::File(file) if name == IMAGE => legacy.image = file,
+                Kept::File(file) if name == DIARY => legacy.diary = file,
                 Kept::Socket(socket) => match queue_named(&name) {
                     Some(number) => drop(estate.queues.insert(number, socket)),
                     None => legacy.manager.release(&name),
@@ -55,7 +62,12 @@ impl Estate {
             log::warn!("cannot read what the process before has left: {error}");
             Vec::new()
         });
+        if let Err(error) = legacy.diary.read_to_end(&mut estate.diary) {
+            log::warn!("cannot read the diary of the process before: {error}");
+            estate.diary.clear();
+        }
         legacy.manager.keep(IMAGE, legacy.image.as_fd());
+        legacy.manager.keep(DIARY, legacy.diary.as_fd());
         Ok((estate, legacy))
     }
 
@@ -66,7 +78,7 @@ impl Estate {
         let failed = |error| FrontError::io("cannot read the image handed over", error);
         let image = legacy.take_image().map_err(failed)?;
         let queues = queues.into_iter().collect();
-        Ok(Self { queues, image, predecessor: Some(predecessor) })
+        Ok(Self { queues, image, diary: Vec::new(), predecessor: Some(predecessor) })
     }
 
     /// Opens the queues, those that were left to us as they are.
@@ -107,35 +119,37 @@ impl Estate {
         }
     }
 
-    /// The engine and its clock: those of the image, where one was left that is whole.
+    /// The engine and its clock: those of the image or else of the diary, where one was left.
     pub(super) fn engine(
         &self,
         config: &Config,
-        seed: u64,
+        legacy: &Legacy,
         effects: &mut Effects,
-    ) -> (Engine, Clock) {
-        let fresh = || (Engine::new(config.engine.clone(), seed), Clock::start());
-        if self.image.is_empty() {
-            return fresh();
+    ) -> Result<(Engine, Clock), FrontError> {
+        let now = monotonic_micros();
+        let (mut recovered, mut died) = (Vec::new(), 0);
+        let mut image = Image::open(&self.image);
+        if image.is_err() && !self.diary.is_empty() {
+            (recovered, died) = (diary::recover(&self.diary, now), now);
+            image = Image::open(&recovered);
         }
-        let image = match Image::open(&self.image) {
-            Ok(image) => image,
-            Err(error) => {
-                log::warn!("the flows of the process before are unknown, its image: {error}");
-                return fresh();
+        if let (Err(error), false) = (&image, self.image.is_empty() && recovered.is_empty()) {
+            log::warn!("the flows of the process before are unknown, its image: {error}");
+        }
+        let (mut engine, clock) = match image {
+            Err(_) => {
+                let seed = RandomState::new().hash_one(0);
+                (Engine::new(config.engine.clone(), seed), Clock::start())
             }
+            Ok(image) => restored(config, &image, now, effects),
         };
-        let clock = Clock::going_on(image.now(), monotonic_micros().saturating_sub(image.clock()));
-        let settings = config.engine.clone();
-        let (engine, restored) = Engine::restored(settings, &image, clock.now(), effects);
-        log::info!(
-            "going on with {} flows and {} handshakes of mailguard {}; {} records unreadable",
-            restored.flows,
-            restored.handshakes,
-            image.program(),
-            restored.undecodable,
-        );
-        (engine, clock)
+        if legacy.manager.is_there() {
+            let failed = |error| FrontError::io("cannot begin a diary", error);
+            let file = legacy.diary.try_clone().map_err(failed)?;
+            let table = Table::begin(file, died).map_err(failed)?;
+            engine.keep_diary(Box::new(table), clock.now(), now);
+        }
+        Ok((engine, clock))
     }
 
     /// All is ready: may we serve?
@@ -185,8 +199,27 @@ impl Legacy {
     }
 }
 
-fn new_image() -> Result<File, FrontError> {
-    let created = memfd_create("mailguard-image", MemfdFlags::CLOEXEC).map_err(io::Error::from);
+fn restored(
+    config: &Config,
+    image: &Image<'_>,
+    now: u64,
+    effects: &mut Effects,
+) -> (Engine, Clock) {
+    let clock = Clock::going_on(image.now(), now.saturating_sub(image.clock()));
+    let settings = config.engine.clone();
+    let (engine, restored) = Engine::restored(settings, image, clock.now(), effects);
+    log::info!(
+        "going on with {} flows and {} handshakes of mailguard {}; {} records unreadable",
+        restored.flows,
+        restored.handshakes,
+        image.program(),
+        restored.undecodable,
+    );
+    (engine, clock)
+}
+
+fn new_file(name: &str) -> Result<File, FrontError> {
+    let created = memfd_create(name, MemfdFlags::CLOEXEC).map_err(io::Error::from);
     let failed = |error| FrontError::io("cannot create a file in memory", error);
     created.map(File::from).map_err(failed)
 }
@@ -207,3 +240,4 @@ fn monotonic_micros() -> u64 {
 }
 
 const IMAGE: &str = "image";
+const DIARY: &str = "flows";

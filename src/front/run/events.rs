@@ -16,6 +16,7 @@ use crate::config::Log;
 use crate::engine::Record;
 use crate::event::{self, Format, Zone};
 use crate::front::FrontError;
+use crate::front::control::Backlog;
 
 /// The end of the channel that takes records.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ struct Shared {
     settled: AtomicU64,
     lost: AtomicU64,
     left_out: AtomicU64,
+    /// What was written last.
+    backlog: Backlog,
 }
 
 /// The end of the channel that writes them.
@@ -150,6 +153,11 @@ impl Events {
         }
     }
 
+    /// What was written last.
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.shared.backlog
+    }
+
     /// Records that were not written.
     pub(super) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
@@ -244,6 +252,7 @@ impl Writer {
     }
 
     fn flush(&mut self) {
+        self.shared.backlog.add(&self.text);
         match self.target.write(&self.text) {
             Ok(()) if self.is_failing && !self.text.is_empty() => {
                 self.is_failing = false;

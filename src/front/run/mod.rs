@@ -7,27 +7,33 @@
 mod bound;
 mod clock;
 mod counters;
+mod diary;
 mod estate;
 mod events;
 mod inject;
 mod manager;
+mod metrics;
 mod reign;
 mod running;
+mod show;
 mod signals;
+mod steer;
 mod succession;
 mod supervisor;
 mod target;
 mod worker;
 
-use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::thread;
 
 use self::estate::Estate;
 use self::events::{Events, Writer};
 use self::inject::Injector;
-use self::reign::Reign;
-use self::running::Running;
+use self::reign::{Reign, join, spawn};
+use self::running::{Reloads, Running};
 use self::signals::Signals;
+use self::steer::Steering;
 use self::supervisor::Supervisor;
 use self::worker::{Marks, Shared};
 use crate::config::Config;
@@ -36,11 +42,15 @@ use crate::front::FrontError;
 use crate::front::nfqueue::{Faults, OpenQueue};
 
 /// Filters until SIGTERM or SIGINT, or until another process takes over. On SIGHUP the
-/// configuration is read once more.
+/// configuration is read once more, from the file that stands beside how.
 ///
 /// # Errors
 /// Something could not be opened, or a queue failed for good.
-pub fn run(config: &Config, start: Start, reread: &Reread<'_>) -> Result<(), FrontError> {
+pub fn run(
+    config: &Config,
+    start: Start,
+    (reread, file): (&Reread<'_>, Option<&Path>),
+) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
     let (mut estate, mut legacy) = Estate::of_manager()?;
@@ -53,10 +63,13 @@ pub fn run(config: &Config, start: Start, reread: &Reread<'_>) -> Result<(), Fro
     let queues = estate.open_queues(config, &legacy)?;
     let injector = Injector::open(config.rules.mark)?;
     let mut effects = Effects::of_worker(queues.len(), events.are_heard());
-    let (engine, clock) = estate.engine(config, RandomState::new().hash_one(0), &mut effects);
+    let (engine, clock) = estate.engine(config, &legacy, &mut effects)?;
     let shared = Shared {
         engine: &engine,
         clock,
+        started: clock.now(),
+        reloads: Reloads::default(),
+        most_flows: AtomicU64::new(0),
         injector,
         events: &events,
         marks: Marks::new(&config.rules),
@@ -64,15 +77,28 @@ pub fn run(config: &Config, start: Start, reread: &Reread<'_>) -> Result<(), Fro
         panics: AtomicU64::new(0),
         asked: AtomicU32::new(0),
     };
+    // Ahead of what cannot be taken back.
+    let (server, waker) = steer::open(config, start)?;
     estate.accept()?;
     shared.deliver(&mut effects);
     let panics = supervisor::catch_panics();
     let running = Running::new(&engine, config.clone());
+    let worker = queues.len() + 1;
+    let steering = Steering { shared: &shared, running: &running, reread, file, worker };
     let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     announce(config, &queues);
     let written = writer.map(Writer::start).transpose()?;
     let reign = Reign { shared: &shared, signals: &signals, config };
-    let ended = reign.until_the_end(supervisor, &mut legacy, queues, effects);
+    let ended = thread::scope(|scope| {
+        let serving = || {
+            steering.serve(&server);
+            Ok(())
+        };
+        let control = spawn(scope, "control".to_owned(), serving)?;
+        let ended = reign.until_the_end(supervisor, &mut legacy, queues, effects);
+        drop(waker);
+        join(control).and(ended)
+    });
     if let Some(written) = written {
         events.end(&written);
     }
@@ -90,7 +116,7 @@ pub enum Start {
 }
 
 /// How the configuration is read once more.
-pub type Reread<'a> = dyn Fn() -> Result<Config, FrontError> + 'a;
+pub type Reread<'a> = dyn Fn() -> Result<Config, FrontError> + Sync + 'a;
 
 fn announce(config: &Config, queues: &[OpenQueue]) {
     let settings = &config.queue;

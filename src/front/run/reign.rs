@@ -156,7 +156,7 @@ impl Health<'_> {
 
 type Handle<'s> = thread::ScopedJoinHandle<'s, Result<(), FrontError>>;
 
-fn spawn<'s, 'e>(
+pub(super) fn spawn<'s, 'e>(
     scope: &'s thread::Scope<'s, 'e>,
     name: String,
     work: impl FnOnce() -> Result<(), FrontError> + Send + 's,
@@ -167,7 +167,7 @@ fn spawn<'s, 'e>(
         .map_err(|error| FrontError::io("cannot start a thread", error))
 }
 
-fn join(thread: Handle<'_>) -> Result<(), FrontError> {
+pub(super) fn join(thread: Handle<'_>) -> Result<(), FrontError> {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     thread.join().unwrap_or_else(|_| Err(FrontError::new(format!("thread {name} panicked"))))
 }

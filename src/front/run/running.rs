@@ -5,11 +5,13 @@
 //! stays as it was, and is named together with what brings it about.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::config::{Config, Fail, Queue, Rules};
+use crate::config::{Config, Control, Fail, Queue, Rules};
 use crate::engine::{Engine, Settings};
+use crate::time::Instant;
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -67,12 +69,47 @@ impl<'a> Running<'a> {
         config.rules =
             Rules { mark: config.rules.mark, offload_mark: config.rules.offload_mark, ..new.rules };
         config.queue.fail = new.queue.fail;
+        config.pix = new.pix;
+        config.control.group_may_change = new.control.group_may_change;
         pending
+    }
+}
+
+/// How often the configuration was read anew.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    done: AtomicU64,
+    failed: AtomicU64,
+    /// When it was last tried, microseconds of the clock; the lowest bit says that it failed.
+    last: AtomicU64,
+}
+
+impl Reloads {
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// When it was last tried, and whether that went well; none: never.
+    pub(super) fn last(&self) -> Option<(Instant, bool)> {
+        let last = self.last.load(Ordering::Relaxed);
+        (last != 0).then(|| (Instant::from_micros(last & !1), last & 1 == 0))
+    }
+
+    /// It was tried.
+    pub(super) fn note(&self, now: Instant, has_failed: bool) {
+        let counter = if has_failed { &self.failed } else { &self.done };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.last.store(now.micros() & !1 | u64::from(has_failed), Ordering::Relaxed);
     }
 }
 
 fn pending(old: &Config, new: &Config) -> Vec<Pending> {
     let marks = |rules: &Rules| (rules.mark, rules.offload_mark);
+    let place = |control: &Control| (control.socket.clone(), control.group.clone());
     let fixed = |queue: Queue| Queue { fail: Fail::Closed, ..queue };
     let changes = [
         ("ports", Needs::Rules, old.engine.ports != new.engine.ports),
@@ -83,6 +120,8 @@ fn pending(old: &Config, new: &Config) -> Vec<Pending> {
         ("[limits]", Needs::Restart, old.engine.limits != new.engine.limits),
         ("[queue]", Needs::Restart, fixed(old.queue) != fixed(new.queue)),
         ("[log]", Needs::Restart, old.log != new.log),
+        ("[control]", Needs::Restart, place(&old.control) != place(&new.control)),
+        ("[metrics]", Needs::Restart, old.metrics != new.metrics),
     ];
     changes
         .into_iter()
@@ -115,6 +154,10 @@ mod tests {
             ("limits.idle_seconds=9", Some(("[limits]", Needs::Restart))),
             ("queue.length=9", Some(("[queue]", Needs::Restart))),
             ("log.events=-", Some(("[log]", Needs::Restart))),
+            ("control.socket=/x", Some(("[control]", Needs::Restart))),
+            ("control.group_may_change=true", None),
+            ("metrics.listen=127.0.0.1:9", Some(("[metrics]", Needs::Restart))),
+            ("pix.lines=names", None),
         ] {
             let old = config(&[]);
             let engine = Engine::new(old.engine.clone(), 0);

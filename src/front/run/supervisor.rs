@@ -95,7 +95,9 @@ impl<'a> Supervisor<'a> {
 
     /// Takes what a running filter can take of the configuration: all of it, or none.
     fn reload(&self) {
-        let new = match (self.reread)() {
+        let read = (self.reread)();
+        self.shared.reloads.note(self.shared.clock.now(), read.is_err());
+        let new = match read {
             Ok(new) => new,
             Err(error) => {
                 for line in error.lines() {

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::clock::Clock;
 use super::events::Events;
 use super::inject::Injector;
+use super::running::Reloads;
 use crate::config::Rules;
 use crate::engine::{Effects, Engine, Handling, Verdict};
 use crate::front::FrontError;
 use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, READ_AT_ONCE_MAX, Received};
+use crate::time::Instant;
 
 /// What all queue threads share.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ pub(super) struct Shared<'a> {
     pub(super) engine: &'a Engine,
     /// What dates packets.
     pub(super) clock: Clock,
+    /// When it was started.
+    pub(super) started: Instant,
+    /// How often the configuration was read anew.
+    pub(super) reloads: Reloads,
+    /// The most flows there were at once, as far as anybody has looked.
+    pub(super) most_flows: AtomicU64,
     /// What sends RSTs.
     pub(super) injector: Injector,
     /// Where records go.

@@ -362,7 +362,8 @@ fn lines_of_an_auth_exchange_have_their_own_limit() {
 #[test]
 fn long_lines_are_noted_once_and_still_edited() {
     let noted = |talk: &Talk| {
-        let is_note = |ruling: &&Ruling| **ruling == Ruling::Note(Rule::LongLine);
+        let is_note =
+            |ruling: &&Ruling| matches!(ruling, Ruling::Exceed(e) if e.rule == Rule::LongLine);
         talk.rulings.iter().filter(is_note).count()
     };
     let mut talk = Talk::new(&profile("esmtp"));

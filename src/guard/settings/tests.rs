@@ -1,8 +1,12 @@
 //! The table of settings: what it takes, prints and presets.
 
 use super::*;
-use crate::guard::tests::{leaves, profile};
+use crate::guard::tests::leaves;
 use crate::smtp::Speaker;
+
+fn profile(name: &str) -> Settings {
+    Settings::profile(name).unwrap()
+}
 
 #[test]
 fn settings_say_what_they_expect() {
@@ -25,6 +29,29 @@ fn settings_say_what_they_expect() {
         assert!(error.starts_with(message), "{error}");
     }
     assert_eq!(settings, profile("mailguard"));
+    for (key, value, printed) in [
+        ("refused_lines_max", "5 log", "5 log"),
+        ("refused_lines_max", "5,reset", "5"),
+        ("auth_mechanisms", "plain, LOGIN", "PLAIN,LOGIN"),
+        ("auth_mechanisms", "any", "any"),
+        ("sender_refuse", "%!", "%!"),
+    ] {
+        let mut changed = settings.clone();
+        changed.set(key, value).unwrap();
+        assert!(changed.words().contains(&(key, printed.to_owned())), "{key}");
+    }
+    for (key, value) in [
+        ("refused_lines_max", "5 drop"),
+        ("refused_lines_max", "log"),
+        ("refused_lines_max", "5 log 6"),
+        ("auth_mechanisms", ""),
+        ("auth_mechanisms", "a;b"),
+        ("sender_refuse", "ab"),
+        ("sender_refuse", "@"),
+    ] {
+        let error = settings.set(key, value).unwrap_err();
+        assert!(error.starts_with(&format!("{key} = `{}`: expected ", value.trim())), "{error}");
+    }
     settings.set("verbs", "helo, EHLO quit").unwrap();
     assert_eq!(leaves(&settings, Speaker::Client, b"EHLO a\r\nMAIL\r\n", 3), "EHLO a\r\nXXXX\r\n");
 }
@@ -35,10 +62,9 @@ fn every_setting_reads_back_what_it_prints() {
         let preset = profile(name);
         let mut copy = profile("mailguard");
         for (key, word) in preset.words() {
-            assert!(
-                !word.is_empty() || ["ehlo_keywords", "tls_names"].contains(&key),
-                "{name}: {key}"
-            );
+            let may_be_empty =
+                ["ehlo_keywords", "hello_refuse", "recipient_refuse", "sender_refuse", "tls_names"];
+            assert!(!word.is_empty() || may_be_empty.contains(&key), "{name}: {key}");
             copy.set(key, &word).unwrap();
         }
         assert_eq!(copy, preset, "{name}");
@@ -50,7 +76,7 @@ fn every_setting_reads_back_what_it_prints() {
 /// [`Settings::PROFILES`].
 #[test]
 fn the_profiles_preset_what_their_sources_say() {
-    let rows: [(&str, [&str; 8]); 16] = [
+    let rows: [(&str, [&str; 8]); 29] = [
         ("refusal", ["x", "x", "noop", "noop", "noop", "noop", "x-word", "x-word"]),
         (
             "banner",
@@ -79,6 +105,19 @@ fn the_profiles_preset_what_their_sources_say() {
         ("auth_response_max", ["12280", "12280", "0", "0", "0", "0", "0", "0"]),
         ("recipients_max", ["5000", "5000", "0", "0", "0", "0", "0", "100"]),
         ("sender_max", ["0", "0", "0", "0", "0", "0", "0", "320"]),
+        ("envelope", ["lenient", "lenient", "off", "off", "off", "off", "off", "off"]),
+        ("parameters", ["offered", "log", "any", "any", "any", "any", "any", "any"]),
+        ("recipient_refuse", ["$`|", "", "", "", "", "", "", ""]),
+        ("order", ["enforce", "enforce", "off", "off", "off", "off", "off", "off"]),
+        ("local_part_max", ["256", "256", "0", "0", "0", "0", "0", "0"]),
+        ("path_max", ["512", "512", "0", "0", "0", "0", "0", "0"]),
+        ("rejected_recipients_max", ["20 log", "20 log", "0", "0", "0", "0", "0", "0"]),
+        ("failed_auth_max", ["10", "10", "0", "0", "0", "0", "0", "0"]),
+        ("idle_commands_max", ["100", "100 log", "0", "0", "0", "0", "0", "0"]),
+        ("refused_lines_max", ["25", "50", "0", "0", "0", "0", "0", "0"]),
+        ("empty_lines_max", ["20", "20", "0", "0", "0", "0", "0", "0"]),
+        ("messages_max", ["0", "0", "0", "0", "0", "0", "0", "0"]),
+        ("chunks_small_max", ["1000", "1000", "0", "0", "0", "0", "0", "0"]),
     ];
     let presets: Vec<Settings> = Settings::PROFILES.iter().map(|name| profile(name)).collect();
     for (name, values) in rows {

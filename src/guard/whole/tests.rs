@@ -90,7 +90,7 @@ impl Talk {
         let ruling = self.guard.judge(&mut self.watch, run, &mut self.draft);
         match ruling {
             Ruling::Pass => self.out.extend(bytes),
-            Ruling::Note(_) | Ruling::Reset(_) => {
+            Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
                 self.out.extend(bytes);
                 self.note(ruling, standing.at);
             }

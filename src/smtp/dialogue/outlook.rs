@@ -1,9 +1,21 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{Dialogue, Expect, Fault, Speaker};
+use super::{Dialogue, Expect, Fault, Offset, Speaker};
 
 impl Dialogue {
+    /// What the client's next byte is part of.
+    #[must_use]
+    pub const fn expect(&self) -> Expect {
+        self.expect
+    }
+
+    /// The client's offset of the first byte of the message data under way.
+    #[must_use]
+    pub const fn data_start(&self) -> Offset {
+        self.data_start
+    }
+
     /// Whether no line and no message is under way, and no reply is due.
     #[must_use]
     pub fn is_idle(&self) -> bool {

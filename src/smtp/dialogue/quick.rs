@@ -85,7 +85,9 @@ impl Dialogue {
     /// could bring no more than its end does. Nothing is read yet.
     #[must_use]
     pub fn whole_line(&self, input: &[u8]) -> Option<WholeLine> {
-        let is_command = self.expect == Expect::Command && self.secrecy.hiding == Hiding::No;
+        let is_command = self.expect == Expect::Command
+            && self.secrecy.hiding == Hiding::No
+            && self.prefix.is_none();
         let has_room = self.outstanding.len() < OUTSTANDING_MAX;
         if !is_command || !has_room || !self.line.is_at_start() {
             return None;

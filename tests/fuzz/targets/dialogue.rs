@@ -165,9 +165,8 @@ impl Talk {
                 self.is_over |= fault.is_fatal();
             }
             let leaves = match ruling {
-                Ruling::Pass | Ruling::Note(_) => run,
-                Ruling::Reset(_) => {
-                    self.is_over = true;
+                Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
+                    self.is_over |= ruling.ends_flow();
                     run
                 }
                 Ruling::Edit(rule) | Ruling::Refuse(rule) => {

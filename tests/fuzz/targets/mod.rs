@@ -18,6 +18,7 @@ pub mod capture;
 pub mod config;
 pub mod dialogue;
 pub mod engine;
+pub mod envelope;
 mod input;
 pub mod options;
 pub mod packet;
@@ -28,11 +29,12 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 9] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
+    ("envelope", envelope::run),
     ("options", options::run),
     ("packet", packet::run),
     ("servers", servers::run),

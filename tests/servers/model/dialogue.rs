@@ -1,6 +1,7 @@
 //! One dialogue from the handshake to the end: who is drawn, and who moves when.
 
 use mailguard::engine::Settings;
+use mailguard::guard;
 
 use super::adversary::Adversary;
 use super::choice::Choice;
@@ -84,8 +85,11 @@ impl Policy {
     }
 
     fn settings(self) -> Settings {
-        let changes: &[_] = if self.strips_tls { &[("starttls", "strip")] } else { &[] };
-        let mut settings = rig::settings_with(self.profile, changes);
+        let mut settings = rig::settings(self.profile);
+        settings.guard = guard::Settings::profile(self.profile).unwrap();
+        if self.strips_tls {
+            settings.guard.set("starttls", "strip").unwrap();
+        }
         // A new engine for each dialogue: tables of the usual size take longer than the dialogue.
         settings.limits.handshakes_max = 16;
         settings.limits.flows_max = 16;

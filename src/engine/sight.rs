@@ -1,0 +1,181 @@
+//! What others may see of flows, and the one thing they may ask for: that some be reset.
+//!
+//! Each flow is locked for as long as it takes to copy some numbers, one at a time, and none while
+//! anybody is told of it.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::conversation::{Conversation, Phase, Scene};
+use super::policy::Policy;
+use super::{Effects, Engine, Mode, Reason};
+use crate::flow::{Direction, Endpoint, Ends, Flow, FlowId, PerDirection};
+use crate::smtp::{Expect, Verb};
+use crate::time::Instant;
+
+/// A flow as it was at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number.
+    pub id: FlowId,
+    /// The end that opened it.
+    pub client: Endpoint,
+    /// The other end.
+    pub server: Endpoint,
+    /// How far it is.
+    pub stage: Stage,
+    /// Seconds since it was opened.
+    pub age_seconds: u64,
+    /// Seconds since it last spoke.
+    pub idle_seconds: u64,
+    /// Bytes let through, by direction.
+    pub bytes: PerDirection<u64>,
+    /// Bytes of memory it holds.
+    pub held: usize,
+    /// The verb of its last command line, if it is one that is known.
+    pub last: Option<Verb>,
+    /// What was done to it.
+    pub deeds: Deeds,
+    /// Whether it is judged without being changed.
+    pub is_monitored: bool,
+}
+
+/// How far a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Commands and replies.
+    Commands,
+    /// A message, as DATA or as chunks.
+    Message,
+    /// An AUTH exchange.
+    Auth,
+    /// TLS: nothing is read.
+    Tls,
+    /// Its ends have said goodbye.
+    Closing,
+    /// It was reset.
+    Reset,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Commands, Self::Message, Self::Auth, Self::Tls, Self::Closing, Self::Reset];
+
+    /// The word used in answers and labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::Message => "message",
+            Self::Auth => "auth",
+            Self::Tls => "tls",
+            Self::Closing => "closing",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// What was done to a flow, each counted to a bound and no further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deeds {
+    /// Command lines refused.
+    pub refused: u16,
+    /// Runs of bytes that left changed.
+    pub edited: u16,
+}
+
+impl Engine {
+    /// Shows every flow, the oldest first, until whoever looks has seen enough.
+    pub fn flows(&self, now: Instant, mut look: impl FnMut(Seen) -> ControlFlow<()>) {
+        let mut is_enough = false;
+        self.flows.for_each(|flow| {
+            if is_enough {
+                return;
+            }
+            // Out of the lock before anybody is told.
+            let seen = flow.lock_if_present().map(|conversation| seen(flow, &conversation, now));
+            is_enough = seen.is_some_and(|seen| look(seen).is_break());
+        });
+    }
+
+    /// Handshakes under way and records there is room for are counted nowhere else.
+    #[must_use]
+    pub fn flows_max(&self) -> usize {
+        self.limits.flows_max
+    }
+
+    /// Bytes that all flows together may hold.
+    #[must_use]
+    pub fn store_bytes_max(&self) -> usize {
+        self.limits.store_bytes_max
+    }
+
+    /// Resets the flows that began under settings that are in force no more; how many.
+    pub fn reset_outdated(&self, now: Instant, effects: &mut Effects) -> usize {
+        effects.clear();
+        let policies = self.policies.load();
+        let mut count = 0;
+        self.flows.for_each(|flow| {
+            let Some(mut conversation) = flow.lock_if_present() else { return };
+            let Ends { originator, responder } = flow.ends();
+            let is_ours =
+                policies.is_mail_port(originator.port) || policies.is_mail_port(responder.port);
+            let is_same =
+                is_ours && is_under(&conversation, policies.choose(originator, responder));
+            if !is_same && conversation.phase == Phase::Open && !conversation.is_offloaded() {
+                conversation.reset_both_ends(&Scene::of(flow, now), Reason::Cleared, effects);
+                flow.hold(conversation.held());
+                flow.set_over(true);
+                self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
+                count += 1;
+            }
+        });
+        effects.counted.resets += effects.resets.len() as u64;
+        self.tally(effects);
+        count
+    }
+}
+
+/// Whether a flow is judged as this policy says.
+fn is_under(conversation: &Conversation, policy: &Policy) -> bool {
+    let terms = &conversation.terms;
+    match policy {
+        Policy::HandsOff => false,
+        Policy::Judge(now) => {
+            Arc::ptr_eq(terms, now) || (terms.mode == now.mode && terms.guard.is_like(&now.guard))
+        }
+    }
+}
+
+fn seen(flow: &Flow<Conversation>, conversation: &Conversation, now: Instant) -> Seen {
+    let Ends { originator, responder } = flow.ends();
+    let bytes = |direction: Direction| conversation.streams[direction].judged().value();
+    let second = now.seconds();
+    Seen {
+        id: flow.id(),
+        client: originator,
+        server: responder,
+        stage: stage(conversation),
+        age_seconds: second.saturating_sub(flow.since()),
+        idle_seconds: second.saturating_sub(flow.seen()),
+        bytes: PerDirection::new(bytes(Direction::Original), bytes(Direction::Reply)),
+        held: flow.held(),
+        last: conversation.last.verb(),
+        deeds: conversation.deeds,
+        is_monitored: conversation.mode() == Mode::Monitor,
+    }
+}
+
+fn stage(conversation: &Conversation) -> Stage {
+    match (conversation.phase, conversation.dialogue.expect()) {
+        (Phase::Reset, _) => Stage::Reset,
+        (Phase::Closing, _) => Stage::Closing,
+        (Phase::Open, _) if conversation.is_offloaded() => Stage::Tls,
+        (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
+        (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,
+        (Phase::Open, Expect::AuthLine) => Stage::Auth,
+        (Phase::Open, Expect::Tls(_)) => Stage::Tls,
+        (Phase::Open, Expect::Command | Expect::Wait | Expect::Unproved) => Stage::Commands,
+    }
+}

@@ -1,0 +1,177 @@
+//! `mailguard ctl`: one request, or a prompt for many.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Place, prompt};
+use crate::front::{FrontError, Outcome, print};
+
+/// What to ask, of whom.
+pub struct Asked<'a> {
+    /// The daemon's socket.
+    pub socket: &'a Path,
+    /// The words; none: a prompt, or lines of standard input.
+    pub words: &'a [String],
+    /// One object a line.
+    pub is_json: bool,
+    /// Lines end in the daemon's rules being brought up to date by this, where it may.
+    pub rules_up: &'a dyn Fn(&str) -> Result<(), FrontError>,
+}
+
+/// How a request was answered.
+struct Reply {
+    how: String,
+    /// Where the next words are typed; none: nowhere.
+    place: Option<Place>,
+    question: String,
+    body: Box<dyn Read>,
+}
+
+/// Asks, and prints what is answered.
+///
+/// # Errors
+/// No daemon answers, or standard output cannot be written.
+pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
+    if !asked.words.is_empty() {
+        // One command needs no mode to be entered first.
+        return Talk { asked, place: Place::Configuring, is_over: false }
+            .say(&asked.words.join(" "));
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let place = if is_root { Place::Exec } else { Place::Looking };
+    let mut talk = Talk { asked, place, is_over: false };
+    if io::stdin().is_terminal() {
+        return prompt::run(&mut talk);
+    }
+    // What comes by a pipe ends at the first line that is refused.
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| FrontError::io("cannot read standard input", error))?;
+        if is_comment(&line) {
+            continue;
+        }
+        talk.say(&line)?;
+        if talk.is_over() {
+            break;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn is_comment(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with([':', '!'])
+}
+
+/// A conversation with the daemon, a connection each time.
+pub(super) struct Talk<'a> {
+    asked: &'a Asked<'a>,
+    place: Place,
+    is_over: bool,
+}
+
+impl Talk<'_> {
+    /// What stands before the words that are typed.
+    pub(super) const fn prompt(&self) -> &'static str {
+        self.place.prompt()
+    }
+
+    /// Asks one thing and prints the answer; an error if it was refused.
+    pub(super) fn say(&mut self, words: &str) -> Result<Outcome, FrontError> {
+        let mut reply = self.ask(words, false)?;
+        if reply.how == "confirm" {
+            if !confirmed(&reply.question)? {
+                return Ok(Outcome::Done);
+            }
+            reply = self.ask(words, true)?;
+        }
+        let is_refused = reply.how == "error";
+        if is_refused {
+            let mut body = String::new();
+            let _ = reply.body.read_to_string(&mut body);
+            return Err(FrontError::said(&body));
+        }
+        let needs_rules = show(reply.body)?;
+        if needs_rules {
+            let mut config = String::new();
+            let _ = self.ask("rules-config", false)?.body.read_to_string(&mut config);
+            (self.asked.rules_up)(&config)?;
+        }
+        self.is_over = reply.place.is_none();
+        self.place = reply.place.unwrap_or(self.place);
+        Ok(Outcome::Done)
+    }
+
+    /// Whether the session was ended.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The lines that may be typed, for who completes them.
+    pub(super) fn candidates(&self) -> Vec<String> {
+        let Ok(mut reply) = self.ask("complete", false) else { return Vec::new() };
+        let mut body = String::new();
+        let _ = reply.body.read_to_string(&mut body);
+        body.lines().map(str::to_owned).collect()
+    }
+
+    fn ask(&self, words: &str, is_confirmed: bool) -> Result<Reply, FrontError> {
+        let path = self.asked.socket;
+        let failed = |error| FrontError::io(format!("no answer from {}", path.display()), error);
+        let mut stream = UnixStream::connect(path).map_err(|error| {
+            FrontError::io(format!("no mailguard answers at {}", path.display()), error)
+        })?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+        let json = if self.asked.is_json { "--json " } else { "" };
+        let confirmed = if is_confirmed { "--confirmed " } else { "" };
+        let place = self.place.word();
+        let words = words.replace(['\n', '\r'], " ");
+        let line = format!("{json}{confirmed}--place={place} {words}\n");
+        stream.write_all(line.as_bytes()).map_err(failed)?;
+        let mut body = io::BufReader::new(stream);
+        let mut head = String::new();
+        body.read_line(&mut head).map_err(failed)?;
+        let mut parts = head.trim_end().splitn(3, ' ');
+        let how = parts.next().unwrap_or_default().to_owned();
+        let place = parts.next().and_then(Place::named);
+        let question = parts.next().unwrap_or_default().to_owned();
+        Ok(Reply { how, place, question, body: Box::new(body) })
+    }
+}
+
+/// Prints an answer as it comes; whether the packet filter's rules have to follow.
+fn show(body: impl Read) -> Result<bool, FrontError> {
+    let mut needs_rules = false;
+    let mut lines = io::BufReader::new(body);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        match lines.read_line(&mut line) {
+            Ok(0) => return Ok(needs_rules),
+            Ok(_) => {}
+            Err(error) => return Err(FrontError::io("the answer broke off", error)),
+        }
+        needs_rules |= line.contains(RULES_CHANGED);
+        print(&line)?;
+    }
+}
+
+/// Asks the person at the terminal; on a pipe there is none.
+fn confirmed(question: &str) -> Result<bool, FrontError> {
+    if !io::stdin().is_terminal() {
+        return Err(FrontError::new(format!("{question} expected the word noconfirm behind it")));
+    }
+    print(&format!("{question} [confirm]"))?;
+    let mut line = String::new();
+    io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| FrontError::io("cannot read standard input", error))?;
+    Ok(line.trim().is_empty() || line.trim_start().to_ascii_lowercase().starts_with('y'))
+}
+
+/// What an answer says where the packet filter's rules have to follow.
+pub(in crate::front) const RULES_CHANGED: &str = "`mailguard rules up` brings the packets here";
+
+/// For the daemon to take a request.
+const PATIENCE: Duration = Duration::from_secs(5);

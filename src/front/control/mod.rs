@@ -1,0 +1,168 @@
+//! The control socket: who asks, in which words, and how answers go back; the same loop serves the
+//! metrics by HTTP.
+//!
+//! One connection is one request: a line of at most 4,096 bytes within five seconds. The answer is
+//! a head (`ok`, `confirm QUESTION` or `error CODE`), then the body until the end of the stream.
+//! What the words mean is the business of whoever serves: this knows none of them. Everything is
+//! bounded: connections, a request, an answer, the time for each. One thread serves all of them, so
+//! no answer costs more than one.
+
+mod backlog;
+mod client;
+mod http;
+mod prompt;
+mod server;
+mod session;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::front) use backlog::Backlog;
+pub use client::{Asked, run};
+pub(in crate::front) use server::{Server, Service, Waker};
+pub(in crate::front) use socket::Listener;
+
+/// Where the words of a request are typed: which of them may be used, and how they are shortened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::front) enum Place {
+    /// `mailguard>`: looking only.
+    Looking,
+    /// `mailguard#`: everything but configuration.
+    #[default]
+    Exec,
+    /// `mailguard(config)#`.
+    Configuring,
+}
+
+impl Place {
+    const WORDS: [(&'static str, Self); 3] =
+        [("looking", Self::Looking), ("exec", Self::Exec), ("config", Self::Configuring)];
+
+    /// Its word in requests and answers.
+    pub(in crate::front) fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, place)| *place == self).map_or("", |(word, _)| word)
+    }
+
+    fn named(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|(_, place)| *place)
+    }
+
+    /// What stands before the words there.
+    const fn prompt(self) -> &'static str {
+        match self {
+            Self::Looking => "mailguard> ",
+            Self::Exec => "mailguard# ",
+            Self::Configuring => "mailguard(config)# ",
+        }
+    }
+}
+
+/// What somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::front) struct Request {
+    /// The words.
+    pub(in crate::front) words: String,
+    /// Where they were typed.
+    pub(in crate::front) place: Place,
+    /// Whether the answer is to be one object a line.
+    pub(in crate::front) is_json: bool,
+    /// Whether the question that comes before what cannot be undone was answered.
+    pub(in crate::front) is_confirmed: bool,
+    /// Who asks: a user's number.
+    pub(in crate::front) user: u32,
+}
+
+impl Request {
+    /// Reads a line.
+    pub(in crate::front) fn parse(line: &str, user: u32) -> Self {
+        let mut request = Self {
+            words: String::new(),
+            place: Place::default(),
+            is_json: false,
+            is_confirmed: false,
+            user,
+        };
+        let mut rest = line.trim();
+        loop {
+            let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("--json", "") => request.is_json = true,
+                ("--confirmed", "") => request.is_confirmed = true,
+                ("--place", name) => request.place = Place::named(name).unwrap_or_default(),
+                _ => break,
+            }
+            rest = behind.trim_start();
+        }
+        rest.clone_into(&mut request.words);
+        request
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::front) struct Answer {
+    /// How it went.
+    pub(in crate::front) how: How,
+    /// The text, or objects, a line each.
+    pub(in crate::front) body: String,
+    /// Where the next words are typed; none: the session is over.
+    pub(in crate::front) place: Option<Place>,
+    /// Whether events follow until somebody hangs up.
+    pub(in crate::front) is_followed: bool,
+}
+
+/// How a request went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::front) enum How {
+    /// As it was asked.
+    #[default]
+    Done,
+    /// It has to be confirmed by an answer to this question.
+    Question(String),
+    /// Nothing was changed; the body says why.
+    Refused,
+}
+
+impl Answer {
+    /// A text for somebody in this place.
+    pub(in crate::front) fn text(place: Place, body: impl Into<String>) -> Self {
+        Self { body: body.into(), place: Some(place), ..Self::default() }
+    }
+
+    /// Nothing was changed, for this reason.
+    pub(in crate::front) fn refused(place: Place, why: impl Into<String>) -> Self {
+        Self { how: How::Refused, ..Self::text(place, why) }
+    }
+
+    /// Head and body as they are sent.
+    fn into_bytes(self) -> Vec<u8> {
+        let place = self.place.map_or("gone", Place::word);
+        let mut text = match self.how {
+            How::Done => format!("ok {place}\n"),
+            How::Question(question) => format!("confirm {place} {question}\n"),
+            How::Refused => format!("error {place}\n"),
+        };
+        text.push_str(&self.body);
+        if !self.body.is_empty() && !self.body.ends_with('\n') {
+            text.push('\n');
+        }
+        cut(&mut text);
+        text.into_bytes()
+    }
+}
+
+/// Keeps an answer within its bound, whole lines only.
+fn cut(text: &mut String) {
+    if text.len() > ANSWER_MAX {
+        let end = text.floor_char_boundary(ANSWER_MAX - CUT.len());
+        let end = text.get(..end).and_then(|kept| kept.rfind('\n')).map_or(0, |at| at + 1);
+        text.truncate(end);
+        text.push_str(CUT);
+    }
+}
+
+/// What stands at the end of an answer that is not whole.
+const CUT: &str = "(the rest is left out: ask for less, as with --limit)\n";
+
+/// Bytes of an answer: ten thousand lines of a flow each.
+const ANSWER_MAX: usize = 1 << 20;

@@ -1,0 +1,144 @@
+//! The loop that serves everybody who is connected.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::session::Session;
+use super::{Answer, Backlog, Listener, Request};
+use crate::front::FrontError;
+
+/// What is asked and who answers.
+pub(in crate::front) struct Service<'s> {
+    /// Answers a request of the control socket.
+    pub(in crate::front) answer: &'s dyn Fn(&Request) -> Answer,
+    /// The metrics as they are now.
+    pub(in crate::front) metrics: &'s dyn Fn() -> String,
+    /// The last lines of the event log.
+    pub(in crate::front) backlog: &'s Backlog,
+}
+
+/// Everything that is listened at.
+#[derive(Debug)]
+pub(in crate::front) struct Server {
+    control: Option<Listener>,
+    metrics: Option<TcpListener>,
+    end: UnixStream,
+}
+
+/// Ends a server when dropped.
+#[derive(Debug)]
+pub(in crate::front) struct Waker(UnixStream);
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        let _ = self.0.write(&[0]);
+    }
+}
+
+impl Server {
+    /// A server, and what ends it.
+    pub(in crate::front) fn new(
+        control: Option<Listener>,
+        metrics: Option<TcpListener>,
+    ) -> Result<(Self, Waker), FrontError> {
+        let failed = |error| FrontError::io("cannot prepare the control socket", error);
+        if let Some(metrics) = &metrics {
+            metrics.set_nonblocking(true).map_err(failed)?;
+        }
+        let (end, waker) = UnixStream::pair().map_err(failed)?;
+        end.set_nonblocking(true).map_err(failed)?;
+        Ok((Self { control, metrics, end }, Waker(waker)))
+    }
+
+    /// Serves until the waker is gone.
+    pub(in crate::front) fn serve(&self, service: &Service<'_>) {
+        let mut sessions: Vec<Session> = Vec::new();
+        loop {
+            let ready = self.wait(&sessions);
+            if (&self.end).read(&mut [0]).is_ok() {
+                return;
+            }
+            let now = now();
+            let mut at = 0;
+            sessions.retain_mut(|session| {
+                let is_ready = ready.get(at).copied().unwrap_or(false);
+                at += 1;
+                session.go_on(is_ready, now, service)
+            });
+            self.accept(&mut sessions, now);
+        }
+    }
+
+    /// Waits for somebody to say or take something; who of the sessions does.
+    fn wait(&self, sessions: &[Session]) -> Vec<bool> {
+        let listeners = [
+            Some(self.end.as_fd()),
+            self.control.as_ref().map(AsFd::as_fd),
+            self.metrics.as_ref().map(AsFd::as_fd),
+        ];
+        let listeners: Vec<BorrowedFd<'_>> = listeners.into_iter().flatten().collect();
+        let mut polled: Vec<PollFd<'_>> = listeners
+            .iter()
+            .map(|listener| PollFd::from_borrowed_fd(*listener, PollFlags::IN))
+            .chain(sessions.iter().map(|one| PollFd::from_borrowed_fd(one.as_fd(), one.wanted())))
+            .collect();
+        let patience = if sessions.iter().any(Session::is_following) {
+            Some(FOLLOWING)
+        } else {
+            // Somebody's time may run out.
+            (!sessions.is_empty()).then_some(CONNECTED)
+        };
+        // An error is an interruption, and everything is looked at anyway.
+        let _ = poll(&mut polled, patience.as_ref());
+        polled.iter().skip(listeners.len()).map(|one| !one.revents().is_empty()).collect()
+    }
+
+    fn accept(&self, sessions: &mut Vec<Session>, now: Instant) {
+        let count = |sessions: &[Session], is_control: bool| {
+            sessions.iter().filter(|session| session.is_control() == is_control).count()
+        };
+        // So many at once and no more, so that a crowd at the door does not keep those inside.
+        for _ in 0..SESSIONS_MAX {
+            match self.control.as_ref().map(Listener::accept) {
+                Some(Ok(stream)) if count(sessions, true) >= SESSIONS_MAX => {
+                    Session::turn_away(stream);
+                }
+                Some(Ok(stream)) => sessions.extend(Session::control(stream, now)),
+                Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        while count(sessions, false) < COLLECTORS_MAX {
+            match self.metrics.as_ref().map(TcpListener::accept) {
+                Some(Ok((stream, _))) => sessions.extend(Session::metrics(stream, now)),
+                Some(Err(_)) | None => break,
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Connections to the control socket at once.
+const SESSIONS_MAX: usize = 16;
+
+/// Connections of who collects metrics; further ones wait in the kernel.
+const COLLECTORS_MAX: usize = 4;
+
+/// How often the log is looked at for those who follow it.
+const FOLLOWING: Timespec = millis(100);
+
+/// How often deadlines are looked at.
+const CONNECTED: Timespec = millis(250);
+
+const fn millis(count: i64) -> Timespec {
+    Timespec { tv_sec: 0, tv_nsec: count * 1_000_000 }
+}

@@ -1,0 +1,93 @@
+//! The Unix socket in the file system: who may connect is said by its owner and its mode.
+
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::front::FrontError;
+
+/// A listening socket, gone from the file system when dropped.
+#[derive(Debug)]
+pub(in crate::front) struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Listener {
+    /// Listens at a path that nobody else listens at. The daemon's user and group may connect, or
+    /// this group. Whoever takes over takes the place of who listens there.
+    ///
+    /// # Errors
+    /// Somebody listens there, or the socket cannot be made.
+    pub(in crate::front) fn open(
+        path: &Path,
+        group: Option<&str>,
+        is_successor: bool,
+    ) -> Result<Self, FrontError> {
+        let failed = |error| {
+            FrontError::io(format!("cannot listen at the control socket {}", path.display()), error)
+        };
+        let group = group.map(number_of).transpose()?;
+        if let Some(folder) = path.parent()
+            && !folder.exists()
+        {
+            fs::create_dir(folder).map_err(failed)?;
+        }
+        if !is_successor && UnixStream::connect(path).is_ok() {
+            return Err(failed(io::Error::from(ErrorKind::AddrInUse)));
+        }
+        let is_socket = fs::symlink_metadata(path)
+            .is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()));
+        if is_socket {
+            // One that was left behind: nobody listens.
+            fs::remove_file(path).map_err(failed)?;
+        }
+        Self::bind(path, group).map_err(failed)
+    }
+
+    fn bind(path: &Path, group: Option<u32>) -> io::Result<Self> {
+        let socket = UnixListener::bind(path)?;
+        // Until here the mode lets nobody in who is not let in later: to connect takes the right to
+        // write, which no usual umask gives to a group.
+        chown(path, None, group)?;
+        fs::set_permissions(path, Permissions::from_mode(MODE))?;
+        socket.set_nonblocking(true)?;
+        let inode = fs::symlink_metadata(path)?.ino();
+        Ok(Self { socket, path: path.to_owned(), inode })
+    }
+
+    pub(super) fn accept(&self) -> io::Result<UnixStream> {
+        self.socket.accept().map(|(stream, _)| stream)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A successor may have put its own there.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The number of a group.
+fn number_of(name: &str) -> Result<u32, FrontError> {
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(FrontError::new(format!("control.group: no group is called `{name}`"))),
+        Err(error) => Err(FrontError::io("cannot read the groups", error)),
+    }
+}
+
+/// Owner and group may connect.
+const MODE: u32 = 0o660;

@@ -1,0 +1,175 @@
+//! The server against clients that are honest, slow, endless or many.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use super::*;
+
+#[expect(clippy::disallowed_methods, reason = "how long others may keep a place")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A socket's path that is gone when the test is over.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("mailguard-{name}-{}.socket", std::process::id())))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Serves while the test plays.
+fn serving(name: &str, metrics: Option<TcpListener>, play: impl FnOnce(&Path, &Backlog)) {
+    let place = Place::new(name);
+    let listener = Listener::open(&place.0, None, false).unwrap();
+    let backlog = Backlog::default();
+    let (server, waker) = Server::new(Some(listener), metrics).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            server.serve(&Service {
+                answer: &|request| match request.words.as_str() {
+                    "huge" => {
+                        Answer::text(super::Place::Exec, "a line of the answer\n".repeat(100_000))
+                    }
+                    "follow" => {
+                        Answer { is_followed: true, ..Answer::text(super::Place::Exec, "") }
+                    }
+                    words => Answer::text(super::Place::Exec, format!("{words} {}", request.user)),
+                },
+                metrics: &|| "# EOF\n".to_owned(),
+                backlog: &backlog,
+            });
+        });
+        let _waker = waker;
+        play(&place.0, &backlog);
+    });
+}
+
+fn connect(path: &Path) -> UnixStream {
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
+/// Asks; what is answered, or that one was turned away at the door.
+fn ask(path: &Path, line: &str) -> String {
+    let mut stream = connect(path);
+    let mut answer = String::new();
+    let asked = stream.write_all(line.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+    if asked.is_err() { "turned away".to_owned() } else { answer }
+}
+
+#[test]
+fn who_asks_is_answered_and_known_by_the_kernel() {
+    serving("honest", None, |path, _| {
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(ask(path, "status\n"), format!("ok exec\nstatus {user}\n"));
+        assert_eq!(ask(path, "--json --place=config a b\n"), format!("ok exec\na b {user}\n"));
+        // In pieces, too.
+        let mut stream = connect(path);
+        for piece in ["st", "at", "us\nmore"] {
+            stream.write_all(piece.as_bytes()).unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, format!("ok exec\nstatus {user}\n"));
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode, fs::metadata(path).unwrap().uid()), (0o660, user));
+    });
+}
+
+#[test]
+fn the_endless_the_slow_and_the_many_do_not_keep_others_from_their_answers() {
+    serving("rude", None, |path, _| {
+        // A request without an end.
+        let mut endless = connect(path);
+        let _ = endless.write_all(&[b'x'; 8_192]);
+        let mut answer = String::new();
+        let _ = endless.read_to_string(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with("error exec\nexpected a line"), "{answer}");
+        assert!(ask(path, "\u{ff}\n").starts_with("ok "));
+        // Who says nothing takes one of 16 places, for five seconds.
+        let began = now();
+        let mut silent: Vec<_> = (0..16).map(|_| connect(path)).collect();
+        let refused = (0..100).map(|_| ask(path, "status\n")).find(|one| !one.starts_with("ok "));
+        let refused = refused.unwrap();
+        let said = "error exec\ntoo many connections: try again\n";
+        assert!(refused == said || refused == "turned away", "{refused}");
+        silent.drain(..8);
+        while !ask(path, "status\n").starts_with("ok ") {}
+        for mut stream in silent {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+        assert!(began.elapsed() > Duration::from_secs(4));
+        // Who does not take the answer is left.
+        let mut lazy = connect(path);
+        lazy.write_all(b"huge\n").unwrap();
+        assert!(ask(path, "status\n").starts_with("ok "));
+    });
+}
+
+#[test]
+fn an_answer_is_bounded_and_says_so() {
+    serving("huge", None, |path, _| {
+        let answer = ask(path, "huge\n");
+        assert!(answer.len() <= ANSWER_MAX && answer.len() > ANSWER_MAX - 100, "{}", answer.len());
+        assert!(answer.ends_with(CUT), "{:?}", &answer[answer.len() - 100..]);
+    });
+}
+
+#[test]
+fn who_follows_gets_lines_as_they_come() {
+    serving("follow", None, |path, backlog| {
+        backlog.add(b"before\n");
+        let mut stream = connect(path);
+        stream.write_all(b"follow\n").unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert_eq!(lines.next().unwrap(), "ok exec");
+        backlog.add(b"one\ntwo\n");
+        assert_eq!((lines.next().unwrap(), lines.next().unwrap()), ("one".into(), "two".into()));
+        backlog.add(b"three\n");
+        assert_eq!(lines.next().unwrap(), "three");
+    });
+}
+
+#[test]
+fn metrics_are_handed_over_by_http() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    serving("http", Some(listener), |_, _| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n# EOF\n"));
+    });
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+    let place = Place::new("stale");
+    let left = std::os::unix::net::UnixListener::bind(&place.0).unwrap();
+    let error = Listener::open(&place.0, None, false).unwrap_err().to_string();
+    assert!(error.contains("cannot listen at the control socket"), "{error}");
+    drop(left);
+    let listener = Listener::open(&place.0, None, false).unwrap();
+    drop(listener);
+    assert!(!place.0.exists());
+    fs::write(&place.0, "a file").unwrap();
+    assert!(Listener::open(&place.0, None, false).is_err());
+    assert_eq!(fs::read(&place.0).unwrap(), b"a file");
+    let error = Listener::open(&place.0, Some("no such group"), false).unwrap_err().to_string();
+    assert_eq!(error, "control.group: no group is called `no such group`");
+}

@@ -1,0 +1,114 @@
+//! The diary of a running filter: a file in memory that a service manager keeps, with a slot for
+//! each flow.
+//!
+//! ```text
+//!   0            8         12                 64 Ki          65 Ki
+//!   │ recovered  │ length  │ preamble ...     │ slot 0       │ slot 1 ...
+//!                                             └ length, record
+//! ```
+//! A slot is written by one call and lies within a page, so whoever is killed leaves the record
+//! before or the one after. Who dies twice within a minute may die of a flow: nothing is recovered
+//! then, and nobody is killed for ever.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::{Diary, RECORD_BYTES_MAX, image_of_diary};
+
+/// The file, while it is written.
+#[derive(Debug)]
+pub(super) struct Table {
+    file: File,
+    /// Something could not be written: what stands there may be too old.
+    is_broken: AtomicBool,
+}
+
+impl Table {
+    /// Begins anew in this file.
+    pub(super) fn begin(file: File, recovered: u64) -> io::Result<Self> {
+        file.set_len(0)?;
+        file.write_all_at(&recovered.to_le_bytes(), 0)?;
+        Ok(Self { file, is_broken: AtomicBool::new(false) })
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.file.write_all_at(bytes, at).is_err() {
+            self.is_broken.store(true, Ordering::Relaxed);
+            // A diary that lies is worse than none, and to cut a file needs no memory.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+impl Diary for Table {
+    fn keep_preamble(&self, preamble: &[u8]) {
+        if preamble.len() + PREAMBLE > SLOTS {
+            return;
+        }
+        let length = u32::try_from(preamble.len()).unwrap_or(0).to_le_bytes();
+        self.write(&[&length, preamble].concat(), LENGTH as u64);
+    }
+
+    fn keep(&self, slot: u32, record: &[u8]) {
+        let mut bytes = [0; SLOT];
+        let length = u16::try_from(record.len()).unwrap_or(0).to_le_bytes();
+        let end = length.len() + record.len();
+        if let Some((head, rest)) = bytes.split_at_mut_checked(length.len())
+            && let Some(place) = rest.get_mut(..record.len())
+        {
+            head.copy_from_slice(&length);
+            place.copy_from_slice(record);
+        }
+        let at = SLOTS as u64 + u64::from(slot) * SLOT as u64;
+        self.write(bytes.get(..end).unwrap_or_default(), at);
+    }
+}
+
+/// What a dead process has left in this file, as an image; nothing, if it died too soon after
+/// another.
+pub(super) fn recover(bytes: &[u8], now: u64) -> Vec<u8> {
+    let number = |at: usize| bytes.get(at..at + 4)?.first_chunk().copied().map(u32::from_le_bytes);
+    let before = bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
+    if before != 0 && now.saturating_sub(before) < AGAIN_MICROS {
+        log::warn!("died twice within a minute: the flows before are unknown");
+        return Vec::new();
+    }
+    let length = number(LENGTH).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let preamble = bytes.get(PREAMBLE..PREAMBLE + length).unwrap_or_default();
+    let slots = bytes.get(SLOTS..).unwrap_or_default().chunks(SLOT);
+    let records = slots.filter_map(|slot| {
+        let (length, rest) = slot.split_first_chunk()?;
+        rest.get(..u16::from_le_bytes(*length).into())
+    });
+    let records: Vec<_> = records.filter(|record| !record.is_empty()).collect();
+    image_of_diary(preamble, &records)
+}
+
+const LENGTH: usize = 8;
+const PREAMBLE: usize = 12;
+const SLOTS: usize = 64 << 10;
+const SLOT: usize = 1 << 10;
+
+const _: () = assert!(RECORD_BYTES_MAX + 2 <= SLOT, "a record and its length fit in a slot");
+
+/// A minute.
+const AGAIN_MICROS: u64 = 60_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_dies_twice_within_a_minute_recovers_nothing() {
+        let mut bytes = vec![0; SLOTS];
+        bytes[..8].copy_from_slice(&1_000_u64.to_le_bytes());
+        assert_eq!(recover(&bytes, 1_001 + AGAIN_MICROS), b"", "no preamble");
+        assert_eq!(recover(&bytes, AGAIN_MICROS), b"");
+        (0..40).for_each(|length| assert_eq!(recover(&bytes[..length], 5), b"", "{length}"));
+    }
+}

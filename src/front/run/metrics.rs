@@ -1,0 +1,208 @@
+//! Metrics for Prometheus: numbers that others count, gathered when somebody asks.
+//!
+//! Labels are words of a fixed list: no addresses, no numbers of flows, nothing that a peer chose.
+
+use std::ops::ControlFlow;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::counters::COUNTERS;
+use super::show;
+use super::worker::Shared;
+use crate::config::{Backend, Config, Fail};
+use crate::engine::{Stage, Stats};
+use crate::front::nfqueue::listing;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// All metrics as they are now.
+pub(super) fn text(shared: &Shared<'_>, config: &Config) -> String {
+    let mut registry = Registry::default();
+    let mut ours = Registered(registry.sub_registry_with_prefix("mailguard"));
+    let stats = shared.engine.stats();
+    about(&mut ours, config);
+    packets(&mut ours, &stats);
+    mail(&mut ours, &stats);
+    flows(&mut ours, shared, &stats);
+    queues(&mut ours, config);
+    faults(&mut ours, shared);
+    reloads(&mut ours, shared);
+    process(&mut Registered(&mut registry));
+    let mut text = String::new();
+    // Numbers into memory: this cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+/// Where metrics are put, each with the value it has.
+struct Registered<'r>(&'r mut Registry);
+
+impl Registered<'_> {
+    fn counts(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Family::<Labels, Counter>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help, family);
+    }
+
+    fn count(&mut self, name: &str, help: &str, value: u64) {
+        self.counts(name, help, [(Labels::new(), value)]);
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Family::<Labels, Gauge>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.0.register(name, help, family);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.gauges(name, help, [(Labels::new(), value)]);
+    }
+}
+
+fn one(name: &'static str, value: impl ToString) -> Labels {
+    vec![(name, value.to_string())]
+}
+
+fn about(ours: &mut Registered<'_>, config: &Config) {
+    let version = one("version", env!("CARGO_PKG_VERSION"));
+    ours.gauges("build_info", "The program that runs", [(version, 1)]);
+    let fail = match config.queue.fail {
+        Fail::Closed => "closed",
+        Fail::Open => "open",
+    };
+    let backend = match config.queue.backend {
+        Backend::Netlink => "netlink",
+        Backend::Nfq => "nfq",
+    };
+    let mode = vec![
+        ("profile", config.profile.clone()),
+        ("monitor", config.engine.monitor.to_string()),
+        ("fail", fail.to_owned()),
+        ("backend", backend.to_owned()),
+    ];
+    ours.gauges("mode_info", "How it is configured", [(mode, 1)]);
+}
+
+fn packets(ours: &mut Registered<'_>, stats: &Stats) {
+    let dropped = stats.drops.values().sum();
+    let verdicts =
+        [("accepted", stats.accepted), ("rewritten", stats.rewritten), ("dropped", dropped)];
+    let verdicts = verdicts.map(|(verdict, count)| (one("verdict", verdict), count));
+    ours.counts("packets", "Packets judged, by verdict", verdicts);
+    let by_reason =
+        |(reason, count): (&crate::engine::Reason, &u64)| (one("reason", reason), *count);
+    ours.counts("dropped_packets", "Packets dropped, by reason", stats.drops.iter().map(by_reason));
+    let withheld = stats.withheld.iter().map(by_reason);
+    ours.counts("withheld_packets", "Packets whose payload had to wait, by reason", withheld);
+    ours.count("resets", "RSTs made", stats.resets);
+    ours.count("resets_spared", "RSTs not sent because too many were due", stats.resets_spared);
+}
+
+fn mail(ours: &mut Registered<'_>, stats: &Stats) {
+    let results = [("passed", stats.commands_passed), ("refused", stats.commands_refused)];
+    let results = results.map(|(result, count)| (one("result", result), count));
+    ours.counts("commands", "Command lines, by what became of them", results);
+    ours.count("edited_bytes", "Bytes that left changed", stats.bytes_masked);
+    ours.count("messages", "Messages whose end was read", stats.messages);
+    ours.count("alarms", "Things that must not happen", stats.alarms);
+}
+
+fn flows(ours: &mut Registered<'_>, shared: &Shared<'_>, stats: &Stats) {
+    let mut stages = Stage::ALL.map(|stage| (stage, 0));
+    let mut all = 0_u64;
+    shared.engine.flows(shared.clock.now(), |seen| {
+        all += 1;
+        if let Some((_, count)) = stages.iter_mut().find(|(stage, _)| *stage == seen.stage) {
+            *count += 1;
+        }
+        if all.is_multiple_of(SLICE) {
+            // Whoever judges packets goes first where there are few processors.
+            std::thread::yield_now();
+        }
+        ControlFlow::Continue(())
+    });
+    shared.most_flows.fetch_max(all, std::sync::atomic::Ordering::Relaxed);
+    let stages = stages.map(|(stage, count)| (one("state", stage.name()), count));
+    ours.gauges("flows", "Connections, by state", stages);
+    let (flows_max, store_max) = (shared.engine.flows_max(), shared.engine.store_bytes_max());
+    ours.gauge("flows_limit", "Connections there is room for", flows_max as u64);
+    ours.count("flows_opened", "Connections opened", stats.flows);
+    ours.count("flows_evicted", "Connections that had to make room", stats.flows_evicted);
+    ours.count("handshakes_evicted", "Handshakes that had to make room", stats.handshakes_evicted);
+    let help = "Bytes kept until they are acknowledged";
+    ours.gauge("store_bytes", help, stats.store_bytes_now);
+    ours.gauge("store_limit_bytes", "Bytes there is room for", store_max as u64);
+}
+
+fn queues(ours: &mut Registered<'_>, config: &Config) {
+    let entries = show::queues(config);
+    let waiting = entries.iter().map(|entry| (one("queue", entry.number), entry.waiting));
+    ours.gauges("queue_waiting_packets", "Packets that wait in the kernel", waiting);
+    let limit = u64::from(config.queue.length);
+    let limits = config.queue_numbers().map(|number| (one("queue", number), limit));
+    ours.gauges("queue_limit_packets", "Packets the kernel keeps", limits);
+    let dropped = entries.iter().flat_map(|entry: &listing::Entry| {
+        let labels =
+            |cause: &str| vec![("queue", entry.number.to_string()), ("cause", cause.to_owned())];
+        [(labels("queue-full"), entry.queue_dropped), (labels("buffer-full"), entry.user_dropped)]
+    });
+    ours.counts("queue_dropped_packets", "Packets the kernel dropped", dropped);
+}
+
+fn faults(ours: &mut Registered<'_>, shared: &Shared<'_>) {
+    let value = |name: &str| {
+        let counter = COUNTERS.iter().find(|counter| counter.name == name);
+        counter.map_or(0, |counter| (counter.value)(shared))
+    };
+    let kinds = [
+        ("late", "answers_late"),
+        ("unanswered", "answers_refused"),
+        ("overrun", "overruns"),
+        ("undelivered", "packets_undelivered"),
+        ("truncated", "packets_truncated"),
+        ("oversized", "packets_oversized"),
+    ];
+    let kinds = kinds.map(|(kind, name)| (one("kind", kind), value(name)));
+    ours.counts("queue_faults", "What went wrong with the kernel's queue", kinds);
+    ours.count("resets_sent", "RSTs sent", value("resets_sent"));
+    ours.count("rst_failures", "RSTs that could not be sent", value("resets_unsent"));
+    ours.count("panics", "Packets dropped because judging them panicked", value("panics"));
+    let lost = [("lost", value("events_lost")), ("left-out", value("events_left_out"))];
+    let lost = lost.map(|(cause, count)| (one("cause", cause), count));
+    ours.counts("events_lost", "Entries that are not in the event log", lost);
+}
+
+fn reloads(ours: &mut Registered<'_>, shared: &Shared<'_>) {
+    let reloads = &shared.reloads;
+    let results = [("done", reloads.done()), ("failed", reloads.failed())];
+    let results = results.map(|(result, count)| (one("result", result), count));
+    ours.counts("config_reloads", "How often the configuration was read anew", results);
+    let (last, is_good) = reloads.last().unwrap_or((shared.started, true));
+    let help = "When it was last read, seconds of the epoch";
+    ours.gauge("config_last_reload_timestamp_seconds", help, last.seconds());
+    let help = "Whether that went well";
+    ours.gauge("config_last_reload_successful", help, u64::from(is_good));
+    let started = shared.started.seconds();
+    ours.gauge("start_timestamp_seconds", "When it was started", started);
+}
+
+/// What every program tells, under the names that all of them use.
+fn process(all: &mut Registered<'_>) {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    let page = rustix::param::page_size() as u64;
+    all.gauge("process_resident_memory_bytes", "Resident memory", pages.saturating_mul(page));
+    let files = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
+    all.gauge("process_open_fds", "Open files", files);
+}
+
+/// Flows that are looked at between two pauses.
+const SLICE: u64 = 256;

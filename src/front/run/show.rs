@@ -1,0 +1,310 @@
+//! How a running filter is shown: the texts and objects of the control socket.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::counters::COUNTERS;
+use super::worker::Shared;
+use crate::config::{Config, Fail};
+use crate::engine::{Seen, Stage};
+use crate::flow::{Direction, Network};
+use crate::front::nfqueue::listing;
+use crate::smtp::Verb;
+
+/// How it is, in a few lines.
+pub(super) fn status(shared: &Shared<'_>, config: &Config, is_json: bool) -> String {
+    let stats = shared.engine.stats();
+    let since = shared.clock.now().seconds().saturating_sub(shared.started.seconds());
+    let (flows_max, store_max) = (shared.engine.flows_max(), shared.engine.store_bytes_max());
+    let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
+    let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
+    let version = env!("CARGO_PKG_VERSION");
+    if is_json {
+        return json!({
+            "version": version, "profile": config.profile, "ports": config.engine.ports,
+            "monitor": config.engine.monitor, "seconds": since, "flows": stats.flows_now,
+            "flows_max": flows_max, "store_bytes": stats.store_bytes_now,
+            "store_bytes_max": store_max, "reloads": shared.reloads.done(),
+            "reloads_failed": shared.reloads.failed(),
+        })
+        .to_string();
+    }
+    let mut text = format!("mailguard {version}, up {}\n", span(since));
+    let mode = if config.engine.monitor { ", monitoring only" } else { "" };
+    let fail = match config.queue.fail {
+        Fail::Closed => "closed",
+        Fail::Open => "open",
+    };
+    let _ = writeln!(text, "profile {}, ports {ports}, fail {fail}{mode}", config.profile);
+    for entry in queues(config) {
+        let listing::Entry { number, waiting, queue_dropped, user_dropped, .. } = entry;
+        let dropped = queue_dropped + user_dropped;
+        let length = config.queue.length;
+        let _ = writeln!(
+            text,
+            "queue {number}: {waiting} of {length} packets waiting, {dropped} dropped by the kernel"
+        );
+    }
+    let _ = writeln!(text, "connections: {} of {flows_max}", stats.flows_now);
+    let held = stats.store_bytes_now;
+    let _ = writeln!(text, "unacknowledged bytes: {held} of {store_max}");
+    let _ = writeln!(text, "messages: {}", stats.messages);
+    let _ = writeln!(
+        text,
+        "commands: {} passed, {} refused",
+        stats.commands_passed, stats.commands_refused
+    );
+    let _ =
+        writeln!(text, "reloads: {}, {} failed", shared.reloads.done(), shared.reloads.failed());
+    let events = config.log.events.as_deref().unwrap_or("nowhere");
+    let (lost, left_out) = (shared.events.lost(), shared.events.left_out());
+    let _ = writeln!(text, "events: written to {events}, {lost} lost, {left_out} left out");
+    text
+}
+
+/// The kernel's queues that are ours; none where it does not tell.
+pub(super) fn queues(config: &Config) -> Vec<listing::Entry> {
+    let served = config.queue.first..=config.queue.last;
+    let entries = listing::read().unwrap_or_default();
+    entries.into_iter().filter(|entry| served.contains(&entry.number)).collect()
+}
+
+/// Every counter.
+pub(super) fn stats(shared: &Shared<'_>, is_json: bool) -> String {
+    let stats = shared.engine.stats();
+    let mut rows: Vec<(String, u64, String)> = Vec::new();
+    for counter in stats.counters() {
+        rows.push((counter.name.to_owned(), counter.value, counter.help.to_owned()));
+    }
+    for counter in COUNTERS {
+        rows.push((counter.name.to_owned(), (counter.value)(shared), counter.help.to_owned()));
+    }
+    for (reason, count) in &stats.drops {
+        rows.push((format!("dropped:{reason}"), *count, "Packets dropped for this".to_owned()));
+    }
+    for (reason, count) in &stats.withheld {
+        rows.push((
+            format!("held-back:{reason}"),
+            *count,
+            "Payloads held back for this".to_owned(),
+        ));
+    }
+    let mut text = String::new();
+    for (name, value, help) in rows {
+        let _ = if is_json {
+            writeln!(text, "{}", json!({ "name": name, "value": value }))
+        } else {
+            writeln!(text, "{name:28} {value:>12}  {help}")
+        };
+    }
+    text
+}
+
+/// Which flows are asked for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    client: Option<Network>,
+    server: Option<Network>,
+    stage: Option<Stage>,
+    limit: usize,
+}
+
+impl Wanted {
+    /// Reads `--client NET`, `--server NET`, `--state STATE`, `--limit N`.
+    ///
+    /// # Errors
+    /// What was found and expected.
+    pub(super) fn parse(words: &str) -> Result<Self, String> {
+        let mut wanted = Self { client: None, server: None, stage: None, limit: LISTED };
+        let mut words = words.split_whitespace();
+        while let Some(name) = words.next() {
+            let value =
+                words.next().ok_or_else(|| format!("{name}: expected a value behind it"))?;
+            match name {
+                "--client" => wanted.client = Some(value.parse()?),
+                "--server" => wanted.server = Some(value.parse()?),
+                "--state" => wanted.stage = Some(stage_named(value)?),
+                "--limit" => {
+                    let number = value.parse().map_err(|_| "--limit: expected a number")?;
+                    wanted.limit = number;
+                }
+                _ => {
+                    return Err(format!(
+                        "`{name}` found, expected --client, --server, --state or --limit"
+                    ));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn is_met_by(&self, seen: &Seen) -> bool {
+        let is_in = |network: Option<Network>, address: IpAddr| {
+            network.is_none_or(|network| network.contains(address))
+        };
+        is_in(self.client, seen.client.address)
+            && is_in(self.server, seen.server.address)
+            && self.stage.is_none_or(|stage| stage == seen.stage)
+    }
+}
+
+fn stage_named(name: &str) -> Result<Stage, String> {
+    let found = Stage::ALL.into_iter().find(|stage| stage.name() == name);
+    found.ok_or_else(|| {
+        let names = Stage::ALL.map(Stage::name).join(", ");
+        format!("--state: `{name}` found, expected one of {names}")
+    })
+}
+
+/// The flows that are wanted, a line each.
+pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> String {
+    let mut text = String::new();
+    if !is_json {
+        let _ = writeln!(
+            text,
+            "{:<9} {:24} {:24} {:9} {:9} {:9} {:<10} {:<10} {:9} done",
+            "id", "client", "server", "state", "age", "idle", "in", "out", "last"
+        );
+    }
+    let (mut shown, mut more) = (0, 0_u64);
+    shared.engine.flows(shared.clock.now(), |seen| {
+        if !wanted.is_met_by(&seen) {
+            return ControlFlow::Continue(());
+        }
+        if shown < wanted.limit {
+            shown += 1;
+            text.push_str(&if is_json { object(&seen) } else { line(&seen) });
+        } else {
+            more += 1;
+        }
+        if shown.is_multiple_of(SLICE) {
+            // Whoever judges packets goes first where there are few processors.
+            std::thread::yield_now();
+        }
+        ControlFlow::Continue(())
+    });
+    if more > 0 && !is_json {
+        let _ = writeln!(text, "and {more} more (--limit)");
+    }
+    text
+}
+
+fn line(seen: &Seen) -> String {
+    let Seen { id, client, server, .. } = seen;
+    let (age, idle) = (span(seen.age_seconds), span(seen.idle_seconds));
+    let (sent, answered) = (seen.bytes[Direction::Original], seen.bytes[Direction::Reply]);
+    let last = seen.last.map_or("-", Verb::name);
+    let stage = seen.stage.name();
+    let (client, server) = (client.to_string(), server.to_string());
+    format!(
+        "{id:<9} {client:24} {server:24} {stage:9} {age:9} {idle:9} {sent:<10} {answered:<10} \
+         {last:9} {}\n",
+        deeds(seen)
+    )
+}
+
+/// What was done to a flow, in words.
+fn deeds(seen: &Seen) -> String {
+    let deeds = seen.deeds;
+    let mut done: Vec<String> = Vec::new();
+    if deeds.refused > 0 {
+        done.push(format!("{} refused", deeds.refused));
+    }
+    if deeds.edited > 0 {
+        done.push(format!("{} edited", deeds.edited));
+    }
+    if seen.is_monitored {
+        done.push("monitored".to_owned());
+    }
+    if done.is_empty() { "nothing".to_owned() } else { done.join(", ") }
+}
+
+fn object(seen: &Seen) -> String {
+    let object = json!({
+        "id": seen.id, "client": seen.client.to_string(), "server": seen.server.to_string(),
+        "state": seen.stage.name(), "age": seen.age_seconds, "idle": seen.idle_seconds,
+        "in": seen.bytes[Direction::Original], "out": seen.bytes[Direction::Reply],
+        "held": seen.held, "last": seen.last.map(Verb::name), "refused": seen.deeds.refused,
+        "edited": seen.deeds.edited, "monitored": seen.is_monitored,
+    });
+    format!("{object}\n")
+}
+
+/// `show conn`, as an ASA writes it. The client is called outside, as in the log.
+pub(super) fn connections(shared: &Shared<'_>, is_long: bool) -> String {
+    let mut lines = String::new();
+    let mut count = 0;
+    shared.engine.flows(shared.clock.now(), |seen| {
+        count += 1;
+        if count <= LISTED {
+            let (client, server) = (seen.client, seen.server);
+            let bytes = seen.bytes[Direction::Original] + seen.bytes[Direction::Reply];
+            let flags = flags(&seen);
+            let _ = if is_long {
+                let end = |end: crate::flow::Endpoint| format!("{}/{}", end.address, end.port);
+                let (client, server) = (end(client), end(server));
+                let (idle, age) = (seen.idle_seconds, seen.age_seconds);
+                writeln!(
+                    lines,
+                    "TCP outside: {client} ({client}) inside: {server} ({server}), flags {flags} , \
+                     idle {idle}s, uptime {age}s, bytes {bytes}"
+                )
+            } else {
+                let idle = span(seen.idle_seconds);
+                writeln!(
+                    lines,
+                    "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags \
+                     {flags}"
+                )
+            };
+        }
+        ControlFlow::Continue(())
+    });
+    let most = shared.most_flows.fetch_max(count as u64, Ordering::Relaxed).max(count as u64);
+    format!("{count} in use, {most} most used\n{lines}")
+}
+
+/// U up, B opened from outside, I and O data inward and outward, M mail; f or R where it ends.
+fn flags(seen: &Seen) -> String {
+    let mut flags = String::from("U");
+    for (flag, is_set) in [
+        ('I', seen.bytes[Direction::Original] > 0),
+        ('O', seen.bytes[Direction::Reply] > 0),
+        ('B', true),
+        ('f', seen.stage == Stage::Closing),
+        ('R', seen.stage == Stage::Reset),
+        ('M', seen.stage != Stage::Tls),
+    ] {
+        if is_set {
+            flags.push(flag);
+        }
+    }
+    flags
+}
+
+/// `show service-policy`: every packet of mail is one of the inspection's.
+pub(super) fn service_policy(shared: &Shared<'_>) -> String {
+    let stats = shared.engine.stats();
+    let dropped: u64 = stats.drops.values().sum();
+    format!(
+        "Global policy: \n  Service-policy: global_policy\n    Class-map: inspection_default\n\
+         \u{20}     Inspect: esmtp _default_esmtp_map, packet {}, lock fail 0, drop {dropped}, \
+         reset-drop {}\n",
+        stats.packets, stats.resets
+    )
+}
+
+/// Hours, minutes and seconds.
+pub(super) fn span(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Flows that are listed where nobody says how many.
+const LISTED: usize = 1_000;
+
+/// Flows that are looked at between two pauses.
+const SLICE: usize = 256;

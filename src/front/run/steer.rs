@@ -1,0 +1,393 @@
+//! What the words of the control socket do to a running filter.
+//!
+//! It reads counters that others own, and walks the flows one by one; no packet waits for it. It
+//! changes something only by a whole configuration, as a signal does ([`Running`]).
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Socket, Type};
+
+use super::running::Running;
+use super::show;
+use super::worker::Shared;
+use super::{Reread, Start};
+use crate::config::{Config, Fail};
+use crate::engine::Effects;
+use crate::front::FrontError;
+use crate::front::control::{Answer, How, Listener, Place, Request, Server, Service, Waker};
+use crate::pix::{self, Command, Mode, Typed};
+
+/// Everything that answers.
+pub(super) struct Steering<'a> {
+    pub(super) shared: &'a Shared<'a>,
+    pub(super) running: &'a Running<'a>,
+    pub(super) reread: &'a Reread<'a>,
+    /// The configuration file, which `write memory` writes.
+    pub(super) file: Option<&'a Path>,
+    /// Whose counters it counts in: a worker of its own.
+    pub(super) worker: usize,
+}
+
+/// Opens what the configuration asks for.
+///
+/// # Errors
+/// A socket that was asked for by name cannot be opened. One that nobody asked for is done without.
+pub(super) fn open(config: &Config, start: Start) -> Result<(Server, Waker), FrontError> {
+    let control = &config.control;
+    let listener = match Listener::open(
+        Path::new(&control.socket),
+        control.group.as_deref(),
+        start == Start::TakeOver,
+    ) {
+        Ok(listener) => Some(listener),
+        Err(error) if !control.is_wanted => {
+            log::warn!("no control socket: {error}");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let metrics = config.metrics.listen.map(|address| {
+        listen(address)
+            .map_err(|error| FrontError::io(format!("cannot listen at {address}"), error))
+    });
+    Server::new(listener, metrics.transpose()?)
+}
+
+/// Listens beside the process that is taken over from, which listens there until it is gone.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Steering<'_> {
+    /// Serves until the waker is gone.
+    pub(super) fn serve(&self, server: &Server) {
+        server.serve(&Service {
+            answer: &|request| self.answer(request),
+            metrics: &|| super::metrics::text(self.shared, &self.running.config()),
+            backlog: self.shared.events.backlog(),
+        });
+    }
+}
+
+impl Steering<'_> {
+    fn answer(&self, request: &Request) -> Answer {
+        match request.words.as_str() {
+            // For the client, and typed by nobody.
+            "complete" => {
+                let lines: Vec<_> = pix::lines_of(mode(request.place)).collect();
+                return Answer::text(request.place, lines.join("\n"));
+            }
+            "rules-config" => return Answer::text(request.place, self.rules_config()),
+            "" => return Answer::text(request.place, ""),
+            _ => {}
+        }
+        let (words, filter) = match request.words.split_once('|') {
+            Some((words, filter)) => (words.trim(), Some(filter.trim())),
+            None => (request.words.as_str(), None),
+        };
+        let mut answer = match pix::resolve(words, mode(request.place)) {
+            Ok(typed) if changes(typed.command) && !self.may_change(request) => {
+                Answer::refused(request.place, NOT_ALLOWED)
+            }
+            Ok(typed) => self.perform(&typed, request),
+            Err(mistake) => Answer::refused(request.place, mistake.to_string()),
+        };
+        if let (Some(filter), How::Done) = (filter, &answer.how) {
+            match filtered(&answer.body, filter) {
+                Some(body) => answer.body = body,
+                None => {
+                    let why = "ERROR: expected include, exclude, grep or begin behind the bar";
+                    return Answer::refused(request.place, why);
+                }
+            }
+        }
+        answer
+    }
+
+    fn perform(&self, typed: &Typed, request: &Request) -> Answer {
+        let place = request.place;
+        let text = |body: String| Answer::text(place, body);
+        let rest = typed.values.first().map_or("", String::as_str);
+        let config = || self.running.config().clone();
+        let shared = self.shared;
+        match typed.command {
+            Command::Status => text(show::status(shared, &config(), request.is_json)),
+            Command::Stats => text(show::stats(shared, request.is_json)),
+            Command::Flows => match show::Wanted::parse(rest) {
+                Ok(wanted) => text(show::flows(shared, &wanted, request.is_json)),
+                Err(error) => Answer::refused(place, format!("flows: {error}")),
+            },
+            Command::Metrics => text(super::metrics::text(shared, &config())),
+            Command::Events => self.events(rest, place),
+            Command::Version => text(format!("Mailguard Version {}\n", env!("CARGO_PKG_VERSION"))),
+            Command::Ping => text("pong\n".to_owned()),
+            Command::Help => text(pix::lines_of(mode(place)).collect::<Vec<_>>().join("\n")),
+            Command::Enable if self.may_change(request) => Answer::text(Place::Exec, ""),
+            Command::Enable => Answer::refused(place, NOT_ALLOWED),
+            Command::Disable => Answer::text(Place::Looking, ""),
+            Command::Configure => Answer::text(Place::Configuring, ""),
+            Command::End => Answer::text(Place::Exec, ""),
+            Command::Leave if place == Place::Configuring => Answer::text(Place::Exec, ""),
+            Command::Leave => Answer { place: None, ..Answer::default() },
+            Command::Reload => self.reload(request),
+            Command::WriteTerminal => text(pix::written(&config())),
+            Command::WriteMemory => self.write(&config(), place),
+            Command::WriteErase if request.is_confirmed || words_end_in_noconfirm(request) => {
+                self.write(&pix::erased(&config()), place)
+            }
+            Command::WriteErase => {
+                let question = "Erase PIX configuration in flash memory?".to_owned();
+                Answer { how: How::Question(question), ..Answer::text(place, "") }
+            }
+            Command::ShowConfigure => match self.file.map(crate::front::read_configuration) {
+                Some(Ok(file)) => text(file),
+                Some(Err(error)) => Answer::refused(place, format!("ERROR: {error}")),
+                None => Answer::refused(place, NO_FILE),
+            },
+            Command::ShowFixup => text(pix::fixups(&config()).join("\n")),
+            Command::ShowMailhost => text(pix::lines_named(&config(), "mailhost").join("\n")),
+            Command::ShowStatic => text(pix::lines_named(&config(), "static").join("\n")),
+            Command::ShowConduit => text(hits(&pix::lines_named(&config(), "conduit"))),
+            Command::ShowAccessList => text(hits(&pix::lines_named(&config(), "access-list"))),
+            Command::ShowConn => text(show::connections(shared, false)),
+            Command::ShowConnLong => text(show::connections(shared, true)),
+            Command::ShowConnCount | Command::ShowXlate => {
+                let all = show::connections(shared, false);
+                text(all.lines().next().unwrap_or_default().to_owned())
+            }
+            Command::ShowServicePolicy => text(show::service_policy(shared)),
+            Command::ClearXlate => text(self.clear()),
+            Command::ClearFixup
+            | Command::ClearMailhost
+            | Command::ClearConduit
+            | Command::ClearStatic
+            | Command::Fixup
+            | Command::OtherFixup
+            | Command::NoFixup
+            | Command::Line
+            | Command::NoLine => self.change(typed, request),
+        }
+    }
+
+    /// Whether who asks may change anything.
+    fn may_change(&self, request: &Request) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        let is_group_trusted = self.running.config().control.group_may_change;
+        request.user == 0 || request.user == own || is_group_trusted
+    }
+
+    fn events(&self, rest: &str, place: Place) -> Answer {
+        if !self.shared.events.are_heard() {
+            let why = "events: there is no event log, expected log.events in the configuration";
+            return Answer::refused(place, why);
+        }
+        let backlog = self.shared.events.backlog();
+        let last = |lines| String::from_utf8_lossy(&backlog.last(lines)).into_owned();
+        match rest.trim() {
+            "" => Answer::text(place, last(LINES)),
+            "follow" => Answer { is_followed: true, ..Answer::text(place, last(FOLLOWED_LINES)) },
+            number => number.parse().map_or_else(
+                |_| {
+                    let what = "expected follow or a number of lines";
+                    Answer::refused(place, format!("events: `{number}` found, {what}"))
+                },
+                |lines| Answer::text(place, last(lines)),
+            ),
+        }
+    }
+
+    /// What SIGHUP does, with an answer.
+    fn reload(&self, request: &Request) -> Answer {
+        let read = (self.reread)();
+        self.shared.reloads.note(self.shared.clock.now(), read.is_err());
+        log::info!("reading the configuration anew, as user {} asks", request.user);
+        self.shared.events.reopen();
+        match read {
+            Ok(new) => {
+                let pending = self.running.apply(new);
+                let profile = self.running.config().profile.clone();
+                let said = [format!("new connections: profile {profile}")].into_iter();
+                let said = said.chain(pending.iter().map(ToString::to_string));
+                Answer::text(request.place, said.collect::<Vec<_>>().join("\n"))
+            }
+            Err(error) => {
+                let why = format!("the old configuration stays in force:\n{error}");
+                Answer::refused(request.place, why)
+            }
+        }
+    }
+
+    /// A line of configuration, in force for connections that begin from now on.
+    fn change(&self, typed: &Typed, request: &Request) -> Answer {
+        let old = self.running.config().clone();
+        let changed = match pix::change(&old, typed) {
+            Some(Ok(changed)) => changed,
+            Some(Err(why)) => return Answer::refused(request.place, why),
+            None => return Answer::text(request.place, ""),
+        };
+        log::info!("user {} types: {}", request.user, request.words);
+        let ports = changed.config.engine.ports.clone();
+        let mut pending = self.running.apply(changed.config);
+        if ports.iter().all(|port| old.engine.ports.contains(port)) {
+            // What is under way on a port that was given up is read to its end, so its packets
+            // have to come here: the rules may stay.
+            pending.retain(|one| one.what != "ports");
+        }
+        let said = changed.said.into_iter().chain(pending.iter().map(ToString::to_string));
+        Answer::text(request.place, said.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Resets what began under other settings.
+    fn clear(&self) -> String {
+        let mut effects = Effects::of_worker(self.worker, self.shared.events.are_heard());
+        let count = self.shared.engine.reset_outdated(self.shared.clock.now(), &mut effects);
+        self.shared.deliver(&mut effects);
+        format!("{count} connections that began under other settings were reset\n")
+    }
+
+    /// Writes the configuration file, whole or not at all; the old one stays beside it.
+    fn write(&self, config: &Config, place: Place) -> Answer {
+        let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
+        let write = || {
+            let old =
+                if file.exists() { crate::front::read_configuration(file)? } else { String::new() };
+            let new = crate::config::rewrite(&old, config)
+                .map_err(|error| FrontError::file(file, error))?;
+            replace(file, &old, &new)
+                .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))
+        };
+        match write() {
+            Ok(()) => {
+                let sum = pix::checksum(config);
+                Answer::text(
+                    place,
+                    format!("Building configuration...\nCryptochecksum: {sum}\n[OK]"),
+                )
+            }
+            Err(error) => Answer::refused(place, format!("ERROR: {error}")),
+        }
+    }
+
+    /// What the packet filter's rules are made from, as it is in force.
+    fn rules_config(&self) -> String {
+        let config = self.running.config();
+        let hosts = config.rules.mail_hosts.iter().map(|host| format!("\"{host}\""));
+        let fail = match config.queue.fail {
+            Fail::Closed => "closed",
+            Fail::Open => "open",
+        };
+        format!(
+            "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
+             mail_hosts = [{}]\nlocal = {}\nmark = {}\noffload_mark = {}\n",
+            config.engine.ports,
+            config.queue.first,
+            config.queue.last,
+            hosts.collect::<Vec<_>>().join(", "),
+            config.rules.local,
+            config.rules.mark,
+            config.rules.offload_mark
+        )
+    }
+}
+
+/// The old text goes beside the file, the new one takes its place: at no moment is there none.
+fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
+    let beside = |end: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let permissions = fs::metadata(file).map(|found| found.permissions());
+    let write = |path: &Path, text: &str| -> io::Result<()> {
+        let mut written = File::create(path)?;
+        if let Ok(permissions) = &permissions {
+            written.set_permissions(permissions.clone())?;
+        }
+        written.write_all(text.as_bytes())?;
+        written.sync_all()
+    };
+    write(&beside(".1"), old)?;
+    let new_file = beside(".new");
+    write(&new_file, new)?;
+    fs::rename(&new_file, file)
+}
+
+fn words_end_in_noconfirm(request: &Request) -> bool {
+    let last = request.words.split_whitespace().last().unwrap_or_default();
+    "noconfirm".starts_with(last) && last.starts_with('n')
+}
+
+/// Whether a command changes anything.
+const fn changes(command: Command) -> bool {
+    matches!(
+        command,
+        Command::Reload
+            | Command::WriteMemory
+            | Command::WriteErase
+            | Command::Configure
+            | Command::ClearXlate
+            | Command::ClearFixup
+            | Command::ClearMailhost
+            | Command::ClearConduit
+            | Command::ClearStatic
+            | Command::Fixup
+            | Command::OtherFixup
+            | Command::NoFixup
+            | Command::Line
+            | Command::NoLine
+    )
+}
+
+const fn mode(place: Place) -> Mode {
+    match place {
+        Place::Looking => Mode::Looking,
+        Place::Exec => Mode::Exec,
+        Place::Configuring => Mode::Configuring,
+    }
+}
+
+/// Lines as a PIX shows them that counts who came by. Nobody counts here.
+fn hits(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line} (hitcnt=0) \n")).collect()
+}
+
+/// The lines of a text that a filter leaves; none: there is no such filter.
+fn filtered(text: &str, filter: &str) -> Option<String> {
+    let (word, pattern) = filter.split_once(' ')?;
+    let is_word = |name: &str| !word.is_empty() && name.starts_with(word);
+    let has = |line: &&str| line.contains(pattern.trim());
+    let lines = text.lines();
+    let left: Vec<&str> = if is_word("include") || is_word("grep") {
+        lines.filter(has).collect()
+    } else if is_word("exclude") {
+        lines.filter(|line| !has(line)).collect()
+    } else if is_word("begin") {
+        lines.skip_while(|line| !has(line)).collect()
+    } else {
+        return None;
+    };
+    Some(left.join("\n"))
+}
+
+const NOT_ALLOWED: &str = "ERROR: only root and the filter's own user may change anything, and the \
+                           group with control.group_may_change = true";
+
+const NO_FILE: &str = "ERROR: the filter was started without a configuration file: expected one at \
+                       /etc/mailguard/mailguard.toml, or --config";
+
+/// Collectors that may wait to be let in.
+const BACKLOG: i32 = 16;
+
+/// Lines of the log where nobody says how many.
+const LINES: usize = 100;
+
+/// Lines of the log before those that follow.
+const FOLLOWED_LINES: usize = 10;

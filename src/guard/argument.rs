@@ -1,0 +1,209 @@
+//! What becomes of a line's argument: the grammar of the envelope, and what the old releases
+//! scanned addresses for.
+
+use super::envelope::{Envelope, Finding, Rules};
+use super::extension::{Offers, Parameters};
+use super::line::LineWatch;
+use super::mask::Mask;
+use super::settings::{AddressScan, EnvelopeRules, ParameterRules, Settings};
+use super::{Draft, Excess, Rule, Ruling};
+use crate::smtp::Verb;
+
+/// What decides about arguments beside the settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) settings: &'a Settings,
+    /// Extensions of the server.
+    pub(super) offers: Offers,
+    /// The MAIL of this transaction has said SMTPUTF8.
+    pub(super) has_utf8_mail: bool,
+}
+
+impl Context<'_> {
+    /// Whether arguments are of any interest.
+    pub(super) fn has_grammar(&self) -> bool {
+        self.settings.envelope != EnvelopeRules::Off
+            || self.settings.path_max.is_set()
+            || self.settings.local_part_max.is_set()
+    }
+
+    fn rules(&self, verb: Option<Verb>, has_odd_parameter: bool) -> Rules<'_> {
+        let is_strict = self.settings.envelope == EnvelopeRules::Strict;
+        let is_recipient = verb == Some(Verb::Rcpt);
+        let has_utf8 = self.offers.has_utf8();
+        let is_any = self.settings.parameters == ParameterRules::Any || has_odd_parameter;
+        Rules {
+            is_strict,
+            has_utf8: has_utf8 && (self.has_utf8_mail || !is_strict || !is_recipient),
+            permitted: if is_any { Parameters::ALL } else { self.offers.permits() },
+            refused: match is_recipient {
+                true => &self.settings.recipient_refuse,
+                false => &self.settings.sender_refuse,
+            },
+            mechanisms: &self.settings.auth_mechanisms,
+        }
+    }
+}
+
+impl LineWatch {
+    /// Rules on more of an argument that is not masked.
+    pub(super) fn judge_argument(
+        &mut self,
+        context: Context<'_>,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        let settings = context.settings;
+        let verb = self.verb;
+        let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
+        let has_limit = verb == Some(Verb::Mail) && settings.sender_max.is_set();
+        let scan = if has_address { settings.address_scan } else { AddressScan::Off };
+        let mut ruling = Ruling::Pass;
+        if scan != AddressScan::Off || has_limit {
+            ruling = self.scan_address(settings, scan, run, draft);
+        }
+        let is_decided = matches!(ruling, Ruling::Refuse(_) | Ruling::Exceed(_));
+        if is_decided || self.envelope.is_free() || !context.has_grammar() {
+            return ruling;
+        }
+        let judged = self.read_argument(context, run, draft);
+        if judged == Ruling::Pass { ruling } else { judged }
+    }
+
+    fn scan_address(
+        &mut self,
+        settings: &Settings,
+        scan: AddressScan,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        let has_limit = self.verb == Some(Verb::Mail) && settings.sender_max.is_set();
+        let bytes = draft.copy(run);
+        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
+            let is_replaced = scan == AddressScan::Replace;
+            return match (self.address.scan(bytes, is_replaced), is_replaced) {
+                (false, _) => Ruling::Pass,
+                (true, false) => Ruling::Note(Rule::Address),
+                (true, true) => Ruling::Edit(Rule::Address),
+            };
+        }
+        let mut ruling = Ruling::Pass;
+        for (at, &byte) in run.iter().enumerate() {
+            let rest = bytes.get_mut(at..).unwrap_or_default();
+            match scan {
+                AddressScan::Off => {}
+                _ if !self.address.is_stray(byte) => {}
+                AddressScan::Log => ruling = Ruling::Note(Rule::Address),
+                AddressScan::Replace => {
+                    ruling = Ruling::Edit(Rule::Address);
+                    rest.iter_mut().take(1).for_each(|byte| *byte = b' ');
+                }
+                AddressScan::Refuse => {
+                    return self.refuse(Rule::Address, self.address.cure(), rest);
+                }
+            }
+            let before = self.address.length();
+            self.address.push(byte);
+            let length = (before, self.address.length());
+            let excess = settings.sender_max.excess(Rule::Sender, length);
+            if let Some(excess) = excess.filter(|_| has_limit) {
+                return Ruling::Exceed(excess);
+            }
+        }
+        ruling
+    }
+
+    /// Whether all of an argument is as the grammar wants it, and no longer than it may be.
+    pub(super) fn takes_argument(&mut self, context: Context<'_>, argument: &[u8]) -> bool {
+        let verb = self.verb;
+        let rules = context.rules(verb, false);
+        let is_taken = |&byte: &u8| {
+            let before = self.envelope;
+            let is_taken = self.envelope.push(byte, verb, &rules) == Finding::Take;
+            is_taken && self.excess_of_path(context.settings, before).is_none()
+        };
+        argument.iter().all(is_taken)
+    }
+
+    /// By the grammar, byte by byte.
+    fn read_argument(&mut self, context: Context<'_>, run: &[u8], draft: &mut Draft) -> Ruling {
+        let (settings, verb) = (context.settings, self.verb);
+        let mut ruling = Ruling::Pass;
+        for (at, &byte) in run.iter().enumerate() {
+            let before = self.envelope;
+            let rules = context.rules(verb, self.has_odd_parameter);
+            let finding = self.envelope.push(byte, verb, &rules);
+            match self.heed(settings, finding, byte) {
+                Heeded::Nothing => {}
+                Heeded::Note(rule) if ruling == Ruling::Pass => ruling = Ruling::Note(rule),
+                Heeded::Note(_) => {}
+                Heeded::Replace(value) => {
+                    let bytes = draft.copy(run);
+                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);
+                    ruling = Ruling::Edit(Rule::Envelope);
+                }
+                Heeded::Refuse(rule, mask) => {
+                    let bytes = draft.copy(run);
+                    return self.refuse(rule, mask, bytes.get_mut(at..).unwrap_or_default());
+                }
+            }
+            if let Some(excess) = self.excess_of_path(settings, before) {
+                return Ruling::Exceed(excess);
+            }
+        }
+        ruling
+    }
+
+    /// What the settings make of a finding.
+    fn heed(&mut self, settings: &Settings, finding: Finding, byte: u8) -> Heeded {
+        let is_enforced =
+            matches!(settings.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
+        let rule = match finding {
+            Finding::Take => return Heeded::Nothing,
+            Finding::Replace(value) if is_enforced => return Heeded::Replace(value),
+            Finding::Refuse(mask) if is_enforced => return Heeded::Refuse(Rule::Envelope, mask),
+            Finding::Unoffered if is_enforced && settings.parameters == ParameterRules::Offered => {
+                return Heeded::Refuse(Rule::Parameter, Mask::X);
+            }
+            // One of them is told of, and the others may come too.
+            Finding::Unoffered => {
+                self.has_odd_parameter = true;
+                Rule::Parameter
+            }
+            Finding::Replace(_) | Finding::Refuse(_) => Rule::Envelope,
+        };
+        if !matches!(finding, Finding::Replace(_)) {
+            self.envelope.force(byte);
+        }
+        let is_told = settings.envelope == EnvelopeRules::Off
+            || std::mem::replace(&mut self.has_told_argument, true);
+        if is_told { Heeded::Nothing } else { Heeded::Note(rule) }
+    }
+
+    fn excess_of_path(&self, settings: &Settings, before: Envelope) -> Option<Excess> {
+        let now = &self.envelope;
+        if now.path == before.path {
+            return None;
+        }
+        let of = |before: u16, now: u16| (u32::from(before), u32::from(now));
+        let local = settings.local_part_max.excess(Rule::LocalPart, of(before.local, now.local));
+        let path = settings.path_max.excess(Rule::PathLength, of(before.path, now.path));
+        local.or(path)
+    }
+
+    /// The line leaves masked from these bytes on.
+    fn refuse(&mut self, rule: Rule, mut mask: Mask, bytes: &mut [u8]) -> Ruling {
+        mask.apply(bytes);
+        self.mask = Some((rule, mask));
+        self.refused = Some(rule);
+        Ruling::Refuse(rule)
+    }
+}
+
+/// What becomes of a byte.
+enum Heeded {
+    Nothing,
+    Note(Rule),
+    Replace(u8),
+    Refuse(Rule, Mask),
+}

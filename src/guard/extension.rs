@@ -1,0 +1,173 @@
+//! What the server has offered, as far as the client's lines depend on it: how long MAIL and RCPT
+//! may be, and which parameters they may have.
+
+use serde::{Deserialize, Serialize};
+
+/// Extensions of the last answer to EHLO that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Offers(u32);
+
+impl Offers {
+    /// The server has offered this keyword.
+    pub(super) fn add(&mut self, keyword: &[u8]) {
+        let index = EXTENSIONS.iter().position(|extension| extension.0.as_bytes() == keyword);
+        match index {
+            Some(index) => self.0 |= 1 << index,
+            // What nobody knows may permit a parameter of its own name (XVERP).
+            None if !SILENT.iter().any(|known| known.as_bytes() == keyword) => self.0 |= OTHER,
+            None => {}
+        }
+    }
+
+    /// Whether addresses may be in UTF-8.
+    pub(super) fn has_utf8(self) -> bool {
+        self.permits().contains(SMTPUTF8)
+    }
+
+    /// How much longer than RFC 5321 wants it MAIL may be, and RCPT.
+    pub(super) fn added(self) -> (u32, u32) {
+        self.offered().fold((0, 0), |(mail, rcpt), &(_, more_mail, more_rcpt, _)| {
+            (mail + more_mail, rcpt + more_rcpt)
+        })
+    }
+
+    /// The parameters that MAIL and RCPT may have.
+    pub(super) fn permits(self) -> Parameters {
+        let own = self.offered().fold(0, |all, &(.., parameters)| all | parameters);
+        Parameters(own | (self.0 & OTHER))
+    }
+
+    fn offered(self) -> impl Iterator<Item = &'static Extension> {
+        EXTENSIONS.iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, e)| e)
+    }
+}
+
+/// A set of parameters of MAIL and RCPT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parameters(u32);
+
+impl Parameters {
+    /// Every one there is.
+    pub(super) const ALL: Self = Self(u32::MAX);
+
+    /// This one alone.
+    pub(super) const fn of(index: u32) -> Self {
+        Self(1 << index)
+    }
+
+    /// The set that these bits stand for.
+    pub(super) const fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// One bit for each.
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The first of them; none has so high a number.
+    pub(super) const fn index(self) -> u32 {
+        self.0.trailing_zeros()
+    }
+
+    /// Whether it has this one.
+    pub(super) const fn contains(self, index: u32) -> bool {
+        self.0 & (1 << index) != 0
+    }
+
+    /// Whether it has one of these, or any that is not known here.
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & (other.0 | OTHER) != 0
+    }
+
+    /// Those of them whose name has this letter there.
+    pub(super) fn with_letter(self, at: u8, letter: u8) -> Self {
+        let is_it = |name: &&str| {
+            name.as_bytes().get(usize::from(at)) == Some(&letter.to_ascii_uppercase())
+        };
+        self.filter(is_it)
+    }
+
+    /// Those of them whose name is so long.
+    pub(super) fn of_length(self, length: u8) -> Self {
+        self.filter(|name| name.len() == usize::from(length))
+    }
+
+    fn filter(self, is_kept: impl Fn(&&str) -> bool) -> Self {
+        let names = NAMES.iter().enumerate().filter(|(at, _)| self.0 & (1 << at) != 0);
+        Self(names.filter(|(_, name)| is_kept(name)).fold(0, |all, (at, _)| all | 1 << at))
+    }
+}
+
+/// A keyword, what it adds to the length of MAIL and of RCPT, and the parameters it permits.
+type Extension = (&'static str, u32, u32, u32);
+
+/// Parameters by their place in [`NAMES`].
+pub(super) const SIZE: u32 = 0;
+pub(super) const BODY: u32 = 1;
+pub(super) const SMTPUTF8: u32 = 2;
+pub(super) const AUTH: u32 = 3;
+pub(super) const ENVID: u32 = 4;
+pub(super) const ORCPT: u32 = 5;
+
+/// Parameters that have a rule or an extension of their own.
+const NAMES: [&str; 19] = [
+    "SIZE",
+    "BODY",
+    "SMTPUTF8",
+    "AUTH",
+    "ENVID",
+    "ORCPT",
+    "RET",
+    "NOTIFY",
+    "BY",
+    "HOLDFOR",
+    "HOLDUNTIL",
+    "MT-PRIORITY",
+    "REQUIRETLS",
+    "SUBMITTER",
+    "MTRK",
+    "CONPERM",
+    "RRVS",
+    "SOLICIT",
+    "TRANSID",
+];
+
+/// The extensions that matter here. What they add to lines: RFC 1870 3, RFC 6152 3, RFC 6531 3.4,
+/// RFC 4954 3, RFC 3461 4, RFC 2852 4.
+const EXTENSIONS: [Extension; 16] = [
+    ("SIZE", 26, 0, 1 << SIZE),
+    ("8BITMIME", 17, 0, 1 << BODY),
+    ("BINARYMIME", 0, 0, 1 << BODY),
+    ("SMTPUTF8", 10, 0, 1 << SMTPUTF8),
+    ("AUTH", 500, 0, 1 << AUTH),
+    ("DSN", 107, 500, 1 << ENVID | 1 << ORCPT | 1 << 6 | 1 << 7),
+    ("DELIVERBY", 17, 0, 1 << 8),
+    ("FUTURERELEASE", 0, 0, 1 << 9 | 1 << 10),
+    ("MT-PRIORITY", 0, 0, 1 << 11),
+    ("REQUIRETLS", 0, 0, 1 << 12),
+    ("SUBMITTER", 0, 0, 1 << 13),
+    ("MTRK", 0, 0, 1 << 14),
+    ("CONPERM", 0, 0, 1 << 15),
+    ("RRVS", 0, 0, 1 << 16),
+    ("NO-SOLICITING", 0, 0, 1 << 17),
+    ("CHECKPOINT", 0, 0, 1 << 18),
+];
+
+/// Keywords that permit no parameter.
+const SILENT: [&str; 11] = [
+    "ATRN",
+    "CHUNKING",
+    "ENHANCEDSTATUSCODES",
+    "ETRN",
+    "EXPN",
+    "HELP",
+    "LIMITS",
+    "PIPELINING",
+    "STARTTLS",
+    "TURN",
+    "VRFY",
+];
+
+/// Some keyword was offered that is not known here.
+const OTHER: u32 = 1 << 31;

@@ -1,0 +1,137 @@
+//! Which lines are refused because they come where they may not, and that the right ones are not.
+
+use crate::guard::tests::{Talk, changed};
+use crate::guard::{Rule, Ruling};
+use crate::smtp::Speaker::{self, Client, Server};
+
+/// What is said, by whom, and what of it leaves.
+type Turn = (Speaker, &'static str, &'static str);
+
+/// One that passes as it came.
+const fn same(from: Speaker, text: &'static str) -> Turn {
+    (from, text, text)
+}
+
+const BEGIN: [Turn; 3] = [
+    same(Server, "220 a\r\n"),
+    same(Client, "EHLO a\r\n"),
+    same(Server, "250-a\r\n250-CHUNKING\r\n250 AUTH\r\n"),
+];
+const MAIL: [Turn; 2] = [same(Client, "MAIL FROM:<a@b>\r\n"), same(Server, "250 ok\r\n")];
+const RCPT: [Turn; 2] = [same(Client, "RCPT TO:<a@b>\r\n"), same(Server, "250 ok\r\n")];
+const REFUSED_RCPT: [Turn; 2] = [same(Client, "RCPT TO:<a@b>\r\n"), same(Server, "550 no\r\n")];
+const MESSAGE: [Turn; 4] = [
+    same(Client, "DATA\r\n"),
+    same(Server, "354 go\r\n"),
+    same(Client, "text\r\n.\r\n"),
+    same(Server, "250 ok\r\n"),
+];
+
+/// Plays it in packets of every small size, and says what was refused or noted.
+fn play(order: &str, turns: &[&[Turn]]) -> Vec<Rule> {
+    let mut found = None;
+    for size in [1, 2, 3, 5, 999] {
+        let mut talk = Talk::new(&changed("esmtp", &[("order", order), ("banner", "pass")]));
+        for (from, text, expected) in turns.iter().copied().flatten() {
+            let expected = if order == "enforce" { expected } else { text };
+            assert_eq!(talk.say(*from, text.as_bytes(), size), *expected, "packets of {size}");
+        }
+        let of = |ruling: &Ruling| match ruling {
+            Ruling::Refuse(rule) | Ruling::Note(rule) => Some(*rule),
+            Ruling::Pass | Ruling::Edit(_) | Ruling::Exceed(_) | Ruling::Reset(_) => None,
+        };
+        let rules: Vec<Rule> = talk.rulings.iter().filter_map(of).collect();
+        assert_eq!(*found.get_or_insert_with(|| rules.clone()), rules, "packets of {size}");
+    }
+    found.unwrap_or_default()
+}
+
+/// Refused where it is enforced, told of where it is logged, not even that where it is off.
+fn check(rule: Option<Rule>, turns: &[&[Turn]]) {
+    let expected: Vec<Rule> = rule.into_iter().collect();
+    assert_eq!(play("enforce", turns), expected);
+    if !turns.iter().copied().flatten().any(|(_, text, left)| text != left && text.contains("BDAT"))
+    {
+        assert_eq!(play("log", turns), expected);
+        assert_eq!(play("off", turns), []);
+    }
+}
+
+#[test]
+fn what_comes_in_its_order_passes() {
+    check(None, &[&BEGIN, &MAIL, &RCPT, &MESSAGE, &MAIL, &REFUSED_RCPT, &RCPT, &MESSAGE]);
+    // A MAIL that was refused may be tried again, and so may one whose transaction has ended.
+    let again = [same(Client, "MAIL FROM:<c@d>\r\n"), same(Server, "550 no\r\n")];
+    check(None, &[&BEGIN, &again, &MAIL, &RCPT, &MESSAGE]);
+    let reset = [same(Client, "RSET\r\n"), same(Server, "250 ok\r\n")];
+    check(None, &[&BEGIN, &MAIL, &reset, &MAIL, &RCPT, &reset, &MAIL, &RCPT, &MESSAGE]);
+}
+
+#[test]
+fn a_pipeline_has_the_benefit_of_every_answer_that_is_due() {
+    let group = [
+        same(Client, "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n"),
+        same(Server, "550 no\r\n503 no\r\n503 no\r\n"),
+    ];
+    check(None, &[&BEGIN, &group]);
+    let resets = [
+        same(Client, "MAIL FROM:<a@b>\r\nRSET\r\nMAIL FROM:<a@b>\r\n"),
+        same(Server, "250 ok\r\n"),
+        same(Client, "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n"),
+    ];
+    check(None, &[&BEGIN, &resets]);
+    let due = [same(Client, "RCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n"), same(Server, "550 no\r\n")];
+    check(None, &[&BEGIN, &MAIL, &due, &[same(Client, "DATA\r\n")]]);
+}
+
+#[test]
+fn a_recipient_needs_a_sender() {
+    let line = (Client, "RCPT TO:<a@d.example>\r\n", "RXXXXXXXXXXXXXXXXXXXX\r\n");
+    check(Some(Rule::RcptWithoutMail), &[&BEGIN, &[line]]);
+    check(Some(Rule::RcptWithoutMail), &[&BEGIN, &MAIL, &RCPT, &MESSAGE, &[line]]);
+    let reset = [same(Client, "RSET\r\n"), same(Server, "250 ok\r\n")];
+    check(Some(Rule::RcptWithoutMail), &[&BEGIN, &MAIL, &reset, &[line]]);
+}
+
+#[test]
+fn data_needs_a_sender_and_a_recipient() {
+    let line = (Client, "DATA\r\n", "XXXX\r\n");
+    check(Some(Rule::DataWithoutMail), &[&BEGIN, &[line]]);
+    check(Some(Rule::DataWithoutRcpt), &[&BEGIN, &MAIL, &[line]]);
+    check(Some(Rule::DataWithoutRcpt), &[&BEGIN, &MAIL, &REFUSED_RCPT, &REFUSED_RCPT, &[line]]);
+    let chunk = (Client, "BDAT 0\r\n", "XXXXXX\r\n");
+    assert_eq!(
+        play("enforce", &[&BEGIN, &[chunk]]),
+        [Rule::DataWithoutMail, Rule::StrayBytes][..1]
+    );
+}
+
+#[test]
+fn chunks_and_data_are_never_mixed() {
+    let chunk = [same(Client, "BDAT 5\r\n12345"), same(Server, "552 no\r\n")];
+    let line = [(Client, "DATA\r\n", "XXXX\r\n"), same(Server, "500 no\r\n")];
+    let reset = [same(Client, "RSET\r\n"), same(Server, "250 ok\r\n")];
+    assert_eq!(
+        play("enforce", &[&BEGIN, &MAIL, &RCPT, &chunk, &line, &reset, &MAIL, &RCPT, &MESSAGE]),
+        [Rule::DataAfterBdat]
+    );
+    let last = [same(Client, "BDAT 5 LAST\r\n12345"), same(Server, "250 ok\r\n")];
+    check(None, &[&BEGIN, &MAIL, &RCPT, &last, &MAIL, &RCPT, &chunk[..1]]);
+}
+
+#[test]
+fn one_transaction_at_a_time() {
+    let line = (Client, "MAIL FROM:<a@b>\r\n", "XXXXXXXXXXXXXXX\r\n");
+    check(Some(Rule::MailTwice), &[&BEGIN, &MAIL, &[line]]);
+    check(Some(Rule::MailTwice), &[&BEGIN, &MAIL, &RCPT, &[line]]);
+}
+
+#[test]
+fn nobody_is_authenticated_twice_or_inside_a_transaction() {
+    let auth = [same(Client, "AUTH PLAIN x\r\n"), same(Server, "235 ok\r\n")];
+    let failed = [same(Client, "AUTH PLAIN x\r\n"), same(Server, "535 no\r\n")];
+    let line = (Client, "AUTH PLAIN x\r\n", "XXXXXXXXXXXX\r\n");
+    check(None, &[&BEGIN, &failed, &auth, &MAIL]);
+    check(Some(Rule::AuthAgain), &[&BEGIN, &auth, &[line]]);
+    check(Some(Rule::AuthAgain), &[&BEGIN, &MAIL, &[line]]);
+}

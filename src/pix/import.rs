@@ -1,0 +1,258 @@
+//! A saved PIX or ASA configuration, read: what applies becomes a configuration of ours, and every
+//! line that does not is accounted for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::change::plain;
+use super::gather::{Gathered, gather};
+use super::line::port_named;
+
+mod esmtp;
+
+/// What whoever imports wants besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// The release's own profile, bugs included.
+    pub as_it_was: bool,
+    /// Port 25, though the file does not guard mail.
+    pub guard_anyway: bool,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// A configuration file of ours.
+    pub settings: String,
+    /// What was used, what was not, and why.
+    pub report: String,
+    /// Whether a line about mail was not understood, or nothing is guarded.
+    pub is_doubtful: bool,
+}
+
+/// The lines of a file and what became of each.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    used: BTreeSet<usize>,
+    idle: BTreeMap<usize, String>,
+    unclear: BTreeMap<usize, String>,
+    warnings: Vec<String>,
+}
+
+/// Which of the generations a file is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Generation {
+    /// `fixup` and before it `mailhost`: the profile that does what it did.
+    Pix(&'static str),
+    /// `inspect esmtp`.
+    Asa,
+}
+
+/// Reads a file.
+#[must_use]
+pub fn import(text: &str, wish: Wish) -> Imported {
+    let lines: Vec<(usize, String)> =
+        text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end().to_owned())).collect();
+    let mut account = Account::default();
+    let generation = generation(&lines, &mut account);
+    let gathered = gather(lines.iter().map(|(number, line)| (*number, line.trim())));
+    let (mut ports, mut settings) = match generation {
+        Generation::Pix(_) => (fixups(&lines, &mut account), Vec::new()),
+        Generation::Asa => esmtp::read(&lines, &mut account),
+    };
+    let is_off = ports.is_empty();
+    if is_off && wish.guard_anyway {
+        ports.insert(25);
+    }
+    ports.extend(&gathered.ports);
+    if is_off && !wish.guard_anyway {
+        ports.clear();
+    }
+    let profile = match (generation, wish.as_it_was) {
+        (Generation::Pix(profile), true) => profile,
+        (Generation::Pix(_), false) => "mailguard",
+        (Generation::Asa, _) => "asa",
+    };
+    note(&gathered, &mut account);
+    settings.insert(0, format!("profile = \"{profile}\""));
+    let settings = written(&settings, &ports, &gathered);
+    let report = account.told(&lines);
+    let is_doubtful = is_off || !account.unclear.is_empty();
+    Imported { settings, report, is_doubtful }
+}
+
+fn generation(lines: &[(usize, String)], account: &mut Account) -> Generation {
+    let version = lines.iter().find_map(|(number, line)| {
+        let rest = line.strip_prefix("PIX Version ").map(|rest| (true, rest));
+        let rest = rest.or_else(|| Some((false, line.strip_prefix("ASA Version ")?)));
+        rest.or_else(|| Some((false, line.strip_prefix("NGFW Version ")?)))
+            .map(|(is_pix, rest)| (*number, is_pix, rest.trim()))
+    });
+    let Some((number, is_pix, version)) = version else {
+        let has_inspect = lines.iter().any(|(_, line)| line.trim().starts_with("inspect "));
+        return if has_inspect { Generation::Asa } else { Generation::Pix("pix-6.3") };
+    };
+    account.used.insert(number);
+    if !is_pix || version.starts_with('7') || version.starts_with('8') {
+        return Generation::Asa;
+    }
+    Generation::Pix(match version.get(..3).unwrap_or_default() {
+        "4.0" | "4.1" | "4.2" => "pix-4.1",
+        "4.3" | "4.4" | "5.0" => "pix-4.4",
+        "5.1" => "pix-5.1",
+        "5.2" if matches!(version.get(4..5), Some("1" | "2" | "3")) => "pix-5.1",
+        "5.2" if matches!(version.get(4..5), Some("4" | "5")) => "pix-5.2.4",
+        "6.0" if version.starts_with("6.0(1)") => "pix-5.2.4",
+        _ => "pix-6.3",
+    })
+}
+
+/// The ports that `fixup` guards: 25, if no line says anything.
+fn fixups(lines: &[(usize, String)], account: &mut Account) -> BTreeSet<u16> {
+    let (mut ports, mut is_said) = (BTreeSet::new(), false);
+    for (number, line) in lines {
+        let line = plain(line);
+        let (is_guarded, rest) = match line.strip_prefix("no ") {
+            Some(rest) => (false, rest),
+            None => (true, line.as_str()),
+        };
+        let Some(value) = rest.strip_prefix("fixup protocol smtp") else { continue };
+        let value = value.trim();
+        is_said = true;
+        let (low, high) = value.split_once('-').unwrap_or((value, value));
+        let port = |text: &str| port_named(text).or_else(|| text.parse().ok());
+        match (value.is_empty(), port(low), port(high)) {
+            (true, ..) if is_guarded => _ = ports.insert(25),
+            (true, ..) => ports = BTreeSet::from([25]),
+            (false, Some(low), Some(high)) if low <= high => {
+                for port in low..=high {
+                    if is_guarded {
+                        ports.insert(port)
+                    } else {
+                        ports.remove(&port)
+                    };
+                }
+            }
+            (false, ..) => {
+                account.unclear.insert(*number, format!("`{value}` found, expected a port"));
+                continue;
+            }
+        }
+        account.used.insert(*number);
+        if !is_guarded && ports.is_empty() {
+            let why = "this PIX did not guard mail; say --guard-anyway for ports = [25]";
+            account.warnings.push(format!("line {number}: {why}"));
+        }
+    }
+    if is_said { ports } else { BTreeSet::from([25]) }
+}
+
+/// Accounts for the lines that name hosts.
+fn note(gathered: &Gathered, account: &mut Account) {
+    for lines in gathered.hosts.values() {
+        account.used.extend(lines);
+    }
+    for (host, lines) in &gathered.open {
+        if gathered.hosts.contains_key(host) {
+            let address = host.address;
+            account.warnings.push(format!(
+                "{address} is reached at other ports too (lines {}): it is guarded, but not put \
+                 into rules.mail_hosts, which would close those",
+                listed(lines.iter())
+            ));
+        }
+    }
+    for number in &gathered.denied {
+        account.warnings.push(format!("line {number}: a deny before it may take its effect"));
+    }
+    for number in &gathered.limited {
+        account.warnings.push(format!(
+            "line {number}: only some clients may come there; the rules here let all of them"
+        ));
+    }
+    account.unclear.extend(gathered.unclear.iter().cloned());
+}
+
+/// The file of ours.
+fn written(settings: &[String], ports: &BTreeSet<u16>, gathered: &Gathered) -> String {
+    let mut text = String::new();
+    let mut settings = settings.iter();
+    if let Some(profile) = settings.next() {
+        let _ = writeln!(text, "{profile}");
+    }
+    let _ = writeln!(text, "ports = [{}]", listed(ports.iter()));
+    let more: Vec<&String> = settings.collect();
+    if !more.is_empty() {
+        text.push_str("\n[settings]\n");
+        for line in more {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    let closed = gathered.hosts.iter().filter(|(host, _)| !gathered.open.contains_key(host));
+    let closed: Vec<_> = closed.collect();
+    if !closed.is_empty() {
+        text.push_str("\n[rules]\nmail_hosts = [\n");
+        for (host, lines) in closed {
+            let block = match host.prefix {
+                32 => host.address.to_string(),
+                prefix => format!("{}/{prefix}", host.address),
+            };
+            let s = if lines.len() == 1 { "" } else { "s" };
+            let _ = writeln!(text, "    \"{block}\", # line{s} {}", listed(lines.iter()));
+        }
+        text.push_str("]\n");
+    }
+    text
+}
+
+fn listed<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl Account {
+    /// The report: what was used, ignored, without effect, and not understood.
+    fn told(&self, lines: &[(usize, String)]) -> String {
+        let mut ignored: BTreeMap<String, usize> = BTreeMap::new();
+        let mut count = 0;
+        for (number, line) in lines {
+            let is_known = self.used.contains(number)
+                || self.idle.contains_key(number)
+                || self.unclear.contains_key(number);
+            let line = line.trim();
+            if is_known || line.is_empty() || line.starts_with([':', '!']) {
+                continue;
+            }
+            count += 1;
+            let first = line.split_whitespace().next().unwrap_or_default();
+            // Of whoever writes a file of many first words, so many are named.
+            let is_room = ignored.len() < WORDS_MAX || ignored.contains_key(first);
+            let first = if is_room { first } else { "..." };
+            *ignored.entry(first.to_owned()).or_default() += 1;
+        }
+        let mut report = format!("used: {}\n", lines_of(self.used.iter()));
+        let ignored: Vec<String> =
+            ignored.into_iter().map(|(word, count)| format!("{word} {count}")).collect();
+        let _ = writeln!(report, "ignored: {count} lines ({})", ignored.join(", "));
+        for (number, why) in &self.idle {
+            let _ = writeln!(report, "no effect here: line {number}: {why}");
+        }
+        for (number, why) in &self.unclear {
+            let _ = writeln!(report, "about mail, and not understood: line {number}: {why}");
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(report, "WARNING: {warning}");
+        }
+        report
+    }
+}
+
+fn lines_of<'n>(numbers: impl ExactSizeIterator<Item = &'n usize>) -> String {
+    match numbers.len() {
+        0 => "no line".to_owned(),
+        1 => format!("line {}", listed(numbers)),
+        count => format!("{count} lines: {}", listed(numbers)),
+    }
+}
+
+/// First words that a report names.
+const WORDS_MAX: usize = 100;

@@ -1,0 +1,22 @@
+//! The PIX's words, and ours beside them: what is typed at the control socket, and what a saved
+//! configuration says.
+//!
+//! Pure: a line and a configuration go in, a configuration and a text come out. Nothing here runs,
+//! asks or writes anything. What each word did on the original, and how sure that is, says the
+//! paper on its language; where it has no counterpart here, a line is ignored and said so.
+
+mod change;
+mod gather;
+mod import;
+mod line;
+mod table;
+mod terminal;
+mod words;
+#[cfg(test)]
+mod tests;
+
+pub use change::{Changed, change};
+pub use import::{Imported, Wish, import};
+pub use table::{Command, lines_of};
+pub use terminal::{checksum, erased, fixups, lines_named, running, written};
+pub use words::{Mistake, Mode, Typed, resolve};

@@ -1,0 +1,190 @@
+//! What is typed, what it changes, and what is said of what is wrong.
+
+use super::*;
+use crate::config::{Config, Source};
+
+fn config(text: &str) -> Config {
+    Config::build(Some(Source { name: "m.toml", text }), &[]).unwrap()
+}
+
+fn meant(line: &str, mode: Mode) -> Result<Command, String> {
+    resolve(line, mode).map(|typed| typed.command).map_err(|mistake| mistake.to_string())
+}
+
+#[test]
+fn words_may_be_shortened_to_what_only_one_of_their_place_begins_with() {
+    for (line, mode, command) in [
+        ("en", Mode::Looking, Command::Enable),
+        ("conf t", Mode::Exec, Command::Configure),
+        ("co t", Mode::Exec, Command::Configure),
+        ("wr t", Mode::Exec, Command::WriteTerminal),
+        ("wri mem", Mode::Exec, Command::WriteMemory),
+        ("WR M", Mode::Exec, Command::WriteMemory),
+        ("wr era", Mode::Exec, Command::WriteErase),
+        ("q", Mode::Exec, Command::Leave),
+        ("sh fix", Mode::Exec, Command::ShowFixup),
+        ("sh run", Mode::Exec, Command::WriteTerminal),
+        ("fix pr smtp 25", Mode::Configuring, Command::Fixup),
+        ("no fixup protocol smtp 25", Mode::Configuring, Command::NoFixup),
+        ("no fix p s 25", Mode::Configuring, Command::NoFixup),
+        ("fixup protocol ftp 21", Mode::Configuring, Command::OtherFixup),
+        ("stati (inside,outside) 192.0.2.10 10.1.1.10", Mode::Configuring, Command::Line),
+        ("status", Mode::Configuring, Command::Status),
+    ] {
+        assert_eq!(meant(line, mode), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_as_the_original_said_it() {
+    for (line, mode, expected) in [
+        ("xyz", Mode::Exec, "Type help or '?' for a list of available commands."),
+        (
+            "fixup protocol smtp 25",
+            Mode::Exec,
+            "Type help or '?' for a list of available commands.",
+        ),
+        ("conf t", Mode::Looking, "Type help or '?' for a list of available commands."),
+        (
+            "show fixop",
+            Mode::Exec,
+            "show fixop\n     ^\nERROR: % Invalid input detected at '^' marker.",
+        ),
+        (
+            "write memory now",
+            Mode::Exec,
+            "write memory now\n             ^\nERROR: % Invalid input detected at '^' marker.",
+        ),
+        ("co", Mode::Configuring, "ERROR: % Ambiguous command:  \"co\"\nconduit configure"),
+        (
+            "fixup protocol",
+            Mode::Configuring,
+            "ERROR: % Incomplete command\nUsage: [no] fixup protocol smtp [<port>[-<port>]]\n    \
+             \u{20}  show fixup [protocol smtp]\n       clear fixup",
+        ),
+        (
+            "write",
+            Mode::Exec,
+            "ERROR: % Incomplete command\nUsage: write terminal\n       write memory\n",
+        ),
+        ("", Mode::Exec, "ERROR: % Incomplete command"),
+    ] {
+        let said = meant(line, mode).unwrap_err();
+        assert!(said.starts_with(expected), "{line}: {said}");
+    }
+}
+
+/// The configuration behind these lines, and the last thing said or refused.
+fn after(start: &str, lines: &[&str]) -> (Config, String) {
+    let mut config = config(start);
+    let mut last = String::new();
+    for line in lines {
+        let typed = resolve(line, Mode::Configuring).unwrap();
+        match change(&config, &typed).unwrap() {
+            Ok(changed) => {
+                config = changed.config;
+                last = changed.said.join("\n");
+            }
+            Err(why) => last = why,
+        }
+    }
+    (config, last)
+}
+
+#[test]
+fn fixup_adds_and_takes_away_ports_and_what_is_off_is_shown_so() {
+    for (lines, ports, shown) in [
+        (
+            &["fixup protocol smtp 2525"][..],
+            &[25, 2525][..],
+            "fixup protocol smtp 25\nfixup protocol smtp 2525",
+        ),
+        (&["no fixup protocol smtp 25"], &[], "no fixup protocol smtp 25"),
+        (&["no fixup protocol smtp 25", "fixup protocol smtp"], &[25], "fixup protocol smtp 25"),
+        (&["fixup protocol smtp 2525", "no fixup protocol smtp"], &[25], "fixup protocol smtp 25"),
+        (&["no fixup protocol smtp 25", "clear fixup"], &[25], "fixup protocol smtp 25"),
+        (
+            &["fixup protocol smtp 26-28", "no fixup protocol smtp 27"],
+            &[25, 26, 28],
+            "fixup protocol smtp 25\nfixup protocol smtp 26\nfixup protocol smtp 28\n\
+             no fixup protocol smtp 27",
+        ),
+    ] {
+        let (config, _) = after("", lines);
+        assert_eq!(config.engine.ports, ports, "{lines:?}");
+        assert_eq!(fixups(&config).join("\n"), shown, "{lines:?}");
+    }
+    for (line, expected) in [
+        ("fixup protocol smtp 70000", "ERROR: invalid port 70000: expected 1 to 65535"),
+        ("fixup protocol smtp 0", "ERROR: invalid port 0: expected 1 to 65535"),
+        ("fixup protocol smtp 2530-2525", "ERROR: port range 2530-2525 is empty"),
+        ("fixup protocol smtp 1-60000", "ERROR: port range 1-60000 has more than 64 ports"),
+        ("no static (a,b) 1.2.3.4 5.6.7.8", "ERROR: there is no such line"),
+        ("conduit allow tcp host 1.2.3.4 eq smtp any", "ERROR: expected permit or deny"),
+        (
+            "static (inside,outside) tcp 192.0.2.1 smtp mailer smtp",
+            "ERROR: `mailer` found, expected an address or a name",
+        ),
+    ] {
+        let (changed, said) = after("", &[line]);
+        assert_eq!((said.as_str(), changed), (expected, config("")), "{line}");
+    }
+    assert!(after("", &["fixup protocol ftp 21"]).1.starts_with("WARNING: "));
+}
+
+#[test]
+fn lines_that_name_mail_hosts_close_and_open_them() {
+    let own = "[rules]\nmail_hosts = [\"198.51.100.1\"]\n";
+    let hosts = |config: &Config| -> Vec<String> {
+        config.rules.mail_hosts.iter().map(ToString::to_string).collect()
+    };
+    let lines = [
+        "static (inside,outside) 192.0.2.10 10.1.1.10 netmask 255.255.255.255 0 0",
+        "conduit permit tcp host 192.0.2.10 eq smtp any",
+    ];
+    let (config, _) = after(own, &lines[..1]);
+    assert_eq!(hosts(&config), ["198.51.100.1/32"]);
+    let (config, _) = after(own, &lines);
+    assert_eq!(hosts(&config), ["198.51.100.1/32", "10.1.1.10/32"]);
+    assert_eq!(lines_named(&config, "static"), [lines[0]]);
+    // Whoever is reached at other ports as well must not lose them.
+    let web = "conduit permit tcp host 192.0.2.10 eq www any";
+    let (config, _) = after(own, &[lines[0], lines[1], web]);
+    assert_eq!(hosts(&config), ["198.51.100.1/32"]);
+    let back = format!("no {}", lines[1]);
+    let (config, _) = after(own, &[lines[0], lines[1], &back]);
+    assert_eq!(hosts(&config), ["198.51.100.1/32"]);
+    let (config, _) = after(own, &["mailhost (outside) 192.0.2.25 10.0.0.25 0 0"]);
+    assert_eq!(hosts(&config), ["198.51.100.1/32", "10.0.0.25/32"]);
+    let (config, _) = after(own, &["mailhost (outside) 192.0.2.25 10.0.0.25", "clear mailhost"]);
+    assert_eq!(hosts(&config), ["198.51.100.1/32"]);
+    let (config, _) = after("", &["static (inside,outside) tcp interface smtp 10.1.1.42 2525"]);
+    assert_eq!(
+        (hosts(&config), config.engine.ports),
+        (vec!["10.1.1.42/32".to_owned()], vec![25, 2525])
+    );
+}
+
+#[test]
+fn a_configuration_that_is_written_is_read_to_the_same() {
+    for lines in [
+        &["fixup protocol smtp 2525"][..],
+        &["no fixup protocol smtp 25"],
+        &[
+            "name 10.1.1.10 mx1",
+            "static (inside,outside) 192.0.2.10 mx1 netmask 255.255.255.255 0 0",
+            "conduit permit tcp host 192.0.2.10 eq smtp any",
+        ],
+    ] {
+        let (config, _) = after("", lines);
+        let text = written(&config);
+        assert!(text.starts_with("Building configuration...\n: Saved\n:\nMailguard Version "));
+        assert!(text.ends_with("\n: end\n[OK]\n"), "{text}");
+        let read = import(&text, Wish::default());
+        let again = self::config(&read.settings);
+        assert_eq!(again.engine.ports, config.engine.ports, "{text}");
+        assert_eq!(again.rules.mail_hosts, config.rules.mail_hosts, "{text}");
+    }
+    assert_ne!(checksum(&config("")), checksum(&config("ports = [26]")));
+    assert_eq!(checksum(&config("")).len(), 35);
+}

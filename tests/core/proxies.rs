@@ -1,0 +1,57 @@
+//! Clients that are named may say whom they speak for; nobody else may.
+
+use crate::support::esmtp::Esmtp;
+use crate::support::rig::settings;
+use crate::support::session::Session;
+use mailguard::engine::{Exception, Settings, Treatment, What};
+use mailguard::guard::Settings as Guard;
+
+const HEADER: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 51234 25\r\n";
+
+/// Settings in which this client may send the header.
+fn named(client: &str) -> Settings {
+    let mut guard = Guard::profile("esmtp").unwrap();
+    guard.set("proxy_protocol", "pass").unwrap();
+    let client = Some(client.parse().unwrap());
+    let exception = Exception { client, server: None, treatment: Treatment::Enforce(guard) };
+    Settings { exceptions: vec![exception], ..settings("esmtp") }
+}
+
+/// A server that reads the header by itself, which the model does not: what it would be told.
+fn said(client: &str, pieces: &[&[u8]]) -> Session {
+    let mut session = Session::silent(named(client), Esmtp::new(""));
+    session.queue(pieces);
+    session.repeat();
+    session
+}
+
+#[test]
+fn the_header_of_a_named_client_passes_whatever_the_cut() {
+    for size in 1..=HEADER.len() {
+        let pieces: Vec<&[u8]> = HEADER.as_bytes().chunks(size).collect();
+        let session = said("192.0.2.0/24", &pieces);
+        assert_eq!(session.server_got(), HEADER);
+        assert!(session.alarms().is_empty());
+        let is_told = |what: &What| {
+            let What::Command { line, .. } = what else { return false };
+            line == HEADER.trim_end().as_bytes()
+        };
+        assert!(session.rig.records.iter().any(|record| is_told(&record.what)));
+    }
+}
+
+#[test]
+fn from_anybody_else_it_is_a_line_like_any_other() {
+    let session = said("192.0.2.128/25", &[HEADER.as_bytes()]);
+    let masked = format!("{}\r\n", "X".repeat(HEADER.len() - 2));
+    assert_eq!(session.server_got(), masked);
+}
+
+#[test]
+fn a_broken_header_ends_the_flow() {
+    let session = said("192.0.2.0/24", &[b"PROXY TCP4\nEXPN root\r\n"]);
+    let is_reset =
+        |what: &What| matches!(what, What::Reset { reason } if reason.name() == "broken-prefix");
+    assert!(session.rig.records.iter().any(|record| is_reset(&record.what)));
+    assert!(!session.server_got().contains("EXPN"));
+}

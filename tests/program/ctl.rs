@@ -1,0 +1,259 @@
+//! `mailguard ctl`: what an operator types on a running filter, with mail flowing.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::run::{Filter, NEEDS, mailguard, succeed};
+use crate::sealed::sealed;
+
+const FILE: &str = "/run/mailguard.toml";
+
+/// `mailguard ctl` with these lines on its standard input.
+fn typed(lines: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+        .args(["ctl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn ctl(words: &str) -> (i32, String, String) {
+    let words: Vec<&str> = ["ctl"].into_iter().chain(words.split(' ')).collect();
+    let output = mailguard(&words);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A server that answers every line, until the test is over.
+fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:25").unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let _ = stream.write_all(b"220 mail.example.com ready\r\n");
+                for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+                    let Ok(line) = line else { return };
+                    let reply = if line.starts_with('X') { "500 what?\r\n" } else { "250 ok\r\n" };
+                    let _ = stream.write_all(reply.as_bytes());
+                }
+            });
+        }
+    });
+}
+
+/// A client's connection.
+struct Client {
+    stream: TcpStream,
+    replies: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects; the greeting as it came.
+    fn connect() -> (Self, String) {
+        let stream = TcpStream::connect("127.0.0.1:25").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let replies = BufReader::new(stream.try_clone().unwrap());
+        let mut client = Self { stream, replies };
+        let greeting = client.reply().unwrap();
+        (client, greeting)
+    }
+
+    fn say(&mut self, line: &str) -> String {
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        self.reply().unwrap()
+    }
+
+    fn reply(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.replies.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+fn greeting() -> String {
+    Client::connect().1
+}
+
+const OURS: &str = "# ours\n[log]\nevents = \"/run/events\"\n[rules]\nlocal = true\n";
+
+const OWN: &str = "220 mail.example.com ready";
+
+#[test]
+fn the_seven_steps_of_the_article_work_with_mail_flowing() {
+    sealed(NEEDS, || {
+        fs::write(FILE, OURS).unwrap();
+        succeed(&["rules", "up", "--config", FILE]);
+        let start = || Filter::start(&["--config", FILE]);
+        let filter = start();
+        serve();
+        let masked = greeting();
+        assert!(masked.starts_with("220 ") && masked.contains("***"), "{masked}");
+        let (mut under_way, _) = Client::connect();
+        assert_eq!(under_way.say("EHLO a"), "500 what?");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // Mail flows all the time, and none of it breaks off.
+            let flow = scope.spawn(|| {
+                let mut count = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    let (mut client, _) = Client::connect();
+                    assert_eq!(client.say("NOOP"), "250 ok");
+                    count += 1;
+                }
+                count
+            });
+            let output = typed(
+                "enable\nconfigure terminal\nshow fixup\nno fixup protocol smtp 25\nshow fixup\n\
+                 write memory\nexit\nreload\nexit\n",
+            );
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+            let lines: Vec<&str> = said.lines().collect();
+            let expected = ["fixup protocol smtp 25", "no fixup protocol smtp 25"];
+            assert_eq!(lines[..2], expected, "{said}");
+            assert!(said.contains("Building configuration...\nCryptochecksum: "), "{said}");
+            assert!(said.contains("\n[OK]\nnew connections: profile mailguard\n"), "{said}");
+            assert_eq!(greeting(), OWN);
+            is_over.store(true, Ordering::Relaxed);
+            assert!(flow.join().unwrap() > 0);
+        });
+        // What was under way goes on, as it began.
+        assert_eq!(under_way.say("NOOP"), "250 ok");
+        assert_eq!(under_way.say("EHLO a"), "500 what?");
+        let reason = "cleared";
+        let (_, said, _) = ctl("clear xlate");
+        assert!(said.ends_with(" connections that began under other settings were reset\n"));
+        assert!(!said.starts_with("0 "), "{said}");
+        assert!(under_way.reply().is_err());
+        // The log's writer is not waited for by anybody.
+        while !ctl("events").1.contains(&format!("was reset: {reason}")) {}
+        filter.end("-TERM");
+        let written = fs::read_to_string(FILE).unwrap();
+        assert!(written.starts_with("ports = []\n# ours\n") || written.contains("ports = []"));
+        assert_eq!(fs::read_to_string("/run/mailguard.toml.1").unwrap(), OURS);
+        // The file holds it over a restart, and the words take it back.
+        let filter = start();
+        assert_eq!(greeting(), OWN);
+        assert_eq!(ctl("sh fix").1, "no fixup protocol smtp 25\n");
+        let (code, _, _) = ctl("fixup protocol smtp 25");
+        assert_eq!(code, 0);
+        assert_eq!(greeting(), masked);
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
+    sealed(NEEDS, || {
+        fs::write(FILE, "[log]\nevents = \"/run/events\"\n[rules]\nlocal = true\n").unwrap();
+        succeed(&["rules", "up", "--config", FILE]);
+        let filter = Filter::start(&["--config", FILE]);
+        serve();
+        let (mut client, _) = Client::connect();
+        assert_eq!(client.say("VRFY root"), "500 what?");
+        let socket = fs::metadata("/run/mailguard/control").unwrap().permissions().mode();
+        assert_eq!(socket & 0o777, 0o660);
+        for (words, expected) in [
+            ("status", "profile mailguard, ports 25, fail closed\n"),
+            ("status", "connections: 1 of 100000\n"),
+            ("stats", "commands_refused"),
+            ("flows", " VRFY "),
+            ("flows", "1 refused"),
+            ("flows --state commands --client 127.0.0.0/8 --limit 5", "127.0.0.1:25"),
+            ("--json flows", "\"last\":\"VRFY\",\"monitored\":false"),
+            ("--json status", "\"flows\":1"),
+            ("show conn", "1 in use, 1 most used\nTCP outside 127.0.0.1:"),
+            ("show conn long", "inside: 127.0.0.1/25 (127.0.0.1/25), flags UIOBM , idle "),
+            ("show service-policy", "Inspect: esmtp _default_esmtp_map, packet "),
+            ("show fixup | include 25", "fixup protocol smtp 25\n"),
+            ("show static", ""),
+            ("write terminal", "Cryptochecksum:"),
+            ("metrics", "mailguard_commands_total{result=\"refused\"} 1\n"),
+            ("metrics", "mailguard_flows{state=\"commands\"} 1\n"),
+            ("metrics", "# EOF\n"),
+            ("reload", "new connections: profile mailguard\n"),
+            ("version", "Mailguard Version "),
+            ("help", "fixup protocol smtp PORT\n"),
+        ] {
+            let (code, said, error) = ctl(words);
+            assert_eq!((code, error.as_str()), (0, ""), "{words}");
+            assert!(said.contains(expected), "{words}: {said}");
+        }
+        // The log's writer is not waited for by anybody.
+        while !ctl("events").1.contains("VRFY root") {}
+        for (words, expected) in [
+            ("shwo", "mailguard: Type help or '?' for a list of available commands.\n"),
+            ("show fixop", "mailguard: show fixop\n     ^\nERROR: % Invalid input detected"),
+            ("flows --state open", "mailguard: flows: --state: `open` found, expected one of"),
+            ("fixup protocol smtp 70000", "mailguard: ERROR: invalid port 70000: expected 1 to"),
+            (
+                "write erase",
+                "mailguard: Erase PIX configuration in flash memory? expected the word",
+            ),
+            ("--socket /run/none status", "mailguard: no mailguard answers at /run/none: No such"),
+        ] {
+            let (code, said, error) = ctl(words);
+            assert_eq!((code, said.as_str()), (2, ""), "{words}");
+            assert!(error.starts_with(expected), "{words}: {error}");
+        }
+        // The first line that is refused ends what comes by a pipe.
+        let output =
+            typed("configure terminal\nfixup protocol smtp 70000\nno fixup protocol smtp 25\n");
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(ctl("show fixup").1, "fixup protocol smtp 25\n");
+        // A faulty file changes nothing, and is told to who asked.
+        fs::write(FILE, "monitor = 1\n").unwrap();
+        let (code, _, error) = ctl("reload");
+        assert_eq!(code, 2);
+        let expected =
+            "mailguard: the old configuration stays in force:\n/run/mailguard.toml:1:11: ";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(ctl("metrics").1.contains("mailguard_config_last_reload_successful 0\n"));
+        filter.end("-TERM");
+        assert!(!fs::exists("/run/mailguard/control").unwrap());
+    });
+}
+
+#[test]
+fn metrics_are_collected_by_http_where_the_file_says_so() {
+    sealed(NEEDS, || {
+        let filter = Filter::start(&["--set", "metrics.listen=127.0.0.1:9625"]);
+        let mut stream = TcpStream::connect("127.0.0.1:9625").unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("mailguard_build_info{version="), "{answer}");
+        // Every name that an alert or the dashboard asks for is one of these.
+        let shipped = ["dist/prometheus/mailguard.rules.yml", "dist/grafana/mailguard.json"];
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        for file in shipped {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let text = fs::read_to_string(path).unwrap();
+            let names = text.split(|c| !is_part(c)).filter(|name| name.starts_with("mailguard_"));
+            let mut count = 0;
+            for name in names {
+                let base = name.trim_end_matches("_total");
+                // These two have no series until something was dropped.
+                let is_rare =
+                    base.ends_with("_dropped_packets") || base.ends_with("_withheld_packets");
+                let is_there = answer.contains(&format!("# TYPE {base} "));
+                assert!(is_there || is_rare, "{file}: {name}");
+                count += 1;
+            }
+            assert!(count > 10, "{file}: {count}");
+        }
+        filter.end("-TERM");
+    });
+}
