@@ -37,6 +37,8 @@ pub enum Command {
     Probe(Probe),
     /// Print the profiles and their settings
     Profiles(Profiles),
+    /// Print the patches for known holes of mail servers, and what is done about each
+    Patches(Patches),
     /// Talk to the running filter: one command, or a prompt
     Ctl(Ctl),
     /// Read a saved PIX or ASA configuration: prints ours, and says what does not apply
@@ -168,6 +170,29 @@ impl Probe {
     }
 }
 
+/// `mailguard patches`.
+#[derive(Debug, Args)]
+pub struct Patches {
+    #[command(flatten)]
+    common: Common,
+    /// Only those that a product needs, such as exim-4.96, or whose greeting this is
+    #[arg(long = "for", value_name = "PRODUCT-VERSION")]
+    pub product: Option<String>,
+    /// What to do instead.
+    #[command(subcommand)]
+    pub action: Option<PatchesAction>,
+}
+
+/// What to do with one patch.
+#[derive(Debug, Subcommand)]
+pub enum PatchesAction {
+    /// Print all there is to know of one
+    Show {
+        /// Its CVE number or name
+        id: String,
+    },
+}
+
 /// `mailguard profiles`.
 #[derive(Debug, Args)]
 pub struct Profiles {
@@ -236,6 +261,7 @@ impl Command {
             Self::Replay(replay) => Some(&replay.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
+            Self::Patches(patches) => Some(&patches.common),
             Self::Probe(_) | Self::Profiles(_) | Self::Ctl(_) | Self::Import(_) => None,
         }
     }
@@ -283,7 +309,11 @@ impl Command {
             }
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
-            Self::Probe(_) | Self::Profiles(_) | Self::Ctl(_) | Self::Import(_) => {}
+            Self::Patches(_)
+            | Self::Probe(_)
+            | Self::Profiles(_)
+            | Self::Ctl(_)
+            | Self::Import(_) => {}
         }
         all
     }

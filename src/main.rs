@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mailguard::cli::{self, Cli, Command, RulesAction};
+use mailguard::cli::{self, Cli, Command, PatchesAction, RulesAction};
 use mailguard::config::{Config, Source};
 use mailguard::front::{self, FrontError, Outcome};
 use mailguard::pix;
@@ -50,7 +50,10 @@ fn configuration(
         _ => None,
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
-    Ok(Config::build(source, &command.overrides())?)
+    let config = Config::build(source, &command.overrides())?;
+    let directory = config.patch_directory.clone().filter(|_| is_read);
+    let patches = directory.map_or(Ok(Vec::new()), |path| front::read_patches(Path::new(&path)))?;
+    config.with_patches(&patches).map_err(FrontError::new)
 }
 
 fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
@@ -84,6 +87,14 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Check(_) => front::check::run(config),
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
+            front::print(&text).map(|()| Outcome::Done)
+        }
+        Command::Patches(patches) => {
+            let guard = &config.engine.guard;
+            let text = match &patches.action {
+                Some(PatchesAction::Show { id }) => front::patches::show(&guard.patches, id)?,
+                None => front::patches::list(&guard.patches, patches.product.as_deref())?,
+            };
             front::print(&text).map(|()| Outcome::Done)
         }
         Command::Ctl(ctl) => {

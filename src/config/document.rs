@@ -9,16 +9,25 @@ use super::{Backend, Config, Control, Fail, Log, Metrics, Queue, Rules};
 use crate::engine::{self, Gaps, Limits, UnknownFlow};
 use crate::event::Format;
 use crate::guard;
+use crate::patch::State;
 
 /// Reads all of it: the configuration, which holds only if there are no faults.
 pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut given = Given::default();
-    let (mut settings, mut exceptions) = (None, None);
+    let (mut settings, mut exceptions, mut patches) = (None, None, Vec::new());
     for entry in root.entries().unwrap_or_default() {
         match entry.key.as_str() {
             "settings" => settings = Some(&entry.node),
             "exceptions" => exceptions = Some(&entry.node),
+            "patches" => {
+                for inner in table_of(entry, &mut faults) {
+                    match inner.key.as_str() {
+                        "directory" => read_key(&mut given, "patches", inner, &mut faults),
+                        _ => read_patch(&mut patches, inner, &mut faults),
+                    }
+                }
+            }
             _ if is_section(&entry.key) => {
                 for inner in table_of(entry, &mut faults) {
                     read_key(&mut given, &entry.key, inner, &mut faults);
@@ -31,6 +40,9 @@ pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
     let mut guard = preset(&profile);
     if let Some(node) = settings {
         read_settings(&mut guard, node, "settings", &mut faults);
+    }
+    for (id, state) in patches {
+        guard.patches.choose(&id, state);
     }
     let exceptions =
         exceptions.map(|node| exceptions::read(node, &guard, &mut faults)).unwrap_or_default();
@@ -74,6 +86,7 @@ fn read_key(given: &mut Given, section: &str, entry: &Entry, faults: &mut Vec<Fa
                 "[metrics]",
                 "[pix]",
                 "[log]",
+                "[patches]",
             ]);
         }
         faults.push(unknown_key(section, entry, &names));
@@ -86,6 +99,17 @@ fn read_key(given: &mut Given, section: &str, entry: &Entry, faults: &mut Vec<Fa
             message: format!("{path}: {}", wrong.message),
         }));
     }
+}
+
+/// What is done about one patch; whether there is such a patch is known when all are read.
+fn read_patch(patches: &mut Vec<(String, State)>, entry: &Entry, faults: &mut Vec<Fault>) {
+    let state = words(&entry.node).as_deref().and_then(State::named);
+    if let Some(state) = state {
+        return patches.push((entry.key.clone(), state));
+    }
+    let (id, found) = (&entry.key, entry.node.found());
+    let message = format!("patches.{id}: {found} found, expected off, log or on");
+    faults.push(Fault { place: entry.node.place.clone(), message });
 }
 
 /// A key that is none.
@@ -165,7 +189,7 @@ fn finish(
     guard: guard::Settings,
     exceptions: Vec<engine::Exception>,
 ) -> Config {
-    let Given { general, queue, rules, limits, control, metrics, pix, log } = given;
+    let Given { general, queue, rules, limits, control, metrics, pix, log, patches } = given;
     let is_local = rules.local.unwrap_or(false);
     Config {
         profile,
@@ -185,6 +209,7 @@ fn finish(
             mark: rules.mark.map_or(MARK, Number::narrow),
             offload_mark: rules.offload_mark.map_or(OFFLOAD_MARK, Number::narrow),
         },
+        patch_directory: patches.directory,
         control: Control {
             is_wanted: control.socket.is_some(),
             socket: control.socket.unwrap_or_else(|| SOCKET.to_owned()),

@@ -206,6 +206,11 @@ keys! {
         /// Bytes that it may grow by in a second. What is more is left out, and counted.
         bytes_per_second: Number<1_024, BYTES_MAX> = Default "4194304";
     }
+
+    "patches" patches: PatchesKeys {
+        /// Where patches of your own are, as files of TOML. Beside it: off, log or on by ID.
+        directory: String = Example "\"/etc/mailguard/patches\"";
+    }
 }
 
 /// Room for one packet; the kernel takes no less than about half of it.

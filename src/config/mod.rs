@@ -30,9 +30,10 @@ use toml::de::DeTable;
 use self::report::Fault;
 use self::tree::{Node, Place};
 use self::value::Words;
-use crate::engine;
+use crate::engine::{self, Treatment};
 use crate::event::Format;
 use crate::flow::Network;
+use crate::patch::Catalogue;
 
 /// Everything the program can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Config {
     pub queue: Queue,
     /// The packet filter rules.
     pub rules: Rules,
+    /// Where patches of the administrator's own are.
+    pub patch_directory: Option<String>,
     /// The control socket.
     pub control: Control,
     /// Where metrics are collected.
@@ -172,6 +175,27 @@ impl Config {
             faults = mixes::examine(&config, &root);
         }
         if faults.is_empty() { Ok(config) } else { refused(faults) }
+    }
+
+    /// The same with the patches built in and those of these files: each with its name and text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in a file, or a patch that was named and is not there.
+    pub fn with_patches(mut self, files: &[(String, String)]) -> Result<Self, String> {
+        let catalogue = Catalogue::with(files).map_err(|fault| fault.to_string())?;
+        let exceptions = self.engine.exceptions.iter_mut();
+        let other = exceptions.filter_map(|exception| match &mut exception.treatment {
+            Treatment::Enforce(guard) | Treatment::Monitor(guard) => Some(guard),
+            Treatment::HandsOff => None,
+        });
+        for guard in other.chain([&mut self.engine.guard]) {
+            guard.patches.catalogue = catalogue.clone();
+            if let Some(id) = guard.patches.unknown() {
+                let listed = "expected a patch that `mailguard patches` lists";
+                return Err(format!("patches: `{id}` found, {listed}"));
+            }
+        }
+        Ok(self)
     }
 
     /// The queue numbers to serve.

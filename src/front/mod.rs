@@ -7,6 +7,7 @@ pub mod capture;
 pub mod check;
 pub mod control;
 mod nfqueue;
+pub mod patches;
 pub mod probe;
 pub mod profiles;
 pub mod replay;
@@ -16,7 +17,7 @@ pub mod run;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config;
 
@@ -141,9 +142,30 @@ pub fn reread_configuration(path: &Path) -> Result<String, FrontError> {
     Ok(text)
 }
 
+/// The patches in a directory: each file's name and text, in order of names.
+///
+/// # Errors
+/// One cannot be read, or they are too many.
+pub fn read_patches(directory: &Path) -> Result<Vec<(String, String)>, FrontError> {
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| cannot_read(directory, error))?;
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    paths.sort();
+    if paths.len() > PATCH_FILES_MAX {
+        let what = format!("{} patches, {PATCH_FILES_MAX} are the most", paths.len());
+        return Err(FrontError::file(directory, what));
+    }
+    let read = |path: &PathBuf| Ok((path.display().to_string(), reread_configuration(path)?));
+    paths.iter().map(read).collect()
+}
+
 fn cannot_read(path: &Path, error: io::Error) -> FrontError {
     FrontError::io(format!("cannot read {}", path.display()), error)
 }
+
+/// Files of patches in a directory.
+const PATCH_FILES_MAX: usize = 128;
 
 /// Bytes of a configuration file.
 const CONFIGURATION_MAX: u64 = 1 << 20;

@@ -44,16 +44,10 @@ impl Patches {
     }
 
     /// Says of one patch what is done about it, unless that was said already.
-    ///
-    /// # Errors
-    /// It is no such state.
-    pub fn choose(&mut self, id: &str, state: &str) -> Result<(), String> {
-        let known = State::named(state)
-            .ok_or_else(|| format!("`{state}` found, expected off or log or on"))?;
+    pub fn choose(&mut self, id: &str, state: State) {
         if !self.own.iter().any(|(own, _)| own == id) {
-            self.own.push((id.to_owned(), known));
+            self.own.push((id.to_owned(), state));
         }
-        Ok(())
     }
 
     /// A patch of which something was said and that is not there.
@@ -96,7 +90,7 @@ impl Value for Patches {
         let mut patches = Self { general, ..Self::default() };
         for word in words {
             let (id, state) = word.split_once('=').ok_or(word)?;
-            patches.choose(id, state).map_err(|_| word)?;
+            patches.choose(id, State::named(state).ok_or(word)?);
         }
         Ok(patches)
     }

@@ -143,6 +143,14 @@ impl Document {
 }
 
 impl Patch {
+    /// Reads a patch's file of this name.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
+        read(name, text)
+    }
+
     /// The same patch, if its tests show both what it acts on and what it lets pass.
     fn has_both_tests(self) -> Result<Self, String> {
         let passes = |test: &PatchTest| test.arrives == Arrives::Unchanged;

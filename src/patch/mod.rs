@@ -196,6 +196,16 @@ pub struct PatchTest {
     pub arrives: Arrives,
 }
 
+impl PatchTest {
+    /// What is said before it: whether the client says it, and what.
+    pub fn talk(&self) -> impl Iterator<Item = (bool, Vec<u8>)> {
+        self.before.iter().filter_map(|line| {
+            let (is_client, said) = file::speaker(line)?;
+            Some((is_client, file::unescaped(said)))
+        })
+    }
+}
+
 /// What arrives of a test's lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrives {

@@ -38,6 +38,8 @@ impl Plan {
             let state = states.get(usize::from(rule.patch)).copied().unwrap_or(State::Off);
             match state {
                 State::Off => None,
+                // What the filter does by itself it does, and a name takes nothing from it.
+                State::Log if matches!(rule.sign, Sign::Cause(_)) => Some(rule.deed),
                 State::Log => Some(Deed::Log),
                 State::On => Some(rule.deed),
             }

@@ -31,6 +31,8 @@ pub(crate) struct Kind {
     profile: &'static str,
     /// Whether lines have no limit: otherwise nobody could send many bytes of this kind.
     is_unlimited: bool,
+    /// Whether no patch looks.
+    is_unpatched: bool,
     /// What is said and acknowledged before.
     pub prelude: Vec<(Direction, Vec<u8>)>,
     pub segments: Vec<Segment>,
@@ -46,6 +48,7 @@ impl Kind {
             name: name.to_owned(),
             profile,
             is_unlimited: false,
+            is_unpatched: false,
             prelude: prelude.iter().map(owned).collect(),
             segments: Vec::new(),
             is_acknowledged: true,
@@ -84,8 +87,11 @@ impl Kind {
     pub(crate) fn settings(&self) -> Settings {
         let limits = ["line_max", "envelope_line_max", "auth_line_max", "auth_response_max"];
         let off = limits.map(|name| (name, "0"));
-        let changes: &[(&str, &str)] = if self.is_unlimited { &off } else { &[] };
-        let mut settings = settings_with(self.profile, changes);
+        let mut changes = if self.is_unlimited { off.to_vec() } else { Vec::new() };
+        if self.is_unpatched {
+            changes.push(("patches", "off"));
+        }
+        let mut settings = settings_with(self.profile, &changes);
         settings.limits.handshakes_max = 1_024;
         settings
     }
@@ -96,6 +102,7 @@ impl Kind {
             Beside::Text => (&IN_DATA, TEXT),
             Beside::Commands => (&GREETED, RECIPIENT),
             Beside::Replies => (&GREETED, ANSWER),
+            Beside::Unpatched => return self.unpatched(),
         };
         let mut kind = Self::new(&self.name, self.profile, prelude);
         if self.beside == Beside::Replies {
@@ -109,6 +116,14 @@ impl Kind {
             at += length;
         }
         kind
+    }
+
+    /// The same while no patch looks.
+    fn unpatched(&self) -> Self {
+        let mut kind = Self::new(&self.name, self.profile, &[]);
+        kind.prelude.clone_from(&self.prelude);
+        kind.is_unpatched = true;
+        self.segments.iter().fold(kind, |kind, one| kind.then(one.from, &one.bytes))
     }
 
     const fn beside(mut self, beside: Beside) -> Self {
@@ -126,6 +141,8 @@ enum Beside {
     Commands,
     /// Their answers.
     Replies,
+    /// The same while no patch looks.
+    Unpatched,
 }
 
 const RECIPIENT: &[u8] = b"RCPT TO:<someone@example.org>\r\n";
@@ -179,6 +196,7 @@ pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = ordinary();
     kinds.extend(in_data());
     kinds.extend(in_commands());
+    kinds.extend(patched());
     kinds.extend(in_replies());
     kinds.extend(in_tcp());
     kinds
@@ -316,6 +334,29 @@ fn in_commands() -> Vec<Kind> {
         Kind::new("an argument by bytes", "mailguard", &GREETED)
             .bytewise(C, b"NOOP aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     );
+    kinds
+}
+
+/// What patches cost: each kind stands beside itself without them.
+fn patched() -> Vec<Kind> {
+    let long = b"MAIL FROM:<bounces+12345-6789=example.org@mail.example.net> SIZE=31415\r\n";
+    let mut kinds = Vec::new();
+    for profile in ["mailguard", "esmtp"] {
+        let greeted =
+            |what: &str| Kind::new(&format!("patches: {profile}, {what}"), profile, &GREETED);
+        kinds.push(greeted("a command line").then(C, long).beside(Beside::Unpatched));
+        let recipients = fill(RECIPIENT, RECIPIENT.len() * 46);
+        kinds.push(
+            greeted("46 recipients at once")
+                .then(C, IN_DATA[3].1.as_bytes())
+                .then(C, &recipients)
+                .beside(Beside::Unpatched),
+        );
+        let body = Kind::new(&format!("patches: {profile}, 1 MiB of text"), profile, &IN_DATA);
+        let text = fill(TEXT, 1 << 20);
+        let body = text.chunks(BULK).fold(body, |kind, piece| kind.then(C, piece));
+        kinds.push(body.beside(Beside::Unpatched));
+    }
     kinds
 }
 

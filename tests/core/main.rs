@@ -43,6 +43,8 @@ mod memory;
 mod model;
 /// Fifty clients deliver beside one that attacks at random.
 mod neighbours;
+/// The patches for known holes: every test of each, through every cut, and captures of the worst.
+mod patches;
 /// Every command of every profile, greetings, answers to EHLO, as tables.
 mod profiles;
 /// Monitoring changes nothing, and says what enforcing would.

@@ -14,7 +14,6 @@ use siphasher::sip::SipHasher13;
 use mailguard::engine::{Settings, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step};
-use mailguard::guard;
 use mailguard::wire::{Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
@@ -708,7 +707,7 @@ pub(crate) fn settings_beside(path: &Path) -> (Settings, Checksums) {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.split_once(' ').unwrap_or((line, "")) {
             (comment, _) if comment.starts_with('#') => {}
-            ("profile", name) => settings.guard = guard::Settings::profile(name).unwrap(),
+            ("profile", name) => settings.guard = profile(name).guard,
             ("set", pair) => {
                 let (key, value) = pair.split_once('=').unwrap();
                 settings.guard.set(key.trim(), value.trim()).unwrap();

@@ -17,11 +17,12 @@ const LAYERS: [&str; 16] = [
 const INDEPENDENT: [&str; 5] = ["time", "offset", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 9] = [
+const PARTS: [(&str, usize); 10] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("control", 0),
     ("rules", 0),
+    ("patches", 0),
     ("probe", 0),
     ("profiles", 0),
     ("run", 1),

@@ -13,6 +13,7 @@ set -- -max_total_time="$seconds" -print_final_stats=1
 case $target in
     dialogue | engine) set -- "$@" -dict=tests/fuzz/smtp.dict -max_len=1024 ;;
     servers) set -- "$@" -max_len=512 ;;
+    patches) set -- "$@" -max_len=2048 ;;
     options) set -- "$@" -max_len=41 ;;
 esac
 exec cargo fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none \

@@ -111,6 +111,8 @@ impl Summary {
                 all.extend(self.drops.iter().map(reason));
             }
         }
+        let struck = self.engine.patches.iter();
+        all.extend(struck.map(|((id, deed), count)| (format!("{id} {}", deed.done()), *count)));
         all
     }
 

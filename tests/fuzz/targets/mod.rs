@@ -22,6 +22,7 @@ pub mod envelope;
 mod input;
 pub mod options;
 pub mod packet;
+pub mod patches;
 pub mod servers;
 pub mod stream;
 
@@ -29,7 +30,7 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 9] = [
+pub const ALL: [(&str, Target); 10] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
@@ -37,6 +38,7 @@ pub const ALL: [(&str, Target); 9] = [
     ("envelope", envelope::run),
     ("options", options::run),
     ("packet", packet::run),
+    ("patches", patches::run),
     ("servers", servers::run),
     ("stream", stream::run),
 ];

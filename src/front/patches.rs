@@ -1,0 +1,169 @@
+//! `mailguard patches`: which known holes of mail servers are kept closed, and one of them whole.
+
+use std::fmt::Write;
+
+use super::FrontError;
+use crate::event;
+use crate::guard::Patches;
+use crate::patch::{Arrives, Patch, PatchRule, PatchTest, Scope, Sign, State};
+
+/// All patches with what is done about each, or those that a product needs.
+///
+/// # Errors
+/// No patch is for such a product.
+pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontError> {
+    let catalogue = &patches.catalogue;
+    let listed: Vec<&Patch> = match product {
+        None => catalogue.patches().iter().collect(),
+        Some(text) => catalogue.for_product(text).ok_or_else(|| {
+            FrontError::new(format!("`{text}` found, expected a product of `mailguard patches`"))
+        })?,
+    };
+    let mut text = String::new();
+    for patch in &listed {
+        let (state, id) = (patches.state(patch).name(), &patch.id);
+        let preset = if patches.state(patch) == patch.default { "" } else { "*" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{id:<17} {state:<3}{preset:<1} {:<9} {}", patch.scope, patch.title);
+    }
+    let count = |state| listed.iter().filter(|patch| patches.state(patch) == state).count();
+    let [off, log, on] = State::ALL.map(count);
+    let _ = writeln!(text, "\n{} patches: {on} on, {log} log, {off} off.", listed.len());
+    text.push_str(
+        "`mailguard patches show ID` says all of one. Behind STARTTLS none is seen whose\n",
+    );
+    text.push_str("scope is cleartext. A star marks what the configuration has changed.\n");
+    if product.is_some() {
+        text.push_str("A distribution mends a hole without a new number: ask yours, too.\n");
+    }
+    Ok(text)
+}
+
+/// All there is to know of one.
+///
+/// # Errors
+/// There is none of this name; where no patch can be, why.
+pub fn show(patches: &Patches, id: &str) -> Result<String, FrontError> {
+    let Some(patch) = patches.catalogue.find(id) else {
+        let why = OUT_OF_REACH.iter().find(|(known, _)| *known == id).map(|(_, why)| *why);
+        let why = why.map(|why| format!("cannot be closed in the path: it is in {why}"));
+        let said = why.unwrap_or_else(|| "there is no such patch".to_owned());
+        return Err(FrontError::new(format!("{id}: {said}")));
+    };
+    let mut text = format!("{}: {}\n\n", patch.id, patch.title);
+    let mut say = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10}  {value}");
+    };
+    let state = patches.state(patch).name();
+    say("state", &format!("{state} (default: {})", patch.default.name()));
+    patch.products.iter().for_each(|product| say("product", &product.to_string()));
+    patch.references.iter().for_each(|reference| say("reference", reference));
+    say("known from", grade(&patch.grade));
+    say(
+        "scope",
+        match patch.scope {
+            Scope::Always => "always",
+            Scope::ClearText => "clear text: behind STARTTLS nothing of it is seen",
+        },
+    );
+    say("closes", &patch.closes);
+    if !patch.note.is_empty() {
+        say("note", &patch.note);
+    }
+    patch.rules.iter().for_each(|rule| say("rule", &told(rule)));
+    text.push('\n');
+    patch.tests.iter().for_each(|test| tell_test(test, &mut text));
+    Ok(text)
+}
+
+fn grade(grade: &str) -> &'static str {
+    match grade {
+        "V" => "the vendor's text",
+        "C" => "the CVE record, or another's rule",
+        _ => "memory",
+    }
+}
+
+fn told(rule: &PatchRule) -> String {
+    let zones: Vec<String> = rule.zones.iter().map(|zone| zone.name()).collect();
+    let zones = zones.join(", ");
+    let sign = match &rule.sign {
+        Sign::Texts(texts) => {
+            let texts: Vec<String> = texts.iter().take(TEXTS_MAX).map(|text| shown(text)).collect();
+            let more = if texts.len() == TEXTS_MAX { " ..." } else { "" };
+            format!("{} in {zones}{more}", texts.join(" "))
+        }
+        Sign::Over(count) => format!("more than {count} bytes in {zones}"),
+        Sign::OpenQuote => "a quoted string that never ends".to_owned(),
+        Sign::Base64Length => "base64 that lacks one character".to_owned(),
+        Sign::Cause(cause) => format!("what the filter calls {cause}"),
+    };
+    let place = if rule.is_first { ", where it begins" } else { "" };
+    let quoted = match rule.quoted {
+        None => "",
+        Some(true) => ", in quotes",
+        Some(false) => ", outside of quotes",
+    };
+    let behind = rule.behind.map(|byte| format!(", behind {}", shown(&[byte])));
+    format!("{sign}{place}{quoted}{}: {}", behind.unwrap_or_default(), rule.deed.name())
+}
+
+fn tell_test(test: &PatchTest, text: &mut String) {
+    for line in &test.before {
+        let _ = writeln!(text, "  {line}");
+    }
+    let who = if test.is_reply { "S" } else { "C" };
+    for (at, line) in test.said.iter().enumerate() {
+        let said = shown(line);
+        let _ = match &test.arrives {
+            Arrives::Unchanged => writeln!(text, "  {who}: {said} passes"),
+            Arrives::Logged => writeln!(text, "  {who}: {said} passes, and is logged"),
+            Arrives::Changed(lines) => {
+                let arrives = shown(lines.get(at).map_or(&[], Vec::as_slice));
+                writeln!(text, "  {who}: {said}\n   > {arrives}")
+            }
+            Arrives::Reset => writeln!(text, "  {who}: {said} resets the connection"),
+        };
+    }
+}
+
+/// Bytes as the log shows them; of a long line both ends.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    if bytes.len() > SHOWN_MAX {
+        let (head, tail) = (bytes.get(..40), bytes.get(bytes.len() - 20..));
+        event::escape(head.unwrap_or_default(), &mut text);
+        text.push_str("...");
+        event::escape(tail.unwrap_or_default(), &mut text);
+    } else {
+        event::escape(bytes, &mut text);
+    }
+    text
+}
+
+/// Bytes of a line that is shown whole.
+const SHOWN_MAX: usize = 100;
+
+/// Texts of a rule that are shown.
+const TEXTS_MAX: usize = 12;
+
+/// Holes that nothing in the path can close, and where they are.
+const OUT_OF_REACH: [(&str, &str); 17] = [
+    ("CVE-1999-0204", "the answer of an ident server"),
+    ("CVE-2002-0698", "names of addresses in DNS"),
+    ("CVE-2006-0058", "the time at which bytes come"),
+    ("CVE-2010-0024", "the MX records of DNS"),
+    ("CVE-2020-28024", "a FIN inside TLS"),
+    ("CVE-2021-20314", "DNS"),
+    ("CVE-2023-2868", "a tar file inside a message"),
+    ("CVE-2023-42117", "the header of the PROXY protocol"),
+    ("CVE-2023-42118", "DNS"),
+    ("CVE-2023-42119", "DNS"),
+    ("CVE-2024-39929", "headers of MIME parts"),
+    ("CVE-2026-26312", "nested MIME parts"),
+    ("CVE-2026-27859", "headers of MIME parts"),
+    ("CVE-2026-40684", "DNS"),
+    ("CVE-2026-40685", "JSON of a local configuration"),
+    ("CVE-2026-40686", "UTF-8 operators of a local configuration"),
+    ("CVE-2026-43964", "text of the server's own tables and milters"),
+];
