@@ -64,10 +64,11 @@ fn changes_what_follows(what: &What) -> bool {
     }
 }
 
-/// The entries of each flow, in order.
+/// The entries of each flow, in order. What a server offered in an earlier flow is remembered, and
+/// those may have gone otherwise: what is noticed because of it is not compared.
 fn by_flow(records: &[Record]) -> BTreeMap<u64, Vec<&Record>> {
     let mut flows = BTreeMap::<u64, Vec<&Record>>::new();
-    for record in records {
+    for record in records.iter().filter(|record| !matches!(record.what, What::Noticed { .. })) {
         flows.entry(record.flow).or_default().push(record);
     }
     flows
