@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 use super::Reason;
 use crate::guard::Rule;
 use crate::patch::{Deed, Id};
+use crate::tls::{
+    ClientHello, ServerHello, ServerName, Side, Version, alert_name, group_name, suite_name,
+};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
+            /// What hellos and alerts in clear have said.
+            pub tls: BTreeMap<Heard, u64>,
             /// Lines refused, noted or ending their flow, and limits passed, by rule.
             pub rules: BTreeMap<Rule, u64>,
             /// What patches did, by patch and deed.
@@ -66,6 +71,9 @@ macro_rules! counters {
                 $(if counted.$name > 0 {
                     self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
                 })+
+                if !counted.tls.is_empty() {
+                    self.reasons.lock().hear(&mut counted.tls);
+                }
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
                     && counted.rules.values().all(|&count| count == 0)
@@ -90,6 +98,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
+                add(&mut stats.tls, &reasons.tls);
                 add(&mut stats.rules, &reasons.rules);
                 add(&mut stats.patches, &reasons.patches);
             }
@@ -128,18 +137,172 @@ counters! {
     handshakes_evicted,
     /// Bytes that a capture lacks, passed over
     bytes_missed,
+    /// Answers to EHLO that offer STARTTLS
+    starttls_offered,
+    /// Answers to EHLO that do not
+    starttls_not_offered,
+    /// STARTTLS that the server refused
+    starttls_refused,
+    /// MAIL in clear although STARTTLS was offered
+    mail_in_clear_unused_offer,
+    /// MAIL in clear without an offer of STARTTLS
+    mail_in_clear_without_offer,
+    /// ClientHellos let through
+    tls_begun,
+    /// Of those, hellos above 1,400 bytes: too long for one segment
+    tls_large_hellos,
+    /// Handshakes behind which both sides were under keys
+    tls_agreed,
+    /// Of those, under TLS 1.3
+    tls_agreed_1_3,
+    /// Of those, under TLS 1.2
+    tls_agreed_1_2,
+    /// Of those, under TLS 1.1
+    tls_agreed_1_1,
+    /// Of those, under TLS 1.0
+    tls_agreed_1_0,
+    /// Of those, under another version
+    tls_agreed_other,
+    /// Server hellos that resume a session
+    tls_resumed,
+    /// Server hellos behind a HelloRetryRequest
+    tls_retried,
+    /// Handshakes that came to nothing
+    tls_failed,
+    /// Flows handed over behind their handshake
+    tls_handed_over,
+    /// Flows under TLS of which a stream ended inside a record
+    tls_truncated,
+    /// Bytes that are no TLS where TLS has to be
+    tls_faults,
+    /// Handshakes under the keys of another
+    tls_renegotiations,
+    /// ClientHellos with the name of a server
+    tls_names_present,
+    /// ClientHellos without one
+    tls_names_absent,
+    /// ClientHellos with a name that is none
+    tls_names_odd,
+    /// ClientHellos with a name that is not one of `tls_names`
+    tls_names_foreign,
 }
 
 #[derive(Debug, Default)]
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
+    tls: BTreeMap<Heard, u64>,
     rules: BTreeMap<Rule, u64>,
     patches: BTreeMap<(Id, Deed), u64>,
+}
+
+impl Reasons {
+    /// Adds what hellos and alerts have said, and empties it. What is one value too many counts as
+    /// any other.
+    fn hear(&mut self, heard: &mut BTreeMap<Heard, u64>) {
+        for (heard, count) in std::mem::take(heard) {
+            let is_known = self.tls.contains_key(&heard);
+            let alike = self.tls.keys().filter(|known| known.family() == heard.family()).count();
+            let key = if is_known || alike < HEARD_MAX { heard } else { heard.other() };
+            *self.tls.entry(key).or_default() += count;
+        }
+    }
 }
 
 fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
     for (cause, count) in more.iter().filter(|(_, count)| **count > 0) {
         *sum.entry(cause.clone()).or_default() += count;
+    }
+}
+
+/// Values of one family that are counted apart: strangers choose them.
+const HEARD_MAX: usize = 64;
+
+/// Bytes of a ClientHello that fit into one segment of most paths.
+const SMALL_HELLO_MAX: usize = 1_400;
+
+/// A value that a hello or an alert has said; `None` stands for all that are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Heard {
+    /// The cipher suite that a server chose.
+    Suite(Option<u16>),
+    /// The group of a server's key (TLS 1.3).
+    Group(Option<u16>),
+    /// The description of an alert in clear, and who said it.
+    Alert(Side, Option<u8>),
+}
+
+impl Heard {
+    /// What is counted, as a word.
+    #[must_use]
+    pub const fn family(self) -> &'static str {
+        match self {
+            Self::Suite(_) => "tls_suite",
+            Self::Group(_) => "tls_group",
+            Self::Alert(Side::Client, _) => "tls_alert_client",
+            Self::Alert(Side::Server, _) => "tls_alert_server",
+        }
+    }
+
+    /// Which value.
+    #[must_use]
+    pub fn label(self) -> String {
+        let shown = |name: Option<&'static str>, value: Option<u16>| match (name, value) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(value)) => format!("{value:#06x}"),
+            (None, None) => "other".to_owned(),
+        };
+        match self {
+            Self::Suite(suite) => shown(suite.and_then(suite_name), suite),
+            Self::Group(group) => shown(group.and_then(group_name), group),
+            Self::Alert(_, alert) => shown(alert.and_then(alert_name), alert.map(u16::from)),
+        }
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Suite(_) => Self::Suite(None),
+            Self::Group(_) => Self::Group(None),
+            Self::Alert(side, _) => Self::Alert(side, None),
+        }
+    }
+}
+
+impl Stats {
+    fn hear(&mut self, heard: Heard) {
+        *self.tls.entry(heard).or_default() += 1;
+    }
+
+    pub(super) fn count_client_hello(&mut self, hello: &ClientHello) {
+        match hello.server_name {
+            ServerName::Absent => self.tls_names_absent += 1,
+            ServerName::Host(_) => self.tls_names_present += 1,
+            ServerName::Odd => self.tls_names_odd += 1,
+        }
+        self.tls_large_hellos += u64::from(hello.length > SMALL_HELLO_MAX);
+    }
+
+    pub(super) fn count_server_hello(&mut self, hello: &ServerHello) {
+        self.hear(Heard::Suite(Some(hello.cipher_suite)));
+        if hello.group.is_some() {
+            self.hear(Heard::Group(hello.group));
+        }
+        self.tls_resumed += u64::from(hello.is_resumed);
+        self.tls_retried += u64::from(hello.is_retried);
+    }
+
+    pub(super) fn count_alert(&mut self, side: Side, description: u8) {
+        self.hear(Heard::Alert(side, Some(description)));
+    }
+
+    pub(super) const fn count_agreement(&mut self, version: Version) {
+        self.tls_agreed += 1;
+        match version {
+            Version::TLS13 => self.tls_agreed_1_3 += 1,
+            Version::TLS12 => self.tls_agreed_1_2 += 1,
+            Version::TLS11 => self.tls_agreed_1_1 += 1,
+            Version::TLS10 => self.tls_agreed_1_0 += 1,
+            _ => self.tls_agreed_other += 1,
+        }
     }
 }

@@ -65,5 +65,7 @@ mod split;
 mod tcp_suite;
 /// Style that is executed: what ARCHITECTURE.md promises about the sources.
 mod tidy;
+/// STARTTLS and what follows it: records, hellos, what nobody may say there.
+mod tls;
 /// Packets at their edges: fields, edits, options, the RST.
 mod wire;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
-use super::{Conversation, Deeds, Dialogue, Memory, PerDirection, Phase, Stream, Watch, Way, Word};
+use super::{
+    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Stream, Watch, Way, Word,
+};
 use crate::tcp::StreamState;
 
 /// What an image holds of a flow, in the order of [`ConversationState`].
@@ -18,9 +20,8 @@ pub(in super::super) struct Shape<'c> {
     phase: Phase,
     has_closed: bool,
     has_told_reset: bool,
-    has_masked_verb: bool,
     has_unread: bool,
-    is_line_refused: bool,
+    line: LineFate,
     lookalikes: u8,
     streams: &'c PerDirection<Stream>,
     dialogue: &'c Dialogue,
@@ -37,9 +38,8 @@ pub(in super::super) struct ConversationState {
     phase: Phase,
     has_closed: bool,
     has_told_reset: bool,
-    has_masked_verb: bool,
     has_unread: bool,
-    is_line_refused: bool,
+    line: LineFate,
     lookalikes: u8,
     streams: PerDirection<StreamState>,
     dialogue: Dialogue,
@@ -65,9 +65,8 @@ impl Conversation {
             phase: self.phase,
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
-            has_masked_verb: self.has_masked_verb,
             has_unread: self.has_unread,
-            is_line_refused: self.is_line_refused,
+            line: self.line,
             lookalikes: self.lookalikes,
             streams: &self.streams,
             dialogue: &self.dialogue,
@@ -92,9 +91,8 @@ impl ConversationState {
             phase: self.phase,
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
-            has_masked_verb: self.has_masked_verb,
             has_unread: self.has_unread,
-            is_line_refused: self.is_line_refused,
+            line: self.line,
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
@@ -103,6 +101,7 @@ impl ConversationState {
             last: Word::default(),
             deeds: Deeds::default(),
             journal: self.journal,
+            records: None,
             talk: self.talk,
             slot: None,
         }

@@ -10,7 +10,7 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 
-use super::{Early, Memory, Offset, Seq, Spares, Store, Stream, Window};
+use super::{Aside, Early, Manner, Memory, Offset, Seq, Spares, Store, Stream, Window};
 
 /// What an image holds of a stream, in the order of [`StreamState`].
 #[derive(Serialize)]
@@ -57,11 +57,11 @@ impl Serialize for Stream {
             window: self.window,
             kept_from: self.store.start(self.judged),
             kept: Kept(self),
-            early: Chunks(self.early.as_deref()),
+            early: Chunks(self.early()),
             edited: self.store.edited(),
             behind_fin: self.behind_fin,
             is_fin_acknowledged: self.is_fin_acknowledged,
-            is_opaque: self.is_opaque,
+            is_opaque: self.is_opaque(),
         }
         .serialize(serializer)
     }
@@ -106,10 +106,10 @@ impl StreamState {
             judged: self.judged,
             window: self.window,
             store,
-            early: (!early.is_empty()).then(|| Box::new(early)),
+            aside: (!early.is_empty()).then(|| Box::new(Aside { early, framed: None })),
             behind_fin: self.behind_fin,
             is_fin_acknowledged: self.is_fin_acknowledged,
-            is_opaque: self.is_opaque,
+            manner: if self.is_opaque { Manner::Opaque } else { Manner::Judged },
         }
     }
 }
