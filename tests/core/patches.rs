@@ -127,10 +127,8 @@ impl Talk {
                 if self.is_over {
                     break;
                 }
-                match ruling {
-                    Ruling::Edit(_) | Ruling::Refuse(_) => out.extend(draft.as_bytes()),
-                    _ => out.extend(bytes),
-                }
+                let is_edited = matches!(ruling, Ruling::Edit(_) | Ruling::Refuse(_));
+                out.extend(if is_edited { draft.as_bytes() } else { bytes });
                 rest = behind;
             }
         }
