@@ -127,8 +127,12 @@ impl Talk {
                 if self.is_over {
                     break;
                 }
-                let is_edited = matches!(ruling, Ruling::Edit(_) | Ruling::Refuse(_));
-                out.extend(if is_edited { draft.as_bytes() } else { bytes });
+                match ruling {
+                    Ruling::Edit(_) | Ruling::Refuse(_) => out.extend(draft.as_bytes()),
+                    Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
+                        out.extend(bytes)
+                    }
+                }
                 rest = behind;
             }
         }

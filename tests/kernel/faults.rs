@@ -81,6 +81,11 @@ impl Load {
         Ok(sent.len())
     }
 
+    /// How many have ended by now.
+    fn finished(&self) -> usize {
+        self.0.iter().filter(|worker| worker.is_finished()).count()
+    }
+
     /// Waits for their ends, whatever those are; how many were good.
     fn end(self) -> usize {
         self.0.into_iter().filter_map(|worker| worker.join().ok()?.ok()).count()
@@ -151,6 +156,8 @@ fn comes_back(
     peers: [Peer; 2],
     name: &'static str,
 ) -> Outcome<String> {
+    // What memory freed by others served to the end was seen to the end.
+    let seen = load.finished();
     let start = now();
     stand.guard.restart()?;
     let mut fresh = stand.connected()?;
@@ -158,9 +165,10 @@ fn comes_back(
     are_cut_off(stand, peers)?;
     stand.finish(&mut fresh, EVIL)?;
     let survivors = load.end();
-    ensure(survivors == 0, || format!("{survivors} deliveries went on unseen"))?;
+    ensure(survivors <= seen, || format!("{survivors} deliveries, {seen} of them seen"))?;
     let after = Load::start(name, 4, 300_000).finish(stand)?;
-    Ok(format!("back after {millis} ms; 4 deliveries cut off, {after} after it"))
+    let cut_off = 4 - survivors;
+    Ok(format!("back after {millis} ms; {cut_off} deliveries cut off, {after} after it"))
 }
 
 fn killed(stand: &mut Stand) -> Outcome<String> {

@@ -202,7 +202,7 @@ const TRIES: usize = 10;
 const QUIET: Duration = Duration::from_millis(300);
 
 /// An idle established flow may cost this much, with half a line in its journal.
-const OCTETS_MAX: u64 = 1_024;
+const OCTETS_MAX: u64 = 1_280;
 
 /// The table of handshakes is of fixed size: 65,536 records of 64 octets, and room to spare.
 const FLOOD_KILOBYTES_MAX: u64 = 16_384;

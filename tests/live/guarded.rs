@@ -235,7 +235,7 @@ const REFUSED: [&str; 11] = [
     "STARTTLS",
     "XEXCH50 1 2",
     "WIZ",
-    "DATAX",
+    "NOOPX",
 ];
 
 const SEVEN: [&str; 7] = ["HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"];
