@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::gather::{Gathered, gather};
 use super::line::port_named;
-use super::table::Command;
+use super::table::Edit;
 use super::terminal::fixups;
 use super::words::Typed;
 use crate::config::Config;
@@ -19,48 +19,32 @@ pub struct Changed {
     pub said: Vec<String>,
 }
 
-/// What a typed line changes; none: it changes nothing, whatever it asks for.
+/// What a typed line makes of the configuration.
 ///
 /// # Errors
 /// What is wrong about its values: nothing is changed then.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other commands change nothing")]
-pub fn change(config: &Config, typed: &Typed) -> Option<Result<Changed, String>> {
+pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, String> {
     let value = typed.values.first().map_or("", String::as_str);
     let mut new = config.clone();
     let mut said = Vec::new();
-    let done = match typed.command {
-        Command::Fixup => range(value).map(|ports| guard(&mut new, ports)),
-        Command::NoFixup if value.is_empty() => {
+    match edit {
+        Edit::Fixup => guard(&mut new, range(value)?),
+        Edit::NoFixup if value.is_empty() => {
             reset(&mut new);
             said = fixups(&new);
-            Ok(())
         }
-        Command::NoFixup => range(value).map(|ports| unguard(&mut new, ports)),
-        Command::ClearFixup => {
-            reset(&mut new);
-            Ok(())
-        }
-        Command::OtherFixup => {
+        Edit::NoFixup => unguard(&mut new, range(value)?),
+        Edit::ClearFixup => reset(&mut new),
+        Edit::OtherFixup => {
             said.push("WARNING: only the protocol smtp is guarded here: ignored".to_owned());
-            Ok(())
         }
-        Command::Line => add(&mut new, value, typed),
-        Command::NoLine => remove(&mut new, value),
-        Command::ClearMailhost => {
-            clear(&mut new, "mailhost");
-            Ok(())
-        }
-        Command::ClearConduit => {
-            clear(&mut new, "conduit");
-            Ok(())
-        }
-        Command::ClearStatic => {
-            clear(&mut new, "static");
-            Ok(())
-        }
-        _ => return None,
-    };
-    Some(done.map(|()| Changed { config: new, said }))
+        Edit::Line => add(&mut new, value, typed)?,
+        Edit::NoLine => remove(&mut new, value)?,
+        Edit::ClearMailhost => clear(&mut new, "mailhost"),
+        Edit::ClearConduit => clear(&mut new, "conduit"),
+        Edit::ClearStatic => clear(&mut new, "static"),
+    }
+    Ok(Changed { config: new, said })
 }
 
 /// `P` or `P-Q`; nothing is 25.

@@ -64,6 +64,13 @@ pub enum Command {
     ShowServicePolicy,
     /// Resets the connections that began under other settings.
     ClearXlate,
+    /// A change to the configuration in force.
+    Edit(Edit),
+}
+
+/// What a line makes of the configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
     /// Port 25 and no other.
     ClearFixup,
     /// No line `mailhost`.
@@ -84,6 +91,22 @@ pub enum Command {
     NoLine,
 }
 
+impl Command {
+    /// Whether it changes anything.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::Reload
+                | Self::WriteMemory
+                | Self::WriteErase
+                | Self::Configure
+                | Self::ClearXlate
+                | Self::Edit(_)
+        )
+    }
+}
+
 /// One line that may be typed.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -100,6 +123,10 @@ pub fn lines_of(mode: Mode) -> impl Iterator<Item = &'static str> {
 
 const fn row(mode: Mode, words: &'static str, command: Command) -> Row {
     Row { mode, words, command }
+}
+
+const fn edit(words: &'static str, edit: Edit) -> Row {
+    row(Mode::Configuring, words, Command::Edit(edit))
 }
 
 /// All of them.
@@ -152,26 +179,26 @@ pub(super) const COMMANDS: &[Row] = &[
     row(Mode::Exec, "show flows REST", Command::Flows),
     row(Mode::Exec, "show events", Command::Events),
     row(Mode::Exec, "clear xlate", Command::ClearXlate),
-    row(Mode::Configuring, "clear fixup", Command::ClearFixup),
-    row(Mode::Configuring, "clear mailhost", Command::ClearMailhost),
-    row(Mode::Configuring, "clear conduit", Command::ClearConduit),
-    row(Mode::Configuring, "clear static", Command::ClearStatic),
-    row(Mode::Configuring, "fixup protocol smtp", Command::Fixup),
-    row(Mode::Configuring, "fixup protocol smtp PORT", Command::Fixup),
-    row(Mode::Configuring, "fixup protocol REST", Command::OtherFixup),
-    row(Mode::Configuring, "no fixup protocol smtp", Command::NoFixup),
-    row(Mode::Configuring, "no fixup protocol smtp PORT", Command::NoFixup),
-    row(Mode::Configuring, "no fixup protocol REST", Command::OtherFixup),
-    row(Mode::Configuring, "mailhost REST", Command::Line),
-    row(Mode::Configuring, "no mailhost REST", Command::NoLine),
-    row(Mode::Configuring, "static REST", Command::Line),
-    row(Mode::Configuring, "no static REST", Command::NoLine),
-    row(Mode::Configuring, "conduit REST", Command::Line),
-    row(Mode::Configuring, "no conduit REST", Command::NoLine),
-    row(Mode::Configuring, "access-list REST", Command::Line),
-    row(Mode::Configuring, "no access-list REST", Command::NoLine),
-    row(Mode::Configuring, "access-group REST", Command::Line),
-    row(Mode::Configuring, "no access-group REST", Command::NoLine),
-    row(Mode::Configuring, "name REST", Command::Line),
-    row(Mode::Configuring, "no name REST", Command::NoLine),
+    edit("clear fixup", Edit::ClearFixup),
+    edit("clear mailhost", Edit::ClearMailhost),
+    edit("clear conduit", Edit::ClearConduit),
+    edit("clear static", Edit::ClearStatic),
+    edit("fixup protocol smtp", Edit::Fixup),
+    edit("fixup protocol smtp PORT", Edit::Fixup),
+    edit("fixup protocol REST", Edit::OtherFixup),
+    edit("no fixup protocol smtp", Edit::NoFixup),
+    edit("no fixup protocol smtp PORT", Edit::NoFixup),
+    edit("no fixup protocol REST", Edit::OtherFixup),
+    edit("mailhost REST", Edit::Line),
+    edit("no mailhost REST", Edit::NoLine),
+    edit("static REST", Edit::Line),
+    edit("no static REST", Edit::NoLine),
+    edit("conduit REST", Edit::Line),
+    edit("no conduit REST", Edit::NoLine),
+    edit("access-list REST", Edit::Line),
+    edit("no access-list REST", Edit::NoLine),
+    edit("access-group REST", Edit::Line),
+    edit("no access-group REST", Edit::NoLine),
+    edit("name REST", Edit::Line),
+    edit("no name REST", Edit::NoLine),
 ];

@@ -24,11 +24,15 @@ fn words_may_be_shortened_to_what_only_one_of_their_place_begins_with() {
         ("q", Mode::Exec, Command::Leave),
         ("sh fix", Mode::Exec, Command::ShowFixup),
         ("sh run", Mode::Exec, Command::WriteTerminal),
-        ("fix pr smtp 25", Mode::Configuring, Command::Fixup),
-        ("no fixup protocol smtp 25", Mode::Configuring, Command::NoFixup),
-        ("no fix p s 25", Mode::Configuring, Command::NoFixup),
-        ("fixup protocol ftp 21", Mode::Configuring, Command::OtherFixup),
-        ("stati (inside,outside) 192.0.2.10 10.1.1.10", Mode::Configuring, Command::Line),
+        ("fix pr smtp 25", Mode::Configuring, Command::Edit(Edit::Fixup)),
+        ("no fixup protocol smtp 25", Mode::Configuring, Command::Edit(Edit::NoFixup)),
+        ("no fix p s 25", Mode::Configuring, Command::Edit(Edit::NoFixup)),
+        ("fixup protocol ftp 21", Mode::Configuring, Command::Edit(Edit::OtherFixup)),
+        (
+            "stati (inside,outside) 192.0.2.10 10.1.1.10",
+            Mode::Configuring,
+            Command::Edit(Edit::Line),
+        ),
         ("status", Mode::Configuring, Command::Status),
     ] {
         assert_eq!(meant(line, mode), Ok(command), "{line}");
@@ -80,7 +84,8 @@ fn after(start: &str, lines: &[&str]) -> (Config, String) {
     let mut last = String::new();
     for line in lines {
         let typed = resolve(line, Mode::Configuring).unwrap();
-        match change(&config, &typed).unwrap() {
+        let Command::Edit(edit) = typed.command else { panic!("{line}") };
+        match change(&config, edit, &typed) {
             Ok(changed) => {
                 config = changed.config;
                 last = changed.said.join("\n");

@@ -17,12 +17,12 @@ use std::env;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Verdict};
+use mailguard::engine::{Arrival, Effects, Engine, Verdict};
 use mailguard::flow::Direction;
 use mailguard::time::Instant;
 
 use crate::kinds::{self, Kind, Segment};
-use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 
 /// Packets, and bytes, after which a kind has been counted enough.
 const ENOUGH: (usize, usize) = (100, 1 << 20);
@@ -212,13 +212,7 @@ impl<'e> Flow<'e> {
         let ends = [([192, 0, 2, 1], self.port).into(), ([198, 51, 100, 2], 25).into()];
         let (source, destination) = (ends[index(from)], ends[index(from.other())]);
         let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Unfinished,
-            is_super_packet: false,
-            is_truncated: false,
-            path: Path::default(),
-        };
+        let arrival = arrival(&bytes);
         let now = Instant::from_seconds(1_000);
         if is_counted {
             return counted(self.engine, now, &arrival, self.effects);

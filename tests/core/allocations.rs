@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 use crate::support::rig::settings;
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Verdict};
+use mailguard::engine::{Arrival, Checksum, Effects, Engine, Verdict};
 use mailguard::time::Instant;
 
 /// One connection, on which both ends acknowledge all they get.
@@ -37,13 +37,7 @@ impl Line {
         let (source, destination) = (self.ends[from], self.ends[1 - from]);
         let [seq, ack] = [self.next[from], self.next[1 - from]];
         let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Complete,
-            is_super_packet: false,
-            is_truncated: false,
-            path: Path::default(),
-        };
+        let arrival = Arrival { checksum: Checksum::Complete, ..arrival(&bytes) };
         let now = Instant::from_seconds(1_000);
         let mut verdict = Verdict::Accept;
         let asked = allocation_counter::measure(|| {

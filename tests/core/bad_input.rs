@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path as Way, Settings, Verdict};
+use mailguard::engine::{Arrival, Checksum, Effects, Engine, Settings, Verdict};
 use mailguard::front::capture::link;
 use mailguard::front::capture::{Entry, Reader};
 use mailguard::front::replay::{Checksums, Session, Step};
@@ -18,7 +18,7 @@ use mailguard::wire::{Malformed, Packet, Parsed, maximum_segment_size, restrict_
 
 use crate::support::again::alone;
 use crate::support::capture::{Layout, PLAIN, dialogue};
-use crate::support::packet::{ACK, FIN, RST, SYN, tcp_packet};
+use crate::support::packet::{ACK, FIN, RST, SYN, arrival, tcp_packet};
 use crate::support::random::Random;
 use crate::support::rig::settings as profile;
 
@@ -137,14 +137,8 @@ impl Gateway {
 
     fn receive(&mut self, bytes: &[u8], is_super_packet: bool) {
         self.seconds += 1;
-        let arrival = Arrival {
-            bytes,
-            // So that a changed byte is not just a wrong checksum.
-            checksum: Checksum::Unfinished,
-            is_super_packet,
-            is_truncated: false,
-            path: Way::default(),
-        };
+        // A checksum that nobody looks at: a changed byte is not just a wrong one.
+        let arrival = Arrival { is_super_packet, ..arrival(bytes) };
         let now = Instant::from_seconds(self.seconds);
         if self.engine.handle(now, &arrival, &mut self.effects) == Verdict::Rewrite {
             let left = &self.effects.rewritten;
@@ -307,13 +301,7 @@ fn every_way_to_be_malformed_has_its_name() {
         (packet(SYN | RST), Malformed::TcpFlags),
     ];
     for (bytes, expected) in cases {
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Complete,
-            is_super_packet: false,
-            is_truncated: false,
-            path: Way::default(),
-        };
+        let arrival = Arrival { checksum: Checksum::Complete, ..arrival(&bytes) };
         let engine = Engine::new(profile("mailguard"), 1);
         let judge = |arrival: &Arrival<'_>| {
             engine.handle(Instant::from_seconds(1), arrival, &mut Effects::default())

@@ -12,9 +12,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::support::again::alone;
-use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 use crate::support::rig::settings;
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Settings, Verdict};
+use mailguard::engine::{Effects, Engine, Settings, Verdict};
 use mailguard::time::Instant;
 
 const FLOWS: u32 = 100_000;
@@ -47,13 +47,7 @@ impl Load {
         let server: SocketAddr = "198.51.100.2:25".parse().unwrap();
         let (source, destination) = if from_client { (client, server) } else { (server, client) };
         let bytes = tcp_packet(source, destination, numbers[0], numbers[1], flags, &[], data);
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Unfinished,
-            is_super_packet: false,
-            is_truncated: false,
-            path: Path::default(),
-        };
+        let arrival = arrival(&bytes);
         let now = Instant::from_seconds(1_000);
         let verdict = self.engine.handle(now, &arrival, &mut self.effects);
         assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");

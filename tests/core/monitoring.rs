@@ -18,7 +18,7 @@ use mailguard::guard::Rule;
 use mailguard::time::Instant;
 
 use crate::replay::{files, settings_beside};
-use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 use crate::support::rig::{Seen, settings, settings_without_rules};
 use crate::support::schedule::{Kind, Plan};
 
@@ -173,13 +173,8 @@ fn judge(seen: &[Seen], settings: Settings, is_monitored: bool) -> Vec<Record> {
     let engine = Engine::new(settings, 1);
     let (mut effects, mut records) = (Effects::default(), Vec::new());
     for packet in seen {
-        let arrival = Arrival {
-            bytes: &packet.bytes,
-            checksum: Checksum::Complete,
-            is_super_packet: false,
-            is_truncated: false,
-            path: packet.path,
-        };
+        let arrival =
+            Arrival { checksum: Checksum::Complete, path: packet.path, ..arrival(&packet.bytes) };
         let verdict = engine.handle(packet.at, &arrival, &mut effects);
         if is_monitored {
             assert_eq!(verdict, Verdict::Accept);
@@ -221,11 +216,9 @@ fn fates(packets: &[Vec<u8>]) -> [Vec<Verdict>; 3] {
         let mut effects = Effects::default();
         let judge = |bytes: &Vec<u8>| {
             let arrival = Arrival {
-                bytes,
                 checksum: Checksum::Complete,
-                is_super_packet: false,
-                is_truncated: false,
                 path: Default::default(),
+                ..arrival(bytes)
             };
             let verdict = engine.handle(Instant::from_micros(1_000_000), &arrival, &mut effects);
             assert!(verdict != Verdict::Accept || effects.resets.is_empty());

@@ -6,7 +6,7 @@
 
 use std::env;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::faults::Load;
 use super::{Peer, Seen, Stand, on_a_stand};
@@ -151,19 +151,7 @@ fn open(stand: &mut Stand, servers: &mut Tun, batch: &[u32], text: &[u8]) -> u32
 
 /// Takes so many packets of a kind, or those that come before it grows quiet.
 fn collect(device: &mut Tun, count: usize, is_wanted: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-    let mut collected = Vec::new();
-    let mut last: Instant = now();
-    while collected.len() < count && last.elapsed() < QUIET {
-        match device.receive().as_deref().map(Seen::read) {
-            Some(Some(seen)) if is_wanted(&seen) => {
-                last = now();
-                collected.push(seen);
-            }
-            Some(_) => {}
-            None => std::thread::sleep(Duration::from_micros(50)),
-        }
-    }
-    collected
+    device.collect(count, |bytes| Seen::read(bytes).filter(&is_wanted))
 }
 
 /// So many SYNs that nobody will ever complete; how many did not come through.
@@ -197,9 +185,6 @@ const MSS: [u8; 4] = [2, 4, 5, 180];
 const BATCH: usize = 250;
 
 const TRIES: usize = 10;
-
-/// After so long without a packet none will come.
-const QUIET: Duration = Duration::from_millis(300);
 
 /// An idle established flow may cost this much, with half a line in its journal.
 const OCTETS_MAX: u64 = 1_280;

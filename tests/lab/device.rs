@@ -4,6 +4,7 @@
 //! Both belong to the namespace of the thread that opens them and stay in that thread.
 
 use std::os::fd::AsRawFd;
+use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
@@ -13,7 +14,7 @@ use smoltcp::time::Instant;
 
 use super::network::Side;
 use super::outcome::{Because, Outcome, lacking};
-use super::process::{PATIENCE, run};
+use super::process::{PATIENCE, now, run};
 
 /// A network of hosts that are nothing but packets of ours.
 pub(crate) struct Tun(TunTapInterface);
@@ -53,7 +54,30 @@ impl Tun {
         let (token, _) = self.0.receive(Instant::ZERO)?;
         Some(token.consume(<[u8]>::to_vec))
     }
+
+    /// Takes so many packets that are wanted, or those that come before it grows quiet.
+    pub(crate) fn collect<T>(
+        &mut self,
+        count: usize,
+        wanted: impl Fn(&[u8]) -> Option<T>,
+    ) -> Vec<T> {
+        let (mut collected, mut last) = (Vec::new(), now());
+        while collected.len() < count && last.elapsed() < QUIET {
+            match self.receive().as_deref().map(&wanted) {
+                Some(Some(seen)) => {
+                    last = now();
+                    collected.push(seen);
+                }
+                Some(None) => {}
+                None => thread::sleep(Duration::from_micros(50)),
+            }
+        }
+        collected
+    }
 }
+
+/// After so long without a packet none will come.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// Everything that passes an interface, both ways.
 pub(crate) struct Sniffer(RawSocket);

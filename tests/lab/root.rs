@@ -35,7 +35,7 @@ impl Root {
             return lacking(format!("{program} is not unpacked: tests/lab/setup.sh {program}"));
         }
         let place = Path::new(DIRECTORY).join("roots").join(name);
-        let (work, path) = (place.join("work"), place.join("root"));
+        let (work, path) = (place.join("work"), place.join("tree"));
         fs::create_dir_all(&work).because(work.display())?;
         run(tool("mkdir", &["-p"]).args(SKELETON.map(|name| path.join(name))), PATIENCE)?;
         // Some of /etc is for root's eyes only, and no mail program needs it.

@@ -171,7 +171,7 @@ fn keep_logs(name: &str) {
     let _ = fs::remove_dir_all(&place);
     let _ = fs::create_dir_all(&place);
     let sources =
-        format!("{DIRECTORY}/logs {DIRECTORY}/captures {DIRECTORY}/roots/*/root/var/log/*.log");
+        format!("{DIRECTORY}/logs {DIRECTORY}/captures {DIRECTORY}/roots/*/tree/var/log/*.log");
     let copy = format!("cp -r {sources} {}", place.display());
     let _ = run(&mut tool("sh", &["-c", &copy]), PATIENCE);
     println!("    logs and captures: {}", place.display());

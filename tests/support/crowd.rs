@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Path, Record, Settings, Verdict};
+use mailguard::engine::{Effects, Engine, Record, Settings, Verdict};
 use mailguard::flow::Direction;
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::time::Instant;
 
-use super::packet::{ACK, FIN, PSH, SYN, tcp_packet};
+use super::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};
 
 /// Bytes an end may have in flight: a window of 64,240 and this shift.
 const SCALE: u8 = 9;
@@ -142,13 +142,7 @@ impl Crowd {
         let ends = [line.client, server];
         let (source, destination) = (ends[index(from)], ends[index(from.other())]);
         let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Unfinished,
-            is_super_packet: false,
-            is_truncated: false,
-            path: Path::default(),
-        };
+        let arrival = arrival(&bytes);
         let now = Instant::from_micros(self.micros);
         let verdict = self.engine.handle(now, &arrival, &mut self.effects);
         self.records.append(&mut self.effects.records);

@@ -20,7 +20,7 @@ use mailguard::time::Instant;
 use mailguard::wire::{Packet, Parsed};
 
 use super::oracle;
-use super::packet::{ACK, FIN, PSH, SYN, tcp_packet};
+use super::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};
 use super::receiver::{Overlap, Receiver};
 
 /// Settings of a profile, but for what it asks of a whole session: most cases speak of a packet or
@@ -395,11 +395,10 @@ impl Rig {
             Direction::Reply => Path { ingress: 2, egress: 1, link: 0 },
         };
         let arrival = Arrival {
-            bytes,
             checksum: Checksum::Complete,
             is_super_packet: self.is_super_packet,
-            is_truncated: false,
             path,
+            ..arrival(bytes)
         };
         let now = Instant::from_micros(self.micros);
         self.seen.push(Seen { at: now, path, bytes: bytes.to_vec() });

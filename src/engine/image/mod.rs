@@ -9,8 +9,8 @@
 //! write the program. A reader takes its own format and the one before.
 //!
 //! A record's form is that of the types as they stand. Whoever changes one of them raises
-//! [`FORMAT`] and keeps the old type beside what reads it (a test tells). Records of the log that
-//! were under way are in it too: what is told does not depend on who tells it.
+//! [`FORMAT`] and keeps the old type beside what reads it. Records of the log that were under way
+//! are in it too: what is told does not depend on who tells it.
 
 mod diary;
 mod read;

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::packet::{self, Incoming};
+use super::packet::{self, ATTRIBUTE_MARK, ATTRIBUTE_PAYLOAD, Incoming, SUBSYSTEM_QUEUE};
 
 /// What a queue is told before its first packet.
 #[derive(Clone, Copy, Debug)]
@@ -202,12 +202,9 @@ impl<'b> Message<'b> {
     }
 }
 
-const SUBSYSTEM_QUEUE: u16 = 3;
 const FLAG_REQUEST: u16 = 1;
 const FLAG_ACK: u16 = 4;
 const ATTRIBUTE_VERDICT: u16 = 2;
-const ATTRIBUTE_MARK: u16 = 3;
-const ATTRIBUTE_PAYLOAD: u16 = 10;
 const CONFIG_COMMAND: u16 = 1;
 const CONFIG_PARAMETERS: u16 = 2;
 const CONFIG_LENGTH_MAX: u16 = 3;

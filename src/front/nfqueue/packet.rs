@@ -134,19 +134,24 @@ const HEADER_BYTES: usize = 16;
 /// `nfgenmsg`: family, version, the queue's number.
 const FAMILY_BYTES: usize = 4;
 
+/// The queue among netfilter's parts: the upper byte of the kind of its messages.
+pub(super) const SUBSYSTEM_QUEUE: u16 = 3;
+
 const KIND_ERROR: u16 = 2;
 const KIND_OVERRUN: u16 = 4;
-const KIND_PACKET: u16 = 3 << 8;
+const KIND_PACKET: u16 = SUBSYSTEM_QUEUE << 8;
 
 /// The two bits above them say how an attribute is written.
 const KIND_BITS: u16 = 0x3fff;
 
 const ATTRIBUTE_HEADER: u16 = 1;
-const ATTRIBUTE_MARK: u16 = 3;
+/// The mark of a packet, as it came or as it is to go on.
+pub(super) const ATTRIBUTE_MARK: u16 = 3;
 const ATTRIBUTE_INGRESS: u16 = 5;
 const ATTRIBUTE_EGRESS: u16 = 6;
 const ATTRIBUTE_LINK: u16 = 9;
-const ATTRIBUTE_PAYLOAD: u16 = 10;
+/// The packet itself.
+pub(super) const ATTRIBUTE_PAYLOAD: u16 = 10;
 const ATTRIBUTE_LENGTH: u16 = 13;
 const ATTRIBUTE_INFO: u16 = 14;
 const INFO_UNFINISHED: u32 = 1;

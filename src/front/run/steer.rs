@@ -18,7 +18,7 @@ use crate::config::{Config, Fail, rewrite};
 use crate::engine::Effects;
 use crate::front::FrontError;
 use crate::front::control::{Answer, How, Listener, Place, Request, Server, Service, Waker};
-use crate::pix::{self, Command, Mode, Typed};
+use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
 pub(super) struct Steering<'a> {
@@ -94,7 +94,7 @@ impl Steering<'_> {
             None => (request.words.as_str(), None),
         };
         let mut answer = match pix::resolve(words, mode(request.place)) {
-            Ok(typed) if changes(typed.command) && !self.may_change(request) => {
+            Ok(typed) if typed.command.changes() && !self.may_change(request) => {
                 Answer::refused(request.place, NOT_ALLOWED)
             }
             Ok(typed) => self.perform(&typed, request),
@@ -165,15 +165,7 @@ impl Steering<'_> {
             }
             Command::ShowServicePolicy => text(show::service_policy(shared)),
             Command::ClearXlate => text(self.clear()),
-            Command::ClearFixup
-            | Command::ClearMailhost
-            | Command::ClearConduit
-            | Command::ClearStatic
-            | Command::Fixup
-            | Command::OtherFixup
-            | Command::NoFixup
-            | Command::Line
-            | Command::NoLine => self.change(typed, request),
+            Command::Edit(edit) => self.change(edit, typed, request),
         }
     }
 
@@ -226,12 +218,11 @@ impl Steering<'_> {
     }
 
     /// A line of configuration, in force for connections that begin from now on.
-    fn change(&self, typed: &Typed, request: &Request) -> Answer {
+    fn change(&self, edit: Edit, typed: &Typed, request: &Request) -> Answer {
         let old = self.running.config().clone();
-        let changed = match pix::change(&old, typed) {
-            Some(Ok(changed)) => changed,
-            Some(Err(why)) => return Answer::refused(request.place, why),
-            None => return Answer::text(request.place, ""),
+        let changed = match pix::change(&old, edit, typed) {
+            Ok(changed) => changed,
+            Err(why) => return Answer::refused(request.place, why),
         };
         log::info!("user {} types: {}", request.user, request.words);
         let ports = changed.config.engine.ports.clone();
@@ -322,27 +313,6 @@ fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
 fn words_end_in_noconfirm(request: &Request) -> bool {
     let last = request.words.split_whitespace().last().unwrap_or_default();
     "noconfirm".starts_with(last) && last.starts_with('n')
-}
-
-/// Whether a command changes anything.
-const fn changes(command: Command) -> bool {
-    matches!(
-        command,
-        Command::Reload
-            | Command::WriteMemory
-            | Command::WriteErase
-            | Command::Configure
-            | Command::ClearXlate
-            | Command::ClearFixup
-            | Command::ClearMailhost
-            | Command::ClearConduit
-            | Command::ClearStatic
-            | Command::Fixup
-            | Command::OtherFixup
-            | Command::NoFixup
-            | Command::Line
-            | Command::NoLine
-    )
 }
 
 const fn mode(place: Place) -> Mode {

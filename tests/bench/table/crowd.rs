@@ -123,18 +123,7 @@ impl Seen {
 
 /// Takes so many packets of a kind, or those that come before it grows quiet.
 fn collect(device: &mut Tun, count: usize, is_wanted: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-    let (mut collected, mut last) = (Vec::new(), now());
-    while collected.len() < count && last.elapsed() < QUIET {
-        match device.receive().as_deref().map(Seen::read) {
-            Some(Some(seen)) if is_wanted(&seen) => {
-                last = now();
-                collected.push(seen);
-            }
-            Some(_) => {}
-            None => thread::sleep(Duration::from_micros(50)),
-        }
-    }
-    collected
+    device.collect(count, |bytes| Seen::read(bytes).filter(&is_wanted))
 }
 
 /// A client that no other is.
@@ -154,6 +143,3 @@ const MSS: [u8; 4] = [2, 4, 5, 180];
 const BATCH: usize = 250;
 
 const TRIES: usize = 10;
-
-/// After so long without a packet none will come.
-const QUIET: Duration = Duration::from_millis(300);

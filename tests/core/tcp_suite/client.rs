@@ -1,13 +1,13 @@
 //! J: what the client says. The server model reads as liberally as any server measured, and
 //! remembers every command it ran; the talk asserts that no refused one is among them.
 
-use mailguard::engine::{Arrival, Checksum, Effects, Path, Verdict};
+use mailguard::engine::{Arrival, Effects, Path, Verdict};
 use mailguard::flow::Direction::Original as C;
 use mailguard::time::Instant;
 
 use super::{BANNER, Case, REFUSED, Suite, case, parts, pieces};
 use crate::support::mailserver::MailServer;
-use crate::support::packet::ACK;
+use crate::support::packet::{ACK, arrival};
 use crate::support::random::Random;
 use crate::support::talk::{End, Talk};
 
@@ -238,13 +238,7 @@ fn large_body(suite: &Suite) {
     let mut now = talk.rig.micros;
     let mut handle = |packet: &[u8], path: Path| {
         now += 10;
-        let arrival = Arrival {
-            bytes: packet,
-            checksum: Checksum::Unfinished,
-            is_super_packet: false,
-            is_truncated: false,
-            path,
-        };
+        let arrival = Arrival { path, ..arrival(packet) };
         talk.rig.engine.handle(Instant::from_micros(now), &arrival, &mut effects)
     };
     while sent < 100 << 20 {

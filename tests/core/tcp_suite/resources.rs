@@ -10,7 +10,7 @@ use mailguard::wire::Malformed;
 
 use super::{BANNER, Case, EVIL, STD, Suite, case, elsewhere, pieces};
 use crate::support::mailserver::MailServer;
-use crate::support::packet::{ACK, SYN, tcp_packet};
+use crate::support::packet::{ACK, SYN, arrival, tcp_packet};
 use crate::support::random::Random;
 use crate::support::rig::Rig;
 use crate::support::schedule::{self, Kind};
@@ -95,13 +95,8 @@ pub const CASES: &[Case] = &[
         let mut talk = suite.talk(EVIL);
         let (seq, ack) = talk.rig.numbers(C, 0);
         let packet = talk.rig.build(C, seq, ack, ACK, &[], EVIL);
-        let arrival = Arrival {
-            bytes: &packet[..60],
-            checksum: Checksum::Complete,
-            is_super_packet: false,
-            is_truncated: true,
-            path: Path::default(),
-        };
+        let arrival =
+            Arrival { checksum: Checksum::Complete, is_truncated: true, ..arrival(&packet[..60]) };
         let now = Instant::from_micros(talk.rig.micros);
         let verdict = talk.rig.engine.handle(now, &arrival, &mut Effects::default());
         assert_eq!(verdict, Verdict::Drop(Reason::Malformed(Malformed::Truncated)));
@@ -146,13 +141,7 @@ pub const CASES: &[Case] = &[
 ];
 
 fn handle(engine: &Engine, micros: u64, packet: &[u8], effects: &mut Effects) -> Verdict {
-    let arrival = Arrival {
-        bytes: packet,
-        checksum: Checksum::Unfinished,
-        is_super_packet: false,
-        is_truncated: false,
-        path: Path { ingress: 1, egress: 2, link: 0 },
-    };
+    let arrival = Arrival { path: Path { ingress: 1, egress: 2, link: 0 }, ..arrival(packet) };
     engine.handle(Instant::from_micros(micros), &arrival, effects)
 }
 

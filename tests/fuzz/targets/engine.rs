@@ -4,16 +4,14 @@
 //! Input: one byte of settings, two initial sequence numbers, then operations of a flow whose
 //! handshake is done. Raw packets go to a second engine, in which anything may happen.
 
-use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Path, Settings, Stats, UnknownFlow, Verdict,
-};
+use mailguard::engine::{Arrival, Effects, Engine, Path, Settings, Stats, UnknownFlow, Verdict};
 use mailguard::flow::Direction;
 use mailguard::guard;
 use mailguard::time::Instant;
 use mailguard::wire::{Packet, Parsed};
 
 use super::input::Input;
-use crate::support::packet::{ACK, FIN, PSH, RST, SYN, URG};
+use crate::support::packet::{ACK, FIN, PSH, RST, SYN, URG, arrival};
 use crate::support::rig::{Rig, settings};
 
 /// Operations of one input: enough for a whole dialogue, few enough to be quick.
@@ -172,13 +170,7 @@ impl Strays {
             Direction::Original => Path { ingress: 1, egress: 2, link: 0 },
             Direction::Reply => Path { ingress: 2, egress: 1, link: 0 },
         };
-        let arrival = Arrival {
-            bytes: &bytes,
-            checksum: Checksum::Unfinished,
-            is_super_packet: seconds & 1 != 0,
-            is_truncated: false,
-            path,
-        };
+        let arrival = Arrival { is_super_packet: seconds & 1 != 0, path, ..arrival(&bytes) };
         let before = self.engine.stats();
         let now = Instant::from_seconds(self.seconds);
         let verdict = self.engine.handle(now, &arrival, &mut self.effects);
