@@ -8,6 +8,7 @@ mod conversation;
 mod early;
 mod effects;
 mod handshake;
+mod heard;
 mod image;
 mod journal;
 mod monitor;
@@ -25,13 +26,14 @@ mod stats;
 mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
+pub use heard::Heard;
 pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
 pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use sight::{Deeds, Seen, Stage};
-pub use stats::{Counter, Heard, Stats};
+pub use stats::{Counter, Stats};
 
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -195,12 +195,18 @@ impl Passage<'_, '_> {
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
     }
 
-    /// Counts and names the patches that have struck in the run just judged.
+    /// Notes the patches that have struck in the run just judged.
     fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
         let guard = &self.conversation.terms.guard;
         if let Some(fault) = fault {
-            guard.blame(fault, speaker_of(self.direction), draft);
+            guard.blame(fault.name(), speaker_of(self.direction), draft);
         }
+        self.count_strikes(draft);
+    }
+
+    /// Counts and names the patches that have struck.
+    pub(super) fn count_strikes(&mut self, draft: &Draft) {
+        let guard = &self.conversation.terms.guard;
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
             self.conversation.journal[self.direction].name(Id::clone(&id));

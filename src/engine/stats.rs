@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Reason;
+use super::heard::Table;
+use super::{Heard, Reason};
+use crate::flow::Ends;
 use crate::guard::Rule;
 use crate::patch::{Deed, Id};
-use crate::tls::{
-    ClientHello, ServerHello, ServerName, Side, Version, alert_name, group_name, suite_name,
-};
+use crate::tls::{ClientHello, ServerHello, ServerName, Side, Version, fingerprint};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
-            /// What hellos and alerts in clear have said.
+            /// What hellos and alerts in clear have said, and between whom TLS has failed.
             pub tls: BTreeMap<Heard, u64>,
             /// Lines refused, noted or ending their flow, and limits passed, by rule.
             pub rules: BTreeMap<Rule, u64>,
@@ -72,7 +72,7 @@ macro_rules! counters {
                     self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
                 })+
                 if !counted.tls.is_empty() {
-                    self.reasons.lock().hear(&mut counted.tls);
+                    self.reasons.lock().tls.take(&mut counted.tls);
                 }
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
@@ -98,7 +98,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
-                add(&mut stats.tls, &reasons.tls);
+                add(&mut stats.tls, reasons.tls.counts());
                 add(&mut stats.rules, &reasons.rules);
                 add(&mut stats.patches, &reasons.patches);
             }
@@ -191,22 +191,9 @@ counters! {
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
-    tls: BTreeMap<Heard, u64>,
+    tls: Table,
     rules: BTreeMap<Rule, u64>,
     patches: BTreeMap<(Id, Deed), u64>,
-}
-
-impl Reasons {
-    /// Adds what hellos and alerts have said, and empties it. What is one value too many counts as
-    /// any other.
-    fn hear(&mut self, heard: &mut BTreeMap<Heard, u64>) {
-        for (heard, count) in std::mem::take(heard) {
-            let is_known = self.tls.contains_key(&heard);
-            let alike = self.tls.keys().filter(|known| known.family() == heard.family()).count();
-            let key = if is_known || alike < HEARD_MAX { heard } else { heard.other() };
-            *self.tls.entry(key).or_default() += count;
-        }
-    }
 }
 
 fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
@@ -215,58 +202,8 @@ fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
     }
 }
 
-/// Values of one family that are counted apart: strangers choose them.
-const HEARD_MAX: usize = 64;
-
 /// Bytes of a ClientHello that fit into one segment of most paths.
 const SMALL_HELLO_MAX: usize = 1_400;
-
-/// A value that a hello or an alert has said; `None` stands for all that are too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Heard {
-    /// The cipher suite that a server chose.
-    Suite(Option<u16>),
-    /// The group of a server's key (TLS 1.3).
-    Group(Option<u16>),
-    /// The description of an alert in clear, and who said it.
-    Alert(Side, Option<u8>),
-}
-
-impl Heard {
-    /// What is counted, as a word.
-    #[must_use]
-    pub const fn family(self) -> &'static str {
-        match self {
-            Self::Suite(_) => "tls_suite",
-            Self::Group(_) => "tls_group",
-            Self::Alert(Side::Client, _) => "tls_alert_client",
-            Self::Alert(Side::Server, _) => "tls_alert_server",
-        }
-    }
-
-    /// Which value.
-    #[must_use]
-    pub fn label(self) -> String {
-        let shown = |name: Option<&'static str>, value: Option<u16>| match (name, value) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(value)) => format!("{value:#06x}"),
-            (None, None) => "other".to_owned(),
-        };
-        match self {
-            Self::Suite(suite) => shown(suite.and_then(suite_name), suite),
-            Self::Group(group) => shown(group.and_then(group_name), group),
-            Self::Alert(_, alert) => shown(alert.and_then(alert_name), alert.map(u16::from)),
-        }
-    }
-
-    const fn other(self) -> Self {
-        match self {
-            Self::Suite(_) => Self::Suite(None),
-            Self::Group(_) => Self::Group(None),
-            Self::Alert(side, _) => Self::Alert(side, None),
-        }
-    }
-}
 
 impl Stats {
     fn hear(&mut self, heard: Heard) {
@@ -274,10 +211,17 @@ impl Stats {
     }
 
     pub(super) fn count_client_hello(&mut self, hello: &ClientHello) {
-        match hello.server_name {
+        match &hello.server_name {
             ServerName::Absent => self.tls_names_absent += 1,
-            ServerName::Host(_) => self.tls_names_present += 1,
+            ServerName::Host(name) => {
+                self.tls_names_present += 1;
+                self.hear(Heard::Name(Some(name.clone())));
+            }
             ServerName::Odd => self.tls_names_odd += 1,
+        }
+        self.hear(Heard::Fingerprint(Some(fingerprint(hello))));
+        if let Some(first) = hello.protocols.first() {
+            self.hear(Heard::Protocol(Some(first.clone())));
         }
         self.tls_large_hellos += u64::from(hello.length > SMALL_HELLO_MAX);
     }
@@ -293,6 +237,12 @@ impl Stats {
 
     pub(super) fn count_alert(&mut self, side: Side, description: u8) {
         self.hear(Heard::Alert(side, Some(description)));
+    }
+
+    pub(super) fn count_failure(&mut self, ends: Ends) {
+        self.tls_failed += 1;
+        self.hear(Heard::Failed(Side::Client, Some(ends.originator.address)));
+        self.hear(Heard::Failed(Side::Server, Some(ends.responder.address)));
     }
 
     pub(super) const fn count_agreement(&mut self, version: Version) {

@@ -6,26 +6,34 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
-use super::reading::Reading;
+use super::reading::{Reading, speaker_of};
 use super::{Effects, Notice, Reason, Verdict, What};
 use crate::flow::{Direction, PerDirection};
-use crate::guard::{Cure, Offer, Plain, Rule, TlsRuling, TlsWatch};
+use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Event, Expect, Step, Verb};
+use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
 use crate::tcp::{Memory, Reserved, Violation};
 use crate::tls::{ClientHello, Fault, Seen, ServerHello, Side, Standing, Watch};
 
 /// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
 const KEPT_COST: usize = 3;
 
-/// What is known of a flow under TLS.
+/// A flow under TLS.
 #[derive(Debug)]
 pub(super) struct Records {
-    watch: Watch,
+    known: Known,
     /// What the hello under way occupies.
     hello: Reserved,
+}
+
+/// What is known of a flow under TLS: what an image holds of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Known {
+    watch: Watch,
     /// Behind the last hello of each side: it was received once this was acknowledged.
     hellos: PerDirection<Offset>,
     /// Whether the log has heard that it came to nothing.
@@ -33,13 +41,16 @@ pub(super) struct Records {
 }
 
 impl Records {
-    fn new(memory: &Arc<Memory>) -> Box<Self> {
-        Box::new(Self {
-            watch: Watch::default(),
-            hello: Reserved::new(memory),
-            hellos: PerDirection::default(),
-            has_failed: false,
-        })
+    /// What is known, in memory that is counted.
+    pub(super) fn new(known: Known, memory: &Arc<Memory>) -> Box<Self> {
+        let mut hello = Reserved::new(memory);
+        hello.set(known.watch.held());
+        Box::new(Self { known, hello })
+    }
+
+    /// What is known.
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Bytes of memory it occupies beside what its streams keep.
@@ -64,7 +75,7 @@ impl Passage<'_, '_> {
         if !is_tls || settings.tls_watch == TlsWatch::Off {
             return;
         }
-        self.conversation.records = Some(Records::new(&self.engine.memory));
+        self.conversation.records = Some(Records::new(Known::default(), &self.engine.memory));
         for direction in Direction::BOTH {
             self.conversation.streams[direction].frame();
         }
@@ -142,8 +153,8 @@ impl Passage<'_, '_> {
                 inspect(rest);
             }
             let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
-            let step = records.watch.read(side, rest);
-            records.hello.set(records.watch.held());
+            let step = records.known.watch.read(side, rest);
+            records.hello.set(records.known.watch.held());
             let stream = &mut self.conversation.streams[self.direction];
             stream.keep(rest.get(..step.used).unwrap_or_default());
             stream.skip(step.skipped.into());
@@ -164,6 +175,7 @@ impl Passage<'_, '_> {
         let offset = self.conversation.streams[direction].judged().value();
         let cure = self.conversation.terms.guard.settings().tls_framing;
         if cure != Cure::Off {
+            self.blame_patches(fault);
             self.effects.counted.alarms += 1;
             self.effects.counted.tls_faults += 1;
             self.tell(What::TlsAlarm { direction, offset, fault });
@@ -172,6 +184,20 @@ impl Passage<'_, '_> {
             Cure::Enforce => Stop::Reset(fault.into()),
             Cure::Off | Cure::Log => Stop::Blind,
         }
+    }
+
+    /// The patches that such a fault belongs to count it.
+    fn blame_patches(&mut self, fault: Fault) {
+        let (guard, speaker) = (&self.conversation.terms.guard, speaker_of(self.direction));
+        let mut draft = Draft::default();
+        guard.blame(fault.name(), speaker, &mut draft);
+        let side = side_of(self.direction);
+        let has_begun = |records: &Records| records.known.watch.has_hello(side);
+        if !self.conversation.records.as_deref().is_some_and(has_begun) {
+            // The same fault by the name it has where TLS is not watched.
+            guard.blame(smtp::Fault::PlaintextForTls.name(), speaker, &mut draft);
+        }
+        self.count_strikes(&draft);
     }
 
     /// Nothing of the packet's faulty part may count; enforcing resets, all else goes on unread.
@@ -223,7 +249,7 @@ impl Passage<'_, '_> {
     fn hear_client_hello(&mut self, hello: Box<ClientHello>) -> Result<(), Stop> {
         let end = self.conversation.streams[self.direction].judged();
         if let Some(records) = &mut self.conversation.records {
-            records.hellos[self.direction] = end;
+            records.known.hellos[self.direction] = end;
         }
         let guard = &self.conversation.terms.guard;
         let (ruling, is_foreign) =
@@ -243,7 +269,7 @@ impl Passage<'_, '_> {
     fn hear_server_hello(&mut self, hello: Box<ServerHello>) -> Result<(), Stop> {
         let end = self.conversation.streams[self.direction].judged();
         if let Some(records) = &mut self.conversation.records {
-            records.hellos[self.direction] = end;
+            records.known.hellos[self.direction] = end;
         }
         if hello.is_retry {
             return Ok(());
@@ -262,7 +288,7 @@ impl Passage<'_, '_> {
         if let Some(description) = alert {
             self.effects.counted.count_alert(side, description);
         }
-        if records.watch.standing(side) == Standing::Closed {
+        if records.known.watch.standing(side) == Standing::Closed {
             self.conversation.fail(&scene, Some(direction), alert, self.effects);
         }
     }
@@ -278,11 +304,11 @@ impl Passage<'_, '_> {
         let Some(records) = &conversation.records else { return };
         let is_over = Direction::BOTH.into_iter().all(|direction| {
             let stream = &conversation.streams[direction];
-            let has_hello = stream.acknowledged() >= records.hellos[direction];
-            let is_sealed = records.watch.standing(side_of(direction)) == Standing::Sealed;
+            let has_hello = stream.acknowledged() >= records.known.hellos[direction];
+            let is_sealed = records.known.watch.standing(side_of(direction)) == Standing::Sealed;
             is_sealed && has_hello && !stream.has_early()
         });
-        if is_over && records.watch.has_agreed() {
+        if is_over && records.known.watch.has_agreed() {
             self.effects.counted.tls_handed_over += 1;
             conversation.count_agreement(self.effects);
             conversation.go_blind();
@@ -372,21 +398,26 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         let Some(records) = &mut self.records else { return };
-        if records.watch.has_agreed() || std::mem::replace(&mut records.has_failed, true) {
+        if records.known.watch.has_agreed()
+            || std::mem::replace(&mut records.known.has_failed, true)
+        {
             return;
         }
-        let stage = match (records.watch.has_hello(Side::Client), records.watch.version()) {
-            (false, _) => "starttls",
-            (true, None) => "client-hello",
-            (true, Some(_)) => "server-hello",
-        };
-        effects.counted.tls_failed += 1;
+        let stage =
+            match (records.known.watch.has_hello(Side::Client), records.known.watch.version()) {
+                (false, _) => "starttls",
+                (true, None) => "client-hello",
+                (true, Some(_)) => "server-hello",
+            };
+        effects.counted.count_failure(scene.ends());
         self.tell(scene, What::TlsFailed { by, alert, stage }, effects);
     }
 
     fn count_agreement(&self, effects: &mut Effects) {
         let Some(records) = &self.records else { return };
-        if let Some(version) = records.watch.version().filter(|_| records.watch.has_agreed()) {
+        if let Some(version) =
+            records.known.watch.version().filter(|_| records.known.watch.has_agreed())
+        {
             effects.counted.count_agreement(version);
         }
     }
@@ -399,10 +430,15 @@ impl Conversation {
         let is_truncated = Direction::BOTH.into_iter().any(|direction| {
             let stream = &self.streams[direction];
             let is_cut = stream.fin().is_some_and(|fin| fin < stream.judged());
-            is_cut || (stream.fin().is_some() && records.watch.is_inside_header(side_of(direction)))
+            is_cut
+                || (stream.fin().is_some()
+                    && records.known.watch.is_inside_header(side_of(direction)))
         });
         effects.counted.tls_truncated += u64::from(is_truncated);
-        let volume = |side| records.watch.volume(side);
+        if !records.known.watch.has_agreed() {
+            return;
+        }
+        let volume = |side| records.known.watch.volume(side);
         let what = What::TlsEnd {
             client: volume(Side::Client),
             server: volume(Side::Server),

@@ -97,6 +97,11 @@ impl Sparse {
         })
     }
 
+    /// All that is kept: where each part of it stands, and its bytes.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Offset, &[u8])> {
+        self.runs.iter().map(|run| (run.start, run.bytes()))
+    }
+
     /// Accounts for what the queue has grown or shrunk by.
     fn count(&mut self) {
         let held = self.runs.capacity() * size_of::<Run>();

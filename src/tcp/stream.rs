@@ -17,6 +17,8 @@ mod state;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::sparse::Sparse;
 use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
@@ -66,7 +68,7 @@ pub struct Stream {
 }
 
 /// How bytes pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Manner {
     /// All are judged and kept.
     Judged,

@@ -1,5 +1,7 @@
 //! The header of a record (RFC 8446 5.1), byte by byte.
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes of a header.
 pub(super) const HEADER: usize = 5;
 
@@ -14,7 +16,7 @@ const SEALED_OLD_MAX: u16 = CLEAR_MAX + 2_048;
 const SEALED_MIN: u16 = 9;
 
 /// The content types that may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ContentType {
     ChangeCipherSpec,
     Alert,
@@ -65,7 +67,7 @@ impl Lengths {
 }
 
 /// A header under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Header {
     bytes: [u8; HEADER],
     count: u8,

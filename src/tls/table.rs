@@ -27,12 +27,14 @@
 //! ¹ only behind a HelloRetryRequest. ² only where early_data was offered. ³ only where keys can
 //! be there. ⁴ only behind a second handshake message.
 
+use serde::{Deserialize, Serialize};
+
 use super::record::ContentType::{self, Alert, ApplicationData, ChangeCipherSpec, Handshake};
 use super::record::Lengths;
 use super::{Fault, Side, Version};
 
 /// Where a side stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Nothing was said.
     #[default]

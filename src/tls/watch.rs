@@ -3,6 +3,8 @@
 //! Payload counts only while a side's hello is due or under way; behind it a record's length alone
 //! says where the next one begins. Headers are judged byte by byte, so that no cut puts it off.
 
+use serde::{Deserialize, Serialize};
+
 use super::hello::Version;
 use super::record::{ContentType, HEADER, HEARTBEAT, Header};
 use super::table::{Next, Question, State, next};
@@ -43,7 +45,7 @@ pub enum Standing {
 }
 
 /// One side.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Half {
     state: State,
     header: Header,
@@ -66,7 +68,7 @@ struct Half {
 }
 
 /// Both.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Watch {
     client: Half,
     server: Half,

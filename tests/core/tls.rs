@@ -371,13 +371,15 @@ fn failures_are_told_with_their_alert() {
     assert!(rig.has_told(|what| *what == failed));
     let stats = rig.engine.stats();
     let heard: Vec<_> = stats.tls.keys().map(|heard| (heard.family(), heard.label())).collect();
-    assert_eq!(
-        heard,
-        [
-            ("tls_alert_server", "handshake_failure".to_owned()),
-            ("tls_alert_server", "unrecognized_name".to_owned()),
-        ]
-    );
+    let expected = [
+        ("tls_fingerprint", "t13d041000_16476d049b0b_78f1d400d464"),
+        ("tls_name", "mx.example"),
+        ("tls_alert_server", "handshake_failure"),
+        ("tls_alert_server", "unrecognized_name"),
+        ("tls_failed_client", "192.0.2.1"),
+        ("tls_failed_server", "198.51.100.2"),
+    ];
+    assert_eq!(heard, expected.map(|(family, label)| (family, label.to_owned())));
     // A client that goes after its hello.
     let mut rig = esmtp(&[]);
     play(&mut rig, "tls13", 2, usize::MAX);

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
+use super::super::tls::Known;
 use super::{
-    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Stream, Watch, Way, Word,
+    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Records, Stream, Watch,
+    Way, Word,
 };
 use crate::tcp::StreamState;
 
@@ -26,6 +28,7 @@ pub(in super::super) struct Shape<'c> {
     streams: &'c PerDirection<Stream>,
     dialogue: &'c Dialogue,
     watch: &'c Watch,
+    records: Option<&'c Known>,
     talk: &'c Talk,
     journal: &'c PerDirection<Journal>,
 }
@@ -44,18 +47,19 @@ pub(in super::super) struct ConversationState {
     streams: PerDirection<StreamState>,
     dialogue: Dialogue,
     watch: Watch,
+    records: Option<Known>,
     talk: Talk,
     journal: PerDirection<Journal>,
 }
 
 impl Conversation {
     /// What an image holds of it.
-    pub(in super::super) const fn shape(&self) -> Shape<'_> {
+    pub(in super::super) fn shape(&self) -> Shape<'_> {
         self.shape_with(&self.journal)
     }
 
     /// The same with other lines under way for the log.
-    pub(in super::super) const fn shape_with<'c>(
+    pub(in super::super) fn shape_with<'c>(
         &'c self,
         journal: &'c PerDirection<Journal>,
     ) -> Shape<'c> {
@@ -71,6 +75,7 @@ impl Conversation {
             streams: &self.streams,
             dialogue: &self.dialogue,
             watch: &self.watch,
+            records: self.records.as_ref().map(|records| records.known()),
             talk: &self.talk,
             journal,
         }
@@ -101,7 +106,7 @@ impl ConversationState {
             last: Word::default(),
             deeds: Deeds::default(),
             journal: self.journal,
-            records: None,
+            records: self.records.map(|known| Records::new(known, memory)),
             talk: self.talk,
             slot: None,
         }

@@ -35,10 +35,7 @@ impl Engine {
         let mut terms = TermsTable::default();
         self.handshakes.for_each(|record| handshakes.push(record));
         self.flows.for_each(|flow| {
-            // What is known of TLS under way does not outlast us: such a flow is not handed on.
-            if let Some(conversation) = flow.lock_if_present()
-                && conversation.records.is_none()
-            {
+            if let Some(conversation) = flow.lock_if_present() {
                 flows.push_flow(flow, &conversation, terms.place(&conversation.terms));
             }
         });
