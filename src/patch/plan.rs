@@ -10,6 +10,8 @@ pub struct Plan {
     catalogue: Catalogue,
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
+    /// What the filter does by itself, by the name it has for it, and whose patch that strikes.
+    caused: Box<[(String, Strike)]>,
 }
 
 /// A rule has met what it looks for.
@@ -46,7 +48,12 @@ impl Plan {
         });
         let deeds: Box<[_]> = deeds.collect();
         let is_any = deeds.iter().any(Option::is_some);
-        is_any.then(|| Self { catalogue: catalogue.clone(), deeds })
+        let caused = catalogue.rules().iter().zip(&deeds).filter_map(|(rule, &deed)| {
+            let Sign::Cause(cause) = &rule.sign else { return None };
+            Some((cause.clone(), Strike { patch: rule.patch, deed: deed? }))
+        });
+        let caused = caused.collect();
+        is_any.then(|| Self { catalogue: catalogue.clone(), deeds, caused })
     }
 
     /// The name of the patch that struck.
@@ -109,9 +116,13 @@ impl Plan {
         act
     }
 
-    /// The filter has ruled by itself what the patches with this cause are for.
-    pub fn strike_cause(&self, cause: &str, strikes: &mut Vec<Strike>) {
-        strikes.extend(self.catalogue.caused(cause).filter_map(|rule| self.strike(rule)));
+    /// The filter has ruled by itself what the patches with this cause are for. `scope` stands
+    /// before the name: whoever speaks could send a line that needs it with each byte, so nothing
+    /// is put together here.
+    pub fn strike_cause(&self, scope: &str, name: &str, strikes: &mut Vec<Strike>) {
+        let is_so = |cause: &str| cause.strip_prefix(scope) == Some(name);
+        let struck = self.caused.iter().filter(|(cause, _)| is_so(cause));
+        strikes.extend(struck.map(|&(_, strike)| strike));
     }
 
     fn strike(&self, rule: u16) -> Option<Strike> {
