@@ -1,8 +1,11 @@
 //! Which patches act, which only log, and what they say of a line as it comes.
 
+use std::collections::BTreeMap;
+
 use super::catalogue::{Catalogue, Id};
 use super::line::{Cure, Line};
 use super::{Deed, Patch, Sign, State};
+use crate::smtp::Speaker;
 
 /// The catalogue, and what each of its rules does.
 #[derive(Clone, Debug)]
@@ -10,8 +13,9 @@ pub struct Plan {
     catalogue: Catalogue,
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
-    /// What the filter does by itself, by the name it has for it, and whose patch that strikes.
-    caused: Box<[(String, Strike)]>,
+    /// The patches that what the filter does by itself strikes: by whose fault it was, if it was
+    /// one, and the name the filter has for it.
+    caused: BTreeMap<Option<Speaker>, BTreeMap<String, Vec<Strike>>>,
 }
 
 /// A rule has met what it looks for.
@@ -48,11 +52,14 @@ impl Plan {
         });
         let deeds: Box<[_]> = deeds.collect();
         let is_any = deeds.iter().any(Option::is_some);
-        let caused = catalogue.rules().iter().zip(&deeds).filter_map(|(rule, &deed)| {
-            let Sign::Cause(cause) = &rule.sign else { return None };
-            Some((cause.clone(), Strike { patch: rule.patch, deed: deed? }))
-        });
-        let caused = caused.collect();
+        let mut caused = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
+        for (rule, &deed) in catalogue.rules().iter().zip(&deeds) {
+            if let (Sign::Cause(cause), Some(deed)) = (&rule.sign, deed) {
+                let (speaker, name) = speaker_and_name(cause);
+                let strikes = caused.entry(speaker).or_default().entry(name.to_owned());
+                strikes.or_default().push(Strike { patch: rule.patch, deed });
+            }
+        }
         is_any.then(|| Self { catalogue: catalogue.clone(), deeds, caused })
     }
 
@@ -116,13 +123,11 @@ impl Plan {
         act
     }
 
-    /// The filter has ruled by itself what the patches with this cause are for. `scope` stands
-    /// before the name: whoever speaks could send a line that needs it with each byte, so nothing
-    /// is put together here.
-    pub fn strike_cause(&self, scope: &str, name: &str, strikes: &mut Vec<Strike>) {
-        let is_so = |cause: &str| cause.strip_prefix(scope) == Some(name);
-        let struck = self.caused.iter().filter(|(cause, _)| is_so(cause));
-        strikes.extend(struck.map(|&(_, strike)| strike));
+    /// The filter has ruled by itself what the patches with this cause are for. `by`: whose fault
+    /// it was, if it was one.
+    pub fn strike_cause(&self, by: Option<Speaker>, name: &str, strikes: &mut Vec<Strike>) {
+        let struck = self.caused.get(&by).and_then(|causes| causes.get(name));
+        strikes.extend(struck.into_iter().flatten());
     }
 
     fn strike(&self, rule: u16) -> Option<Strike> {
@@ -130,4 +135,13 @@ impl Plan {
         let patch = self.catalogue.rules().get(usize::from(rule))?.patch;
         Some(Strike { patch, deed })
     }
+}
+
+/// A cause as a patch's file names it: `verb`, or `server:unexpected-reply`.
+fn speaker_and_name(cause: &str) -> (Option<Speaker>, &str) {
+    let speakers = [("client:", Speaker::Client), ("server:", Speaker::Server)];
+    let found = speakers
+        .into_iter()
+        .find_map(|(scope, speaker)| cause.strip_prefix(scope).map(|name| (Some(speaker), name)));
+    found.unwrap_or((None, cause))
 }
