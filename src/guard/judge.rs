@@ -166,7 +166,7 @@ impl Guard {
     /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
     pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            plan.strike_cause(Some(speaker), fault.name(), &mut draft.strikes);
+            plan.strike_cause(Some(speaker), fault, &mut draft.strikes);
         }
     }
 
