@@ -2,7 +2,9 @@
 
 use super::catalogue::{Catalogue, Id};
 use super::line::{Cure, Line};
+use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
+use crate::smtp::Verb;
 
 /// The catalogue, and what each of its rules does.
 #[derive(Clone, Debug)]
@@ -10,6 +12,9 @@ pub struct Plan {
     catalogue: Catalogue,
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
+    sieve: Sieve,
+    /// Verbs whose very word a rule minds.
+    words: Vec<Verb>,
 }
 
 /// A rule has met what it looks for.
@@ -45,8 +50,27 @@ impl Plan {
             }
         });
         let deeds: Box<[_]> = deeds.collect();
-        let is_any = deeds.iter().any(Option::is_some);
-        is_any.then(|| Self { catalogue: catalogue.clone(), deeds })
+        if deeds.iter().all(Option::is_none) {
+            return None;
+        }
+        let sieve = Sieve::new(catalogue, &deeds);
+        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words: Vec::new() };
+        plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
+        Some(plan)
+    }
+
+    fn has_word(&self, verb: Verb) -> bool {
+        let mut strikes = Vec::new();
+        self.read(&mut Line::default(), verb.name().as_bytes(), &mut strikes);
+        !strikes.is_empty()
+    }
+
+    /// Whether a rule may mind a line of this verb and, where it has one, this argument: seldom
+    /// where none does, and always where one does. Lines of AUTH are not asked about.
+    #[must_use]
+    pub fn may_mind(&self, verb: Verb, argument: Option<&[u8]>) -> bool {
+        self.words.contains(&verb)
+            || argument.is_some_and(|argument| self.sieve.keeps(verb, argument))
     }
 
     /// The name of the patch that struck.
