@@ -15,6 +15,8 @@ pub struct Plan {
     sieve: Sieve,
     /// Verbs whose very word a rule minds.
     words: Vec<Verb>,
+    /// What the filter does by itself, by the name it has for it, and whose patch that strikes.
+    caused: Box<[(String, Strike)]>,
 }
 
 /// A rule has met what it looks for.
@@ -53,8 +55,13 @@ impl Plan {
         if deeds.iter().all(Option::is_none) {
             return None;
         }
-        let sieve = Sieve::new(catalogue, &deeds);
-        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words: Vec::new() };
+        let caused = catalogue.rules().iter().zip(&deeds).filter_map(|(rule, &deed)| {
+            let Sign::Cause(cause) = &rule.sign else { return None };
+            Some((cause.clone(), Strike { patch: rule.patch, deed: deed? }))
+        });
+        let caused = caused.collect();
+        let (sieve, words) = (Sieve::new(catalogue, &deeds), Vec::new());
+        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words, caused };
         plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
         Some(plan)
     }
@@ -133,9 +140,13 @@ impl Plan {
         act
     }
 
-    /// The filter has ruled by itself what the patches with this cause are for.
-    pub fn strike_cause(&self, cause: &str, strikes: &mut Vec<Strike>) {
-        strikes.extend(self.catalogue.caused(cause).filter_map(|rule| self.strike(rule)));
+    /// The filter has ruled by itself what the patches with this cause are for. `scope` stands
+    /// before the name: whoever speaks could send a line that needs it with each byte, so nothing
+    /// is put together here.
+    pub fn strike_cause(&self, scope: &str, name: &str, strikes: &mut Vec<Strike>) {
+        let is_so = |cause: &str| cause.strip_prefix(scope) == Some(name);
+        let struck = self.caused.iter().filter(|(cause, _)| is_so(cause));
+        strikes.extend(struck.map(|&(_, strike)| strike));
     }
 
     fn strike(&self, rule: u16) -> Option<Strike> {

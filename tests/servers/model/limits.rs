@@ -3,7 +3,7 @@
 
 use super::dialogue::{Client, Dialogue};
 use super::honest::Honest;
-use super::server::Mode;
+use super::server::{Mode, Server};
 use super::variant::{Breach, Chunks, Greeting, Overflow, Variant};
 
 /// Readings that no variant has, and why.
@@ -72,6 +72,12 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
         | Breach::InsideData
         | Breach::DropsData => false,
     }
+}
+
+/// Whether a permitted line may be masked for its order: a DATA that was sent behind its recipients
+/// without waiting, and comes when all of them have been refused. The server refuses it as well.
+pub fn may_bar(server: &Server, verb: &str) -> bool {
+    server.variant.wants_tls && verb == "DATA"
 }
 
 /// Whether an honest session with a server that keeps to the protocol may be reset or masked: the
