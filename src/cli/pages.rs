@@ -99,11 +99,13 @@ const MANUAL: &str = "Mailguard";
 const CONFIGURATION: &str = "mailguard.toml";
 
 const DESCRIPTION: &str = "A file of TOML, /etc/mailguard/mailguard.toml unless --config names \
-    another. Every key has a default. A key of a section stands here behind the section's name and \
-    a dot, as the option --set takes it. All faults of a file are told at once, and change nothing.";
+    another. Every key has a default. A key of a section stands here behind the section's name \
+    and a dot, as the option --set takes it. All faults of a file are told at once, and change \
+    nothing.";
 
-const SETTINGS: &str = "What is done with mail: keys of the section [settings], and of the settings \
-    of an exception. Each has a preset in each profile, which mailguard-profiles(8) prints.";
+const SETTINGS: &str = "What is done with mail: keys of the section [settings], and of the \
+    settings of an exception. Each has a preset in each profile, which mailguard-profiles(8) \
+    prints.";
 
 const EXCEPTIONS: &str = "Connections that are treated otherwise: the first table [[exceptions]] \
     that matches one counts.";
