@@ -158,7 +158,7 @@ impl Guard {
         draft.begin();
         let ruling = self.rule(watch, run, draft);
         if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
-            plan.strike_cause("", rule.name(), &mut draft.strikes);
+            plan.strike_cause(None, rule.name(), &mut draft.strikes);
         }
         ruling
     }
@@ -166,8 +166,7 @@ impl Guard {
     /// The patches that a fault of the dialogue belongs to have struck as well.
     pub fn blame(&self, fault: Fault, speaker: Speaker, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            let scope = if speaker == Speaker::Client { "client:" } else { "server:" };
-            plan.strike_cause(scope, fault.name(), &mut draft.strikes);
+            plan.strike_cause(Some(speaker), fault.name(), &mut draft.strikes);
         }
     }
 
@@ -234,7 +233,7 @@ impl Guard {
         draft.begin();
         if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
             let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
-            plan.strike_cause("", rule.name(), &mut draft.strikes);
+            plan.strike_cause(None, rule.name(), &mut draft.strikes);
         }
         if step.event == Event::DataEnd {
             watch.end_data();

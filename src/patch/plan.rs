@@ -1,10 +1,12 @@
 //! Which patches act, which only log, and what they say of a line as it comes.
 
+use std::collections::BTreeMap;
+
 use super::catalogue::{Catalogue, Id};
 use super::line::{Cure, Line};
 use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
-use crate::smtp::Verb;
+use crate::smtp::{Speaker, Verb};
 
 /// The catalogue, and what each of its rules does.
 #[derive(Clone, Debug)]
@@ -15,8 +17,9 @@ pub struct Plan {
     sieve: Sieve,
     /// Verbs whose very word a rule minds.
     words: Vec<Verb>,
-    /// What the filter does by itself, by the name it has for it, and whose patch that strikes.
-    caused: Box<[(String, Strike)]>,
+    /// The patches that what the filter does by itself strikes: by whose fault it was, if it was
+    /// one, and the name the filter has for it.
+    caused: BTreeMap<Option<Speaker>, BTreeMap<String, Vec<Strike>>>,
 }
 
 /// A rule has met what it looks for.
@@ -55,11 +58,14 @@ impl Plan {
         if deeds.iter().all(Option::is_none) {
             return None;
         }
-        let caused = catalogue.rules().iter().zip(&deeds).filter_map(|(rule, &deed)| {
-            let Sign::Cause(cause) = &rule.sign else { return None };
-            Some((cause.clone(), Strike { patch: rule.patch, deed: deed? }))
-        });
-        let caused = caused.collect();
+        let mut caused = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
+        for (rule, &deed) in catalogue.rules().iter().zip(&deeds) {
+            if let (Sign::Cause(cause), Some(deed)) = (&rule.sign, deed) {
+                let (speaker, name) = speaker_and_name(cause);
+                let strikes = caused.entry(speaker).or_default().entry(name.to_owned());
+                strikes.or_default().push(Strike { patch: rule.patch, deed });
+            }
+        }
         let (sieve, words) = (Sieve::new(catalogue, &deeds), Vec::new());
         let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words, caused };
         plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
@@ -140,13 +146,11 @@ impl Plan {
         act
     }
 
-    /// The filter has ruled by itself what the patches with this cause are for. `scope` stands
-    /// before the name: whoever speaks could send a line that needs it with each byte, so nothing
-    /// is put together here.
-    pub fn strike_cause(&self, scope: &str, name: &str, strikes: &mut Vec<Strike>) {
-        let is_so = |cause: &str| cause.strip_prefix(scope) == Some(name);
-        let struck = self.caused.iter().filter(|(cause, _)| is_so(cause));
-        strikes.extend(struck.map(|&(_, strike)| strike));
+    /// The filter has ruled by itself what the patches with this cause are for. `by`: whose fault
+    /// it was, if it was one.
+    pub fn strike_cause(&self, by: Option<Speaker>, name: &str, strikes: &mut Vec<Strike>) {
+        let struck = self.caused.get(&by).and_then(|causes| causes.get(name));
+        strikes.extend(struck.into_iter().flatten());
     }
 
     fn strike(&self, rule: u16) -> Option<Strike> {
@@ -154,4 +158,13 @@ impl Plan {
         let patch = self.catalogue.rules().get(usize::from(rule))?.patch;
         Some(Strike { patch, deed })
     }
+}
+
+/// A cause as a patch's file names it: `verb`, or `server:unexpected-reply`.
+fn speaker_and_name(cause: &str) -> (Option<Speaker>, &str) {
+    let speakers = [("client:", Speaker::Client), ("server:", Speaker::Server)];
+    let found = speakers
+        .into_iter()
+        .find_map(|(scope, speaker)| cause.strip_prefix(scope).map(|name| (Some(speaker), name)));
+    found.unwrap_or((None, cause))
 }

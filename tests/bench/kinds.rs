@@ -412,6 +412,13 @@ fn in_replies() -> Vec<Kind> {
             first.then(S, b"250-a\r\n250-").then(S, &fill(b"A", MTU)).beside(Beside::Replies),
         );
     }
+    for (name, pattern) in [("334", b"334 \n"), ("221", b"221 \n"), ("354", b"354 \n")] {
+        let name = format!("1,000 questions: {name} again and again");
+        let mut kind = Kind::new(&name, "esmtp", &GREETED);
+        // Each line but the first, which may be answered by any code, is one of a known verb.
+        kind.prelude.push((C, fill(b"VRFY a\r\n", 1_000 * 8)));
+        kinds.push(kind.then(S, &fill(pattern, MTU)).beside(Beside::Replies));
+    }
     kinds.push(
         Kind::new("a reply by bytes", "esmtp", &HELLO)
             .bytewise(S, b"250-mail.example.org\r\n250 PIPELINING\r\n"),

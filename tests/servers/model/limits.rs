@@ -75,9 +75,9 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
 }
 
 /// Whether a permitted line may be masked for its order: a DATA that was sent behind its recipients
-/// without waiting, and comes when all of them have been refused. The server refuses it as well.
-pub fn may_bar(server: &Server, verb: &str) -> bool {
-    server.variant.wants_tls && verb == "DATA"
+/// without waiting, and comes when all of them have been refused (503 or 554, RFC 5321 3.3).
+pub fn may_bar(server: &Server, verb: &str, at: u64) -> bool {
+    verb == "DATA" && server.hopeless.contains(&at)
 }
 
 /// Whether an honest session with a server that keeps to the protocol may be reset or masked: the
@@ -103,6 +103,12 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     let variant = &dialogue.server.variant;
     let is_mute = variant.breach == Breach::WithoutCode && variant.chunks == Chunks::Read;
     if is_mute && dialogue.server.breached_verb == "BDAT" {
+        return true;
+    }
+    // Refused, as every recipient is, and in their group a success too many: to the filter one was
+    // accepted.
+    let is_vouched = variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
+    if is_vouched && variant.wants_tls && dialogue.server.breached_at.is_some() {
         return true;
     }
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData

@@ -64,6 +64,8 @@ pub struct Server {
     /// Where the greeting ends.
     pub greeting_end: usize,
     pub ran: Vec<Ran>,
+    /// Where the lines are that came while no recipient was taken.
+    pub hopeless: Vec<u64>,
     /// Every message it took, its end included (BDAT has none).
     pub stored: Vec<Vec<u8>>,
     /// Where it hung up on a word of HTTP.
@@ -98,6 +100,7 @@ impl Server {
             offers: Vec::new(),
             greeting_end: 0,
             ran: Vec::new(),
+            hopeless: Vec::new(),
             stored: Vec::new(),
             guarded_at: None,
             breached_at: None,
@@ -193,6 +196,9 @@ impl Server {
     }
 
     fn run_line(&mut self) {
+        if self.transaction.taken == 0 {
+            self.hopeless.push(self.line_at);
+        }
         let mut line = std::mem::take(&mut self.line);
         let text = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
         line.truncate(text);
