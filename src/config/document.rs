@@ -210,6 +210,7 @@ fn finish(
             offload_mark: rules.offload_mark.map_or(OFFLOAD_MARK, Number::narrow),
         },
         patch_directory: patches.directory,
+        sandbox: general.sandbox.unwrap_or(true),
         control: Control {
             is_wanted: control.socket.is_some(),
             socket: control.socket.unwrap_or_else(|| SOCKET.to_owned()),

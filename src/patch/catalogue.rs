@@ -43,9 +43,9 @@ pub(super) struct Compiled {
     pub(super) patch: u16,
     pub(super) deed: Deed,
     pub(super) sign: Sign,
-    zones: ZoneSet,
-    is_first: bool,
-    quoted: Option<bool>,
+    pub(super) zones: ZoneSet,
+    pub(super) is_first: bool,
+    pub(super) quoted: Option<bool>,
     /// Which bytes have to have been seen.
     behind: u8,
 }
@@ -151,6 +151,12 @@ impl Catalogue {
 
     pub(super) fn rules(&self) -> &[Compiled] {
         &self.0.rules
+    }
+
+    /// The byte that has to have been seen before what a rule looks for.
+    pub(super) fn behind(&self, rule: &Compiled) -> Option<u8> {
+        let bit = usize::try_from(rule.behind.trailing_zeros()).ok()?;
+        self.0.behind.get(bit).copied()
     }
 
     /// Bytes of the machine's tables.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::catalogue::{Catalogue, Id};
 use super::line::{Cure, Line};
+use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
-use crate::smtp::Speaker;
+use crate::smtp::{Speaker, Verb};
 
 /// The catalogue, and what each of its rules does.
 #[derive(Clone, Debug)]
@@ -13,6 +14,9 @@ pub struct Plan {
     catalogue: Catalogue,
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
+    sieve: Sieve,
+    /// Verbs whose very word a rule minds.
+    words: Vec<Verb>,
     /// The patches that what the filter does by itself strikes: by whose fault it was, if it was
     /// one, and the name the filter has for it.
     caused: BTreeMap<Option<Speaker>, BTreeMap<String, Vec<Strike>>>,
@@ -51,7 +55,9 @@ impl Plan {
             }
         });
         let deeds: Box<[_]> = deeds.collect();
-        let is_any = deeds.iter().any(Option::is_some);
+        if deeds.iter().all(Option::is_none) {
+            return None;
+        }
         let mut caused = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
         for (rule, &deed) in catalogue.rules().iter().zip(&deeds) {
             if let (Sign::Cause(cause), Some(deed)) = (&rule.sign, deed) {
@@ -60,7 +66,24 @@ impl Plan {
                 strikes.or_default().push(Strike { patch: rule.patch, deed });
             }
         }
-        is_any.then(|| Self { catalogue: catalogue.clone(), deeds, caused })
+        let (sieve, words) = (Sieve::new(catalogue, &deeds), Vec::new());
+        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words, caused };
+        plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
+        Some(plan)
+    }
+
+    fn has_word(&self, verb: Verb) -> bool {
+        let mut strikes = Vec::new();
+        self.read(&mut Line::default(), verb.name().as_bytes(), &mut strikes);
+        !strikes.is_empty()
+    }
+
+    /// Whether a rule may mind a line of this verb and, where it has one, this argument: seldom
+    /// where none does, and always where one does. Lines of AUTH are not asked about.
+    #[must_use]
+    pub fn may_mind(&self, verb: Verb, argument: Option<&[u8]>) -> bool {
+        self.words.contains(&verb)
+            || argument.is_some_and(|argument| self.sieve.keeps(verb, argument))
     }
 
     /// The name of the patch that struck.
