@@ -1,5 +1,5 @@
-//! TLS behind STARTTLS, with real programs at both ends: what is legal passes to the last byte and is
-//! seen as what it is; what is no TLS reaches nobody.
+//! TLS behind STARTTLS, with real programs at both ends: what is legal passes to the last byte and
+//! is seen as what it is; what is no TLS reaches nobody.
 
 use serde_json::Value;
 
@@ -191,7 +191,7 @@ for version in (V.TLSv1_2, V.TLSv1_3):
     session(context_of(version), cut=3)
 ";
 
-/// What is said in clear where TLS has to be, by a server and by clients, with and without a filter.
+/// What clients say in clear where TLS has to be, with a filter and without.
 pub(crate) fn text_for_tls() -> Outcome<String> {
     let network = Network::build()?;
     let exim = Mta::serve(Program::Exim)?;

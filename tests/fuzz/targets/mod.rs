@@ -25,12 +25,13 @@ pub mod packet;
 pub mod patches;
 pub mod servers;
 pub mod stream;
+pub mod tls;
 
 /// A target: what it runs on each input.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 10] = [
+pub const ALL: [(&str, Target); 11] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
@@ -41,4 +42,5 @@ pub const ALL: [(&str, Target); 10] = [
     ("patches", patches::run),
     ("servers", servers::run),
     ("stream", stream::run),
+    ("tls", tls::run),
 ];
