@@ -86,6 +86,10 @@ deb: ## the Debian package, in target/package; lintian has to like it
 	@tests/lab/setup.sh --tools dpkg-shlibdeps:dpkg-dev lintian:lintian
 	@dist/package.sh deb
 
+deb-life: deb ## install, upgrade, remove and purge it under a real systemd, while mail passes
+	@tests/lab/setup.sh --tools debootstrap:debootstrap
+	@tests/lab/package.sh target/package/mailguard_*.deb
+
 rpm: ## the same as an rpm
 	@tests/lab/setup.sh --tools rpmbuild:rpm
 	@dist/package.sh rpm
