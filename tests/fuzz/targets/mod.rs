@@ -19,6 +19,7 @@ pub mod config;
 pub mod dialogue;
 pub mod engine;
 pub mod envelope;
+pub mod image;
 mod input;
 pub mod options;
 pub mod packet;
@@ -37,6 +38,7 @@ pub const ALL: [(&str, Target); 11] = [
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("envelope", envelope::run),
+    ("image", image::run),
     ("options", options::run),
     ("packet", packet::run),
     ("patches", patches::run),
