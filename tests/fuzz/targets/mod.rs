@@ -32,7 +32,7 @@ pub mod tls;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 11] = [
+pub const ALL: [(&str, Target); 12] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
