@@ -140,6 +140,9 @@ fn describe(what: &What) -> Entry {
             limit: Some(excess.limit),
             ..placed("exceeded", *direction, *offset)
         },
+        What::Unshown { direction, offset, bytes } => {
+            Entry { length: Some(*bytes), ..placed("unshown", *direction, *offset) }
+        }
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
         What::TlsBegin => event("tls-begin"),
         What::Closed => event("closed"),

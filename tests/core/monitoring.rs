@@ -54,6 +54,7 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Contradiction { .. }
         | What::Exceeded { .. }
         | What::LeftOut { .. }
+        | What::Unshown { .. }
         | What::TlsBegin
         | What::Closed => false,
     }

@@ -181,6 +181,7 @@ const fn is_finding(what: &What) -> bool {
         | What::DataBegin { .. }
         | What::DataEnd { .. }
         | What::LeftOut { .. }
+        | What::Unshown { .. }
         | What::Missed { .. }
         | What::TlsBegin
         | What::Closed => false,
