@@ -211,10 +211,10 @@ fn edits_told(line: &[u8], packet: usize) -> (u64, Vec<u64>) {
     }
     let (mut shown, mut unshown) = (0, Vec::new());
     for record in &crowd.records {
-        match &record.what {
-            What::Edited { direction: C, before, .. } => shown += before.len() as u64,
-            What::Unshown { bytes, .. } => unshown.push(*bytes),
-            _ => {}
+        if let What::Edited { direction: C, before, .. } = &record.what {
+            shown += before.len() as u64;
+        } else if let What::Unshown { bytes, .. } = &record.what {
+            unshown.push(*bytes);
         }
     }
     (shown, unshown)
