@@ -1,10 +1,17 @@
 # Mailguard's only entry point. `make` alone lists the targets. Everything that is built or
-# fetched lies in target/; only `install` and missing tools of `setup` change the machine.
+# fetched lies in target/; only `install` and missing tools of `setup` and of packages change the
+# machine.
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
 SECONDS ?= 600
 TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+# What `mailguard --version` says: the commit too, where it is known.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+ifneq ($(COMMIT),)
+export MAILGUARD_VERSION := $(VERSION) ($(COMMIT))
+endif
 MODULES ?= wire flow tcp smtp guard engine
 
 help: ## list the targets
@@ -69,11 +76,23 @@ loss: setup build ## goodput over a path that loses packets, beside plain forwar
 bless: ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
-install: build ## put the program below PREFIX (/usr/local), DESTDIR before it
-	install -D -m 755 target/release/mailguard $(DESTDIR)$(PREFIX)/sbin/mailguard
+install: build ## put program, units, pages and all else below PREFIX (/usr/local), DESTDIR before it
+	@dist/install.sh install target/release/mailguard "$(PREFIX)" "$(DESTDIR)"
 
-uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/sbin/mailguard
+uninstall: ## take the rules out, and remove what install put there
+	@dist/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
+
+deb: ## the Debian package, in target/package; lintian has to like it
+	@tests/lab/setup.sh --tools dpkg-shlibdeps:dpkg-dev lintian:lintian
+	@dist/package.sh deb
+
+rpm: ## the same as an rpm
+	@tests/lab/setup.sh --tools rpmbuild:rpm
+	@dist/package.sh rpm
+
+reproducible: ## both packages built in two places: the same, byte for byte?
+	@tests/lab/setup.sh --tools dpkg-shlibdeps:dpkg-dev lintian:lintian rpmbuild:rpm
+	@dist/package.sh twice
 
 clean: ## remove everything built and fetched
 	$(CARGO) clean

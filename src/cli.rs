@@ -1,5 +1,7 @@
 //! The flags of the program, and the configuration overrides they stand for; no side effects.
 
+mod pages;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::event::Format;
 use crate::front::explain::is_capture;
 use crate::front::probe::{Form, Target};
 use crate::front::replay::Checksums;
+
+pub use self::pages::{Page, pages};
 
 /// Inline SMTP filter for Linux gateways.
 #[derive(Debug, Parser)]
@@ -46,6 +50,9 @@ pub enum Command {
     Ctl(Ctl),
     /// Read a saved PIX or ASA configuration: prints ours, and says what does not apply
     Import(Import),
+    /// Write the manual pages and the completions of shells below a directory
+    #[command(hide = true)]
+    Pages(Pages),
 }
 
 /// Options of every command that is configured.
@@ -160,6 +167,9 @@ pub struct Check {
     /// Examine the configuration alone, not the machine
     #[arg(long)]
     pub config_only: bool,
+    /// Print only what is wrong
+    #[arg(long)]
+    pub brief: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -270,6 +280,14 @@ pub struct Import {
     pub guard_anyway: bool,
 }
 
+/// `mailguard pages`: for whoever installs or packs the program.
+#[derive(Debug, Args)]
+pub struct Pages {
+    /// The prefix they belong to, such as /usr
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
+}
+
 /// Which queues.
 #[derive(Debug, Args)]
 struct Queue {
@@ -289,7 +307,11 @@ impl Command {
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
             Self::Patches(patches) => Some(&patches.common),
-            Self::Probe(_) | Self::Profiles(_) | Self::Ctl(_) | Self::Import(_) => None,
+            Self::Probe(_)
+            | Self::Profiles(_)
+            | Self::Ctl(_)
+            | Self::Import(_)
+            | Self::Pages(_) => None,
         }
     }
 
@@ -342,7 +364,8 @@ impl Command {
             | Self::Probe(_)
             | Self::Profiles(_)
             | Self::Ctl(_)
-            | Self::Import(_) => {}
+            | Self::Import(_)
+            | Self::Pages(_) => {}
         }
         all
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use mailguard::cli::{self, Cli, Command, PatchesAction, RulesAction};
 use mailguard::config::{Config, Source};
 use mailguard::front::{self, FrontError, Outcome};
@@ -31,11 +31,19 @@ fn main() -> ExitCode {
 }
 
 fn command_line() -> Result<Cli, FrontError> {
-    Cli::try_parse().map_err(|error| match cli::complaint(&error) {
+    let words = Cli::command().version(VERSION).try_get_matches();
+    let parsed = words.and_then(|mut words| Cli::from_arg_matches_mut(&mut words));
+    parsed.map_err(|error| match cli::complaint(&error) {
         Some(line) => FrontError::new(line),
         None => error.exit(),
     })
 }
+
+/// What the Makefile says this is made from: the version, and the commit where it is known.
+const VERSION: &str = match option_env!("MAILGUARD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 fn configuration(
     command: &Command,
@@ -91,7 +99,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         }
         .map(|()| Outcome::Done),
         Command::Check(check) if check.config_only => front::check::configuration_only(config),
-        Command::Check(_) => front::check::run(config),
+        Command::Check(check) => front::check::run(config, check.brief),
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
             front::print(&text).map(|()| Outcome::Done)
@@ -113,6 +121,9 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             // Whoever keeps only the settings has still seen the report.
             let _ = std::io::stderr().write_all(imported.report.as_bytes());
             Ok(if imported.is_doubtful { Outcome::Found } else { Outcome::Done })
+        }
+        Command::Pages(pages) => {
+            front::write_below(&pages.directory, &cli::pages()).map(|()| Outcome::Done)
         }
         Command::Probe(probe) => {
             let (timeout, form) = (probe.timeout(), probe.form);

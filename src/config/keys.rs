@@ -102,6 +102,10 @@ keys! {
 
         /// What becomes of connections that were open before the filter was there.
         unknown_flow: UnknownFlow = Default "\"reset\"";
+
+        /// Whether a running filter gives up what it does not need: files, capabilities, calls of
+        /// the kernel.
+        sandbox: bool = Default "true";
     }
 
     "queue" queue: QueueKeys {
@@ -198,7 +202,7 @@ keys! {
 
     "log" log: LogKeys {
         /// Where the event log is written: a file or a FIFO, or "-" for standard output.
-        events: String = Example "\"/var/log/mailguard.log\"";
+        events: String = Example "\"/var/log/mailguard/events.log\"";
 
         /// Its form.
         format: Format = Default "\"text\"";

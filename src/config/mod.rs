@@ -48,6 +48,8 @@ pub struct Config {
     pub rules: Rules,
     /// Where patches of the administrator's own are.
     pub patch_directory: Option<String>,
+    /// Whether a running filter gives up what it does not need.
+    pub sandbox: bool,
     /// The control socket.
     pub control: Control,
     /// Where metrics are collected.

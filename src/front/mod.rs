@@ -181,6 +181,20 @@ pub fn print(text: &str) -> Result<(), FrontError> {
         .map_err(|error| FrontError::io("cannot write to standard output", error))
 }
 
+/// Writes files below a directory, each by its path there.
+///
+/// # Errors
+/// One cannot be written.
+pub fn write_below(directory: &Path, files: &[(String, Vec<u8>)]) -> Result<(), FrontError> {
+    for (path, bytes) in files {
+        let path = directory.join(path);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, bytes))
+            .map_err(|error| FrontError::io(format!("cannot write {}", path.display()), error))?;
+    }
+    Ok(())
+}
+
 /// A reader that has gone away has seen enough: to have written less is no failure.
 fn unless_gone(written: io::Result<()>) -> io::Result<()> {
     match written {

@@ -6,7 +6,7 @@ use super::extension::{Offers, Parameters};
 use super::line::LineWatch;
 use super::mask::Mask;
 use super::settings::{AddressScan, EnvelopeRules, ParameterRules, Settings};
-use super::{Draft, Excess, Rule, Ruling};
+use super::{Bytes, Draft, Excess, Rule, Ruling};
 use crate::smtp::Verb;
 
 /// What decides about arguments beside the settings.
@@ -27,6 +27,14 @@ impl Context<'_> {
             || self.settings.local_part_max.is_set()
     }
 
+    /// Bytes that local parts may not have.
+    fn refused(&self, verb: Option<Verb>) -> &Bytes {
+        match verb {
+            Some(Verb::Rcpt) => &self.settings.recipient_refuse,
+            _ => &self.settings.sender_refuse,
+        }
+    }
+
     fn rules(&self, verb: Option<Verb>, has_odd_parameter: bool) -> Rules<'_> {
         let is_strict = self.settings.envelope == EnvelopeRules::Strict;
         let is_recipient = verb == Some(Verb::Rcpt);
@@ -36,10 +44,7 @@ impl Context<'_> {
             is_strict,
             has_utf8: has_utf8 && (self.has_utf8_mail || !is_strict || !is_recipient),
             permitted: if is_any { Parameters::ALL } else { self.offers.permits() },
-            refused: match is_recipient {
-                true => &self.settings.recipient_refuse,
-                false => &self.settings.sender_refuse,
-            },
+            refused: self.refused(verb),
             mechanisms: &self.settings.auth_mechanisms,
         }
     }
@@ -115,7 +120,20 @@ impl LineWatch {
 
     /// Whether all of an argument is as the grammar wants it, and no longer than it may be.
     pub(super) fn takes_argument(&mut self, context: Context<'_>, argument: &[u8]) -> bool {
-        let verb = self.verb;
+        let (settings, verb) = (context.settings, self.verb);
+        let has_path = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
+        let mut argument = argument;
+        if has_path && settings.envelope != EnvelopeRules::Strict {
+            let refused = context.refused(verb);
+            let used = self.envelope.skip_plain_path(argument, verb, refused).unwrap_or(0);
+            argument = argument.get(used..).unwrap_or_default();
+            if self.excess_of_path(settings, Envelope::default()).is_some() {
+                return false;
+            }
+        }
+        if argument.is_empty() {
+            return true;
+        }
         let rules = context.rules(verb, false);
         let is_taken = |&byte: &u8| {
             let before = self.envelope;

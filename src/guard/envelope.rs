@@ -13,6 +13,7 @@
 //! lenient rules, but one whose xtext holds a control character (CVE-2020-28021).
 
 mod parameter;
+mod plain;
 
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@ use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept, Verb};
+use crate::smtp::{Dialogue, Event, Expect, Fillers, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -158,16 +158,15 @@ impl Guard {
         draft.begin();
         let ruling = self.rule(watch, run, draft);
         if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
-            plan.strike_cause(rule.name(), &mut draft.strikes);
+            plan.strike_cause(None, rule.name(), &mut draft.strikes);
         }
         ruling
     }
 
-    /// The patches that a fault of the dialogue belongs to have struck as well.
-    pub fn blame(&self, fault: Fault, speaker: Speaker, draft: &mut Draft) {
+    /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
+    pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            let speaker = if speaker == Speaker::Client { "client" } else { "server" };
-            plan.strike_cause(&format!("{speaker}:{fault}"), &mut draft.strikes);
+            plan.strike_cause(Some(speaker), fault, &mut draft.strikes);
         }
     }
 
@@ -234,7 +233,7 @@ impl Guard {
         draft.begin();
         if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
             let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
-            plan.strike_cause(rule.name(), &mut draft.strikes);
+            plan.strike_cause(None, rule.name(), &mut draft.strikes);
         }
         if step.event == Event::DataEnd {
             watch.end_data();

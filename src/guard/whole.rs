@@ -10,7 +10,6 @@ use super::settings::{AddressScan, BareLastLine, HttpWords, LongLines, Unit};
 use super::speech::Speech;
 use super::value::LineLimit;
 use super::{Guard, Ruling, Watch};
-use crate::patch;
 use crate::smtp::{Reply, Verb, WholeLine};
 
 impl Guard {
@@ -34,7 +33,7 @@ impl Guard {
         let begins_anew = matches!(line.verb, Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo);
         let recipients = if begins_anew { 0 } else { before.saturating_add(is_recipient.into()) };
         let is_too_many = settings.recipients_max.is_passed(before, recipients);
-        if is_too_many || self.is_struck(line, text.get(..line.length).unwrap_or(text)) {
+        if is_too_many || self.may_be_struck(line, text.get(..line.length).unwrap_or(text)) {
             return false;
         }
         let mut next = *watch;
@@ -49,18 +48,10 @@ impl Guard {
         true
     }
 
-    /// Whether a patch has anything to say of the line.
-    fn is_struck(&self, line: &WholeLine, text: &[u8]) -> bool {
-        let Some(plan) = &self.plan else { return false };
-        let (mut patch, mut strikes) = (patch::Line::default(), Vec::new());
-        let word = text.len().min(line.verb.name().len());
-        let (word, rest) = text.split_at_checked(word).unwrap_or_default();
-        let mut is_struck = plan.read(&mut patch, word, &mut strikes).is_some();
-        if let Some((_, argument)) = rest.split_first() {
-            patch.begin_argument(Some(line.verb));
-            is_struck |= plan.read(&mut patch, argument, &mut strikes).is_some();
-        }
-        is_struck || plan.end(&patch, &mut strikes).is_some() || !strikes.is_empty()
+    /// Whether a patch may have anything to say of the line.
+    fn may_be_struck(&self, line: &WholeLine, text: &[u8]) -> bool {
+        let argument = text.get(line.verb.name().len() + 1..).filter(|_| line.has_gap);
+        self.plan.as_ref().is_some_and(|plan| plan.may_mind(line.verb, argument))
     }
 
     /// Whether a limit may be passed by the line, or on its way.

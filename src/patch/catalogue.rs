@@ -32,8 +32,6 @@ struct Content {
     automaton: Automaton,
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
-    /// Rules that the filter keeps by itself.
-    caused: Vec<u16>,
     /// The least number of bytes that any rule with a length minds.
     over_least: u16,
 }
@@ -45,9 +43,9 @@ pub(super) struct Compiled {
     pub(super) patch: u16,
     pub(super) deed: Deed,
     pub(super) sign: Sign,
-    zones: ZoneSet,
-    is_first: bool,
-    quoted: Option<bool>,
+    pub(super) zones: ZoneSet,
+    pub(super) is_first: bool,
+    pub(super) quoted: Option<bool>,
     /// Which bytes have to have been seen.
     behind: u8,
 }
@@ -97,8 +95,7 @@ impl Catalogue {
                 match &rule.sign {
                     Sign::Texts(own) => texts.extend(own.iter().map(|text| (index, text.clone()))),
                     Sign::Over(count) => content.over_least = content.over_least.min(*count),
-                    Sign::Cause(_) => content.caused.push(index),
-                    Sign::OpenQuote | Sign::Base64Length => {}
+                    Sign::Cause(_) | Sign::OpenQuote | Sign::Base64Length => {}
                 }
                 content.rules.push(Compiled {
                     patch: u16::try_from(number).unwrap_or(u16::MAX),
@@ -156,13 +153,10 @@ impl Catalogue {
         &self.0.rules
     }
 
-    /// Rules that the filter keeps by itself under this name.
-    pub(super) fn caused(&self, cause: &str) -> impl Iterator<Item = u16> {
-        let is_so = move |index: &u16| {
-            let rule = self.0.rules.get(usize::from(*index));
-            rule.is_some_and(|rule| matches!(&rule.sign, Sign::Cause(known) if known == cause))
-        };
-        self.0.caused.iter().copied().filter(is_so)
+    /// The byte that has to have been seen before what a rule looks for.
+    pub(super) fn behind(&self, rule: &Compiled) -> Option<u8> {
+        let bit = usize::try_from(rule.behind.trailing_zeros()).ok()?;
+        self.0.behind.get(bit).copied()
     }
 
     /// Bytes of the machine's tables.

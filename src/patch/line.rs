@@ -170,6 +170,26 @@ enum Share {
 }
 
 impl Line {
+    /// The zones that bytes of this verb's argument can be in.
+    pub(super) fn zones_of(verb: Verb) -> ZoneSet {
+        let mut line = Self::default();
+        line.begin_argument(Some(verb));
+        let parts = match line.kind {
+            Kind::Mail => ZoneSet::MAIL_PARTS,
+            Kind::Rcpt => ZoneSet::RCPT_PARTS,
+            Kind::Auth => Zone::AuthMechanism.bit().with(Zone::AuthResponse.bit()),
+            Kind::Other
+            | Kind::Bdat
+            | Kind::Etrn
+            | Kind::Expn
+            | Kind::Helo
+            | Kind::Help
+            | Kind::Noop
+            | Kind::Vrfy => ZoneSet::NONE,
+        };
+        line.whole().with(parts)
+    }
+
     /// A line of the client in an AUTH exchange.
     #[must_use]
     pub fn response() -> Self {

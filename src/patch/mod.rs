@@ -15,6 +15,7 @@ mod file;
 mod line;
 mod plan;
 mod product;
+mod sieve;
 mod zone;
 
 pub use catalogue::{Catalogue, Id};

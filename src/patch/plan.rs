@@ -1,8 +1,12 @@
 //! Which patches act, which only log, and what they say of a line as it comes.
 
+use std::collections::BTreeMap;
+
 use super::catalogue::{Catalogue, Id};
 use super::line::{Cure, Line};
+use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
+use crate::smtp::{Speaker, Verb};
 
 /// The catalogue, and what each of its rules does.
 #[derive(Clone, Debug)]
@@ -10,6 +14,12 @@ pub struct Plan {
     catalogue: Catalogue,
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
+    sieve: Sieve,
+    /// Verbs whose very word a rule minds.
+    words: Vec<Verb>,
+    /// The patches that what the filter does by itself strikes: by whose fault it was, if it was
+    /// one, and the name the filter has for it.
+    caused: BTreeMap<Option<Speaker>, BTreeMap<String, Vec<Strike>>>,
 }
 
 /// A rule has met what it looks for.
@@ -45,8 +55,35 @@ impl Plan {
             }
         });
         let deeds: Box<[_]> = deeds.collect();
-        let is_any = deeds.iter().any(Option::is_some);
-        is_any.then(|| Self { catalogue: catalogue.clone(), deeds })
+        if deeds.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut caused = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
+        for (rule, &deed) in catalogue.rules().iter().zip(&deeds) {
+            if let (Sign::Cause(cause), Some(deed)) = (&rule.sign, deed) {
+                let (speaker, name) = speaker_and_name(cause);
+                let strikes = caused.entry(speaker).or_default().entry(name.to_owned());
+                strikes.or_default().push(Strike { patch: rule.patch, deed });
+            }
+        }
+        let (sieve, words) = (Sieve::new(catalogue, &deeds), Vec::new());
+        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words, caused };
+        plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
+        Some(plan)
+    }
+
+    fn has_word(&self, verb: Verb) -> bool {
+        let mut strikes = Vec::new();
+        self.read(&mut Line::default(), verb.name().as_bytes(), &mut strikes);
+        !strikes.is_empty()
+    }
+
+    /// Whether a rule may mind a line of this verb and, where it has one, this argument: seldom
+    /// where none does, and always where one does. Lines of AUTH are not asked about.
+    #[must_use]
+    pub fn may_mind(&self, verb: Verb, argument: Option<&[u8]>) -> bool {
+        self.words.contains(&verb)
+            || argument.is_some_and(|argument| self.sieve.keeps(verb, argument))
     }
 
     /// The name of the patch that struck.
@@ -109,9 +146,11 @@ impl Plan {
         act
     }
 
-    /// The filter has ruled by itself what the patches with this cause are for.
-    pub fn strike_cause(&self, cause: &str, strikes: &mut Vec<Strike>) {
-        strikes.extend(self.catalogue.caused(cause).filter_map(|rule| self.strike(rule)));
+    /// The filter has ruled by itself what the patches with this cause are for. `by`: whose fault
+    /// it was, if it was one.
+    pub fn strike_cause(&self, by: Option<Speaker>, name: &str, strikes: &mut Vec<Strike>) {
+        let struck = self.caused.get(&by).and_then(|causes| causes.get(name));
+        strikes.extend(struck.into_iter().flatten());
     }
 
     fn strike(&self, rule: u16) -> Option<Strike> {
@@ -119,4 +158,13 @@ impl Plan {
         let patch = self.catalogue.rules().get(usize::from(rule))?.patch;
         Some(Strike { patch, deed })
     }
+}
+
+/// A cause as a patch's file names it: `verb`, or `server:unexpected-reply`.
+fn speaker_and_name(cause: &str) -> (Option<Speaker>, &str) {
+    let speakers = [("client:", Speaker::Client), ("server:", Speaker::Server)];
+    let found = speakers
+        .into_iter()
+        .find_map(|(scope, speaker)| cause.strip_prefix(scope).map(|name| (Some(speaker), name)));
+    found.unwrap_or((None, cause))
 }

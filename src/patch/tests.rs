@@ -137,6 +137,94 @@ fn the_end_of_a_line_shows_what_is_missing() {
     assert!(met(base64, Verb::Auth, "PLAIN abcd").is_empty());
 }
 
+/// What the machine says of a whole line, and what the sieve does.
+fn said_of(plan: &Plan, verb: Verb, argument: &[u8]) -> (bool, bool) {
+    let (mut line, mut strikes) = (Line::default(), Vec::new());
+    let mut is_met = plan.read(&mut line, verb.name().as_bytes(), &mut strikes).is_some();
+    line.begin_argument(Some(verb));
+    is_met |= plan.read(&mut line, argument, &mut strikes).is_some();
+    is_met |= plan.end(&line, &mut strikes).is_some();
+    (is_met || !strikes.is_empty(), plan.may_mind(verb, Some(argument)))
+}
+
+#[test]
+fn the_sieve_lets_nothing_through_that_the_machine_minds() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let plan = Plan::new(&catalogue, |_| State::On).unwrap();
+    let texts = catalogue.patches().iter().flat_map(|patch| &patch.rules);
+    let texts = texts.flat_map(|rule| match &rule.sign {
+        Sign::Texts(texts) => texts.clone(),
+        Sign::Over(most) => vec![b"a".repeat(usize::from(*most) + 1)],
+        Sign::OpenQuote | Sign::Base64Length | Sign::Cause(_) => Vec::new(),
+    });
+    let texts: Vec<Vec<u8>> = texts.collect();
+    let starts = [
+        "",
+        "FROM:<",
+        "TO:<",
+        "TO:<a'",
+        "FROM:<\"a",
+        "TO:<a@",
+        "FROM:<a> AUTH=",
+        "a ",
+        "TO:",
+        "TO: ",
+        "TO:<@x:",
+        "FROM:\t",
+    ];
+    let mut met = 0;
+    for verb in Verb::ALL.into_iter().filter(|verb| *verb != Verb::Auth) {
+        for (at, text) in texts.iter().enumerate() {
+            for start in starts {
+                let other = &texts[(at * 7) % texts.len()];
+                for text in [text.to_ascii_uppercase(), [text.as_slice(), other].concat()] {
+                    let argument = [start.as_bytes(), &text, b">"].concat();
+                    let (is_met, is_kept) = said_of(&plan, verb, &argument);
+                    let shown = String::from_utf8_lossy(&argument);
+                    assert!(is_kept || !is_met, "{verb} {shown}");
+                    met += usize::from(is_met);
+                }
+            }
+        }
+    }
+    assert!(met > 1_000, "{met}");
+    for text in ["m:<", "<a", "<", "M:", "from:<a@b> s"] {
+        let rule = format!("[[rule]]\nzone = ['command']\ntext = '{text}'\ndo = 'refuse'\n");
+        let patch = file::read("x", &format!("{HEAD}{rule}{TESTS}")).unwrap();
+        let plan = Plan::new(&Catalogue::of(vec![patch]).unwrap(), |_| State::On).unwrap();
+        assert_eq!(said_of(&plan, Verb::Mail, b"FROM:<a@b> SIZE=1"), (true, true), "{text}");
+    }
+    let split = b"TO:<\"a$\\(x\"@d>";
+    assert_eq!(said_of(&plan, Verb::Rcpt, split), (true, true));
+}
+
+#[test]
+fn the_sieve_lets_ordinary_lines_through() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let plan = Plan::new(&catalogue, |patch| patch.default).unwrap();
+    for (verb, argument) in [
+        (Verb::Mail, "FROM:<>"),
+        (Verb::Mail, "FROM:<> SIZE=31415 BODY=8BITMIME RET=HDRS ENVID=QQ314159"),
+        (Verb::Mail, "FROM:<bounces+12345-6789=example.org@mail.example.net> SIZE=31415"),
+        (Verb::Mail, "FROM:<SRS0=mL/e=5P=x.example=u+t@y.example>"),
+        (Verb::Mail, "FROM:<prvs=1234abcdef=a.b_c@x.example>"),
+        (Verb::Rcpt, "TO:<b-9_u=d.example_2021#30#24@x.example> NOTIFY=SUCCESS,FAILURE"),
+        (Verb::Rcpt, "TO:<someone@example.org> ORCPT=rfc822;someone@example.org"),
+        (Verb::Rcpt, "TO:<a@[IPv6:2001:db8::1]>"),
+        (Verb::Rcpt, "TO: <some.one@sub-domain.example.org>"),
+        (Verb::Ehlo, "[192.0.2.1]"),
+        (Verb::Helo, "mail-1.example.org"),
+        (Verb::Vrfy, "some.one@example.org"),
+        (Verb::Etrn, "@example.org"),
+        (Verb::Noop, "keepalive"),
+    ] {
+        assert_eq!(said_of(&plan, verb, argument.as_bytes()), (false, false), "{verb} {argument}");
+    }
+    assert!(!plan.may_mind(Verb::Data, None));
+    let barring = Plan::new(&catalogue, |_| State::On).unwrap();
+    assert!(barring.may_mind(Verb::Vrfy, None), "a patch minds the very word");
+}
+
 #[test]
 fn a_wrong_file_is_refused_with_its_place() {
     let good = format!("{HEAD}{LOCAL}bytes = 'z'\n{TESTS}");

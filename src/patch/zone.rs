@@ -134,12 +134,19 @@ impl Zone {
                 Self::RcptDomain => 18,
                 Self::MailParameter(None) => 19,
                 Self::RcptParameter(None) => 20,
-                Self::MailParameter(Some(keyword)) => 21 + keyword as u32,
-                Self::RcptParameter(Some(keyword)) => 21 + Keyword::COUNT + keyword as u32,
+                Self::MailParameter(Some(keyword)) => MAIL_KEYWORD + keyword as u32,
+                Self::RcptParameter(Some(keyword)) => RCPT_KEYWORD + keyword as u32,
             },
         )
     }
 }
+
+/// The first bit of MAIL's parameters, and of RCPT's.
+const MAIL_KEYWORD: u32 = 21;
+const RCPT_KEYWORD: u32 = MAIL_KEYWORD + Keyword::COUNT;
+
+/// A bit for each keyword.
+const ALL_KEYWORDS: u64 = (1 << Keyword::COUNT) - 1;
 
 /// A set of zones, or all the zones that a byte is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,6 +164,23 @@ impl ZoneSet {
 
     /// Zones that are a part of something, or a value: counted from its first byte.
     pub(super) const PARTS: Self = Self(!(Self::WHOLE.0 | Self::PATHS.0));
+
+    /// Local parts.
+    pub(super) const LOCALS: Self = Zone::MailLocal.bit().with(Zone::RcptLocal.bit());
+
+    /// The parts of MAIL's argument.
+    pub(super) const MAIL_PARTS: Self = Self(ALL_KEYWORDS << MAIL_KEYWORD)
+        .with(Zone::MailPath.bit())
+        .with(Zone::MailLocal.bit())
+        .with(Zone::MailDomain.bit())
+        .with(Zone::MailParameter(None).bit());
+
+    /// The parts of RCPT's argument.
+    pub(super) const RCPT_PARTS: Self = Self(ALL_KEYWORDS << RCPT_KEYWORD)
+        .with(Zone::RcptPath.bit())
+        .with(Zone::RcptLocal.bit())
+        .with(Zone::RcptDomain.bit())
+        .with(Zone::RcptParameter(None).bit());
 
     /// Both together.
     pub(super) const fn with(self, other: Self) -> Self {

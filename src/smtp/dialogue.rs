@@ -4,6 +4,7 @@
 //! [`Outstanding`](super::outstanding)'s; what a BDAT means is the transaction's. Here the runs are
 //! read, and each piece is told of what happened.
 
+mod astray;
 mod outlook;
 mod quick;
 
@@ -329,25 +330,6 @@ impl Dialogue {
         (change, fault.filter(|fault| fault.is_fatal()).or(owed).or(fault))
     }
 
-    /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
-    /// says something and the client waits, what it does next is read as commands; and a line that
-    /// alone awaits an answer may have got it.
-    fn end_line_without_code(&mut self, line: &ReplyLine, covers: Offset) {
-        self.reply = self.reply.take().filter(|reader| reader.is_later_line);
-        if line.is_blank() {
-            return;
-        }
-        let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
-        let is_alone = self.outstanding.len() == 1;
-        let Some(due) = self.outstanding.youngest().filter(|due| due.end <= covers) else { return };
-        let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
-        let is_asking = waits && asks.contains(&due.answers);
-        due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
-        if is_asking {
-            self.end_exchange(Cue::NoCode);
-        }
-    }
-
     /// What the client says next is a command, unless it is the rest of a line that was none.
     fn end_exchange(&mut self, cue: Cue) {
         if !self.line.is_at_start() {
@@ -424,40 +406,6 @@ impl Dialogue {
         }
         self.expect = self.expect.next(Cue::Go220);
         None
-    }
-
-    /// The server is not reading data any more, at a place we cannot know: from here on nothing
-    /// passes that it could take for a command.
-    fn reply_inside_data(&mut self, code: u16, covers: Offset) -> Option<Fault> {
-        // Nobody takes a message of which he has nothing: that success answers an earlier line.
-        let is_late = code / 100 == 2 && code != 221 && covers <= self.data_start;
-        if is_late || code == 354 {
-            return Some(Fault::UnexpectedReply);
-        }
-        self.expect = self.expect.next(Cue::FinalInData);
-        self.unless_it_leaves(Fault::ReplyInsideData)
-    }
-
-    fn unasked(&mut self, code: u16, covers: Offset) -> Option<Fault> {
-        if code == 334 {
-            self.secrecy.hiding = Hiding::Line;
-        }
-        // Behind a success too many it may be the refusal of what seemed to be accepted.
-        if code / 100 != 2 && self.transaction.doubt(covers) {
-            self.lose_chunk();
-        }
-        // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
-        let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
-        if is_allowed { None } else { self.unless_it_leaves(Fault::UnexpectedReply) }
-    }
-
-    /// A server that says why it leaves may say it at any time.
-    fn unless_it_leaves(&mut self, fault: Fault) -> Option<Fault> {
-        if self.is_leaving {
-            self.if_it_stays = Some(fault);
-            return None;
-        }
-        Some(fault)
     }
 
     /// A final reply to the oldest.

@@ -15,7 +15,9 @@
 //! | other | the oldest; QUIT if the server leaves with it               |
 //!
 //! Most flows await one reply or none at any time, and there are many of them: only what a client
-//! has pipelined behind its oldest command needs memory of its own.
+//! has pipelined behind its oldest command needs memory of its own. A thousand lines may stand
+//! there, and two ends that agree could have each reply look through all of them for what is not
+//! there: so no entry is looked at twice for the same thing in vain.
 
 use std::collections::VecDeque;
 
@@ -55,19 +57,81 @@ pub(super) struct Pairing {
 
 /// The queue. `rest` is not empty where it is there, and not there without an `oldest`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[expect(clippy::box_collection, reason = "one pointer where there is none, instead of four")]
 pub(super) struct Outstanding {
     oldest: Option<Due>,
-    rest: Option<Box<VecDeque<Due>>>,
+    rest: Option<Box<Rest>>,
     /// How many of them may take back that a BDAT may follow.
     enders: u16,
     /// How many RCPT are among them.
     recipients: u16,
 }
 
+/// What is behind the oldest.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Rest {
+    due: VecDeque<Due>,
+    /// Entries answered since there has been a rest: the number of the oldest.
+    #[serde(skip)]
+    answered: usize,
+    /// The number below which there is none of what was sought.
+    #[serde(skip)]
+    sought: [usize; Sought::COUNT],
+}
+
+/// What a reply may look for.
+#[derive(Clone, Copy, Debug)]
+enum Sought {
+    StartTls,
+    Own,
+    Auth,
+    Data,
+    Quit,
+    /// What a success may answer: no success but 220 greets, none answers DATA (RFC 5321 4.3.2),
+    /// and QUIT is answered with nothing but a farewell.
+    Success,
+    FreshSuccess,
+    /// What the last reply of a server may answer that leaves with it: anything.
+    Farewell,
+    FreshFarewell,
+    Refusal,
+    FreshRefusal,
+}
+
+impl Sought {
+    const COUNT: usize = Self::FreshRefusal as usize + 1;
+
+    /// What an ordinary code may answer, first of all and at the least.
+    const fn by(code: u16) -> [Self; 2] {
+        match code {
+            _ if is_leaving(code) => [Self::FreshFarewell, Self::Farewell],
+            200..300 => [Self::FreshSuccess, Self::Success],
+            _ => [Self::FreshRefusal, Self::Refusal],
+        }
+    }
+
+    fn is(self, due: &Due) -> bool {
+        let answers = due.answers;
+        match self {
+            Self::StartTls => answers == Answers::Verb(Verb::StartTls),
+            Self::Own => answers == Answers::Own,
+            Self::Auth => answers == Answers::Verb(Verb::Auth),
+            Self::Data => answers == Answers::Verb(Verb::Data),
+            Self::Quit => answers == Answers::Verb(Verb::Quit),
+            Self::Success => {
+                !matches!(answers, Answers::Connection | Answers::Verb(Verb::Data | Verb::Quit))
+            }
+            Self::Farewell => true,
+            Self::Refusal => answers != Answers::Verb(Verb::Quit),
+            Self::FreshSuccess => !due.is_excused && Self::Success.is(due),
+            Self::FreshFarewell => !due.is_excused && Self::Farewell.is(due),
+            Self::FreshRefusal => !due.is_excused && Self::Refusal.is(due),
+        }
+    }
+}
+
 impl Outstanding {
     pub(super) fn len(&self) -> usize {
-        usize::from(self.oldest.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
+        usize::from(self.oldest.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.due.len())
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -92,7 +156,7 @@ impl Outstanding {
         if self.oldest.is_none() {
             self.oldest = Some(due);
         } else {
-            self.rest.get_or_insert_default().push_back(due);
+            self.rest.get_or_insert_default().due.push_back(due);
         }
     }
 
@@ -104,15 +168,24 @@ impl Outstanding {
     /// The youngest.
     pub(super) fn youngest(&mut self) -> Option<&mut Due> {
         match &mut self.rest {
-            Some(rest) => rest.back_mut(),
+            Some(rest) => rest.due.back_mut(),
             None => self.oldest.as_mut(),
         }
     }
 
+    /// The oldest of which not all was received.
+    pub(super) fn first_beyond(&mut self, covers: Offset) -> Option<&mut Due> {
+        let rest = self.rest.iter_mut().flat_map(|rest| &mut rest.due);
+        self.oldest.iter_mut().chain(rest).find(|due| due.end > covers)
+    }
+
     /// The oldest is answered.
     pub(super) fn pop(&mut self) -> Option<Due> {
-        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
-        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+        let next = self.rest.as_mut().and_then(|rest| {
+            rest.answered += 1;
+            rest.due.pop_front()
+        });
+        if self.rest.as_ref().is_some_and(|rest| rest.due.is_empty()) {
             self.rest = None;
         }
         let oldest = std::mem::replace(&mut self.oldest, next);
@@ -132,8 +205,8 @@ impl Outstanding {
     }
 
     /// What [`Self::pair`] will find.
-    pub(super) fn foresee(&self, code: u16, covers: Offset) -> Answers {
-        let found = self.place(code, covers).and_then(|place| self.covered(covers).nth(place));
+    pub(super) fn foresee(&mut self, code: u16, covers: Offset) -> Answers {
+        let found = self.place(code, covers).and_then(|place| self.at(place));
         found.map_or(Answers::Nothing, |due| due.answers)
     }
 
@@ -151,27 +224,50 @@ impl Outstanding {
         Pairing { answers, has_skipped }
     }
 
-    fn place(&self, code: u16, covers: Offset) -> Option<usize> {
-        let find = |is_wanted: &dyn Fn(&Due) -> bool| self.covered(covers).position(is_wanted);
-        let is = |verb| move |due: &Due| due.answers == Answers::Verb(verb);
+    fn place(&mut self, code: u16, covers: Offset) -> Option<usize> {
+        let [first, least] = Sought::by(code);
         match code {
             220 if self.guess(covers) == Answers::Connection => Some(0),
             // A verb of the site's own may greet again (XCLIENT).
-            220 => find(&is(Verb::StartTls)).or_else(|| find(&|due| due.answers == Answers::Own)),
-            334 => find(&is(Verb::Auth))
+            220 => self.find(Sought::StartTls, covers).or_else(|| self.find(Sought::Own, covers)),
+            334 => self
+                .find(Sought::Auth, covers)
                 .or_else(|| (self.guess(covers) == Answers::Other).then_some(0)),
-            354 => find(&is(Verb::Data)),
+            354 => self.find(Sought::Data, covers),
             _ => (code == 221)
-                .then(|| find(&is(Verb::Quit)))
+                .then(|| self.find(Sought::Quit, covers))
                 .flatten()
-                .or_else(|| find(&|due| !due.is_excused && fits(code, due.answers)))
-                .or_else(|| find(&|due| fits(code, due.answers))),
+                .or_else(|| self.find(first, covers))
+                .or_else(|| self.find(least, covers)),
         }
     }
 
-    fn covered(&self, covers: Offset) -> impl Iterator<Item = &Due> {
-        let rest = self.rest.iter().flat_map(|rest| rest.iter());
-        self.oldest.iter().chain(rest).take_while(move |due| due.end <= covers)
+    /// The first of what is sought whose line lies below `covers`.
+    fn find(&mut self, sought: Sought, covers: Offset) -> Option<usize> {
+        let oldest = self.oldest.filter(|due| due.end <= covers)?;
+        if sought.is(&oldest) {
+            return Some(0);
+        }
+        let Rest { due, answered, sought: known } = &mut **self.rest.as_mut()?;
+        let known = known.get_mut(sought as usize)?;
+        // The oldest has no place in `due`.
+        let mut place = known.saturating_sub(*answered).max(1);
+        let covered = due.iter().skip(place - 1).take_while(|due| due.end <= covers);
+        for due in covered {
+            if sought.is(due) {
+                return Some(place);
+            }
+            place += 1;
+        }
+        *known = *answered + place;
+        None
+    }
+
+    fn at(&self, place: usize) -> Option<Due> {
+        match place.checked_sub(1) {
+            None => self.oldest,
+            Some(place) => self.rest.as_ref()?.due.get(place).copied(),
+        }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds are counted")]
@@ -191,17 +287,4 @@ impl Outstanding {
 /// Whether the verb begins a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
 pub(super) const fn begins_transaction(verb: Verb) -> bool {
     matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
-}
-
-/// Whether an ordinary code may answer this. No success but 220 greets, none answers DATA (RFC 5321
-/// 4.3.2), and QUIT is answered with nothing but a farewell.
-fn fits(code: u16, answers: Answers) -> bool {
-    let is_success = code / 100 == 2 && code != 221;
-    match answers {
-        Answers::Connection | Answers::Verb(Verb::Data) => !is_success,
-        Answers::Verb(Verb::Quit) => is_leaving(code),
-        Answers::Verb(_) | Answers::Own | Answers::Other | Answers::Message | Answers::Nothing => {
-            true
-        }
-    }
 }

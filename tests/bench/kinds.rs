@@ -176,6 +176,9 @@ const EXTENDED: [(Direction, &str); 7] = [
     IN_DATA[6],
 ];
 
+const SIZED: [(Direction, &str); 3] =
+    [GREETED[0], HELLO[1], (S, "250-mail.example.org\r\n250 SIZE 10240000\r\n")];
+
 const HELLO: [(Direction, &str); 2] = [GREETED[0], (C, "EHLO client\r\n")];
 
 const IN_AUTH: [(Direction, &str); 5] =
@@ -342,9 +345,21 @@ fn patched() -> Vec<Kind> {
     let long = b"MAIL FROM:<bounces+12345-6789=example.org@mail.example.net> SIZE=31415\r\n";
     let mut kinds = Vec::new();
     for profile in ["mailguard", "esmtp"] {
+        // Only who has said EHLO may state a size.
+        let prelude = if profile == "esmtp" { &SIZED[..] } else { &GREETED[..] };
         let greeted =
-            |what: &str| Kind::new(&format!("patches: {profile}, {what}"), profile, &GREETED);
-        kinds.push(greeted("a command line").then(C, long).beside(Beside::Unpatched));
+            |what: &str| Kind::new(&format!("patches: {profile}, {what}"), profile, prelude);
+        let line = if profile == "esmtp" { &long[..] } else { RECIPIENT };
+        kinds.push(greeted("a command line").then(C, line).beside(Beside::Unpatched));
+        kinds.push(
+            greeted("a command line in two")
+                .then(C, &line[..20])
+                .then(C, &line[20..])
+                .beside(Beside::Unpatched),
+        );
+        kinds.push(
+            greeted("a minded line").then(C, b"NOOP ${jndi:x}\r\n").beside(Beside::Unpatched),
+        );
         let recipients = fill(RECIPIENT, RECIPIENT.len() * 46);
         kinds.push(
             greeted("46 recipients at once")
@@ -396,6 +411,13 @@ fn in_replies() -> Vec<Kind> {
         kinds.push(
             first.then(S, b"250-a\r\n250-").then(S, &fill(b"A", MTU)).beside(Beside::Replies),
         );
+    }
+    for (name, pattern) in [("334", b"334 \n"), ("221", b"221 \n"), ("354", b"354 \n")] {
+        let name = format!("1,000 questions: {name} again and again");
+        let mut kind = Kind::new(&name, "esmtp", &GREETED);
+        // Each line but the first, which may be answered by any code, is one of a known verb.
+        kind.prelude.push((C, fill(b"VRFY a\r\n", 1_000 * 8)));
+        kinds.push(kind.then(S, &fill(pattern, MTU)).beside(Beside::Replies));
     }
     kinds.push(
         Kind::new("a reply by bytes", "esmtp", &HELLO)

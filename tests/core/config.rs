@@ -153,7 +153,7 @@ fn the_shipped_file_documents_every_key_and_says_the_defaults() {
     let mut all = build(&uncommented(&text)).unwrap();
     assert_eq!(all.rules.mail_hosts.len(), 2);
     all.rules.mail_hosts.clear();
-    assert_eq!(all.log.events.take().as_deref(), Some("/var/log/mailguard.log"));
+    assert_eq!(all.log.events.take().as_deref(), Some("/var/log/mailguard/events.log"));
     assert_eq!(all.patch_directory.take().as_deref(), Some("/etc/mailguard/patches"));
     assert_eq!(all.control.group.take().as_deref(), Some("adm"));
     assert!(std::mem::take(&mut all.control.is_wanted));

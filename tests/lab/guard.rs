@@ -238,6 +238,12 @@ fn start_daemon(mut command: Command, arguments: &[String], log: &Path) -> Outco
     let name = log.file_stem().because("a name")?.to_string_lossy();
     let mut daemon = Background::start(&name, &mut command)?;
     daemon.wait_for("filtering queue", PATIENCE)?;
+    if is_mailguard {
+        let unconfined = daemon.unconfined()?;
+        ensure(unconfined.is_empty(), || format!("not: {unconfined:?}\n{}", daemon.log()))?;
+        // Landlock leaves no trace in /proc.
+        daemon.wait_for("sandbox: files: ", PATIENCE)?;
+    }
     Ok(daemon)
 }
 

@@ -176,6 +176,17 @@ impl Background {
         Ok(true)
     }
 
+    /// What each thread of it has not given up of what a running filter does not need.
+    pub(crate) fn unconfined(&self) -> Outcome<Vec<String>> {
+        let mut found = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let status = fs::read_to_string(thread?.path().join("status"))?;
+            let lacking = CONFINED.iter().filter(|line| !status.contains(&format!("\n{line}\n")));
+            found.extend(lacking.map(|&line| line.to_owned()));
+        }
+        Ok(found)
+    }
+
     /// Whether it waits for something, and no processor for it.
     pub(crate) fn is_asleep(&self) -> Outcome<bool> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -243,3 +254,8 @@ fn line_of(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
+
+/// What the kernel says of a thread that has given up what a running filter does not need: a filter
+/// of its system calls, and CAP_NET_ADMIN alone.
+const CONFINED: [&str; 4] =
+    ["Seccomp:\t2", "NoNewPrivs:\t1", "CapPrm:\t0000000000001000", "CapEff:\t0000000000001000"];

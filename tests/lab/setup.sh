@@ -5,6 +5,7 @@
 # Mail programs are NOT installed: they conflict with each other and would start daemons. Their
 # packages are downloaded and unpacked to target/lab/roots/PROGRAM, from where the lab overlays
 # them on a private root. Usage: setup.sh [PROGRAM ...]; quick when there is nothing to do.
+# setup.sh --tools COMMAND:PACKAGE ...: these tools and nothing else.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -103,6 +104,13 @@ unpack() {
     done
     packages_of "$program" >"$root.ready"
 }
+
+if [ "${1-}" = --tools ]; then
+    shift
+    tools=$*
+    install_tools
+    exit
+fi
 
 private=
 command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"

@@ -13,11 +13,13 @@ mod sealed;
 mod ctl;
 /// Flags, exit codes, messages.
 mod cli;
+/// What is installed and packed.
+mod install;
 /// `mailguard probe` against scripted servers.
 mod probe;
 /// `mailguard rules` against the real iptables.
 mod rules;
 /// `mailguard run` and `check` against the real kernel queue.
 mod run;
-/// The service unit.
+/// The units of the service manager.
 mod unit;

@@ -21,12 +21,12 @@ use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
 use crate::config::Config;
 
-/// Prints what it finds.
+/// Prints what it finds, or only what is wrong of it.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(config: &Config) -> Result<Outcome, FrontError> {
-    let mut report = Report::default();
+pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
+    let mut report = Report { is_brief, ..Report::default() };
     configuration(config, &mut report);
     queues(config, &mut report);
     let has_programs = programs(&mut report);
@@ -61,11 +61,15 @@ fn configuration(config: &Config, report: &mut Report) {
 struct Report {
     text: String,
     wrong: usize,
+    /// Whether nobody wants to know what is as it should be.
+    is_brief: bool,
 }
 
 impl Report {
     fn good(&mut self, finding: String) {
-        let _ = writeln!(self.text, "ok     {finding}");
+        if !self.is_brief {
+            let _ = writeln!(self.text, "ok     {finding}");
+        }
     }
 
     fn wrong(&mut self, finding: String) {

@@ -333,7 +333,21 @@ impl Teller<'_, '_> {
                 if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") },
                 if *entries == 1 { "is" } else { "are" }
             ),
-            What::TlsBegin => "The client began to speak TLS.".to_owned(),
+            What::TlsBegin { .. } => "The client began to speak TLS.".to_owned(),
+            What::TlsAgreed { .. } => "The server answered in TLS.".to_owned(),
+            What::TlsFailed { .. } => "TLS came to nothing.".to_owned(),
+            What::TlsEnd { client, server, .. } => format!(
+                "TLS ended, behind {} of the client and {} of the server in its records.",
+                counted(client.1, "byte"),
+                counted(server.1, "byte")
+            ),
+            What::TlsAlarm { direction, offset, .. } => {
+                format!("At byte {offset} of the {}'s stream: an alarm.", side(*direction))
+            }
+            What::TlsRule { .. } => "A hello of TLS breaks a rule.".to_owned(),
+            What::Noticed { direction, .. } => {
+                format!("Something worth knowing in what the {} said.", side(*direction))
+            }
             What::Opened
             | What::Banner { .. }
             | What::Command { .. }
@@ -389,7 +403,13 @@ fn brief(what: &What) -> &'static str {
         What::Alarm { .. } | What::Contradiction { .. } => "an alarm",
         What::Exceeded { .. } => "a limit was passed",
         What::LeftOut { .. } | What::Unshown { .. } => "entries are missing",
-        What::TlsBegin => "TLS begins",
+        What::TlsBegin { .. } => "TLS begins",
+        What::TlsAgreed { .. } => "TLS is agreed on",
+        What::TlsFailed { .. } => "TLS failed",
+        What::TlsEnd { .. } => "TLS ends",
+        What::TlsAlarm { .. } => "an alarm",
+        What::TlsRule { .. } => "a rule was broken",
+        What::Noticed { .. } => "a notice",
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }
@@ -414,7 +434,12 @@ fn cause_of(what: &What) -> (Option<&'static str>, Vec<Id>) {
         What::LeftOut { .. } => "left-out",
         What::Unshown { .. } => "unshown",
         What::Missed { .. } => "missed",
-        What::TlsBegin => "tls-begin",
+        What::TlsBegin { .. } => "tls-begin",
+        What::TlsAlarm { fault, .. } => fault.name(),
+        What::TlsFailed { .. } => "tls-failed",
+        What::TlsRule { rule } => rule.name(),
+        What::Noticed { notice, .. } => notice.name(),
+        What::TlsAgreed { .. } | What::TlsEnd { .. } => return (None, Vec::new()),
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }

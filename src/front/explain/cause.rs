@@ -22,8 +22,11 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
     Cause { name, about, settings }
 }
 
+/// What decides whether records of TLS are looked at.
+const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
+
 /// Every word, in order.
-pub const CAUSES: [Cause; 79] = [
+pub const CAUSES: [Cause; 104] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -140,6 +143,24 @@ pub const CAUSES: [Cause; 79] = [
         "The line's verb is not permitted, so the server gets a \
         masked line and itself answers 500. To let it pass, add it to `verbs`; the profile \
         `esmtp` permits what a server of today knows.",
+    ),
+    row(
+        "downgrade",
+        &["tls_downgrade"],
+        "A server that used to offer STARTTLS does not, or \
+        somebody on the way has masked its keyword.",
+    ),
+    row(
+        "sni",
+        &["tls_sni"],
+        "A hello of TLS asks for a server by a name that is none, or cannot be \
+        seen.",
+    ),
+    row(
+        "tls-minimum",
+        &["tls_minimum"],
+        "A version of TLS was agreed on, or offered, that is below \
+        the lowest.",
     ),
     // Reasons: why a packet was dropped or cut, or both ends reset.
     row(
@@ -314,6 +335,46 @@ pub const CAUSES: [Cause; 79] = [
         machine that is normal: `--checksums=mend` reads such packets.",
     ),
     row("tcp-flags", &[], "It has flags that no TCP sends together."),
+    // How TLS is broken.
+    row("after-close", FRAMING, "A record of TLS came behind the alert that closed its side."),
+    row("alert-flood", FRAMING, "More alerts of TLS came than anybody needs (CVE-2016-8610)."),
+    row(
+        "bad-ccs",
+        FRAMING,
+        "A ChangeCipherSpec of TLS has a wrong length or value, or is one too many.",
+    ),
+    row("early-ccs", FRAMING, "A ChangeCipherSpec came before there can be keys (CVE-2014-0224)."),
+    row("hello-malformed", FRAMING, "A hello of TLS cannot be read whole."),
+    row("hello-too-long", FRAMING, "A hello of TLS is longer than a record."),
+    row("no-hello", FRAMING, "The first thing that was said in TLS is no hello."),
+    row("not-tls", FRAMING, "Bytes came that begin no record of TLS, where TLS has to be."),
+    row("record-length", FRAMING, "A record of TLS has a length that none can have."),
+    row("record-type", FRAMING, "A record of TLS has a type that cannot come here."),
+    row("record-version", FRAMING, "A record names a version that no TLS has."),
+    row("server-first", FRAMING, "The server spoke TLS before it was spoken to."),
+    row("sslv2-hello", FRAMING, "The client said the hello of SSL 2."),
+    row("text-after-tls", FRAMING, "Text came where records of TLS were (CVE-2026-45185)."),
+    // What is worth knowing.
+    row("foreign-name", &["tls_names"], "The client asks for a server that is not in `tls_names`."),
+    row("lost-place", &[], "The capture lacks bytes of TLS, and what follows is not read."),
+    row("offer-gone", &["tls_downgrade"], "A server that used to offer STARTTLS does not."),
+    row(
+        "offer-masked",
+        &["tls_downgrade"],
+        "The keyword STARTTLS may be one of those that somebody else has masked.",
+    ),
+    row("plain-auth", &["auth_requires_tls"], "A password went in clear text."),
+    row("plain-mail", &["require_tls"], "Mail went in clear text, although TLS was offered."),
+    row(
+        "renegotiation",
+        &["tls_watch"],
+        "Keys of TLS are negotiated anew under keys. What is said there cannot be judged.",
+    ),
+    row(
+        "tls-failed",
+        &["starttls"],
+        "One side ended TLS before it was established. The log says which, and why.",
+    ),
     // Entries that need no setting.
     row(
         "left-out",
@@ -330,7 +391,6 @@ pub const CAUSES: [Cause; 79] = [
     row(
         "tls-begin",
         &["starttls"],
-        "The client has begun to speak TLS behind the server's 220. When the \
-        server has too, nothing more is read.",
+        "The client speaks TLS behind the server's 220. When the server does too, nothing is read.",
     ),
 ];

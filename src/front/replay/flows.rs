@@ -172,6 +172,8 @@ const fn is_finding(what: &What) -> bool {
         | What::Cut { .. }
         | What::Reset { .. }
         | What::Alarm { .. }
+        | What::TlsAlarm { .. }
+        | What::TlsRule { .. }
         | What::Exceeded { .. }
         | What::Contradiction { .. } => true,
         What::Opened
@@ -183,7 +185,11 @@ const fn is_finding(what: &What) -> bool {
         | What::LeftOut { .. }
         | What::Unshown { .. }
         | What::Missed { .. }
-        | What::TlsBegin
+        | What::TlsBegin { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsFailed { .. }
+        | What::TlsEnd { .. }
+        | What::Noticed { .. }
         | What::Closed => false,
     }
 }

@@ -2,7 +2,7 @@
 //! thread of its own, and supervises them until a signal or a failure ends the run.
 //!
 //! The threads of the queues never write to a log: what they have to say they count, and the
-//! supervisor says it. Dropping privileges is not done here.
+//! supervisor says it. Once everything is open, what is not needed any more is given up.
 
 mod bound;
 mod clock;
@@ -15,6 +15,7 @@ mod manager;
 mod metrics;
 mod reign;
 mod running;
+mod sandbox;
 mod show;
 mod signals;
 mod steer;
@@ -79,6 +80,7 @@ pub fn run(
     };
     // Ahead of what cannot be taken back.
     let (server, waker) = steer::open(config, start)?;
+    sandbox::enter(config, file);
     estate.accept()?;
     shared.deliver(&mut effects);
     let panics = supervisor::catch_panics();

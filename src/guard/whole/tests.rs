@@ -180,6 +180,114 @@ fn compare(settings: &Settings, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
     quick.whole
 }
 
+/// Pieces of envelopes: what real ones are made of, and what a rule or a patch may mind.
+const PIECES: [&str; 52] = [
+    "a",
+    "bob",
+    "o'neil",
+    "d.e",
+    "x_1",
+    "b+c=d",
+    "a-b",
+    "1",
+    "postmaster",
+    "@",
+    "@",
+    "example.org",
+    "m_x.example.net",
+    "<",
+    ">",
+    ">",
+    " ",
+    "  ",
+    "\t",
+    "SIZE=10",
+    "BODY=8BITMIME",
+    "SMTPUTF8",
+    "AUTH=x+2By",
+    "AUTH=x+0Ay",
+    "ORCPT=rfc822;a",
+    "NOTIFY=NEVER",
+    "\"",
+    "\\",
+    "\\\"",
+    ".",
+    "..",
+    ":",
+    ",",
+    "[192.0.2.1]",
+    "$",
+    "{",
+    "${x}",
+    "$(",
+    "`",
+    "|",
+    ";",
+    "(",
+    "/*",
+    "--",
+    ".!",
+    "() {",
+    "!",
+    "%",
+    "service statu",
+    "s change:",
+    "*",
+    "\u{e9}",
+];
+
+#[test]
+fn envelopes_come_to_the_same_whole_and_by_their_runs() {
+    let mut random = random(2);
+    let mut settings = all_settings();
+    for changes in [
+        [("path_max", "14"), ("local_part_max", "5")],
+        [("envelope", "strict"), ("parameters", "offered")],
+        [("envelope", "log"), ("patches", "log")],
+        [("sender_refuse", "+!"), ("recipient_refuse", "_$")],
+        [("envelope", "off"), ("path_max", "9")],
+        [("patches", "on"), ("parameters", "any")],
+    ] {
+        let mut changed = Settings::profile("esmtp").unwrap();
+        changes.iter().for_each(|(key, value)| changed.set(key, value).unwrap());
+        settings.push(changed);
+    }
+    let mut whole = 0;
+    for settings in settings {
+        let offer = b"250-a\r\n250-SMTPUTF8\r\n250 SIZE 9\r\n".to_vec();
+        let hello = [
+            (Speaker::Server, b"220 mx\r\n".to_vec(), 0),
+            (Speaker::Client, b"EHLO a\r\n".to_vec(), 0),
+            (Speaker::Server, offer, 0),
+        ];
+        for _ in 0..500 {
+            let start =
+                ["MAIL FROM:<", "RCPT TO:<", "rcpt To:<", "MAIL FROM:", "RCPT TO: ", "VRFY "];
+            let mut line = start[random(start.len())].to_owned();
+            if random(2) == 0 {
+                // As nearly all lines are, up to a certain place.
+                line += "bob@example.org>";
+            }
+            (0..random(9)).for_each(|_| line += PIECES[random(PIECES.len())]);
+            let line = (Speaker::Client, [line.as_bytes(), b"\r\nRSET\r\n"].concat(), 0);
+            let before = [b"RSET\r\n".to_vec(), b"MAIL FROM:<a@b>\r\n".to_vec()];
+            let before = (Speaker::Client, before[random(2)].clone(), 0);
+            whole += compare(&settings, &[&hello[..], &[before, line]].concat());
+        }
+    }
+    assert!(whole > 10_000, "only {whole} were read whole");
+}
+
+fn random(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    }
+}
+
 /// Every profile with the patches that are built in, some settings changed, and no patches.
 fn all_settings() -> Vec<Settings> {
     let mut all: Vec<_> =
@@ -202,13 +310,7 @@ fn all_settings() -> Vec<Settings> {
 
 #[test]
 fn whole_lines_come_to_what_their_runs_come_to() {
-    let mut state = 1_u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
+    let mut random = random(1);
     let mut whole = 0;
     for settings in all_settings() {
         for _ in 0..400 {

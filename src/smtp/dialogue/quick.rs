@@ -122,7 +122,7 @@ impl Dialogue {
     /// The server's line, if what comes begins one, it is here whole, and it begins with a code.
     /// Nothing is read yet.
     #[must_use]
-    pub fn whole_reply(&self, input: &[u8], standing: Standing) -> Option<WholeReply> {
+    pub fn whole_reply(&mut self, input: &[u8], standing: Standing) -> Option<WholeReply> {
         let mut reader = self.reply.as_deref().copied().unwrap_or_default();
         let is_open = matches!(self.expect, Expect::Tls(_));
         if is_open || reader.line != ReplyLine::default() {

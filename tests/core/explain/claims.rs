@@ -239,6 +239,11 @@ impl Streams<'_> {
                 "(a limit was passed)",
                 "(entries are missing)",
                 "(TLS begins)",
+                "(TLS is agreed on)",
+                "(TLS failed)",
+                "(TLS ends)",
+                "(a rule was broken)",
+                "(a notice)",
             ];
             if row.came == "(both ends reset)" {
                 return so(is_watched || self.has_new_resets(), "no RST left");
@@ -404,7 +409,23 @@ impl Streams<'_> {
                 let came = self.came(side, *at, b"\r").or_else(|_| self.came(side, *at, b"\n"));
                 came.and_then(|()| so(self.share(side, *at, 1) == 0, "it left"))
             }
-            ("The * began to speak TLS.", []) => {
+            (
+                "Something worth knowing in what the * said."
+                | "TLS came to nothing."
+                | "A hello of TLS breaks a rule.",
+                [],
+            ) => Ok(()),
+            (
+                "TLS ended, behind # bytes of the * and # bytes of the * in its records.",
+                [client, server],
+            ) => so(
+                [client, server].iter().zip(&self.came).all(|(count, came)| {
+                    let records = came.values().filter(|copies| copies.contains(&23)).count();
+                    **count as usize <= came.len() && records > 0
+                }),
+                "no such records",
+            ),
+            ("The * began to speak TLS." | "The * answered in TLS.", []) => {
                 let mut places = self.came[side].iter();
                 let is_tls = places.any(|(place, bytes)| {
                     let next = self.came[side].get(&(place + 1));

@@ -3,7 +3,7 @@
 
 use super::dialogue::{Client, Dialogue};
 use super::honest::Honest;
-use super::server::Mode;
+use super::server::{Mode, Server};
 use super::variant::{Breach, Chunks, Greeting, Overflow, Variant};
 
 /// Readings that no variant has, and why.
@@ -74,6 +74,12 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     }
 }
 
+/// Whether a permitted line may be masked for its order: a DATA that was sent behind its recipients
+/// without waiting, and comes when all of them have been refused (503 or 554, RFC 5321 3.3).
+pub fn may_bar(server: &Server, verb: &str, at: u64) -> bool {
+    verb == "DATA" && server.hopeless.contains(&at)
+}
+
 /// Whether an honest session with a server that keeps to the protocol may be reset or masked: the
 /// octets behind a BDAT that is not taken are at a place that nobody knows, and so is the line
 /// that follows them.
@@ -97,6 +103,12 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     let variant = &dialogue.server.variant;
     let is_mute = variant.breach == Breach::WithoutCode && variant.chunks == Chunks::Read;
     if is_mute && dialogue.server.breached_verb == "BDAT" {
+        return true;
+    }
+    // Refused, as every recipient is, and in their group a success too many: to the filter one was
+    // accepted.
+    let is_vouched = variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
+    if is_vouched && variant.wants_tls && dialogue.server.breached_at.is_some() {
         return true;
     }
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData

@@ -108,14 +108,15 @@ fn stores_what_was_sent(dialogue: &Dialogue, client: &Honest) -> Result<(), Viol
     }
     let mut counts = vec![0; client.messages.len()];
     for stored in server.stored.iter().filter(|stored| *stored != b".\r\n") {
-        // Two messages may have one text; then any order will do.
-        let is_it = |index: &usize| {
-            let message = &client.messages[*index];
+        let is_it = |&index: &usize| {
+            let message = &client.messages[index];
             let end: &[u8] = if message.by_chunks { b"" } else { b".\r\n" };
-            counts[*index] == 0
+            counts[index] == 0
                 && is_same(&[&message.text, end].concat(), stored, !message.by_chunks)
         };
-        match (0..counts.len()).find(is_it) {
+        // Two messages may have one text: it is the one that was taken, if one was.
+        let taken = (0..counts.len()).filter(|&index| client.messages[index].is_taken);
+        match taken.chain(0..counts.len()).find(is_it) {
             Some(index) => counts[index] += 1,
             None => return fail("P2 stored otherwise", || shown(stored)),
         }
@@ -164,7 +165,10 @@ fn nothing_changes(dialogue: &Dialogue, client: &Honest) -> Result<(), Violation
         let sent = &client.said[start..end];
         let Some(got) = left.get(start..end.min(left.len())) else { break };
         let is_right = match part {
-            Part::Command(verb) if !permits(dialogue.policy, verb) => {
+            Part::Command(verb)
+                if !permits(dialogue.policy, verb)
+                    || limits::may_bar(&dialogue.server, verb, start as u64) =>
+            {
                 sent.iter().zip(got).all(|(&from, &to)| from == to || (from > b'\r' && to == b'X'))
             }
             Part::Text => is_same(&sent[..got.len()], got, true),

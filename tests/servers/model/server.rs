@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 
+use super::tls::Recital;
 use super::variant::{Breach, ENDS, Greeting, Lead, Nul, On, Overflow, Variant, Word};
 use super::verbs::{self, VERBS};
 
@@ -64,6 +65,8 @@ pub struct Server {
     /// Where the greeting ends.
     pub greeting_end: usize,
     pub ran: Vec<Ran>,
+    /// Where the lines are that came while no recipient was taken.
+    pub hopeless: Vec<u64>,
     /// Every message it took, its end included (BDAT has none).
     pub stored: Vec<Vec<u8>>,
     /// Where it hung up on a word of HTTP.
@@ -86,6 +89,7 @@ pub struct Server {
     is_answered: bool,
     replies: usize,
     held_reply: Option<String>,
+    tls: Recital,
 }
 
 impl Server {
@@ -98,6 +102,7 @@ impl Server {
             offers: Vec::new(),
             greeting_end: 0,
             ran: Vec::new(),
+            hopeless: Vec::new(),
             stored: Vec::new(),
             guarded_at: None,
             breached_at: None,
@@ -113,6 +118,7 @@ impl Server {
             is_answered: false,
             replies: 0,
             held_reply: None,
+            tls: Recital::server(),
             variant,
         };
         let greeting = match server.variant.greeting {
@@ -146,7 +152,11 @@ impl Server {
                         verbs::end_chunk(self, is_last, is_taken);
                     }
                 }
-                Mode::Tls | Mode::Closed => {}
+                Mode::Tls => {
+                    let flight = self.tls.hear(&[byte]);
+                    self.said.extend_from_slice(&flight);
+                }
+                Mode::Closed => {}
             }
         }
     }
@@ -193,6 +203,9 @@ impl Server {
     }
 
     fn run_line(&mut self) {
+        if self.transaction.taken == 0 {
+            self.hopeless.push(self.line_at);
+        }
         let mut line = std::mem::take(&mut self.line);
         let text = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
         line.truncate(text);

@@ -1,0 +1,68 @@
+//! Paths as nearly all lines have them, read at a glance: `FROM:<local@domain>`, of letters, digits
+//! and what no rule minds.
+
+use super::{Envelope, Place};
+use crate::guard::value::Bytes;
+use crate::smtp::Verb;
+
+impl Envelope {
+    /// Reads the path that a whole argument of MAIL or RCPT begins with, up to and with its `>`,
+    /// if it is such a one and has none of these bytes in its local part. How many bytes that is;
+    /// where it is none, nothing. Only the lenient rules take all that is taken here.
+    pub(in crate::guard) fn skip_plain_path(
+        &mut self,
+        argument: &[u8],
+        verb: Option<Verb>,
+        refused: &Bytes,
+    ) -> Option<usize> {
+        let key: &[u8] = if verb == Some(Verb::Rcpt) { b"TO:" } else { b"FROM:" };
+        let (own, rest) = argument.split_at_checked(key.len())?;
+        let path = rest.strip_prefix(b"<").filter(|_| own.eq_ignore_ascii_case(key))?;
+        let local = path.iter().position(|byte| !is_of(LOCAL, *byte))?;
+        let domain = path.get(local..)?.strip_prefix(b"@")?;
+        let length = domain.iter().position(|byte| !is_of(DOMAIN, *byte))?;
+        let is_whole = local > 0 && length > 0 && domain.get(length) == Some(&b'>');
+        if !is_whole || PLAIN.iter().any(|byte| refused.contains(*byte)) {
+            return None;
+        }
+        let path = local + 1 + length;
+        // What else the machine would remember matters only ahead of the `>`.
+        *self = Self {
+            place: Place::End,
+            is_open: true,
+            last: b'>',
+            at: u8::try_from(key.len()).unwrap_or(u8::MAX),
+            local: u16::try_from(local).unwrap_or(u16::MAX),
+            path: u16::try_from(path).unwrap_or(u16::MAX),
+            ..*self
+        };
+        Some(key.len() + 1 + path + 1)
+    }
+}
+
+/// What a plain local part may have beside letters and digits.
+const PLAIN: &[u8] = b".-_+=";
+
+/// Bits of [`CLASSES`].
+const LOCAL: u8 = 1;
+const DOMAIN: u8 = 2;
+
+/// By byte: where in a plain path it may stand.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let is_name = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let is_local = is_name || matches!(byte, b'+' | b'=');
+        classes[byte as usize] = if is_name { LOCAL | DOMAIN } else { is_local as u8 };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
+fn is_of(class: u8, byte: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
+}

@@ -1,0 +1,177 @@
+//! Whether a line can be anything to the patches at all: most cannot, and cost one look into a
+//! small table for each byte.
+//!
+//! Of each text that is looked for stands here one byte, or one pair of neighbours, that no line
+//! with that text lacks. A pair is kept in one of seven buckets, so that two bytes of different
+//! pairs seldom look like one. What the sieve lets through harms no one; what it keeps back is
+//! read by the machine, which alone decides.
+
+use super::line::Line;
+use super::zone::ZoneSet;
+use super::{Catalogue, Deed, Sign};
+use crate::smtp::Verb;
+
+/// What arguments cannot lack, for each verb's argument.
+#[derive(Clone, Debug)]
+pub(super) struct Sieve {
+    tables: Vec<Table>,
+    /// By verb: its table.
+    by_verb: [u8; Verb::ALL.len()],
+}
+
+/// What arguments of one kind cannot lack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Table {
+    /// By byte: the buckets in which it is a pair's second, and 8 bits higher those in which it is
+    /// a first. Every byte is a first of [`ALONE`].
+    pairs: Box<[u16; 256]>,
+    /// No rule minds an argument that is no longer.
+    longest: u16,
+    /// What nearly every such argument begins with, and no rule minds.
+    key: &'static [u8],
+}
+
+/// The bucket of bytes that are enough alone.
+const ALONE: u16 = 1 << 7;
+
+/// Buckets of pairs.
+const BUCKETS: usize = 7;
+
+impl Sieve {
+    /// The sieve for a catalogue's rules, of which those without a deed are off.
+    pub(super) fn new(catalogue: &Catalogue, deeds: &[Option<Deed>]) -> Self {
+        let mut tables: Vec<Table> = Vec::new();
+        let by_verb = Verb::ALL.map(|verb| {
+            let table = Table::new(verb, catalogue, deeds);
+            let known = tables.iter().position(|known| *known == table);
+            let at = known.unwrap_or_else(|| {
+                tables.push(table);
+                tables.len() - 1
+            });
+            u8::try_from(at).unwrap_or(u8::MAX)
+        });
+        Self { tables, by_verb }
+    }
+
+    /// Whether a rule may mind this argument, which is whole.
+    pub(super) fn keeps(&self, verb: Verb, argument: &[u8]) -> bool {
+        let table =
+            self.by_verb.get(verb as usize).and_then(|at| self.tables.get(usize::from(*at)));
+        table.is_none_or(|table| table.keeps(argument))
+    }
+}
+
+impl Table {
+    fn new(verb: Verb, catalogue: &Catalogue, deeds: &[Option<Deed>]) -> Self {
+        let zones = Line::zones_of(verb);
+        let is_mail = zones.meets(ZoneSet::PATHS);
+        let key: &[u8] = match is_mail {
+            true if verb == Verb::Rcpt => b"TO:<",
+            true => b"FROM:<",
+            false => b"",
+        };
+        let mut table = Self { pairs: Box::new([ALONE << 8; 256]), longest: u16::MAX, key };
+        let has_path = is_mail || matches!(verb, Verb::Vrfy | Verb::Expn);
+        if has_path {
+            // Of a pair in quotes the machine drops the backslash, and joins what is around it.
+            table.add(b"\\", 0);
+        }
+        let rules = catalogue.rules().iter().zip(deeds).filter(|(_, deed)| deed.is_some());
+        for (index, (rule, _)) in rules.enumerate() {
+            let is_there = rule.zones.meets(zones);
+            match &rule.sign {
+                Sign::Texts(texts) if is_there => {
+                    let is_whole = rule.zones.and(zones).meets(ZoneSet::WHOLE);
+                    match catalogue.behind(rule) {
+                        Some(byte) => table.add(&[byte], index),
+                        None if rule.quoted == Some(true) => table.add(b"\"", index),
+                        None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
+                            texts.iter().for_each(|text| table.add_behind(b"<: \t", text, index));
+                        }
+                        None => {
+                            // What can stand in the key is looked for behind it.
+                            let unseen = if is_whole { key } else { b"" };
+                            texts.iter().for_each(|text| table.add_but(unseen, text, index));
+                        }
+                    }
+                }
+                Sign::Over(most) if is_there => table.longest = table.longest.min(*most),
+                Sign::OpenQuote if has_path => table.add(b"\"", index),
+                // No line is read whole that ends in base64.
+                Sign::Texts(_)
+                | Sign::Over(_)
+                | Sign::OpenQuote
+                | Sign::Base64Length
+                | Sign::Cause(_) => {}
+            }
+        }
+        table
+    }
+
+    /// The text must not be missed; its bucket is that of its number.
+    fn add(&mut self, text: &[u8], number: usize) {
+        self.add_but(b"", text, number);
+    }
+
+    /// The same, by a part of it that does not stand in `unseen`.
+    fn add_but(&mut self, unseen: &[u8], text: &[u8], number: usize) {
+        let parts = text.windows(2.min(text.len().max(1))).filter(|part| !is_in(part, unseen));
+        match parts.min_by_key(|part| part.iter().map(common).sum::<u32>()) {
+            Some([first, second]) => {
+                let bucket = 1 << (number % BUCKETS);
+                self.mark(*first, bucket << 8);
+                self.mark(*second, bucket);
+            }
+            Some([byte]) => self.mark(*byte, ALONE),
+            // Each such argument is the machine's.
+            _ => self.longest = 0,
+        }
+    }
+
+    /// A text that a local part begins with: what can stand ahead of it there is known.
+    fn add_behind(&mut self, before: &[u8], text: &[u8], number: usize) {
+        let Some(first) = text.first() else { return };
+        let bucket = 1 << (number % BUCKETS);
+        before.iter().for_each(|byte| self.mark(*byte, bucket << 8));
+        self.mark(*first, bucket);
+    }
+
+    fn mark(&mut self, byte: u8, bits: u16) {
+        for byte in [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
+            if let Some(entry) = self.pairs.get_mut(usize::from(byte)) {
+                *entry |= bits;
+            }
+        }
+    }
+
+    fn keeps(&self, argument: &[u8]) -> bool {
+        let entry_of = |byte: u8| self.pairs.get(usize::from(byte)).copied().unwrap_or(u16::MAX);
+        let begun = argument.split_at_checked(self.key.len());
+        let rest = begun.filter(|(start, _)| start.eq_ignore_ascii_case(self.key));
+        let rest = rest.map_or(argument, |(_, rest)| rest);
+        // A text may begin in the key and end behind it.
+        let is_begun = rest.len() < argument.len();
+        let (mut met, mut before) = (0, if is_begun { entry_of(b'<') } else { ALONE << 8 });
+        for &byte in rest {
+            let entry = entry_of(byte);
+            met |= (before >> 8) & entry;
+            before = entry;
+        }
+        met & 0xFF != 0 || argument.len() > usize::from(self.longest)
+    }
+}
+
+/// Whether a text stands in another, in any case of letters.
+fn is_in(text: &[u8], other: &[u8]) -> bool {
+    other.windows(text.len().max(1)).any(|part| part.eq_ignore_ascii_case(text))
+}
+
+/// How common a byte is in ordinary lines.
+fn common(byte: &u8) -> u32 {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' => 3,
+        b'.' | b'-' | b'_' | b'@' | b'<' | b'>' | b'=' | b'+' => 2,
+        b':' => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,70 @@
+//! What the server says out of turn: lines without a code, replies that answer nothing.
+
+use super::{Answers, Cue, Dialogue, Expect, Fault, Hiding, Offset, ReplyLine, Verb};
+
+impl Dialogue {
+    /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
+    /// says something and the client waits, what it does next is read as commands; and a line that
+    /// alone awaits an answer may have got it.
+    pub(super) fn end_line_without_code(&mut self, line: &ReplyLine, covers: Offset) {
+        self.reply = self.reply.take().filter(|reader| reader.is_later_line);
+        if line.is_blank() {
+            return;
+        }
+        let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
+        let is_alone = self.outstanding.len() == 1;
+        let Some(due) = self.outstanding.youngest().filter(|due| due.end <= covers) else { return };
+        let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
+        let is_asking = waits && asks.contains(&due.answers);
+        due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
+        if is_asking {
+            self.end_exchange(Cue::NoCode);
+        }
+    }
+
+    /// The server is not reading data any more, at a place we cannot know: from here on nothing
+    /// passes that it could take for a command.
+    pub(super) fn reply_inside_data(&mut self, code: u16, covers: Offset) -> Option<Fault> {
+        // Nobody takes a message of which he has nothing: that success answers an earlier line.
+        let is_late = code / 100 == 2 && code != 221 && covers <= self.data_start;
+        if is_late || code == 354 {
+            return Some(Fault::UnexpectedReply);
+        }
+        self.expect = self.expect.next(Cue::FinalInData);
+        self.unless_it_leaves(Fault::ReplyInsideData)
+    }
+
+    pub(super) fn unasked(&mut self, code: u16, covers: Offset) -> Option<Fault> {
+        if code == 334 {
+            self.secrecy.hiding = Hiding::Line;
+        }
+        // Behind a success too many it may be the refusal of what seemed to be accepted.
+        if code / 100 != 2 && self.transaction.doubt(covers) {
+            self.lose_chunk();
+        }
+        if code >= 400 && code != 421 {
+            self.excuse_message(covers);
+        }
+        // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
+        let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
+        if is_allowed { None } else { self.unless_it_leaves(Fault::UnexpectedReply) }
+    }
+
+    /// A refusal from the middle of message data whose end has passed already: the server may have
+    /// nothing more to say of it.
+    fn excuse_message(&mut self, covers: Offset) {
+        let (start, message) = (self.data_start, self.outstanding.first_beyond(covers));
+        if let Some(due) = message.filter(|due| due.answers == Answers::Message && covers > start) {
+            due.is_excused = true;
+        }
+    }
+
+    /// A server that says why it leaves may say it at any time.
+    pub(super) fn unless_it_leaves(&mut self, fault: Fault) -> Option<Fault> {
+        if self.is_leaving {
+            self.if_it_stays = Some(fault);
+            return None;
+        }
+        Some(fault)
+    }
+}
