@@ -279,7 +279,6 @@ impl Teller<'_, '_> {
 
     /// What happened, in a sentence.
     fn claim(&self, what: &What) -> String {
-        let would = if self.is_watched() { "would have been" } else { "was" };
         match what {
             What::Edited { .. } => self.claim_edit(what),
             What::Unshown { direction, offset, bytes } => format!(
@@ -287,25 +286,7 @@ impl Teller<'_, '_> {
                 side(*direction),
                 counted(*bytes, "byte")
             ),
-            What::Dropped { direction, offset, length, .. } => {
-                let (side, bytes) = (side(*direction), counted(*length, "byte"));
-                match (*length, *offset) {
-                    (0, _) => format!("A packet of the {side} without payload {would} dropped."),
-                    // Offset 0 also stands for a place that is in no stream.
-                    (_, 0) => format!("A packet of the {side} with {bytes} {would} dropped."),
-                    (length, offset) => format!(
-                        "A packet of the {side} with {}, {bytes} in all, {would} dropped.{}",
-                        place(offset, length),
-                        self.fate(*direction, offset, length)
-                    ),
-                }
-            }
-            What::Cut { direction, offset, length, .. } => format!(
-                "The end of a packet of the {}, {}, {would} held back.{}",
-                side(*direction),
-                place(*offset, *length),
-                self.fate(*direction, *offset, *length)
-            ),
+            What::Dropped { .. } | What::Cut { .. } => self.claim_packet(what),
             What::Missed { direction, length } => format!(
                 "{} of the {} could not be judged, and what follows is uncertain.",
                 counted(*length, "byte"),
@@ -355,6 +336,37 @@ impl Teller<'_, '_> {
             | What::DataBegin { .. }
             | What::DataEnd { .. }
             | What::Closed => String::new(),
+        }
+    }
+
+    /// What became of a packet.
+    fn claim_packet(&self, what: &What) -> String {
+        let would = if self.is_watched() { "would have been" } else { "was" };
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "only what speaks of packets comes here"
+        )]
+        match what {
+            What::Dropped { direction, offset, length, .. } => {
+                let (side, bytes) = (side(*direction), counted(*length, "byte"));
+                match (*length, *offset) {
+                    (0, _) => format!("A packet of the {side} without payload {would} dropped."),
+                    // Offset 0 also stands for a place that is in no stream.
+                    (_, 0) => format!("A packet of the {side} with {bytes} {would} dropped."),
+                    (length, offset) => format!(
+                        "A packet of the {side} with {}, {bytes} in all, {would} dropped.{}",
+                        place(offset, length),
+                        self.fate(*direction, offset, length)
+                    ),
+                }
+            }
+            What::Cut { direction, offset, length, .. } => format!(
+                "The end of a packet of the {}, {}, {would} held back.{}",
+                side(*direction),
+                place(*offset, *length),
+                self.fate(*direction, *offset, *length)
+            ),
+            _ => String::new(),
         }
     }
 
