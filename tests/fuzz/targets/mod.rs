@@ -19,6 +19,7 @@ pub mod config;
 pub mod dialogue;
 pub mod engine;
 pub mod envelope;
+pub mod image;
 mod input;
 pub mod options;
 pub mod packet;
@@ -30,12 +31,13 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 10] = [
+pub const ALL: [(&str, Target); 11] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("envelope", envelope::run),
+    ("image", image::run),
     ("options", options::run),
     ("packet", packet::run),
     ("patches", patches::run),
