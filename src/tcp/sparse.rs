@@ -105,18 +105,19 @@ impl Sparse {
     /// Accounts for what the queue has grown or shrunk by.
     fn count(&mut self) {
         let held = self.runs.capacity() * size_of::<Run>();
-        self.memory.exchange(self.held, held);
-        self.held = held;
+        if held != self.held {
+            self.memory.exchange(self.held, held);
+            self.held = held;
+        }
     }
 }
 
 impl Run {
     fn extend(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if let Some(place) = self.bytes.get_mut(usize::from(self.count)) {
-                *place = byte;
-                self.count += 1;
-            }
+        let (start, more) = (usize::from(self.count), bytes.len());
+        if let Some(place) = self.bytes.get_mut(start..start + more) {
+            place.copy_from_slice(bytes);
+            self.count += u8::try_from(more).unwrap_or_default();
         }
     }
 }

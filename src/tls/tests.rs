@@ -95,6 +95,9 @@ fn whole_sessions_read_the_same_in_any_cut() {
         for piece in 1..64 {
             let cut = Reader::play(&flights, piece);
             assert_eq!((cut.seen, cut.kept), (whole.seen.clone(), whole.kept), "{name} {piece}");
+            for side in [Side::Client, Side::Server] {
+                assert_eq!(cut.watch.volume(side), whole.watch.volume(side), "{name} {piece}");
+            }
             inputs += 1;
         }
     }

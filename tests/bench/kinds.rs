@@ -11,6 +11,7 @@ use mailguard::flow::Direction;
 use mailguard::flow::Direction::{Original as C, Reply as S};
 
 use crate::support::rig::settings_with;
+use crate::support::tls::{record, session};
 
 /// Payload of an ordinary packet on Ethernet.
 const MTU: usize = 1_448;
@@ -202,6 +203,30 @@ pub(crate) fn all() -> Vec<Kind> {
     kinds.extend(patched());
     kinds.extend(in_replies());
     kinds.extend(in_tcp());
+    kinds.extend(under_tls());
+    kinds
+}
+
+/// Behind a recorded handshake: records as bulk has them, and the smallest there can be.
+fn under_tls() -> Vec<Kind> {
+    let largest = record(23, 16_401, b"");
+    let smallest = record(23, 9, b"");
+    let mut kinds = Vec::new();
+    for (name, one) in [("records of 16 KiB", &largest), ("records of 9 bytes", &smallest)] {
+        for length in [MTU, BULK] {
+            let name = format!("TLS: {name}, {length} bytes");
+            let mut kind = Kind::new(&name, "esmtp", &HELLO);
+            for (from, line) in
+                [(S, &b"250 STARTTLS\r\n"[..]), (C, b"STARTTLS\r\n"), (S, b"220 go\r\n")]
+            {
+                kind.prelude.push((from, line.to_vec()));
+            }
+            kind.prelude.extend(session("tls13").into_iter().take(4));
+            // Whole records, so that each segment begins elsewhere in one.
+            let bytes = fill(one, one.len() * (2 * BULK / one.len()));
+            kinds.push(bytes.chunks(length).fold(kind, |kind, piece| kind.then(C, piece)));
+        }
+    }
     kinds
 }
 

@@ -68,7 +68,9 @@ impl Stream {
         if let Some(framed) = self.framed_mut() {
             framed.kept.keep(judged, bytes);
             // A capture may have shown their ACK first.
-            framed.kept.forget(acknowledged);
+            if acknowledged > judged {
+                framed.kept.forget(acknowledged);
+            }
         }
         self.judged = self.judged.after(bytes.len() as u64);
     }

@@ -68,6 +68,9 @@ pub fn run(data: &[u8]) {
         }
         assert_eq!(read, same);
         assert_eq!((&whole.seen, whole.kept), (&cut.seen, cut.kept));
+        let volumes =
+            |reader: &Reader| [Side::Client, Side::Server].map(|s| reader.watch.volume(s));
+        assert_eq!(volumes(&whole), volumes(&cut));
         if read.is_err() {
             return;
         }
