@@ -32,10 +32,10 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The oldest format that is read.
-const FORMAT_MIN: u32 = 1;
+const FORMAT_MIN: u32 = 2;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
