@@ -67,8 +67,8 @@ mutants: ## change MODULES (wire flow tcp smtp guard engine) in every small way:
 flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
 	@FLOOD=full $(CARGO) test --locked --test kernel -- l_flood l_idle_flows
 
-life: setup ## restart, replace and kill the filter each second in the middle of 1,000 deliveries
-	@LIFE=full $(CARGO) test --locked --test live -- each_second
+life: setup ## restart and replace the filter each second amid 1,000 deliveries; kill it in each phase
+	@LIFE=full $(CARGO) test --locked --test live -- each_second in_each_phase
 
 loss: setup build ## goodput over a path that loses packets, beside plain forwarding
 	@$(CARGO) bench --locked --bench loss
@@ -85,6 +85,10 @@ uninstall: ## take the rules out, and remove what install put there
 deb: ## the Debian package, in target/package; lintian has to like it
 	@tests/lab/setup.sh --tools dpkg-shlibdeps:dpkg-dev lintian:lintian
 	@dist/package.sh deb
+
+deb-life: deb ## install, upgrade, remove and purge it under a real systemd, while mail passes
+	@tests/lab/setup.sh --tools debootstrap:debootstrap
+	@tests/lab/package.sh target/package/mailguard_*.deb
 
 rpm: ## the same as an rpm
 	@tests/lab/setup.sh --tools rpmbuild:rpm

@@ -24,6 +24,7 @@ pub mod wire;
 pub mod flow;
 pub mod tcp;
 pub mod smtp;
+pub mod tls;
 pub mod patch;
 pub mod guard;
 pub mod engine;

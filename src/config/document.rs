@@ -155,6 +155,11 @@ pub(super) fn read_settings(
             faults.push(Fault { place, message });
         }
     }
+    if let Some((key, message)) = guard.conflict() {
+        let at = entries.iter().find(|entry| entry.key == key);
+        let place = at.map_or(&node.place, |entry| &entry.node.place).clone();
+        faults.push(Fault { place, message });
+    }
 }
 
 /// A setting's value as the guard reads it; a list becomes its words with commas between.

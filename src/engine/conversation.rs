@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
+use super::tls::Records;
 use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
@@ -36,6 +37,10 @@ impl<'f> Scene<'f> {
         Self { now, flow }
     }
 
+    pub(super) const fn ends(&self) -> Ends {
+        self.flow.ends()
+    }
+
     fn record(&self, what: What) -> Record {
         let Ends { originator, responder } = self.flow.ends();
         Record { at: self.now, flow: self.flow.id(), originator, responder, what }
@@ -53,6 +58,32 @@ pub(super) enum Phase {
     Reset,
 }
 
+/// What became of the client's line under way: two bits, since an idle flow pays for each byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LineFate(u8);
+
+impl LineFate {
+    const REFUSED: u8 = 1;
+    const PASSED_MASKED: u8 = 2;
+
+    pub(super) const fn refuse(&mut self) {
+        self.0 |= Self::REFUSED;
+    }
+
+    pub(super) const fn is_refused(self) -> bool {
+        self.0 & Self::REFUSED != 0
+    }
+
+    /// Monitoring has let it go on with a verb to be masked.
+    pub(super) const fn pass_masked(&mut self) {
+        self.0 |= Self::PASSED_MASKED;
+    }
+
+    pub(super) const fn has_passed_masked(self) -> bool {
+        self.0 & Self::PASSED_MASKED != 0
+    }
+}
+
 /// One flow: its two streams, the dialogue they carry, and what the guard remembers.
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -66,12 +97,10 @@ pub(super) struct Conversation {
     pub(super) has_closed: bool,
     /// Whether monitoring has said that it would be reset.
     pub(super) has_told_reset: bool,
-    /// Whether monitoring has let the client's line under way go on with a verb to be masked.
-    pub(super) has_masked_verb: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
-    /// Whether the client's line under way is refused.
-    pub(super) is_line_refused: bool,
+    /// What became of the client's line under way.
+    pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
     pub(super) streams: PerDirection<Stream>,
@@ -82,6 +111,8 @@ pub(super) struct Conversation {
     /// What was done to it, for who looks.
     pub(super) deeds: Deeds,
     pub(super) journal: PerDirection<Journal>,
+    /// What is known of TLS where that is followed.
+    pub(super) records: Option<Box<Records>>,
     talk: Talk,
     /// Its place in the diary, once it has one.
     pub(super) slot: Option<Box<Slot>>,
@@ -99,9 +130,8 @@ impl Conversation {
             phase: Phase::Open,
             has_closed: false,
             has_told_reset: false,
-            has_masked_verb: false,
             has_unread: false,
-            is_line_refused: false,
+            line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
@@ -112,6 +142,7 @@ impl Conversation {
             last: Word::default(),
             deeds: Deeds::default(),
             journal: PerDirection::default(),
+            records: None,
             talk: Talk::new(terms.chatter),
             slot: None,
         }
@@ -164,7 +195,8 @@ impl Conversation {
 
     /// Bytes of memory its streams occupy.
     pub(super) fn held(&self) -> usize {
-        self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
+        let records = self.records.as_ref().map_or(0, |records| records.held());
+        records + self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
     }
 
     /// Whether this SYN/ACK is the one that opened the flow, come again.
@@ -262,12 +294,14 @@ impl Conversation {
 
     /// Forgets the bytes in flight: no copy of them will be compared or restored any more.
     pub(super) fn discard(&mut self) {
+        self.records = None;
         Direction::BOTH.into_iter().for_each(|direction| self.streams[direction].discard());
     }
 
     /// The flow has ended; said once.
     pub(super) fn close(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
+            self.end_records(scene, effects);
             self.tell(scene, What::Closed, effects);
             effects.ended.push(*scene.flow.key());
         }
@@ -291,9 +325,9 @@ impl Conversation {
                 effects.inject(&Reset { source, destination, seq, ack });
             }
         }
-        // Nothing passes any more, so no copy of anything needs its value.
-        self.discard();
         self.tell(scene, What::Reset { reason }, effects);
         self.close(scene, effects);
+        // Nothing passes any more, so no copy of anything needs its value.
+        self.discard();
     }
 }

@@ -27,6 +27,12 @@ impl Passage<'_, '_> {
         if !is_free(&self.conversation.dialogue, distance, &bytes) {
             return self.hold_back(0, Violation::OutOfOrder.into());
         }
+        self.admit_early(distance, &bytes)
+    }
+
+    /// Lets bytes through ahead of a gap, if there is room to remember them.
+    pub(super) fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Verdict {
+        let (payload, within) = (self.turn.packet.payload(), bytes.len());
         // Gaps that nobody closes must not take the room that bytes in order need.
         let memory = &self.engine.memory;
         let is_half_full = memory.held().saturating_add(within) > memory.bytes_max() / 2;
@@ -34,15 +40,16 @@ impl Passage<'_, '_> {
             return self.hold_back(0, Violation::StoreFull.into());
         }
         let stream = &mut self.conversation.streams[self.direction];
-        if let Err(violation) = stream.admit_early(distance, &bytes) {
+        if let Err(violation) = stream.admit_early(distance, bytes) {
             return self.hold_back(0, violation.into());
         }
+        stream.leave(self.turn.packet.seq, within);
         if within < payload.len() {
             let reason = Violation::BeyondWindow.into();
-            return self.cut(within, reason, |_, editor| editor.overwrite(0, &bytes));
+            return self.cut(within, reason, |_, editor| editor.overwrite(0, bytes));
         }
         let mut editor = self.turn.editor(self.effects);
-        editor.overwrite(0, &bytes);
+        editor.overwrite(0, bytes);
         editor.clear_fin();
         let verdict = go_on(editor);
         if self.turn.packet.flags.fin {

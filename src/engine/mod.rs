@@ -8,6 +8,7 @@ mod conversation;
 mod early;
 mod effects;
 mod handshake;
+mod heard;
 mod image;
 mod journal;
 mod monitor;
@@ -18,15 +19,18 @@ mod reading;
 mod reason;
 mod record;
 mod relief;
+mod servers;
 mod settings;
 mod sight;
 mod stats;
+mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
+pub use heard::Heard;
 pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
 pub use monitor::Mode;
 pub use reason::Reason;
-pub use record::{LOGGED_BYTES_MAX, Record, What};
+pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use sight::{Deeds, Seen, Stage};
 pub use stats::{Counter, Stats};
@@ -46,6 +50,7 @@ use conversation::{Conversation, Scene};
 use orphan::ResetRate;
 use passage::Passage;
 use policy::{Policies, Policy};
+use servers::Servers;
 use stats::Tally;
 
 /// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
@@ -123,6 +128,7 @@ pub struct Engine {
     /// Somebody found no room in `memory`.
     is_pressed: AtomicBool,
     orphan_resets: ResetRate,
+    servers: Servers,
     tallies: [Tally; TALLIES],
 }
 
@@ -154,6 +160,7 @@ impl Engine {
             memory: Arc::new(Memory::new(limits.store_bytes_max)),
             is_pressed: AtomicBool::new(false),
             orphan_resets: ResetRate::default(),
+            servers: Servers::new(seed),
             tallies: Default::default(),
             skips_gaps: settings.gaps == Gaps::Skip,
             inspect: None,

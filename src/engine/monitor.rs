@@ -57,7 +57,7 @@ impl Conversation {
     /// Whether nothing that is wrong with these bytes matters: they are of a line in which the
     /// server would have read no verb.
     pub(super) fn is_excused(&self, direction: Direction) -> bool {
-        self.has_masked_verb && direction == Direction::Original
+        self.line.has_passed_masked() && direction == Direction::Original
     }
 
     fn is_monitored(&self) -> bool {
@@ -69,7 +69,9 @@ impl Passage<'_, '_> {
     /// The guard masks the client's line. Where monitoring, the server reads what the client wrote.
     pub(super) fn refuse_line(&mut self, rule: Rule) {
         if self.conversation.is_monitored() {
-            self.conversation.has_masked_verb |= rule == Rule::Verb;
+            if rule == Rule::Verb {
+                self.conversation.line.pass_masked();
+            }
         } else {
             self.conversation.dialogue.refuse();
         }
@@ -174,6 +176,11 @@ impl Passage<'_, '_> {
             return;
         }
         let way = std::mem::replace(&mut self.direction, direction);
+        if self.conversation.streams[direction].is_framed() {
+            self.read_waiting_records();
+            self.direction = way;
+            return;
+        }
         loop {
             let stream = &mut self.conversation.streams[direction];
             let start = stream.judged();
@@ -213,6 +220,12 @@ impl Passage<'_, '_> {
     pub(super) fn pass_over(&mut self) {
         let direction = self.direction.other();
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
+        if self.conversation.streams[direction].is_framed() {
+            self.lose_records(direction);
+            let stream = &mut self.conversation.streams[direction];
+            let _ = stream.acknowledge(ack, window, &mut self.effects.spares);
+            return;
+        }
         loop {
             let stream = &mut self.conversation.streams[direction];
             let Some(missed) = stream.skip_gap(ack, &mut self.effects.spares) else { break };

@@ -96,7 +96,7 @@ impl Passage<'_, '_> {
         taken
     }
 
-    fn pass_payload(&mut self) -> Verdict {
+    pub(super) fn pass_payload(&mut self) -> Verdict {
         let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
         let stream = &mut self.conversation.streams[self.direction];
         let length = stream.before_fin(seq, payload.len());
@@ -123,7 +123,13 @@ impl Passage<'_, '_> {
             }
             Place::Below => self.pass_below(),
             _ if within == 0 => self.hold_back(0, Violation::BeyondWindow.into()),
+            Place::Beyond { distance } if stream.is_framed() => {
+                self.pass_records_early(distance, within)
+            }
             Place::Beyond { distance } => self.pass_early(distance, within),
+            Place::At { known, .. } if stream.is_framed() => {
+                self.pass_records(known.min(within), within)
+            }
             Place::At { known, .. } => self.pass_fresh(known..within.max(known)),
         }
     }
@@ -175,6 +181,9 @@ impl Passage<'_, '_> {
         }
         self.commit(reading.end);
         let keep = fresh.start + usize::try_from(reading.end.since(start)).unwrap_or(usize::MAX);
+        if self.conversation.records.is_some() {
+            return self.pass_records(keep, fresh.end);
+        }
         if let Err(reason) = self.join_early() {
             return self.reset(reason);
         }
@@ -330,7 +339,7 @@ impl Passage<'_, '_> {
 
     /// Lets the first `keep` bytes of the payload go on, of which those from `offered` on had no
     /// place in the receiver's window.
-    fn pass_cut(&mut self, keep: usize, restore: bool, offered: usize) -> Verdict {
+    pub(super) fn pass_cut(&mut self, keep: usize, restore: bool, offered: usize) -> Verdict {
         let packet = self.turn.packet;
         let length = packet.payload().len();
         let stream = &mut self.conversation.streams[self.direction];

@@ -39,7 +39,8 @@ impl Passage<'_, '_> {
     pub(super) fn read(&mut self, from: Offset) -> Reading {
         let mut draft = Draft::default();
         let mut reading = Reading { end: from, is_edited: false, fatal: None };
-        loop {
+        // Behind the 220 to STARTTLS nothing is dialogue.
+        while self.conversation.records.is_none() {
             if (self.may_sweep() && self.sweep(&mut reading, &mut draft))
                 || self.pass_whole(&mut reading)
             {
@@ -58,6 +59,9 @@ impl Passage<'_, '_> {
             self.advance(&ruled);
             self.tell_run(&ruled);
             self.count(&ruled);
+            if matches!(ruled.step.event, Event::ReplyEnd(_)) {
+                self.hear_reply(&ruled.step, &mut reading);
+            }
             if reading.fatal.is_some() {
                 break;
             }
@@ -149,6 +153,9 @@ impl Passage<'_, '_> {
         self.tell_line(&ruled, length);
         self.tell_run(&ruled);
         self.count(&ruled);
+        if self.direction == Direction::Reply {
+            self.hear_reply(&ruled.step, reading);
+        }
         true
     }
 
@@ -190,12 +197,18 @@ impl Passage<'_, '_> {
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
     }
 
-    /// Counts and names the patches that have struck in the run just judged.
+    /// Notes the patches that have struck in the run just judged.
     fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
         let guard = &self.conversation.terms.guard;
         if let Some(fault) = fault {
-            guard.blame(fault, speaker_of(self.direction), draft);
+            guard.blame(fault.name(), speaker_of(self.direction), draft);
         }
+        self.count_strikes(draft);
+    }
+
+    /// Counts and names the patches that have struck.
+    pub(super) fn count_strikes(&mut self, draft: &Draft) {
+        let guard = &self.conversation.terms.guard;
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
             self.conversation.journal[self.direction].name(Id::clone(&id));
@@ -302,8 +315,7 @@ impl Passage<'_, '_> {
         let counted = &mut self.effects.counted;
         let is_line_end = matches!(ruled.step.event, Event::CommandEnd { .. });
         if is_line_end {
-            self.conversation.has_masked_verb = false;
-            let is_refused = std::mem::take(&mut self.conversation.is_line_refused);
+            let is_refused = std::mem::take(&mut self.conversation.line).is_refused();
             let deeds = &mut self.conversation.deeds;
             deeds.refused = deeds.refused.saturating_add(u16::from(is_refused));
             counted.commands_refused += u64::from(is_refused);
@@ -312,7 +324,9 @@ impl Passage<'_, '_> {
             if let Event::CommandWord(word) = ruled.step.event {
                 self.conversation.last = word;
             }
-            self.conversation.is_line_refused |= matches!(ruled.ruling, Ruling::Refuse(_));
+            if matches!(ruled.ruling, Ruling::Refuse(_)) {
+                self.conversation.line.refuse();
+            }
         }
         let is_message =
             matches!(ruled.step.change, Some(Change::DataEnds { .. } | Change::ChunksEnd { .. }));
@@ -325,6 +339,9 @@ impl Passage<'_, '_> {
             | Ruling::Exceed(Excess { rule, .. }) => *counted.rules.entry(rule).or_default() += 1,
         }
         counted.alarms += u64::from(ruled.step.fault.is_some());
+        if is_line_end {
+            self.hear_line();
+        }
     }
 }
 
@@ -348,7 +365,7 @@ fn told(change: Change) -> Option<What> {
         Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. } => {
             Some(What::DataEnd { offset: at.value(), length })
         }
-        Change::TlsBegins => Some(What::TlsBegin),
+        Change::TlsBegins => Some(What::TlsBegin { hello: None }),
         Change::TlsAnswered => None,
     }
 }

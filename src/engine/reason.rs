@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::Rule;
 use crate::smtp::Fault;
 use crate::tcp::Violation;
+use crate::tls;
 use crate::wire::Malformed;
 
 /// Why a packet was dropped or cut short, or its flow reset.
@@ -20,6 +21,8 @@ pub enum Reason {
     Violation(Violation),
     /// The dialogue cannot go on like this.
     Fault(Fault),
+    /// TLS cannot go on like this.
+    Tls(tls::Fault),
     /// The profile ends flows that do this.
     Rule(Rule),
     /// Bytes that wait for a reply: behind DATA, STARTTLS or AUTH, or a BDAT that it decides about.
@@ -52,6 +55,7 @@ impl Reason {
             Self::Malformed(malformed) => malformed.name(),
             Self::Violation(violation) => violation.name(),
             Self::Fault(fault) => fault.name(),
+            Self::Tls(fault) => fault.name(),
             Self::Rule(rule) => rule.name(),
             Self::AwaitingReply => "awaiting-reply",
             Self::Cleared => "cleared",
@@ -97,6 +101,12 @@ impl From<Violation> for Reason {
 impl From<Fault> for Reason {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<tls::Fault> for Reason {
+    fn from(fault: tls::Fault) -> Self {
+        Self::Tls(fault)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::guard::{Excess, Rule};
 use crate::patch::Id;
 use crate::smtp::Fault;
 use crate::time::Instant;
+use crate::tls;
 
 use super::Reason;
 
@@ -158,10 +159,92 @@ pub enum What {
         /// How many.
         entries: u64,
     },
-    /// TLS began: the flow is opaque from here on.
-    TlsBegin,
+    /// TLS began.
+    TlsBegin {
+        /// What the client offers, where it is watched; where it is not, the flow is opaque now.
+        hello: Option<Box<tls::ClientHello>>,
+    },
+    /// The server has chosen among what the client offered.
+    TlsAgreed {
+        /// What.
+        hello: Box<tls::ServerHello>,
+    },
+    /// TLS came to nothing.
+    TlsFailed {
+        /// Who ended it, where that was said.
+        by: Option<Direction>,
+        /// The description of the alert, where it was in clear.
+        alert: Option<u8>,
+        /// Behind what.
+        stage: &'static str,
+    },
+    /// The flow under TLS ended.
+    TlsEnd {
+        /// Records of the client, and their bytes.
+        client: (u64, u64),
+        /// Records of the server, and their bytes.
+        server: (u64, u64),
+        /// Whether a stream ended inside a record.
+        is_truncated: bool,
+    },
+    /// TLS broke its own rules.
+    TlsAlarm {
+        /// Whose bytes showed it.
+        direction: Direction,
+        /// Where in that direction's stream.
+        offset: u64,
+        /// What was wrong.
+        fault: tls::Fault,
+    },
+    /// A hello said what a rule is about.
+    TlsRule {
+        /// Which.
+        rule: Rule,
+    },
+    /// Something worth knowing that changes nothing.
+    Noticed {
+        /// Who showed it.
+        direction: Direction,
+        /// What.
+        notice: Notice,
+    },
     /// The flow ended, by FINs, a RST or time.
     Closed,
+}
+
+/// What is worth knowing of a flow, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Notice {
+    /// The name that the client asks for is not one of `tls_names`.
+    ForeignName,
+    /// A capture lacks bytes of TLS: what follows is not read.
+    LostPlace,
+    /// A server that used to offer STARTTLS does not.
+    OfferGone,
+    /// The keyword STARTTLS may be one of those that somebody else has masked.
+    OfferMasked,
+    /// A credential in clear.
+    PlainAuth,
+    /// Mail in clear, although TLS was offered.
+    PlainMail,
+    /// Keys are negotiated anew under keys: whatever is said there cannot be judged.
+    Renegotiation,
+}
+
+impl Notice {
+    /// The word used in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ForeignName => "foreign-name",
+            Self::LostPlace => "lost-place",
+            Self::OfferGone => "offer-gone",
+            Self::OfferMasked => "offer-masked",
+            Self::PlainAuth => "plain-auth",
+            Self::PlainMail => "plain-mail",
+            Self::Renegotiation => "renegotiation",
+        }
+    }
 }
 
 impl What {
@@ -183,6 +266,7 @@ impl What {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
                 line.len()
             }
+            Self::TlsBegin { hello } => hello.as_ref().map_or(0, |hello| hello.length),
             Self::Edited { before, after, patches, .. } => {
                 let names: usize = patches.iter().map(|id| id.len()).sum();
                 before.len() + after.len() + names
@@ -198,7 +282,12 @@ impl What {
             | Self::Exceeded { .. }
             | Self::LeftOut { .. }
             | Self::Missed { .. }
-            | Self::TlsBegin
+            | Self::TlsAgreed { .. }
+            | Self::TlsFailed { .. }
+            | Self::TlsEnd { .. }
+            | Self::TlsAlarm { .. }
+            | Self::TlsRule { .. }
+            | Self::Noticed { .. }
             | Self::Closed => 0,
         }
     }

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Reason;
+use super::heard::Table;
+use super::{Heard, Reason};
+use crate::flow::Ends;
 use crate::guard::Rule;
 use crate::patch::{Deed, Id};
+use crate::tls::{ClientHello, ServerHello, ServerName, Side, Version, fingerprint};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ macro_rules! counters {
             pub drops: BTreeMap<Reason, u64>,
             /// Packets whose payload, or the rest of it, was held back, by reason.
             pub withheld: BTreeMap<Reason, u64>,
+            /// What hellos and alerts in clear have said, and between whom TLS has failed.
+            pub tls: BTreeMap<Heard, u64>,
             /// Lines refused, noted or ending their flow, and limits passed, by rule.
             pub rules: BTreeMap<Rule, u64>,
             /// What patches did, by patch and deed.
@@ -66,6 +71,9 @@ macro_rules! counters {
                 $(if counted.$name > 0 {
                     self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
                 })+
+                if !counted.tls.is_empty() {
+                    self.reasons.lock().tls.take(&mut counted.tls);
+                }
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
                     && counted.rules.values().all(|&count| count == 0)
@@ -90,6 +98,7 @@ macro_rules! counters {
                 let reasons = self.reasons.lock();
                 add(&mut stats.drops, &reasons.drops);
                 add(&mut stats.withheld, &reasons.withheld);
+                add(&mut stats.tls, reasons.tls.counts());
                 add(&mut stats.rules, &reasons.rules);
                 add(&mut stats.patches, &reasons.patches);
             }
@@ -128,12 +137,61 @@ counters! {
     handshakes_evicted,
     /// Bytes that a capture lacks, passed over
     bytes_missed,
+    /// Answers to EHLO that offer STARTTLS
+    starttls_offered,
+    /// Answers to EHLO that do not
+    starttls_not_offered,
+    /// STARTTLS that the server refused
+    starttls_refused,
+    /// MAIL in clear although STARTTLS was offered
+    mail_in_clear_unused_offer,
+    /// MAIL in clear without an offer of STARTTLS
+    mail_in_clear_without_offer,
+    /// ClientHellos let through
+    tls_begun,
+    /// Of those, hellos above 1,400 bytes: too long for one segment
+    tls_large_hellos,
+    /// Handshakes behind which both sides were under keys
+    tls_agreed,
+    /// Of those, under TLS 1.3
+    tls_agreed_1_3,
+    /// Of those, under TLS 1.2
+    tls_agreed_1_2,
+    /// Of those, under TLS 1.1
+    tls_agreed_1_1,
+    /// Of those, under TLS 1.0
+    tls_agreed_1_0,
+    /// Of those, under another version
+    tls_agreed_other,
+    /// Server hellos that resume a session
+    tls_resumed,
+    /// Server hellos behind a HelloRetryRequest
+    tls_retried,
+    /// Handshakes that came to nothing
+    tls_failed,
+    /// Flows handed over behind their handshake
+    tls_handed_over,
+    /// Flows under TLS of which a stream ended inside a record
+    tls_truncated,
+    /// Bytes that are no TLS where TLS has to be
+    tls_faults,
+    /// Handshakes under the keys of another
+    tls_renegotiations,
+    /// ClientHellos with the name of a server
+    tls_names_present,
+    /// ClientHellos without one
+    tls_names_absent,
+    /// ClientHellos with a name that is none
+    tls_names_odd,
+    /// ClientHellos with a name that is not one of `tls_names`
+    tls_names_foreign,
 }
 
 #[derive(Debug, Default)]
 struct Reasons {
     drops: BTreeMap<Reason, u64>,
     withheld: BTreeMap<Reason, u64>,
+    tls: Table,
     rules: BTreeMap<Rule, u64>,
     patches: BTreeMap<(Id, Deed), u64>,
 }
@@ -141,5 +199,60 @@ struct Reasons {
 fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
     for (cause, count) in more.iter().filter(|(_, count)| **count > 0) {
         *sum.entry(cause.clone()).or_default() += count;
+    }
+}
+
+/// Bytes of a ClientHello that fit into one segment of most paths.
+const SMALL_HELLO_MAX: usize = 1_400;
+
+impl Stats {
+    fn hear(&mut self, heard: Heard) {
+        *self.tls.entry(heard).or_default() += 1;
+    }
+
+    pub(super) fn count_client_hello(&mut self, hello: &ClientHello) {
+        match &hello.server_name {
+            ServerName::Absent => self.tls_names_absent += 1,
+            ServerName::Host(name) => {
+                self.tls_names_present += 1;
+                self.hear(Heard::Name(Some(name.clone())));
+            }
+            ServerName::Odd => self.tls_names_odd += 1,
+        }
+        self.hear(Heard::Fingerprint(Some(fingerprint(hello))));
+        if let Some(first) = hello.protocols.first() {
+            self.hear(Heard::Protocol(Some(first.clone())));
+        }
+        self.tls_large_hellos += u64::from(hello.length > SMALL_HELLO_MAX);
+    }
+
+    pub(super) fn count_server_hello(&mut self, hello: &ServerHello) {
+        self.hear(Heard::Suite(Some(hello.cipher_suite)));
+        if hello.group.is_some() {
+            self.hear(Heard::Group(hello.group));
+        }
+        self.tls_resumed += u64::from(hello.is_resumed);
+        self.tls_retried += u64::from(hello.is_retried);
+    }
+
+    pub(super) fn count_alert(&mut self, side: Side, description: u8) {
+        self.hear(Heard::Alert(side, Some(description)));
+    }
+
+    pub(super) fn count_failure(&mut self, ends: Ends) {
+        self.tls_failed += 1;
+        self.hear(Heard::Failed(Side::Client, Some(ends.originator.address)));
+        self.hear(Heard::Failed(Side::Server, Some(ends.responder.address)));
+    }
+
+    pub(super) const fn count_agreement(&mut self, version: Version) {
+        self.tls_agreed += 1;
+        match version {
+            Version::TLS13 => self.tls_agreed_1_3 += 1,
+            Version::TLS12 => self.tls_agreed_1_2 += 1,
+            Version::TLS11 => self.tls_agreed_1_1 += 1,
+            Version::TLS10 => self.tls_agreed_1_0 += 1,
+            _ => self.tls_agreed_other += 1,
+        }
     }
 }

@@ -11,7 +11,9 @@ use crate::engine::{Record, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
 use crate::time::Instant;
+use crate::tls::{ClientHello, ServerHello, fingerprint};
 
+use super::tls::{alert_word, group, groups, protocols, server_name, suite};
 use super::{date, escaped, side};
 
 /// One line of the log, in the order of its keys.
@@ -48,6 +50,56 @@ struct Entry {
     count: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
+    #[serde(flatten)]
+    tls: Option<Tls>,
+}
+
+/// What an entry says of TLS.
+#[derive(Default, Serialize)]
+struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cipher: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alpn: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    ech: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    early_data: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    retried: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    resumed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ja4: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "is_false")]
+    truncated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Appends one line.
@@ -141,8 +193,75 @@ fn describe(what: &What) -> Entry {
             ..placed("exceeded", *direction, *offset)
         },
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
-        What::TlsBegin => event("tls-begin"),
+        What::TlsBegin { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsFailed { .. }
+        | What::TlsEnd { .. }
+        | What::TlsAlarm { .. }
+        | What::TlsRule { .. }
+        | What::Noticed { .. } => describe_tls(what),
         What::Closed => event("closed"),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "only what speaks of TLS comes here")]
+fn describe_tls(what: &What) -> Entry {
+    match what {
+        What::TlsBegin { hello } => with_tls(event("tls-begin"), hello.as_deref().map(begun)),
+        What::TlsAgreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
+        What::TlsFailed { by, alert, stage } => {
+            let alert = alert.map(alert_word);
+            let entry = Entry { side: by.map(side), ..event("tls-failed") };
+            with_tls(entry, Some(Tls { alert, after: Some(stage), ..Tls::default() }))
+        }
+        What::TlsEnd { client, server, is_truncated } => with_tls(
+            event("tls-end"),
+            Some(Tls {
+                client_records: Some(client.0),
+                client_bytes: Some(client.1),
+                server_records: Some(server.0),
+                server_bytes: Some(server.1),
+                truncated: *is_truncated,
+                ..Tls::default()
+            }),
+        ),
+        What::TlsAlarm { direction, offset, fault } => {
+            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
+        }
+        What::TlsRule { rule } => Entry { rule: Some(rule.name()), ..event("tls-rule") },
+        What::Noticed { direction, notice } => {
+            Entry { side: Some(side(*direction)), ..event(notice.name()) }
+        }
+        _ => Entry::default(),
+    }
+}
+
+fn with_tls(entry: Entry, tls: Option<Tls>) -> Entry {
+    Entry { tls, ..entry }
+}
+
+fn begun(hello: &ClientHello) -> Tls {
+    Tls {
+        version: Some(hello.highest_version().to_string()),
+        sni: server_name(hello).map(str::to_owned),
+        alpn: protocols(hello),
+        groups: groups(&hello.groups),
+        shares: groups(&hello.key_shares),
+        ech: hello.has_encrypted_hello,
+        early_data: hello.has_early_data,
+        ja4: Some(fingerprint(hello)),
+        ..Tls::default()
+    }
+}
+
+fn agreed(hello: &ServerHello) -> Tls {
+    Tls {
+        version: Some(hello.version.to_string()),
+        cipher: Some(suite(hello.cipher_suite)),
+        group: hello.group.map(group),
+        retried: hello.is_retried,
+        resumed: hello.is_resumed,
+        ..Tls::default()
     }
 }
 

@@ -9,6 +9,7 @@ mod escape;
 mod json;
 mod syslog;
 mod text;
+mod tls;
 
 pub use escape::escape;
 

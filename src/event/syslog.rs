@@ -9,6 +9,7 @@
 //! | the same where it is only reported | `%ASA-6-108005` |
 //! | TLS begins | `%ASA-6-108007` |
 //! | any other edit, a drop, a reset, an alarm | `%MAILGUARD-4-name`, the rule's or reason's name |
+//! | what TLS may not be, how it failed, what is worth knowing | the same, by its name |
 //! | entries left out | `%MAILGUARD-4-left-out` |
 //!
 //! Not written, as those did not: connections, lines and data that pass, a masked greeting and
@@ -73,6 +74,12 @@ fn describe(record: &Record) -> Option<String> {
             told(record, Direction::Original, reason.name(), "reset the connection")
         }
         What::Alarm { direction, fault, .. } => told(record, *direction, fault.name(), "saw bytes"),
+        What::TlsAlarm { direction, fault, .. } => {
+            told(record, *direction, fault.name(), "saw bytes")
+        }
+        What::TlsRule { rule } => told(record, Direction::Original, rule.name(), "saw a hello"),
+        What::TlsFailed { .. } => told(record, Direction::Original, "tls-failed", "saw TLS fail"),
+        What::Noticed { direction, notice } => told(record, *direction, notice.name(), "saw"),
         What::Contradiction { direction, .. } => {
             told(record, *direction, Violation::Contradiction.name(), "saw two versions of bytes")
         }
@@ -84,7 +91,7 @@ fn describe(record: &Record) -> Option<String> {
             let what = format!("left out {entries} entries of the connection");
             told(record, Direction::Original, "left-out", &what)
         }
-        What::TlsBegin => {
+        What::TlsBegin { .. } => {
             let (client, server) = ends(record, Direction::Original);
             format!(
                 "ASA-6-108007: TLS started on ESMTP session between client {client} and server \
@@ -99,6 +106,8 @@ fn describe(record: &Record) -> Option<String> {
         | What::DataEnd { .. }
         | What::Cut { .. }
         | What::Missed { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsEnd { .. }
         | What::Closed => return None,
     })
 }

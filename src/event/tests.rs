@@ -127,7 +127,10 @@ fn what_the_article_has_no_words_for() {
         text(What::Alarm { direction: Direction::Reply, offset: 9, fault }),
         "*** server offset 9: alarm: unexpected-reply"
     );
-    assert_eq!(text(What::TlsBegin), "*** TLS begins on the connection from 192.0.2.1");
+    assert_eq!(
+        text(What::TlsBegin { hello: None }),
+        "*** TLS begins on the connection from 192.0.2.1"
+    );
     assert_eq!(text(What::Closed), "*** The connection from 192.0.2.1 was closed");
 }
 
@@ -177,7 +180,7 @@ fn json_says_the_same_in_a_fixed_order() {
         json(What::Alarm { direction, offset: 1, fault: Fault::UnexpectedReply }),
         r#""event":"alarm","side":"server","offset":1,"fault":"unexpected-reply""#
     );
-    assert_eq!(json(What::TlsBegin), r#""event":"tls-begin""#);
+    assert_eq!(json(What::TlsBegin { hello: None }), r#""event":"tls-begin""#);
     assert_eq!(json(What::Closed), r#""event":"closed""#);
 }
 
@@ -243,7 +246,7 @@ fn syslog_says_what_the_original_said() {
         ))
     );
     assert_eq!(
-        syslog(What::TlsBegin),
+        syslog(What::TlsBegin { hello: None }),
         Some(format!(
             "%ASA-6-108007: TLS started on ESMTP session between client {CLIENT} and server \
              {SERVER}"

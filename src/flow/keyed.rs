@@ -21,7 +21,8 @@ impl Keyed {
     }
 
     /// The hash of a few bytes, at once: fed to a hasher they cost twice as much.
-    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
+    #[must_use]
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
         SipHasher13::new_with_keys(self.seed, !self.seed).hash(bytes)
     }
 

@@ -228,6 +228,18 @@ choices! {
 }
 
 choices! {
+    /// What is done about something that ought not to be.
+    Cure {
+        /// Nothing.
+        Off = "off",
+        /// It is logged and counted.
+        Log = "log",
+        /// It is also put an end to.
+        Enforce = "enforce",
+    }
+}
+
+choices! {
     /// What is done about a reply of several lines whose last has nothing but its code, at which
     /// some clients read beyond the line's end (CVE-2020-8794).
     BareLastLine {
@@ -237,6 +249,18 @@ choices! {
         Log = "log",
         /// Its CR becomes a space.
         Space = "space",
+    }
+}
+
+choices! {
+    /// How long TLS is followed, record by record.
+    TlsWatch {
+        /// Not at all: behind the first three bytes of each side the flow is handed over.
+        Off = "off",
+        /// Until both sides are under keys; then the flow is handed over.
+        Handshake = "handshake",
+        /// To its end.
+        All = "all",
     }
 }
 
@@ -257,5 +281,21 @@ choices! {
         Refuse = "refuse",
         /// It passes, and nothing answers it.
         Pass = "pass",
+    }
+}
+
+choices! {
+    /// The lowest version of TLS that may be agreed on.
+    TlsMinimum {
+        /// Any.
+        Off = "off",
+        /// No SSL.
+        Tls10 = "1.0",
+        /// TLS 1.1.
+        Tls11 = "1.1",
+        /// TLS 1.2.
+        Tls12 = "1.2",
+        /// TLS 1.3.
+        Tls13 = "1.3",
     }
 }

@@ -19,7 +19,7 @@ use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, Fault, Fillers, Speaker, Step, Swept, Verb};
+use crate::smtp::{Dialogue, Event, Expect, Fillers, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -166,10 +166,10 @@ impl Guard {
         ruling
     }
 
-    /// The patches that a fault of the dialogue belongs to have struck as well.
-    pub fn blame(&self, fault: Fault, speaker: Speaker, draft: &mut Draft) {
+    /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
+    pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            plan.strike_cause(Some(speaker), fault.name(), &mut draft.strikes);
+            plan.strike_cause(Some(speaker), fault, &mut draft.strikes);
         }
     }
 

@@ -153,6 +153,7 @@ impl Watch {
         let line = std::mem::take(&mut self.line);
         let is_refused = line.refused.is_some();
         let verb = line.verb.filter(|_| !is_refused);
+        self.reply.clear.hear_command(verb);
         if let Some(verb) = verb {
             self.order.send(verb, line.chunk.is_last);
             if BEGINNERS.contains(verb) {

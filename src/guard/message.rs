@@ -29,7 +29,7 @@ pub(super) struct Message {
     /// Fields of the header so far.
     fields: u16,
     /// Bytes of the line under way.
-    line: u32,
+    line: u16,
     /// Bytes of the header, or of the body.
     bytes: u32,
 }
@@ -103,19 +103,20 @@ impl Message {
 
     /// Takes so many bytes of a line's text.
     fn add(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
-        let before = self.line;
-        self.line = longer(before, count);
+        let before = u32::from(self.line);
+        let added = u16::try_from(count).unwrap_or(u16::MAX);
+        self.line = self.line.saturating_add(added);
         let (rule, limit) = match self.is_body {
             false => (Rule::HeaderLine, settings.header_line_max),
             true => (Rule::BodyLine, settings.body_line_max),
         };
-        let excess = self.passes(rule, limit, (before, self.line));
+        let excess = self.passes(rule, limit, (before, u32::from(self.line)));
         either(excess, self.add_bytes(settings, count))
     }
 
     fn add_bytes(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
         let before = self.bytes;
-        self.bytes = longer(before, count);
+        self.bytes = before.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         let (rule, limit) = match self.is_body {
             false => (Rule::HeaderBytes, settings.header_bytes_max),
             true => (Rule::BodyBytes, settings.body_bytes_max),
@@ -188,10 +189,6 @@ fn either(one: Option<Excess>, other: Option<Excess>) -> Option<Excess> {
         return other;
     }
     one.or(other)
-}
-
-fn longer(count: u32, by: usize) -> u32 {
-    count.saturating_add(u32::try_from(by).unwrap_or(u32::MAX))
 }
 
 /// How many bytes stand before the next CR or LF. Few, where lines are short: the vectorised search

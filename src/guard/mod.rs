@@ -21,21 +21,23 @@ mod reply;
 mod settings;
 mod speech;
 mod tally;
+mod tls;
 mod utf8;
 mod value;
 mod verbs;
 mod whole;
 
 pub use choice::{
-    AddressScan, Banner, BareLastLine, EhloFilter, EnvelopeRules, HttpWords, LongLines, Lookalikes,
-    OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
-    StartTls, Tls, Unit,
+    AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
+    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
+    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
 };
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use mask::Draft;
 pub use patches::Patches;
 pub use pattern::Patterns;
 pub use settings::{Setting, Settings};
+pub use tls::{Names, Offer, Plain, TlsRuling};
 pub use value::{Bytes, Excess, Kind, Limit, Mechanisms, VerbSet};
 pub use verbs::Verbs;
 
@@ -66,6 +68,8 @@ pub enum Rule {
     DataWithoutMail,
     /// DATA without a recipient that was accepted, or may be.
     DataWithoutRcpt,
+    /// A server that used to offer STARTTLS does not, or its keyword was masked by somebody.
+    Downgrade,
     /// A keyword in the answer to EHLO that is not listed.
     EhloKeyword,
     /// Empty lines in a row.
@@ -113,11 +117,15 @@ pub enum Rule {
     RejectedRecipients,
     /// A sender's address longer than the profile allows.
     Sender,
+    /// A name in a ClientHello that is none (CVE-2019-15846), or a hello that cannot be seen.
+    Sni,
     /// Small chunks of one message.
     SmallChunks,
     /// What no server may take for a command: bytes behind a bare CR or a NUL in a line, a BDAT
     /// that may not pass, text behind a final reply, octets that the server refused.
     StrayBytes,
+    /// A version of TLS below the lowest that may be agreed on.
+    TlsMinimum,
     /// Mail or an authentication in clear text, where TLS has to come first.
     TlsRequired,
     /// A line whose verb is not permitted.
@@ -139,6 +147,7 @@ impl Rule {
             Self::DataAfterBdat => "data-after-bdat",
             Self::DataWithoutMail => "data-without-mail",
             Self::DataWithoutRcpt => "data-without-rcpt",
+            Self::Downgrade => "downgrade",
             Self::EhloKeyword => "ehlo-keyword",
             Self::EmptyLines => "empty-lines",
             Self::Envelope => "envelope",
@@ -162,8 +171,10 @@ impl Rule {
             Self::RefusedLines => "refused-lines",
             Self::RejectedRecipients => "rejected-recipients",
             Self::Sender => "sender",
+            Self::Sni => "sni",
             Self::SmallChunks => "small-chunks",
             Self::StrayBytes => "stray-bytes",
+            Self::TlsMinimum => "tls-minimum",
             Self::TlsRequired => "tls-required",
             Self::Verb => "verb",
         }

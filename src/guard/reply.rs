@@ -11,6 +11,7 @@ use super::extension::Offers;
 use super::judge::{MASK, Watch};
 use super::order::Order;
 use super::settings::{Banner, BareLastLine, EhloFilter, Tls};
+use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
 
@@ -38,6 +39,8 @@ enum Decision {
 pub(super) struct ReplyWatch {
     /// Extensions offered so far that make lines longer.
     pub(super) offers: Offers,
+    /// What was said of TLS, in clear.
+    pub(super) clear: Clear,
     /// The byte of the greeting before the next one, as the server sent it.
     last: u8,
     /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
@@ -70,7 +73,8 @@ impl ReplyWatch {
         let goes_on = if reply.code.is_some() { !reply.is_last } else { reply.is_later_line };
         let has_greeted = goes_on && (self.has_greeted || is_greeting(reply));
         let masked = if goes_on { self.masked } else { 0 };
-        *self = Self { offers: self.offers, has_greeted, masked, ..Self::default() };
+        *self =
+            Self { offers: self.offers, clear: self.clear, has_greeted, masked, ..Self::default() };
     }
 }
 
@@ -107,6 +111,9 @@ fn is_no_keyword(reply: &Reply) -> bool {
 impl Watch {
     /// Rules on the end of a reply line: what it answers is counted.
     pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
+        if reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250) {
+            self.reply.clear.hear_offer(reply);
+        }
         self.reply.end_line(reply);
         if is_new_greeting(reply) && reply.is_last {
             (self.order, self.has_utf8_mail) = (Order::default(), false);

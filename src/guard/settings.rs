@@ -8,6 +8,7 @@ use super::order::BEGINNERS;
 use super::patches::Patches;
 use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
+use super::tls::Names;
 use super::value::{
     ByteLimit, Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet,
 };
@@ -15,9 +16,9 @@ use super::verbs::Verbs;
 use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
-    AddressScan, Banner, BareLastLine, EhloFilter, EnvelopeRules, HttpWords, LongLines, Lookalikes,
-    OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
-    StartTls, Tls, Unit,
+    AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
+    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
+    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -135,6 +136,27 @@ settings! {
 
     /// What is done about STARTTLS, where its verb is permitted.
     starttls: StartTls = StartTls::[Strip, Allow, Strip, Strip, Strip, Strip, Strip, Strip];
+
+    /// How long TLS is followed, record by record, before it is handed over.
+    tls_watch: TlsWatch = TlsWatch::[All, All, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about bytes that are no TLS where TLS has to be.
+    tls_framing: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+
+    /// The lowest version of TLS that may be agreed on.
+    tls_minimum: TlsMinimum = TlsMinimum::[Off, Off, Off, Off, Off, Off, Off, Off];
+
+    /// What is done about a server's name in a hello that is none.
+    tls_sni: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+
+    /// Names that clients may ask for; another is logged. None: any.
+    tls_names: Names = [
+        Names::default(), Names::default(), Names::default(), Names::default(),
+        Names::default(), Names::default(), Names::default(), Names::default()
+    ];
+
+    /// What is done about a server that offers STARTTLS no longer, or masked by somebody.
+    tls_downgrade: Cure = Cure::[Off, Log, Off, Off, Off, Off, Off, Off];
 
     /// What message data begins on: the server's 354, or DATA alone (CVE-2000-1022).
     data_begins: DataBegins = DataBegins::[
@@ -275,7 +297,7 @@ settings! {
     // loses it, and its Class 3 only logs.
 
     /// The bytes of a line of it.
-    header_line_max: ByteLimit = [0, 0, 0, 0, 0, 0, 0, 998];
+    header_line_max: LineLimit = [0, 0, 0, 0, 0, 0, 0, 998];
 
     // Haraka takes 1,000 lines.
 
@@ -287,7 +309,7 @@ settings! {
     body_bytes_max: ByteLimit = [0, 0, 0, 0, 0, 0, 0, 0];
 
     /// The bytes of a line of it.
-    body_line_max: ByteLimit =
+    body_line_max: LineLimit =
         [none(), none(), none(), none(), none(), none(), none(), log(998)];
 
     /// What is done about known holes of mail servers.
@@ -369,6 +391,19 @@ impl Settings {
     pub fn permits_keyword(&self, keyword: &str) -> bool {
         self.ehlo_keywords.iter().any(|known| known == keyword)
             && !self.stripped().any(|stripped| stripped.name() == keyword)
+    }
+
+    /// What cannot go together: the setting at fault, and what is wrong about it.
+    #[must_use]
+    pub fn conflict(&self) -> Option<(&'static str, String)> {
+        let is_watched = self.tls_watch != TlsWatch::Off;
+        let is_wrong = self.unit == Unit::Packet && is_watched && self.starttls == StartTls::Allow;
+        is_wrong.then(|| {
+            let found = self.tls_watch.print();
+            let message =
+                format!("tls_watch: `{found}` found, expected off with unit = \"packet\"");
+            ("tls_watch", message)
+        })
     }
 
     /// Verbs that nobody is to be offered.

@@ -5,6 +5,7 @@
 //! keeps [`Spares`] of its own, last in, first out: an allocator costs more than the copy into a
 //! block, and what was used last is still in the processor's cache.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::store::Kept;
@@ -63,9 +64,17 @@ impl Memory {
         self.held().saturating_add(bytes) <= self.bytes_max
     }
 
+    /// What an owner of memory holds has changed.
+    pub(super) fn exchange(&self, before: usize, after: usize) {
+        self.take(after.saturating_sub(before));
+        self.give_back(before.saturating_sub(after));
+    }
+
     /// So many bytes more are held.
     pub(super) fn take(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// So many bytes are held no more.
@@ -116,5 +125,38 @@ impl Spares {
         if self.lists.len() < LISTS_MAX {
             self.lists.push(list);
         }
+    }
+}
+
+/// Memory that somebody else has, counted as held until this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    bytes: usize,
+    memory: Arc<Memory>,
+}
+
+impl Reserved {
+    /// None yet.
+    #[must_use]
+    pub fn new(memory: &Arc<Memory>) -> Self {
+        Self { bytes: 0, memory: Arc::clone(memory) }
+    }
+
+    /// Bytes it stands for.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes
+    }
+
+    /// It is so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        self.memory.exchange(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.exchange(self.bytes, 0);
     }
 }

@@ -6,12 +6,13 @@
 
 mod early;
 mod memory;
+mod sparse;
 mod store;
 mod stream;
 mod window;
 
 pub use early::Early;
-pub use memory::{Memory, Spares};
+pub use memory::{Memory, Reserved, Spares};
 pub use store::Store;
 pub use stream::{Place, Stream, StreamState};
 pub use window::Window;

@@ -11,11 +11,15 @@
 //! read, `judged` moves only by [`Stream::commit`] (and over what a capture lacks), so bytes whose
 //! judgement did not come to an end never count as judged.
 
+mod framed;
 mod state;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::sparse::Sparse;
 use super::{Early, Memory, Spares, Store, Violation, Window};
 use crate::offset::Offset;
 use crate::wire::{Editor, Seq};
@@ -55,12 +59,40 @@ pub struct Stream {
     window: Window,
     /// Bytes from `acknowledged` on, those under judgement at the end.
     store: Store,
-    early: Option<Box<Early>>,
+    /// What few streams have; costs one pointer in all others.
+    aside: Option<Box<Aside>>,
     /// One more than where the FIN stands, once one was let through.
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
-    /// Offsets pass by unread and unkept (TLS).
-    is_opaque: bool,
+    manner: Manner,
+}
+
+/// How bytes pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Manner {
+    /// All are judged and kept.
+    Judged,
+    /// Those that decide where others stand are (TLS records, whose payload decides nothing).
+    Framed,
+    /// None are.
+    Opaque,
+}
+
+/// What few streams have.
+#[derive(Debug)]
+struct Aside {
+    /// Bytes ahead of a gap.
+    early: Early,
+    framed: Option<Framed>,
+}
+
+/// What a framed stream has besides.
+#[derive(Debug)]
+struct Framed {
+    /// The bytes that are kept behind the store.
+    kept: Sparse,
+    /// How far any have left.
+    left: Offset,
 }
 
 impl Stream {
@@ -73,10 +105,10 @@ impl Stream {
             judged: Offset::ZERO,
             window,
             store: Store::new(memory),
-            early: None,
+            aside: None,
             behind_fin: None,
             is_fin_acknowledged: false,
-            is_opaque: false,
+            manner: Manner::Judged,
         }
     }
 
@@ -95,7 +127,8 @@ impl Stream {
     /// Bytes of memory this direction occupies.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.store.held() + self.early.as_ref().map_or(0, |early| early.held())
+        let aside = self.aside.as_ref().map_or(0, |aside| aside.held());
+        self.store.held() + aside
     }
 
     /// Whether the FIN was let through and acknowledged.
@@ -131,7 +164,13 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let end = self.judged.after(u64::from(self.behind_fin.is_some()));
+        let judged = match self.framed() {
+            Some(framed) if self.is_framed() => {
+                self.fin().unwrap_or_default().max(framed.left).max(self.acknowledged)
+            }
+            Some(_) | None => self.judged,
+        };
+        let end = judged.after(u64::from(self.behind_fin.is_some()));
         let first = self.seq(self.acknowledged.after(u64::from(self.is_fin_acknowledged)));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
@@ -158,17 +197,19 @@ impl Stream {
         }
         let offset = self.judged.value().checked_add_signed(distance);
         let Some(offset) = offset.map(Offset::new) else { return Ok(()) };
-        if offset > self.judged.after(fin) && !self.is_opaque {
+        if offset > self.judged.after(fin) && !self.is_opaque() {
             return Err(Violation::AckOfUnsent);
         }
         self.window.offer(offset, window);
-        if self.is_opaque {
+        if self.is_opaque() {
             self.judged = self.judged.max(offset);
             self.forget(offset, spares);
             return Ok(());
         }
-        self.is_fin_acknowledged |= fin == 1 && offset > self.judged;
-        self.forget(offset.min(self.judged), spares);
+        // A framed stream may end before what its last header announced.
+        self.is_fin_acknowledged |= self.fin().is_some_and(|fin| offset > fin);
+        let end = self.fin().map_or(self.judged, |fin| fin.min(self.judged));
+        self.forget(offset.min(end), spares);
         Ok(())
     }
 
@@ -178,7 +219,7 @@ impl Stream {
         let end = self.offset(ack).unwrap_or_default();
         let end = self.fin().map_or(end, |fin| end.min(fin));
         let unjudged = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
-        unjudged > self.early.as_ref().map_or(0, |early| early.seen(self.judged, unjudged))
+        unjudged > self.early().map_or(0, |early| early.seen(self.judged, unjudged))
     }
 
     /// Whether a receiver that keeps to the window it offered can acknowledge so much.
@@ -198,6 +239,9 @@ impl Stream {
     fn forget(&mut self, acknowledged: Offset, spares: &mut Spares) {
         self.acknowledged = self.acknowledged.max(acknowledged);
         self.store.forget(self.acknowledged, spares);
+        if let Some(framed) = self.aside.as_mut().and_then(|aside| aside.framed.as_mut()) {
+            framed.kept.forget(self.acknowledged);
+        }
     }
 
     /// Where a payload lies (which is not empty).
@@ -263,7 +307,7 @@ impl Stream {
         let Some(offset) = self.offset(seq) else { return false };
         match self.fin() {
             Some(fin) => fin == offset,
-            None if offset == self.judged => {
+            None if offset == self.judged || self.may_end_at(offset) => {
                 self.behind_fin = NonZeroU64::new(offset.value().saturating_add(1));
                 true
             }
@@ -279,7 +323,8 @@ impl Stream {
         self.store.take_back(self.judged, spares);
         self.store.append(self.judged, bytes, spares);
         let judged = self.judged;
-        self.early.as_ref().is_some_and(|early| early.overlay(judged, self.store.last_mut(judged)))
+        let aside = self.aside.as_ref();
+        aside.is_some_and(|aside| aside.early.overlay(judged, self.store.last_mut(judged)))
     }
 
     /// The appended bytes from this offset on.
@@ -341,21 +386,24 @@ impl Stream {
 
     /// Whether bytes were let through ahead of a gap.
     #[must_use]
-    pub const fn has_early(&self) -> bool {
-        self.early.is_some()
+    pub fn has_early(&self) -> bool {
+        match &self.aside {
+            Some(aside) => !aside.early.is_empty(),
+            None => false,
+        }
     }
 
     /// Whether all of so many bytes behind the gap were let through before.
     #[must_use]
     pub fn has_early_at(&self, distance: usize, length: usize) -> bool {
         let at = self.judged.after(distance as u64);
-        self.early.as_ref().map_or(0, |early| early.seen(at, length)) == length
+        self.early().map_or(0, |early| early.seen(at, length)) == length
     }
 
     /// Whether bytes pass unread.
     #[must_use]
     pub const fn is_opaque(&self) -> bool {
-        self.is_opaque
+        matches!(self.manner, Manner::Opaque)
     }
 
     /// Whether the appended bytes up to `end` have kept the value of those among them that were let
@@ -365,18 +413,13 @@ impl Stream {
         let appended = self.store.last(self.judged);
         let length = usize::try_from(end.since(self.judged)).unwrap_or(usize::MAX);
         let appended = appended.get(..length).unwrap_or(appended);
-        self.early.as_ref().is_none_or(|early| early.agrees_with(self.judged, appended))
+        self.early().is_none_or(|early| early.agrees_with(self.judged, appended))
     }
 
     /// Appends the early bytes that stand at [`Self::judged`], now to be judged, and says how many
     /// that is; 0 if there are none.
     pub fn append_early(&mut self) -> usize {
-        let Some(early) = &mut self.early else { return 0 };
-        let block = early.take(self.judged);
-        if early.is_empty() {
-            self.early = None;
-        }
-        let Some(block) = block else { return 0 };
+        let Some(block) = self.take_early() else { return 0 };
         let length = block.len();
         self.store.append_block(self.judged, block);
         length
@@ -386,7 +429,7 @@ impl Stream {
     /// if it said something else.
     pub fn overlay(&self, distance: usize, payload: &mut [u8]) -> bool {
         let at = self.judged.after(distance as u64);
-        self.early.as_ref().is_some_and(|early| early.overlay(at, payload))
+        self.early().is_some_and(|early| early.overlay(at, payload))
     }
 
     /// Lets bytes through ahead of a gap, once [`Self::overlay`] has been over them.
@@ -396,8 +439,8 @@ impl Stream {
     pub fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Result<(), Violation> {
         let at = self.judged.after(distance as u64);
         let memory = self.store.memory();
-        let early = self.early.get_or_insert_with(|| Box::new(Early::new(memory)));
-        if early.add(at, bytes) { Ok(()) } else { Err(Violation::TooManyGaps) }
+        let aside = self.aside.get_or_insert_with(|| Box::new(Aside::new(memory)));
+        if aside.early.add(at, bytes) { Ok(()) } else { Err(Violation::TooManyGaps) }
     }
 
     /// Makes every byte of the payload that is about to leave equal to its one value: what the
@@ -418,18 +461,28 @@ impl Stream {
             editor.overwrite(at, piece);
             at += piece.len();
         }
+        for (at, kept) in self.framed_within(seq, length) {
+            editor.overwrite(at, kept);
+        }
     }
 
     /// From here on bytes pass unread (TLS has begun).
     pub fn make_opaque(&mut self) {
-        self.is_opaque = true;
-        self.early = None;
+        if let Some(framed) = self.framed() {
+            // What was announced and has not left is not known to be there.
+            self.judged = self.acknowledged.max(framed.left);
+        }
+        self.manner = Manner::Opaque;
+        if let Some(aside) = &mut self.aside {
+            aside.early = Early::new(self.store.memory());
+        }
+        self.drop_aside();
     }
 
     /// Forgets the bytes themselves: nothing of this stream will pass any more.
     pub fn discard(&mut self) {
         self.store = Store::new(self.store.memory());
-        self.early = None;
+        self.aside = None;
     }
 
     /// Notes that an opaque payload passed: only its end matters. What was judged before is kept:
@@ -445,7 +498,7 @@ impl Stream {
     pub fn skip_gap(&mut self, ack: Seq, spares: &mut Spares) -> Option<u64> {
         let covered = u64::try_from(self.distance(ack)).ok()?;
         let covered = self.fin().map_or(covered, |fin| covered.min(fin.since(self.judged)));
-        let first = self.early.as_ref().and_then(|early| early.start());
+        let first = self.early().and_then(|early| early.start());
         let gap = first.map_or(u64::MAX, |first| first.since(self.judged));
         let missed = covered.min(gap);
         if missed == 0 {

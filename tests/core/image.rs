@@ -8,11 +8,12 @@ use crate::support::esmtp::Esmtp;
 use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
+use crate::support::tls::{SESSIONS, session};
 use mailguard::engine::{
-    Diary, Effects, Engine, Image, Limits, RECORD_BYTES_MAX, Settings, Unreadable, What,
+    Diary, Effects, Engine, Image, Limits, RECORD_BYTES_MAX, Settings, Unreadable, Verdict, What,
     image_of_diary,
 };
-use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::guard::Unit;
 use mailguard::time::Instant;
 
@@ -76,6 +77,54 @@ fn at_whatever_byte_of_a_dialogue_the_successor_answers_the_same() {
             }
         }
     });
+}
+
+/// The same under TLS, with the packets of a flight in either order.
+#[test]
+fn at_whatever_packet_of_a_tls_session_the_successor_answers_the_same() {
+    handing_over(|| {
+        for (name, _) in SESSIONS {
+            for is_swapped in [false, true] {
+                let mut rig = Rig::established(settings("esmtp"), [1, 2]);
+                for (from, said) in STARTTLS.iter().map(|&(from, line)| (from, line.to_vec())) {
+                    say(&mut rig, from, &[&said]);
+                }
+                for (from, flight) in session(name) {
+                    let pieces: Vec<&[u8]> = flight.chunks(flight.len().div_ceil(5)).collect();
+                    if is_swapped {
+                        say_backwards(&mut rig, from, &pieces);
+                    } else {
+                        say(&mut rig, from, &pieces);
+                    }
+                }
+                assert_eq!(rig.resets, 0, "{name}");
+            }
+        }
+    });
+}
+
+const STARTTLS: [(Direction, &[u8]); 3] =
+    [(S, b"220 mx ESMTP\r\n"), (C, b"STARTTLS\r\n"), (S, b"220 go\r\n")];
+
+fn say(rig: &mut Rig, from: Direction, pieces: &[&[u8]]) {
+    for piece in pieces {
+        let at = rig.side(from).received;
+        assert_eq!(rig.send(from, at, piece), Verdict::Accept);
+        let at = rig.side(from.other()).received;
+        let _ = rig.ack(from.other(), at);
+    }
+}
+
+fn say_backwards(rig: &mut Rig, from: Direction, pieces: &[&[u8]]) {
+    let start = rig.side(from).received;
+    let lengths = pieces.iter().map(|piece| piece.len() as u64);
+    let places: Vec<u64> =
+        lengths.scan(start, |at, more| Some(std::mem::replace(at, *at + more))).collect();
+    for (at, piece) in places.into_iter().zip(pieces).rev() {
+        assert_eq!(rig.send(from, at, piece), Verdict::Accept);
+    }
+    let at = rig.side(from.other()).received;
+    let _ = rig.ack(from.other(), at);
 }
 
 #[test]

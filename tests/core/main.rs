@@ -33,6 +33,8 @@ mod desync;
 mod esmtp;
 /// Every input of every fuzz target, through that target again.
 mod fuzz_regression;
+/// ClientHellos, read by two readers that know nothing of each other.
+mod hellos;
 /// An engine's image: its successor answers as it would have, and damage is seen.
 mod image;
 /// Saved configurations of PIX and ASA: what becomes of each line.
@@ -65,5 +67,7 @@ mod split;
 mod tcp_suite;
 /// Style that is executed: what ARCHITECTURE.md promises about the sources.
 mod tidy;
+/// STARTTLS and what follows it: records, hellos, what nobody may say there.
+mod tls;
 /// Packets at their edges: fields, edits, options, the RST.
 mod wire;

@@ -40,6 +40,7 @@ fn monitored(settings: &Settings) -> [Settings; 2] {
 fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
+        What::TlsAlarm { .. } | What::TlsRule { .. } => true,
         What::Edited { rule, .. } => {
             !matches!(rule, Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike)
         }
@@ -54,15 +55,20 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Contradiction { .. }
         | What::Exceeded { .. }
         | What::LeftOut { .. }
-        | What::TlsBegin
+        | What::TlsBegin { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsFailed { .. }
+        | What::TlsEnd { .. }
+        | What::Noticed { .. }
         | What::Closed => false,
     }
 }
 
-/// The entries of each flow, in order.
+/// The entries of each flow, in order. What a server offered in an earlier flow is remembered, and
+/// those may have gone otherwise: what is noticed because of it is not compared.
 fn by_flow(records: &[Record]) -> BTreeMap<u64, Vec<&Record>> {
     let mut flows = BTreeMap::<u64, Vec<&Record>>::new();
-    for record in records {
+    for record in records.iter().filter(|record| !matches!(record.what, What::Noticed { .. })) {
         flows.entry(record.flow).or_default().push(record);
     }
     flows

@@ -115,7 +115,7 @@ impl Talk {
                 let run = Run { event: step.event, bytes, rest, is_first };
                 let ruling = self.guard.judge(&mut self.watch, run, &mut draft);
                 if let Some(fault) = step.fault {
-                    self.guard.blame(fault, from, &mut draft);
+                    self.guard.blame(fault.name(), from, &mut draft);
                     self.is_over |= fault.is_fatal();
                 }
                 let struck = draft.strikes().iter().filter_map(|one| self.guard.patch(*one));

@@ -153,17 +153,17 @@ const CASES: &[Case] = &[
             (S, "250 f\r\n"),
             (C, "BDAT x\r\nEXPN\r\nSTARTTLS\r\n"),
             (S, "500 g\r\n500 h\r\n220 i\r\n"),
-            (C, "\x16\x03\x01EXPN\r\n"),
-            (S, "\x16\x03\x01220 a\r\n"),
+            (C, "\x16\x03\x01\0\x40\x01"),
+            (S, "\x15\x03\x01\0\x02\x02\x28"),
         ],
         server_gets: "EHLO a\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n\
                       BDAT 11\r\nSTARTTLS\r\n.EXXX\r\nBDAT X\r\nBDAT 05 LAST\r\n\
                       \r\n.\r\nSTARTTLS\r\nHELO a\r\nBDATXX\r\nEXXX\r\nSTARTTLS\r\n\
-                      \x16\x03\x01EXPN\r\n",
+                      \x16\x03\x01\0\x40\x01",
         client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n\
                       250 a\r\n500 b\r\n\
                       501 c\r\n250 d\r\n454 e\r\n250 f\r\n500 g\r\n500 h\r\n220 i\r\n\
-                      \x16\x03\x01220 a\r\n",
+                      \x15\x03\x01\0\x02\x02\x28",
     },
 ];
 

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up: each names only those before it.
-const LAYERS: [&str; 15] = [
-    "time", "offset", "wire", "flow", "tcp", "smtp", "patch", "guard", "engine", "event", "config",
-    "pix", "front", "cli", "main",
+const LAYERS: [&str; 16] = [
+    "time", "offset", "wire", "flow", "tcp", "smtp", "tls", "patch", "guard", "engine", "event",
+    "config", "pix", "front", "cli", "main",
 ];
 
 /// Modules that name none of ours but [`WORDS`].
-const INDEPENDENT: [&str; 4] = ["time", "offset", "wire", "smtp"];
+const INDEPENDENT: [&str; 5] = ["time", "offset", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
 const PARTS: [(&str, usize); 10] = [
@@ -386,6 +386,7 @@ fn every_cause_is_named_by_a_test() {
         ("Malformed", "src/wire/packet.rs"),
         ("Violation", "src/tcp/mod.rs"),
         ("Fault", "src/smtp/mod.rs"),
+        ("Fault", "src/tls/mod.rs"),
         ("Rule", "src/guard/mod.rs"),
         ("Reason", "src/engine/reason.rs"),
     ]

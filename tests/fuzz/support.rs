@@ -12,3 +12,5 @@ pub mod random;
 pub mod receiver;
 #[path = "../support/rig.rs"]
 pub mod rig;
+#[path = "../support/tls.rs"]
+pub mod tls;

@@ -105,6 +105,11 @@ impl Session {
         Ok(())
     }
 
+    /// Our end's port.
+    pub(crate) fn port(&self) -> Outcome<u16> {
+        Ok(self.stream.local_addr()?.port())
+    }
+
     /// Whether the other end has acknowledged all that was sent.
     fn is_acknowledged(&self) -> Outcome<bool> {
         let local = self.stream.local_addr()?;

@@ -41,6 +41,8 @@ impl Manager {
     /// One that keeps nothing yet.
     pub(crate) fn new(name: &str) -> Outcome<Self> {
         let address = format!("{DIRECTORY}/{name}.notify");
+        // One before may have had it.
+        let _ = fs::remove_file(&address);
         let socket = UnixDatagram::bind(&address).because(&address)?;
         fs::set_permissions(&address, Permissions::from_mode(0o666))?;
         let shared = Arc::new(Mutex::new(Heard::default()));
@@ -93,6 +95,14 @@ impl Manager {
         command.env("LISTEN_FDNAMES", names.join(":"));
         command.env("WATCHDOG_USEC", "10000000");
         Ok(command)
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // The listener lives on, and what it keeps would.
+        let mut heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Heard::default();
     }
 }
 

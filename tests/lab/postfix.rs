@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::client::Session;
 use super::message::Message;
+use super::mta::certificate;
 use super::network::{Family, Side};
 use super::outcome::{Because, Outcome, ensure};
 use super::process::{Background, PATIENCE, run, tool, wait_until};
@@ -52,6 +53,9 @@ impl Postfix {
         root.add_user("postdrop", POSTDROP)?;
         root.add_user("vmail", VMAIL)?;
         root.write("etc/postfix/main.cf", format!("{MAIN}{settings}\n"))?;
+        if settings.contains("smtpd_tls") {
+            certificate(&root)?;
+        }
         root.write("etc/postfix/master.cf", MASTER)?;
         let prepare = root.command(Side::Server, "sh", &["-euc", PREPARE]);
         run(&mut { prepare }, PATIENCE).because("preparing Postfix")?;

@@ -15,6 +15,8 @@ mod abusers;
 mod cutting;
 /// Whatever a real client sends, a real Postfix stores, byte for byte and once.
 mod delivery;
+/// `kill -9` in every phase of a session.
+mod deaths;
 /// The duplicates of Microsoft's article 295725, end to end.
 mod duplicates;
 /// The article's test of every generation; telnet in character mode.
@@ -47,7 +49,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 33] = [
+const SCENARIOS: [Scenario; 34] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -102,6 +104,7 @@ const SCENARIOS: [Scenario; 33] = [
     scenario("a_restart_each_second_breaks_no_delivery", life::restarts),
     scenario("another_process_takes_over_each_second", life::take_overs),
     scenario("killed_its_queue_and_flows_live_on", life::killed),
+    scenario("killed_in_each_phase_no_mail_is_lost", deaths::in_each_phase),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

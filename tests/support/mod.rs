@@ -29,3 +29,4 @@ pub mod script;
 pub mod shift;
 pub mod session;
 pub mod talk;
+pub mod tls;

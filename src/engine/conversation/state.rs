@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
-use super::{Conversation, Deeds, Dialogue, Memory, PerDirection, Phase, Stream, Watch, Way, Word};
+use super::super::tls::Known;
+use super::{
+    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Records, Stream, Watch,
+    Way, Word,
+};
 use crate::tcp::StreamState;
 
 /// What an image holds of a flow, in the order of [`ConversationState`].
@@ -18,13 +22,13 @@ pub(in super::super) struct Shape<'c> {
     phase: Phase,
     has_closed: bool,
     has_told_reset: bool,
-    has_masked_verb: bool,
     has_unread: bool,
-    is_line_refused: bool,
+    line: LineFate,
     lookalikes: u8,
     streams: &'c PerDirection<Stream>,
     dialogue: &'c Dialogue,
     watch: &'c Watch,
+    records: Option<&'c Known>,
     talk: &'c Talk,
     journal: &'c PerDirection<Journal>,
 }
@@ -37,25 +41,25 @@ pub(in super::super) struct ConversationState {
     phase: Phase,
     has_closed: bool,
     has_told_reset: bool,
-    has_masked_verb: bool,
     has_unread: bool,
-    is_line_refused: bool,
+    line: LineFate,
     lookalikes: u8,
     streams: PerDirection<StreamState>,
     dialogue: Dialogue,
     watch: Watch,
+    records: Option<Known>,
     talk: Talk,
     journal: PerDirection<Journal>,
 }
 
 impl Conversation {
     /// What an image holds of it.
-    pub(in super::super) const fn shape(&self) -> Shape<'_> {
+    pub(in super::super) fn shape(&self) -> Shape<'_> {
         self.shape_with(&self.journal)
     }
 
     /// The same with other lines under way for the log.
-    pub(in super::super) const fn shape_with<'c>(
+    pub(in super::super) fn shape_with<'c>(
         &'c self,
         journal: &'c PerDirection<Journal>,
     ) -> Shape<'c> {
@@ -65,13 +69,13 @@ impl Conversation {
             phase: self.phase,
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
-            has_masked_verb: self.has_masked_verb,
             has_unread: self.has_unread,
-            is_line_refused: self.is_line_refused,
+            line: self.line,
             lookalikes: self.lookalikes,
             streams: &self.streams,
             dialogue: &self.dialogue,
             watch: &self.watch,
+            records: self.records.as_ref().map(|records| records.known()),
             talk: &self.talk,
             journal,
         }
@@ -92,9 +96,8 @@ impl ConversationState {
             phase: self.phase,
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
-            has_masked_verb: self.has_masked_verb,
             has_unread: self.has_unread,
-            is_line_refused: self.is_line_refused,
+            line: self.line,
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
@@ -103,6 +106,7 @@ impl ConversationState {
             last: Word::default(),
             deeds: Deeds::default(),
             journal: self.journal,
+            records: self.records.map(|known| Records::new(known, memory)),
             talk: self.talk,
             slot: None,
         }

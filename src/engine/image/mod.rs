@@ -34,7 +34,7 @@ use crate::time::Instant;
 /// The format that is written.
 pub const FORMAT: u32 = 2;
 
-/// The oldest format that is read.
+/// The oldest format that is read. No release has written the first.
 const FORMAT_MIN: u32 = 2;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";

@@ -172,6 +172,8 @@ const fn is_finding(what: &What) -> bool {
         | What::Cut { .. }
         | What::Reset { .. }
         | What::Alarm { .. }
+        | What::TlsAlarm { .. }
+        | What::TlsRule { .. }
         | What::Exceeded { .. }
         | What::Contradiction { .. } => true,
         What::Opened
@@ -182,7 +184,11 @@ const fn is_finding(what: &What) -> bool {
         | What::DataEnd { .. }
         | What::LeftOut { .. }
         | What::Missed { .. }
-        | What::TlsBegin
+        | What::TlsBegin { .. }
+        | What::TlsAgreed { .. }
+        | What::TlsFailed { .. }
+        | What::TlsEnd { .. }
+        | What::Noticed { .. }
         | What::Closed => false,
     }
 }

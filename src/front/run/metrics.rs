@@ -1,6 +1,7 @@
 //! Metrics for Prometheus: numbers that others count, gathered when somebody asks.
 //!
-//! Labels are words of a fixed list: no addresses, no numbers of flows, nothing that a peer chose.
+//! Labels are words of a fixed list: no addresses, no names, no numbers of flows. What hellos say
+//! is counted apart for so many values and no more (`engine::Heard`).
 
 use std::ops::ControlFlow;
 
@@ -14,8 +15,9 @@ use super::counters::COUNTERS;
 use super::show;
 use super::worker::Shared;
 use crate::config::{Backend, Config, Fail};
-use crate::engine::{Stage, Stats};
+use crate::engine::{Heard, Stage, Stats};
 use crate::front::nfqueue::listing;
+use crate::tls::Side;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -27,6 +29,7 @@ pub(super) fn text(shared: &Shared<'_>, config: &Config) -> String {
     about(&mut ours, config);
     packets(&mut ours, &stats);
     mail(&mut ours, &stats);
+    tls(&mut ours, &stats);
     flows(&mut ours, shared, &stats);
     queues(&mut ours, config);
     faults(&mut ours, shared);
@@ -113,6 +116,66 @@ fn mail(ours: &mut Registered<'_>, stats: &Stats) {
     ours.count("edited_bytes", "Bytes that left changed", stats.bytes_masked);
     ours.count("messages", "Messages whose end was read", stats.messages);
     ours.count("alarms", "Things that must not happen", stats.alarms);
+}
+
+fn tls(ours: &mut Registered<'_>, stats: &Stats) {
+    let labelled = |name: &'static str, values: &[(&str, u64)]| {
+        let label = |&(value, count): &(&str, u64)| (one(name, value), count);
+        values.iter().map(label).collect::<Vec<_>>()
+    };
+    let offers = [
+        ("made", stats.starttls_offered),
+        ("missing", stats.starttls_not_offered),
+        ("refused", stats.starttls_refused),
+    ];
+    let help = "Answers to EHLO with and without STARTTLS, and STARTTLS that was refused";
+    ours.counts("starttls_offers", help, labelled("offer", &offers));
+    let clear =
+        [("yes", stats.mail_in_clear_unused_offer), ("no", stats.mail_in_clear_without_offer)];
+    let help = "MAIL in clear, by whether STARTTLS was offered";
+    ours.counts("clear_mail", help, labelled("offered", &clear));
+    let versions = [
+        ("1.3", stats.tls_agreed_1_3),
+        ("1.2", stats.tls_agreed_1_2),
+        ("1.1", stats.tls_agreed_1_1),
+        ("1.0", stats.tls_agreed_1_0),
+        ("other", stats.tls_agreed_other),
+    ];
+    let help = "Handshakes behind which both sides were under keys";
+    ours.counts("tls_agreed", help, labelled("version", &versions));
+    ours.count("tls_hellos", "ClientHellos let through", stats.tls_begun);
+    ours.count("tls_failed", "Handshakes that came to nothing", stats.tls_failed);
+    ours.count("tls_resumed", "Server hellos that resume a session", stats.tls_resumed);
+    ours.count("tls_faults", "Bytes that are no TLS where TLS has to be", stats.tls_faults);
+    let names = [
+        ("present", stats.tls_names_present),
+        ("absent", stats.tls_names_absent),
+        ("odd", stats.tls_names_odd),
+        ("foreign", stats.tls_names_foreign),
+    ];
+    ours.counts("tls_names", "ClientHellos, by the name in them", labelled("name", &names));
+    let heard = |label: fn(&Heard) -> Option<Labels>| {
+        let one = move |(heard, count): (&Heard, &u64)| Some((label(heard)?, *count));
+        stats.tls.iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let suites =
+        heard(|heard| matches!(heard, Heard::Suite(_)).then(|| one("suite", heard.label())));
+    ours.counts("tls_suites", "Server hellos, by cipher suite", suites);
+    let groups =
+        heard(|heard| matches!(heard, Heard::Group(_)).then(|| one("group", heard.label())));
+    ours.counts("tls_groups", "Server hellos of TLS 1.3, by group", groups);
+    let protocols =
+        heard(|heard| matches!(heard, Heard::Protocol(_)).then(|| one("alpn", heard.label())));
+    ours.counts("tls_protocols", "ClientHellos that offer protocols, by the first", protocols);
+    let looks =
+        heard(|heard| matches!(heard, Heard::Fingerprint(_)).then(|| one("ja4", heard.label())));
+    ours.counts("tls_fingerprints", "ClientHellos, by what they look like", looks);
+    let alerts = heard(|heard| {
+        let Heard::Alert(side, _) = heard else { return None };
+        let side = if *side == Side::Client { "client" } else { "server" };
+        Some(vec![("side", side.to_owned()), ("alert", heard.label())])
+    });
+    ours.counts("tls_alerts", "Alerts in clear", alerts);
 }
 
 fn flows(ours: &mut Registered<'_>, shared: &Shared<'_>, stats: &Stats) {

@@ -93,6 +93,17 @@ pub(super) fn stats(shared: &Shared<'_>, is_json: bool) -> String {
             "Payloads held back for this".to_owned(),
         ));
     }
+    for (rule, count) in &stats.rules {
+        rows.push((format!("rule:{rule}"), *count, "Times this rule had its way".to_owned()));
+    }
+    for ((patch, deed), count) in &stats.patches {
+        let help = "Times this patch did so".to_owned();
+        rows.push((format!("patch:{patch}:{}", deed.name()), *count, help));
+    }
+    for (heard, count) in &stats.tls {
+        let name = format!("{}:{}", heard.family(), heard.label());
+        rows.push((name, *count, heard.help().to_owned()));
+    }
     let mut text = String::new();
     for (name, value, help) in rows {
         let _ = if is_json {

@@ -105,7 +105,8 @@ impl Said {
         let of_message = MESSAGE.iter().zip(&mut self.message);
         let of_message = of_message.filter(|((start, _), _)| condition.starts_with(start));
         if let Some((_, limit)) = of_message.last().filter(|_| ends || is_logged) {
-            *limit = number().map(|number| (number, is_logged));
+            let highest = if condition.contains("line") { LINE_HIGHEST } else { BYTES_HIGHEST };
+            *limit = number().map(|number| (number.min(highest), is_logged));
             account.used.extend(at);
             return;
         }
@@ -144,8 +145,8 @@ impl Said {
             format!("sender_max = {}", limit(self.sender_max)),
         ];
         let of_message = MESSAGE.iter().zip(self.message).map(|((_, name), limit)| match limit {
-            Some((number, true)) => format!("{name} = \"{} log\"", number.min(BYTES_HIGHEST)),
-            Some((number, false)) => format!("{name} = {}", number.min(BYTES_HIGHEST)),
+            Some((number, true)) => format!("{name} = \"{number} log\""),
+            Some((number, false)) => format!("{name} = {number}"),
             None => format!("{name} = 0"),
         });
         settings.extend(of_message);

@@ -10,7 +10,9 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 
-use super::{Early, Memory, Offset, Seq, Spares, Store, Stream, Window};
+use super::{
+    Aside, Early, Framed, Manner, Memory, Offset, Seq, Spares, Sparse, Store, Stream, Window,
+};
 
 /// What an image holds of a stream, in the order of [`StreamState`].
 #[derive(Serialize)]
@@ -25,7 +27,8 @@ struct Shape<'s> {
     edited: (Offset, Offset),
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
-    is_opaque: bool,
+    manner: Manner,
+    framed: Option<FramedShape<'s>>,
 }
 
 /// A stream that was read from an image.
@@ -41,8 +44,24 @@ pub struct StreamState {
     edited: (Offset, Offset),
     behind_fin: Option<NonZeroU64>,
     is_fin_acknowledged: bool,
-    is_opaque: bool,
+    manner: Manner,
+    framed: Option<FramedState>,
 }
+
+/// What an image holds of a framed stream besides, in the order of [`FramedState`].
+#[derive(Serialize)]
+struct FramedShape<'s> {
+    kept: Runs<'s>,
+    left: Offset,
+}
+
+#[derive(Debug, Deserialize)]
+struct FramedState {
+    kept: Vec<(Offset, ByteBuf)>,
+    left: Offset,
+}
+
+struct Runs<'s>(&'s Sparse);
 
 struct Kept<'s>(&'s Stream);
 
@@ -57,11 +76,14 @@ impl Serialize for Stream {
             window: self.window,
             kept_from: self.store.start(self.judged),
             kept: Kept(self),
-            early: Chunks(self.early.as_deref()),
+            early: Chunks(self.early()),
             edited: self.store.edited(),
             behind_fin: self.behind_fin,
             is_fin_acknowledged: self.is_fin_acknowledged,
-            is_opaque: self.is_opaque,
+            manner: self.manner,
+            framed: self
+                .framed()
+                .map(|framed| FramedShape { kept: Runs(&framed.kept), left: framed.left }),
         }
         .serialize(serializer)
     }
@@ -86,6 +108,23 @@ impl Serialize for Chunks<'_> {
     }
 }
 
+impl Serialize for Runs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(kept) = self;
+        let mut list = serializer.serialize_seq(Some(kept.all().count()))?;
+        kept.all().try_for_each(|(at, bytes)| list.serialize_element(&(at, Bytes::new(bytes))))?;
+        list.end()
+    }
+}
+
+impl FramedState {
+    fn restore(self, memory: &Arc<Memory>) -> Framed {
+        let mut kept = Sparse::new(Arc::clone(memory));
+        self.kept.iter().for_each(|(at, bytes)| kept.keep(*at, bytes));
+        Framed { kept, left: self.left }
+    }
+}
+
 impl StreamState {
     /// The stream, with this memory.
     #[must_use]
@@ -100,16 +139,18 @@ impl StreamState {
         store.note_edit(from, to);
         let mut early = Early::new(memory);
         self.early.iter().for_each(|(at, bytes)| early.put_chunk(*at, bytes));
+        let framed = self.framed.map(|framed| framed.restore(memory));
+        let has_aside = framed.is_some() || !early.is_empty();
         Stream {
             base: self.base,
             acknowledged: self.acknowledged,
             judged: self.judged,
             window: self.window,
             store,
-            early: (!early.is_empty()).then(|| Box::new(early)),
+            aside: has_aside.then(|| Box::new(Aside { early, framed })),
             behind_fin: self.behind_fin,
             is_fin_acknowledged: self.is_fin_acknowledged,
-            is_opaque: self.is_opaque,
+            manner: self.manner,
         }
     }
 }

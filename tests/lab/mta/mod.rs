@@ -270,7 +270,7 @@ impl Mta {
 }
 
 /// One self-signed certificate serves all of them; nobody here verifies it.
-fn certificate(root: &Root) -> Outcome {
+pub(super) fn certificate(root: &Root) -> Outcome {
     let place = PathBuf::from(DIRECTORY);
     let (key, file) = (place.join("mail.key"), place.join("mail.pem"));
     if !file.exists() {

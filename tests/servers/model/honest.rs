@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::choice::Choice;
 use super::replies::{Replies, Reply};
 use super::text;
+use super::tls::Recital;
 
 /// What a reply is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ pub struct Honest {
     is_refused: bool,
     has_greeted_twice: bool,
     wants_quit: bool,
-    is_tls: bool,
+    tls: Option<Recital>,
 }
 
 /// What the server has offered, as far as it matters.
@@ -149,7 +150,7 @@ impl Honest {
             is_refused: false,
             has_greeted_twice: false,
             wants_quit: false,
-            is_tls: false,
+            tls: None,
         };
         if manner.is_hasty {
             client.offers = Offers { pipelining: true, chunking: true, ..Offers::default() };
@@ -163,8 +164,9 @@ impl Honest {
 
     /// Reads what has come, and answers.
     pub fn hear(&mut self, bytes: &[u8]) {
-        if self.is_tls {
-            return;
+        if let Some(tls) = &mut self.tls {
+            let flight = tls.hear(bytes);
+            return self.say(Part::Tls, &flight);
         }
         for reply in self.replies.read(bytes, !self.manner.ignores_noise) {
             self.on_reply(&reply);
@@ -175,7 +177,7 @@ impl Honest {
     /// Nothing has come for a long time.
     pub fn on_silence(&mut self) {
         let is_stuck = self.asked.contains(&Asked::Quit) || self.asked.contains(&Asked::Message);
-        if self.is_tls || is_stuck {
+        if self.is_tls() || is_stuck {
             self.is_closing = true;
         } else {
             self.asked.clear();
@@ -186,7 +188,7 @@ impl Honest {
 
     /// Whether it has begun TLS.
     pub const fn is_tls(&self) -> bool {
-        self.is_tls
+        self.tls.is_some()
     }
 
     fn say(&mut self, part: Part, bytes: &[u8]) {
@@ -231,8 +233,10 @@ impl Honest {
             }
             Asked::Auth => self.begin_message(),
             Asked::StartTls if reply.code == Some(220) => {
-                self.say(Part::Tls, b"\x16\x03\x01\x00\x05hello");
-                self.is_tls = true;
+                let mut tls = Recital::client(self.said.len());
+                let hello = tls.hear(b"");
+                self.say(Part::Tls, &hello);
+                self.tls = Some(tls);
             }
             Asked::StartTls => self.begin_message(),
             Asked::Mail if self.pipelines() => {}

@@ -6,6 +6,7 @@
 //! | `variant` | what servers do differently, as data |
 //! | `server`, `verbs` | a server: bytes in, replies out, what it ran and stored |
 //! | `honest`, `replies`, `text` | a client that wants its messages delivered |
+//! | `tls` | what both say once TLS has begun |
 //! | `adversary` | a client that wants a refused verb run |
 //! | `end`, `weather`, `wire` | both ends' TCP, the networks, the engine between them |
 //! | `dialogue` | one dialogue from handshake to end |
@@ -34,6 +35,7 @@ pub mod replies;
 pub mod seeds;
 pub mod server;
 pub mod text;
+pub mod tls;
 pub mod trace;
 pub mod variant;
 pub mod verbs;

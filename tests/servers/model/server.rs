@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 
+use super::tls::Recital;
 use super::variant::{Breach, ENDS, Greeting, Lead, Nul, On, Overflow, Variant, Word};
 use super::verbs::{self, VERBS};
 
@@ -88,6 +89,7 @@ pub struct Server {
     is_answered: bool,
     replies: usize,
     held_reply: Option<String>,
+    tls: Recital,
 }
 
 impl Server {
@@ -116,6 +118,7 @@ impl Server {
             is_answered: false,
             replies: 0,
             held_reply: None,
+            tls: Recital::server(),
             variant,
         };
         let greeting = match server.variant.greeting {
@@ -149,7 +152,11 @@ impl Server {
                         verbs::end_chunk(self, is_last, is_taken);
                     }
                 }
-                Mode::Tls | Mode::Closed => {}
+                Mode::Tls => {
+                    let flight = self.tls.hear(&[byte]);
+                    self.said.extend_from_slice(&flight);
+                }
+                Mode::Closed => {}
             }
         }
     }

@@ -38,9 +38,16 @@ pub(super) fn enter(config: &Config, file: Option<&Path>) {
 /// Every verdict needs one capability; the raw sockets, for which another was needed, are open.
 fn keep_net_admin() -> Result<String, String> {
     let failed = |error| format!("{error}");
-    let kept = capabilities(None).map_err(failed)?.permitted & CapabilitySet::NET_ADMIN;
-    let none = CapabilitySet::empty();
+    let permitted = capabilities(None).map_err(failed)?.permitted;
+    let (kept, none) = (permitted & CapabilitySet::NET_ADMIN, CapabilitySet::empty());
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: none };
-    set_capabilities(None, sets).map_err(failed)?;
-    Ok("CAP_NET_ADMIN alone".to_owned())
+    match set_capabilities(None, sets) {
+        Ok(()) => Ok("CAP_NET_ADMIN alone".to_owned()),
+        // A unit may refuse the call, having limited them itself. The second one opens no socket
+        // any more, since the calls for it are refused.
+        Err(_) if (kept | CapabilitySet::NET_RAW).contains(permitted) => {
+            Ok("CAP_NET_ADMIN and CAP_NET_RAW alone".to_owned())
+        }
+        Err(error) => Err(failed(error)),
+    }
 }

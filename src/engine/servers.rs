@@ -1,0 +1,156 @@
+//! Which servers have offered STARTTLS, and when: one that does not any more has been robbed of it,
+//! or whoever reads its replies for us has.
+//!
+//! A table of fixed size under a secret hash, as that of handshakes: many servers overwrite the
+//! oldest of those they share a place with, and nothing grows.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
+
+use super::Notice;
+use crate::flow::{Endpoint, Keyed};
+use crate::guard::Offer;
+use crate::time::Instant;
+
+/// Sets, and entries in each: 65,536 servers.
+const SETS: usize = 8_192;
+const WAYS: usize = 8;
+
+/// Days an offer is remembered.
+const DAYS_MAX: u16 = 30;
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// One server, and the days of what was last seen of it; 0 is never.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    server: Endpoint,
+    offered: u16,
+    /// When each alarm was last raised.
+    gone: u16,
+    masked: u16,
+}
+
+const _: () = assert!(size_of::<Entry>() <= 40, "a server costs 40 bytes at most");
+
+/// The table; it takes memory once somebody asks.
+#[derive(Debug)]
+pub(super) struct Servers {
+    sets: OnceLock<Box<[Mutex<Vec<Entry>>]>>,
+    keyed: Keyed,
+}
+
+impl Servers {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self { sets: OnceLock::new(), keyed: Keyed::new(seed) }
+    }
+
+    /// A server has answered EHLO. Says what is wrong about its offer, and whether that is news
+    /// today.
+    pub(super) fn hear(
+        &self,
+        server: Endpoint,
+        offer: Offer,
+        now: Instant,
+    ) -> Option<(Notice, bool)> {
+        let day = u16::try_from(now.seconds() / SECONDS_PER_DAY).unwrap_or(u16::MAX).max(1);
+        let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
+        let place = usize::try_from(self.hash(server) % SETS as u64).unwrap_or(0);
+        let mut set = sets.get(place)?.lock();
+        let known = set.iter().position(|entry| entry.server == server);
+        // One that never offered it needs no place.
+        if known.is_none() && offer == Offer::Missing {
+            return None;
+        }
+        let fresh = Entry { server, offered: 0, gone: 0, masked: 0 };
+        let place = known.unwrap_or_else(|| room(&mut set, fresh));
+        let entry = set.get_mut(place)?;
+        match offer {
+            Offer::Made => {
+                entry.offered = day;
+                None
+            }
+            Offer::Masked => Some((Notice::OfferMasked, is_news(&mut entry.masked, day))),
+            Offer::Missing => {
+                let is_known = entry.offered > 0 && day.saturating_sub(entry.offered) <= DAYS_MAX;
+                is_known.then(|| (Notice::OfferGone, is_news(&mut entry.gone, day)))
+            }
+        }
+    }
+}
+
+impl Servers {
+    fn hash(&self, server: Endpoint) -> u64 {
+        let [high, low] = server.port.to_be_bytes();
+        match server.address {
+            IpAddr::V4(address) => {
+                let [a, b, c, d] = address.octets();
+                self.keyed.hash(&[a, b, c, d, high, low])
+            }
+            IpAddr::V6(address) => {
+                let bytes = [&address.octets()[..], &[high, low]].concat();
+                self.keyed.hash(&bytes)
+            }
+        }
+    }
+}
+
+/// Puts an entry where there is room, or in place of the oldest; says where.
+fn room(set: &mut Vec<Entry>, fresh: Entry) -> usize {
+    if set.len() < WAYS {
+        set.push(fresh);
+        return set.len() - 1;
+    }
+    let age = |entry: &Entry| entry.offered.max(entry.gone).max(entry.masked);
+    let oldest = set.iter().enumerate().min_by_key(|(_, entry)| age(entry));
+    let place = oldest.map_or(0, |(place, _)| place);
+    if let Some(entry) = set.get_mut(place) {
+        *entry = fresh;
+    }
+    place
+}
+
+fn is_news(last: &mut u16, day: u16) -> bool {
+    std::mem::replace(last, day) != day
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(number: u32) -> Endpoint {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
+        Endpoint { address: address.into(), port: 25 }
+    }
+
+    fn at(day: u64) -> Instant {
+        Instant::from_seconds(day * SECONDS_PER_DAY + 5)
+    }
+
+    #[test]
+    fn an_offer_that_is_gone_is_told_once_a_day() {
+        let servers = Servers::new(1);
+        let hear = |offer, day| servers.hear(server(1), offer, at(day));
+        assert_eq!(hear(Offer::Missing, 100), None, "it never offered any");
+        assert_eq!(hear(Offer::Made, 100), None);
+        assert_eq!(hear(Offer::Missing, 101), Some((Notice::OfferGone, true)));
+        assert_eq!(hear(Offer::Missing, 101), Some((Notice::OfferGone, false)));
+        assert_eq!(hear(Offer::Missing, 102), Some((Notice::OfferGone, true)));
+        assert_eq!(hear(Offer::Missing, 131), None, "forgotten");
+        assert_eq!(hear(Offer::Masked, 131), Some((Notice::OfferMasked, true)));
+        assert_eq!(hear(Offer::Masked, 131), Some((Notice::OfferMasked, false)));
+    }
+
+    #[test]
+    fn a_million_servers_take_no_more_room_than_the_table_has() {
+        let servers = Servers::new(1);
+        for number in 0..1_000_000 {
+            assert_eq!(servers.hear(server(number), Offer::Made, at(100)), None);
+        }
+        let sets = servers.sets.get().unwrap();
+        let entries: usize = sets.iter().map(|set| set.lock().capacity()).sum();
+        assert_eq!(entries, SETS * WAYS);
+    }
+}

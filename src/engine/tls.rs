@@ -1,0 +1,457 @@
+//! A flow under TLS: where its records stand, without their bodies.
+//!
+//! Of both streams the headers are kept, and the hellos; what lies between passes as it comes, in
+//! any order. A packet waits for nothing: it is let through, kept for later reading where it lies
+//! behind a header that nobody has seen (as bytes ahead of a gap), or ends the flow.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::conversation::{Conversation, Scene};
+use super::passage::Passage;
+use super::reading::{Reading, speaker_of};
+use super::{Effects, Notice, Reason, Verdict, What};
+use crate::flow::{Direction, PerDirection};
+use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
+use crate::offset::Offset;
+use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
+use crate::tcp::{Memory, Reserved, Violation};
+use crate::tls::{ClientHello, Fault, Seen, ServerHello, Side, Standing, Watch};
+
+/// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
+const KEPT_COST: usize = 3;
+
+/// A flow under TLS.
+#[derive(Debug)]
+pub(super) struct Records {
+    known: Known,
+    /// What the hello under way occupies.
+    hello: Reserved,
+}
+
+/// What is known of a flow under TLS: what an image holds of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Known {
+    watch: Watch,
+    /// Behind the last hello of each side: it was received once this was acknowledged.
+    hellos: PerDirection<Offset>,
+    /// Whether the log has heard that it came to nothing.
+    has_failed: bool,
+}
+
+impl Records {
+    /// What is known, in memory that is counted.
+    pub(super) fn new(known: Known, memory: &Arc<Memory>) -> Box<Self> {
+        let mut hello = Reserved::new(memory);
+        hello.set(known.watch.held());
+        Box::new(Self { known, hello })
+    }
+
+    /// What is known.
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Bytes of memory it occupies beside what its streams keep.
+    pub(super) const fn held(&self) -> usize {
+        self.hello.held()
+    }
+}
+
+/// Why reading stops.
+enum Stop {
+    /// The flow is to be reset.
+    Reset(Reason),
+    /// Nothing more can be read.
+    Blind,
+}
+
+impl Passage<'_, '_> {
+    /// The 220 to STARTTLS was read: from here on both streams are records, if they are watched.
+    pub(super) fn begin_records(&mut self) {
+        let is_tls = matches!(self.conversation.dialogue.expect(), Expect::Tls(_));
+        let settings = self.conversation.terms.guard.settings();
+        if !is_tls || settings.tls_watch == TlsWatch::Off {
+            return;
+        }
+        self.conversation.records = Some(Records::new(Known::default(), &self.engine.memory));
+        for direction in Direction::BOTH {
+            self.conversation.streams[direction].frame();
+        }
+    }
+
+    /// A payload that begins at or below the edge of what is known, which lies `known` bytes into
+    /// it; `within` of its bytes have a place in the window.
+    pub(super) fn pass_records(&mut self, known: usize, within: usize) -> Verdict {
+        let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
+        let fresh = payload.get(known..within).unwrap_or_default();
+        let is_keep_alive = payload.len() == 1 && known == 1;
+        let copy = payload.get(..known).unwrap_or_default();
+        let stream = &self.conversation.streams[self.direction];
+        let mut is_contradicted =
+            known > 0 && !is_keep_alive && stream.differs_from_kept(seq, copy);
+        if !fresh.is_empty() {
+            if !self.has_room(fresh.len().saturating_mul(KEPT_COST)) {
+                return self.hold_back(0, Violation::StoreFull.into());
+            }
+            let stream = &self.conversation.streams[self.direction];
+            let read = if stream.has_early() {
+                let mut bytes = fresh.to_vec();
+                is_contradicted |= stream.overlay(0, &mut bytes);
+                self.read_records(&bytes)
+            } else {
+                self.read_records(fresh)
+            };
+            if let Err(stop) = read.and_then(|()| self.join_records()) {
+                return self.stop(stop);
+            }
+        }
+        if is_contradicted {
+            let offset = self.conversation.streams[self.direction].offset(seq).unwrap_or_default();
+            self.is_fatal_contradiction(offset);
+        }
+        self.conversation.streams[self.direction].leave(seq, within);
+        let verdict = self.pass_cut(within, true, within);
+        self.hand_over();
+        verdict
+    }
+
+    /// A payload behind a header that is missing: it passes, and is read when that has come.
+    pub(super) fn pass_records_early(&mut self, distance: usize, within: usize) -> Verdict {
+        let payload = self.turn.packet.payload();
+        let mut bytes = payload.get(..within).unwrap_or(payload).to_vec();
+        let stream = &self.conversation.streams[self.direction];
+        if stream.overlay(distance, &mut bytes) {
+            let offset = stream.judged().after(distance as u64);
+            self.is_fatal_contradiction(offset);
+        }
+        self.admit_early(distance, &bytes)
+    }
+
+    /// Reads on where bytes were let through ahead of what stands at the edge now. Monitoring reads
+    /// here what went on although it had to wait.
+    pub(super) fn read_waiting_records(&mut self) {
+        if let Err(stop) = self.join_records() {
+            let _ = self.stop(stop);
+        }
+    }
+
+    fn join_records(&mut self) -> Result<(), Stop> {
+        while let Some(bytes) = self.conversation.streams[self.direction].take_early() {
+            self.read_records(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes that stand at the edge.
+    fn read_records(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        let side = side_of(self.direction);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let Some(inspect) = self.engine.inspect {
+                inspect(rest);
+            }
+            let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
+            let step = records.known.watch.read(side, rest);
+            records.hello.set(records.known.watch.held());
+            let stream = &mut self.conversation.streams[self.direction];
+            stream.keep(rest.get(..step.used).unwrap_or_default());
+            stream.skip(step.skipped.into());
+            if let Some(fault) = step.fault {
+                return Err(self.refuse_record(fault));
+            }
+            if let Some(seen) = step.seen {
+                self.hear_tls(seen)?;
+            }
+            let skipped = usize::try_from(step.skipped).unwrap_or(usize::MAX);
+            rest = rest.get(step.used.saturating_add(skipped)..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn refuse_record(&mut self, fault: Fault) -> Stop {
+        let direction = self.direction;
+        let offset = self.conversation.streams[direction].judged().value();
+        let cure = self.conversation.terms.guard.settings().tls_framing;
+        if cure != Cure::Off {
+            self.blame_patches(fault);
+            self.effects.counted.alarms += 1;
+            self.effects.counted.tls_faults += 1;
+            self.tell(What::TlsAlarm { direction, offset, fault });
+        }
+        match cure {
+            Cure::Enforce => Stop::Reset(fault.into()),
+            Cure::Off | Cure::Log => Stop::Blind,
+        }
+    }
+
+    /// The patches that such a fault belongs to count it.
+    fn blame_patches(&mut self, fault: Fault) {
+        let (guard, speaker) = (&self.conversation.terms.guard, speaker_of(self.direction));
+        let mut draft = Draft::default();
+        guard.blame(fault.name(), speaker, &mut draft);
+        let side = side_of(self.direction);
+        let has_begun = |records: &Records| records.known.watch.has_hello(side);
+        if !self.conversation.records.as_deref().is_some_and(has_begun) {
+            // The same fault by the name it has where TLS is not watched.
+            guard.blame(smtp::Fault::PlaintextForTls.name(), speaker, &mut draft);
+        }
+        self.count_strikes(&draft);
+    }
+
+    /// Nothing of the packet's faulty part may count; enforcing resets, all else goes on unread.
+    fn stop(&mut self, stop: Stop) -> Verdict {
+        let verdict = match stop {
+            Stop::Reset(reason) => self.reset(reason),
+            Stop::Blind => Verdict::Accept,
+        };
+        if !self.conversation.is_dead() {
+            self.conversation.go_blind();
+        }
+        match stop {
+            Stop::Reset(_) => verdict,
+            Stop::Blind => self.pass_payload(),
+        }
+    }
+
+    /// What was seen: rules, log, counters.
+    fn hear_tls(&mut self, seen: Seen) -> Result<(), Stop> {
+        let direction = self.direction;
+        match seen {
+            Seen::ClientHello(hello) => self.hear_client_hello(hello),
+            Seen::ServerHello(hello) => self.hear_server_hello(hello),
+            Seen::Alert(alert) => {
+                self.hear_alert(alert);
+                Ok(())
+            }
+            Seen::Sealed => Ok(()),
+            Seen::Renegotiation => {
+                self.effects.counted.tls_renegotiations += 1;
+                let ruling = self.conversation.terms.guard.judge_renegotiation();
+                self.tell(What::Noticed { direction, notice: Notice::Renegotiation });
+                self.obey(ruling)
+            }
+        }
+    }
+
+    fn obey(&mut self, ruling: TlsRuling) -> Result<(), Stop> {
+        match ruling {
+            TlsRuling::Pass => Ok(()),
+            TlsRuling::Note(rule) => {
+                self.tell(What::TlsRule { rule });
+                Ok(())
+            }
+            TlsRuling::Reset(rule) => Err(Stop::Reset(Reason::Rule(rule))),
+        }
+    }
+
+    fn hear_client_hello(&mut self, hello: Box<ClientHello>) -> Result<(), Stop> {
+        let end = self.conversation.streams[self.direction].judged();
+        if let Some(records) = &mut self.conversation.records {
+            records.known.hellos[self.direction] = end;
+        }
+        let guard = &self.conversation.terms.guard;
+        let (ruling, is_foreign) =
+            (guard.judge_client_hello(&hello), guard.is_foreign_name(&hello));
+        self.effects.counted.count_client_hello(&hello);
+        self.effects.counted.tls_names_foreign += u64::from(is_foreign);
+        if is_foreign {
+            let (direction, notice) = (self.direction, Notice::ForeignName);
+            self.tell(What::Noticed { direction, notice });
+        }
+        self.obey(ruling)?;
+        self.effects.counted.tls_begun += 1;
+        self.tell(What::TlsBegin { hello: Some(hello) });
+        Ok(())
+    }
+
+    fn hear_server_hello(&mut self, hello: Box<ServerHello>) -> Result<(), Stop> {
+        let end = self.conversation.streams[self.direction].judged();
+        if let Some(records) = &mut self.conversation.records {
+            records.known.hellos[self.direction] = end;
+        }
+        if hello.is_retry {
+            return Ok(());
+        }
+        self.effects.counted.count_server_hello(&hello);
+        let ruling = self.conversation.terms.guard.judge_server_hello(&hello);
+        self.obey(ruling)?;
+        self.tell(What::TlsAgreed { hello });
+        Ok(())
+    }
+
+    fn hear_alert(&mut self, alert: Option<u8>) {
+        let (scene, direction) = (self.scene, self.direction);
+        let Some(records) = &mut self.conversation.records else { return };
+        let side = side_of(direction);
+        if let Some(description) = alert {
+            self.effects.counted.count_alert(side, description);
+        }
+        if records.known.watch.standing(side) == Standing::Closed {
+            self.conversation.fail(&scene, Some(direction), alert, self.effects);
+        }
+    }
+
+    /// Both sides are under keys, and nothing is in flight that has to keep its value: the rest is
+    /// none of ours, where only the handshake was to be watched.
+    fn hand_over(&mut self) {
+        let settings = self.conversation.terms.guard.settings();
+        if settings.tls_watch != TlsWatch::Handshake {
+            return;
+        }
+        let conversation = &mut *self.conversation;
+        let Some(records) = &conversation.records else { return };
+        let is_over = Direction::BOTH.into_iter().all(|direction| {
+            let stream = &conversation.streams[direction];
+            let has_hello = stream.acknowledged() >= records.known.hellos[direction];
+            let is_sealed = records.known.watch.standing(side_of(direction)) == Standing::Sealed;
+            is_sealed && has_hello && !stream.has_early()
+        });
+        if is_over && records.known.watch.has_agreed() {
+            self.effects.counted.tls_handed_over += 1;
+            conversation.count_agreement(self.effects);
+            conversation.go_blind();
+        }
+    }
+
+    /// A capture lacks bytes: where the next record stands nobody knows.
+    pub(super) fn lose_records(&mut self, direction: Direction) {
+        self.tell(What::Noticed { direction, notice: Notice::LostPlace });
+        self.conversation.go_blind();
+    }
+}
+
+impl Passage<'_, '_> {
+    /// A reply line was read: TLS may begin behind it, or an offer be missing from it.
+    pub(super) fn hear_reply(&mut self, step: &Step, reading: &mut Reading) {
+        let Event::ReplyEnd(reply) = step.event else { return };
+        match (reply.answers, reply.code) {
+            (Answers::Verb(Verb::StartTls), Some(220)) if reply.is_last => self.begin_records(),
+            (Answers::Verb(Verb::StartTls), Some(_)) => {
+                self.effects.counted.starttls_refused += u64::from(reply.is_last);
+            }
+            (Answers::Verb(Verb::Ehlo), Some(250)) if reply.is_last => {
+                reading.fatal = reading.fatal.or_else(|| self.judge_offer());
+            }
+            _ => {}
+        }
+    }
+
+    /// The answer to EHLO is whole: whether STARTTLS is missing that used to be there.
+    fn judge_offer(&mut self) -> Option<Reason> {
+        let offer = self.conversation.watch.offer();
+        match offer {
+            Offer::Made => self.effects.counted.starttls_offered += 1,
+            Offer::Masked | Offer::Missing => self.effects.counted.starttls_not_offered += 1,
+        }
+        let cure = self.conversation.terms.guard.settings().tls_downgrade;
+        if cure == Cure::Off {
+            return None;
+        }
+        let server = self.scene.ends().responder;
+        let (notice, is_news) = self.engine.servers.hear(server, offer, self.scene.now)?;
+        if is_news {
+            self.effects.counted.alarms += 1;
+            let direction = self.direction;
+            self.tell(What::Noticed { direction, notice });
+        }
+        (cure == Cure::Enforce).then_some(Reason::Rule(Rule::Downgrade))
+    }
+
+    /// A line of the client has ended: mail and credentials in clear are worth knowing.
+    pub(super) fn hear_line(&mut self) {
+        let conversation = &mut *self.conversation;
+        let notice = match conversation.watch.take_plain(&conversation.terms.guard) {
+            None => return,
+            Some(Plain::Auth) => Notice::PlainAuth,
+            Some(Plain::Mail { is_offered: true, is_first }) => {
+                self.effects.counted.mail_in_clear_unused_offer += 1;
+                if !is_first {
+                    return;
+                }
+                Notice::PlainMail
+            }
+            Some(Plain::Mail { .. }) => {
+                self.effects.counted.mail_in_clear_without_offer += 1;
+                return;
+            }
+        };
+        let direction = self.direction;
+        self.tell(What::Noticed { direction, notice });
+    }
+}
+
+impl Conversation {
+    /// From here on the flow passes unread.
+    fn go_blind(&mut self) {
+        self.records = None;
+        Direction::BOTH.into_iter().for_each(|direction| self.streams[direction].make_opaque());
+    }
+
+    /// TLS has come to nothing: said once.
+    fn fail(
+        &mut self,
+        scene: &Scene<'_>,
+        by: Option<Direction>,
+        alert: Option<u8>,
+        effects: &mut Effects,
+    ) {
+        let Some(records) = &mut self.records else { return };
+        if records.known.watch.has_agreed()
+            || std::mem::replace(&mut records.known.has_failed, true)
+        {
+            return;
+        }
+        let stage =
+            match (records.known.watch.has_hello(Side::Client), records.known.watch.version()) {
+                (false, _) => "starttls",
+                (true, None) => "client-hello",
+                (true, Some(_)) => "server-hello",
+            };
+        effects.counted.count_failure(scene.ends());
+        self.tell(scene, What::TlsFailed { by, alert, stage }, effects);
+    }
+
+    fn count_agreement(&self, effects: &mut Effects) {
+        let Some(records) = &self.records else { return };
+        if let Some(version) =
+            records.known.watch.version().filter(|_| records.known.watch.has_agreed())
+        {
+            effects.counted.count_agreement(version);
+        }
+    }
+
+    /// The flow has ended: how TLS went.
+    pub(super) fn end_records(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+        self.fail(scene, None, None, effects);
+        self.count_agreement(effects);
+        let Some(records) = &self.records else { return };
+        let is_truncated = Direction::BOTH.into_iter().any(|direction| {
+            let stream = &self.streams[direction];
+            let is_cut = stream.fin().is_some_and(|fin| fin < stream.judged());
+            is_cut
+                || (stream.fin().is_some()
+                    && records.known.watch.is_inside_header(side_of(direction)))
+        });
+        effects.counted.tls_truncated += u64::from(is_truncated);
+        if !records.known.watch.has_agreed() {
+            return;
+        }
+        let volume = |side| records.known.watch.volume(side);
+        let what = What::TlsEnd {
+            client: volume(Side::Client),
+            server: volume(Side::Server),
+            is_truncated,
+        };
+        self.tell(scene, what, effects);
+    }
+}
+
+/// The side that sends in this direction.
+const fn side_of(direction: Direction) -> Side {
+    match direction {
+        Direction::Original => Side::Client,
+        Direction::Reply => Side::Server,
+    }
+}

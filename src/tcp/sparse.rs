@@ -1,0 +1,130 @@
+//! Bytes that are kept of a stream of which most bytes are not: the headers among payload that
+//! decides nothing.
+//!
+//! Each run says where it stands, so what lies between two runs costs nothing. Runs are found by
+//! offset: however many there are, a copy of one is made equal in the time of a search.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Memory;
+use crate::offset::Offset;
+
+/// Bytes of a run: with its place and its length they fill 16 bytes.
+const RUN: usize = 7;
+
+/// Some neighbouring bytes.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: Offset,
+    bytes: [u8; RUN],
+    count: u8,
+}
+
+impl Run {
+    fn end(&self) -> Offset {
+        self.start.after(self.count.into())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.count)).unwrap_or_default()
+    }
+}
+
+/// The runs, in order.
+#[derive(Debug)]
+pub(super) struct Sparse {
+    runs: VecDeque<Run>,
+    memory: Arc<Memory>,
+    held: usize,
+}
+
+impl Sparse {
+    pub(super) const fn new(memory: Arc<Memory>) -> Self {
+        Self { runs: VecDeque::new(), memory, held: 0 }
+    }
+
+    /// Bytes of memory it occupies.
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Adds bytes that stand at `at`, which lies behind all others.
+    pub(super) fn keep(&mut self, at: Offset, bytes: &[u8]) {
+        let (mut at, mut rest) = (at, bytes);
+        while !rest.is_empty() {
+            let open = self.runs.back_mut().filter(|run| run.end() == at);
+            let room = open.as_ref().map_or(0, |run| RUN.saturating_sub(run.count.into()));
+            let (taken, behind) = rest.split_at(rest.len().min(if room > 0 { room } else { RUN }));
+            match open.filter(|_| room > 0) {
+                Some(run) => run.extend(taken),
+                None => {
+                    let mut run = Run { start: at, bytes: [0; RUN], count: 0 };
+                    run.extend(taken);
+                    self.runs.push_back(run);
+                }
+            }
+            at = at.after(taken.len() as u64);
+            rest = behind;
+        }
+        self.count();
+    }
+
+    /// Forgets what lies below an offset.
+    pub(super) fn forget(&mut self, offset: Offset) {
+        let gone = self.runs.partition_point(|run| run.end() <= offset);
+        if gone == 0 {
+            return;
+        }
+        self.runs.drain(..gone);
+        if self.runs.is_empty() {
+            // Most flows are idle most of the time.
+            self.runs = VecDeque::new();
+        }
+        self.count();
+    }
+
+    /// What is kept of `[from, to)`: where each part of it stands, and its bytes.
+    pub(super) fn within(&self, from: Offset, to: Offset) -> impl Iterator<Item = (Offset, &[u8])> {
+        let first = self.runs.partition_point(|run| run.end() <= from);
+        let runs = self.runs.range(first..).take_while(move |run| run.start < to);
+        runs.filter_map(move |run| {
+            let at = run.start.max(from);
+            let skip = usize::try_from(at.since(run.start)).ok()?;
+            let room = usize::try_from(to.since(at)).unwrap_or(usize::MAX);
+            let bytes = run.bytes().get(skip..)?;
+            Some((at, bytes.get(..room).unwrap_or(bytes)))
+        })
+    }
+
+    /// All that is kept: where each part of it stands, and its bytes.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Offset, &[u8])> {
+        self.runs.iter().map(|run| (run.start, run.bytes()))
+    }
+
+    /// Accounts for what the queue has grown or shrunk by.
+    fn count(&mut self) {
+        let held = self.runs.capacity() * size_of::<Run>();
+        self.memory.exchange(self.held, held);
+        self.held = held;
+    }
+}
+
+impl Run {
+    fn extend(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if let Some(place) = self.bytes.get_mut(usize::from(self.count)) {
+                *place = byte;
+                self.count += 1;
+            }
+        }
+    }
+}
+
+impl Drop for Sparse {
+    fn drop(&mut self) {
+        self.memory.exchange(self.held, 0);
+    }
+}
+
+const _: () = assert!(size_of::<Run>() == 16, "a record in flight costs 16 bytes");

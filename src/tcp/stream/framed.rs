@@ -1,0 +1,124 @@
+//! A framed stream: some of its bytes say where others stand and are kept, the rest is skipped.
+//!
+//! ```text
+//!   judged: the first offset whose place in the framing is not known
+//!
+//!   ... [kept] skipped .......... [kept] skipped ..................|
+//!                            ^ left: no byte beyond has             ^ judged
+//! ```
+//! `judged` may lie beyond what has come: a header announces what follows it. So an ACK, a FIN and
+//! a gap below it are ordinary, and only what is kept has one value for ever.
+
+use std::sync::Arc;
+
+use super::{Aside, Early, Framed, Manner, Memory, Sparse, Stream};
+use crate::offset::Offset;
+use crate::wire::Seq;
+
+impl Aside {
+    pub(super) fn new(memory: &Arc<Memory>) -> Self {
+        Self { early: Early::new(memory), framed: None }
+    }
+
+    /// Bytes of memory it occupies.
+    pub(super) fn held(&self) -> usize {
+        self.early.held() + self.framed.as_ref().map_or(0, |framed| framed.kept.held())
+    }
+}
+
+impl Stream {
+    /// From here on some bytes are kept, and others skipped.
+    pub fn frame(&mut self) {
+        self.manner = Manner::Framed;
+        let kept = Sparse::new(Arc::clone(self.store.memory()));
+        let memory = self.store.memory();
+        let aside = self.aside.get_or_insert_with(|| Box::new(Aside::new(memory)));
+        aside.framed = Some(Framed { kept, left: self.judged });
+    }
+
+    /// Whether it is framed.
+    #[must_use]
+    pub const fn is_framed(&self) -> bool {
+        matches!(self.manner, Manner::Framed)
+    }
+
+    pub(super) fn early(&self) -> Option<&Early> {
+        self.aside.as_ref().map(|aside| &aside.early).filter(|early| !early.is_empty())
+    }
+
+    pub(super) fn framed(&self) -> Option<&Framed> {
+        self.aside.as_ref().and_then(|aside| aside.framed.as_ref())
+    }
+
+    fn framed_mut(&mut self) -> Option<&mut Framed> {
+        self.aside.as_mut().and_then(|aside| aside.framed.as_mut())
+    }
+
+    /// Gives back the room of what is not there any more.
+    pub(super) fn drop_aside(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| aside.framed.is_none() && aside.early.is_empty())
+        {
+            self.aside = None;
+        }
+    }
+
+    /// The next bytes decide something: they have this value, for ever.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        let (judged, acknowledged) = (self.judged, self.acknowledged);
+        if let Some(framed) = self.framed_mut() {
+            framed.kept.keep(judged, bytes);
+            // A capture may have shown their ACK first.
+            framed.kept.forget(acknowledged);
+        }
+        self.judged = self.judged.after(bytes.len() as u64);
+    }
+
+    /// So many bytes behind them decide nothing.
+    pub fn skip(&mut self, count: u64) {
+        self.judged = self.judged.after(count);
+    }
+
+    /// A payload of so many bytes goes on.
+    pub fn leave(&mut self, seq: Seq, length: usize) {
+        let end = self.offset(seq).unwrap_or_default().after(length as u64);
+        if let Some(framed) = self.framed_mut() {
+            framed.left = framed.left.max(end);
+        }
+    }
+
+    /// The bytes that were let through ahead of the gap and stand at [`Self::judged`] now, to be
+    /// read. What lies below is forgotten.
+    pub fn take_early(&mut self) -> Option<Vec<u8>> {
+        let block = self.aside.as_mut()?.early.take(self.judged);
+        self.drop_aside();
+        block
+    }
+
+    /// Whether a copy of bytes says something else than those that are kept of them.
+    #[must_use]
+    pub fn differs_from_kept(&self, seq: Seq, copy: &[u8]) -> bool {
+        self.framed_within(seq, copy.len())
+            .any(|(at, kept)| copy.get(at..).is_none_or(|copy| !copy.starts_with(kept)))
+    }
+
+    /// What is kept of a payload: its places in there, and the bytes.
+    pub(super) fn framed_within(
+        &self,
+        seq: Seq,
+        length: usize,
+    ) -> impl Iterator<Item = (usize, &[u8])> {
+        let start = self.judged.value().checked_add_signed(self.distance(seq)).map(Offset::new);
+        let start = start.unwrap_or_default();
+        let (from, end) = (start.max(self.acknowledged), start.after(length as u64));
+        let kept = self.framed().map(|framed| framed.kept.within(from, end));
+        kept.into_iter()
+            .flatten()
+            .map(move |(at, bytes)| (usize::try_from(at.since(start)).unwrap_or(usize::MAX), bytes))
+    }
+
+    /// Whether a framed stream may end here: inside what a header announced, too.
+    pub(super) fn may_end_at(&self, offset: Offset) -> bool {
+        let left = self.framed().map(|framed| framed.left);
+        left.is_some_and(|left| self.is_framed() && (left..=self.judged).contains(&offset))
+    }
+}

@@ -1,0 +1,439 @@
+//! Both sides together: each header, the hellos, and where each side stands.
+//!
+//! Payload counts only while a side's hello is due or under way; behind it a record's length alone
+//! says where the next one begins. Headers are judged byte by byte, so that no cut puts it off.
+
+use serde::{Deserialize, Serialize};
+
+use super::hello::Version;
+use super::record::{ContentType, HEADER, HEARTBEAT, Header};
+use super::table::{Next, Question, State, next};
+use super::{ClientHello, Fault, Seen, ServerHello, Side, Step};
+
+/// Longest hello that is read, in bytes of its body: what fits in one record.
+const HELLO_MAX: usize = 1 << 14;
+
+/// Bytes before the body of a handshake message: type and length (RFC 8446 4).
+const MESSAGE_HEAD: usize = 4;
+
+/// HandshakeType (RFC 8446 4).
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+
+/// Records of one side that say next to nothing: no program needs more.
+const ALERTS_MAX: u8 = 4;
+const CHANGES_MAX: u8 = 4;
+
+/// AlertLevel warning, AlertDescription close_notify (RFC 8446 6).
+const WARNING: u8 = 1;
+const CLOSE_NOTIFY: u8 = 0;
+
+/// A Finished of TLS 1.3 under keys: 4 bytes, the hash, a type and a tag. Less is an alert.
+const FINISHED_MIN: u16 = 53;
+
+/// How far one side has come, as others may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its hello is not whole.
+    Hello,
+    /// Its hello is said, its keys are not in use.
+    Clear,
+    /// Its records are under keys.
+    Sealed,
+    /// An alert has closed it.
+    Closed,
+}
+
+/// One side.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Half {
+    state: State,
+    header: Header,
+    /// What the payload is that is kept, and how many bytes of it are yet to come.
+    payload: Option<(ContentType, u16)>,
+    /// The hello under way.
+    message: Vec<u8>,
+    /// The first byte of the alert under way.
+    level: Option<u8>,
+    hellos: u8,
+    alerts: u8,
+    changes: u8,
+    sealed_handshakes: u8,
+    /// A handshake record was said in clear behind the hellos.
+    has_answered: bool,
+    /// Length of the first record under keys.
+    first_sealed: Option<u16>,
+    records: u64,
+    bytes: u64,
+}
+
+/// Both.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Watch {
+    client: Half,
+    server: Half,
+    version: Option<Version>,
+    /// The session that the client offers to go on with, until the server has answered.
+    session_id: Vec<u8>,
+    is_retried: bool,
+    offers_early_data: bool,
+}
+
+impl Watch {
+    /// Reads what stands at the front of the input, which is not empty, and begins behind all that
+    /// was used and skipped before.
+    pub fn read(&mut self, side: Side, input: &[u8]) -> Step {
+        let mut step = Step { used: 0, skipped: 0, seen: None, fault: None };
+        let read = if self.half(side).payload.is_some() {
+            self.read_payload(side, input, &mut step)
+        } else {
+            self.read_header(side, input, &mut step)
+        };
+        step.fault = read.err();
+        step
+    }
+
+    /// How far a side has come.
+    #[must_use]
+    pub const fn standing(&self, side: Side) -> Standing {
+        match self.of(side).state {
+            State::Start | State::Hello | State::Retried => Standing::Hello,
+            State::Said | State::Clear | State::Clear13 => Standing::Clear,
+            State::Sealed => Standing::Sealed,
+            State::Closed => Standing::Closed,
+        }
+    }
+
+    /// Whether both sides have come to be under keys, as far as can be told: a client of TLS 1.3
+    /// whose first record under keys is too short for a Finished has refused.
+    #[must_use]
+    pub fn has_agreed(&self) -> bool {
+        let has_server_keys = self.server.first_sealed.is_some() || self.is_13();
+        let shortest = if self.is_13() { FINISHED_MIN } else { 0 };
+        has_server_keys && self.client.first_sealed.is_some_and(|length| length >= shortest)
+    }
+
+    /// The version agreed on, once the server has said its hello.
+    #[must_use]
+    pub const fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    /// Whether a side has said a hello.
+    #[must_use]
+    pub const fn has_hello(&self, side: Side) -> bool {
+        self.of(side).hellos > 0
+    }
+
+    /// Whether a header of this side is under way: its stream may not end here.
+    #[must_use]
+    pub const fn is_inside_header(&self, side: Side) -> bool {
+        self.of(side).header.count() > 0
+    }
+
+    /// Records of a side whose header was read, and the bytes they announced.
+    #[must_use]
+    pub const fn volume(&self, side: Side) -> (u64, u64) {
+        let half = self.of(side);
+        (half.records, half.bytes)
+    }
+
+    /// Bytes of memory that hellos under way occupy.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.client.message.capacity() + self.server.message.capacity()
+    }
+
+    const fn of(&self, side: Side) -> &Half {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    const fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    const fn is_13(&self) -> bool {
+        matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)
+    }
+
+    const fn question(&self, side: Side) -> Question {
+        let half = self.of(side);
+        Question {
+            side,
+            state: half.state,
+            version: self.version,
+            is_retried: self.is_retried && self.client.hellos == 1,
+            offers_early_data: self.offers_early_data,
+            may_have_keys: self.client.has_answered || self.server.changes > 0,
+            sealed_handshakes: half.sealed_handshakes,
+        }
+    }
+
+    /// More of a header. Its bytes are judged one by one, so that no cut puts that off.
+    fn read_header(&mut self, side: Side, input: &[u8], step: &mut Step) -> Result<(), Fault> {
+        for &byte in input {
+            step.used += 1;
+            let header = &mut self.half(side).header;
+            let is_version = header.push(byte);
+            match usize::from(header.count()) {
+                1 => self.judge_first(side, byte)?,
+                _ if !is_version => return Err(Fault::RecordVersion),
+                HEADER => {
+                    let header = std::mem::take(header);
+                    let behind = input.get(step.used..).unwrap_or_default();
+                    return self.begin_record(side, header, behind, step);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The first byte of a header.
+    fn judge_first(&self, side: Side, byte: u8) -> Result<(), Fault> {
+        let asked = self.question(side);
+        let Some(kind) = ContentType::of(byte) else {
+            let is_text = matches!(byte, b'\r' | b'\n' | 0x20..=0x7e);
+            let is_first = asked.state == State::Start && side == Side::Client;
+            let was_sealed = matches!(asked.state, State::Sealed | State::Closed);
+            return Err(match byte {
+                0x80.. if is_first => Fault::Sslv2Hello,
+                _ if was_sealed && is_text => Fault::TextAfterTls,
+                HEARTBEAT => Fault::RecordType,
+                _ => Fault::NotTls,
+            });
+        };
+        if side == Side::Server && !self.may_server_say(kind) {
+            return Err(Fault::ServerFirst);
+        }
+        next(asked, kind).map(|_| ())
+    }
+
+    /// Before the client's hello is whole the server has nothing to say but alerts, and behind its
+    /// HelloRetryRequest the one ChangeCipherSpec of RFC 8446 D.4.
+    fn may_server_say(&self, kind: ContentType) -> bool {
+        match (self.client.state, kind) {
+            (State::Start, ContentType::Alert) => self.client.header.count() > 0,
+            (State::Hello, ContentType::ChangeCipherSpec) => self.is_retried,
+            (State::Hello, kind) => kind == ContentType::Alert,
+            (state, _) => state != State::Start,
+        }
+    }
+
+    /// A whole header: where its record leads, and what becomes of the payload.
+    fn begin_record(
+        &mut self,
+        side: Side,
+        header: Header,
+        behind: &[u8],
+        step: &mut Step,
+    ) -> Result<(), Fault> {
+        let asked = self.question(side);
+        let length = header.length();
+        let kind = header.content_type().ok_or(Fault::NotTls)?;
+        let meaning = next(asked, kind)?;
+        if !asked.lengths(kind).admit(length) {
+            let is_change = kind == ContentType::ChangeCipherSpec;
+            return Err(if is_change { Fault::BadCcs } else { Fault::RecordLength });
+        }
+        let half = self.half(side);
+        half.count(kind, length)?;
+        let keeps = asked.state.keeps_payload() && kind != ContentType::ApplicationData;
+        if keeps {
+            half.payload = Some((kind, length));
+        } else {
+            step.skipped = u32::from(length);
+        }
+        // Of an alert that is not kept, as much is read as this segment has.
+        let alert = behind.first_chunk::<2>().copied();
+        step.seen = half.enter(meaning, kind, length, (!keeps).then_some(alert));
+        Ok(())
+    }
+
+    /// More of a payload that is kept.
+    fn read_payload(&mut self, side: Side, input: &[u8], step: &mut Step) -> Result<(), Fault> {
+        let half = self.half(side);
+        let Some((kind, left)) = half.payload else { return Ok(()) };
+        let piece = input.get(..usize::from(left)).unwrap_or(input);
+        let mut is_whole = false;
+        step.used = piece.len();
+        let read = match kind {
+            ContentType::Handshake => half.read_message(side, piece, &mut step.used),
+            ContentType::Alert => {
+                step.seen = half.read_alert(piece);
+                Ok(false)
+            }
+            ContentType::ChangeCipherSpec if piece.iter().any(|&byte| byte != 1) => {
+                Err(Fault::BadCcs)
+            }
+            ContentType::ChangeCipherSpec | ContentType::ApplicationData => Ok(false),
+        };
+        let left = left.saturating_sub(u16::try_from(step.used).unwrap_or(left));
+        half.payload = (left > 0).then_some((kind, left));
+        is_whole |= read?;
+        if is_whole { self.end_hello(side, left, step) } else { Ok(()) }
+    }
+
+    /// A hello is whole; `left` bytes of its record stand behind it.
+    fn end_hello(&mut self, side: Side, left: u16, step: &mut Step) -> Result<(), Fault> {
+        let half = self.half(side);
+        half.hellos = half.hellos.saturating_add(1);
+        let message = std::mem::take(&mut half.message);
+        let body = message.get(MESSAGE_HEAD..).unwrap_or_default();
+        let (seen, is_last) = match side {
+            Side::Client => (self.end_client_hello(body)?, true),
+            Side::Server => self.end_server_hello(body)?,
+        };
+        step.seen = Some(seen);
+        if left > 0 {
+            // Behind a message that keys follow nothing may stand (RFC 8446 5.1).
+            if is_last {
+                return Err(Fault::HelloMalformed);
+            }
+            self.half(side).payload = None;
+            step.skipped = u32::from(left);
+        }
+        Ok(())
+    }
+
+    fn end_client_hello(&mut self, body: &[u8]) -> Result<Seen, Fault> {
+        let hello = ClientHello::parse(body).ok_or(Fault::HelloMalformed)?;
+        self.client.state = State::Said;
+        self.offers_early_data = hello.has_early_data;
+        self.session_id.clone_from(&hello.session_id);
+        Ok(Seen::ClientHello(Box::new(hello)))
+    }
+
+    /// What the server's hello makes of both sides, and whether its record has to end with it.
+    fn end_server_hello(&mut self, body: &[u8]) -> Result<(Seen, bool), Fault> {
+        let mut hello = ServerHello::parse(body).ok_or(Fault::HelloMalformed)?;
+        if hello.is_retry {
+            if std::mem::replace(&mut self.is_retried, true) {
+                return Err(Fault::HelloMalformed);
+            }
+            self.server.state = State::Retried;
+            return Ok((Seen::ServerHello(Box::new(hello)), true));
+        }
+        self.version = Some(hello.version);
+        let session_id = std::mem::take(&mut self.session_id);
+        let is_13 = hello.is_13();
+        hello.is_retried = self.is_retried;
+        hello.is_resumed |= !is_13 && !session_id.is_empty() && session_id == hello.session_id;
+        let (server, client) =
+            if is_13 { (State::Sealed, State::Clear13) } else { (State::Clear, State::Clear) };
+        self.server.state = server;
+        if self.client.state == State::Said {
+            self.client.state = client;
+        }
+        Ok((Seen::ServerHello(Box::new(hello)), is_13))
+    }
+}
+
+impl Half {
+    /// One record more.
+    fn count(&mut self, kind: ContentType, length: u16) -> Result<(), Fault> {
+        self.records += 1;
+        self.bytes += u64::from(length);
+        match kind {
+            ContentType::ChangeCipherSpec => {
+                self.changes = self.changes.saturating_add(1);
+                if self.changes > CHANGES_MAX { Err(Fault::BadCcs) } else { Ok(()) }
+            }
+            ContentType::Alert => {
+                self.alerts = self.alerts.saturating_add(1);
+                if self.alerts > ALERTS_MAX { Err(Fault::AlertFlood) } else { Ok(()) }
+            }
+            ContentType::Handshake | ContentType::ApplicationData => Ok(()),
+        }
+    }
+
+    /// What a record brings about. `alert` is what can be seen of it, unless it is kept to be read.
+    #[expect(clippy::option_option, reason = "kept, or seen in part")]
+    fn enter(
+        &mut self,
+        meaning: Next,
+        kind: ContentType,
+        length: u16,
+        alert: Option<Option<[u8; 2]>>,
+    ) -> Option<Seen> {
+        match meaning {
+            Next::Stay => {
+                self.has_answered |= kind == ContentType::Handshake;
+                None
+            }
+            Next::Message => {
+                self.state = State::Hello;
+                None
+            }
+            Next::Alert => {
+                self.level = None;
+                alert.map(|alert| self.hear_alert(alert))
+            }
+            Next::Close => {
+                self.state = State::Closed;
+                Some(Seen::Alert(None))
+            }
+            Next::Seal => {
+                self.state = State::Sealed;
+                self.first_sealed = Some(length);
+                Some(Seen::Sealed)
+            }
+            Next::Finished => {
+                self.sealed_handshakes = self.sealed_handshakes.saturating_add(1);
+                (self.sealed_handshakes == 2).then_some(Seen::Renegotiation)
+            }
+        }
+    }
+
+    /// An alert closes its side unless it is a warning. One that cannot be read counts as fatal.
+    fn hear_alert(&mut self, alert: Option<[u8; 2]>) -> Seen {
+        let is_warning =
+            alert.is_some_and(|[level, what]| level == WARNING && what != CLOSE_NOTIFY);
+        if !is_warning {
+            self.state = State::Closed;
+        }
+        Seen::Alert(alert.map(|[_, description]| description))
+    }
+
+    fn read_alert(&mut self, piece: &[u8]) -> Option<Seen> {
+        let mut bytes = piece.iter().copied();
+        let level = self.level.or_else(|| bytes.next())?;
+        self.level = Some(level);
+        let description = bytes.next()?;
+        Some(self.hear_alert(Some([level, description])))
+    }
+
+    /// More of a hello. Says whether it is whole, and how much of the piece it took until then.
+    fn read_message(&mut self, side: Side, piece: &[u8], used: &mut usize) -> Result<bool, Fault> {
+        let wanted = match side {
+            Side::Client => CLIENT_HELLO,
+            Side::Server => SERVER_HELLO,
+        };
+        let mut rest = piece;
+        while self.message.len() < MESSAGE_HEAD {
+            let Some((&byte, behind)) = rest.split_first() else { return Ok(false) };
+            rest = behind;
+            self.message.push(byte);
+            *used = piece.len() - rest.len();
+            if self.message.first() != Some(&wanted) {
+                return Err(Fault::NoHello);
+            }
+        }
+        let Some(&[_, a, b, c]) = self.message.first_chunk() else { return Ok(false) };
+        let whole = MESSAGE_HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
+        if whole > MESSAGE_HEAD + HELLO_MAX {
+            return Err(Fault::HelloTooLong);
+        }
+        let missing = whole.saturating_sub(self.message.len());
+        let body = rest.get(..missing).unwrap_or(rest);
+        self.message.extend_from_slice(body);
+        *used = piece.len() - rest.len() + body.len();
+        Ok(self.message.len() == whole)
+    }
+}
