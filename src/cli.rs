@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
+use crate::front::explain::is_capture;
 use crate::front::probe::{Form, Target};
 use crate::front::replay::Checksums;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Run(Run),
     /// Run a capture (pcap or pcapng) through the filter
     Replay(Replay),
+    /// Say what was done to somebody's mail and why: of a capture, or of an entry of the event log
+    Explain(Explain),
     /// Install, remove or print the packet filter rules, IPv4 and IPv6
     Rules(Rules),
     /// Examine the configuration and this machine; exits with 1 if something is wrong
@@ -104,6 +107,29 @@ pub struct Replay {
     /// Form of the events
     #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
+    /// What to make of wrong checksums
+    #[arg(long, value_enum, default_value_t)]
+    pub checksums: Checksums,
+    /// Judge and log, change nothing
+    #[arg(long)]
+    monitor: bool,
+}
+
+/// `mailguard explain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A capture is judged by the settings that are given here alone. An entry is \
+                        explained by those of the configuration file."
+)]
+pub struct Explain {
+    #[command(flatten)]
+    common: Common,
+    /// A capture; or an entry of the event log, in quotation marks; or a word of it
+    #[arg(value_name = "EVENT|CAPTURE")]
+    pub subject: String,
+    /// Which flow of the capture, if it holds several: without it they are listed
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<u64>,
     /// What to make of wrong checksums
     #[arg(long, value_enum, default_value_t)]
     pub checksums: Checksums,
@@ -277,6 +303,7 @@ impl Command {
         match self {
             Self::Run(run) => Some(&run.common),
             Self::Replay(replay) => Some(&replay.common),
+            Self::Explain(explain) => Some(&explain.common),
             Self::Rules(rules) => Some(&rules.common),
             Self::Check(check) => Some(&check.common),
             Self::Patches(patches) => Some(&patches.common),
@@ -300,6 +327,7 @@ impl Command {
         match (given, self) {
             (Some(given), _) => Some((given, true)),
             (None, Self::Replay(_)) => None,
+            (None, Self::Explain(explain)) if is_capture(&explain.subject) => None,
             (None, _) => Some((Path::new(USUAL_CONFIG), false)),
         }
     }
@@ -329,6 +357,7 @@ impl Command {
                 add_monitor(replay.monitor, &mut all);
                 add_format(replay.format, &mut all);
             }
+            Self::Explain(explain) => add_monitor(explain.monitor, &mut all),
             Self::Rules(rules) => rules.queue.add_to(&mut all),
             Self::Check(check) => check.queue.add_to(&mut all),
             Self::Patches(_)

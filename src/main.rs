@@ -83,7 +83,14 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
                 format: config.log.format,
                 checksums: replay.checksums,
             };
-            front::replay::run(&options, config.engine.clone()).map(|()| Outcome::Done)
+            front::replay::run(&options, config.engine.clone(), &mut |_| {})?;
+            Ok(Outcome::Done)
+        }
+        Command::Explain(explain) => {
+            let (subject, flow, checksums) = (&explain.subject, explain.flow, explain.checksums);
+            let asked = front::explain::Asked { subject, flow, checksums };
+            let text = front::explain::run(asked, &config.engine)?;
+            front::print(&text).map(|()| Outcome::Done)
         }
         Command::Rules(rules) => match rules.action {
             RulesAction::Up => front::rules::up(config),
@@ -105,19 +112,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             };
             front::print(&text).map(|()| Outcome::Done)
         }
-        Command::Ctl(ctl) => {
-            let usual = PathBuf::from(&config.control.socket);
-            let rules_up = |text: &str| {
-                let source = Source { name: "the filter's answer", text };
-                front::rules::follow(&Config::build(Some(source), &[])?)
-            };
-            front::control::run(&front::control::Asked {
-                socket: ctl.socket.as_ref().unwrap_or(&usual),
-                words: &ctl.words,
-                is_json: ctl.json,
-                rules_up: &rules_up,
-            })
-        }
+        Command::Ctl(ctl) => control(&ctl, config),
         Command::Import(import) => {
             let text = front::read_configuration(&import.file)?;
             let (as_it_was, guard_anyway) = (import.as_it_was, import.guard_anyway);
@@ -135,4 +130,18 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
         }
     }
+}
+
+fn control(ctl: &cli::Ctl, config: &Config) -> Result<Outcome, FrontError> {
+    let usual = PathBuf::from(&config.control.socket);
+    let rules_up = |text: &str| {
+        let source = Source { name: "the filter's answer", text };
+        front::rules::follow(&Config::build(Some(source), &[])?)
+    };
+    front::control::run(&front::control::Asked {
+        socket: ctl.socket.as_ref().unwrap_or(&usual),
+        words: &ctl.words,
+        is_json: ctl.json,
+        rules_up: &rules_up,
+    })
 }

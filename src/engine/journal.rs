@@ -30,6 +30,7 @@ struct Line {
     length: u64,
     /// Of those, how many at the end may be its line end.
     line_end: u64,
+    /// Those that are logged, and at most one behind them that stands for all others.
     edits: Vec<Edit>,
     /// Bytes kept of all edits together.
     edited: usize,
@@ -43,6 +44,13 @@ struct Edit {
     after: Vec<u8>,
     length: u64,
     patches: Vec<Id>,
+}
+
+impl Edit {
+    /// Whether it stands for all edits of which nothing was kept but how many bytes they ruled on.
+    const fn is_rest(&self) -> bool {
+        self.before.is_empty()
+    }
 }
 
 impl Journal {
@@ -96,16 +104,19 @@ impl Journal {
         let before = before.get(..room).unwrap_or_default();
         let after = after.get(..room).unwrap_or_default();
         line.edited += room;
-        if let Some(last) = line.edits.last_mut()
+        if let Some(rest) = line.edits.last_mut().filter(|last| last.is_rest()) {
+            rest.length += length;
+        } else if let Some(last) = line.edits.last_mut()
             && last.rule == rule
             && last.offset.after(last.length) == offset
         {
             last.before.extend_from_slice(before);
             last.after.extend_from_slice(after);
             last.length += length;
-        } else if line.edits.len() < EDITS_MAX && room > 0 {
-            let (before, after) = (before.to_vec(), after.to_vec());
-            let patches = Vec::new();
+        } else {
+            let is_shown = line.edits.len() < EDITS_MAX;
+            let kept = |bytes: &[u8]| if is_shown { bytes.to_vec() } else { Vec::new() };
+            let (before, after, patches) = (kept(before), kept(after), Vec::new());
             line.edits.push(Edit { offset, rule, before, after, length, patches });
         }
     }
@@ -182,7 +193,13 @@ const fn is_line(event: Event) -> bool {
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
-    for Edit { offset, rule, mut before, mut after, mut length, patches } in edits {
+    for edit in edits {
+        if edit.is_rest() {
+            let offset = edit.offset.value();
+            log.push(What::Unshown { direction, offset, bytes: edit.length });
+            continue;
+        }
+        let Edit { offset, rule, mut before, mut after, mut length, patches } = edit;
         // The line end stays as it is, and lines are logged without it.
         let is_whole = before.len() as u64 == length;
         if is_whole && before.ends_with(b"\r") && after.ends_with(b"\r") {

@@ -154,6 +154,15 @@ pub enum What {
         /// before that.
         offset: u64,
     },
+    /// Edits of a line beyond those that its entries show.
+    Unshown {
+        /// Whose bytes.
+        direction: Direction,
+        /// Offset of the first of them in that direction's stream.
+        offset: u64,
+        /// Bytes of the runs that they changed.
+        bytes: u64,
+    },
     /// Entries of this flow that were left out here, because it had too many.
     LeftOut {
         /// How many.
@@ -281,6 +290,7 @@ impl What {
             | Self::Contradiction { .. }
             | Self::Exceeded { .. }
             | Self::LeftOut { .. }
+            | Self::Unshown { .. }
             | Self::Missed { .. }
             | Self::TlsAgreed { .. }
             | Self::TlsFailed { .. }

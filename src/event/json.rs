@@ -192,6 +192,9 @@ fn describe(what: &What) -> Entry {
             limit: Some(excess.limit),
             ..placed("exceeded", *direction, *offset)
         },
+        What::Unshown { direction, offset, bytes } => {
+            Entry { length: Some(*bytes), ..placed("unshown", *direction, *offset) }
+        }
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
         What::TlsBegin { .. }
         | What::TlsAgreed { .. }

@@ -87,6 +87,10 @@ fn describe(record: &Record) -> Option<String> {
             let what = format!("counted {} where {} is the limit", excess.count, excess.limit);
             told(record, *direction, excess.rule.name(), &what)
         }
+        What::Unshown { direction, bytes, .. } => {
+            let what = format!("left out the edits of {bytes} bytes");
+            told(record, *direction, "left-out", &what)
+        }
         What::LeftOut { entries } => {
             let what = format!("left out {entries} entries of the connection");
             told(record, Direction::Original, "left-out", &what)

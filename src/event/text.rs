@@ -93,6 +93,8 @@ fn describe(record: &Record, line: &mut String) {
                 excess.count,
                 excess.limit
             ),
+            What::Unshown { direction, offset, bytes: count } => place(*direction, *offset, line)
+                .and_then(|()| write!(line, "edits of {} are not shown", more(*count))),
             What::LeftOut { entries } => {
                 let entries = counted(*entries, "entry", "entries");
                 write!(line, "*** {entries} of the connection from {client} left out")
@@ -160,6 +162,11 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
 
 fn bytes(length: u64) -> String {
     counted(length, "byte", "bytes")
+}
+
+/// Bytes beyond those that are shown.
+fn more(length: u64) -> String {
+    format!("{} more", bytes(length))
 }
 
 fn counted(number: u64, one: &str, many: &str) -> String {

@@ -6,6 +6,7 @@
 pub mod capture;
 pub mod check;
 pub mod control;
+pub mod explain;
 mod nfqueue;
 pub mod patches;
 pub mod probe;

@@ -61,7 +61,8 @@ struct Half {
     sealed_handshakes: u8,
     /// A handshake record was said in clear behind the hellos.
     has_answered: bool,
-    /// Length of the first record under keys.
+    /// Length of the first record under keys; or of a longer one, while it is too short for a
+    /// Finished: EndOfEarlyData stands before that.
     first_sealed: Option<u16>,
     records: u64,
     bytes: u64,
@@ -365,6 +366,12 @@ impl Half {
         match meaning {
             Next::Stay => {
                 self.has_answered |= kind == ContentType::Handshake;
+                let is_data = kind == ContentType::ApplicationData;
+                if let Some(first) = self.first_sealed.as_mut().filter(|_| is_data)
+                    && *first < FINISHED_MIN
+                {
+                    *first = length.max(*first);
+                }
                 None
             }
             Next::Message => {

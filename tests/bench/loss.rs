@@ -4,7 +4,8 @@
 //! A relay between two TUN devices delays every packet and loses some, by a seeded pattern that
 //! counts the packets of each connection: the first connection through the filter loses the same
 //! ones as the first past it (to another port, which the rules leave alone), and so on.
-//! `cargo bench --bench loss -- [MEGABYTES [PAIRS]] [control=bbr]`
+//! `cargo bench --bench loss -- [MEGABYTES [PAIRS]] [control=bbr] [over=tls]`; with the last the
+//! message goes through TLS, which the filter follows to its end.
 
 use std::env;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use std::time::Duration;
 mod lab;
 mod relay;
 mod sink;
+mod tls;
 
 use lab::{
     Because, Filter, Guard, Message, Network, Outcome, Pace, Session, Side, ensure, now, run,
@@ -39,12 +41,18 @@ fn main() -> ExitCode {
         Some(name) => settle().and_then(|()| {
             let side = if name == "client" { Side::Client } else { Side::Server };
             let control = control.strip_prefix(CONTROL).unwrap_or(control);
-            measure(side, megabytes, pairs, control)
+            let is_tls = arguments.iter().any(|word| word == OVER_TLS);
+            let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
+            let wire =
+                Message::new("loss", &line.repeat(megabytes * 1_000_000 / line.len())).wire();
+            measure(&Test { side, megabytes, pairs, control, is_tls, wire })
         }),
         None => ["client", "server"].iter().try_for_each(|side| {
             let (side_word, megabytes, pairs) =
                 (format!("{INSIDE}{side}"), megabytes.to_string(), pairs.to_string());
-            let words = [&side_word, &megabytes, &pairs, control];
+            let is_tls = arguments.iter().find(|word| *word == OVER_TLS);
+            let mut words = vec![&*side_word, &megabytes, &pairs, control];
+            words.extend(is_tls.map(String::as_str));
             let status = sealed(&words, Duration::from_secs(900))?;
             ensure(status.success(), || format!("losses on the {side}'s side"))
         }),
@@ -58,8 +66,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is measured.
+struct Test<'a> {
+    /// Where packets are lost.
+    side: Side,
+    megabytes: usize,
+    pairs: usize,
+    control: &'a str,
+    is_tls: bool,
+    /// The message in clear, as it stands on the wire.
+    wire: Vec<u8>,
+}
+
 #[expect(clippy::print_stdout, reason = "this is a program's report")]
-fn measure(side: Side, megabytes: usize, pairs: usize, control: &str) -> Outcome {
+fn measure(test: &Test<'_>) -> Outcome {
+    let Test { side, megabytes, pairs, control, is_tls, .. } = *test;
     let _network = Network::build()?;
     let relay = Relay::start(side, DELAY)?;
     // The hosts' other ways stay as they are; what leads to the other end goes by the relay.
@@ -70,20 +91,23 @@ fn measure(side: Side, megabytes: usize, pairs: usize, control: &str) -> Outcome
     let words = ["route", "replace", far, "dev", "far"];
     run(&mut side.command("ip", &words), Duration::from_secs(10))?;
     let ports = [FILTERED, PLAIN].map(|port| SocketAddr::new(server, port));
-    ports.iter().try_for_each(|&port| sink::open(port))?;
-    let mut guard = Guard::start(Filter::DEFAULT)?;
-    let line = [b"x".repeat(62), b"\r\n".to_vec()].concat();
-    let wire = Message::new("loss", &line.repeat(megabytes * 1_000_000 / line.len())).wire();
+    let _server = if is_tls { Some(tls::open(&ports)?) } else { None };
+    if !is_tls {
+        ports.iter().try_for_each(|&port| sink::open(port))?;
+    }
+    let filter = if is_tls { Filter::with(&["--profile", "esmtp"]) } else { Filter::DEFAULT };
+    let mut guard = Guard::start(filter)?;
     println!(
-        "{megabytes} MB, {pairs} pairs, {control}, 200 Mbit/s, losses both ways on the {}'s side, \
-         round trip {} ms",
+        "{megabytes} MB{}, {pairs} pairs, {control}, 200 Mbit/s, losses both ways on the {}'s \
+         side, round trip {} ms",
+        if is_tls { " through TLS" } else { "" },
         side.name(),
         2 * DELAY.as_millis()
     );
     for loss in LOSSES {
         relay.lose(loss);
-        let [filtered, plain] = both(ports, control, &wire, pairs, loss).because(guard.log())?;
-        let speed = |seconds: f64| (pairs * wire.len()) as f64 / 1e6 / seconds;
+        let [filtered, plain] = both(test, ports, loss).because(guard.log())?;
+        let speed = |seconds: f64| (pairs * megabytes) as f64 / seconds;
         println!(
             "{:>5} %: {:>7.2} MB/s filtered, {:>7.2} MB/s plain, ratio {:.2}",
             f64::from(loss) / 10.0,
@@ -98,18 +122,11 @@ fn measure(side: Side, megabytes: usize, pairs: usize, control: &str) -> Outcome
 }
 
 /// Seconds that all deliveries took together, through the filter and past it.
-fn both(
-    ports: [SocketAddr; 2],
-    control: &str,
-    wire: &[u8],
-    pairs: usize,
-    loss: u32,
-) -> Outcome<[f64; 2]> {
+fn both(test: &Test<'_>, ports: [SocketAddr; 2], loss: u32) -> Outcome<[f64; 2]> {
     if loss >= SIDE_BY_SIDE {
         // Losses leave the processors idle, so both may run at once, in the same weather.
         return thread::scope(|scope| {
-            let runs =
-                ports.map(|port| scope.spawn(move || deliveries(port, control, wire, pairs)));
+            let runs = ports.map(|port| scope.spawn(move || deliveries(test, port)));
             let [filtered, plain] = runs.map(|run| match run.join() {
                 Ok(seconds) => seconds,
                 Err(_) => wrong("a sender panicked"),
@@ -120,16 +137,22 @@ fn both(
     let mut seconds = [0.0; 2];
     for _ in 0..ROUNDS {
         for (seconds, port) in seconds.iter_mut().zip(ports) {
-            *seconds += deliveries(port, control, wire, pairs)? / f64::from(ROUNDS);
+            *seconds += deliveries(test, port)? / f64::from(ROUNDS);
         }
     }
     Ok(seconds)
 }
 
-fn deliveries(port: SocketAddr, control: &str, wire: &[u8], pairs: usize) -> Outcome<f64> {
+fn deliveries(test: &Test<'_>, port: SocketAddr) -> Outcome<f64> {
     thread::scope(|scope| {
-        let senders: Vec<_> =
-            (0..pairs).map(|_| scope.spawn(|| delivery(port, control, wire))).collect();
+        let deliver = || {
+            if test.is_tls {
+                tls::delivery(port, test.control, test.megabytes)
+            } else {
+                delivery(port, test.control, &test.wire)
+            }
+        };
+        let senders: Vec<_> = (0..test.pairs).map(|_| scope.spawn(deliver)).collect();
         senders.into_iter().try_fold(0.0, |sum, sender| match sender.join() {
             Ok(seconds) => Ok(sum + seconds?),
             Err(_) => wrong("a sender panicked"),
@@ -152,6 +175,7 @@ fn delivery(port: SocketAddr, control: &str, wire: &[u8]) -> Outcome<f64> {
 
 const INSIDE: &str = "--inside=";
 const CONTROL: &str = "control=";
+const OVER_TLS: &str = "over=tls";
 
 const FILTERED: u16 = 25;
 const PLAIN: u16 = 2525;

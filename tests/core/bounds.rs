@@ -202,6 +202,37 @@ fn an_entry_shows_512_bytes_and_a_line_16_edits() {
     assert!((1..=16).contains(&edits.count()));
 }
 
+/// The edits that are told of a line that comes in packets of so many bytes: the bytes shown, and
+/// the bytes that are only counted.
+fn edits_told(line: &[u8], packet: usize) -> (u64, Vec<u64>) {
+    let mut crowd = Crowd::new(settings("mailguard"));
+    let mut connection = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut connection, S, BEGIN[0].1));
+    for part in line.chunks(packet) {
+        assert!(crowd.say(&mut connection, C, part));
+    }
+    let (mut shown, mut unshown) = (0, Vec::new());
+    for record in &crowd.records {
+        if let What::Edited { direction: C, before, .. } = &record.what {
+            shown += before.len() as u64;
+        } else if let What::Unshown { bytes, .. } = &record.what {
+            unshown.push(*bytes);
+        }
+    }
+    (shown, unshown)
+}
+
+#[test]
+fn edits_beyond_the_16th_of_a_line_are_counted() {
+    // Each `;` in a name is an edit of its own, where it comes alone.
+    let line = |strays: usize| [b"HELO a", &b";b".repeat(strays)[..], b"\r\n"].concat();
+    assert_eq!(edits_told(&line(40), 1), (16, vec![24]));
+    assert_eq!(edits_told(&line(17), 1), (16, vec![1]));
+    assert_eq!(edits_told(&line(16), 1), (16, vec![]));
+    // In one packet they are one edit, and all of it is shown.
+    assert_eq!(edits_told(&line(40), 100), (81, vec![]));
+}
+
 /// Bytes that a client of many short commands puts into the log in so many seconds.
 fn log_of_noise(settings: Settings, seconds: u64) -> usize {
     let mut crowd = Crowd::new(settings);

@@ -10,7 +10,7 @@ use crate::support::quiet::failure;
 use crate::targets;
 
 /// Inputs in all, and their bytes: a corpus is a beginning, not an archive.
-const INPUTS_MAX: usize = 200;
+const INPUTS_MAX: usize = 240;
 const BYTES_MAX: usize = 300_000;
 
 fn fuzz() -> PathBuf {

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::support::esmtp::Esmtp;
+use crate::support::quiet::failure;
+use crate::support::random::Random;
 use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
 use crate::support::tls::{SESSIONS, session};
+use crate::targets;
 use mailguard::engine::{
     Diary, Effects, Engine, Image, Limits, RECORD_BYTES_MAX, Settings, Unreadable, Verdict, What,
     image_of_diary,
@@ -145,6 +148,106 @@ fn an_image_with_any_byte_changed_is_none() {
     }
     let longer = [&whole[..], b"x"].concat();
     assert_eq!(Image::open(&longer).err(), Some(Unreadable::Incomplete));
+}
+
+/// Flows in the middle of a command, of a message with a gap and of a chunk, and a handshake.
+fn populated() -> Rig {
+    let mut rig = Rig::new(settings("esmtp"), [1, 2]);
+    let envelope = [
+        (S, "220 mx ESMTP\r\n"),
+        (C, "EHLO a\r\n"),
+        (S, "250-mx\r\n250-CHUNKING\r\n250 SMTPUTF8\r\n"),
+        (C, "MAIL FROM:<a@b>\r\n"),
+        (S, "250 ok\r\n"),
+        (C, "RCPT TO:<c@d>\r\n"),
+        (S, "250 ok\r\n"),
+    ];
+    for (number, last) in ["EXPN root\r\nMAIL FR", "DATA\r\n", "BDAT 9\r\n123"].iter().enumerate() {
+        rig.client.set_port(40_000 + u16::try_from(number).unwrap());
+        rig.renew([10, 20]);
+        rig.shake_hands();
+        let (mut client, mut server) = (0, 0);
+        for (direction, line) in envelope.iter().copied().chain([(C, *last)]) {
+            let offset = if direction == C { &mut client } else { &mut server };
+            let _ = rig.send(direction, *offset, line.as_bytes());
+            *offset += line.len() as u64;
+        }
+        if *last == "DATA\r\n" {
+            let _ = rig.send(S, server, b"354 go on\r\n");
+            let _ = rig.send(C, client, b"Subject: x\r\n\r\na\n.");
+            let _ = rig.send(C, client + 30, b"behind a gap");
+        }
+    }
+    rig.client.set_port(40_003);
+    rig.renew([30, 40]);
+    let _ = rig.packet(C, 30, 0, 2, &[2, 4, 5, 180], &[]);
+    rig
+}
+
+/// The records of an image: the first says what belongs to all.
+fn records(image: &[u8]) -> Vec<&[u8]> {
+    let mut rest = &image[HEAD..image.len() - TAIL];
+    let mut found = Vec::new();
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let (record, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
+        found.push(record);
+        rest = behind;
+    }
+    found
+}
+
+/// Magic, format and length.
+const HEAD: usize = 28;
+/// Hash and the last word.
+const TAIL: usize = 24;
+
+/// Whoever changes the form of a record has to say so: a reader would take it for something else.
+#[test]
+fn the_form_of_an_image_is_that_of_its_format() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/image");
+    let now = image(&populated().engine);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let golden = std::fs::read(path).unwrap();
+    // What belongs to all says settings by their names, and the program's version.
+    assert!(
+        records(&golden)[1..] == records(&now)[1..] && golden[..20] == now[..20],
+        "the form of an image has changed: raise FORMAT in src/engine/image/mod.rs, and FORMAT_MIN \
+         with it unless the old types are kept beside what reads them; BLESS=1 writes it anew"
+    );
+    // The file itself is read: all it holds goes on, as it was.
+    let opened = Image::open(&golden).unwrap();
+    let mut effects = Effects::default();
+    let (engine, restored) =
+        Engine::restored(settings("esmtp"), &opened, Instant::from_seconds(1_000), &mut effects);
+    assert_eq!((restored.flows, restored.handshakes, restored.undecodable), (3, 1, 0));
+    let mut rig = populated();
+    rig.engine = engine;
+    rig.client.set_port(40_002);
+    rig.renew([10, 20]);
+    let offset = 8 + 17 + 15 + 11;
+    let _ = rig.send(C, offset, b"\r\n.\r\n.EXPN x\r\n");
+    let left = &rig.original.bytes();
+    assert!(left.is_empty(), "nothing was seen below it");
+    let left: Vec<_> = (0..).map_while(|at| rig.original.left(offset + at)).collect();
+    assert_eq!(left, b"\r\n.\r\n.EXXXXX\r\n");
+}
+
+/// A record may hold anything, if its hash is right.
+#[test]
+fn a_record_that_says_anything_panics_nobody() {
+    let golden = image(&populated().engine);
+    let mut random = Random::new(1);
+    for _ in 0..std::env::var("SEEDS").map_or(2_000, |seeds| seeds.parse().unwrap()) {
+        for record in &records(&golden)[2..] {
+            let mut record = record.to_vec();
+            random.mutate(&mut record);
+            record.truncate(record.len() - random.below(2) * random.below(20));
+            let said = failure(|| targets::image::run(&record));
+            assert_eq!(said, None, "{record:?}");
+        }
+    }
 }
 
 #[test]

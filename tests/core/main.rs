@@ -31,6 +31,8 @@ mod config;
 mod desync;
 /// Today's SMTP through `esmtp` and `asa`.
 mod esmtp;
+/// What `explain` says of captures, held against their bytes.
+mod explain;
 /// Every input of every fuzz target, through that target again.
 mod fuzz_regression;
 /// ClientHellos, read by two readers that know nothing of each other.

@@ -55,6 +55,7 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Contradiction { .. }
         | What::Exceeded { .. }
         | What::LeftOut { .. }
+        | What::Unshown { .. }
         | What::TlsBegin { .. }
         | What::TlsAgreed { .. }
         | What::TlsFailed { .. }

@@ -17,7 +17,7 @@ const LAYERS: [&str; 16] = [
 const INDEPENDENT: [&str; 5] = ["time", "offset", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 10] = [
+const PARTS: [(&str, usize); 11] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("control", 0),
@@ -28,6 +28,7 @@ const PARTS: [(&str, usize); 10] = [
     ("run", 1),
     ("replay", 1),
     ("check", 1),
+    ("explain", 2),
 ];
 
 /// What every module may name: a type that everything is counted in.
@@ -364,7 +365,7 @@ fn every_capture_has_its_verdicts() {
 }
 
 /// A cause that is counted or logged: the enum, the variant, the word for it.
-type Cause = (&'static str, String, String);
+pub(crate) type Cause = (&'static str, String, String);
 
 /// The causes whose words stand in a file, as its `name` function lists them.
 fn causes(kind: &'static str, path: &str) -> Vec<Cause> {
@@ -380,9 +381,9 @@ fn causes(kind: &'static str, path: &str) -> Vec<Cause> {
         .collect()
 }
 
-#[test]
-fn every_cause_is_named_by_a_test() {
-    let causes: Vec<Cause> = [
+/// Every cause there is.
+pub(crate) fn all_causes() -> Vec<Cause> {
+    [
         ("Malformed", "src/wire/packet.rs"),
         ("Violation", "src/tcp/mod.rs"),
         ("Fault", "src/smtp/mod.rs"),
@@ -392,7 +393,12 @@ fn every_cause_is_named_by_a_test() {
     ]
     .into_iter()
     .flat_map(|(kind, path)| causes(kind, path))
-    .collect();
+    .collect()
+}
+
+#[test]
+fn every_cause_is_named_by_a_test() {
+    let causes = all_causes();
     assert!(causes.len() > 30, "{} causes found", causes.len());
     let mut tests = String::new();
     for source in all_sources().iter().filter(|source| source.path != "tests/core/tidy.rs") {

@@ -10,7 +10,9 @@ use mailguard::tls::Fault;
 use crate::support::packet::ACK;
 use crate::support::random::Random;
 use crate::support::rig::{Rig, settings, settings_with};
-use crate::support::tls::{SESSIONS, client_hello, large_hello, record, server_name, session};
+use crate::support::tls::{
+    RENEGOTIATED, SESSIONS, client_hello, large_hello, record, server_name, session,
+};
 
 /// A flow that has come to the 220 of STARTTLS.
 fn begun(settings: Settings) -> Rig {
@@ -358,6 +360,21 @@ fn hellos_that_rules_forbid_do_not_arrive_whole() {
     let mut rig = esmtp(&[("tls_names", "mail.example")]);
     play(&mut rig, "tls13", 1, usize::MAX);
     assert_eq!(noticed(&rig), [Notice::ForeignName]);
+}
+
+#[test]
+fn a_second_handshake_is_refused_where_its_name_cannot_be_judged() {
+    // The client's sealed hello, or the server's request for it where that comes first.
+    let flights = session(RENEGOTIATED.0);
+    let mut rig = esmtp(&[]);
+    play(&mut rig, RENEGOTIATED.0, 4, usize::MAX);
+    assert_eq!(say(&mut rig, C, &flights[4].1), Verdict::Drop(Reason::Rule(Rule::Sni)));
+    for cure in ["log", "off"] {
+        let mut rig = esmtp(&[("tls_sni", cure)]);
+        play(&mut rig, RENEGOTIATED.0, usize::MAX, usize::MAX);
+        assert_eq!((rig.resets, rig.engine.stats().tls_renegotiations), (0, 2), "{cure}");
+        assert_eq!(noticed(&rig), [Notice::Renegotiation; 2], "{cure}");
+    }
 }
 
 #[test]

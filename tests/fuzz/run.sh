@@ -11,6 +11,7 @@ found=target/fuzz/corpus/$target
 mkdir -p "$found"
 set -- -max_total_time="$seconds" -print_final_stats=1
 case $target in
+    tls) set -- "$@" -max_len=4096 ;;
     dialogue | engine) set -- "$@" -dict=tests/fuzz/smtp.dict -max_len=1024 ;;
     servers) set -- "$@" -max_len=512 ;;
     patches) set -- "$@" -max_len=2048 ;;

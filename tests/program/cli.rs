@@ -52,6 +52,41 @@ fn help_names_every_command_and_ends_well() {
 }
 
 #[test]
+fn explain_tells_of_a_capture_a_flow_an_entry_and_a_word() {
+    let capture = |name: &str| format!("{}/pcaps/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
+    let explained = |words: &[&str]| {
+        let output = mailguard(&[&["explain"], words].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, _) = explained(&[&capture("refused-commands")]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("\"VRFY root\", left as \"XXXXXXXXX\". Why: verb; "), "{said}");
+    // Settings that are given decide.
+    let words = [&capture("refused-commands"), "--set", "verbs=QUIT,VRFY"];
+    let (_, said, _) = explained(&words);
+    assert!(!said.contains("VRFY root\", left") && said.contains("verbs = QUIT,VRFY"), "{said}");
+    let several = capture("patch-CVE-2019-10149");
+    let (code, list, _) = explained(&[&several]);
+    assert_eq!(code, Some(0));
+    assert!(list.lines().count() > 1 && list.starts_with("     1  192.0.2.1:"), "{list}");
+    assert!(explained(&[&several, "2"]).1.starts_with("Flow 2: "));
+    let (code, said, _) = explained(&["*** client offset 13: verb: \"a\" -> \"X\""]);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("It is about the client's byte 13."), "{said}");
+    for (words, why) in [
+        (&[several.as_str(), "99"][..], several.as_str()),
+        (&["no-such-word"], "`no-such-word` found, expected a capture, an entry of"),
+        (&["no-such-file", "1"], "no-such-file: no such file, expected a capture"),
+        (&["/proc/self/cmdline"], "/proc/self/cmdline: byte 0: expected"),
+        (&["/"], "/: Is a directory"),
+    ] {
+        let (code, said, error) = explained(words);
+        assert_eq!((code, said.as_str(), error.lines().count()), (Some(2), "", 1), "{error}");
+        assert!(error.starts_with(&format!("mailguard: {why}")), "{error}");
+    }
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     for words in [
         &[][..],

@@ -3,19 +3,28 @@
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 
 /// The recorded sessions, by what they are.
-pub const SESSIONS: [(&str, &str); 7] = [
+pub const SESSIONS: [(&str, &str); 11] = [
     ("tls10", include_str!("tls/tls10.txt")),
     ("tls11", include_str!("tls/tls11.txt")),
     ("tls12", include_str!("tls/tls12.txt")),
+    ("tls12-client-cert", include_str!("tls/tls12-client-cert.txt")),
     ("tls12-resumed", include_str!("tls/tls12-resumed.txt")),
     ("tls13", include_str!("tls/tls13.txt")),
+    ("tls13-client-cert", include_str!("tls/tls13-client-cert.txt")),
+    ("tls13-early", include_str!("tls/tls13-early.txt")),
+    ("tls13-hybrid", include_str!("tls/tls13-hybrid.txt")),
     ("tls13-resumed", include_str!("tls/tls13-resumed.txt")),
     ("tls13-retried", include_str!("tls/tls13-retried.txt")),
 ];
 
+/// One that says a second handshake under the keys of the first, which few permit.
+pub const RENEGOTIATED: (&str, &str) =
+    ("tls12-renegotiated", include_str!("tls/tls12-renegotiated.txt"));
+
 /// What the ends of a session say, flight by flight.
 pub fn session(name: &str) -> Vec<(Direction, Vec<u8>)> {
-    let (_, text) = SESSIONS.into_iter().find(|(known, _)| *known == name).unwrap();
+    let mut known = SESSIONS.into_iter().chain([RENEGOTIATED]);
+    let (_, text) = known.find(|(known, _)| *known == name).unwrap();
     let flight = |line: &str| {
         let digits = line.as_bytes()[2..].chunks(2);
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);

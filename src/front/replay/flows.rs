@@ -183,6 +183,7 @@ const fn is_finding(what: &What) -> bool {
         | What::DataBegin { .. }
         | What::DataEnd { .. }
         | What::LeftOut { .. }
+        | What::Unshown { .. }
         | What::Missed { .. }
         | What::TlsBegin { .. }
         | What::TlsAgreed { .. }

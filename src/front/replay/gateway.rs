@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use smoltcp::wire::TcpSeqNumber;
+
 use super::repeat::{Kept, Repeats, Segment, Sequel};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
@@ -16,7 +18,7 @@ use crate::time::Instant;
 use super::flows::Flows;
 use super::offload::{self, Checksums, Sums};
 use super::ports::Ports;
-use super::step::{Bystander, Fate, Step};
+use super::step::{Bystander, Fate, Left, Step};
 use super::summary::Summary;
 use super::traffic::{Mail, Traffic};
 
@@ -195,6 +197,7 @@ impl<J: Judge> Gateway<J> {
         step.fates.push((self.summary.packets, fate));
         if let Some(Mail { key, segment, .. }) = &mail {
             self.mark(key, segment.as_ref());
+            step.left.extend(self.left(key, segment.as_ref(), verdict));
         }
         self.send(packet, captured, verdict, step);
         let sequel = Sequel::of(verdict, &self.effects);
@@ -208,6 +211,20 @@ impl<J: Judge> Gateway<J> {
     fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
         let source = segment.map(|segment| segment.source);
         self.flows.judged(key, source, self.now, &mut self.effects);
+    }
+
+    /// What of a segment goes on.
+    fn left(&self, key: &FlowKey, segment: Option<&Segment>, verdict: Verdict) -> Option<Left> {
+        let segment = segment.filter(|_| !matches!(verdict, Verdict::Drop(_)))?;
+        let number = |number: TcpSeqNumber| number.0.cast_unsigned();
+        Some(Left {
+            key: *key,
+            source: segment.source,
+            sequence: number(segment.sequence),
+            acknowledged: segment.acknowledged.map(number),
+            is_syn: segment.is_syn,
+            length: self.effects.withheld.map_or(segment.length, |withheld| withheld.passed),
+        })
     }
 
     /// Writes what of a packet goes on.
@@ -391,6 +408,7 @@ impl<J: Judge> Gateway<J> {
             self.effects.records.retain(|record| !is_refusal(&record.what));
         } else {
             step.fates.push((kept.number, Fate::Repeated(verdict)));
+            step.left.extend(self.left(key, kept.segment.as_ref(), verdict));
             match verdict {
                 Verdict::Accept => write(captured.shape, &kept.frame, step),
                 Verdict::Rewrite => {

@@ -29,7 +29,7 @@ use files::Output;
 
 pub use offload::Checksums;
 pub use session::Session;
-pub use step::{Bystander, Fate, Step};
+pub use step::{Bystander, Fate, Left, Step};
 pub use summary::{Gap, Summary};
 
 /// Files from this size on take long enough to show how far we are.
@@ -60,13 +60,18 @@ impl Options {
     }
 }
 
-/// Replays a capture and tells the user how it went.
+/// Replays a capture, shows each step of it, and tells the user how it went.
 ///
 /// # Errors
 /// See [`perform`]; or there is nobody to tell.
-pub fn run(options: &Options, settings: engine::Settings) -> Result<(), FrontError> {
-    let summary = perform(options, settings)?;
-    tell(&options.input, &summary, options.is_standard())
+pub fn run(
+    options: &Options,
+    settings: engine::Settings,
+    look: &mut dyn FnMut(&Step),
+) -> Result<Summary, FrontError> {
+    let summary = watch(options, settings, look)?;
+    tell(&options.input, &summary, options.is_standard())?;
+    Ok(summary)
 }
 
 /// Replays a capture.
@@ -75,6 +80,18 @@ pub fn run(options: &Options, settings: engine::Settings) -> Result<(), FrontErr
 /// A file cannot be read or written, or the capture is damaged; no result file is left then. A
 /// capture that ends inside a record is no error: its recorder was killed.
 pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, FrontError> {
+    watch(options, settings, &mut |_| {})
+}
+
+/// Replays a capture, and shows each step of it.
+///
+/// # Errors
+/// As above.
+pub fn watch(
+    options: &Options,
+    settings: engine::Settings,
+    look: &mut dyn FnMut(&Step),
+) -> Result<Summary, FrontError> {
     let is_standard = options.is_standard();
     let (file, size) = files::open(&options.input)?;
     let mut events = match options.events.as_deref() {
@@ -103,6 +120,7 @@ pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary,
                 return Err(FrontError::file(&options.input, what));
             }
         }
+        look(&step);
         packets += u64::from(!step.fates.is_empty());
         if packets.is_multiple_of(PROGRESS_PACKETS) {
             progress.set_position(session.offset());

@@ -42,6 +42,7 @@ impl<R: Read> Session<R> {
     pub fn step(&mut self, step: &mut Step) -> Result<bool, Fault> {
         step.written.clear();
         step.fates.clear();
+        step.left.clear();
         step.resets.clear();
         step.records.clear();
         match self.reader.read()? {

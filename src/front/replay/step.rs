@@ -1,6 +1,7 @@
 //! What one record of a capture led to.
 
 use crate::engine::{Record, Verdict};
+use crate::flow::{Endpoint, FlowKey};
 
 /// What one record led to. Reused from record to record.
 #[derive(Debug, Default)]
@@ -9,10 +10,29 @@ pub struct Step {
     pub written: Vec<u8>,
     /// The fate of the record's packet, if it holds one, then those of packets sent again.
     pub fates: Vec<(u64, Fate)>,
+    /// Which bytes of which streams went on.
+    pub left: Vec<Left>,
     /// Resets originated, as IP packets.
     pub resets: Vec<Vec<u8>>,
     /// Entries of the event log.
     pub records: Vec<Record>,
+}
+
+/// A segment that went on, whatever its bytes became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Between whom.
+    pub key: FlowKey,
+    /// Who sent it.
+    pub source: Endpoint,
+    /// The number of its first byte, or of its SYN.
+    pub sequence: u32,
+    /// What it acknowledges.
+    pub acknowledged: Option<u32>,
+    /// Whether it opens a connection, or answers such a one.
+    pub is_syn: bool,
+    /// Bytes of payload that went on.
+    pub length: usize,
 }
 
 /// What became of a packet.

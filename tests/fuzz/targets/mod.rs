@@ -19,26 +19,30 @@ pub mod config;
 pub mod dialogue;
 pub mod engine;
 pub mod envelope;
+pub mod image;
 mod input;
 pub mod options;
 pub mod packet;
 pub mod patches;
 pub mod servers;
 pub mod stream;
+pub mod tls;
 
 /// A target: what it runs on each input.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 10] = [
+pub const ALL: [(&str, Target); 12] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("envelope", envelope::run),
+    ("image", image::run),
     ("options", options::run),
     ("packet", packet::run),
     ("patches", patches::run),
     ("servers", servers::run),
     ("stream", stream::run),
+    ("tls", tls::run),
 ];

@@ -52,6 +52,8 @@ fn server() -> String {
          smtpd_tls_received_header = yes\n\
          smtpd_tls_cert_file = /etc/mail.pem\n\
          smtpd_tls_key_file = /etc/mail.key\n\
+         smtpd_tls_protocols = >=TLSv1\n\
+         tls_medium_cipherlist = DEFAULT:@SECLEVEL=0\n\
          smtpd_sasl_auth_enable = yes\n\
          smtpd_sasl_local_domain = domain2.com\n\
          smtpd_sasl_path = smtpd\n"
