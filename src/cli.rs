@@ -107,6 +107,9 @@ pub struct Replay {
     /// Form of the events
     #[arg(long, value_name = "text|json|syslog", value_parser = config::format_named)]
     format: Option<Format>,
+    /// Write a page for a browser: each dialogue, what left beside what came, and why
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// What to make of wrong checksums
     #[arg(long, value_enum, default_value_t)]
     pub checksums: Checksums,

@@ -75,17 +75,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let file = command.config_file().map(|(path, _)| path);
             front::run::run(config, start, (&reread, file)).map(|()| Outcome::Done)
         }
-        Command::Replay(replay) => {
-            let options = front::replay::Options {
-                input: replay.input,
-                write: replay.write,
-                events: replay.events,
-                format: config.log.format,
-                checksums: replay.checksums,
-            };
-            front::replay::run(&options, config.engine.clone(), &mut |_| {})?;
-            Ok(Outcome::Done)
-        }
+        Command::Replay(replay) => replayed(replay, config),
         Command::Explain(explain) => {
             let (subject, flow, checksums) = (&explain.subject, explain.flow, explain.checksums);
             let asked = front::explain::Asked { subject, flow, checksums };
@@ -130,6 +120,28 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::probe::run(&front::probe::Options { target: probe.target, form, timeout })
         }
     }
+}
+
+fn replayed(replay: cli::Replay, config: &Config) -> Result<Outcome, FrontError> {
+    let mut report = match &replay.report {
+        Some(path) => Some(front::explain::Report::begin(path, &replay.input, &config.engine)?),
+        None => None,
+    };
+    let options = front::replay::Options {
+        input: replay.input,
+        write: replay.write,
+        events: replay.events,
+        format: config.log.format,
+        checksums: replay.checksums,
+    };
+    let look = &mut |step: &front::replay::Step| {
+        if let Some(report) = &mut report {
+            report.look(step);
+        }
+    };
+    let summary = front::replay::run(&options, config.engine.clone(), look)?;
+    report.map_or(Ok(()), |report| report.finish(&summary))?;
+    Ok(Outcome::Done)
 }
 
 fn control(ctl: &cli::Ctl, config: &Config) -> Result<Outcome, FrontError> {

@@ -70,9 +70,11 @@ impl Passage<'_, '_> {
     }
 
     /// Whether message data, if that is what comes, is read in one pass: where the log is told of
-    /// no run of it.
+    /// no run of it, and nothing in it is asked about.
     fn may_sweep(&self) -> bool {
+        let guard = &self.conversation.terms.guard;
         let is_news = match self.conversation.dialogue.expect() {
+            Expect::Data(_) if guard.reads_message(&self.conversation.watch) => return false,
             Expect::Data(_) => self.conversation.lookalikes < LOOKALIKES_LOGGED_MAX,
             Expect::Disowned(_) => false,
             Expect::Command

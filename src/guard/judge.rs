@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Rule;
 use super::line::LineWatch;
 use super::mask::Draft;
+use super::message::Message;
 use super::order::Order;
 use super::reply::ReplyWatch;
 use super::settings::{
@@ -90,6 +91,7 @@ pub struct Watch {
     pub(super) has_utf8_mail: bool,
     /// Recipients of the message under way.
     pub(super) recipients: u32,
+    pub(super) message: Message,
     pub(super) reply: ReplyWatch,
 }
 
@@ -97,6 +99,7 @@ impl Watch {
     /// The end of message data was sent.
     fn end_data(&mut self) {
         self.recipients = 0;
+        self.message = Message::default();
         self.order.end();
         self.tally.end_message();
     }
@@ -187,8 +190,11 @@ impl Guard {
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), BLANK);
-                Ruling::Edit(Rule::Lookalike)
+                let ruling = self.look_into(watch, draft.as_bytes(), true);
+                if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
+            Event::Data | Event::DataLookalike(_) => self.look_into(watch, run.bytes, true),
+            Event::Chunk => self.look_into(watch, run.bytes, false),
             Event::RefusedChunk => {
                 draft.copy(run.bytes).fill(MASK);
                 Ruling::Edit(Rule::StrayBytes)
@@ -198,8 +204,11 @@ impl Guard {
                 Ruling::Edit(Rule::StrayBytes)
             }
             Event::DataEnd => {
+                // The last line's dot was never anybody's text.
+                let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
+                let ruling = self.look_into(watch, text, true);
                 watch.end_data();
-                Ruling::Pass
+                ruling
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)
@@ -208,12 +217,7 @@ impl Guard {
             | Event::ReplyText(reply) => {
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
-            Event::Data
-            | Event::DataLookalike(_)
-            | Event::Chunk
-            | Event::Prefix { .. }
-            | Event::Opaque
-            | Event::Wait => Ruling::Pass,
+            Event::Prefix { .. } | Event::Opaque | Event::Wait => Ruling::Pass,
         }
     }
 

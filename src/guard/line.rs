@@ -18,6 +18,7 @@ use super::extension::Offers;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
+use super::message::Message;
 use super::order::{BEGINNERS, Order};
 use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
@@ -156,6 +157,8 @@ impl Watch {
         if let Some(verb) = verb {
             self.order.send(verb, line.chunk.is_last);
             if BEGINNERS.contains(verb) {
+                // Chunks end with no line of ours.
+                self.message = Message::default();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         }

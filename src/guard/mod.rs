@@ -12,6 +12,7 @@ mod judge;
 mod limit;
 mod line;
 mod mask;
+mod message;
 mod order;
 mod patches;
 mod pattern;
@@ -53,6 +54,10 @@ pub enum Rule {
     AuthAgain,
     /// The greeting's text was masked.
     Banner,
+    /// Bytes of a message's body.
+    BodyBytes,
+    /// Bytes of a line of it.
+    BodyLine,
     /// The last line of a reply of several has nothing but its code.
     BareLastLine,
     /// A TAB behind the verb became a space.
@@ -73,6 +78,12 @@ pub enum Rule {
     Envelope,
     /// Authentications that failed.
     FailedAuth,
+    /// Bytes of a message's header.
+    HeaderBytes,
+    /// Fields of it.
+    HeaderFields,
+    /// Bytes of a line of it.
+    HeaderLine,
     /// A name in HELO or EHLO that is refused.
     HelloName,
     /// Commands that bring no message on its way.
@@ -129,6 +140,8 @@ impl Rule {
             Self::Address => "address",
             Self::AuthAgain => "auth-again",
             Self::Banner => "banner",
+            Self::BodyBytes => "body-bytes",
+            Self::BodyLine => "body-line",
             Self::BareLastLine => "bare-last-line",
             Self::CommandGap => "command-gap",
             Self::DataAfterBdat => "data-after-bdat",
@@ -139,6 +152,9 @@ impl Rule {
             Self::EmptyLines => "empty-lines",
             Self::Envelope => "envelope",
             Self::FailedAuth => "failed-auth",
+            Self::HeaderBytes => "header-bytes",
+            Self::HeaderFields => "header-fields",
+            Self::HeaderLine => "header-line",
             Self::HelloName => "hello-name",
             Self::IdleCommands => "idle-commands",
             Self::LocalPart => "local-part",

@@ -9,7 +9,9 @@ use super::patches::Patches;
 use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
 use super::tls::Names;
-use super::value::{Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet};
+use super::value::{
+    ByteLimit, Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet,
+};
 use super::verbs::Verbs;
 use crate::smtp::{DataBegins, Verb};
 
@@ -286,6 +288,30 @@ settings! {
     /// The chunks below 64 octets in a message.
     chunks_small_max: CountLimit = [1_000, 1_000, 0, 0, 0, 0, 0, 0];
 
+    // Exim takes 1 MiB, Exchange 256 KiB; Postfix keeps 100 KiB, sendmail 32 KiB.
+
+    /// The bytes of a message's header.
+    header_bytes_max: ByteLimit = [1_048_576, 1_048_576, 0, 0, 0, 0, 0, 0];
+
+    // RFC 5322 allows 998 in a line of a message. Real mail has longer ones: an ASA's Class 4
+    // loses it, and its Class 3 only logs.
+
+    /// The bytes of a line of it.
+    header_line_max: LineLimit = [0, 0, 0, 0, 0, 0, 0, 998];
+
+    // Haraka takes 1,000 lines.
+
+    /// Its fields.
+    header_fields_max: CountLimit =
+        [log(2_000), log(2_000), none(), none(), none(), none(), none(), none()];
+
+    /// The bytes of a message's body.
+    body_bytes_max: ByteLimit = [0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// The bytes of a line of it.
+    body_line_max: LineLimit =
+        [none(), none(), none(), none(), none(), none(), none(), log(998)];
+
     /// What is done about known holes of mail servers.
     patches: Patches = [
         Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),
@@ -390,8 +416,8 @@ impl Settings {
 }
 
 /// A limit beyond which the connection is logged.
-const fn log(count: u32) -> CountLimit {
-    CountLimit::logged(count)
+const fn log<const HIGHEST: u32>(count: u32) -> Limit<HIGHEST> {
+    Limit::logged(count)
 }
 
 /// A limit beyond which it is reset.
@@ -400,8 +426,8 @@ fn end(count: u32) -> CountLimit {
 }
 
 /// No limit.
-fn none() -> CountLimit {
-    end(0)
+fn none<const HIGHEST: u32>() -> Limit<HIGHEST> {
+    Limit::from(0)
 }
 
 /// No name is refused.

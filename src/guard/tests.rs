@@ -28,6 +28,11 @@ impl Talk {
         }
     }
 
+    /// Whether more of a message would be looked into.
+    pub(super) fn reads_message(&self) -> bool {
+        self.guard.reads_message(&self.watch)
+    }
+
     /// What leaves of bytes that come in packets of this size, up to the end of the flow.
     pub(super) fn say(&mut self, from: Speaker, input: &[u8], size: usize) -> String {
         String::from_utf8_lossy(&self.speak(from, input, size)).into_owned()

@@ -118,6 +118,9 @@ pub struct Limit<const HIGHEST: u32> {
 /// A limit on bytes of a line. At most [`LINE_BYTES_HIGHEST`].
 pub(super) type LineLimit = Limit<LINE_BYTES_HIGHEST>;
 
+/// A limit on bytes of a message. At most [`BYTES_HIGHEST`].
+pub(super) type ByteLimit = Limit<BYTES_HIGHEST>;
+
 /// A limit on lines, answers or messages of a connection. At most [`COUNT_HIGHEST`].
 pub(super) type CountLimit = Limit<COUNT_HIGHEST>;
 
@@ -285,6 +288,9 @@ pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
 
 /// One byte less than the largest buffer for lines that any server is known to have (OpenSMTPD's).
 const LINE_BYTES_HIGHEST: u32 = 65_534;
+
+/// Bytes of a message are counted in 32 bits.
+const BYTES_HIGHEST: u32 = u32::MAX - 1;
 
 /// Counts stand in 16 bits.
 const COUNT_HIGHEST: u32 = 65_534;

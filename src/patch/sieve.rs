@@ -2,9 +2,9 @@
 //! small table for each byte.
 //!
 //! Of each text that is looked for stands here one byte, or one pair of neighbours, that no line
-//! with that text lacks. A pair is kept in one of seven buckets, so that two bytes of different
-//! pairs seldom look like one. What the sieve lets through harms no one; what it keeps back is
-//! read by the machine, which alone decides.
+//! with that text lacks. Pairs are kept in seven buckets, so that bytes of different pairs seldom
+//! look like one. What the sieve lets through harms no one; what it keeps back is read by the
+//! machine, which alone decides.
 
 use super::line::Line;
 use super::zone::ZoneSet;
@@ -29,13 +29,18 @@ struct Table {
     longest: u16,
     /// What nearly every such argument begins with, and no rule minds.
     key: &'static [u8],
+    /// Pairs that have a bucket beside the first.
+    common: Vec<[u8; 2]>,
 }
 
 /// The bucket of bytes that are enough alone.
 const ALONE: u16 = 1 << 7;
 
-/// Buckets of pairs.
-const BUCKETS: usize = 7;
+/// The bucket of pairs of rare bytes: whatever two of them are taken together is rare too.
+const RARE: u16 = 1;
+
+/// Buckets of all other pairs.
+const OTHERS: usize = 6;
 
 impl Sieve {
     /// The sieve for a catalogue's rules, of which those without a deed are off.
@@ -70,33 +75,34 @@ impl Table {
             true => b"FROM:<",
             false => b"",
         };
-        let mut table = Self { pairs: Box::new([ALONE << 8; 256]), longest: u16::MAX, key };
+        let pairs = Box::new([ALONE << 8; 256]);
+        let mut table = Self { pairs, longest: u16::MAX, key, common: Vec::new() };
         let has_path = is_mail || matches!(verb, Verb::Vrfy | Verb::Expn);
         if has_path {
             // Of a pair in quotes the machine drops the backslash, and joins what is around it.
-            table.add(b"\\", 0);
+            table.add(b"\\");
         }
         let rules = catalogue.rules().iter().zip(deeds).filter(|(_, deed)| deed.is_some());
-        for (index, (rule, _)) in rules.enumerate() {
+        for (rule, _) in rules {
             let is_there = rule.zones.meets(zones);
             match &rule.sign {
                 Sign::Texts(texts) if is_there => {
                     let is_whole = rule.zones.and(zones).meets(ZoneSet::WHOLE);
                     match catalogue.behind(rule) {
-                        Some(byte) => table.add(&[byte], index),
-                        None if rule.quoted == Some(true) => table.add(b"\"", index),
+                        Some(byte) => table.add(&[byte]),
+                        None if rule.quoted == Some(true) => table.add(b"\""),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
-                            texts.iter().for_each(|text| table.add_behind(b"<: \t", text, index));
+                            texts.iter().for_each(|text| table.add_behind(b"<: \t", text));
                         }
                         None => {
                             // What can stand in the key is looked for behind it.
                             let unseen = if is_whole { key } else { b"" };
-                            texts.iter().for_each(|text| table.add_but(unseen, text, index));
+                            texts.iter().for_each(|text| table.add_but(unseen, text));
                         }
                     }
                 }
                 Sign::Over(most) if is_there => table.longest = table.longest.min(*most),
-                Sign::OpenQuote if has_path => table.add(b"\"", index),
+                Sign::OpenQuote if has_path => table.add(b"\""),
                 // No line is read whole that ends in base64.
                 Sign::Texts(_)
                 | Sign::Over(_)
@@ -108,19 +114,19 @@ impl Table {
         table
     }
 
-    /// The text must not be missed; its bucket is that of its number.
-    fn add(&mut self, text: &[u8], number: usize) {
-        self.add_but(b"", text, number);
+    /// The text must not be missed.
+    fn add(&mut self, text: &[u8]) {
+        self.add_but(b"", text);
     }
 
     /// The same, by a part of it that does not stand in `unseen`.
-    fn add_but(&mut self, unseen: &[u8], text: &[u8], number: usize) {
+    fn add_but(&mut self, unseen: &[u8], text: &[u8]) {
         let parts = text.windows(2.min(text.len().max(1))).filter(|part| !is_in(part, unseen));
         match parts.min_by_key(|part| part.iter().map(common).sum::<u32>()) {
-            Some([first, second]) => {
-                let bucket = 1 << (number % BUCKETS);
-                self.mark(*first, bucket << 8);
-                self.mark(*second, bucket);
+            Some(&[first, second]) => {
+                let bucket = self.bucket([first, second]);
+                self.mark(first, bucket << 8);
+                self.mark(second, bucket);
             }
             Some([byte]) => self.mark(*byte, ALONE),
             // Each such argument is the machine's.
@@ -129,11 +135,23 @@ impl Table {
     }
 
     /// A text that a local part begins with: what can stand ahead of it there is known.
-    fn add_behind(&mut self, before: &[u8], text: &[u8], number: usize) {
+    fn add_behind(&mut self, before: &[u8], text: &[u8]) {
         let Some(first) = text.first() else { return };
-        let bucket = 1 << (number % BUCKETS);
+        let bucket = self.bucket(*b"< ");
         before.iter().for_each(|byte| self.mark(*byte, bucket << 8));
         self.mark(*first, bucket);
+    }
+
+    fn bucket(&mut self, pair: [u8; 2]) -> u16 {
+        if pair.iter().all(|byte| common(byte) == 0) {
+            return RARE;
+        }
+        let known = self.common.iter().position(|known| *known == pair);
+        let at = known.unwrap_or_else(|| {
+            self.common.push(pair);
+            self.common.len() - 1
+        });
+        RARE << (1 + at % OTHERS)
     }
 
     fn mark(&mut self, byte: u8, bits: u16) {

@@ -155,7 +155,7 @@ const TEXT: &[u8] = b"Some text of a message, as long as most lines of messages 
 const GREETED: [(Direction, &str); 3] =
     [(S, "220 mail.example.org\r\n"), (C, "HELO client\r\n"), (S, "250 mail.example.org\r\n")];
 
-const IN_DATA: [(Direction, &str); 9] = [
+const IN_DATA: [(Direction, &str); 10] = [
     GREETED[0],
     GREETED[1],
     GREETED[2],
@@ -165,6 +165,7 @@ const IN_DATA: [(Direction, &str); 9] = [
     (S, "250 Ok\r\n"),
     (C, "DATA\r\n"),
     (S, "354 Go ahead\r\n"),
+    (C, "Subject: this\r\n\r\n"),
 ];
 
 const EXTENDED: [(Direction, &str); 7] = [
@@ -280,6 +281,15 @@ fn in_data() -> Vec<Kind> {
             let name = format!("disowned: {name}");
             kinds.push(Kind::new(&name, "mailguard", &DISOWNED).then(C, &fill(pattern, length)));
         }
+    }
+    // What stands before the first empty line is read line by line.
+    let header = fill(b"Received: from a.example.org by b.example.net\r\n\tfor <c@d>\r\n", MTU);
+    for (name, bytes) in [
+        ("a header", header),
+        ("a header of short lines", fill(b"a\n", MTU)),
+        ("a header of CRs", fill(b"a\r", MTU)),
+    ] {
+        kinds.push(Kind::new(name, "mailguard", &IN_DATA[..9]).then(C, &bytes));
     }
     kinds.push(Kind::new("disowned: text", "mailguard", &DISOWNED).then(C, &fill(TEXT, MTU)));
     kinds.push(Kind::new("text by bytes", "mailguard", &IN_DATA).bytewise(C, &fill(TEXT, 200)));

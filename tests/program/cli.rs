@@ -87,6 +87,24 @@ fn explain_tells_of_a_capture_a_flow_an_entry_and_a_word() {
 }
 
 #[test]
+fn a_report_is_written_whole_or_not_at_all() {
+    let capture = format!("{}/pcaps/refused-commands.pcap", env!("CARGO_MANIFEST_DIR"));
+    let report = File::new("report.html", "older");
+    let output = mailguard(&["replay", &capture, "--report", report.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    let page = fs::read_to_string(report.path()).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</body></html>\n"), "{page}");
+    let broken = File::new("broken.pcap", "no capture");
+    for (input, into) in [(broken.path(), report.path()), (broken.path(), broken.path())] {
+        let output = mailguard(&["replay", input, "--report", into]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(text(&output.stderr).lines().count(), 1);
+    }
+    assert_eq!(fs::read_to_string(report.path()).unwrap(), page);
+    assert_eq!(fs::read_to_string(broken.path()).unwrap(), "no capture");
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     for words in [
         &[][..],

@@ -76,6 +76,8 @@ pub fn settings_without_rules() -> Settings {
         ("path_max", "0"),
         ("failed_auth_max", "0"),
         ("chunks_small_max", "0"),
+        ("header_bytes_max", "0"),
+        ("header_fields_max", "0"),
         ("line_max", "0"),
         ("envelope_line_max", "0"),
         ("auth_line_max", "0"),

@@ -6,6 +6,7 @@
 mod account;
 mod cause;
 mod event;
+mod page;
 mod story;
 mod text;
 
@@ -16,7 +17,7 @@ use std::path::Path;
 use crate::engine::Settings;
 use crate::front::FrontError;
 use crate::front::capture::Fault;
-use crate::front::replay::{Checksums, Session, Step, Summary};
+use crate::front::replay::{Checksums, Output, Session, Step, Summary, create};
 
 use story::Story;
 
@@ -82,6 +83,40 @@ pub fn capture(
         story.look(&step);
     }
     tell(&story, &session.summary(), flow)
+}
+
+/// The same of a replay under way, as one page for a browser.
+#[derive(Debug)]
+pub struct Report<'s> {
+    story: Story<'s>,
+    output: Output,
+    name: String,
+}
+
+impl<'s> Report<'s> {
+    /// A page under this name, about a capture that is not replayed yet.
+    ///
+    /// # Errors
+    /// It cannot be written, or would take the capture's place.
+    pub fn begin(path: &Path, input: &Path, settings: &'s Settings) -> Result<Self, FrontError> {
+        let name = input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { story: Story::new(settings), output: create(path, input)?, name })
+    }
+
+    /// Takes one step of the replay in.
+    pub fn look(&mut self, step: &Step) {
+        self.story.look(step);
+    }
+
+    /// Writes the page.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(mut self, summary: &Summary) -> Result<(), FrontError> {
+        let page = page::page(&self.story, summary, &self.name);
+        self.output.write(page.as_bytes())?;
+        self.output.finish()
+    }
 }
 
 /// The text about one flow of a story, or about all.

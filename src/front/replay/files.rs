@@ -36,7 +36,7 @@ pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), FrontError> {
 
 /// A result being written.
 #[derive(Debug)]
-pub(super) struct Output {
+pub struct Output {
     path: PathBuf,
     sink: Sink,
 }
@@ -75,7 +75,11 @@ impl Output {
         Self { path: "-".into(), sink: Sink::Standard(BufWriter::new(io::stdout())) }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FrontError> {
+    /// Writes on.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FrontError> {
         let written = match &mut self.sink {
             Sink::Whole { writer, .. } | Sink::Direct(writer) => writer.write_all(bytes),
             Sink::Standard(writer) => unless_gone(writer.write_all(bytes)),
@@ -84,7 +88,10 @@ impl Output {
     }
 
     /// The result is complete.
-    pub(super) fn finish(mut self) -> Result<(), FrontError> {
+    ///
+    /// # Errors
+    /// It cannot be written, or cannot take its name.
+    pub fn finish(mut self) -> Result<(), FrontError> {
         let finished = match &mut self.sink {
             Sink::Whole { writer, partial, path } => {
                 writer.flush().and_then(|()| fs::rename(partial, path))

@@ -25,8 +25,7 @@ use crate::engine;
 use crate::event;
 use crate::front::{FrontError, unless_gone};
 
-use files::Output;
-
+pub use files::Output;
 pub use offload::Checksums;
 pub use session::Session;
 pub use step::{Bystander, Fate, Left, Step};
@@ -143,7 +142,11 @@ pub fn watch(
     Ok(session.summary())
 }
 
-fn create(path: &Path, input: &Path) -> Result<Output, FrontError> {
+/// A result of what is read from a capture: it appears whole or not at all.
+///
+/// # Errors
+/// It cannot be written, or is the capture itself.
+pub fn create(path: &Path, input: &Path) -> Result<Output, FrontError> {
     files::tell_apart(path, input)?;
     Output::create(path)
 }

@@ -76,7 +76,7 @@ fn every_setting_reads_back_what_it_prints() {
 /// [`Settings::PROFILES`].
 #[test]
 fn the_profiles_preset_what_their_sources_say() {
-    let rows: [(&str, [&str; 8]); 29] = [
+    let rows: [(&str, [&str; 8]); 34] = [
         ("refusal", ["x", "x", "noop", "noop", "noop", "noop", "x-word", "x-word"]),
         (
             "banner",
@@ -118,6 +118,11 @@ fn the_profiles_preset_what_their_sources_say() {
         ("empty_lines_max", ["20", "20", "0", "0", "0", "0", "0", "0"]),
         ("messages_max", ["0", "0", "0", "0", "0", "0", "0", "0"]),
         ("chunks_small_max", ["1000", "1000", "0", "0", "0", "0", "0", "0"]),
+        ("header_bytes_max", ["1048576", "1048576", "0", "0", "0", "0", "0", "0"]),
+        ("header_line_max", ["0", "0", "0", "0", "0", "0", "0", "998"]),
+        ("header_fields_max", ["2000 log", "2000 log", "0", "0", "0", "0", "0", "0"]),
+        ("body_bytes_max", ["0", "0", "0", "0", "0", "0", "0", "0"]),
+        ("body_line_max", ["0", "0", "0", "0", "0", "0", "0", "998 log"]),
     ];
     let presets: Vec<Settings> = Settings::PROFILES.iter().map(|name| profile(name)).collect();
     for (name, values) in rows {

@@ -77,6 +77,8 @@ struct Said {
     recipients_max: Option<u32>,
     sender_max: Option<u32>,
     are_others_masked: bool,
+    /// What [`MESSAGE`] lists, each with whether it is only logged.
+    message: [Option<(u32, bool)>; MESSAGE.len()],
 }
 
 impl Said {
@@ -99,6 +101,15 @@ impl Said {
         let number = || condition.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
         let ends = action.starts_with("drop-connection") || action.starts_with("reset");
         let is_masked = action.starts_with("mask");
+        let is_logged = action == "log";
+        let of_message = MESSAGE.iter().zip(&mut self.message);
+        let of_message = of_message.filter(|((start, _), _)| condition.starts_with(start));
+        if let Some((_, limit)) = of_message.last().filter(|_| ends || is_logged) {
+            let highest = if condition.contains("line") { LINE_HIGHEST } else { BYTES_HIGHEST };
+            *limit = number().map(|number| (number.min(highest), is_logged));
+            account.used.extend(at);
+            return;
+        }
         match condition {
             _ if condition.starts_with("cmd line length gt") && ends => self.line_max = number(),
             _ if condition.starts_with("cmd rcpt count gt") && ends => {
@@ -123,7 +134,7 @@ impl Said {
         let banner = if self.is_banner_masked { "star-text" } else { "pass" };
         let starttls = if self.is_tls_allowed { "allow" } else { "strip" };
         let ehlo = if self.are_others_masked { "letters" } else { "pass" };
-        vec![
+        let mut settings = vec![
             format!("banner = \"{banner}\""),
             format!("starttls = \"{starttls}\""),
             format!("ehlo = \"{ehlo}\""),
@@ -132,12 +143,28 @@ impl Said {
             format!("auth_line_max = {line_max}"),
             format!("recipients_max = {}", self.recipients_max.unwrap_or(0).min(1_000_000)),
             format!("sender_max = {}", limit(self.sender_max)),
-        ]
+        ];
+        let of_message = MESSAGE.iter().zip(self.message).map(|((_, name), limit)| match limit {
+            Some((number, true)) => format!("{name} = \"{number} log\""),
+            Some((number, false)) => format!("{name} = {number}"),
+            None => format!("{name} = 0"),
+        });
+        settings.extend(of_message);
+        settings
     }
 }
 
 /// The map of `inspect esmtp` without a name, which is what the profile `asa` presets.
 const DEFAULT: &str = "_default_esmtp_map";
 
-/// The highest limit that a setting takes.
+/// The highest limit that a setting takes, on a line and on a message.
 const LINE_HIGHEST: u32 = 65_534;
+const BYTES_HIGHEST: u32 = u32::MAX - 1;
+
+/// Conditions on a message, and the settings that say the same.
+const MESSAGE: [(&str, &str); 4] = [
+    ("header length gt", "header_bytes_max"),
+    ("header line length gt", "header_line_max"),
+    ("body length gt", "body_bytes_max"),
+    ("body line length gt", "body_line_max"),
+];

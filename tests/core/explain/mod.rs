@@ -2,6 +2,7 @@
 //! is held against the streams that came and the streams that left, as another reader has them.
 
 mod claims;
+mod report;
 mod witness;
 
 use std::fs;

@@ -1,0 +1,214 @@
+//! A message as it comes: where its header ends, and how much there is of both.
+//!
+//! | before the byte | CR          | LF         | other |
+//! |-----------------|-------------|------------|-------|
+//! | Start of line   | + CR        | empty line | Text  |
+//! | Dot             | + CR        | line end   | Text  |
+//! | Text            | + CR        | line end   | Text  |
+//! | any, + CR       | + CR, one was text | as without | Text, the CR was text |
+//!
+//! A header ends at its first empty line and nowhere else: about a line without a colon servers
+//! differ. A line ends at LF, with or without CR before it. Counted is what the receiver gets: a
+//! dot that was added before a line's first is not, and a line does not count its end.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::Settings;
+use super::value::{Excess, Limit};
+use super::{Guard, Rule, Ruling, Watch};
+
+/// The message under way, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Message {
+    place: Place,
+    /// A CR has come, and what it is is not known yet.
+    has_cr: bool,
+    is_body: bool,
+    /// Limits that were passed and only logged: each is told of once. A bit each.
+    told: u8,
+    /// Fields of the header so far.
+    fields: u16,
+    /// Bytes of the line under way.
+    line: u16,
+    /// Bytes of the header, or of the body.
+    bytes: u32,
+}
+
+/// What stands before the next byte of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// Nothing.
+    #[default]
+    Start,
+    /// A dot that was added.
+    Dot,
+    Text,
+}
+
+impl Message {
+    /// Takes more of it, up to what ends the flow: the limit that was passed, if one was.
+    fn read(&mut self, settings: &Settings, bytes: &[u8], has_dots: bool) -> Option<Excess> {
+        let minds_body = settings.minds_body();
+        let mut noted = None;
+        let mut rest = bytes;
+        while let Some((&byte, tail)) = rest.split_first() {
+            if self.is_body && !minds_body {
+                break;
+            }
+            let text =
+                if self.place == Place::Text && !self.has_cr { text_length(rest) } else { 0 };
+            let excess = if text > 0 {
+                rest = rest.get(text..).unwrap_or_default();
+                self.add(settings, text)
+            } else {
+                rest = tail;
+                self.step(settings, byte, has_dots)
+            };
+            match excess {
+                Some(excess) if excess.is_end => return Some(excess),
+                excess => noted = noted.or(excess),
+            }
+        }
+        noted
+    }
+
+    fn step(&mut self, settings: &Settings, byte: u8, has_dots: bool) -> Option<Excess> {
+        let had_cr = std::mem::replace(&mut self.has_cr, byte == b'\r');
+        match byte {
+            b'\n' => self.end_line(settings, if had_cr { 2 } else { 1 }),
+            b'\r' if had_cr => self.begin(settings, b'\r'),
+            b'\r' => None,
+            b'.' if has_dots && !had_cr && self.place == Place::Start => {
+                self.place = Place::Dot;
+                None
+            }
+            _ if had_cr => {
+                let earlier = self.begin(settings, b'\r');
+                either(earlier, self.begin(settings, byte))
+            }
+            _ => self.begin(settings, byte),
+        }
+    }
+
+    /// Takes one byte of text, which may be the line's first.
+    fn begin(&mut self, settings: &Settings, byte: u8) -> Option<Excess> {
+        let is_field = self.place != Place::Text && !self.is_body && !matches!(byte, b' ' | b'\t');
+        self.place = Place::Text;
+        let fields = u32::from(self.fields);
+        self.fields = self.fields.saturating_add(is_field.into());
+        let counts = (fields, u32::from(self.fields));
+        let excess = self.passes(Rule::HeaderFields, settings.header_fields_max, counts);
+        either(excess, self.add(settings, 1))
+    }
+
+    /// Takes so many bytes of a line's text.
+    fn add(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
+        let before = u32::from(self.line);
+        let added = u16::try_from(count).unwrap_or(u16::MAX);
+        self.line = self.line.saturating_add(added);
+        let (rule, limit) = match self.is_body {
+            false => (Rule::HeaderLine, settings.header_line_max),
+            true => (Rule::BodyLine, settings.body_line_max),
+        };
+        let excess = self.passes(rule, limit, (before, u32::from(self.line)));
+        either(excess, self.add_bytes(settings, count))
+    }
+
+    fn add_bytes(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
+        let before = self.bytes;
+        self.bytes = before.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        let (rule, limit) = match self.is_body {
+            false => (Rule::HeaderBytes, settings.header_bytes_max),
+            true => (Rule::BodyBytes, settings.body_bytes_max),
+        };
+        self.passes(rule, limit, (before, self.bytes))
+    }
+
+    fn end_line(&mut self, settings: &Settings, length: usize) -> Option<Excess> {
+        let is_empty = self.place == Place::Start;
+        (self.place, self.line) = (Place::Start, 0);
+        if is_empty && !self.is_body {
+            (self.is_body, self.bytes) = (true, 0);
+            return None;
+        }
+        self.add_bytes(settings, length)
+    }
+
+    /// What there is to say of a count, if it has just gone beyond its limit. Of one that is only
+    /// logged it is said once a message.
+    fn passes<const HIGHEST: u32>(
+        &mut self,
+        rule: Rule,
+        limit: Limit<HIGHEST>,
+        counts: (u32, u32),
+    ) -> Option<Excess> {
+        let excess = limit.excess(rule, counts)?;
+        let bit = TOLD.iter().position(|told| *told == rule).map_or(0, |at| 1 << at);
+        let is_told = self.told & bit != 0 && !excess.is_end;
+        self.told |= bit;
+        // The same number however the bytes were cut.
+        (!is_told).then_some(Excess { count: excess.limit.saturating_add(1), ..excess })
+    }
+}
+
+impl Settings {
+    /// Whether anything is asked of messages' bodies.
+    pub(super) const fn minds_body(&self) -> bool {
+        self.body_bytes_max.is_set() || self.body_line_max.is_set()
+    }
+
+    /// Whether anything is asked of their headers.
+    pub(super) const fn minds_header(&self) -> bool {
+        self.header_bytes_max.is_set()
+            || self.header_line_max.is_set()
+            || self.header_fields_max.is_set()
+    }
+}
+
+impl Guard {
+    /// Whether what comes next of a message is looked into, run by run.
+    #[must_use]
+    pub const fn reads_message(&self, watch: &Watch) -> bool {
+        let settings = &self.settings;
+        settings.minds_body() || (settings.minds_header() && !watch.message.is_body)
+    }
+
+    /// Rules on more of a message. In one that DATA has begun dots are added.
+    pub(super) fn look_into(&self, watch: &mut Watch, bytes: &[u8], has_dots: bool) -> Ruling {
+        if !self.reads_message(watch) {
+            return Ruling::Pass;
+        }
+        let excess = watch.message.read(&self.settings, bytes, has_dots);
+        excess.map_or(Ruling::Pass, Ruling::Exceed)
+    }
+}
+
+/// The one that ends the flow, or the first.
+fn either(one: Option<Excess>, other: Option<Excess>) -> Option<Excess> {
+    if other.is_some_and(|excess| excess.is_end) && !one.is_some_and(|excess| excess.is_end) {
+        return other;
+    }
+    one.or(other)
+}
+
+/// How many bytes stand before the next CR or LF. Few, where lines are short: the vectorised search
+/// costs more than it saves there.
+fn text_length(bytes: &[u8]) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let near = bytes.iter().take(NEAR).position(is_end);
+    near.or_else(|| {
+        let far = bytes.get(NEAR..)?;
+        Some(NEAR + memchr::memchr2(b'\r', b'\n', far).unwrap_or(far.len()))
+    })
+    .unwrap_or(bytes.len())
+}
+
+/// Bytes that are looked at one by one first.
+const NEAR: usize = 16;
+
+/// The rules whose limits may be only logged: by their place, the bits of [`Message::told`].
+const TOLD: [Rule; 5] =
+    [Rule::HeaderBytes, Rule::HeaderLine, Rule::HeaderFields, Rule::BodyBytes, Rule::BodyLine];
+
+#[cfg(test)]
+mod tests;

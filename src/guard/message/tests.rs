@@ -1,0 +1,170 @@
+//! Limits on messages: the last byte, line and field that pass and the first beyond, in every cut
+//! into two and byte by byte.
+
+use crate::guard::tests::{Talk, changed};
+use crate::guard::{Excess, Rule, Ruling};
+use crate::smtp::Speaker::{Client, Server};
+
+/// What ends the flow, and the limits that were only logged.
+type Said = (Option<Rule>, Vec<(Rule, u32)>);
+
+/// What is said of a message under these limits, whatever the cut; `chunks`: sent as one, without
+/// dots added and without an end.
+fn said(limits: &[(&str, &str)], message: &[u8], in_chunk: bool) -> Said {
+    let mut all: Option<Said> = None;
+    for (cut, size) in (0..message.len()).map(|cut| (cut, 999_999)).chain([(0, 1), (0, 3)]) {
+        let off = ["header_bytes_max", "header_fields_max"].map(|name| (name, "0"));
+        let mut talk = Talk::new(&changed("esmtp", &[&off[..], limits].concat()));
+        begin(&mut talk, message.len(), in_chunk);
+        talk.say(Client, &message[..cut], size);
+        talk.say(Client, &message[cut..], size);
+        let said = (talk.ended(), noted(&talk.rulings));
+        let shown = String::from_utf8_lossy(message);
+        assert_eq!(*all.get_or_insert_with(|| said.clone()), said, "cut {cut} {size}: {shown}");
+    }
+    all.unwrap_or_default()
+}
+
+fn begin(talk: &mut Talk, length: usize, in_chunk: bool) {
+    talk.say(Server, b"220 a\r\n", 99);
+    talk.say(Client, b"EHLO a\r\n", 99);
+    talk.say(Server, b"250-a\r\n250 CHUNKING\r\n", 99);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+    talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+    if in_chunk {
+        talk.say(Client, format!("BDAT {length} LAST\r\n").as_bytes(), 99);
+    } else {
+        talk.say(Client, b"DATA\r\n", 99);
+        talk.say(Server, b"354 go\r\n", 99);
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "only what is told of a limit is asked for")]
+fn noted(rulings: &[Ruling]) -> Vec<(Rule, u32)> {
+    let excesses = rulings.iter().filter_map(|ruling| match ruling {
+        Ruling::Exceed(Excess { rule, count, is_end: false, .. }) => Some((*rule, *count)),
+        _ => None,
+    });
+    excesses.collect()
+}
+
+/// Whether this limit ends a message with this text, and the same in a chunk.
+fn ends(name: &str, limit: &str, rule: Rule, text: &str) -> bool {
+    let by_data = said(&[(name, limit)], format!("{text}\r\n.\r\n").as_bytes(), false);
+    assert!(by_data.0.is_none_or(|found| found == rule) && by_data.1.is_empty());
+    by_data.0.is_some()
+}
+
+#[test]
+fn bytes_of_a_header_count_up_to_its_empty_line() {
+    let ends = |text: &str| ends("header_bytes_max", "12", Rule::HeaderBytes, text);
+    assert!(!ends("a: b\r\nc: d\r\n\r\nbody and more of it"));
+    assert!(!ends("a: b\nc: d\r\n\nbody and more of it"));
+    assert!(ends("a: b\r\nc: dd\r\n\r\nbody"));
+    assert!(ends("a: b\r\nno end of it"));
+    assert!(!ends("\r\nno header at all, and more"));
+    assert!(!ends("a: b\r\nc: d"), "the end of the message is none of its bytes");
+    assert!(!ends("..: b\r\nc: d\r\n"), "a dot was added");
+    assert!(!ends("a: b\r\n..: d"));
+    assert!(ends("a: b\r\nc:\rd\re"), "a lone CR is text");
+    assert!(!ends(""));
+}
+
+#[test]
+fn a_header_ends_at_its_empty_line_alone() {
+    let ends = |text: &str| ends("header_bytes_max", "20", Rule::HeaderBytes, text);
+    for line in [" ", "\t", "no colon", ": none", "..", "\r"] {
+        assert!(ends(&format!("a: b\r\n{line}\r\nc: d and more\r\n")), "{line:?}");
+    }
+    assert!(!ends("a: b\r\n\r\nc: d and more of this\r\n"));
+    assert!(!ends("a: b\n\nc: d and more of this\r\n"));
+    assert!(!ends("a: b\n\r\nc: d and more of this\r\n"));
+}
+
+#[test]
+fn lines_count_without_their_ends_and_without_added_dots() {
+    for (name, rule, start) in [
+        ("header_line_max", Rule::HeaderLine, ""),
+        ("body_line_max", Rule::BodyLine, "Subject: a longer one\r\n\r\n"),
+    ] {
+        let ends = |text: &str| ends(name, "10", rule, &format!("{start}{text}"));
+        assert!(!ends("0123456789\r\n0123456789\n..23456789\r\n"));
+        assert!(ends("01234567890\r\n"));
+        assert!(ends("0123456789\ra\r\n"));
+        assert!(ends("0123456789\r\r\n"));
+        assert!(ends("a\r\n..1234567890\r\n"));
+        assert!(!ends(&"0123456789\r\n".repeat(9)));
+    }
+    let header = "Subject: a longer one\r\n\r\n";
+    assert!(!ends("header_line_max", "21", Rule::HeaderLine, &format!("{header}{header}")));
+    let body = format!("a: b\r\n\r\n{header}");
+    assert!(!ends("header_line_max", "10", Rule::HeaderLine, &body));
+}
+
+#[test]
+fn bytes_of_a_body_count_line_ends_too() {
+    let ends = |text: &str| ends("body_bytes_max", "10", Rule::BodyBytes, text);
+    assert!(!ends("a header of some length: b\r\n\r\nabc\r\nabc"));
+    assert!(ends("a: b\r\n\r\nabc\r\nabcd"));
+    assert!(ends("a: b\r\n\r\nabc\n\r\n\nabcd"));
+    assert!(!ends("a: b\r\n\r\n..bc\r\n..bc"));
+}
+
+#[test]
+fn fields_count_and_not_their_continuations() {
+    let ends = |text: &str| ends("header_fields_max", "2", Rule::HeaderFields, text);
+    assert!(!ends("a: b\r\n c\r\n\td\r\ne: f\r\n\r\ng: h\r\ni: j"));
+    assert!(ends("a: b\r\nc: d\r\ne: f"));
+    assert!(ends("a: b\nc\n: d"));
+}
+
+#[test]
+fn a_limit_that_is_only_logged_is_told_of_once_a_message() {
+    let limits =
+        [("header_line_max", "5 log"), ("body_line_max", "3 log"), ("body_bytes_max", "13 log")];
+    let message = b"a: bcd\r\nc: def\r\n\r\nabcd\r\nabcd\r\nef\r\n.\r\n";
+    let expected = vec![(Rule::HeaderLine, 6), (Rule::BodyLine, 4), (Rule::BodyBytes, 14)];
+    // Of several in one packet the first is told of.
+    let mut talk = Talk::new(&changed("esmtp", &limits));
+    begin(&mut talk, 0, false);
+    talk.say(Client, message, 1);
+    assert_eq!((talk.ended(), noted(&talk.rulings)), (None, expected.clone()));
+    talk.say(Server, b"250 ok\r\n", 99);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n", 99);
+    talk.say(Server, b"250 ok\r\n250 ok\r\n354 go\r\n", 99);
+    talk.rulings.clear();
+    talk.say(Client, message, 1);
+    assert_eq!(noted(&talk.rulings), expected, "each message counts anew");
+}
+
+#[test]
+fn chunks_have_no_dots_added_and_no_end() {
+    let limit = [("header_line_max", "10")];
+    assert_eq!(said(&limit, b"..23456789\r\n", true).0, None);
+    assert_eq!(said(&limit, b"..234567890\r\n", true).0, Some(Rule::HeaderLine));
+    let limit = [("header_bytes_max", "12")];
+    assert_eq!(said(&limit, b"a: b\r\nc: d\r\n\r\nbody and more", true).0, None);
+    assert_eq!(said(&limit, b"a: b\r\nc: d\r\n.\r\n", true).0, Some(Rule::HeaderBytes));
+    let mut talk = Talk::new(&changed("esmtp", &limit));
+    begin(&mut talk, 10, true);
+    talk.say(Client, b"a: b\r\nc: d", 3);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+    talk.say(Server, b"250 ok\r\n250 ok\r\n250 ok\r\n", 99);
+    talk.say(Client, b"BDAT 5\r\na: b\rBDAT 7 LAST\r\n\nc: d\r\n", 99);
+    assert_eq!(talk.ended(), None, "both chunks are one message, and another one");
+}
+
+#[test]
+fn what_follows_the_header_is_not_read_where_nothing_is_asked_of_it() {
+    let mut talk = Talk::new(&changed("esmtp", &[]));
+    begin(&mut talk, 0, false);
+    let settings = crate::guard::Guard::new(changed("esmtp", &[("body_line_max", "9")]));
+    assert!(talk.reads_message());
+    talk.say(Client, b"a: b\r\n\r", 99);
+    assert!(talk.reads_message());
+    talk.say(Client, b"\n", 99);
+    assert!(!talk.reads_message());
+    talk.say(Client, b"text\r\n.\r\n", 99);
+    assert!(talk.reads_message(), "the next one has a header again");
+    assert!(settings.reads_message(&crate::guard::Watch::default()));
+}
