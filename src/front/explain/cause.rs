@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 104] = [
+pub const CAUSES: [Cause; 109] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -47,6 +47,8 @@ pub const CAUSES: [Cause; 104] = [
         "The last line of a reply of several lines has \
         nothing but its code. Some clients read beyond its end.",
     ),
+    row("body-bytes", &["body_bytes_max"], "The body of a message is too long."),
+    row("body-line", &["body_line_max"], "A line of a message's body is too long."),
     row(
         "command-gap",
         &["unit"],
@@ -72,6 +74,9 @@ pub const CAUSES: [Cause; 104] = [
         \"lenient\"; \"log\" changes nothing.",
     ),
     row("failed-auth", &["failed_auth_max"], "Too many authentications failed."),
+    row("header-bytes", &["header_bytes_max"], "The header of a message is too long."),
+    row("header-fields", &["header_fields_max"], "The header of a message has too many fields."),
+    row("header-line", &["header_line_max"], "A line of a message's header is too long."),
     row("hello-name", &["hello_refuse"], "The client calls itself by a name that is refused."),
     row(
         "idle-commands",
