@@ -407,3 +407,16 @@ fn the_machine_is_examined() {
         filter.end("-TERM");
     });
 }
+
+#[test]
+fn what_is_ahead_of_the_filter_is_named_in_brief() {
+    sealed(NEEDS, || {
+        assert!(shell("ip link add big type veth && ip link set big gso_max_size 131072"));
+        let said = String::from_utf8(mailguard(&["check", "--brief"]).stdout).unwrap();
+        assert!(said.contains("wrong  big: makes packets that the queue cannot show"), "{said}");
+        assert!(said.lines().all(|line| line.starts_with("wrong  ")), "{said}");
+        let said = mailguard(&["check", "--set", "queue.gso=false"]).stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("ok     devices: none is ahead of the filter"), "{said}");
+    });
+}
