@@ -32,7 +32,7 @@ pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
-pub use sight::{Deeds, Seen, Stage};
+pub use sight::{Deeds, Killed, Seen, Stage};
 pub use stats::{Counter, Stats};
 
 use std::cell::OnceCell;

@@ -27,7 +27,7 @@ pub enum Reason {
     Rule(Rule),
     /// Bytes that wait for a reply: behind DATA, STARTTLS or AUTH, or a BDAT that it decides about.
     AwaitingReply,
-    /// Its settings were in force no more, and it was asked to begin anew.
+    /// An operator asked for it, for this flow or for all whose settings are in force no more.
     Cleared,
     /// The split terminator of CSCds90792 (only with `split_terminator = "bug"`).
     SplitTerminator,

@@ -85,6 +85,19 @@ pub struct Deeds {
     pub edited: u16,
 }
 
+/// What became of the wish that a flow be reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Killed {
+    /// It was.
+    Done,
+    /// It had ended.
+    Over,
+    /// Its packets do not come here any more, so nobody here knows its numbers.
+    HandedOver,
+    /// There is none.
+    Unknown,
+}
+
 impl Engine {
     /// Shows every flow, the oldest first, until whoever looks has seen enough.
     pub fn flows(&self, now: Instant, mut look: impl FnMut(Seen) -> ControlFlow<()>) {
@@ -124,16 +137,49 @@ impl Engine {
             let is_same =
                 is_ours && is_under(&conversation, policies.choose(originator, responder));
             if !is_same && conversation.phase == Phase::Open && !conversation.is_offloaded() {
-                conversation.reset_both_ends(&Scene::of(flow, now), Reason::Cleared, effects);
-                flow.hold(conversation.held());
-                flow.set_over(true);
-                self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
+                self.clear(flow, &mut conversation, (now, effects));
                 count += 1;
             }
         });
         effects.counted.resets += effects.resets.len() as u64;
         self.tally(effects);
         count
+    }
+
+    /// Resets both ends of one flow.
+    pub fn kill(&self, id: FlowId, now: Instant, effects: &mut Effects) -> Killed {
+        effects.clear();
+        let mut killed = Killed::Unknown;
+        self.flows.for_each(|flow| {
+            if flow.id() != id {
+                return;
+            }
+            let Some(mut conversation) = flow.lock_if_present() else { return };
+            killed = match conversation.phase {
+                Phase::Open if conversation.is_offloaded() => Killed::HandedOver,
+                Phase::Open => {
+                    self.clear(flow, &mut conversation, (now, effects));
+                    Killed::Done
+                }
+                Phase::Closing | Phase::Reset => Killed::Over,
+            };
+        });
+        effects.counted.resets += effects.resets.len() as u64;
+        self.tally(effects);
+        killed
+    }
+
+    /// Resets a flow as its operator asks.
+    fn clear(
+        &self,
+        flow: &Arc<Flow<Conversation>>,
+        conversation: &mut Conversation,
+        (now, effects): (Instant, &mut Effects),
+    ) {
+        conversation.reset_both_ends(&Scene::of(flow, now), Reason::Cleared, effects);
+        flow.hold(conversation.held());
+        flow.set_over(true);
+        self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
     }
 }
 

@@ -12,6 +12,12 @@ pub enum Command {
     Stats,
     /// The connections, one a line.
     Flows,
+    /// One connection.
+    Flow,
+    /// Resets one connection.
+    Kill,
+    /// The kernel's queues.
+    Queues,
     /// The last lines of the event log.
     Events,
     /// The metrics.
@@ -98,6 +104,7 @@ impl Command {
         matches!(
             self,
             Self::Reload
+                | Self::Kill
                 | Self::WriteMemory
                 | Self::WriteErase
                 | Self::Configure
@@ -135,6 +142,9 @@ pub(super) const COMMANDS: &[Row] = &[
     row(Mode::Looking, "stats", Command::Stats),
     row(Mode::Looking, "flows", Command::Flows),
     row(Mode::Looking, "flows REST", Command::Flows),
+    row(Mode::Looking, "flow ID", Command::Flow),
+    row(Mode::Looking, "queues", Command::Queues),
+    row(Mode::Looking, "show queues", Command::Queues),
     row(Mode::Looking, "events", Command::Events),
     row(Mode::Looking, "events REST", Command::Events),
     row(Mode::Looking, "metrics", Command::Metrics),
@@ -151,6 +161,7 @@ pub(super) const COMMANDS: &[Row] = &[
     row(Mode::Looking, "show version", Command::Version),
     row(Mode::Looking, "show status", Command::Status),
     row(Mode::Looking, "show stats", Command::Stats),
+    row(Mode::Exec, "kill ID", Command::Kill),
     row(Mode::Exec, "reload", Command::Reload),
     row(Mode::Exec, "reload noconfirm", Command::Reload),
     row(Mode::Exec, "configure terminal", Command::Configure),

@@ -137,7 +137,7 @@ fn keyword<'r>(
 ) -> Result<Option<&'static str>, BTreeSet<&'static str>> {
     let keywords: BTreeSet<&'static str> = elements
         .filter_map(|(_, element)| match element {
-            Element::Word(keyword) if keyword.starts_with(word) => Some(keyword),
+            Element::Word(keyword) if is_meant(keyword, word) => Some(keyword),
             Element::Word(_) | Element::Value | Element::Rest => None,
         })
         .collect();
@@ -149,6 +149,14 @@ fn keyword<'r>(
         _ => Err(keywords),
     }
 }
+
+/// Whether a keyword may be what was typed.
+fn is_meant(keyword: &str, word: &str) -> bool {
+    keyword.starts_with(word) && (word == keyword || !WHOLE.contains(&keyword))
+}
+
+/// Words of ours that cannot be cut: a PIX has always taken their beginnings for its own.
+const WHOLE: [&str; 1] = ["queues"];
 
 /// What may be typed instead: the family's own usage, or the rows.
 fn usage(alive: &[&Row]) -> Vec<&'static str> {

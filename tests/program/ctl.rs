@@ -1,7 +1,7 @@
 //! `mailguard ctl`: what an operator types on a running filter, with mail flowing.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
@@ -149,6 +149,54 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
         let (code, _, _) = ctl("fixup protocol smtp 25");
         assert_eq!(code, 0);
         assert_eq!(greeting(), masked);
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn one_connection_is_shown_and_reset_and_others_go_on() {
+    sealed(NEEDS, || {
+        fs::write(FILE, OURS).unwrap();
+        succeed(&["rules", "up", "--config", FILE]);
+        let filter = Filter::start(&["--config", FILE]);
+        serve();
+        let (mut client, _) = Client::connect();
+        assert_eq!(client.say("VRFY root"), "500 what?");
+        for (words, expected) in [
+            ("flow 1", "state commands, open for 0:00:"),
+            ("flow 1", "\nlast command: VRFY\ndone: 1 refused, "),
+            ("--json flow 1", "\"id\":1,"),
+            ("queues", "\n0      "),
+            ("--json queues", "{\"dropped_buffer_full\":0,"),
+        ] {
+            let (code, said, error) = ctl(words);
+            assert_eq!((code, error.as_str()), (0, ""), "{words}");
+            assert!(said.contains(expected), "{words}: {said}");
+        }
+        for (words, expected) in [
+            ("flow 99", "mailguard: there is no connection 99: `flows` lists them"),
+            ("kill all", "mailguard: `all` found, expected the number of a connection"),
+            ("kill 99", "mailguard: there is no connection 99"),
+        ] {
+            let (code, said, error) = ctl(words);
+            assert_eq!((code, said.as_str()), (2, ""), "{words}");
+            assert!(error.starts_with(expected), "{words}: {error}");
+        }
+        // Both ends of a connection are reset, others go on, and the log says it once.
+        let (mut other, _) = Client::connect();
+        let resets = || {
+            let stats = ctl("stats").1;
+            let line = stats.lines().find(|line| line.starts_with("resets ")).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        let before = resets();
+        assert_eq!(ctl("kill 1"), (0, "connection 1 was reset\n".to_owned(), String::new()));
+        assert!(resets() >= before + 2);
+        assert_eq!(client.reply().unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(other.say("NOOP"), "250 ok");
+        assert_eq!(ctl("kill 1").2, "mailguard: connection 1 is over\n");
+        assert!(ctl("flow 1").1.contains("state reset"));
+        while ctl("events").1.matches("was reset: cleared").count() != 1 {}
         filter.end("-TERM");
     });
 }

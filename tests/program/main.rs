@@ -21,5 +21,7 @@ mod probe;
 mod rules;
 /// `mailguard run` and `check` against the real kernel queue.
 mod run;
+/// What goes wrong around a filter, which goes on.
+mod trouble;
 /// The units of the service manager.
 mod unit;

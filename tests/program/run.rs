@@ -41,7 +41,7 @@ impl Filter {
         Self { child, stderr, said }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
@@ -72,7 +72,7 @@ pub(crate) fn succeed(words: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn shell(script: &str) -> bool {
+pub(crate) fn shell(script: &str) -> bool {
     Command::new("sh").args(["-c", script]).status().unwrap().success()
 }
 
@@ -87,7 +87,7 @@ fn listed() -> Vec<(u16, u64)> {
 }
 
 /// Whether the fact comes to hold within a minute.
-fn is_soon(fact: impl Fn() -> bool) -> bool {
+pub(crate) fn is_soon(fact: impl Fn() -> bool) -> bool {
     (0..3_000).any(|_| {
         thread::sleep(Duration::from_millis(20));
         fact()
@@ -225,7 +225,7 @@ fn a_queue_of_another_process_is_named() {
 }
 
 /// What a server reads of a client that says VRFY.
-fn verify(address: &str) -> String {
+pub(crate) fn verify(address: &str) -> String {
     let listener = TcpListener::bind((address, 25)).unwrap();
     let port: SocketAddr = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -405,5 +405,18 @@ fn the_machine_is_examined() {
         assert_eq!(code, Some(0), "{said}");
         assert!(!said.contains("wrong"), "{said}");
         filter.end("-TERM");
+    });
+}
+
+#[test]
+fn what_is_ahead_of_the_filter_is_named_in_brief() {
+    sealed(NEEDS, || {
+        assert!(shell("ip link add big type veth && ip link set big gso_max_size 131072"));
+        let said = String::from_utf8(mailguard(&["check", "--brief"]).stdout).unwrap();
+        assert!(said.contains("wrong  big: makes packets that the queue cannot show"), "{said}");
+        assert!(said.lines().all(|line| line.starts_with("wrong  ")), "{said}");
+        let said = mailguard(&["check", "--set", "queue.gso=false"]).stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("ok     devices: none is ahead of the filter"), "{said}");
     });
 }

@@ -25,6 +25,10 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         (false, false) => report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned()),
     }
     bridges(report);
+    let count = |name| number(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
+    if let (Some(now), Some(max)) = (count("count"), count("max")) {
+        filling(now, max).into_iter().for_each(|one| report.wrong(one));
+    }
     if v4 || v6 {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let routed = routed(&read("/proc/net/route"), &read("/proc/net/ipv6_route"));
@@ -34,6 +38,21 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
 
 fn is_on(path: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|value| value.trim_end() != "0")
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim_end().parse().ok()
+}
+
+/// Whether connection tracking has too little room left.
+fn filling(now: u64, max: u64) -> Option<String> {
+    let is_full = now.saturating_mul(10) >= max.saturating_mul(9);
+    is_full.then(|| {
+        format!(
+            "connection tracking: {now} of {max} entries: when it is full, the kernel drops new \
+             connections (sysctl net.netfilter.nf_conntrack_max)"
+        )
+    })
 }
 
 fn bridges(report: &mut Report) {
@@ -109,6 +128,13 @@ const CONF: &str = "/proc/sys/net/ipv4/conf";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tracking_that_is_nearly_full_is_found() {
+        assert_eq!(filling(89, 100), None);
+        let said = filling(90, 100).unwrap();
+        assert!(said.starts_with("connection tracking: 90 of 100 entries"), "{said}");
+    }
 
     #[test]
     fn routes_name_the_interfaces() {

@@ -4,6 +4,7 @@
 //! finding. What programs below the rules do with packets (eBPF, hardware) is not examined.
 
 mod iptables;
+mod links;
 mod machine;
 mod nft;
 mod ours;
@@ -34,6 +35,7 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     reassembly(has_rules, &mut report);
     foreign(config, has_programs, &mut report);
     machine::examine(config, &mut report);
+    devices(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
 }
@@ -118,8 +120,15 @@ fn owner(port: u32) -> Option<String> {
 
 fn programs(report: &mut Report) -> bool {
     let mut all = true;
+    let legacy = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
     for program in ["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"] {
         let version = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+        if let Ok(version) = &version
+            && program == "iptables-save"
+        {
+            let version = String::from_utf8_lossy(&version.stdout);
+            two_rule_sets(&version, &legacy).into_iter().for_each(|one| report.wrong(one));
+        }
         if let Err(error) = version {
             report.wrong(format!("{program}: cannot be started: {error}"));
             all = false;
@@ -129,6 +138,17 @@ fn programs(report: &mut Report) -> bool {
         report.good("iptables: installed".to_owned());
     }
     all
+}
+
+/// What iptables made before it came to stand on nf_tables goes on beside it.
+fn two_rule_sets(version: &str, legacy: &str) -> Option<String> {
+    let tables = legacy.split_whitespace().collect::<Vec<_>>().join(", ");
+    (version.contains("nf_tables") && !tables.is_empty()).then(|| {
+        format!(
+            "iptables: rules of iptables-legacy are in force too, and not looked at: {tables} \
+             (iptables-legacy-save)"
+        )
+    })
 }
 
 fn installed(config: &Config, report: &mut Report) -> bool {
@@ -183,6 +203,18 @@ fn foreign(config: &Config, has_programs: bool, report: &mut Report) {
     }
     if found.is_empty() {
         report.good("other rules: none leads mail past the filter".to_owned());
+    }
+    found.into_iter().for_each(|one| report.wrong(one));
+}
+
+/// What devices do with packets ahead of all rules, where there is a tool to list it.
+fn devices(config: &Config, report: &mut Report) {
+    let listed = Command::new("ip").args(["-d", "-j", "link"]).stdin(Stdio::null()).output();
+    let Ok(output) = listed else { return };
+    let listing = String::from_utf8_lossy(&output.stdout);
+    let found = links::findings(&listing, config.queue.gso);
+    if found.is_empty() {
+        report.good("devices: none is ahead of the filter".to_owned());
     }
     found.into_iter().for_each(|one| report.wrong(one));
 }

@@ -173,3 +173,12 @@ fn nft_rules_that_do_not_are_left_in_peace() {
     assert_eq!(nft::findings(kept, &[("ip", "mangle")], &ours(&[])), Vec::<String>::new());
     assert_eq!(nft::findings(kept, &[("ip6", "mangle")], &ours(&[])).len(), 1);
 }
+
+#[test]
+fn rules_of_the_older_iptables_are_found() {
+    let new = "iptables-save v1.8.9 (nf_tables)\n";
+    let said = two_rule_sets(new, "nat\nfilter\n").unwrap();
+    assert!(said.contains("not looked at: nat, filter"), "{said}");
+    assert_eq!(two_rule_sets(new, ""), None);
+    assert_eq!(two_rule_sets("iptables-save v1.8.9 (legacy)\n", "nat\n"), None);
+}

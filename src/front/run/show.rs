@@ -11,7 +11,7 @@ use super::counters::COUNTERS;
 use super::worker::Shared;
 use crate::config::{Config, Fail};
 use crate::engine::{Seen, Stage};
-use crate::flow::{Direction, Network};
+use crate::flow::{Direction, FlowId, Network};
 use crate::front::nfqueue::listing;
 use crate::smtp::Verb;
 
@@ -200,6 +200,60 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> Stri
     });
     if more > 0 && !is_json {
         let _ = writeln!(text, "and {more} more (--limit)");
+    }
+    text
+}
+
+/// All there is to know of one flow; nothing if there is none of this number.
+pub(super) fn flow(shared: &Shared<'_>, id: FlowId, is_json: bool) -> Option<String> {
+    let mut found = None;
+    shared.engine.flows(shared.clock.now(), |seen| {
+        if seen.id == id {
+            found = Some(seen);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    let seen = found?;
+    if is_json {
+        return Some(object(&seen));
+    }
+    let (age, idle) = (span(seen.age_seconds), span(seen.idle_seconds));
+    let (sent, answered) = (seen.bytes[Direction::Original], seen.bytes[Direction::Reply]);
+    Some(format!(
+        "connection {id}: client {}, server {}\nstate {}, open for {age}, silent for {idle}\n\
+         bytes: {sent} of the client, {answered} of the server, {} of memory\n\
+         last command: {}\ndone: {}\n",
+        seen.client,
+        seen.server,
+        seen.stage.name(),
+        seen.held,
+        seen.last.map_or("none", Verb::name),
+        deeds(&seen)
+    ))
+}
+
+/// The kernel's queues, a line each.
+pub(super) fn queue_table(config: &Config, is_json: bool) -> String {
+    let mut text = String::new();
+    if !is_json {
+        text.push_str("queue  waiting  of       queue full  buffer full\n");
+    }
+    for entry in queues(config) {
+        let listing::Entry { number, waiting, queue_dropped, user_dropped, .. } = entry;
+        let length = config.queue.length;
+        let _ = if is_json {
+            let object = json!({
+                "queue": number, "waiting": waiting, "length": length,
+                "dropped_queue_full": queue_dropped, "dropped_buffer_full": user_dropped,
+            });
+            writeln!(text, "{object}")
+        } else {
+            writeln!(
+                text,
+                "{number:<6} {waiting:<8} {length:<8} {queue_dropped:<11} {user_dropped}"
+            )
+        };
     }
     text
 }

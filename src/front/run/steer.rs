@@ -15,7 +15,8 @@ use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
 use crate::config::{Config, Fail, rewrite};
-use crate::engine::Effects;
+use crate::engine::{Effects, Killed};
+use crate::flow::FlowId;
 use crate::front::FrontError;
 use crate::front::control::{Answer, How, Listener, Place, Request, Server, Service, Waker};
 use crate::pix::{self, Command, Edit, Mode, Typed};
@@ -125,6 +126,16 @@ impl Steering<'_> {
                 Ok(wanted) => text(show::flows(shared, &wanted, request.is_json)),
                 Err(error) => Answer::refused(place, format!("flows: {error}")),
             },
+            Command::Flow => match rest.parse() {
+                Ok(id) => show::flow(shared, id, request.is_json)
+                    .map_or_else(|| Answer::refused(place, no_such_flow(id)), text),
+                Err(_) => Answer::refused(place, not_a_flow(rest)),
+            },
+            Command::Kill => match rest.parse() {
+                Ok(id) => self.kill(id, request),
+                Err(_) => Answer::refused(place, not_a_flow(rest)),
+            },
+            Command::Queues => text(show::queue_table(&config(), request.is_json)),
             Command::Metrics => text(super::metrics::text(shared, &config())),
             Command::Events => self.events(rest, place),
             Command::Version => text(format!("Mailguard Version {}\n", env!("CARGO_PKG_VERSION"))),
@@ -244,6 +255,26 @@ impl Steering<'_> {
         format!("{count} connections that began under other settings were reset\n")
     }
 
+    /// Resets both ends of a connection.
+    fn kill(&self, id: FlowId, request: &Request) -> Answer {
+        let mut effects = Effects::of_worker(self.worker, self.shared.events.are_heard());
+        let killed = self.shared.engine.kill(id, self.shared.clock.now(), &mut effects);
+        self.shared.deliver(&mut effects);
+        let place = request.place;
+        match killed {
+            Killed::Done => {
+                log::info!("user {} has connection {id} reset", request.user);
+                Answer::text(place, format!("connection {id} was reset\n"))
+            }
+            Killed::Over => Answer::refused(place, format!("connection {id} is over")),
+            Killed::HandedOver => {
+                let why = format!("connection {id} speaks TLS and bypasses the filter");
+                Answer::refused(place, why)
+            }
+            Killed::Unknown => Answer::refused(place, no_such_flow(id)),
+        }
+    }
+
     /// Writes the configuration file, whole or not at all; the old one stays beside it.
     fn write(&self, config: &Config, place: Place) -> Answer {
         let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
@@ -308,6 +339,14 @@ fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
     let new_file = beside(".new");
     write(&new_file, new)?;
     fs::rename(&new_file, file)
+}
+
+fn no_such_flow(id: FlowId) -> String {
+    format!("there is no connection {id}: `flows` lists them")
+}
+
+fn not_a_flow(word: &str) -> String {
+    format!("`{word}` found, expected the number of a connection: `flows` lists them")
 }
 
 fn words_end_in_noconfirm(request: &Request) -> bool {

@@ -1,0 +1,110 @@
+//! What goes wrong around a filter: a full disk, a log that nobody reads or that is gone, a filter
+//! that hangs. It keeps filtering, says what is lost, and takes up again what it can.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::run::{Filter, NEEDS, is_soon, mailguard, shell, succeed, verify};
+use crate::sealed::sealed;
+
+const LOCAL: [&str; 2] = ["--set", "rules.local=true"];
+
+/// A filter of mail on this machine, with its event log.
+fn start(events: &str) -> Filter {
+    succeed(&["rules", "up", LOCAL[0], LOCAL[1]]);
+    Filter::start(&["--events", events, LOCAL[0], LOCAL[1]])
+}
+
+/// Whether a refused command is still masked on its way.
+fn filters() {
+    assert_eq!(verify("127.0.0.1"), "XXXXXXXXX\r\n");
+}
+
+#[test]
+fn on_a_full_disk_it_filters_and_writes_on_when_there_is_room() {
+    sealed(NEEDS, || {
+        assert!(shell("mkdir /run/disk && mount -t tmpfs -o size=8k tmpfs /run/disk"));
+        let filter = start("/run/disk/events");
+        assert!(!shell("cat /dev/zero >/run/disk/full 2>/dev/null"), "the disk is not full");
+        for _ in 0..5 {
+            filters();
+        }
+        fs::remove_file("/run/disk/full").unwrap();
+        let has_events = || {
+            filters();
+            fs::metadata("/run/disk/events").unwrap().len() > 0
+        };
+        assert!(is_soon(has_events), "nothing is written");
+        let said = filter.end("-TERM");
+        for line in ["No space left on device", "events are written again", "events_lost: "] {
+            assert!(said.contains(line), "{line} is not in {said}");
+        }
+    });
+}
+
+#[test]
+fn a_reader_of_the_log_may_die_and_another_come() {
+    sealed(NEEDS, || {
+        assert!(shell("mkfifo /run/events"));
+        let open = || File::options().read(true).write(true).open("/run/events").unwrap();
+        let reader = open();
+        let filter = start("/run/events");
+        filters();
+        drop(reader);
+        let has_lost_some = || {
+            filters();
+            let stats = mailguard(&["ctl", "stats"]).stdout;
+            String::from_utf8(stats).unwrap().lines().any(|line| {
+                line.split_once("events_lost").is_some_and(|(_, count)| !count.ends_with(" 0"))
+            })
+        };
+        assert!(is_soon(has_lost_some), "nothing is lost");
+        let mut reader = open();
+        filters();
+        let mut event = [0; 16];
+        reader.read_exact(&mut event).unwrap();
+        let said = filter.end("-TERM");
+        for line in ["Broken pipe", "events are written again"] {
+            assert!(said.contains(line), "{line} is not in {said}");
+        }
+    });
+}
+
+#[test]
+fn a_folder_that_is_gone_ends_the_log_and_not_the_filter() {
+    sealed(NEEDS, || {
+        fs::create_dir("/run/log").unwrap();
+        let filter = start("/run/log/events");
+        fs::remove_dir_all("/run/log").unwrap();
+        filter.signal("-HUP");
+        for _ in 0..5 {
+            filters();
+        }
+        let said = filter.end("-TERM");
+        assert!(said.contains("No such file or directory"), "{said}");
+    });
+}
+
+/// `--queue-bypass` is for a filter that is not there: one that hangs holds its packets.
+#[test]
+fn a_filter_that_hangs_lets_nothing_pass_even_if_it_fails_open() {
+    sealed(NEEDS, || {
+        let open = ["--set", "queue.fail=open"];
+        succeed(&["rules", "up", LOCAL[0], LOCAL[1], open[0], open[1]]);
+        let filter = Filter::start(&[LOCAL[0], LOCAL[1], open[0], open[1]]);
+        filters();
+        filter.signal("-STOP");
+        let address: SocketAddr = "127.0.0.2:25".parse().unwrap();
+        let listener = TcpListener::bind(address).unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        assert!(connect().is_err(), "it passed");
+        filter.signal("-CONT");
+        assert!(is_soon(|| connect().is_ok()), "nothing passes any more");
+        drop(listener);
+        filter.end("-TERM");
+        // While there is none, mail passes unread.
+        assert_eq!(verify("127.0.0.1"), "VRFY root\r\n");
+    });
+}
