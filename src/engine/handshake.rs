@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What};
-use crate::flow::{Direction, Ends, Flow, Handshake, Hop, Newcomer, PerDirection, Way};
+use crate::flow::{
+    Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
+};
 use crate::tcp::Violation;
 use crate::time::Instant;
 use crate::wire::{maximum_segment_size, window_scale};
@@ -36,9 +38,8 @@ impl Engine {
             is_answered: false,
             low_is_originator: turn.key.is_low(turn.source),
         };
-        let known = self.handshakes.find(&turn.key, turn.seconds());
         // A SYN come again takes nothing back that the server has said to it.
-        let repeated = known.filter(|known| {
+        let repeated = self.handshakes.find(&turn.key, turn.seconds(), |known| {
             known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
@@ -55,14 +56,12 @@ impl Engine {
         {
             return turn.pass_bare(effects);
         }
-        let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) else {
+        let answers = |handshake: &Handshake| {
+            turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1)
+        };
+        let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds(), answers) else {
             return Verdict::Drop(Violation::Handshake.into());
         };
-        let answers =
-            turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1);
-        if !answers {
-            return Verdict::Drop(Violation::Handshake.into());
-        }
         if !handshake.way.has(Direction::Reply, turn.hop(), &self.keyed) {
             return Verdict::Drop(Reason::WrongInterface);
         }
@@ -105,11 +104,8 @@ impl Engine {
         if turn.packet.flags.rst {
             return (self.handle_refusal(turn, handshake, effects), mode);
         }
-        let completes = handshake.is_answered
-            && turn.source == handshake.originator()
-            && turn.packet.ack == handshake.answer.after(1);
         let has_side = |direction| handshake.way.has(direction, turn.hop(), &self.keyed);
-        if !completes {
+        if !turn.completes(handshake) {
             // A server that knows an earlier SYN of these ends asks back with an ACK, and its
             // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
             let asks_back = turn.source == handshake.responder()
@@ -149,7 +145,7 @@ impl Engine {
             Conversation::new(terms, handshake, &self.memory)
         });
         self.displace(&inserted.displaced, turn.now, effects);
-        self.handshakes.remove(&turn.key);
+        self.handshakes.remove_all(&turn.key);
         effects.counted.flows += 1;
         let scene = Scene::of(&inserted.flow, turn.now);
         inserted.flow.lock().tell(&scene, What::Opened, effects);
@@ -182,13 +178,8 @@ impl Engine {
         effects: &mut Effects,
     ) -> Verdict {
         let is_refusal = turn.source == handshake.responder();
-        let is_exact = if is_refusal {
-            turn.packet.flags.ack && turn.packet.ack == handshake.isn.after(1)
-        } else {
-            turn.packet.seq == handshake.isn.after(1)
-        };
-        if is_exact {
-            self.handshakes.remove(&turn.key);
+        if turn.resets(handshake) {
+            self.handshakes.remove(handshake);
         } else if is_refusal {
             return Verdict::Drop(Violation::StrayReset.into());
         }
@@ -199,6 +190,33 @@ impl Engine {
 }
 
 impl Turn<'_> {
+    /// Which of the handshakes between its ends a packet without SYN speaks of.
+    pub(super) fn handshake(&self, table: &HandshakeTable) -> Option<Handshake> {
+        let is_meant = |known: &Handshake| {
+            if self.packet.flags.rst { self.resets(known) } else { self.completes(known) }
+        };
+        let find = |is_wanted: &dyn Fn(&Handshake) -> bool| {
+            table.find(&self.key, self.seconds(), is_wanted)
+        };
+        find(&is_meant).or_else(|| find(&|_| true))
+    }
+
+    /// Whether this is the third packet.
+    fn completes(&self, handshake: &Handshake) -> bool {
+        handshake.is_answered
+            && self.source == handshake.originator()
+            && self.packet.ack == handshake.answer.after(1)
+    }
+
+    /// Whether a RST bears the number that ends it.
+    fn resets(&self, handshake: &Handshake) -> bool {
+        if self.source == handshake.responder() {
+            self.packet.flags.ack && self.packet.ack == handshake.isn.after(1)
+        } else {
+            self.packet.seq == handshake.isn.after(1)
+        }
+    }
+
     pub(super) fn seconds(&self) -> u32 {
         u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
     }

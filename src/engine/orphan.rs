@@ -35,7 +35,7 @@ impl Engine {
         mode: Mode,
         effects: &mut Effects,
     ) -> (Verdict, Mode) {
-        if let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds()) {
+        if let Some(handshake) = turn.handshake(&self.handshakes) {
             return self.handle_third(turn, &handshake, mode, effects);
         }
         (self.refuse_orphan(turn, effects), mode)

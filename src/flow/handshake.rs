@@ -2,6 +2,9 @@
 //!
 //! The table is set-associative and keyed by a secret: a flood of SYNs overwrites records at
 //! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
+//!
+//! Two ends may have two records, by the numbers of their SYNs: which of them the server takes, its
+//! SYN/ACK says. So a SYN that somebody forged between SYN/ACK and third packet changes nothing.
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,9 @@ use crate::wire::Seq;
 
 /// Records that share a hash.
 const WAYS: usize = 8;
+
+/// Records of the same two ends.
+const RIVALS_MAX: usize = 2;
 
 /// What is known of a connection before its third packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,22 +95,34 @@ impl HandshakeTable {
         }
     }
 
-    /// The record of these two ends, if there is one that has not expired.
+    /// The record of these two ends that is wanted, if there is one that has not expired.
     #[must_use]
-    pub fn find(&self, key: &FlowKey, seconds: u32) -> Option<Handshake> {
+    pub fn find(
+        &self,
+        key: &FlowKey,
+        seconds: u32,
+        is_wanted: impl Fn(&Handshake) -> bool,
+    ) -> Option<Handshake> {
         let set = self.set(key)?.lock();
-        let record = set.records.iter().find(|record| record.is_of(key))?;
-        self.is_alive(record.seconds(), seconds).then(|| record.unpack())
+        let own = set.records.iter().filter(|record| record.is_of(key));
+        let alive = own.filter(|record| self.is_alive(record.seconds(), seconds));
+        alive.map(Packed::unpack).find(is_wanted)
     }
 
-    /// Writes a record, in place of the one with its key, of an expired one, or of any; true if a
-    /// live record of other ends had to go.
+    /// Writes a record, in place of the one with its key and SYN, of an expired one, or of any;
+    /// true if a live record of other ends had to go.
     pub fn put(&self, record: &Handshake) -> bool {
         let Some(set) = self.set(&record.key) else { return false };
         let packed = Packed::of(record);
         let mut set = set.lock();
         let records = &mut set.records;
-        let place = records.iter().position(|old| old.is_of(&record.key)).or_else(|| {
+        if record.is_answered {
+            // A server has one of them at a time: what it had answered before is over.
+            records.retain(|old| {
+                !old.is_of(&record.key) || !old.is_answered() || old.isn() == record.isn
+            });
+        }
+        let place = Self::place_of(record, records).or_else(|| {
             records.iter().position(|old| !self.is_alive(old.seconds(), record.seconds))
         });
         if let Some(place) = place.and_then(|place| records.get_mut(place)) {
@@ -123,10 +141,29 @@ impl HandshakeTable {
         true
     }
 
-    /// Forgets the record of these two ends.
-    pub fn remove(&self, key: &FlowKey) {
+    /// Where among these a record stands already, or the one that it takes the place of: of two
+    /// others of its ends the one that the server has not answered, and of two like ones the older.
+    fn place_of(record: &Handshake, records: &[Packed]) -> Option<usize> {
+        let own = || records.iter().enumerate().filter(|(_, old)| old.is_of(&record.key));
+        let same = own().find(|(_, old)| old.isn() == record.isn);
+        let least = || own().min_by_key(|(_, old)| (old.is_answered(), old.seconds()));
+        let found = same.or_else(|| least().filter(|_| own().count() >= RIVALS_MAX));
+        found.map(|(place, _)| place)
+    }
+
+    /// Forgets this record.
+    pub fn remove(&self, record: &Handshake) {
+        self.retain(&record.key, |old| old.isn() != record.isn);
+    }
+
+    /// Forgets every record of these two ends.
+    pub fn remove_all(&self, key: &FlowKey) {
+        self.retain(key, |_| false);
+    }
+
+    fn retain(&self, key: &FlowKey, is_kept: impl Fn(&Packed) -> bool) {
         if let Some(set) = self.set(key) {
-            set.lock().records.retain(|record| !record.is_of(key));
+            set.lock().records.retain(|record| !record.is_of(key) || is_kept(record));
         }
     }
 

@@ -103,6 +103,16 @@ impl Packed {
         self.seconds
     }
 
+    /// Sequence number of the SYN.
+    pub(super) const fn isn(&self) -> Seq {
+        Seq(self.isn)
+    }
+
+    /// Whether the server has answered.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.has(IS_ANSWERED)
+    }
+
     pub(super) fn is_of(&self, key: &FlowKey) -> bool {
         self.ports == [key.low.port, key.high.port] && self.key() == *key
     }

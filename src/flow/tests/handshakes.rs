@@ -56,8 +56,8 @@ fn a_record_keeps_everything() {
                 low_is_originator: index % 5 < 2,
             };
             table.put(&full);
-            assert_eq!(table.find(&full.key, full.seconds), Some(full));
-            table.remove(&full.key);
+            assert_eq!(find(&table, &full.key, full.seconds), Some(full));
+            table.remove(&full);
         }
     }
 }
@@ -77,24 +77,60 @@ fn windows_are_scaled_only_if_both_ends_offered_it() {
     }
 }
 
+/// The only record of these two ends.
+fn find(table: &HandshakeTable, key: &FlowKey, seconds: u32) -> Option<Handshake> {
+    table.find(key, seconds, |_| true)
+}
+
+#[test]
+fn the_same_ends_have_two_handshakes_and_what_the_server_answered_stays() {
+    let with =
+        |isn, is_answered, seconds| Handshake { isn: Seq(isn), is_answered, ..record(1, seconds) };
+    let table = HandshakeTable::new(64, 30, 1);
+    let numbers = || {
+        let of = |isn| table.find(&record(1, 0).key, 103, |known| known.isn == Seq(isn));
+        (0..9).filter(|&isn| of(isn).is_some()).collect::<Vec<_>>()
+    };
+    table.put(&with(1, false, 100));
+    table.put(&with(2, false, 101));
+    assert_eq!(numbers(), [1, 2]);
+    // Of two that are not answered the older goes.
+    table.put(&with(3, false, 102));
+    assert_eq!(numbers(), [2, 3]);
+    // What is answered stays, whatever comes.
+    table.put(&with(2, true, 102));
+    (4..9).for_each(|isn| assert!(!table.put(&with(isn, false, 103))));
+    assert_eq!(numbers(), [2, 8]);
+    // The server has taken another one now.
+    table.put(&with(8, true, 103));
+    assert_eq!(numbers(), [8]);
+    table.put(&with(2, true, 103));
+    table.put(&with(8, false, 103));
+    table.remove(&with(8, false, 0));
+    assert_eq!(numbers(), [2]);
+    table.put(&with(8, false, 103));
+    table.remove_all(&record(1, 0).key);
+    assert!(numbers().is_empty());
+}
+
 #[test]
 fn handshakes_expire_and_are_replaced() {
     let table = HandshakeTable::new(64, 30, 1);
     assert!(!table.put(&record(1, 100)));
-    assert_eq!(table.find(&record(1, 0).key, 130), Some(record(1, 100)));
-    assert_eq!(table.find(&record(1, 0).key, 131), None);
+    assert_eq!(find(&table, &record(1, 0).key, 130), Some(record(1, 100)));
+    assert_eq!(find(&table, &record(1, 0).key, 131), None);
     let newer = Handshake { isn: Seq(8), ..record(1, 131) };
     assert!(!table.put(&newer));
-    assert_eq!(table.find(&newer.key, 131), Some(newer));
-    table.remove(&newer.key);
-    assert_eq!(table.find(&newer.key, 131), None);
+    assert_eq!(find(&table, &newer.key, 131), Some(newer));
+    table.remove(&newer);
+    assert_eq!(find(&table, &newer.key, 131), None);
 }
 
 #[test]
 fn a_flood_evicts_but_never_grows() {
     let table = HandshakeTable::new(64, 30, 1);
     let evicted = (0..10_000).filter(|&port| table.put(&record(port, 5))).count();
-    let kept = (0..10_000).filter(|&port| table.find(&record(port, 5).key, 5).is_some()).count();
+    let kept = (0..10_000).filter(|&port| find(&table, &record(port, 5).key, 5).is_some()).count();
     assert_eq!(evicted + kept, 10_000);
     assert!(kept <= 64, "{kept}");
 }
@@ -114,7 +150,7 @@ fn what_may_have_been_lost_is_known_as_long_as_it_would_have_lived() {
     });
     let lost: Vec<_> = (0..10_000)
         .map(|port| record(port, 0).key)
-        .filter(|key| table.find(key, 100).is_none())
+        .filter(|key| find(&table, key, 100).is_none())
         .collect();
     assert!(lost.len() >= 9_900);
     for (seconds, expected) in [(100, true), (130, true), (131, false), (1_000, false)] {

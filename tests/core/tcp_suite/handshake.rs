@@ -106,7 +106,8 @@ pub const CASES: &[Case] = &[
         let mut talk = suite.unopened(EVIL);
         syn(&mut talk, 500);
         syn(&mut talk, ISN[0]);
-        assert_eq!(talk.rig.packet(S, 9, 501, SYN | ACK, &[], &[]), HANDSHAKE);
+        // Whichever it has answered last is the connection.
+        syn_ack(&mut talk, [500, 9]);
         answer_and_third(&mut talk, ISN);
         talk.end(End::Whole);
     }),
@@ -204,6 +205,36 @@ pub const CASES: &[Case] = &[
         talk.end(End::Whole);
     }),
     case("C19", "spoofed server side", spoofed),
+    case("C20", "a blind SYN at any moment of a handshake", |suite| {
+        for moment in 0..3 {
+            let mut talk = suite.unopened(EVIL);
+            let forge = |talk: &mut Talk, at| {
+                for isn in if moment == at { 77..80_u32 } else { 0..0 } {
+                    assert_eq!(talk.rig.packet(C, isn, 0, SYN, &[], &[]), Verdict::Accept);
+                }
+            };
+            forge(&mut talk, 0);
+            syn(&mut talk, ISN[0]);
+            // One of them: the server's own handshake is this short.
+            let _ = (moment == 1).then(|| talk.rig.packet(C, 77, 0, SYN, &[], &[]));
+            syn_ack(&mut talk, ISN);
+            forge(&mut talk, 2);
+            syn_ack(&mut talk, ISN);
+            third(&mut talk, ISN);
+            assert_eq!(talk.rig.engine.stats().flows, 1, "{moment}");
+            talk.end(End::Whole);
+        }
+    }),
+    case("C21", "a client that begins again before its third packet", |suite| {
+        let mut talk = suite.unopened(EVIL);
+        syn(&mut talk, 77);
+        syn_ack(&mut talk, [77, 88]);
+        syn(&mut talk, ISN[0]);
+        syn_ack(&mut talk, ISN);
+        third(&mut talk, ISN);
+        assert_eq!(talk.rig.engine.stats().flows, 1);
+        talk.end(End::Whole);
+    }),
 ];
 
 /// Packets with the server's address that come in by the client's interface.
