@@ -12,7 +12,7 @@
 //! | Bare LF        | Cr    | Bare      | BareDot   | lookalike | Middle |
 //! | Dot            | DotCr | lookalike | Middle    | lookalike | Middle |
 //! | BareDot        | lookalike | lookalike | Middle | lookalike | Middle |
-//! | DotCr          | lookalike | END   | Middle    | lookalike | Middle |
+//! | DotCr          | lookalike | END   | BareDot   | lookalike | Middle |
 //!
 //! Behind a lookalike the state is Middle. A dot behind a lone CR or LF is the text's own (a line
 //! `.profile`); what would make a line of it alone is the lookalike. A NUL counts only where it
@@ -86,7 +86,7 @@ impl MailData {
             (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),
-            (Self::Cr | Self::Bare, b'.') => Next::To(Self::BareDot),
+            (Self::Cr | Self::DotCr | Self::Bare, b'.') => Next::To(Self::BareDot),
             (_, b'\r') => Next::To(Self::Cr),
             (_, b'\n') => Next::To(Self::Bare),
             _ => Next::To(Self::Middle),

@@ -34,7 +34,7 @@ fn the_table_is_the_documented_one() {
          Bare: Cr Bare BareDot lookalike Middle\n\
          Dot: DotCr lookalike Middle lookalike Middle\n\
          BareDot: lookalike lookalike Middle lookalike Middle\n\
-         DotCr: lookalike END Middle lookalike Middle\n"
+         DotCr: lookalike END BareDot lookalike Middle\n"
     );
 }
 
