@@ -59,16 +59,23 @@ impl Journal {
         &mut self,
         at: Offset,
         step: Step,
-        run: &[u8],
+        given: &[u8],
         ruling: Ruling,
         draft: &Draft,
     ) {
         let hidden;
         let run = if step.is_secret {
-            hidden = vec![b'*'; run.len().min(LOGGED_BYTES_MAX)];
+            let mut stars = vec![b'*'; given.len().min(LOGGED_BYTES_MAX)];
+            // A CR at its end may be the line's, and is known by its byte.
+            if given.ends_with(b"\r")
+                && let Some(last) = stars.get_mut(given.len() - 1)
+            {
+                *last = b'\r';
+            }
+            hidden = stars;
             &hidden
         } else {
-            run
+            given
         };
         let length = step.used as u64;
         if is_line(step.event) {
@@ -77,6 +84,13 @@ impl Journal {
         match ruling {
             Ruling::Pass | Ruling::Exceed(_) => {}
             Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
+            Ruling::Edit(rule) | Ruling::Refuse(rule) if step.is_secret => {
+                // Of a secret that leaves all the same, only what was changed is shown.
+                let after = draft.as_bytes().iter().zip(given);
+                let after: Vec<u8> =
+                    after.map(|(&to, &from)| if to == from { b'*' } else { to }).collect();
+                self.edit(at, rule, run, &after, length);
+            }
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
                 self.edit(at, rule, run, draft.as_bytes(), length);
             }

@@ -209,7 +209,13 @@ impl Dialogue {
         let chunk = line.chunk();
         let is_own = self.has_own_verbs && !line.is_refused() && !line.word().is_empty();
         let otherwise = if is_own { Answers::Own } else { Answers::Other };
-        let mut due = Due::new(verb.map_or(otherwise, Answers::Verb), end);
+        let answers = match verb {
+            // Exim and OpenSMTPD refuse a QUIT that says more, and stay.
+            Some(Verb::Quit) if !line.is_word() => Answers::Other,
+            Some(verb) => Answers::Verb(verb),
+            None => otherwise,
+        };
+        let mut due = Due::new(answers, end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
         due.has_bare_cr = line.has_bare_cr();
         self.outstanding.push(due);
@@ -226,7 +232,7 @@ impl Dialogue {
         match chunk {
             Some(size) => self.transaction.begin_chunk(size, end),
             None => {
-                self.transaction.send(verb);
+                self.transaction.send(line.word().verb().filter(|_| !line.is_refused()));
                 None
             }
         }
@@ -291,6 +297,8 @@ impl Dialogue {
             Part::End => Event::ReplyEnd(reply),
         };
         let mut step = Step::of(used, event);
+        // Servers quote what they cannot decode: sendmail a password that is no base64.
+        step.is_secret = matches!(part, Part::Keyword | Part::Text) && reply.refuses_auth();
         if part == Part::End {
             (step.change, step.fault) = self.end_reply_line(reply, covers);
         }

@@ -102,6 +102,11 @@ impl CommandLine {
         self.refused_at.is_some()
     }
 
+    /// Whether it is one word and no more.
+    pub(super) fn is_word(&self) -> bool {
+        self.place == Place::Word
+    }
+
     /// The size of the chunk behind the line, if it is a BDAT that the server gets as it is.
     pub(super) const fn chunk(&self) -> Option<ChunkSize> {
         match self.place {

@@ -273,9 +273,8 @@ impl Outstanding {
     #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds are counted")]
     fn count(&mut self, due: Due) -> Option<&mut u16> {
         match due.answers {
-            Answers::Verb(Verb::Helo | Verb::Ehlo | Verb::Rset) | Answers::Message => {
-                Some(&mut self.enders)
-            }
+            Answers::Verb(Verb::Helo | Verb::Ehlo | Verb::Rset | Verb::StartTls)
+            | Answers::Message => Some(&mut self.enders),
             Answers::Verb(verb) if begins_transaction(verb) => Some(&mut self.enders),
             Answers::Verb(Verb::Bdat) if due.is_last_chunk => Some(&mut self.enders),
             Answers::Verb(Verb::Rcpt) => Some(&mut self.recipients),

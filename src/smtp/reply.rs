@@ -9,7 +9,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::outstanding::Pairing;
-use super::{Answers, Offset};
+use super::{Answers, Offset, Verb};
 
 /// Longest keyword kept; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
 const KEYWORD_BYTES_MAX: u8 = 24;
@@ -27,6 +27,13 @@ pub struct Reply {
     pub is_last: bool,
     /// The first word of its text, as far as it has come.
     pub keyword: Keyword,
+}
+
+impl Reply {
+    /// Whether it refuses an AUTH, and may quote the credential.
+    pub(super) fn refuses_auth(&self) -> bool {
+        self.answers == Answers::Verb(Verb::Auth) && self.code.is_some_and(|code| code >= 400)
+    }
 }
 
 /// The first word of a reply line's text, in upper case.

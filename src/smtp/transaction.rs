@@ -3,7 +3,12 @@
 //! BDAT is a command only for a server that offered CHUNKING and has a recipient for the octets
 //! (RFC 3030 2): another reads them as lines, as Postfix does where it wants TLS first. So a BDAT
 //! that was sent together with its recipients waits until one of them is accepted. An offer holds
-//! until the next answer to HELO or EHLO, and a refused one changes nothing (RFC 5321 4.1.4).
+//! until the next answer to HELO or EHLO, and a refused one changes nothing in it (RFC 5321 4.1.4).
+//!
+//! What a server that refuses something does with its recipients is its own business: Exim forgets
+//! them for a STARTTLS that it refuses, and for any line between two chunks but BDAT and NOOP, and
+//! reads the octets behind it as lines. So whatever may have ended the transaction has ended it
+//! here.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +23,7 @@ pub(super) struct Transaction {
     offers_chunking: bool,
     /// CHUNKING stood in the answer to EHLO that is under way.
     is_offering: bool,
-    has_recipient: bool,
+    recipients: Recipients,
     /// The chunk under way was announced as the last.
     is_last_chunk: bool,
     /// Chunks of the message so far, and their octets.
@@ -28,24 +33,40 @@ pub(super) struct Transaction {
     octets_end: Offset,
 }
 
+/// What the server has said of recipients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Recipients {
+    /// None is accepted.
+    #[default]
+    None,
+    /// One at least.
+    Accepted,
+    /// Whatever it says: something came between the chunks of a message that does not belong there,
+    /// and no more of them pass before the server has begun anew.
+    Barred,
+}
+
 impl Transaction {
     /// What a BDAT would mean now.
     pub(super) const fn chunk_rule(&self, outstanding: &Outstanding) -> ChunkRule {
         if outstanding.has_ender() {
-            ChunkRule::Wait
-        } else if self.offers_chunking && self.has_recipient {
-            ChunkRule::Pass
-        } else if self.offers_chunking && outstanding.has_recipient() {
-            ChunkRule::Wait
-        } else {
-            ChunkRule::Refuse
+            return ChunkRule::Wait;
+        }
+        match self.recipients {
+            Recipients::Accepted if self.offers_chunking => ChunkRule::Pass,
+            Recipients::None if self.offers_chunking && outstanding.has_recipient() => {
+                ChunkRule::Wait
+            }
+            Recipients::None | Recipients::Accepted | Recipients::Barred => ChunkRule::Refuse,
         }
     }
 
-    /// A line of this verb was sent that is no BDAT.
+    /// A line was sent that is no BDAT. `verb`: what the server reads, if it is nothing else.
     pub(super) fn send(&mut self, verb: Option<Verb>) {
-        let ends = matches!(verb, Some(Verb::Rset | Verb::Ehlo | Verb::Helo));
-        if ends || verb.is_some_and(begins_transaction) {
+        if self.chunks > 0 && !matches!(verb, Some(Verb::Noop | Verb::Rset)) {
+            self.recipients = Recipients::Barred;
+        }
+        if verb.is_some_and(ends_transaction) {
             (self.chunks, self.octets) = (0, 0);
         }
     }
@@ -75,7 +96,7 @@ impl Transaction {
     /// A refusal came that answers nothing: nobody is known to have a recipient. Says whether the
     /// server may be reading octets as commands.
     pub(super) fn doubt(&mut self, covers: Offset) -> bool {
-        self.has_recipient = false;
+        self.lose_recipients();
         covers < self.octets_end
     }
 
@@ -97,18 +118,35 @@ impl Transaction {
             // A server that greets again has forgotten what it offered (Postfix behind XCLIENT).
             let is_new = due.answers == Answers::Own && code == 220;
             self.offers_chunking &= !is_new;
-            self.has_recipient &= due.answers != Answers::Message && !is_new;
+            if due.answers == Answers::Message || is_new {
+                self.lose_recipients();
+            }
             return false;
         };
         let is_refused = verb == Verb::Bdat && !is_success && covers < self.octets_end;
         if matches!(verb, Verb::Ehlo | Verb::Helo) && code == 250 {
-            (self.offers_chunking, self.has_recipient) = (is_offering, false);
-        } else if verb == Verb::Rcpt {
-            self.has_recipient |= is_success;
-        } else {
-            let begins_anew = (verb == Verb::Rset || begins_transaction(verb)) && is_success;
-            self.has_recipient &= !begins_anew && !due.is_last_chunk;
+            self.offers_chunking = is_offering;
+        }
+        match verb {
+            Verb::Rcpt if is_success && self.recipients == Recipients::None => {
+                self.recipients = Recipients::Accepted;
+            }
+            _ if ends_transaction(verb) && is_success => self.recipients = Recipients::None,
+            _ if ends_transaction(verb) || due.is_last_chunk => self.lose_recipients(),
+            _ => {}
         }
         is_refused
     }
+
+    fn lose_recipients(&mut self) {
+        if self.recipients == Recipients::Accepted {
+            self.recipients = Recipients::None;
+        }
+    }
+}
+
+/// Whether a line of this verb may end a transaction, whatever is answered to it.
+const fn ends_transaction(verb: Verb) -> bool {
+    let ends = matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls);
+    ends || begins_transaction(verb)
 }

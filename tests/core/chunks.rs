@@ -127,7 +127,10 @@ fn only_the_last_hello_offers() {
 fn a_refused_ehlo_takes_no_offer_back() {
     let mut session = offered();
     session.server.ehlo = "503 twice\r\n";
+    session.say("RSET\r\n");
     session.say("EHLO a\r\n");
+    session.say("MAIL FROM:<a@b>\r\n");
+    session.say("RCPT TO:<c@d>\r\n");
     session.say("BDAT 8 LAST\r\nEXPN a\r\nNOOP\r\n");
     assert_eq!(session.server.messages, [b"EXPN a\r\n"]);
     assert!(session.has_run(&["NOOP"]) && session.alarms().is_empty());

@@ -147,8 +147,8 @@ const CASES: &[Case] = &[
             (S, "250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n"),
             (C, "MAIL FROM:<a>\r\nRCPT TO:<b>\r\n"),
             (S, "250 a\r\n250 a\r\n"),
-            (C, "BDAT 11\r\nSTARTTLS\r\n.EXPN\r\nBDAT x\r\nBDAT 05 LAST\r\n\r\n.\r\nSTARTTLS\r\n"),
-            (S, "250 a\r\n500 b\r\n501 c\r\n250 d\r\n454 e\r\n"),
+            (C, "BDAT 11\r\nSTARTTLS\r\n.NOOP\r\nBDAT 05 LAST\r\n\r\n.\r\nEXPN\r\nSTARTTLS\r\n"),
+            (S, "250 a\r\n250 b\r\n250 c\r\n500 d\r\n454 e\r\n"),
             (C, "HELO a\r\n"),
             (S, "250 f\r\n"),
             (C, "BDAT x\r\nEXPN\r\nSTARTTLS\r\n"),
@@ -157,12 +157,12 @@ const CASES: &[Case] = &[
             (S, "\x15\x03\x01\0\x02\x02\x28"),
         ],
         server_gets: "EHLO a\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n\
-                      BDAT 11\r\nSTARTTLS\r\n.EXXX\r\nBDAT X\r\nBDAT 05 LAST\r\n\
-                      \r\n.\r\nSTARTTLS\r\nHELO a\r\nBDATXX\r\nEXXX\r\nSTARTTLS\r\n\
+                      BDAT 11\r\nSTARTTLS\r\n.NOOP\r\nBDAT 05 LAST\r\n\
+                      \r\n.\r\nEXXX\r\nSTARTTLS\r\nHELO a\r\nBDATXX\r\nEXXX\r\nSTARTTLS\r\n\
                       \x16\x03\x01\0\x40\x01",
         client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n\
-                      250 a\r\n500 b\r\n\
-                      501 c\r\n250 d\r\n454 e\r\n250 f\r\n500 g\r\n500 h\r\n220 i\r\n\
+                      250 a\r\n250 b\r\n\
+                      250 c\r\n500 d\r\n454 e\r\n250 f\r\n500 g\r\n500 h\r\n220 i\r\n\
                       \x15\x03\x01\0\x02\x02\x28",
     },
 ];

@@ -148,6 +148,10 @@ impl Dialogue {
             None => self.outstanding.foresee(code, covers),
         };
         let (reply, length) = (reader.so_far(answers), text.len());
+        // What of it may be told is decided run by run.
+        if reply.refuses_auth() {
+            return None;
+        }
         Some(WholeReply { reply, length, used: end + 1, code })
     }
 

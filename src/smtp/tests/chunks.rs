@@ -202,7 +202,8 @@ fn a_chunk_wants_a_recipient() {
         ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n250 ok\r\n", None),
         ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", "250 ok\r\n250 ok\r\n550 no\r\n", None),
         ("MAIL x\r\nRCPT y\r\nRSET\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
-        ("MAIL x\r\nRCPT y\r\nMAIL x\r\n", "250 ok\r\n250 ok\r\n503 no\r\n", None),
+        // Who refuses it may have ended the transaction all the same.
+        ("MAIL x\r\nRCPT y\r\nMAIL x\r\n", "250 ok\r\n250 ok\r\n503 no\r\n", barred),
         (
             "MAIL x\r\nRCPT y\r\nEHLO a\r\n",
             "250 ok\r\n250 ok\r\n250-mx\r\n250 CHUNKING\r\n",
@@ -233,7 +234,7 @@ fn a_chunk_waits_for_its_recipient_and_for_what_may_end_the_transaction() {
         (ENVELOPE, &[ok, no], barred),
         ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", &[ok, no, ok], None),
         ("MAIL x\r\nRCPT y\r\nRSET\r\n", &[ok, ok, ok], barred),
-        ("MAIL x\r\nRCPT y\r\nMAIL z\r\n", &[ok, ok, no], None),
+        ("MAIL x\r\nRCPT y\r\nMAIL z\r\n", &[ok, ok, no], barred),
         ("MAIL x\r\n", &[ok], barred),
     ] {
         let mut talk = offered();
@@ -376,4 +377,78 @@ fn lines_pipelined_behind_a_refused_chunk_are_proved_by_their_answers() {
     assert_eq!(talk.server("503 no\r\n503 no\r\n250 e\r\n"), None);
     assert_eq!(talk.expect(), Expect::Command);
     assert!(talk.dialogue.is_idle());
+}
+
+/// Exim forgets the recipients for whatever stands between two chunks but NOOP, waits for RSET, and
+/// reads the octets of the next as lines.
+#[test]
+fn what_stands_between_chunks_ends_the_message() {
+    for (line, is_barred) in [
+        ("NOOP", false),
+        ("NOOP a", false),
+        ("VRFY a", true),
+        ("HELP", true),
+        ("XYZ", true),
+        ("NOOPS", true),
+        ("", true),
+        ("RCPT TO:<c>", true),
+        ("RSET", true),
+        ("RSET a", true),
+        ("EHLO a", true),
+        ("STARTTLS", true),
+        ("MAIL FROM:<a>", true),
+    ] {
+        let mut talk = with_recipient();
+        talk.client("BDAT 2\r\nab");
+        assert_eq!(talk.server("250 ok\r\n"), None);
+        talk.client(format!("{line}\r\n"));
+        assert_eq!(talk.server("503 only BDAT permissible\r\n"), None, "{line:?}");
+        let fault = is_barred.then_some(Fault::BarredChunk);
+        assert_eq!(talk.client_fault("BDAT 2\r\nab"), fault, "{line:?}");
+    }
+    // A line that leaves masked is one as well, whatever letters of it had left.
+    let mut talk = with_recipient();
+    talk.client("BDAT 2\r\nabNOOP");
+    talk.dialogue.refuse();
+    talk.client("X\r\n");
+    assert_eq!(talk.client_fault("BDAT 2\r\n"), Some(Fault::BarredChunk));
+}
+
+#[test]
+fn the_server_begins_anew_behind_a_broken_message() {
+    for (again, is_barred) in [
+        ("250 reset\r\n250 sender\r\n250 recipient\r\n", false),
+        ("250 reset\r\n250 sender\r\n550 recipient\r\n", true),
+        ("503 no\r\n503 no\r\n503 no\r\n", true),
+    ] {
+        let mut talk = with_recipient();
+        talk.client("BDAT 2\r\nabVRFY a\r\n");
+        assert_eq!(talk.server("250 ok\r\n503 no\r\n"), None);
+        talk.client(format!("RSET\r\n{ENVELOPE}"));
+        assert_eq!(talk.server(again), None);
+        let fault = is_barred.then_some(Fault::BarredChunk);
+        assert_eq!(talk.client_fault("BDAT 2\r\nab"), fault, "{again:?}");
+    }
+}
+
+/// Exim has ended the transaction before it says that it cannot begin TLS.
+#[test]
+fn a_refused_starttls_has_ended_the_transaction() {
+    let mut talk = with_recipient();
+    talk.client("STARTTLS\r\n");
+    assert_eq!(talk.server("454 not now\r\n"), None);
+    assert_eq!(talk.client_fault("BDAT 2\r\nab"), Some(Fault::BarredChunk));
+}
+
+/// Exim and OpenSMTPD answer `QUIT x` with a refusal and go on: the replies behind it keep their
+/// lines.
+#[test]
+fn a_quit_that_says_more_is_answered_like_any_line() {
+    let mut talk = offered();
+    talk.client("QUIT x\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\nNOOP\r\n");
+    assert_eq!(talk.server("501 what?\r\n250 ok\r\n550 no\r\n250 ok\r\n"), None);
+    assert_eq!(talk.client_fault("BDAT 2\r\nab"), Some(Fault::BarredChunk));
+    let mut talk = offered();
+    talk.client("QUIT x\r\n");
+    assert_eq!(talk.server("221 bye\r\n"), None);
 }

@@ -107,3 +107,33 @@ fn auth_lines_are_no_commands_until_the_final_reply() {
     talk.server("235 ok\r\n");
     assert_eq!(talk.expect(), Expect::Command);
 }
+
+/// sendmail quotes what it cannot decode.
+#[test]
+fn a_refusal_of_auth_is_told_without_its_words() {
+    let reply = "535-5.7.8 cannot decode\r\n501 my!secret!pw\r\n";
+    for (before, expected) in
+        [("AUTH LOGIN\r\n", "535-*******************\r\n501 ************\r\n"), ("NOOP\r\n", reply)]
+    {
+        for piece in 1..=reply.len() {
+            let mut talk = Talk::greeted();
+            talk.client(before);
+            let shown: String = reply
+                .as_bytes()
+                .chunks(piece)
+                .flat_map(|part| talk.read(Speaker::Server, part, talk.at))
+                .map(|(step, run)| match step.is_secret {
+                    true => run.iter().map(|&b| if b == b'\r' { '\r' } else { '*' }).collect(),
+                    false => String::from_utf8(run).unwrap(),
+                })
+                .collect();
+            assert_eq!(shown, expected, "{before:?} in pieces of {piece}");
+        }
+    }
+    // A line that is here whole is not told at once.
+    let mut talk = Talk::greeted();
+    talk.client("AUTH LOGIN\r\n");
+    let standing = Standing { at: at(0), covers: at(talk.at) };
+    assert!(talk.dialogue.whole_reply(b"501 my!secret!pw\r\n", standing).is_none());
+    assert!(talk.dialogue.whole_reply(b"334 VXNlcm5hbWU6\r\n", standing).is_some());
+}
