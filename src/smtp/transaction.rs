@@ -127,13 +127,12 @@ impl Transaction {
         if matches!(verb, Verb::Ehlo | Verb::Helo) && code == 250 {
             self.offers_chunking = is_offering;
         }
-        match verb {
-            Verb::Rcpt if is_success && self.recipients == Recipients::None => {
-                self.recipients = Recipients::Accepted;
-            }
-            _ if ends_transaction(verb) && is_success => self.recipients = Recipients::None,
-            _ if ends_transaction(verb) || due.is_last_chunk => self.lose_recipients(),
-            _ => {}
+        if ends_transaction(verb) && is_success {
+            self.recipients = Recipients::None;
+        } else if ends_transaction(verb) || due.is_last_chunk {
+            self.lose_recipients();
+        } else if verb == Verb::Rcpt && is_success && self.recipients == Recipients::None {
+            self.recipients = Recipients::Accepted;
         }
         is_refused
     }
