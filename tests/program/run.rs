@@ -163,7 +163,10 @@ fn transfer(address: &str, length: usize) -> usize {
     replies.read_line(&mut String::new()).unwrap();
     client.write_all(b"DATA\r\n").unwrap();
     replies.read_line(&mut String::new()).unwrap();
-    client.write_all(&vec![b'x'; length]).unwrap();
+    // All of a message without an empty line is header, and that has a limit.
+    let mut message = b"\r\n".to_vec();
+    message.resize(length, b'x');
+    client.write_all(&message).unwrap();
     drop((client, replies));
     server.join().unwrap()
 }
