@@ -39,8 +39,11 @@ pub(crate) fn every_version() -> Outcome<String> {
     .because(guard.events_end())?;
     ensure(seen.agreed == said, || format!("said {said:#?}, seen {:#?}", seen.agreed))?;
     ensure(seen.wrong.is_empty(), || seen.wrong.join("\n"))?;
-    let stored: usize = running.iter().map(Mta::stored_count).sum();
-    ensure(stored == said.len(), || format!("{stored} of {} stored", said.len()))?;
+    let stored = || running.iter().map(Mta::stored_count).sum::<usize>();
+    wait_until("each session's mail is stored", PATIENCE, || {
+        Ok((stored() >= said.len()).then_some(()))
+    })?;
+    ensure(stored() == said.len(), || format!("{} of {} stored", stored(), said.len()))?;
     counted(&said)?;
     drop(guard);
     let kernel = network.contented()?;
