@@ -46,6 +46,18 @@ impl Filter {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// Stops it, each of its threads.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+            status.contains("State:\tT")
+        };
+        let are_all = || std::fs::read_dir(&tasks).unwrap().all(is_stopped);
+        assert!(is_soon(are_all), "it goes on");
+    }
+
     /// Ends it with a signal; what it said in all.
     pub(crate) fn end(mut self, signal: &str) -> String {
         self.signal(signal);
