@@ -50,11 +50,11 @@ impl Filter {
     pub(crate) fn stop(&self) {
         self.signal("-STOP");
         let tasks = format!("/proc/{}/task", self.child.id());
-        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
-            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let is_stopped = |task: std::io::Result<fs::DirEntry>| {
+            let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
             status.contains("State:\tT")
         };
-        let are_all = || std::fs::read_dir(&tasks).unwrap().all(is_stopped);
+        let are_all = || fs::read_dir(&tasks).unwrap().all(is_stopped);
         assert!(is_soon(are_all), "it goes on");
     }
 

@@ -30,6 +30,13 @@ pub(crate) const RECIPES: &[Recipe] = &[
         run: encrypt,
     },
     Recipe {
+        id: "6",
+        name: "BDAT behind a line between two chunks",
+        programs: &CHUNKING,
+        alive: &[Program::Exim],
+        run: between,
+    },
+    Recipe {
         id: "7",
         name: "BDAT behind EHLO, text is commands",
         programs: &CHUNKING,
@@ -53,6 +60,21 @@ fn no_rcpt(trial: &Trial) -> Outcome<Seen> {
     let mut talk = trial.greeted()?;
     talk.ask("MAIL FROM:<sender@domain1.com>");
     Ok(octets(trial, talk))
+}
+
+/// Exim forgets the recipients for a line that stands between two chunks, and reads lines until one
+/// of them is RSET.
+fn between(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.greeted()?;
+    talk.ask("MAIL FROM:<sender@domain1.com>");
+    talk.ask(&format!("RCPT TO:<{}>", trial.cover()));
+    talk.say("BDAT 2\r\n\r\n");
+    talk.hear(1);
+    talk.ask("VRFY postmaster");
+    let chunk = format!("RSET\r\n{}\r\n", trial.forbidden());
+    talk.say(format!("BDAT {}\r\n{chunk}", chunk.len()));
+    talk.hear(3);
+    Ok(trial.judged(&talk))
 }
 
 /// A chunk that consists of commands.
