@@ -34,6 +34,8 @@ struct Content {
     behind: Vec<u8>,
     /// The least number of bytes that any rule with a length minds.
     over_least: u16,
+    /// Those rules, and what each of them minds: they alone are looked at for each byte beyond.
+    over: Vec<(u16, u16)>,
 }
 
 /// A rule as the machine has it.
@@ -94,7 +96,10 @@ impl Catalogue {
                 let index = u16::try_from(content.rules.len()).unwrap_or(u16::MAX);
                 match &rule.sign {
                     Sign::Texts(own) => texts.extend(own.iter().map(|text| (index, text.clone()))),
-                    Sign::Over(count) => content.over_least = content.over_least.min(*count),
+                    Sign::Over(count) => {
+                        content.over_least = content.over_least.min(*count);
+                        content.over.push((index, *count));
+                    }
                     Sign::Cause(_) | Sign::OpenQuote | Sign::Base64Length => {}
                 }
                 content.rules.push(Compiled {
@@ -209,12 +214,14 @@ impl Content {
         if line.argument <= self.over_least {
             return;
         }
-        for (index, rule) in self.rules.iter().enumerate() {
+        for &(index, most) in &self.over {
             // Said once: at the first byte beyond.
-            if let Sign::Over(most) = rule.sign
-                && rule.is_met(line, taken, |count| count == most.saturating_add(1))
-            {
-                met(u16::try_from(index).unwrap_or(u16::MAX));
+            let first = most.saturating_add(1);
+            // What every byte of a long line pays for is these three, and not the rule.
+            let may_be = line.argument == first || line.path == first || line.part == first;
+            let rule = if may_be { self.rules.get(usize::from(index)) } else { None };
+            if rule.is_some_and(|rule| rule.is_met(line, taken, |count| count == first)) {
+                met(index);
             }
         }
     }
