@@ -12,6 +12,7 @@ mod text;
 mod tls;
 
 pub use escape::escape;
+pub(crate) use text::{bytes, quote};
 
 use jiff::tz::TimeZone;
 
@@ -60,7 +61,7 @@ pub fn write_left_out(at: Instant, entries: u64, format: Format, zone: Zone, out
 }
 
 /// The SMTP role of the side that sends in this direction.
-const fn side(direction: Direction) -> &'static str {
+pub(crate) const fn side(direction: Direction) -> &'static str {
     match direction {
         Direction::Original => "client",
         Direction::Reply => "server",

@@ -160,7 +160,8 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
     write!(line, "*** {} offset {offset}: ", side(direction))
 }
 
-fn bytes(length: u64) -> String {
+/// `1 byte`, `7 bytes`.
+pub(crate) fn bytes(length: u64) -> String {
     counted(length, "byte", "bytes")
 }
 
@@ -173,6 +174,7 @@ fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn quote(bytes: &[u8], length: u64) -> String {
+/// [`clipped`] bytes that may stand in quotation marks.
+pub(crate) fn quote(bytes: &[u8], length: u64) -> String {
     clipped(bytes, length).replace('"', "\\\"")
 }

@@ -5,7 +5,7 @@
 //! packets that went on, and not from what was meant to be done.
 
 use crate::engine::What;
-use crate::event;
+use crate::event::{self, side};
 use crate::flow::Direction;
 use crate::patch::Id;
 
@@ -106,21 +106,9 @@ fn is_edit_within(what: &What, way: Direction, range: std::ops::Range<u64>) -> b
     }
 }
 
-/// The side that sends in a direction.
-pub(super) const fn side(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Original => "client",
-        Direction::Reply => "server",
-    }
-}
-
 /// Bytes in quotation marks; what is missing behind them is said in a way that none can imitate.
 fn quoted(bytes: &[u8], length: u64) -> String {
-    let mut text = String::new();
-    event::escape(bytes, &mut text);
-    let text = text.replace('"', "\\\"");
-    let more = length > bytes.len() as u64;
-    if more { format!("\"{text}\\...[{length} bytes]\"") } else { format!("\"{text}\"") }
+    format!("\"{}\"", event::quote(bytes, length))
 }
 
 /// `byte 7`, or `bytes 7 to 9`.
@@ -129,10 +117,6 @@ fn place(offset: u64, length: u64) -> String {
         0 | 1 => format!("byte {offset}"),
         more => format!("bytes {offset} to {}", offset.saturating_add(more).saturating_sub(1)),
     }
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Teller<'_, '_> {
@@ -250,7 +234,7 @@ impl Teller<'_, '_> {
         let is_watched = self.is_watched();
         let share = self.share(Direction::Original, begin, end.saturating_sub(begin));
         let Some(row) = self.account.rows.get_mut(index) else { return };
-        row.came = Cell::Words(format!("(message data, {})", counted(length, "byte")));
+        row.came = Cell::Words(format!("(message data, {})", event::bytes(length)));
         let left = match share {
             Share::Nothing => "(did not leave)",
             Share::Part => "(left in part)",
@@ -284,12 +268,12 @@ impl Teller<'_, '_> {
             What::Unshown { direction, offset, bytes } => format!(
                 "From byte {offset} of the {}'s stream on, edits of {} more are not shown.",
                 side(*direction),
-                counted(*bytes, "byte")
+                event::bytes(*bytes)
             ),
             What::Dropped { .. } | What::Cut { .. } => self.claim_packet(what),
             What::Missed { direction, length } => format!(
                 "{} of the {} could not be judged, and what follows is uncertain.",
-                counted(*length, "byte"),
+                event::bytes(*length),
                 side(*direction)
             ),
             What::Reset { .. } if self.is_watched() => {
@@ -319,8 +303,8 @@ impl Teller<'_, '_> {
             What::TlsFailed { .. } => "TLS came to nothing.".to_owned(),
             What::TlsEnd { client, server, .. } => format!(
                 "TLS ended, behind {} of the client and {} of the server in its records.",
-                counted(client.1, "byte"),
-                counted(server.1, "byte")
+                event::bytes(client.1),
+                event::bytes(server.1)
             ),
             What::TlsAlarm { direction, offset, .. } => {
                 format!("At byte {offset} of the {}'s stream: an alarm.", side(*direction))
@@ -348,7 +332,7 @@ impl Teller<'_, '_> {
         )]
         match what {
             What::Dropped { direction, offset, length, .. } => {
-                let (side, bytes) = (side(*direction), counted(*length, "byte"));
+                let (side, bytes) = (side(*direction), event::bytes(*length));
                 match (*length, *offset) {
                     (0, _) => format!("A packet of the {side} without payload {would} dropped."),
                     // Offset 0 also stands for a place that is in no stream.

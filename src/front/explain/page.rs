@@ -9,7 +9,7 @@ use crate::event;
 use crate::flow::Direction;
 use crate::front::replay::Summary;
 
-use super::account::{Account, Cell, Row, side};
+use super::account::{Account, Cell, Row};
 use super::cause::cause;
 use super::story::{Story, Tale};
 use super::text;
@@ -100,7 +100,7 @@ fn tell_row(row: &Row, number: u64, out: &mut String) {
         Some(Direction::Reply) => "s",
         None => "e",
     };
-    let who = row.direction.map_or("", side);
+    let who = row.direction.map_or("", event::side);
     let offset = row.offset.map(|offset| offset.to_string()).unwrap_or_default();
     let place = format!("<td class=\"o\"><i>{who}</i> {offset}</td>");
     let (came, left) = (cell(&row.came, None), cell(&row.left, Some(&row.came)));
