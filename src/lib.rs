@@ -20,6 +20,7 @@
 
 pub mod time;
 pub mod offset;
+pub mod speaker;
 pub mod wire;
 pub mod flow;
 pub mod tcp;

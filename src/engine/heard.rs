@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::tls::{Side, alert_name, group_name, suite_name};
+use crate::speaker::Speaker;
+use crate::tls::{alert_name, group_name, suite_name};
 
 /// Values of one family that are counted apart: strangers choose them.
 const APART_MAX: usize = 64;
@@ -26,9 +27,9 @@ pub enum Heard {
     /// The name that a client asks for (SNI).
     Name(Option<String>),
     /// The description of an alert in clear, and who said it.
-    Alert(Side, Option<u8>),
+    Alert(Speaker, Option<u8>),
     /// An end between which and another TLS has come to nothing.
-    Failed(Side, Option<IpAddr>),
+    Failed(Speaker, Option<IpAddr>),
 }
 
 impl Heard {
@@ -41,10 +42,10 @@ impl Heard {
             Self::Protocol(_) => "tls_protocol",
             Self::Fingerprint(_) => "tls_fingerprint",
             Self::Name(_) => "tls_name",
-            Self::Alert(Side::Client, _) => "tls_alert_client",
-            Self::Alert(Side::Server, _) => "tls_alert_server",
-            Self::Failed(Side::Client, _) => "tls_failed_client",
-            Self::Failed(Side::Server, _) => "tls_failed_server",
+            Self::Alert(Speaker::Client, _) => "tls_alert_client",
+            Self::Alert(Speaker::Server, _) => "tls_alert_server",
+            Self::Failed(Speaker::Client, _) => "tls_failed_client",
+            Self::Failed(Speaker::Server, _) => "tls_failed_server",
         }
     }
 
@@ -57,10 +58,10 @@ impl Heard {
             Self::Protocol(_) => "ClientHellos that offer this protocol first (ALPN)",
             Self::Fingerprint(_) => "ClientHellos that look like this (JA4)",
             Self::Name(_) => "ClientHellos for this name",
-            Self::Alert(Side::Client, _) => "Alerts of clients in clear",
-            Self::Alert(Side::Server, _) => "Alerts of servers in clear",
-            Self::Failed(Side::Client, _) => "TLS of this client that came to nothing",
-            Self::Failed(Side::Server, _) => "TLS with this server that came to nothing",
+            Self::Alert(Speaker::Client, _) => "Alerts of clients in clear",
+            Self::Alert(Speaker::Server, _) => "Alerts of servers in clear",
+            Self::Failed(Speaker::Client, _) => "TLS of this client that came to nothing",
+            Self::Failed(Speaker::Server, _) => "TLS with this server that came to nothing",
         }
     }
 
@@ -142,9 +143,9 @@ mod tests {
     #[test]
     fn strangers_fill_a_bounded_table_and_those_who_come_often_stay() {
         let mut table = Table::default();
-        let busy = Heard::Failed(Side::Client, Some([192, 0, 2, 1].into()));
+        let busy = Heard::Failed(Speaker::Client, Some([192, 0, 2, 1].into()));
         for number in 0_u32..1_000 {
-            let stranger = Heard::Failed(Side::Client, Some(number.to_be_bytes().into()));
+            let stranger = Heard::Failed(Speaker::Client, Some(number.to_be_bytes().into()));
             let name = Heard::Name(Some(format!("{number}.example")));
             let heard = [(busy.clone(), 1), (stranger, 1), (name, 1), (Heard::Suite(Some(1)), 1)];
             table.take(&mut BTreeMap::from(heard));
@@ -166,9 +167,9 @@ mod tests {
             (Heard::Suite(Some(0x0a0b)), "tls_suite", "0x0a0b"),
             (Heard::Group(Some(0x11ec)), "tls_group", "X25519MLKEM768"),
             (Heard::Protocol(Some(b"s\"\n".to_vec())), "tls_protocol", "s\\\"\\n"),
-            (Heard::Alert(Side::Client, Some(48)), "tls_alert_client", "unknown_ca"),
-            (Heard::Alert(Side::Server, Some(200)), "tls_alert_server", "200"),
-            (Heard::Failed(Side::Server, None), "tls_failed_server", "other"),
+            (Heard::Alert(Speaker::Client, Some(48)), "tls_alert_client", "unknown_ca"),
+            (Heard::Alert(Speaker::Server, Some(200)), "tls_alert_server", "200"),
+            (Heard::Failed(Speaker::Server, None), "tls_failed_server", "other"),
         ] {
             assert_eq!((heard.family(), heard.label().as_str()), (family, label));
         }

@@ -10,7 +10,8 @@ use super::{Heard, Reason};
 use crate::flow::Ends;
 use crate::guard::Rule;
 use crate::patch::{Deed, Id};
-use crate::tls::{ClientHello, ServerHello, ServerName, Side, Version, fingerprint};
+use crate::speaker::Speaker;
+use crate::tls::{ClientHello, ServerHello, ServerName, Version, fingerprint};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,14 +236,14 @@ impl Stats {
         self.tls_retried += u64::from(hello.is_retried);
     }
 
-    pub(super) fn count_alert(&mut self, side: Side, description: u8) {
+    pub(super) fn count_alert(&mut self, side: Speaker, description: u8) {
         self.hear(Heard::Alert(side, Some(description)));
     }
 
     pub(super) fn count_failure(&mut self, ends: Ends) {
         self.tls_failed += 1;
-        self.hear(Heard::Failed(Side::Client, Some(ends.originator.address)));
-        self.hear(Heard::Failed(Side::Server, Some(ends.responder.address)));
+        self.hear(Heard::Failed(Speaker::Client, Some(ends.originator.address)));
+        self.hear(Heard::Failed(Speaker::Server, Some(ends.responder.address)));
     }
 
     pub(super) const fn count_agreement(&mut self, version: Version) {

@@ -16,8 +16,9 @@ use crate::flow::{Direction, PerDirection};
 use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
 use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
+use crate::speaker::Speaker;
 use crate::tcp::{Memory, Reserved, Violation};
-use crate::tls::{ClientHello, Fault, Seen, ServerHello, Side, Standing, Watch};
+use crate::tls::{ClientHello, Fault, Seen, ServerHello, Standing, Watch};
 
 /// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
 const KEPT_COST: usize = 3;
@@ -146,7 +147,7 @@ impl Passage<'_, '_> {
 
     /// Reads bytes that stand at the edge.
     fn read_records(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let side = side_of(self.direction);
+        let side = speaker_of(self.direction);
         let mut rest = bytes;
         while !rest.is_empty() {
             if let Some(inspect) = self.engine.inspect {
@@ -191,7 +192,7 @@ impl Passage<'_, '_> {
         let (guard, speaker) = (&self.conversation.terms.guard, speaker_of(self.direction));
         let mut draft = Draft::default();
         guard.blame(fault.name(), speaker, &mut draft);
-        let side = side_of(self.direction);
+        let side = speaker_of(self.direction);
         let has_begun = |records: &Records| records.known.watch.has_hello(side);
         if !self.conversation.records.as_deref().is_some_and(has_begun) {
             // The same fault by the name it has where TLS is not watched.
@@ -284,7 +285,7 @@ impl Passage<'_, '_> {
     fn hear_alert(&mut self, alert: Option<u8>) {
         let (scene, direction) = (self.scene, self.direction);
         let Some(records) = &mut self.conversation.records else { return };
-        let side = side_of(direction);
+        let side = speaker_of(direction);
         if let Some(description) = alert {
             self.effects.counted.count_alert(side, description);
         }
@@ -305,7 +306,7 @@ impl Passage<'_, '_> {
         let is_over = Direction::BOTH.into_iter().all(|direction| {
             let stream = &conversation.streams[direction];
             let has_hello = stream.acknowledged() >= records.known.hellos[direction];
-            let is_sealed = records.known.watch.standing(side_of(direction)) == Standing::Sealed;
+            let is_sealed = records.known.watch.standing(speaker_of(direction)) == Standing::Sealed;
             is_sealed && has_hello && !stream.has_early()
         });
         if is_over && records.known.watch.has_agreed() {
@@ -404,7 +405,7 @@ impl Conversation {
             return;
         }
         let stage =
-            match (records.known.watch.has_hello(Side::Client), records.known.watch.version()) {
+            match (records.known.watch.has_hello(Speaker::Client), records.known.watch.version()) {
                 (false, _) => "starttls",
                 (true, None) => "client-hello",
                 (true, Some(_)) => "server-hello",
@@ -432,7 +433,7 @@ impl Conversation {
             let is_cut = stream.fin().is_some_and(|fin| fin < stream.judged());
             is_cut
                 || (stream.fin().is_some()
-                    && records.known.watch.is_inside_header(side_of(direction)))
+                    && records.known.watch.is_inside_header(speaker_of(direction)))
         });
         effects.counted.tls_truncated += u64::from(is_truncated);
         if !records.known.watch.has_agreed() {
@@ -440,18 +441,10 @@ impl Conversation {
         }
         let volume = |side| records.known.watch.volume(side);
         let what = What::TlsEnd {
-            client: volume(Side::Client),
-            server: volume(Side::Server),
+            client: volume(Speaker::Client),
+            server: volume(Speaker::Server),
             is_truncated,
         };
         self.tell(scene, what, effects);
-    }
-}
-
-/// The side that sends in this direction.
-const fn side_of(direction: Direction) -> Side {
-    match direction {
-        Direction::Original => Side::Client,
-        Direction::Reply => Side::Server,
     }
 }

@@ -35,15 +35,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::offset::Offset;
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Speaker {
-    /// The end that opened the connection.
-    Client,
-    /// The other end.
-    Server,
-}
+pub use crate::speaker::Speaker;
 
 /// Where bytes stand in the two streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

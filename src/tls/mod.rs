@@ -2,8 +2,8 @@
 //! whether what is said there may be said (RFC 8446, RFC 5246).
 //!
 //! Bytes go in as they come off the two streams, in order; which of them have to keep their value
-//! comes out, how many behind them need none, and what was seen. Names no module of ours: it knows
-//! no packets, no offsets, no policy. Names are those of RFC 8446.
+//! comes out, how many behind them need none, and what was seen. Names no module of ours but that
+//! of who speaks: it knows no packets, no offsets, no policy. Names are those of RFC 8446.
 
 mod cursor;
 mod fingerprint;
@@ -22,14 +22,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// The end that said STARTTLS.
-    Client,
-    /// The other end.
-    Server,
-}
+use crate::speaker::Speaker;
 
 /// What some bytes at the front of the input are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::ContentType::{self, Alert, ApplicationData, ChangeCipherSpec, Handshake};
 use super::record::Lengths;
-use super::{Fault, Side, Version};
+use super::{Fault, Speaker, Version};
 
 /// Where a side stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl State {
 /// What the tables ask about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
-    pub(super) side: Side,
+    pub(super) side: Speaker,
     pub(super) state: State,
     /// What was agreed on, if anything was yet.
     pub(super) version: Option<Version>,
@@ -122,8 +122,8 @@ pub(super) enum Next {
 /// The two tables.
 pub(super) const fn next(asked: Question, kind: ContentType) -> Result<Next, Fault> {
     match asked.side {
-        Side::Client => next_of_client(asked, kind),
-        Side::Server => next_of_server(asked, kind),
+        Speaker::Client => next_of_client(asked, kind),
+        Speaker::Server => next_of_server(asked, kind),
     }
 }
 

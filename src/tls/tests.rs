@@ -20,10 +20,10 @@ const SESSIONS: [(&str, &str); 11] = [
 ];
 
 /// What the sides of a session say, flight by flight.
-fn session(name: &str) -> Vec<(Side, Vec<u8>)> {
+fn session(name: &str) -> Vec<(Speaker, Vec<u8>)> {
     let (_, text) = SESSIONS.into_iter().find(|(known, _)| *known == name).unwrap();
     let flight = |line: &str| {
-        let side = if line.starts_with('C') { Side::Client } else { Side::Server };
+        let side = if line.starts_with('C') { Speaker::Client } else { Speaker::Server };
         let digits = line.as_bytes()[2..].chunks(2);
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
         (side, digits.map(|pair| byte(pair).unwrap()).collect())
@@ -36,12 +36,12 @@ fn session(name: &str) -> Vec<(Side, Vec<u8>)> {
 struct Reader {
     watch: Watch,
     ahead: [usize; 2],
-    seen: Vec<(Side, Seen)>,
+    seen: Vec<(Speaker, Seen)>,
     kept: usize,
 }
 
 impl Reader {
-    fn read(&mut self, side: Side, piece: &[u8]) -> Result<(), Fault> {
+    fn read(&mut self, side: Speaker, piece: &[u8]) -> Result<(), Fault> {
         let ahead = &mut self.ahead[side as usize];
         let skipped = piece.len().min(*ahead);
         *ahead -= skipped;
@@ -61,7 +61,7 @@ impl Reader {
         Ok(())
     }
 
-    fn play(flights: &[(Side, Vec<u8>)], piece: usize) -> Self {
+    fn play(flights: &[(Speaker, Vec<u8>)], piece: usize) -> Self {
         let mut reader = Self::default();
         for (side, flight) in flights {
             for part in flight.chunks(piece) {
@@ -88,14 +88,14 @@ fn whole_sessions_read_the_same_in_any_cut() {
         assert!(whole.watch.has_agreed(), "{name}");
         // Under TLS 1.3 close_notify cannot be told from data.
         let last = if name.starts_with("tls13") { Standing::Sealed } else { Standing::Closed };
-        for side in [Side::Client, Side::Server] {
+        for side in [Speaker::Client, Speaker::Server] {
             assert_eq!(whole.watch.standing(side), last, "{name}");
         }
         assert_eq!(whole.watch.held(), 0, "{name}");
         for piece in 1..64 {
             let cut = Reader::play(&flights, piece);
             assert_eq!((cut.seen, cut.kept), (whole.seen.clone(), whole.kept), "{name} {piece}");
-            for side in [Side::Client, Side::Server] {
+            for side in [Speaker::Client, Speaker::Server] {
                 assert_eq!(cut.watch.volume(side), whole.watch.volume(side), "{name} {piece}");
             }
             inputs += 1;
@@ -198,7 +198,8 @@ fn a_client_begins_with_a_hello() {
     ] {
         for piece in 1..=bytes.len() {
             let mut reader = Reader::default();
-            let found = bytes.chunks(piece).find_map(|part| reader.read(Side::Client, part).err());
+            let found =
+                bytes.chunks(piece).find_map(|part| reader.read(Speaker::Client, part).err());
             assert_eq!(found, Some(fault), "{bytes:x?} in pieces of {piece}");
             assert_eq!(reader.kept, used, "{bytes:x?} in pieces of {piece}");
             assert!(reader.watch.held() < 64, "nothing grows");
@@ -217,26 +218,26 @@ fn a_server_waits_for_the_hello() {
         (b"\x16\x03\x01\0\x20\x01\0", b"\x14\x03\x03\0\x01\x01", Fault::ServerFirst),
     ] {
         let mut reader = Reader::default();
-        assert_eq!(reader.read(Side::Client, client), Ok(()));
-        assert_eq!(reader.read(Side::Server, server), Err(fault), "{server:x?}");
+        assert_eq!(reader.read(Speaker::Client, client), Ok(()));
+        assert_eq!(reader.read(Speaker::Server, server), Err(fault), "{server:x?}");
     }
     let mut reader = Reader::default();
-    assert_eq!(reader.read(Side::Client, b"\x16\x03\x01\0\x20\x01\0"), Ok(()));
-    assert_eq!(reader.read(Side::Server, b"\x15\x03\x03\0\x02\x02\x28"), Ok(()));
-    assert_eq!(reader.seen, [(Side::Server, Seen::Alert(Some(40)))]);
-    assert_eq!(reader.watch.standing(Side::Server), Standing::Closed);
+    assert_eq!(reader.read(Speaker::Client, b"\x16\x03\x01\0\x20\x01\0"), Ok(()));
+    assert_eq!(reader.read(Speaker::Server, b"\x15\x03\x03\0\x02\x02\x28"), Ok(()));
+    assert_eq!(reader.seen, [(Speaker::Server, Seen::Alert(Some(40)))]);
+    assert_eq!(reader.watch.standing(Speaker::Server), Standing::Closed);
     for message in [b"\x16\x03\x03\0\x04\0\0\0\0", b"\x16\x03\x03\0\x04\x01\0\0\0"] {
         let mut reader = behind("tls13", 1);
-        assert_eq!(reader.read(Side::Server, message), Err(Fault::NoHello));
+        assert_eq!(reader.read(Speaker::Server, message), Err(Fault::NoHello));
     }
 }
 
 /// A row: the session, how many flights of it came before, who goes on, with what, and the outcome.
-type Row = (&'static str, usize, Side, Vec<u8>, Result<(), Fault>);
+type Row = (&'static str, usize, Speaker, Vec<u8>, Result<(), Fault>);
 
 #[test]
 fn records_come_in_their_order() {
-    use Side::{Client as C, Server as S};
+    use Speaker::{Client as C, Server as S};
     let change = || record(20, 1, b"\x01");
     let rows: Vec<Row> = vec![
         // TLS 1.3: client behind the server's hello, then sealed.
@@ -303,25 +304,25 @@ fn records_come_in_their_order() {
 fn alerts_and_second_handshakes_are_seen() {
     let mut reader = behind("tls13", 1);
     let alert = [record(21, 2, b"\x01\x70"), record(21, 2, b"\x02\x28")].concat();
-    assert_eq!(reader.read(Side::Server, &alert), Ok(()));
-    let alerts = [112, 40].map(|what| (Side::Server, Seen::Alert(Some(what))));
+    assert_eq!(reader.read(Speaker::Server, &alert), Ok(()));
+    let alerts = [112, 40].map(|what| (Speaker::Server, Seen::Alert(Some(what))));
     assert_eq!(reader.seen[1..], alerts);
-    assert_eq!(reader.watch.standing(Side::Server), Standing::Closed);
+    assert_eq!(reader.watch.standing(Speaker::Server), Standing::Closed);
     assert!(!reader.watch.has_agreed());
     // In clear but not kept: read where it is in the segment, fatal where it is not.
     let mut reader = behind("tls12", 2);
-    assert_eq!(reader.read(Side::Client, &record(21, 2, b"\x01\x70")), Ok(()));
-    assert_eq!(reader.watch.standing(Side::Client), Standing::Clear);
-    assert_eq!(reader.read(Side::Client, b"\x15\x03\x03\0\x02"), Ok(()));
-    assert_eq!(reader.watch.standing(Side::Client), Standing::Closed);
+    assert_eq!(reader.read(Speaker::Client, &record(21, 2, b"\x01\x70")), Ok(()));
+    assert_eq!(reader.watch.standing(Speaker::Client), Standing::Clear);
+    assert_eq!(reader.read(Speaker::Client, b"\x15\x03\x03\0\x02"), Ok(()));
+    assert_eq!(reader.watch.standing(Speaker::Client), Standing::Closed);
 
     let mut reader = behind("tls12", 4);
     reader.seen.clear();
-    assert_eq!(reader.read(Side::Client, &record(22, 40, b"")), Ok(()));
-    assert_eq!(reader.seen, [(Side::Client, Seen::Renegotiation)]);
+    assert_eq!(reader.read(Speaker::Client, &record(22, 40, b"")), Ok(()));
+    assert_eq!(reader.seen, [(Speaker::Client, Seen::Renegotiation)]);
     // A client of 1.3 that says an alert instead of its Finished has refused.
     let mut reader = behind("tls13", 2);
-    assert_eq!(reader.read(Side::Client, &record(23, 19, b"")), Ok(()));
+    assert_eq!(reader.read(Speaker::Client, &record(23, 19, b"")), Ok(()));
     assert!(!reader.watch.has_agreed());
 }
 
@@ -355,9 +356,9 @@ fn name_list(names: &[&[u8]]) -> Vec<u8> {
 
 fn read_hello(bytes: &[u8]) -> Result<ClientHello, Fault> {
     let mut reader = Reader::default();
-    reader.read(Side::Client, bytes)?;
+    reader.read(Speaker::Client, bytes)?;
     match reader.seen.pop() {
-        Some((Side::Client, Seen::ClientHello(hello))) => Ok(*hello),
+        Some((Speaker::Client, Seen::ClientHello(hello))) => Ok(*hello),
         other => panic!("{other:?}"),
     }
 }
@@ -408,7 +409,7 @@ fn grease_and_hidden_names_change_nothing_but_what_they_say() {
     assert!(hidden.has_encrypted_hello);
     let early = hello_with(&[versions, (42, b"")]);
     let mut reader = Reader::default();
-    assert_eq!(reader.read(Side::Client, &early), Ok(()));
-    assert_eq!(reader.read(Side::Client, &record(23, 1_000, b"")), Ok(()));
+    assert_eq!(reader.read(Speaker::Client, &early), Ok(()));
+    assert_eq!(reader.read(Speaker::Client, &record(23, 1_000, b"")), Ok(()));
     assert!(reader.kept < 200, "early data is not kept");
 }

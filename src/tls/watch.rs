@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hello::Version;
 use super::record::{ContentType, HEADER, HEARTBEAT, Header, Lengths};
 use super::table::{Next, Question, State, next};
-use super::{ClientHello, Fault, Seen, ServerHello, Side, Step};
+use super::{ClientHello, Fault, Seen, ServerHello, Speaker, Step};
 
 /// Longest hello that is read, in bytes of its body: what fits in one record.
 const HELLO_MAX: usize = 1 << 14;
@@ -83,7 +83,7 @@ pub struct Watch {
 impl Watch {
     /// Reads what stands at the front of the input, which is not empty, and begins behind all that
     /// was used and skipped before.
-    pub fn read(&mut self, side: Side, input: &[u8]) -> Step {
+    pub fn read(&mut self, side: Speaker, input: &[u8]) -> Step {
         let mut step = Step { used: 0, skipped: 0, seen: None, fault: None };
         if self.read_data(side, input, &mut step) {
             return step;
@@ -99,7 +99,7 @@ impl Watch {
 
     /// How far a side has come.
     #[must_use]
-    pub const fn standing(&self, side: Side) -> Standing {
+    pub const fn standing(&self, side: Speaker) -> Standing {
         match self.of(side).state {
             State::Start | State::Hello | State::Retried => Standing::Hello,
             State::Said | State::Clear | State::Clear13 => Standing::Clear,
@@ -125,19 +125,19 @@ impl Watch {
 
     /// Whether a side has said a hello.
     #[must_use]
-    pub const fn has_hello(&self, side: Side) -> bool {
+    pub const fn has_hello(&self, side: Speaker) -> bool {
         self.of(side).hellos > 0
     }
 
     /// Whether a header of this side is under way: its stream may not end here.
     #[must_use]
-    pub const fn is_inside_header(&self, side: Side) -> bool {
+    pub const fn is_inside_header(&self, side: Speaker) -> bool {
         self.of(side).header.count() > 0
     }
 
     /// Records of a side whose header was read, and the bytes they announced.
     #[must_use]
-    pub const fn volume(&self, side: Side) -> (u64, u64) {
+    pub const fn volume(&self, side: Speaker) -> (u64, u64) {
         let half = self.of(side);
         (half.records, half.bytes)
     }
@@ -148,17 +148,17 @@ impl Watch {
         self.client.message.capacity() + self.server.message.capacity()
     }
 
-    const fn of(&self, side: Side) -> &Half {
+    const fn of(&self, side: Speaker) -> &Half {
         match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
+            Speaker::Client => &self.client,
+            Speaker::Server => &self.server,
         }
     }
 
-    const fn half(&mut self, side: Side) -> &mut Half {
+    const fn half(&mut self, side: Speaker) -> &mut Half {
         match side {
-            Side::Client => &mut self.client,
-            Side::Server => &mut self.server,
+            Speaker::Client => &mut self.client,
+            Speaker::Server => &mut self.server,
         }
     }
 
@@ -166,7 +166,7 @@ impl Watch {
         matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)
     }
 
-    const fn question(&self, side: Side) -> Question {
+    const fn question(&self, side: Speaker) -> Question {
         let half = self.of(side);
         Question {
             side,
@@ -181,7 +181,7 @@ impl Watch {
 
     /// What nearly every record is: data under keys, its header there whole. Anything else is left
     /// to the general case, which says the same of this one.
-    fn read_data(&mut self, side: Side, input: &[u8], step: &mut Step) -> bool {
+    fn read_data(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> bool {
         let Some(&[23, 3, 0..=4, high, low]) = input.first_chunk() else { return false };
         let length = u16::from_be_bytes([high, low]);
         let lengths = if self.is_13() { Lengths::Sealed } else { Lengths::SealedOld };
@@ -200,7 +200,7 @@ impl Watch {
     }
 
     /// More of a header. Its bytes are judged one by one, so that no cut puts that off.
-    fn read_header(&mut self, side: Side, input: &[u8], step: &mut Step) -> Result<(), Fault> {
+    fn read_header(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> Result<(), Fault> {
         for &byte in input {
             step.used += 1;
             let header = &mut self.half(side).header;
@@ -220,11 +220,11 @@ impl Watch {
     }
 
     /// The first byte of a header.
-    fn judge_first(&self, side: Side, byte: u8) -> Result<(), Fault> {
+    fn judge_first(&self, side: Speaker, byte: u8) -> Result<(), Fault> {
         let asked = self.question(side);
         let Some(kind) = ContentType::of(byte) else {
             let is_text = matches!(byte, b'\r' | b'\n' | 0x20..=0x7e);
-            let is_first = asked.state == State::Start && side == Side::Client;
+            let is_first = asked.state == State::Start && side == Speaker::Client;
             let was_sealed = matches!(asked.state, State::Sealed | State::Closed);
             return Err(match byte {
                 0x80.. if is_first => Fault::Sslv2Hello,
@@ -233,7 +233,7 @@ impl Watch {
                 _ => Fault::NotTls,
             });
         };
-        if side == Side::Server && !self.may_server_say(kind) {
+        if side == Speaker::Server && !self.may_server_say(kind) {
             return Err(Fault::ServerFirst);
         }
         next(asked, kind).map(|_| ())
@@ -253,7 +253,7 @@ impl Watch {
     /// A whole header: where its record leads, and what becomes of the payload.
     fn begin_record(
         &mut self,
-        side: Side,
+        side: Speaker,
         header: Header,
         behind: &[u8],
         step: &mut Step,
@@ -281,7 +281,7 @@ impl Watch {
     }
 
     /// More of a payload that is kept.
-    fn read_payload(&mut self, side: Side, input: &[u8], step: &mut Step) -> Result<(), Fault> {
+    fn read_payload(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> Result<(), Fault> {
         let half = self.half(side);
         let Some((kind, left)) = half.payload else { return Ok(()) };
         let piece = input.get(..usize::from(left)).unwrap_or(input);
@@ -305,14 +305,14 @@ impl Watch {
     }
 
     /// A hello is whole; `left` bytes of its record stand behind it.
-    fn end_hello(&mut self, side: Side, left: u16, step: &mut Step) -> Result<(), Fault> {
+    fn end_hello(&mut self, side: Speaker, left: u16, step: &mut Step) -> Result<(), Fault> {
         let half = self.half(side);
         half.hellos = half.hellos.saturating_add(1);
         let message = std::mem::take(&mut half.message);
         let body = message.get(MESSAGE_HEAD..).unwrap_or_default();
         let (seen, is_last) = match side {
-            Side::Client => (self.end_client_hello(body)?, true),
-            Side::Server => self.end_server_hello(body)?,
+            Speaker::Client => (self.end_client_hello(body)?, true),
+            Speaker::Server => self.end_server_hello(body)?,
         };
         step.seen = Some(seen);
         if left > 0 {
@@ -440,10 +440,15 @@ impl Half {
     }
 
     /// More of a hello. Says whether it is whole, and how much of the piece it took until then.
-    fn read_message(&mut self, side: Side, piece: &[u8], used: &mut usize) -> Result<bool, Fault> {
+    fn read_message(
+        &mut self,
+        side: Speaker,
+        piece: &[u8],
+        used: &mut usize,
+    ) -> Result<bool, Fault> {
         let wanted = match side {
-            Side::Client => CLIENT_HELLO,
-            Side::Server => SERVER_HELLO,
+            Speaker::Client => CLIENT_HELLO,
+            Speaker::Server => SERVER_HELLO,
         };
         let mut rest = piece;
         while self.message.len() < MESSAGE_HEAD {

@@ -1,7 +1,8 @@
 //! ClientHellos, read by our own reader and by tls-parser, the independent second one: what ours
 //! takes the other takes as well, and both find the same in it.
 
-use mailguard::tls::{ClientHello, Seen, ServerName, Side, Watch};
+use mailguard::speaker::Speaker;
+use mailguard::tls::{ClientHello, Seen, ServerName, Watch};
 use tls_parser::{
     SNIType, TlsExtension, TlsExtensionType, TlsMessage, TlsMessageHandshake,
     parse_tls_client_hello_extensions, parse_tls_plaintext,
@@ -18,7 +19,7 @@ fn ours(record: &[u8]) -> Option<ClientHello> {
     let (mut watch, mut rest) = (Watch::default(), record);
     let mut hello = None;
     while !rest.is_empty() {
-        let step = watch.read(Side::Client, rest);
+        let step = watch.read(Speaker::Client, rest);
         if step.fault.is_some() {
             return None;
         }

@@ -17,7 +17,7 @@ use super::worker::Shared;
 use crate::config::{Backend, Config, Fail};
 use crate::engine::{Heard, Stage, Stats};
 use crate::front::nfqueue::listing;
-use crate::tls::Side;
+use crate::speaker::Speaker;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -172,7 +172,7 @@ fn tls(ours: &mut Registered<'_>, stats: &Stats) {
     ours.counts("tls_fingerprints", "ClientHellos, by what they look like", looks);
     let alerts = heard(|heard| {
         let Heard::Alert(side, _) = heard else { return None };
-        let side = if *side == Side::Client { "client" } else { "server" };
+        let side = if *side == Speaker::Client { "client" } else { "server" };
         Some(vec![("side", side.to_owned()), ("alert", heard.label())])
     });
     ours.counts("tls_alerts", "Alerts in clear", alerts);

@@ -4,7 +4,8 @@
 //! and so many bytes. Whatever the cut, the same is kept and seen, and a fault stands at the same
 //! byte; what is held is bounded; and a hello that is taken can be read by tls-parser, too.
 
-use mailguard::tls::{ClientHello, Fault, Seen, Side, Watch, fingerprint};
+use mailguard::speaker::Speaker;
+use mailguard::tls::{ClientHello, Fault, Seen, Watch, fingerprint};
 use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_plaintext};
 
 use super::input::Input;
@@ -26,7 +27,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, side: Side, mut piece: &[u8]) -> Result<(), (usize, Fault)> {
+    fn read(&mut self, side: Speaker, mut piece: &[u8]) -> Result<(), (usize, Fault)> {
         let index = side as usize;
         while !piece.is_empty() && !self.has_alert {
             let skipped = self.ahead[index].min(piece.len());
@@ -59,7 +60,7 @@ pub fn run(data: &[u8]) {
     let (mut whole, mut cut) = (Reader::default(), Reader::default());
     while !input.is_empty() {
         let head = input.number() << 8 | input.number();
-        let side = if head >> 15 == 0 { Side::Client } else { Side::Server };
+        let side = if head >> 15 == 0 { Speaker::Client } else { Speaker::Server };
         let turn = input.bytes(head & 0x7fff);
         let read = whole.read(side, turn);
         let same = turn.chunks(size).try_for_each(|piece| cut.read(side, piece));
@@ -69,7 +70,7 @@ pub fn run(data: &[u8]) {
         assert_eq!(read, same);
         assert_eq!((&whole.seen, whole.kept), (&cut.seen, cut.kept));
         let volumes =
-            |reader: &Reader| [Side::Client, Side::Server].map(|s| reader.watch.volume(s));
+            |reader: &Reader| [Speaker::Client, Speaker::Server].map(|s| reader.watch.volume(s));
         assert_eq!(volumes(&whole), volumes(&cut));
         if read.is_err() {
             return;
