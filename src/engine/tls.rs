@@ -192,8 +192,7 @@ impl Passage<'_, '_> {
         let (guard, speaker) = (&self.conversation.terms.guard, speaker_of(self.direction));
         let mut draft = Draft::default();
         guard.blame(fault.name(), speaker, &mut draft);
-        let side = speaker_of(self.direction);
-        let has_begun = |records: &Records| records.known.watch.has_hello(side);
+        let has_begun = |records: &Records| records.known.watch.has_hello(speaker);
         if !self.conversation.records.as_deref().is_some_and(has_begun) {
             // The same fault by the name it has where TLS is not watched.
             guard.blame(smtp::Fault::PlaintextForTls.name(), speaker, &mut draft);
