@@ -60,12 +60,28 @@ impl ReplyWatch {
         self.has_greeted
     }
 
+    /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
+    /// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
+    /// several lines may be followed by an offer, and so may what answers nothing that was asked.
+    /// Where an offer is owed, it may seem to answer anything.
+    pub(super) fn is_offer(&self, reply: &Reply) -> bool {
+        let is_answer = match reply.answers {
+            Answers::Verb(Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
+            | Answers::Own
+            | Answers::Other
+            | Answers::Nothing => true,
+            Answers::Verb(_) | Answers::Message => self.clear.is_offer_owed(),
+            Answers::Connection => false,
+        };
+        is_answer && reply.is_later_line && reply.code == Some(250)
+    }
+
     pub(super) fn end_line(&mut self, reply: &Reply) {
         let is_hello = matches!(reply.answers, Answers::Verb(Verb::Ehlo | Verb::Helo));
         if is_hello && !reply.is_later_line && reply.code == Some(250) {
             self.offers = Offers::default();
         }
-        let is_offer = is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
+        let is_offer = self.is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
         if is_offer && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
         }
@@ -87,20 +103,6 @@ pub(super) fn is_greeting(reply: &Reply) -> bool {
 /// Whether the server greets again, behind a verb of the site's own.
 fn is_new_greeting(reply: &Reply) -> bool {
     reply.answers == Answers::Own && reply.code == Some(220)
-}
-
-/// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
-/// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
-/// several lines may be followed by an offer, and so may what answers nothing that was asked.
-pub(super) fn is_offer(reply: &Reply) -> bool {
-    let is_answer = match reply.answers {
-        Answers::Verb(verb) => {
-            matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
-        }
-        Answers::Own | Answers::Other | Answers::Nothing => true,
-        Answers::Connection | Answers::Message => false,
-    };
-    is_answer && reply.is_later_line && reply.code == Some(250)
 }
 
 /// Whether the line's keyword is none.
@@ -180,7 +182,7 @@ impl Guard {
                 self.mask_greeting(watch, reply, draft.copy(run));
                 Some(Rule::Banner)
             }
-            _ if is_offer(reply) => {
+            _ if watch.is_offer(reply) => {
                 let is_keyword = matches!(event, Event::ReplyKeyword(_));
                 self.filter(watch, reply, is_keyword, draft.copy(run));
                 Some(Rule::EhloKeyword)

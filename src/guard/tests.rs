@@ -312,6 +312,30 @@ fn an_offer_is_filtered_whatever_it_seems_to_answer() {
     }
 }
 
+/// A server that answers twice, the second time late, seems to answer EHLO with one line.
+#[test]
+fn an_offer_that_is_owed_is_filtered_behind_any_command() {
+    let offer = "250-a\r\n250-XEVIL b\r\n250 SIZE\r\n";
+    let masked = "250-a\r\n250-XXXXX X\r\n250 SIZE\r\n";
+    let cases = [
+        ("250 ok\r\n", masked, "MAIL FROM:<a@b>\r\n"),
+        ("250 ok\r\n250 ok\r\n", masked, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"),
+        // Who has made its offer may explain itself in several lines.
+        ("250-a\r\n250 SIZE\r\n", offer, "MAIL FROM:<a@b>\r\n"),
+        ("250 ok\r\n250-a\r\n250 SIZE\r\n", offer, "EHLO a\r\nMAIL FROM:<a@b>\r\n"),
+    ];
+    for (replies, expected, then) in cases {
+        for size in 1..=offer.len() {
+            let mut talk = Talk::new(&profile("esmtp"));
+            talk.say(Speaker::Server, b"220 a\r\n", 99);
+            talk.say(Speaker::Client, format!("EHLO a\r\n{then}").as_bytes(), 99);
+            talk.say(Speaker::Server, replies.as_bytes(), size);
+            let left = talk.say(Speaker::Server, offer.as_bytes(), size);
+            assert_eq!(left, expected, "{replies:?}");
+        }
+    }
+}
+
 #[test]
 fn the_code_alone_in_a_last_line_of_several_is_told_of() {
     for (setting, reply, expected, rulings) in [

@@ -60,6 +60,7 @@ impl Clear {
     const HAD_AUTH: u8 = 8;
     const MAIL_DUE: u8 = 16;
     const AUTH_DUE: u8 = 32;
+    const OFFER_OWED: u8 = 64;
 
     const fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
@@ -68,7 +69,10 @@ impl Clear {
     /// A line of the answer to EHLO, as the server sent it.
     pub(super) fn hear_offer(&mut self, reply: &Reply) {
         if !reply.is_later_line {
-            self.0 &= !(Self::OFFERED | Self::MASKED);
+            self.0 &= !(Self::OFFERED | Self::MASKED | Self::OFFER_OWED);
+            if reply.is_last {
+                self.0 |= Self::OFFER_OWED;
+            }
         }
         let keyword = reply.keyword.as_bytes();
         let is_x = |bytes: &[u8]| bytes.iter().all(|&byte| byte == b'X');
@@ -89,6 +93,12 @@ impl Clear {
             Some(Verb::Auth) => self.0 |= Self::AUTH_DUE,
             _ => {}
         }
+    }
+
+    /// Whether the last answer to EHLO was one line, so that the offer may come later: a server that
+    /// answered something before it twice, and late, is one reply behind.
+    pub(super) const fn is_offer_owed(self) -> bool {
+        self.has(Self::OFFER_OWED)
     }
 
     fn take(&mut self, bit: u8) -> bool {

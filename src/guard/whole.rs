@@ -5,7 +5,7 @@
 
 use super::limit::LineKind;
 use super::line::LineWatch;
-use super::reply::{is_greeting, is_offer};
+use super::reply::is_greeting;
 use super::settings::{AddressScan, BareLastLine, HttpWords, LongLines, Unit};
 use super::speech::Speech;
 use super::value::LineLimit;
@@ -68,7 +68,8 @@ impl Guard {
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
     pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
-        let is_news = is_greeting(reply) || is_offer(reply) || watch.reply.has_greeted();
+        let (reader, greets) = (&watch.reply, is_greeting(reply));
+        let is_news = greets || reader.is_offer(reply) || reader.has_greeted();
         let may_be_bare = reply.is_later_line && self.settings.bare_last_line != BareLastLine::Pass;
         let mut next = *watch;
         if is_news || may_be_bare || next.judge_reply_end(self, reply) != Ruling::Pass {

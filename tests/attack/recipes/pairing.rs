@@ -31,7 +31,7 @@ fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
     if !opening.is_empty() {
         talk.say(opening);
     }
-    if manner == Manner::AnswersTwice {
+    if matches!(manner, Manner::AnswersTwice | Manner::AnswersTwiceLate) {
         talk.hear(1);
     }
     talk.ask("EHLO mail.domain1.com");
@@ -52,9 +52,10 @@ fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
     Ok(Seen::new(has_shown || has_run, told))
 }
 
-const MANNERS: [(&str, Manner, &str); 4] = [
+const MANNERS: [(&str, Manner, &str); 5] = [
     ("a server that does it right", Manner::Good, ""),
     ("two greetings", Manner::GreetsTwice, ""),
     ("a doubled reply to NOOP", Manner::AnswersTwice, "NOOP\r\n"),
+    ("a second reply to NOOP comes late", Manner::AnswersTwiceLate, "NOOP\r\n"),
     ("an empty line that is not answered", Manner::IgnoresEmpty, "\r\n"),
 ];

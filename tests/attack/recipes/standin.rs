@@ -20,6 +20,8 @@ pub(crate) enum Manner {
     GreetsTwice,
     /// It answers NOOP twice.
     AnswersTwice,
+    /// The same, and its second answer comes when it has received the next command.
+    AnswersTwiceLate,
     /// It does not answer an empty line.
     IgnoresEmpty,
     /// Behind HELO it says so many line feeds.
@@ -88,8 +90,10 @@ impl StandIn {
                     (&*stream).write_all(&vec![b'\n'; count])?;
                 }
                 ("EHLO", _) => answer(OFFERS)?,
-                ("NOOP", Manner::AnswersTwice) => {
+                ("NOOP", Manner::AnswersTwice) => answer("250 OK\r\n250 OK")?,
+                ("NOOP", Manner::AnswersTwiceLate) => {
                     answer("250 OK")?;
+                    reader.fill_buf()?;
                     answer("250 OK")?;
                 }
                 ("HELO" | "MAIL" | "RCPT" | "RSET" | "NOOP", _) => answer("250 OK")?,
