@@ -17,6 +17,7 @@ pub use cell::{Flow, FlowId};
 pub use handshake::{Handshake, HandshakeTable};
 pub use keyed::Keyed;
 pub use network::Network;
+pub use share::Client;
 pub use table::{FlowTable, Inserted, Newcomer};
 pub use way::{Hop, Way};
 

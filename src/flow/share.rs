@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Keyed;
 use super::cell::{Flow, FlowId};
 
 /// Bits that one holder of an IPv6 network commands at will: RFC 4291 2.5.4 makes the other half
@@ -17,15 +18,23 @@ const HOST_BITS: u32 = 64;
 
 /// Who counts as one client: an IPv4 address, or a /64 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Client(u128);
+pub struct Client(u128);
 
 impl Client {
-    pub(super) fn of(address: IpAddr) -> Self {
+    /// Whose address it is.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
         match address {
             // Mapped, its lower half is never 0, and that of a /64 always is.
             IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
             IpAddr::V6(address) => Self(address.to_bits() >> HOST_BITS << HOST_BITS),
         }
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn hash(self, keyed: Keyed) -> u64 {
+        keyed.hash(&self.0.to_ne_bytes())
     }
 }
 

@@ -4,6 +4,7 @@
 //! written, is counted. Nothing here makes a packet wait for a disk or a reader, and nothing makes
 //! the end of the program wait for long.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -15,6 +16,7 @@ use super::target::Target;
 use crate::config::Log;
 use crate::engine::Record;
 use crate::event::{self, Format, Zone};
+use crate::flow::Keyed;
 use crate::front::FrontError;
 use crate::front::control::Backlog;
 
@@ -90,7 +92,7 @@ impl Events {
             target,
             format: log.format,
             start: Instant::now(),
-            bound: Bound::new(log.bytes_per_second),
+            bound: Bound::new(log.bytes_per_second, Keyed::new(RandomState::new().hash_one(0))),
             unsaid: None,
             said: Duration::ZERO,
             text: Vec::new(),
@@ -223,7 +225,7 @@ impl Writer {
     fn write(&mut self, record: &Record) {
         let start = self.text.len();
         event::write(record, self.format, Zone::Local, &mut self.text);
-        if !self.bound.take(self.text.len() - start) {
+        if !self.bound.take(record.originator.address, self.text.len() - start) {
             self.text.truncate(start);
             self.shared.left_out.fetch_add(1, Ordering::Relaxed);
             self.shared.settled.fetch_add(1, Ordering::Relaxed);
