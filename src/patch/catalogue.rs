@@ -32,10 +32,12 @@ struct Content {
     automaton: Automaton,
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
-    /// The least number of bytes that any rule with a length minds.
-    over_least: u16,
-    /// Those rules, and what each of them minds: they alone are looked at for each byte beyond.
-    over: Vec<(u16, u16)>,
+    /// Rules with a length, each with the first byte beyond it, where it is said, once.
+    beyond: Vec<(u16, u16)>,
+    /// The least of those bytes.
+    beyond_least: u16,
+    /// All of them, as their [`remainder`]s: what most bytes of a long line pay for.
+    beyond_bits: u64,
 }
 
 /// A rule as the machine has it.
@@ -82,7 +84,7 @@ impl Catalogue {
     /// They ask for more than the machine has room for.
     pub fn of(mut patches: Vec<Patch>) -> Result<Self, Fault> {
         patches.sort_by(|one, other| one.id.cmp(&other.id));
-        let mut content = Content { over_least: u16::MAX, ..Content::default() };
+        let mut content = Content { beyond_least: u16::MAX, ..Content::default() };
         let mut texts = Vec::new();
         for (number, patch) in patches.iter().enumerate() {
             for rule in &patch.rules {
@@ -97,8 +99,10 @@ impl Catalogue {
                 match &rule.sign {
                     Sign::Texts(own) => texts.extend(own.iter().map(|text| (index, text.clone()))),
                     Sign::Over(count) => {
-                        content.over_least = content.over_least.min(*count);
-                        content.over.push((index, *count));
+                        let first = count.saturating_add(1);
+                        content.beyond_least = content.beyond_least.min(first);
+                        content.beyond_bits |= remainder(first);
+                        content.beyond.push((index, first));
                     }
                     Sign::Cause(_) | Sign::OpenQuote | Sign::Base64Length => {}
                 }
@@ -178,7 +182,8 @@ impl Catalogue {
         if !taken.is_dropped {
             line.state = content.automaton.step(line.state, byte);
         }
-        if line.argument > content.over_least || !content.automaton.found(line.state).is_empty() {
+        let is_long = line.argument >= content.beyond_least;
+        if is_long || !content.automaton.found(line.state).is_empty() {
             content.look(line, taken, met);
         }
         if content.behind.contains(&byte) {
@@ -211,20 +216,22 @@ impl Content {
                 met(*index);
             }
         }
-        if line.argument <= self.over_least {
+        let counts = [line.argument, line.path, line.part];
+        if counts.iter().all(|count| self.beyond_bits & remainder(*count) == 0) {
             return;
         }
-        for &(index, most) in &self.over {
-            // Said once: at the first byte beyond.
-            let first = most.saturating_add(1);
-            // What every byte of a long line pays for is these three, and not the rule.
-            let may_be = line.argument == first || line.path == first || line.part == first;
-            let rule = if may_be { self.rules.get(usize::from(index)) } else { None };
+        for &(index, first) in self.beyond.iter().filter(|(_, first)| counts.contains(first)) {
+            let rule = self.rules.get(usize::from(index));
             if rule.is_some_and(|rule| rule.is_met(line, taken, |count| count == first)) {
                 met(index);
             }
         }
     }
+}
+
+/// A count as one bit of 64, which some others share.
+const fn remainder(count: u16) -> u64 {
+    1 << (count % 64)
 }
 
 impl Compiled {
