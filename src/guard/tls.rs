@@ -95,8 +95,8 @@ impl Clear {
         }
     }
 
-    /// Whether the last answer to EHLO was one line, so that the offer may come later: a server that
-    /// answered something before it twice, and late, is one reply behind.
+    /// Whether the last answer to EHLO was one line, so that the offer may come later: a server
+    /// that answered something before it twice, and late, is one reply behind.
     pub(super) const fn is_offer_owed(self) -> bool {
         self.has(Self::OFFER_OWED)
     }
