@@ -226,8 +226,7 @@ impl Guard {
 
     /// A run of a line that offers: of its keyword, or what stands behind that.
     fn filter(&self, watch: &mut ReplyWatch, reply: &Reply, is_keyword: bool, bytes: &mut [u8]) {
-        let is_pass = self.settings.ehlo == EhloFilter::Pass;
-        if is_pass && self.settings.auth_requires_tls == Tls::Optional {
+        if self.permits_all_offers() {
             return;
         }
         if watch.keyword == Decision::Open && is_keyword {
@@ -278,6 +277,16 @@ impl Guard {
             *last = b'A' + watch.masked % 26;
             watch.masked = watch.masked.wrapping_add(1);
         }
+    }
+
+    /// Whether an offer passes as it came.
+    pub(super) fn permits_offer(&self, reply: &Reply) -> bool {
+        self.permits_all_offers() || self.permits(reply)
+    }
+
+    fn permits_all_offers(&self) -> bool {
+        let is_pass = self.settings.ehlo == EhloFilter::Pass;
+        is_pass && self.settings.auth_requires_tls == Tls::Optional
     }
 
     fn permits(&self, reply: &Reply) -> bool {

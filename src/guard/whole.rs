@@ -68,8 +68,8 @@ impl Guard {
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
     pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
-        let (reader, greets) = (&watch.reply, is_greeting(reply));
-        let is_news = greets || reader.is_offer(reply) || reader.has_greeted();
+        let is_masked = watch.reply.is_offer(reply) && !self.permits_offer(reply);
+        let is_news = is_masked || is_greeting(reply) || watch.reply.has_greeted();
         let may_be_bare = reply.is_later_line && self.settings.bare_last_line != BareLastLine::Pass;
         let mut next = *watch;
         if is_news || may_be_bare || next.judge_reply_end(self, reply) != Ruling::Pass {

@@ -45,6 +45,15 @@ pub struct Keyword {
 }
 
 impl Keyword {
+    /// Takes what of the text belongs to the first word, and says how much that is.
+    fn read(&mut self, text: &[u8]) -> usize {
+        let is_end = |byte: &u8| matches!(byte, b' ' | b'=' | b'\r' | b'\n');
+        let length = text.iter().position(is_end).unwrap_or(text.len());
+        let room = usize::from(KEYWORD_BYTES_MAX) + 1;
+        text.iter().take(length.min(room)).for_each(|&byte| self.push(byte));
+        length
+    }
+
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
             *place = byte.to_ascii_uppercase();
@@ -146,6 +155,12 @@ impl ReplyLine {
         Self { code, digits: 3, head: Head::Code, is_continued: !is_last, ..Self::default() }
     }
 
+    /// The same, of which the text is at hand.
+    pub(super) fn with_text(mut self, text: &[u8]) -> Self {
+        self.keyword.read(text);
+        self
+    }
+
     /// The code, once what follows its digits has come.
     pub(super) const fn known_code(&self) -> Option<u16> {
         match self.head {
@@ -171,12 +186,7 @@ impl ReplyLine {
             return (1, Part::End);
         }
         if self.head == Head::Code && !self.is_behind_keyword {
-            let is_end = |byte: &u8| matches!(byte, b' ' | b'=' | b'\r' | b'\n');
-            let length = input.iter().position(is_end).unwrap_or(input.len());
-            let word = input.get(..length).unwrap_or_default();
-            word.iter()
-                .take(usize::from(KEYWORD_BYTES_MAX) + 1)
-                .for_each(|&b| self.keyword.push(b));
+            let length = self.keyword.read(input);
             if length > 0 {
                 return (length, Part::Keyword);
             }

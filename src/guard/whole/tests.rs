@@ -180,6 +180,64 @@ fn compare(settings: &Settings, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
     quick.whole
 }
 
+/// What is offered, known, unknown and odd.
+const OFFERS: [&str; 20] = [
+    "SIZE 10240000",
+    "size",
+    "SIZES",
+    "SIZ",
+    "PIPELINING",
+    "8BITMIME",
+    "STARTTLS",
+    "STARTTLS x",
+    "AUTH PLAIN LOGIN",
+    "AUTH=LOGIN",
+    "CHUNKING",
+    "XCLIENT NAME ADDR",
+    "SMTPUTF8",
+    "OK",
+    "OK x",
+    "",
+    " SIZE",
+    "DSN\rX",
+    "A\0B",
+    "AN-UNKNOWN-KEYWORD-THAT-IS-LONGER-THAN-ANY",
+];
+
+#[test]
+fn offers_come_to_the_same_whole_and_by_their_runs() {
+    let mut random = random(3);
+    let mut settings = all_settings();
+    for changes in [
+        [("starttls", "strip"), ("auth_requires_tls", "required")],
+        [("ehlo", "pass"), ("auth_requires_tls", "required")],
+    ] {
+        let mut changed = Settings::profile("esmtp").unwrap();
+        changes.iter().for_each(|(key, value)| changed.set(key, value).unwrap());
+        settings.push(changed);
+    }
+    let mut whole = 0;
+    for settings in settings {
+        for _ in 0..200 {
+            let count = random(6);
+            let mut reply = String::from(["250-a\r\n", "250-a SIZE\n", "ok\r\n"][random(3)]);
+            for at in 0..=count {
+                let separator = if at == count { " " } else { "-" };
+                let end = ["\r\n", "\r\n", "\n"][random(3)];
+                reply += &format!("250{separator}{}{end}", OFFERS[random(OFFERS.len())]);
+            }
+            let turns = [
+                (Speaker::Server, b"220 mx\r\n".to_vec(), 0),
+                (Speaker::Client, b"EHLO a\r\nMAIL FROM:<a@b>\r\n".to_vec(), 0),
+                (Speaker::Server, reply.into_bytes(), 0),
+                (Speaker::Server, b"250-ok\r\n250 XCLIENT\r\n".to_vec(), 0),
+            ];
+            whole += compare(&settings, &turns);
+        }
+    }
+    assert!(whole > 5_000, "only {whole} were read whole");
+}
+
 /// Pieces of envelopes: what real ones are made of, and what a rule or a patch may mind.
 const PIECES: [&str; 52] = [
     "a",

@@ -70,7 +70,7 @@ impl WholeLine {
 /// A reply line that has come whole and begins with a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholeReply {
-    /// What is known of it; its keyword is not.
+    /// What is known of it; its keyword only where it may offer something.
     pub reply: Reply,
     /// Its bytes, the line end not counted.
     pub length: usize,
@@ -142,6 +142,9 @@ impl Dialogue {
         }
         let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
         reader.line = ReplyLine::whole(code, is_last);
+        if let (true, 250, [_, text @ ..]) = (reader.is_later_line, code, rest) {
+            reader.line = reader.line.with_text(text);
+        }
         let covers = reader.covers.unwrap_or(standing.covers);
         let answers = match reader.pairing {
             Some(pairing) => pairing.answers,
