@@ -204,6 +204,7 @@ fn finish(
         },
         queue: finish_queue(&queue, is_local),
         rules: Rules {
+            backend: rules.backend.unwrap_or_default(),
             mail_hosts: rules.mail_hosts.unwrap_or_default(),
             local: is_local,
             mark: rules.mark.map_or(MARK, Number::narrow),

@@ -6,7 +6,7 @@
 
 use super::tree::Node;
 use super::value::{Loopback, Number, ProfileName, Read, Wrong};
-use super::{Backend, Fail};
+use super::{Backend, Fail, RulesBackend};
 use crate::engine::UnknownFlow;
 use crate::event::Format;
 use crate::flow::Network;
@@ -132,6 +132,10 @@ keys! {
     }
 
     "rules" rules: RulesKeys {
+        /// What keeps the rules: tables of iptables, or one of our own, by nft. "auto": whatever
+        /// holds them now; else nft where the kernel has all that it takes, and iptables elsewhere.
+        backend: RulesBackend = Default "\"auto\"";
+
         /// Hosts to which nobody may open a connection but to the ports above.
         mail_hosts: Vec<Network> = Example "[\"192.0.2.25\", \"2001:db8::25\"]";
 

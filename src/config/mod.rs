@@ -118,9 +118,23 @@ pub enum Fail {
     Open,
 }
 
+/// What keeps the packet filter rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RulesBackend {
+    /// What holds them now; else nft, where it can; else iptables.
+    #[default]
+    Auto,
+    /// Tables of iptables.
+    Iptables,
+    /// A table of our own, by nft.
+    Nft,
+}
+
 /// The packet filter rules that bring packets to the queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// What keeps them.
+    pub backend: RulesBackend,
     /// Hosts to which connections may be opened only on the SMTP ports.
     pub mail_hosts: Vec<Network>,
     /// Whether a mail server on the gateway itself is guarded too.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::tree::{Node, Place, Value};
-use super::{Backend, Fail};
+use super::{Backend, Fail, RulesBackend};
 use crate::engine::UnknownFlow;
 use crate::event::Format;
 use crate::flow::Network;
@@ -81,6 +81,11 @@ impl Words for Backend {
 impl Words for Fail {
     const WORDS: &'static [(&'static str, Self)] =
         &[("closed", Self::Closed), ("open", Self::Open)];
+}
+
+impl Words for RulesBackend {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("iptables", Self::Iptables), ("nft", Self::Nft)];
 }
 
 impl Words for UnknownFlow {

@@ -202,9 +202,15 @@ fn rules_are_shown_as_they_would_be_installed() {
         "ports = [25, 587]\n[queue]\nlast = 3\nfail = \"open\"\n[rules]\nlocal = true\n\
          mail_hosts = [\"192.0.2.25\", \"198.51.100.0/24\", \"2001:db8::25\"]\n",
     );
-    let output = mailguard(&["rules", "show", "--config", file.path()]);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(&output.stdout), include_str!("../golden/rules-show.txt"));
+    for (backend, expected) in [
+        ("iptables", include_str!("../golden/rules-show.txt")),
+        ("nft", include_str!("../golden/rules-show-nft.txt")),
+    ] {
+        let backend = format!("rules.backend={backend}");
+        let output = mailguard(&["rules", "show", "--config", file.path(), "--set", &backend]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(text(&output.stdout), expected);
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod ctl;
 mod cli;
 /// What is installed and packed.
 mod install;
+/// The same rules as a table of nftables: what they mean, and who keeps them.
+mod nft;
 /// `mailguard probe` against scripted servers.
 mod probe;
 /// `mailguard rules` against the real iptables.

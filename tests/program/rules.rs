@@ -9,9 +9,12 @@ use crate::sealed::sealed;
 /// Without which nothing here can be tested.
 const NEEDS: &[&str] = &["iptables-save"];
 
-const HOSTS: &str = "rules.mail_hosts=[\"192.0.2.25\", \"2001:db8::/64\"]";
+/// Whatever else this machine has.
+const IPTABLES: [&str; 2] = ["--set", "rules.backend=iptables"];
 
-fn shell(script: &str) -> String {
+pub(crate) const HOSTS: &str = "rules.mail_hosts=[\"192.0.2.25\", \"2001:db8::/64\"]";
+
+pub(crate) fn shell(script: &str) -> String {
     let output = Command::new("bash").args(["-ec", script]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}: {said}");
@@ -21,7 +24,11 @@ fn shell(script: &str) -> String {
 fn rules(action: &str, sets: &[&str]) -> Output {
     let sets = sets.iter().flat_map(|set| ["--set", set]);
     let program = env!("CARGO_BIN_EXE_mailguard");
-    Command::new(program).args(["rules", action]).args(sets).output().unwrap()
+    Command::new(program)
+        .args(["rules", action, IPTABLES[0], IPTABLES[1]])
+        .args(sets)
+        .output()
+        .unwrap()
 }
 
 fn succeed(action: &str, sets: &[&str]) {
@@ -31,7 +38,7 @@ fn succeed(action: &str, sets: &[&str]) {
 }
 
 /// Every rule of both families, without the dates iptables-save puts around them.
-fn state() -> String {
+pub(crate) fn state() -> String {
     shell("iptables-save; echo; ip6tables-save")
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -165,7 +172,8 @@ fn what_fails_halfway_is_taken_back() {
             }
             let before = state();
             let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
-                .args(["rules", "up", "--set", HOSTS, "--set", "rules.local=true"])
+                .args(["rules", "up", IPTABLES[0], IPTABLES[1]])
+                .args(["--set", HOSTS, "--set", "rules.local=true"])
                 .env("PATH", format!("/run/fake:{path}"))
                 .output()
                 .unwrap();
@@ -180,21 +188,28 @@ fn what_fails_halfway_is_taken_back() {
 #[test]
 fn a_missing_program_is_named() {
     sealed(NEEDS, || {
-        let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
-            .args(["rules", "up"])
-            .env("PATH", "/nonexistent")
-            .output()
-            .unwrap();
-        assert_eq!(
-            String::from_utf8(output.stderr).unwrap(),
-            "mailguard: iptables-save is not installed (on Debian: apt-get install iptables)\n"
-        );
-        assert_eq!(output.status.code(), Some(2));
+        for (backend, expected) in [
+            ("iptables", "iptables-save is not installed (on Debian: apt-get install iptables)"),
+            ("nft", "nft is not installed (on Debian: apt-get install nftables)"),
+            (
+                "auto",
+                "neither nft nor iptables-save is installed (on Debian: apt-get install nftables, \
+                 or iptables)",
+            ),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                .args(["rules", "up", "--set", &format!("rules.backend={backend}")])
+                .env("PATH", "/nonexistent")
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), said), (Some(2), format!("mailguard: {expected}\n")));
+        }
     });
 }
 
 /// Two more namespaces around this one, which forwards: `out` and `dmz` with the mail host.
-fn neighbours() {
+pub(crate) fn neighbours() {
     shell(
         "for n in out dmz; do
              ip netns add $n

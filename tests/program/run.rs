@@ -398,7 +398,7 @@ fn a_queue_bound_under_traffic_keeps_no_packet_for_ever() {
 fn the_machine_is_examined() {
     sealed(NEEDS, || {
         let examine = || {
-            let output = mailguard(&["check"]);
+            let output = mailguard(&["check", "--set", "rules.backend=iptables"]);
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
         let (code, said) = examine();
@@ -414,7 +414,7 @@ fn the_machine_is_examined() {
             assert!(said.contains(finding), "{finding} is not in {said}");
         }
         fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        succeed(&["rules", "up"]);
+        succeed(&["rules", "up", "--set", "rules.backend=iptables"]);
         let filter = Filter::start(&[]);
         let (code, said) = examine();
         assert_eq!(code, Some(0), "{said}");

@@ -38,8 +38,7 @@ pub(super) fn tables(listing: &str) -> impl Iterator<Item = &str> {
 
 impl<'a> Rule<'a> {
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {
-        (ours.fail == Fail::Closed && self.has("--queue-bypass"))
-            .then_some("lets mail pass while no filter runs, though queue.fail is closed")
+        (ours.fail == Fail::Closed && self.has("--queue-bypass")).then_some(BYPASSED)
     }
 
     fn harm(&self, ours: &Ours) -> Option<&'static str> {
@@ -122,6 +121,10 @@ pub(super) const UNTRACKED: &str =
 /// What becomes of packets on the kernel's short way.
 pub(super) const OFFLOADED: &str =
     "sends established connections past every rule, and past the filter; exempt the mail ports";
+
+/// What becomes of mail while nobody serves the queue.
+pub(super) const BYPASSED: &str =
+    "lets mail pass while no filter runs, though queue.fail is closed";
 
 /// What becomes of mail at another port.
 pub(super) const REDIRECTED: &str =

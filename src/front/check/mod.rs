@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use self::ours::Ours;
 use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
-use crate::config::Config;
+use crate::config::{Config, RulesBackend};
 
 /// Prints what it finds, or only what is wrong of it.
 ///
@@ -30,10 +30,10 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, &mut report);
     queues(config, &mut report);
-    let has_programs = programs(&mut report);
-    let has_rules = has_programs && installed(config, &mut report);
+    let has_iptables = programs(config, &mut report);
+    let has_rules = installed(config, &mut report);
     reassembly(has_rules, &mut report);
-    foreign(config, has_programs, &mut report);
+    foreign(config, has_iptables, &mut report);
     machine::examine(config, &mut report);
     devices(config, &mut report);
     super::print(&report.text)?;
@@ -118,32 +118,26 @@ fn owner(port: u32) -> Option<String> {
     Some(name.trim_end().to_owned())
 }
 
-fn programs(report: &mut Report) -> bool {
-    let mut all = true;
+/// Whether iptables is there, by which others may have made rules, and what it does not show.
+fn programs(config: &Config, report: &mut Report) -> bool {
     let legacy = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
-    for program in ["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"] {
-        let version = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-        if let Ok(version) = &version
-            && program == "iptables-save"
-        {
-            let version = String::from_utf8_lossy(&version.stdout);
-            two_rule_sets(&version, &legacy).into_iter().for_each(|one| report.wrong(one));
-        }
-        if let Err(error) = version {
-            report.wrong(format!("{program}: cannot be started: {error}"));
-            all = false;
-        }
-    }
-    if all {
+    let version = Command::new("iptables-save").arg("--version").stdin(Stdio::null()).output();
+    let is_there = version.is_ok();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let version = version.unwrap_or_default();
+    two_rule_sets(&version, &legacy).into_iter().for_each(|one| report.wrong(one));
+    if is_there {
         report.good("iptables: installed".to_owned());
+    } else if config.rules.backend == RulesBackend::Iptables {
+        report.wrong("iptables: cannot be started, and rules.backend asks for it".to_owned());
     }
-    all
+    is_there
 }
 
 /// What iptables made before it came to stand on nf_tables goes on beside it.
 fn two_rule_sets(version: &str, legacy: &str) -> Option<String> {
     let tables = legacy.split_whitespace().collect::<Vec<_>>().join(", ");
-    (version.contains("nf_tables") && !tables.is_empty()).then(|| {
+    (!version.contains("legacy") && !tables.is_empty()).then(|| {
         format!(
             "iptables: rules of iptables-legacy are in force too, and not looked at: {tables} \
              (iptables-legacy-save)"
@@ -153,11 +147,11 @@ fn two_rule_sets(version: &str, legacy: &str) -> Option<String> {
 
 fn installed(config: &Config, report: &mut Report) -> bool {
     match rules::differences(config) {
-        Ok(found) if found.is_empty() => {
-            report.good("rules: as configured".to_owned());
+        Ok((keeper, found)) if found.is_empty() => {
+            report.good(format!("rules: as configured, kept by {}", keeper.name()));
             return true;
         }
-        Ok(found) => found.into_iter().for_each(|one| report.wrong(format!("rules: {one}"))),
+        Ok((_, found)) => found.into_iter().for_each(|one| report.wrong(format!("rules: {one}"))),
         Err(error) => report.wrong(format!("rules: {error}")),
     }
     false
@@ -175,11 +169,11 @@ fn reassembly(has_rules: bool, report: &mut Report) {
 }
 
 /// What others made that leads mail past us, in all the rule sets there are.
-fn foreign(config: &Config, has_programs: bool, report: &mut Report) {
+fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
     let ours = Ours::new(config);
     let mut found = Vec::new();
     let mut listings = Vec::new();
-    if has_programs {
+    if has_iptables {
         match rules::listings() {
             Ok(all) => listings = all,
             Err(error) => found.push(error.to_string()),

@@ -2,8 +2,10 @@
 //!
 //! Tables that iptables keeps are left out: they were read in its own words.
 
-use super::iptables::{OFFLOADED, REDIRECTED, UNTRACKED};
+use super::iptables::{BYPASSED, OFFLOADED, REDIRECTED, UNTRACKED};
 use super::ours::{Change, Ours, number};
+use crate::config::Fail;
+use crate::front::rules;
 
 /// What is wrong, one sentence each. `known` are the tables that iptables keeps, as
 /// `(family, table)`.
@@ -24,7 +26,12 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
             _ if place.chain.is_empty() || known.contains(&(place.family, place.table)) => {}
             ["}"] => place.chain = "",
             _ => {
-                let harm = Rule { words: &words, place }.harm(ours);
+                let rule = Rule { words: &words, place };
+                let harm = if rules::is_own_table(place.family, place.table) {
+                    rule.harm_of_ours(ours)
+                } else {
+                    rule.harm(ours)
+                };
                 let Place { family, table, chain, .. } = place;
                 let at = format!("nft {family} {table} {chain}");
                 found.extend(harm.map(|what| format!("{at}: `{line}` {what}")));
@@ -94,6 +101,11 @@ impl<'a> Rule<'_, 'a> {
                 let is_of_packet = self.behind(&["ct", "mark", "set"]).is_none();
                 is_of_packet.then(|| ours.harm_to_packet(change(rest, "meta")))?
             })
+    }
+
+    fn harm_of_ours(self, ours: &Ours) -> Option<&'static str> {
+        let has_bypass = self.behind(&["queue"]).is_some() && self.words.contains(&"bypass");
+        (ours.fail == Fail::Closed && has_bypass).then_some(BYPASSED)
     }
 
     fn queue(self, ours: &Ours) -> Option<&'static str> {

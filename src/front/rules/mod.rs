@@ -1,20 +1,28 @@
 //! `mailguard rules`: the packet filter side, installed, removed, shown, compared.
 //!
-//! The rules themselves are the files in `iptables/`. A change is made in whole or not at all:
-//! each table is one transaction, and when one fails those already made are taken back. Removing
-//! leaves nothing of ours; the nf_tables back end keeps a table it once made, with empty chains.
+//! The rules themselves are the files in `iptables/`. Either iptables keeps them, in tables that
+//! others use too, or nft does, in a table of our own; they mean the same. Where both stand for a
+//! moment a packet comes to the queue twice, and is judged the same twice.
 
+mod iptables;
+mod nft;
 mod saved;
 mod template;
 mod tool;
 
-use std::fmt::Write;
 use std::path::Path;
 
-use self::saved::Saved;
-use self::template::{TABLES, expand};
 use super::FrontError;
-use crate::config::Config;
+use crate::config::{Config, RulesBackend};
+
+/// What keeps the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// The programs of iptables.
+    Iptables,
+    /// A table of our own, by the nft program.
+    Nft,
+}
 
 /// An address family, and with it the programs to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +69,7 @@ impl Family {
 /// # Errors
 /// A program of the packet filter fails.
 pub fn follow(config: &Config) -> Result<(), FrontError> {
-    if !rustix::process::geteuid().is_root() || !are_installed()? {
+    if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
         return Ok(());
     }
     up(config)?;
@@ -73,20 +81,11 @@ pub fn follow(config: &Config) -> Result<(), FrontError> {
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
 pub fn up(config: &Config) -> Result<(), FrontError> {
-    let before = snapshot()?;
-    for Part { family, table, saved } in &before {
-        let expanded = expand(config, *family);
-        let wanted = expanded.iter().find(|one| one.table == *table && one.is_wanted());
-        let script = match wanted {
-            Some(expanded) => Some(saved.install(expanded)),
-            None => saved.remove(table),
-        };
-        let Some(script) = script else { continue };
-        if let Err(error) = tool::restore(*family, &script) {
-            return Err(take_back(&before, error));
-        }
-    }
-    Ok(())
+    let holders = holders()?;
+    let keeper = keeper(config, &holders)?;
+    keeper.up(config)?;
+    // Only now, so that there is no moment without rules.
+    holders.into_iter().filter(|holder| *holder != keeper).try_for_each(Keeper::down)
 }
 
 /// Removes every trace of the rules.
@@ -94,51 +93,42 @@ pub fn up(config: &Config) -> Result<(), FrontError> {
 /// # Errors
 /// A program is missing or refuses; what could be removed is removed all the same.
 pub fn down() -> Result<(), FrontError> {
-    let mut ended = Ok(());
-    for family in Family::present() {
-        for table in TABLES {
-            let removed = tool::save(family, table).and_then(|saved| {
-                saved.remove(table).map_or(Ok(()), |script| tool::restore(family, &script))
-            });
-            ended = ended.and(removed);
-        }
+    let there: Vec<_> = Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()).collect();
+    if there.is_empty() {
+        return Err(none_is_there());
     }
-    ended
-}
-
-fn are_installed() -> Result<bool, FrontError> {
-    Ok(snapshot()?.iter().any(|part| part.saved.remove(part.table).is_some()))
+    // One that fails does not spare the other.
+    let ended: Vec<_> = there.into_iter().map(Keeper::down).collect();
+    ended.into_iter().collect()
 }
 
 /// What [`up`] would install, as text.
 #[must_use]
 pub fn show(config: &Config) -> String {
-    let mut text = String::new();
-    for family in Family::BOTH {
-        let _ = writeln!(text, "# {} --noflush", family.restore_program());
-        for expanded in expand(config, family).iter().filter(|one| one.is_wanted()) {
-            for line in &expanded.lines {
-                let _ = writeln!(text, "{line}");
-            }
-        }
+    // Whoever may not look at the rules there are may look at those there would be.
+    let holders = holders().unwrap_or_default();
+    match keeper(config, &holders).unwrap_or(Keeper::Iptables) {
+        Keeper::Iptables => iptables::show(config),
+        Keeper::Nft => nft::show(config),
     }
-    text
 }
 
-/// How the machine's rules differ from those configured, one sentence each.
+/// What keeps the rules, or would, and how the machine's differ from those configured, one sentence
+/// each.
 ///
 /// # Errors
 /// A program is missing or refuses.
-pub fn differences(config: &Config) -> Result<Vec<String>, FrontError> {
-    let mut found = Vec::new();
-    for Part { family, table, saved } in snapshot()? {
-        let expanded = expand(config, family);
-        for one in expanded.iter().filter(|one| one.table == table) {
-            let program = family.save_program();
-            found.extend(saved.differences(one).into_iter().map(|d| format!("{program}: {d}")));
-        }
+pub fn differences(config: &Config) -> Result<(Keeper, Vec<String>), FrontError> {
+    let holders = holders()?;
+    let keeper = keeper(config, &holders)?;
+    let mut found = match keeper {
+        Keeper::Iptables => iptables::differences(config)?,
+        Keeper::Nft => nft::differences(config)?,
+    };
+    if holders.iter().any(|holder| *holder != keeper) {
+        found.push("kept twice, by iptables and by nft (mailguard rules up)".to_owned());
     }
-    Ok(found)
+    Ok((keeper, found))
 }
 
 /// Every rule there is, as `iptables-save` prints them, by the nf_tables word for the family.
@@ -146,43 +136,85 @@ pub fn differences(config: &Config) -> Result<Vec<String>, FrontError> {
 /// # Errors
 /// A program is missing or refuses.
 pub(in crate::front) fn listings() -> Result<Vec<(&'static str, String)>, FrontError> {
-    Family::present().map(|family| Ok((family.name(), tool::list(family)?))).collect()
+    iptables::listings()
 }
 
-/// Whether a chain is one of those we make.
+/// Whether a chain of iptables is one of those we make.
 pub(in crate::front) fn is_own(table: &str, chain: &str) -> bool {
-    template::own_chains(table).contains(&chain)
+    iptables::is_own(table, chain)
 }
 
-/// What one table of one family holds of ours.
-struct Part {
-    family: Family,
-    table: &'static str,
-    saved: Saved,
+/// Whether a table of nf_tables is the one we make.
+pub(in crate::front) fn is_own_table(family: &str, table: &str) -> bool {
+    nft::is_own(family, table)
 }
 
-fn snapshot() -> Result<Vec<Part>, FrontError> {
-    let mut parts = Vec::new();
-    for family in Family::present() {
-        for table in TABLES {
-            parts.push(Part { family, table, saved: tool::save(family, table)? });
+/// Who holds rules of ours now.
+fn holders() -> Result<Vec<Keeper>, FrontError> {
+    let mut holders = Vec::new();
+    for keeper in Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()) {
+        let holds = match keeper {
+            Keeper::Iptables => iptables::are_installed()?,
+            Keeper::Nft => nft::is_installed()?,
+        };
+        holders.extend(holds.then_some(keeper));
+    }
+    Ok(holders)
+}
+
+/// Who is to keep them. What holds them now stays; else it is nft, where the kernel has all that
+/// our table asks for.
+fn keeper(config: &Config, holders: &[Keeper]) -> Result<Keeper, FrontError> {
+    match (config.rules.backend, holders) {
+        (RulesBackend::Iptables, _) => Ok(Keeper::Iptables),
+        (RulesBackend::Nft, _) => Ok(Keeper::Nft),
+        (RulesBackend::Auto, [holder, ..]) => Ok(*holder),
+        (RulesBackend::Auto, []) if Keeper::Nft.is_there() && nft::is_accepted(config) => {
+            Ok(Keeper::Nft)
+        }
+        (RulesBackend::Auto, []) if Keeper::Iptables.is_there() => Ok(Keeper::Iptables),
+        (RulesBackend::Auto, []) => Err(none_is_there()),
+    }
+}
+
+fn none_is_there() -> FrontError {
+    FrontError::new(
+        "neither nft nor iptables-save is installed (on Debian: apt-get install nftables, or \
+         iptables)",
+    )
+}
+
+impl Keeper {
+    /// The better one first: other people's `iptables-restore` leaves a table of nft's alone.
+    const ALL: [Self; 2] = [Self::Nft, Self::Iptables];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Nft => "nft",
         }
     }
-    Ok(parts)
-}
 
-/// Puts everything back as it was; the error that made it necessary is what the user gets to see.
-fn take_back(before: &[Part], error: FrontError) -> FrontError {
-    for Part { family, table, saved } in before {
-        let undone = tool::save(*family, table).and_then(|now| {
-            if now == *saved {
-                return Ok(());
-            }
-            tool::restore(*family, &now.replace(table, saved))
-        });
-        if let Err(second) = undone {
-            return FrontError::new(format!("{error}; and taking back {table} failed: {second}"));
+    fn is_there(self) -> bool {
+        match self {
+            Self::Iptables => tool::is_there(Family::V4.save_program()),
+            Self::Nft => tool::is_there("nft"),
         }
     }
-    error
+
+    fn up(self, config: &Config) -> Result<(), FrontError> {
+        match self {
+            Self::Iptables => iptables::up(config),
+            Self::Nft => nft::up(config),
+        }
+    }
+
+    fn down(self) -> Result<(), FrontError> {
+        match self {
+            Self::Iptables => iptables::down(),
+            Self::Nft => nft::down(),
+        }
+    }
 }

@@ -36,10 +36,47 @@ impl Expanded {
     }
 }
 
-/// Every rule file, filled in for one address family.
+/// The files of iptables, filled in for one address family.
 pub(super) fn expand(config: &Config, family: Family) -> [Expanded; 2] {
-    let variables = variables(config, family);
+    let hosts = hosts(config, family);
+    let has_hosts = !hosts.is_empty();
+    let mut variables = vec![("{HOST}", hosts)];
+    variables.extend(common(config, has_hosts));
+    let queue = &config.queue;
+    let numbers = if queue.first == queue.last {
+        format!("--queue-num {}", queue.first)
+    } else {
+        format!("--queue-balance {}:{}", queue.first, queue.last)
+    };
+    let bypass = bypass(queue.fail, " --queue-bypass");
+    variables.push(("{QUEUE}", vec![numbers + bypass]));
     [MANGLE, FILTER].map(|(table, text)| Expanded { table, lines: fill(text, &variables) })
+}
+
+/// The file of nft, filled in for both families.
+pub(super) fn expand_nft(config: &Config) -> Vec<String> {
+    let [v4, v6] = Family::BOTH.map(|family| hosts(config, family));
+    let has_hosts = !v4.is_empty() || !v6.is_empty();
+    let mut variables = vec![("{HOST4}", v4), ("{HOST6}", v6)];
+    variables.extend(common(config, has_hosts));
+    let (queue, rules) = (&config.queue, &config.rules);
+    let numbers = if queue.first == queue.last {
+        queue.first.to_string()
+    } else {
+        format!("{}-{}", queue.first, queue.last)
+    };
+    let other_bits = |bits: u32| vec![format!("{:#x}", !bits)];
+    variables.extend([
+        ("{NOT_BOTH}", other_bits(rules.mark | rules.offload_mark)),
+        ("{NOT_MARK}", other_bits(rules.mark)),
+        ("{NOT_OFFLOAD}", other_bits(rules.offload_mark)),
+        ("{QUEUE}", vec![numbers + bypass(queue.fail, " bypass")]),
+    ]);
+    // Hooks have the same names, in small letters.
+    for value in variables.iter_mut().flat_map(|(_, values)| values) {
+        *value = value.to_lowercase();
+    }
+    fill(NFT, &variables)
 }
 
 /// The chains of ours in a table.
@@ -57,37 +94,41 @@ pub(super) const TABLES: [&str; 2] = [MANGLE.0, FILTER.0];
 const MANGLE: (&str, &str) = ("mangle", include_str!("../../../iptables/mangle.rules"));
 const FILTER: (&str, &str) = ("filter", include_str!("../../../iptables/filter.rules"));
 
+const NFT: &str = include_str!("../../../iptables/mailguard.nft");
+
 type Variables = Vec<(&'static str, Vec<String>)>;
 
-fn variables(config: &Config, family: Family) -> Variables {
-    let (queue, rules) = (&config.queue, &config.rules);
-    let numbers = if queue.first == queue.last {
-        format!("--queue-num {}", queue.first)
-    } else {
-        format!("--queue-balance {}:{}", queue.first, queue.last)
-    };
-    let bypass = match queue.fail {
-        Fail::Closed => "",
-        Fail::Open => " --queue-bypass",
-    };
+/// What stands in all files.
+fn common(config: &Config, has_hosts: bool) -> Variables {
+    let rules = &config.rules;
     let hooks: &[&str] = if rules.local { &["FORWARD", "INPUT"] } else { &["FORWARD"] };
-    let hosts = rules.mail_hosts.iter().filter(|host| host.is_ipv6() == (family == Family::V6));
-    // Where no port is mail's, "but for mail" would be "but for nothing".
-    let hosts = strings(hosts.filter(|_| !config.engine.ports.is_empty()));
     let only = |is_wanted: bool, value| strings(is_wanted.then_some(value));
     vec![
         ("{BOTH}", vec![format!("{:#x}", rules.mark | rules.offload_mark)]),
         ("{HOOK}", strings(hooks)),
-        ("{HOSTS}", only(!hosts.is_empty(), "HOSTS")),
-        ("{HOST}", hosts),
+        ("{HOSTS}", only(has_hosts, "HOSTS")),
         ("{INPUT}", only(rules.local, "INPUT")),
         ("{LOOPBACK}", only(rules.local, "lo")),
         ("{MARK}", vec![format!("{:#x}", rules.mark)]),
         ("{OFFLOAD}", vec![format!("{:#x}", rules.offload_mark)]),
         ("{OUTPUT}", only(rules.local, "OUTPUT")),
         ("{PORT}", strings(&config.engine.ports)),
-        ("{QUEUE}", vec![format!("{numbers}{bypass}")]),
     ]
+}
+
+/// The mail hosts of a family.
+fn hosts(config: &Config, family: Family) -> Vec<String> {
+    let hosts = config.rules.mail_hosts.iter();
+    let hosts = hosts.filter(|host| host.is_ipv6() == (family == Family::V6));
+    // Where no port is mail's, "but for mail" would be "but for nothing".
+    strings(hosts.filter(|_| !config.engine.ports.is_empty()))
+}
+
+const fn bypass(fail: Fail, words: &str) -> &str {
+    match fail {
+        Fail::Closed => "",
+        Fail::Open => words,
+    }
 }
 
 fn strings<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {

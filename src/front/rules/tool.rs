@@ -1,43 +1,25 @@
-//! Runs the iptables programs and turns their complaints into one line.
+//! Runs the programs of the packet filter and turns their complaints into one line.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 use super::super::FrontError;
-use super::Family;
-use super::saved::Saved;
 
-/// What a table holds of ours.
-pub(super) fn save(family: Family, table: &str) -> Result<Saved, FrontError> {
-    let program = family.save_program();
-    let listing = run(program, &["-t", table], "")?;
-    Ok(Saved::parse(table, &listing))
+/// Whether a program can be started.
+pub(super) fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).output().is_ok()
 }
 
-/// Every rule of a family.
-pub(super) fn list(family: Family) -> Result<String, FrontError> {
-    run(family.save_program(), &[], "")
-}
-
-/// Applies a script in one transaction, leaving all other rules alone.
-pub(super) fn restore(family: Family, script: &str) -> Result<(), FrontError> {
-    run(family.restore_program(), &["--noflush", LOCK_WAIT], script).map(|_| ())
-}
-
-fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, FrontError> {
+/// What a program says that is given this to read.
+pub(super) fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, FrontError> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
-                let hint = "on Debian: apt-get install iptables";
-                return FrontError::new(format!("{program} is not installed ({hint})"));
-            }
-            FrontError::io(format!("cannot start {program}"), error)
-        })?;
+        .map_err(|error| cannot_start(program, error))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that stops reading says why on its standard error.
         let _ = stdin.write_all(input.as_bytes());
@@ -53,5 +35,10 @@ fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, FrontEr
     Err(FrontError::new(format!("{program} refused: {}", complaint.join(" "))))
 }
 
-/// Seconds to wait for another program that holds the iptables lock.
-const LOCK_WAIT: &str = "--wait=5";
+fn cannot_start(program: &str, error: io::Error) -> FrontError {
+    if error.kind() != io::ErrorKind::NotFound {
+        return FrontError::io(format!("cannot start {program}"), error);
+    }
+    let package = if program == "nft" { "nftables" } else { "iptables" };
+    FrontError::new(format!("{program} is not installed (on Debian: apt-get install {package})"))
+}

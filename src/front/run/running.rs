@@ -114,6 +114,7 @@ fn pending(old: &Config, new: &Config) -> Vec<Pending> {
     let changes = [
         ("ports", Needs::Rules, old.engine.ports != new.engine.ports),
         ("rules.mail_hosts", Needs::Rules, old.rules.mail_hosts != new.rules.mail_hosts),
+        ("rules.backend", Needs::Rules, old.rules.backend != new.rules.backend),
         ("rules.local", Needs::Rules, old.rules.local != new.rules.local),
         ("queue.fail", Needs::Rules, old.queue.fail != new.queue.fail),
         ("the marks of [rules]", Needs::Restart, marks(&old.rules) != marks(&new.rules)),
@@ -150,6 +151,7 @@ mod tests {
             ("starttls=strip", None),
             ("ports=[25, 587]", Some(("ports", Needs::Rules))),
             ("rules.mail_hosts=[\"192.0.2.1\"]", Some(("rules.mail_hosts", Needs::Rules))),
+            ("rules.backend=nft", Some(("rules.backend", Needs::Rules))),
             ("queue.fail=open", Some(("queue.fail", Needs::Rules))),
             ("rules.mark=4", Some(("the marks of [rules]", Needs::Restart))),
             ("limits.idle_seconds=9", Some(("[limits]", Needs::Restart))),

@@ -14,7 +14,7 @@ use super::running::Running;
 use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
-use crate::config::{Config, Fail, rewrite};
+use crate::config::{Config, Fail, RulesBackend, rewrite};
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::FrontError;
@@ -305,9 +305,14 @@ impl Steering<'_> {
             Fail::Closed => "closed",
             Fail::Open => "open",
         };
+        let backend = match config.rules.backend {
+            RulesBackend::Auto => "auto",
+            RulesBackend::Iptables => "iptables",
+            RulesBackend::Nft => "nft",
+        };
         format!(
             "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
-             mail_hosts = [{}]\nlocal = {}\nmark = {}\noffload_mark = {}\n",
+             backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\noffload_mark = {}\n",
             config.engine.ports,
             config.queue.first,
             config.queue.last,
