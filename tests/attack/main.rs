@@ -16,7 +16,7 @@ mod support;
 mod recipes;
 
 use lab::Scenario;
-use recipes::{blind, bypasses, chatter, crowd, dialogues, forged, hold, pairing};
+use recipes::{blind, bypasses, chatter, crowd, dialogues, forged, hold, holes, pairing};
 
 fn main() -> ExitCode {
     lab::main(&SCENARIOS)
@@ -27,8 +27,9 @@ fn is_full() -> bool {
     std::env::var("ATTACK").as_deref() == Ok("full")
 }
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     scenario("evasions_in_dialogues", dialogues::every_recipe),
+    scenario("known_holes_of_servers", holes::every_patch),
     scenario("evasions_by_forged_packets", forged::third_interface),
     scenario("evasions_on_one_arm", forged::one_arm),
     scenario("servers_with_bad_manners", pairing::bad_manners),

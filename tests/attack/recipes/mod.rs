@@ -18,6 +18,7 @@ pub(crate) mod dialogues;
 mod ether;
 pub(crate) mod forged;
 pub(crate) mod hold;
+pub(crate) mod holes;
 mod lines;
 pub(crate) mod pairing;
 mod puppet;

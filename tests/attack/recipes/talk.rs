@@ -4,7 +4,7 @@
 //! Every write is a segment of its own (TCP_NODELAY).
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_quickack;
@@ -17,6 +17,8 @@ pub(crate) struct Talk {
     reader: BufReader<TcpStream>,
     /// Replies in order, the lines of each joined with a line feed; the first is the banner.
     pub(crate) heard: Vec<String>,
+    /// Bytes said so far.
+    pub(crate) said: usize,
     /// Whether the connection was reset or closed.
     pub(crate) is_over: bool,
 }
@@ -49,7 +51,8 @@ impl Talk {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(limit))?;
-        let mut talk = Self { reader: BufReader::new(stream), heard: Vec::new(), is_over: false };
+        let reader = BufReader::new(stream);
+        let mut talk = Self { reader, heard: Vec::new(), said: 0, is_over: false };
         talk.set_patience(limit);
         talk.hear(1);
         talk.set_patience(PATIENCE);
@@ -80,8 +83,17 @@ impl Talk {
     /// Sends these bytes in one write.
     pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
         if !self.is_over {
+            self.said += bytes.as_ref().len();
             self.is_over = self.reader.get_ref().write_all(bytes.as_ref()).is_err();
         }
+    }
+
+    /// Says that nothing more will come, and waits until the other end says so too, or is slow.
+    pub(crate) fn finish(mut self) {
+        // Where the other end was faster there is nothing to say.
+        let _ = self.reader.get_ref().shutdown(Shutdown::Write);
+        self.set_patience(SHORT_PATIENCE);
+        self.hear(usize::MAX);
     }
 
     /// Hears up to so many replies; how many came.
@@ -156,5 +168,8 @@ pub(crate) fn code(reply: &str) -> &str {
 
 /// For a reply: several of TCP's own repetitions fall into this time.
 const PATIENCE: Duration = Duration::from_millis(1200);
+
+/// For a reply that decides nothing any more.
+const SHORT_PATIENCE: Duration = Duration::from_millis(200);
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
