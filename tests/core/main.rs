@@ -23,6 +23,8 @@ mod bad_input;
 mod bounds;
 /// The bugs of the original: what leaks and what starves in which profile, as a table.
 mod bugs;
+/// Captures under the default profiles: each edit and each reset by its name.
+mod captures;
 /// BDAT: octets are counted where the server counts them, and are lines where it reads lines.
 mod chunks;
 /// The configuration: what is said about a wrong file; the file that is shipped.
