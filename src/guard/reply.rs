@@ -43,8 +43,11 @@ pub(super) struct ReplyWatch {
     pub(super) clear: Clear,
     /// The byte of the greeting before the next one, as the server sent it.
     last: u8,
-    /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word.
+    /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word, behind
+    /// the keyword AUTH those of the word.
     column: u32,
+    /// Mechanisms that the word of an offer of AUTH can still become: a bit each.
+    mechanisms: u32,
     /// The line has a space or `-` behind its code.
     has_separator: bool,
     /// The greeting under way has greeted.
@@ -103,6 +106,11 @@ pub(super) fn is_greeting(reply: &Reply) -> bool {
 /// Whether the server greets again, behind a verb of the site's own.
 fn is_new_greeting(reply: &Reply) -> bool {
     reply.answers == Answers::Own && reply.code == Some(220)
+}
+
+/// Whether the line offers AUTH.
+fn is_auth(reply: &Reply) -> bool {
+    reply.keyword.as_bytes() == Verb::Auth.name().as_bytes()
 }
 
 /// Whether the line's keyword is none.
@@ -226,6 +234,7 @@ impl Guard {
 
     /// A run of a line that offers: of its keyword, or what stands behind that.
     fn filter(&self, watch: &mut ReplyWatch, reply: &Reply, is_keyword: bool, bytes: &mut [u8]) {
+        let has_list = self.settings.lists_mechanisms();
         if self.permits_all_offers() {
             return;
         }
@@ -243,9 +252,30 @@ impl Guard {
             let is_permitted = self.permits(reply) || (is_no_keyword(reply) && is_alone);
             watch.keyword = if is_permitted { Decision::Permitted } else { Decision::Masked };
         }
+        if has_list && is_auth(reply) && watch.keyword == Decision::Permitted {
+            self.mask_mechanisms(watch, bytes);
+        }
         if watch.keyword == Decision::Masked {
             let is_word = |byte: &&mut u8| !matches!(**byte, b' ' | b'\r');
             bytes.iter_mut().filter(is_word).for_each(|byte| *byte = MASK);
+        }
+    }
+
+    /// Behind AUTH: what can still become a listed mechanism passes, byte by byte.
+    fn mask_mechanisms(&self, watch: &mut ReplyWatch, bytes: &mut [u8]) {
+        for byte in bytes {
+            // Some servers write AUTH=LOGIN besides.
+            if matches!(*byte, b' ' | b'\t' | b'=' | b'\r') {
+                (watch.column, watch.mechanisms) = (0, u32::MAX);
+                continue;
+            }
+            let at = u8::try_from(watch.column).unwrap_or(u8::MAX);
+            let listed = &self.settings.auth_mechanisms;
+            watch.mechanisms = listed.with_letter(watch.mechanisms, at, *byte);
+            watch.column = watch.column.saturating_add(1);
+            if watch.mechanisms == 0 {
+                *byte = MASK;
+            }
         }
     }
 
@@ -281,12 +311,14 @@ impl Guard {
 
     /// Whether an offer passes as it came.
     pub(super) fn permits_offer(&self, reply: &Reply) -> bool {
-        self.permits_all_offers() || self.permits(reply)
+        let is_listed = is_auth(reply) && self.settings.lists_mechanisms();
+        self.permits_all_offers() || (self.permits(reply) && !is_listed)
     }
 
     fn permits_all_offers(&self) -> bool {
         let is_pass = self.settings.ehlo == EhloFilter::Pass;
-        is_pass && self.settings.auth_requires_tls == Tls::Optional
+        let has_list = self.settings.lists_mechanisms();
+        is_pass && !has_list && self.settings.auth_requires_tls == Tls::Optional
     }
 
     fn permits(&self, reply: &Reply) -> bool {
@@ -299,7 +331,8 @@ impl Guard {
 
     fn permits_prefix(&self, prefix: &[u8]) -> bool {
         if self.settings.ehlo == EhloFilter::Pass {
-            return !prefix.starts_with(Verb::Auth.name().as_bytes());
+            return self.settings.auth_requires_tls == Tls::Optional
+                || !prefix.starts_with(Verb::Auth.name().as_bytes());
         }
         let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
         let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);

@@ -393,6 +393,12 @@ impl Settings {
             && !self.stripped().any(|stripped| stripped.name() == keyword)
     }
 
+    /// Whether AUTH may ask for some mechanisms alone.
+    pub(super) fn lists_mechanisms(&self) -> bool {
+        let is_enforced = matches!(self.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
+        is_enforced && !self.auth_mechanisms.is_any()
+    }
+
     /// What cannot go together: the setting at fault, and what is wrong about it.
     #[must_use]
     pub fn conflict(&self) -> Option<(&'static str, String)> {

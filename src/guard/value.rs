@@ -201,6 +201,11 @@ impl<const HIGHEST: u32> Value for Limit<HIGHEST> {
 pub struct Mechanisms(Vec<String>);
 
 impl Mechanisms {
+    /// Whether it stands for any.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Those of a set of them, one bit each, that have this letter there.
     pub(super) fn with_letter(&self, open: u32, at: u8, letter: u8) -> u32 {
         let is_it = |name: &String| {

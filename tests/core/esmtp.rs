@@ -47,6 +47,42 @@ fn offers_are_filtered_whatever_the_cut() {
 }
 
 #[test]
+fn mechanisms_that_are_not_listed_are_not_offered_whatever_the_cut() {
+    let mut offering = server();
+    offering.ehlo = "250-mx.example\r\n250-AUTH PLAIN NTLM XLOGIN  LOGIN PLAIN-OLD PLA\r\n\
+        250-AUTH=NTLM LOGIN\r\n250-AUTHX NTLM\r\n250 SIZE NTLM\r\n";
+    let offer = offering.ehlo;
+    // What has left may be the beginning of a listed name; the rest makes it nobody's.
+    let filtered = offer
+        .replace("PLAIN NTLM XLOGIN", "PLAIN XXXX XXXXXX")
+        .replace("PLAIN-OLD", "PLAINXXXX")
+        .replace("AUTH=NTLM", "AUTH=XXXX");
+    let start = "220 mx.example ESMTP\r\n".len();
+    for (ehlo, hidden) in [("pass", "AUTHX NTLM"), ("allow-list", "AUTHX XXXX")] {
+        let listed = [("auth_mechanisms", "PLAIN,LOGIN"), ("ehlo", ehlo)];
+        let filtered = filtered.replace("AUTHX NTLM", hidden);
+        for first in 0..offer.len() {
+            for second in (first..offer.len()).step_by(5) {
+                let mut session =
+                    Session::greeted(settings_with("esmtp", &listed), offering.clone());
+                session.reply_cuts = vec![start + first, start + second];
+                assert_eq!(session.say("EHLO a\r\n"), filtered, "cut at {first}, {second}");
+            }
+        }
+    }
+    // Where AUTH itself is not held to the list, nothing else is told to clients.
+    for changes in [[("auth_mechanisms", "any")], [("envelope", "log")]] {
+        let mut settings =
+            settings_with("esmtp", &[("ehlo", "pass"), ("auth_mechanisms", "PLAIN")]);
+        for (key, value) in changes {
+            settings.guard.set(key, value).unwrap();
+        }
+        let mut session = Session::greeted(settings, offering.clone());
+        assert_eq!(session.say("EHLO a\r\n"), offer);
+    }
+}
+
+#[test]
 fn letters_come_out_where_lines_come_whole() {
     let start = "220 mx.example ESMTP\r\n".len();
     let ends = server().ehlo.match_indices('\n').map(|(at, _)| start + at + 1);
