@@ -90,4 +90,5 @@ pub(super) const FILES: &[(&str, &str)] = &files![
     "postfix-20260805"
     "postfix-20260812"
     "postfix-20260816"
+    "zimbra-operators"
 ];

@@ -89,8 +89,9 @@ impl Table {
                 Sign::Texts(texts) if is_there => {
                     let is_whole = rule.zones.and(zones).meets(ZoneSet::WHOLE);
                     match catalogue.behind(rule) {
+                        // First, for some bytes that stand behind others are in every path.
+                        _ if rule.quoted == Some(true) => table.add(b"\""),
                         Some(byte) => table.add(&[byte]),
-                        None if rule.quoted == Some(true) => table.add(b"\""),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
                             texts.iter().for_each(|text| table.add_behind(b"<: \t", text));
                         }
