@@ -236,6 +236,11 @@ impl Passage<'_, '_> {
     }
 
     fn obey(&mut self, ruling: TlsRuling) -> Result<(), Stop> {
+        if let TlsRuling::Note(rule) | TlsRuling::Reset(rule) = ruling {
+            let mut draft = Draft::default();
+            self.conversation.terms.guard.blame_rule(rule, &mut draft);
+            self.count_strikes(&draft);
+        }
         match ruling {
             TlsRuling::Pass => Ok(()),
             TlsRuling::Note(rule) => {

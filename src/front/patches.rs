@@ -23,8 +23,10 @@ pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontErr
     for patch in &listed {
         let (state, id) = (patches.state(patch).name(), &patch.id);
         let preset = if patches.state(patch) == patch.default { "" } else { "*" };
+        let named = if patch.only_names() { "=" } else { "" };
+        let marks = format!("{named}{preset}");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{id:<17} {state:<3}{preset:<1} {:<9} {}", patch.scope, patch.title);
+        let _ = writeln!(text, "{id:<17} {state:<3}{marks:<2} {:<9} {}", patch.scope, patch.title);
     }
     let count = |state| listed.iter().filter(|patch| patches.state(patch) == state).count();
     let [off, log, on] = State::ALL.map(count);
@@ -32,7 +34,12 @@ pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontErr
     text.push_str(
         "`mailguard patches show ID` says all of one. Behind STARTTLS none is seen whose\n",
     );
-    text.push_str("scope is cleartext. A star marks what the configuration has changed.\n");
+    text.push_str(
+        "scope is cleartext. A star marks what the configuration has changed. A sign = marks\n",
+    );
+    text.push_str(
+        "what another setting keeps closed, as `show` says: the patch only gives it a name.\n",
+    );
     if product.is_some() {
         text.push_str("A distribution mends a hole without a new number: ask yours, too.\n");
     }

@@ -166,6 +166,13 @@ impl Guard {
         ruling
     }
 
+    /// The patches that a rule about TLS belongs to have struck as well.
+    pub fn blame_rule(&self, rule: Rule, draft: &mut Draft) {
+        if let Some(plan) = &self.plan {
+            plan.strike_cause(None, rule.name(), &mut draft.strikes);
+        }
+    }
+
     /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
     pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
         if let Some(plan) = &self.plan {

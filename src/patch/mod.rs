@@ -150,6 +150,14 @@ pub struct Patch {
     pub tests: Vec<PatchTest>,
 }
 
+impl Patch {
+    /// Whether another setting of the filter keeps it closed: its rules only name what that does.
+    #[must_use]
+    pub fn only_names(&self) -> bool {
+        self.rules.iter().all(|rule| matches!(rule.sign, Sign::Cause(_)))
+    }
+}
+
 /// What shows an attack, and what is done then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchRule {

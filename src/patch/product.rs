@@ -3,6 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+/// What a file says of a product of which nobody has said which releases have the hole.
+const UNKNOWN: &str = "unknown";
+
 /// A product, and the releases that have the hole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
@@ -10,6 +13,8 @@ pub struct Product {
     pub name: String,
     /// The bounds that a release has to keep, each: `>=4.87, <4.92`. None: all releases.
     pub versions: Vec<Bound>,
+    /// Whether it is known which releases have it. Where it is not, any may.
+    pub is_known: bool,
 }
 
 /// A bound on releases.
@@ -123,9 +128,12 @@ impl fmt::Display for Bound {
 impl Product {
     /// A product and its releases; the error is the bound that is wrong.
     pub(super) fn new(name: &str, versions: &str) -> Result<Self, String> {
+        let is_known = versions != UNKNOWN;
+        let versions = if is_known { versions } else { "" };
         let bounds = versions.split(',').map(str::trim).filter(|bound| !bound.is_empty());
         let versions = bounds.map(|bound| Bound::parse(bound).ok_or_else(|| bound.to_owned()));
-        Ok(Self { name: name.to_lowercase(), versions: versions.collect::<Result<_, _>>()? })
+        let versions = versions.collect::<Result<_, _>>()?;
+        Ok(Self { name: name.to_lowercase(), versions, is_known })
     }
 
     /// Whether it has this name, and the release, if one is given, is among its own.
@@ -139,6 +147,13 @@ impl Product {
 impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
+        if self.versions.is_empty() {
+            return f.write_str(if self.is_known {
+                ", all releases"
+            } else {
+                ", releases unknown"
+            });
+        }
         for (at, bound) in self.versions.iter().enumerate() {
             write!(f, "{}{bound}", if at > 0 { ", " } else { " " })?;
         }

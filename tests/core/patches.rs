@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use mailguard::engine::Settings;
 use mailguard::front::replay::{Checksums, Session, Step};
-use mailguard::guard::{self, Draft, Guard, Ruling, Run, Watch};
+use mailguard::guard::{self, Draft, Guard, Ruling, Run, TlsRuling, Watch};
 use mailguard::offset::Offset;
 use mailguard::patch::{Arrives, Patch, PatchTest, Sign, State};
-use mailguard::smtp::{Dialogue, Event, Speaker, Standing};
+use mailguard::smtp::{Dialogue, Event, Expect, Speaker, Standing};
+use mailguard::tls;
 use mailguard::wire::{Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, PLAIN, SERVER};
@@ -86,6 +87,10 @@ struct Talk {
     guard: Guard,
     dialogue: Dialogue,
     watch: Watch,
+    /// Behind the 220 to STARTTLS.
+    records: tls::Watch,
+    /// Bytes of a record that are yet to come, by client and server: nobody reads them.
+    owed: [usize; 2],
     is_over: bool,
     struck: BTreeSet<String>,
 }
@@ -94,8 +99,9 @@ impl Talk {
     fn new(settings: guard::Settings) -> Self {
         let guard = Guard::new(settings);
         let dialogue = guard.dialogue();
-        let (watch, struck) = (Watch::default(), BTreeSet::new());
-        Self { guard, dialogue, watch, is_over: false, struck }
+        let (watch, records) = (Watch::default(), tls::Watch::default());
+        let struck = BTreeSet::new();
+        Self { guard, dialogue, watch, records, owed: [0; 2], is_over: false, struck }
     }
 
     /// What leaves of bytes that come in these pieces.
@@ -106,6 +112,12 @@ impl Talk {
         for piece in pieces {
             let mut rest = piece;
             while !rest.is_empty() && !self.is_over {
+                if matches!(self.dialogue.expect(), Expect::Tls(_)) {
+                    let used = self.read_records(from, rest, &mut draft);
+                    out.extend(&rest[..used]);
+                    rest = &rest[used..];
+                    continue;
+                }
                 let step = self.dialogue.read(from, rest, standing);
                 if step.event == Event::Wait {
                     return out;
@@ -137,6 +149,40 @@ impl Talk {
             }
         }
         out
+    }
+
+    /// Reads records as the engine does: how many bytes pass.
+    fn read_records(&mut self, from: Speaker, rest: &[u8], draft: &mut Draft) -> usize {
+        let owed = &mut self.owed[usize::from(from == Speaker::Server)];
+        if *owed > 0 {
+            let used = rest.len().min(*owed);
+            *owed -= used;
+            return used;
+        }
+        let step = self.records.read(from, rest);
+        *owed = step.skipped as usize;
+        let ruling = match &step.seen {
+            Some(tls::Seen::ClientHello(hello)) => self.guard.judge_client_hello(hello),
+            _ => TlsRuling::Pass,
+        };
+        let mut draft_of = |blame: &dyn Fn(&Guard, &mut Draft)| {
+            *draft = Draft::default();
+            blame(&self.guard, draft);
+            let struck = draft.strikes().iter().filter_map(|one| self.guard.patch(*one));
+            self.struck.extend(struck.map(|id| id.to_string()));
+        };
+        if let TlsRuling::Reset(rule) = ruling {
+            draft_of(&|guard, draft| guard.blame_rule(rule, draft));
+        }
+        if let Some(fault) = step.fault {
+            draft_of(&|guard, draft| guard.blame(fault.name(), from, draft));
+            if !self.records.has_hello(from) {
+                let name = mailguard::smtp::Fault::PlaintextForTls.name();
+                draft_of(&|guard, draft| guard.blame(name, from, draft));
+            }
+        }
+        self.is_over |= step.fault.is_some() || ruling != TlsRuling::Pass;
+        if self.is_over { 0 } else { step.used }
     }
 }
 
