@@ -83,7 +83,12 @@ impl Journal {
         }
         match ruling {
             Ruling::Pass | Ruling::Exceed(_) => {}
-            Ruling::Note(rule) | Ruling::Reset(rule) => self.edit(at, rule, run, run, length),
+            Ruling::Note(rule) | Ruling::Reset(rule) => match draft.shown(run) {
+                (0, _) => self.edit(at, rule, run, run, length),
+                (start, near) => {
+                    self.edit(at.after(start as u64), rule, near, near, near.len() as u64);
+                }
+            },
             Ruling::Edit(rule) | Ruling::Refuse(rule) if step.is_secret => {
                 // Of a secret that leaves all the same, only what was changed is shown.
                 let after = draft.as_bytes().iter().zip(given);

@@ -267,6 +267,10 @@ impl Passage<'_, '_> {
         let mut ended = std::mem::take(&mut self.effects.told);
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
+            // What was seen in a message belongs to no line that is logged.
+            Event::Data | Event::DataEnd | Event::Chunk if is_struck(ruled.ruling) => {
+                journal.end_edits(direction, &mut ended);
+            }
             // What ends the flow has no end of its own, and the patch's name stands beside it.
             _ if ruled.ruling == Ruling::Reset(Rule::Patch) => {
                 journal.end(direction, What::command, &mut ended);
@@ -343,6 +347,11 @@ impl Passage<'_, '_> {
             self.hear_line();
         }
     }
+}
+
+/// Whether a patch has something to say of a run that leaves as it came.
+const fn is_struck(ruling: Ruling) -> bool {
+    matches!(ruling, Ruling::Note(Rule::Patch) | Ruling::Reset(Rule::Patch))
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the

@@ -112,7 +112,9 @@ fn told(rule: &PatchRule) -> String {
         Some(false) => ", outside of quotes",
     };
     let behind = rule.behind.map(|byte| format!(", behind {}", shown(&[byte])));
-    format!("{sign}{place}{quoted}{}: {}", behind.unwrap_or_default(), rule.deed.name())
+    let behind = behind.unwrap_or_default();
+    let nth = if rule.nth > 1 { format!(", the {}th of a field", rule.nth) } else { String::new() };
+    format!("{sign}{place}{quoted}{behind}{nth}: {}", rule.deed.name())
 }
 
 fn tell_test(test: &PatchTest, text: &mut String) {

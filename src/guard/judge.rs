@@ -197,11 +197,11 @@ impl Guard {
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), BLANK);
-                let ruling = self.look_into(watch, draft.as_bytes(), true);
+                let ruling = draft.ask(|bytes, draft| self.look_into(watch, bytes, true, draft));
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
-            Event::Data | Event::DataLookalike(_) => self.look_into(watch, run.bytes, true),
-            Event::Chunk => self.look_into(watch, run.bytes, false),
+            Event::Data | Event::DataLookalike(_) => self.look_into(watch, run.bytes, true, draft),
+            Event::Chunk => self.look_into(watch, run.bytes, false, draft),
             Event::RefusedChunk => {
                 draft.copy(run.bytes).fill(MASK);
                 Ruling::Edit(Rule::StrayBytes)
@@ -213,7 +213,7 @@ impl Guard {
             Event::DataEnd => {
                 // The last line's dot was never anybody's text.
                 let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
-                let ruling = self.look_into(watch, text, true);
+                let ruling = self.look_into(watch, text, true, draft);
                 watch.end_data();
                 ruling
             }

@@ -15,6 +15,8 @@ pub struct Draft {
     bytes: Vec<u8>,
     /// The bytes are those of the run under way.
     is_begun: bool,
+    /// How far into the run a patch has struck, where the run is more than a line.
+    pub(super) place: Option<usize>,
     pub(super) strikes: Vec<Strike>,
 }
 
@@ -31,9 +33,26 @@ impl Draft {
         &self.strikes
     }
 
+    /// What the log shows of a run that passes: where it begins, and its bytes.
+    #[must_use]
+    pub fn shown<'r>(&self, run: &'r [u8]) -> (usize, &'r [u8]) {
+        let Some(place) = self.place else { return (0, run) };
+        let start = place.saturating_sub(SHOWN_MAX);
+        (start, run.get(start..place).unwrap_or_default())
+    }
+
+    /// Asks about the drafted bytes, which stay as they are.
+    pub(super) fn ask<R>(&mut self, about: impl FnOnce(&[u8], &mut Self) -> R) -> R {
+        let bytes = std::mem::take(&mut self.bytes);
+        let answer = about(&bytes, self);
+        self.bytes = bytes;
+        answer
+    }
+
     /// Another run comes.
     pub(super) fn begin(&mut self) {
         self.is_begun = false;
+        self.place = None;
         self.strikes.clear();
     }
 
@@ -46,6 +65,9 @@ impl Draft {
         &mut self.bytes
     }
 }
+
+/// Bytes of a message that are shown before the place where a patch has struck.
+const SHOWN_MAX: usize = 64;
 
 /// What the rest of a line, or of the part that a packet carries, becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,16 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
 use super::value::{Excess, Limit};
-use super::{Guard, Rule, Ruling, Watch};
+use super::{Draft, Guard, Rule, Ruling, Watch};
+use crate::patch::{Header, Met, Plan, Strike};
 
 /// The message under way, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Message {
     place: Place,
-    /// A CR has come, and what it is is not known yet.
-    has_cr: bool,
-    is_body: bool,
-    /// Limits that were passed and only logged: each is told of once. A bit each.
+    /// Limits that were passed and only logged: each is told of once, a bit each. Above them
+    /// [`BODY`] and [`CR`].
     told: u8,
     /// Fields of the header so far.
     fields: u16,
@@ -32,6 +31,17 @@ pub(super) struct Message {
     line: u16,
     /// Bytes of the header, or of the body.
     bytes: u32,
+    /// Where patches look.
+    header: Header,
+}
+
+/// What patches look for in a run, and what they found.
+struct Look<'a> {
+    plan: Option<&'a Plan>,
+    strikes: &'a mut Vec<Strike>,
+    /// Bytes of the run that were read before those that are read now.
+    before: usize,
+    met: Option<Met>,
 }
 
 /// What stands before the next byte of a line.
@@ -46,23 +56,36 @@ enum Place {
 }
 
 impl Message {
+    const fn has(&self, flag: u8) -> bool {
+        self.told & flag != 0
+    }
+
     /// Takes more of it, up to what ends the flow: the limit that was passed, if one was.
-    fn read(&mut self, settings: &Settings, bytes: &[u8], has_dots: bool) -> Option<Excess> {
+    fn read(
+        &mut self,
+        settings: &Settings,
+        bytes: &[u8],
+        has_dots: bool,
+        look: &mut Look<'_>,
+    ) -> Option<Excess> {
         let minds_body = settings.minds_body();
         let mut noted = None;
         let mut rest = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
-            if self.is_body && !minds_body {
+            if (self.has(BODY) && !minds_body) || look.is_end() {
                 break;
             }
+            look.before = bytes.len() - rest.len();
             let text =
-                if self.place == Place::Text && !self.has_cr { text_length(rest) } else { 0 };
+                if self.place == Place::Text && !self.has(CR) { text_length(rest) } else { 0 };
             let excess = if text > 0 {
-                rest = rest.get(text..).unwrap_or_default();
+                let (piece, behind) = rest.split_at_checked(text).unwrap_or((rest, &[]));
+                rest = behind;
+                self.look(look, piece);
                 self.add(settings, text)
             } else {
                 rest = tail;
-                self.step(settings, byte, has_dots)
+                self.step(settings, byte, has_dots, look)
             };
             match excess {
                 Some(excess) if excess.is_end => return Some(excess),
@@ -72,27 +95,36 @@ impl Message {
         noted
     }
 
-    fn step(&mut self, settings: &Settings, byte: u8, has_dots: bool) -> Option<Excess> {
-        let had_cr = std::mem::replace(&mut self.has_cr, byte == b'\r');
+    fn step(
+        &mut self,
+        settings: &Settings,
+        byte: u8,
+        has_dots: bool,
+        look: &mut Look<'_>,
+    ) -> Option<Excess> {
+        let had_cr = self.has(CR);
+        self.told = if byte == b'\r' { self.told | CR } else { self.told & !CR };
         match byte {
             b'\n' => self.end_line(settings, if had_cr { 2 } else { 1 }),
-            b'\r' if had_cr => self.begin(settings, b'\r'),
+            b'\r' if had_cr => self.begin(settings, b'\r', look),
             b'\r' => None,
             b'.' if has_dots && !had_cr && self.place == Place::Start => {
                 self.place = Place::Dot;
                 None
             }
             _ if had_cr => {
-                let earlier = self.begin(settings, b'\r');
-                either(earlier, self.begin(settings, byte))
+                let earlier = self.begin(settings, b'\r', look);
+                either(earlier, self.begin(settings, byte, look))
             }
-            _ => self.begin(settings, byte),
+            _ => self.begin(settings, byte, look),
         }
     }
 
     /// Takes one byte of text, which may be the line's first.
-    fn begin(&mut self, settings: &Settings, byte: u8) -> Option<Excess> {
-        let is_field = self.place != Place::Text && !self.is_body && !matches!(byte, b' ' | b'\t');
+    fn begin(&mut self, settings: &Settings, byte: u8, look: &mut Look<'_>) -> Option<Excess> {
+        self.look(look, &[byte]);
+        let is_field =
+            self.place != Place::Text && !self.has(BODY) && !matches!(byte, b' ' | b'\t');
         self.place = Place::Text;
         let fields = u32::from(self.fields);
         self.fields = self.fields.saturating_add(is_field.into());
@@ -101,12 +133,20 @@ impl Message {
         either(excess, self.add(settings, 1))
     }
 
+    /// Has patches look into more of a line's text.
+    fn look(&mut self, look: &mut Look<'_>, text: &[u8]) {
+        let Some(plan) = look.plan.filter(|_| !self.has(BODY) && !look.is_end()) else { return };
+        if let Some(met) = plan.read_header(&mut self.header, text, look.strikes) {
+            look.met = Some(Met { at: look.before + met.at, ..met });
+        }
+    }
+
     /// Takes so many bytes of a line's text.
     fn add(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
         let before = u32::from(self.line);
         let added = u16::try_from(count).unwrap_or(u16::MAX);
         self.line = self.line.saturating_add(added);
-        let (rule, limit) = match self.is_body {
+        let (rule, limit) = match self.has(BODY) {
             false => (Rule::HeaderLine, settings.header_line_max),
             true => (Rule::BodyLine, settings.body_line_max),
         };
@@ -117,7 +157,7 @@ impl Message {
     fn add_bytes(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
         let before = self.bytes;
         self.bytes = before.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        let (rule, limit) = match self.is_body {
+        let (rule, limit) = match self.has(BODY) {
             false => (Rule::HeaderBytes, settings.header_bytes_max),
             true => (Rule::BodyBytes, settings.body_bytes_max),
         };
@@ -127,8 +167,9 @@ impl Message {
     fn end_line(&mut self, settings: &Settings, length: usize) -> Option<Excess> {
         let is_empty = self.place == Place::Start;
         (self.place, self.line) = (Place::Start, 0);
-        if is_empty && !self.is_body {
-            (self.is_body, self.bytes) = (true, 0);
+        self.header.end_line();
+        if is_empty && !self.has(BODY) {
+            (self.told, self.bytes) = (self.told | BODY, 0);
             return None;
         }
         self.add_bytes(settings, length)
@@ -151,6 +192,12 @@ impl Message {
     }
 }
 
+impl Look<'_> {
+    fn is_end(&self) -> bool {
+        self.met.is_some_and(|met| met.is_end)
+    }
+}
+
 impl Settings {
     /// Whether anything is asked of messages' bodies.
     pub(super) const fn minds_body(&self) -> bool {
@@ -168,18 +215,38 @@ impl Settings {
 impl Guard {
     /// Whether what comes next of a message is looked into, run by run.
     #[must_use]
-    pub const fn reads_message(&self, watch: &Watch) -> bool {
+    pub fn reads_message(&self, watch: &Watch) -> bool {
         let settings = &self.settings;
-        settings.minds_body() || (settings.minds_header() && !watch.message.is_body)
+        let minds_header = || settings.minds_header() || self.header_plan().is_some();
+        settings.minds_body() || (!watch.message.has(BODY) && minds_header())
+    }
+
+    fn header_plan(&self) -> Option<&Plan> {
+        self.plan.as_ref().filter(|plan| plan.minds_headers())
     }
 
     /// Rules on more of a message. In one that DATA has begun dots are added.
-    pub(super) fn look_into(&self, watch: &mut Watch, bytes: &[u8], has_dots: bool) -> Ruling {
+    pub(super) fn look_into(
+        &self,
+        watch: &mut Watch,
+        bytes: &[u8],
+        has_dots: bool,
+        draft: &mut Draft,
+    ) -> Ruling {
         if !self.reads_message(watch) {
             return Ruling::Pass;
         }
-        let excess = watch.message.read(&self.settings, bytes, has_dots);
-        excess.map_or(Ruling::Pass, Ruling::Exceed)
+        let (plan, strikes) = (self.header_plan(), &mut draft.strikes);
+        let mut look = Look { plan, strikes, before: 0, met: None };
+        let excess = watch.message.read(&self.settings, bytes, has_dots, &mut look);
+        let met = look.met;
+        draft.place = met.map(|met| met.at);
+        match (excess, met) {
+            (_, Some(Met { is_end: true, .. })) => Ruling::Reset(Rule::Patch),
+            (Some(excess), _) => Ruling::Exceed(excess),
+            (None, Some(_)) => Ruling::Note(Rule::Patch),
+            (None, None) => Ruling::Pass,
+        }
     }
 }
 
@@ -205,6 +272,12 @@ fn text_length(bytes: &[u8]) -> usize {
 
 /// Bytes that are looked at one by one first.
 const NEAR: usize = 16;
+
+/// In [`Message::told`]: the header has ended.
+const BODY: u8 = 1 << 6;
+
+/// In [`Message::told`]: a CR has come, and what it is is not known yet.
+const CR: u8 = 1 << 7;
 
 /// The rules whose limits may be only logged: by their place, the bits of [`Message::told`].
 const TOLD: [Rule; 5] =

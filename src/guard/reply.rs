@@ -41,13 +41,12 @@ pub(super) struct ReplyWatch {
     pub(super) offers: Offers,
     /// What was said of TLS, in clear.
     pub(super) clear: Clear,
-    /// The byte of the greeting before the next one, as the server sent it.
+    /// The byte of the greeting before the next one, as the server sent it; behind the keyword AUTH
+    /// letters of the mechanism so far.
     last: u8,
-    /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word, behind
-    /// the keyword AUTH those of the word.
-    column: u32,
-    /// Mechanisms that the word of an offer of AUTH can still become: a bit each.
-    mechanisms: u32,
+    /// Bytes of the line's text so far; for [`Banner::Domain`] those behind the first word; behind
+    /// the keyword AUTH the mechanisms that a word can still become, a bit each.
+    column: u16,
     /// The line has a space or `-` behind its code.
     has_separator: bool,
     /// The greeting under way has greeted.
@@ -209,7 +208,7 @@ impl Guard {
             if *byte == b'\r' {
                 continue;
             }
-            let column = usize::try_from(watch.column).unwrap_or(usize::MAX);
+            let column = usize::from(watch.column);
             watch.column = watch.column.saturating_add(1);
             match self.settings.banner {
                 Banner::Pass => {}
@@ -266,14 +265,14 @@ impl Guard {
         for byte in bytes {
             // Some servers write AUTH=LOGIN besides.
             if matches!(*byte, b' ' | b'\t' | b'=' | b'\r') {
-                (watch.column, watch.mechanisms) = (0, u32::MAX);
+                (watch.last, watch.column) = (0, u16::MAX);
                 continue;
             }
-            let at = u8::try_from(watch.column).unwrap_or(u8::MAX);
             let listed = &self.settings.auth_mechanisms;
-            watch.mechanisms = listed.with_letter(watch.mechanisms, at, *byte);
-            watch.column = watch.column.saturating_add(1);
-            if watch.mechanisms == 0 {
+            let open = listed.with_letter(watch.column.into(), watch.last, *byte);
+            watch.column = u16::try_from(open).unwrap_or_default();
+            watch.last = watch.last.saturating_add(1);
+            if watch.column == 0 {
                 *byte = MASK;
             }
         }
@@ -281,8 +280,8 @@ impl Guard {
 
     /// What can still become a listed keyword passes, byte by byte.
     fn mask_unlisted(&self, watch: &mut ReplyWatch, reply: &Reply, bytes: &mut [u8]) {
-        let before = usize::try_from(watch.column).unwrap_or(usize::MAX);
-        watch.column = watch.column.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let before = usize::from(watch.column);
+        watch.column = watch.column.saturating_add(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
         let is_open = |length: usize| {
             let prefix = reply.keyword.head().get(..length);
             let is_none =

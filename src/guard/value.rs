@@ -301,7 +301,7 @@ const BYTES_HIGHEST: u32 = u32::MAX - 1;
 const COUNT_HIGHEST: u32 = 65_534;
 
 /// One bit stands for each.
-const MECHANISMS_MAX: usize = 32;
+const MECHANISMS_MAX: usize = 16;
 
 /// RFC 4422 3.1: a mechanism's name has at most 20 letters.
 const MECHANISM_BYTES_MAX: usize = 20;

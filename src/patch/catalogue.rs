@@ -50,6 +50,7 @@ pub(super) struct Compiled {
     pub(super) zones: ZoneSet,
     pub(super) is_first: bool,
     pub(super) quoted: Option<bool>,
+    pub(super) nth: u8,
     /// Which bytes have to have been seen.
     behind: u8,
 }
@@ -113,6 +114,7 @@ impl Catalogue {
                     zones: rule.zones.iter().fold(ZoneSet::NONE, |all, zone| all.with(zone.bit())),
                     is_first: rule.is_first,
                     quoted: rule.quoted,
+                    nth: rule.nth,
                     behind,
                 });
             }
@@ -172,6 +174,23 @@ impl Catalogue {
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.automaton.size()
+    }
+
+    /// Takes the next byte of a text that has no parts, and calls `met` with each rule of which a
+    /// text is whole there, wherever it looks: the automaton's next state.
+    pub(super) fn step_text(
+        &self,
+        state: u16,
+        byte: u8,
+        mut met: impl FnMut(u16, &Compiled),
+    ) -> u16 {
+        let state = self.0.automaton.step(state, byte);
+        for (index, _) in self.0.automaton.found(state) {
+            if let Some(rule) = self.0.rules.get(usize::from(*index)) {
+                met(*index, rule);
+            }
+        }
+        state
     }
 
     /// Takes the next byte of a line, and calls `met` with each rule whose sign it completes.

@@ -69,6 +69,8 @@ struct RuleTable {
     first: bool,
     quoted: Option<bool>,
     behind: Option<String>,
+    #[serde(default)]
+    nth: u8,
     #[serde(rename = "do")]
     deed: String,
 }
@@ -203,7 +205,29 @@ impl RuleTable {
             Some([byte]) => Some(*byte),
             Some(_) => return Err("behind: expected one byte".to_owned()),
         };
-        Ok(PatchRule { zones, sign, is_first: self.first, quoted: self.quoted, behind, deed })
+        let (is_first, quoted, nth) = (self.first, self.quoted, self.nth);
+        PatchRule { zones, sign, is_first, quoted, behind, nth, deed }.fits_its_zones()
+    }
+}
+
+impl PatchRule {
+    /// The same rule, if what it asks for can be asked there.
+    fn fits_its_zones(self) -> Result<Self, String> {
+        let in_header = |zone: &Zone| matches!(zone, Zone::Header(_));
+        if !self.zones.iter().any(in_header) {
+            let is_fit = self.nth <= 1;
+            return if is_fit { Ok(self) } else { Err("nth: only in a header".to_owned()) };
+        }
+        let is_plain = !self.is_first && self.quoted.is_none() && self.behind.is_none();
+        if !self.zones.iter().all(in_header) || !matches!(self.sign, Sign::Texts(_)) || !is_plain {
+            let what = "expected bytes or text, with nth or nothing, and no zone of a line";
+            return Err(format!("header: {what}"));
+        }
+        if matches!(self.deed, Deed::Blank | Deed::Refuse) {
+            let what = "what is signed is not changed, expected do = reset or log";
+            return Err(format!("header: {what}"));
+        }
+        Ok(self)
     }
 }
 

@@ -12,6 +12,7 @@ mod automaton;
 mod builtin;
 mod catalogue;
 mod file;
+mod header;
 mod line;
 mod plan;
 mod product;
@@ -20,6 +21,7 @@ mod zone;
 
 pub use catalogue::{Catalogue, Id};
 pub use file::Fault;
+pub use header::{Field, Header, Met};
 pub use line::{Cure, Keyword, Line};
 pub use plan::{Act, Plan, Strike};
 pub use product::{Bound, Product, Release};
@@ -171,6 +173,8 @@ pub struct PatchRule {
     pub quoted: Option<bool>,
     /// Only behind this byte in the same zone.
     pub behind: Option<u8>,
+    /// Only from the n-th time on in one field of a header; 0 and 1 are every time.
+    pub nth: u8,
     /// What is done.
     pub deed: Deed,
 }

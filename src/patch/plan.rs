@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::{Catalogue, Id};
+use super::header::{Fields, Header, Met};
 use super::line::{Cure, Line};
 use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
@@ -15,6 +16,8 @@ pub struct Plan {
     /// By rule; none where its patch is off.
     deeds: Box<[Option<Deed>]>,
     sieve: Sieve,
+    /// What is looked for in headers; none if nothing is.
+    fields: Option<Fields>,
     /// Verbs whose very word a rule minds.
     words: Vec<Verb>,
     /// The patches that what the filter does by itself strikes: by whose fault it was, if it was
@@ -67,7 +70,9 @@ impl Plan {
             }
         }
         let (sieve, words) = (Sieve::new(catalogue, &deeds), Vec::new());
-        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, words, caused };
+        let rules = catalogue.rules().iter().zip(&deeds).filter(|(_, deed)| deed.is_some());
+        let fields = Fields::new(rules.map(|(rule, _)| rule));
+        let mut plan = Self { catalogue: catalogue.clone(), deeds, sieve, fields, words, caused };
         plan.words = Verb::ALL.into_iter().filter(|verb| plan.has_word(*verb)).collect();
         Some(plan)
     }
@@ -121,6 +126,23 @@ impl Plan {
             return Some((at + 1, act));
         }
         None
+    }
+
+    /// Whether anything is looked for in headers of messages.
+    #[must_use]
+    pub const fn minds_headers(&self) -> bool {
+        self.fields.is_some()
+    }
+
+    /// Reads more of a line of a header, without its end: where a rule was met last, if one was.
+    pub fn read_header(
+        &self,
+        header: &mut Header,
+        bytes: &[u8],
+        strikes: &mut Vec<Strike>,
+    ) -> Option<Met> {
+        let fields = self.fields.as_ref()?;
+        header.read((&self.catalogue, fields), bytes, |rule| self.strike(rule), strikes)
     }
 
     /// The line ends here: whether that ends the flow.

@@ -1,8 +1,10 @@
-//! The places of a client's line that a rule can look at.
+//! The places of a client's line, and of a message's header, that a rule can look at.
 
+use super::header::Field;
 use super::line::Keyword;
 
-/// A place in the client's line. Those of MAIL are those of SAML, SEND and SOML too.
+/// A place in the client's line, or in a message's header. Those of MAIL are those of SAML, SEND
+/// and SOML too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Zone {
     /// The first word.
@@ -47,6 +49,8 @@ pub enum Zone {
     AuthMechanism,
     /// What stands behind it, and the client's lines in the exchange.
     AuthResponse,
+    /// The value of any field of a message's header, or of this one.
+    Header(Option<Field>),
 }
 
 /// Zones of one name each.
@@ -86,6 +90,8 @@ impl Zone {
         known
             .or_else(|| parameter("mail.parameter").map(Self::MailParameter))
             .or_else(|| parameter("rcpt.parameter").map(Self::RcptParameter))
+            .or_else(|| (name == "header").then_some(Self::Header(None)))
+            .or_else(|| Some(Self::Header(Some(Field::named(name.strip_prefix("header.")?)?))))
     }
 
     /// Its name.
@@ -95,6 +101,8 @@ impl Zone {
         let (start, keyword) = match self {
             Self::MailParameter(keyword) => ("mail.parameter", keyword),
             Self::RcptParameter(keyword) => ("rcpt.parameter", keyword),
+            Self::Header(None) => ("header", None),
+            Self::Header(Some(field)) => return format!("header.{}", field.name()),
             known => {
                 let named = NAMES.into_iter().find(|(zone, _)| *zone == known);
                 (named.map_or("", |(_, name)| name), None)
@@ -106,7 +114,12 @@ impl Zone {
     /// What may be written, to stand behind "expected".
     pub(super) fn expected() -> String {
         let names: Vec<_> = NAMES.iter().map(|(_, name)| *name).collect();
-        format!("one of {}, mail.parameter[.NAME], rcpt.parameter[.NAME]", names.join(", "))
+        let fields: Vec<_> = Field::ALL.map(|field| format!("header.{}", field.name())).into();
+        format!(
+            "one of {}, mail.parameter[.NAME], rcpt.parameter[.NAME], header, {}",
+            names.join(", "),
+            fields.join(", ")
+        )
     }
 
     /// Its bit among all zones; that of any parameter stands for each.
@@ -136,6 +149,8 @@ impl Zone {
                 Self::RcptParameter(None) => 20,
                 Self::MailParameter(Some(keyword)) => MAIL_KEYWORD + keyword as u32,
                 Self::RcptParameter(Some(keyword)) => RCPT_KEYWORD + keyword as u32,
+                Self::Header(None) => HEADER,
+                Self::Header(Some(field)) => HEADER + 1 + field as u32,
             },
         )
     }
@@ -144,6 +159,9 @@ impl Zone {
 /// The first bit of MAIL's parameters, and of RCPT's.
 const MAIL_KEYWORD: u32 = 21;
 const RCPT_KEYWORD: u32 = MAIL_KEYWORD + Keyword::COUNT;
+
+/// The bit of any field of a header, before those of each.
+const HEADER: u32 = RCPT_KEYWORD + Keyword::COUNT;
 
 /// A bit for each keyword.
 const ALL_KEYWORDS: u64 = (1 << Keyword::COUNT) - 1;

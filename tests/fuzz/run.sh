@@ -14,7 +14,7 @@ case $target in
     tls) set -- "$@" -max_len=4096 ;;
     dialogue | engine) set -- "$@" -dict=tests/fuzz/smtp.dict -max_len=1024 ;;
     servers) set -- "$@" -max_len=512 ;;
-    patches) set -- "$@" -max_len=2048 ;;
+    header | patches) set -- "$@" -max_len=2048 ;;
     options) set -- "$@" -max_len=41 ;;
 esac
 exec cargo fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none \

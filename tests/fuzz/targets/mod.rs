@@ -19,6 +19,7 @@ pub mod config;
 pub mod dialogue;
 pub mod engine;
 pub mod envelope;
+pub mod header;
 pub mod image;
 mod input;
 pub mod options;
@@ -32,12 +33,13 @@ pub mod tls;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ALL: [(&str, Target); 12] = [
+pub const ALL: [(&str, Target); 13] = [
     ("capture", capture::run),
     ("config", config::run),
     ("dialogue", dialogue::run),
     ("engine", engine::run),
     ("envelope", envelope::run),
+    ("header", header::run),
     ("image", image::run),
     ("options", options::run),
     ("packet", packet::run),
