@@ -17,7 +17,7 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 2; }
 
 # The command we look for, and the Debian package that brings it.
-tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump unshare:util-linux valgrind:valgrind"
+tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump tmux:tmux unshare:util-linux valgrind:valgrind"
 [ "$(id -u)" = 0 ] || tools="$tools newuidmap:uidmap"
 
 as_root() {

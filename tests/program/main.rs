@@ -23,6 +23,8 @@ mod probe;
 mod rules;
 /// `mailguard run` and `check` against the real kernel queue.
 mod run;
+/// `mailguard top` in a real terminal.
+mod top;
 /// What goes wrong around a filter, which goes on.
 mod trouble;
 /// The units of the service manager.
