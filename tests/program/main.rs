@@ -13,6 +13,8 @@ mod sealed;
 mod ctl;
 /// Flags, exit codes, messages.
 mod cli;
+/// The event log in the journal and by syslog.
+mod daemons;
 /// What is installed and packed.
 mod install;
 /// The same rules as a table of nftables: what they mean, and who keeps them.
