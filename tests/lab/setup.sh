@@ -115,5 +115,5 @@ fi
 private=
 command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"
 install_tools
-[ $# -gt 0 ] || set -- exim4 fail2ban msmtp opensmtpd postfix sendmail swaks
+[ $# -gt 0 ] || set -- exim4 fail2ban msmtp opensmtpd postfix prometheus sendmail swaks
 for program; do unpack "$program"; done

@@ -233,7 +233,7 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
             ("write terminal", "Cryptochecksum:"),
             ("metrics", "mailguard_commands_total{result=\"refused\"} 1\n"),
             ("metrics", "mailguard_flows{state=\"commands\"} 1\n"),
-            ("metrics", "# EOF\n"),
+            ("metrics", "# TYPE mailguard_commands_total counter\n"),
             ("reload", "new connections: profile mailguard\n"),
             ("version", "Mailguard Version "),
             ("help", "fixup protocol smtp PORT\n"),

@@ -21,6 +21,8 @@ mod install;
 mod nft;
 /// `mailguard probe` against scripted servers.
 mod probe;
+/// A real Prometheus collects the metrics, with the rules and the dashboard that are shipped.
+mod prometheus;
 /// `mailguard rules` against the real iptables.
 mod rules;
 /// `mailguard run` and `check` against the real kernel queue.
