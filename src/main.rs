@@ -18,6 +18,10 @@ fn main() -> ExitCode {
             (Command::Ctl(_) | Command::Top(_), Err(_)) => {
                 perform(cli.command, &Config::build(None, &[])?)
             }
+            (Command::Check(check), Err(faulty)) if !check.config_only => {
+                // What the machine lacks is worth knowing all the same.
+                front::check::machine_alone(check.brief).and(Err(faulty))
+            }
             (_, config) => perform(cli.command, &config?),
         }
     });
