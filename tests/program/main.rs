@@ -9,6 +9,8 @@ mod again;
 #[path = "../support/sealed.rs"]
 mod sealed;
 
+/// A report's page in a real browser.
+mod browser;
 /// `mailguard ctl` on a running filter.
 mod ctl;
 /// Flags, exit codes, messages.
