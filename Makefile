@@ -38,6 +38,10 @@ test: setup ## everything: format, lints, all tests (live ones on this kernel), 
 test-busy: setup ## `test` five times while other processes keep all processors busy: how often is it good?
 	@tests/lab/busy.sh
 
+pictures: setup ## see `top` and a report as people do, and make the README's pictures (fetches Chromium)
+	@tests/lab/setup.sh chromium
+	@PICTURES=$(CURDIR)/tests/program/pictures $(CARGO) test --locked --test program -- top:: browser::
+
 matrix: setup ## every mail program with every other, all kinds of messages, printed
 	@MATRIX=full $(CARGO) test --locked --test matrix
 

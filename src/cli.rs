@@ -48,6 +48,8 @@ pub enum Command {
     Patches(Patches),
     /// Talk to the running filter: one command, or a prompt
     Ctl(Ctl),
+    /// Watch the running filter: flows, rates, refusals, drops, queues; q quits
+    Top(Top),
     /// Read a saved PIX or ASA configuration: prints ours, and says what does not apply
     Import(Import),
     /// Write the manual pages and the completions of shells below a directory
@@ -264,6 +266,31 @@ pub struct Ctl {
     pub words: Vec<String>,
 }
 
+/// `mailguard top`.
+#[derive(Debug, Args)]
+#[command(after_help = "q, Esc and Ctrl-C quit. A filter that ends is waited for.\n\n\
+                        Exit codes: 0 done, 2 no filter answers, or no terminal.")]
+pub struct Top {
+    /// The filter's socket; without it, control.socket of the configuration
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Configuration file in which the socket's path stands
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How often the filter is asked
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
+    every: u16,
+}
+
+impl Top {
+    /// From one look to the next.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(self.every.into())
+    }
+}
+
 /// `mailguard import`.
 #[derive(Debug, Args)]
 #[command(
@@ -313,6 +340,7 @@ impl Command {
             Self::Probe(_)
             | Self::Profiles(_)
             | Self::Ctl(_)
+            | Self::Top(_)
             | Self::Import(_)
             | Self::Pages(_) => None,
         }
@@ -322,8 +350,8 @@ impl Command {
     /// be there. A replay gives the same on every machine, so it reads none that it was not given.
     #[must_use]
     pub fn config_file(&self) -> Option<(&Path, bool)> {
-        let given = if let Self::Ctl(ctl) = self {
-            ctl.config.as_deref()
+        let given = if let Self::Ctl(Ctl { config, .. }) | Self::Top(Top { config, .. }) = self {
+            config.as_deref()
         } else {
             self.common()?.config.as_deref()
         };
@@ -367,6 +395,7 @@ impl Command {
             | Self::Probe(_)
             | Self::Profiles(_)
             | Self::Ctl(_)
+            | Self::Top(_)
             | Self::Import(_)
             | Self::Pages(_) => {}
         }
@@ -469,6 +498,7 @@ mod tests {
             &["mailguard", "probe"],
             &["mailguard", "probe", "::1:x"],
             &["mailguard", "probe", "mail.example.com", "--timeout", "0"],
+            &["mailguard", "top", "--every", "0"],
         ] {
             assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
         }

@@ -15,7 +15,13 @@ fn main() -> ExitCode {
         let config = configuration(&cli.command, front::read_configuration);
         match (&cli.command, config) {
             // Whoever is to repair a configuration has to get at the filter all the same.
-            (Command::Ctl(_), Err(_)) => perform(cli.command, &Config::build(None, &[])?),
+            (Command::Ctl(_) | Command::Top(_), Err(_)) => {
+                perform(cli.command, &Config::build(None, &[])?)
+            }
+            (Command::Check(check), Err(faulty)) if !check.config_only => {
+                // What the machine lacks is worth knowing all the same.
+                front::check::machine_alone(check.brief).and(Err(faulty))
+            }
             (_, config) => perform(cli.command, &config?),
         }
     });
@@ -103,6 +109,11 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::print(&text).map(|()| Outcome::Done)
         }
         Command::Ctl(ctl) => control(&ctl, config),
+        Command::Top(top) => {
+            let usual = PathBuf::from(&config.control.socket);
+            let (socket, interval) = (top.socket.as_ref().unwrap_or(&usual), top.interval());
+            front::top::run(&front::top::Asked { socket, interval })
+        }
         Command::Import(import) => {
             let text = front::read_configuration(&import.file)?;
             let (as_it_was, guard_anyway) = (import.as_it_was, import.guard_anyway);

@@ -205,7 +205,8 @@ keys! {
     }
 
     "log" log: LogKeys {
-        /// Where the event log is written: a file or a FIFO, or "-" for standard output.
+        /// Where the event log is written: a file or a FIFO, "-" for standard output, "journald",
+        /// or "syslog"; behind these and a colon their socket, if it is not the usual one.
         events: String = Example "\"/var/log/mailguard/events.log\"";
 
         /// Its form.

@@ -7,6 +7,7 @@
 mod document;
 mod exceptions;
 mod keys;
+mod log;
 mod mixes;
 mod overrides;
 mod report;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use exceptions::EXCEPTION_KEYS;
 pub use keys::{KEYS, Key, Preset};
+pub use log::{Destination, Log};
 pub use overrides::Override;
 pub use report::Error;
 pub use rewrite::rewrite;
@@ -143,17 +145,6 @@ pub struct Rules {
     pub mark: u32,
     /// Mark bits of connections that need no more filtering.
     pub offload_mark: u32,
-}
-
-/// The event log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// Where events are written, `-` for standard output; none: nowhere.
-    pub events: Option<String>,
-    /// In which form.
-    pub format: Format,
-    /// Bytes it may grow by in a second; what is more is left out, and counted.
-    pub bytes_per_second: u64,
 }
 
 /// A configuration file's text, and the name to call it by in errors.

@@ -141,6 +141,23 @@ fn append(line: &impl Serialize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// What an entry is found by.
+pub(super) struct Words {
+    pub(super) event: &'static str,
+    pub(super) side: Option<&'static str>,
+    pub(super) offset: Option<u64>,
+    pub(super) rule: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) fault: Option<&'static str>,
+    pub(super) patches: Vec<String>,
+}
+
+/// The same words that stand in its object.
+pub(super) fn words(what: &What) -> Words {
+    let Entry { event, side, offset, rule, reason, fault, patches, .. } = describe(what);
+    Words { event, side, offset, rule, reason, fault, patches }
+}
+
 fn describe(what: &What) -> Entry {
     match what {
         What::Opened => event("opened"),

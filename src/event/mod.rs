@@ -1,16 +1,18 @@
 //! The event log's writers: records in, lines out.
 //!
 //! Text is the protocol log of Microsoft's article 295725; json is one object a line; syslog are
-//! the messages of PIX and ASA. All escape logged bytes the same way ([`escape`]), so that no
-//! sender can forge a line or drive a terminal. Nothing here opens, rotates or buffers anything: a
-//! front owns where the lines go.
+//! the messages of PIX and ASA. Any of them may travel in datagrams. All escape logged bytes the
+//! same way ([`escape`]), so that no sender can forge a line or drive a terminal. Nothing here
+//! opens, rotates or buffers anything: a front owns where the lines go.
 
+mod datagram;
 mod escape;
 mod json;
 mod syslog;
 mod text;
 mod tls;
 
+pub use datagram::{Daemon, Datagram};
 pub use escape::escape;
 pub(crate) use text::{bytes, quote};
 
@@ -40,6 +42,8 @@ pub enum Zone {
     Utc,
     /// The machine's own zone.
     Local,
+    /// None: whoever takes the entry dates it.
+    Undated,
 }
 
 /// Appends one entry to `out`, line end included; nothing if the format has no words for it.
@@ -99,7 +103,7 @@ fn date(at: Instant) -> jiff::Timestamp {
 
 fn zoned(at: Instant, zone: Zone) -> jiff::Zoned {
     date(at).to_zoned(match zone {
-        Zone::Utc => TimeZone::UTC,
+        Zone::Utc | Zone::Undated => TimeZone::UTC,
         Zone::Local => TimeZone::system(),
     })
 }

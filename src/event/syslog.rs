@@ -38,8 +38,11 @@ pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Ve
 }
 
 fn append(at: Instant, message: &str, zone: Zone, out: &mut Vec<u8>) {
-    let line = format!("{}: %{message}\n", zoned(at, zone).strftime("%b %d %Y %H:%M:%S"));
-    out.extend_from_slice(line.as_bytes());
+    if zone != Zone::Undated {
+        let date = zoned(at, zone).strftime("%b %d %Y %H:%M:%S");
+        out.extend_from_slice(format!("{date}: ").as_bytes());
+    }
+    out.extend_from_slice(format!("%{message}\n").as_bytes());
 }
 
 /// Origin, severity, number or name, and text.

@@ -30,6 +30,9 @@ pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Ve
 }
 
 fn dated(at: Instant, zone: Zone) -> String {
+    if zone == Zone::Undated {
+        return String::new();
+    }
     let at = zoned(at, zone);
     let mut line = String::with_capacity(128);
     let (half, hour) = if at.hour() < 12 { ("AM", at.hour()) } else { ("PM", at.hour() - 12) };

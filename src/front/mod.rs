@@ -14,6 +14,7 @@ pub mod profiles;
 pub mod replay;
 pub mod rules;
 pub mod run;
+pub mod top;
 
 use std::fmt;
 use std::fs::{self, File};

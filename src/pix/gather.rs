@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::{Block, Line, Local, Names, Rule, Static};
+use super::line::{Block, Line, Local, Names, Rule, SMTP, Static, port_named};
 
 /// What lines say of mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(super) struct Gathered {
     /// Lines about mail that are not understood, and why.
     pub(super) unclear: Vec<(usize, String)>,
     /// Lines that a `deny` before them may take the effect of.
-    pub(super) denied: Vec<usize>,
+    pub(super) denied: BTreeSet<usize>,
     /// Lines that name a host of mail only for some sources.
-    pub(super) limited: Vec<usize>,
+    pub(super) limited: BTreeSet<usize>,
 }
 
 /// Numbered lines, read.
@@ -37,7 +37,7 @@ struct Reading {
 /// Gathers what numbered lines say.
 pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut names = Names::new();
+    let mut names = Names { services: services(lines.clone()), ..Names::default() };
     let mut reading = Reading {
         statics: Vec::new(),
         rules: Vec::new(),
@@ -48,7 +48,7 @@ pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) 
     for (number, line) in lines {
         match Line::parse(line, &names) {
             Ok(Line::Name(name, address)) => {
-                names.insert(name, address);
+                names.addresses.insert(name, address);
                 reading.names.push((number, Block { address, prefix: 32 }));
             }
             Ok(Line::Static(one)) => reading.statics.push((number, one)),
@@ -58,7 +58,7 @@ pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) 
                 reading.groups.push((number, list));
             }
             Ok(Line::Group { .. } | Line::Nothing) => {}
-            Err(why) if is_about_mail(line) => gathered.unclear.push((number, why)),
+            Err(why) if is_about_mail(line, &names) => gathered.unclear.push((number, why)),
             Err(_) => {}
         }
     }
@@ -67,9 +67,43 @@ pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) 
 }
 
 /// Whether a line that was not understood may concern mail.
-fn is_about_mail(line: &str) -> bool {
-    line.starts_with("mailhost")
-        || line.split_whitespace().any(|word| matches!(word, "smtp" | "25" | "mailhost"))
+fn is_about_mail(line: &str, names: &Names) -> bool {
+    let is_of_mail = |word: &str| {
+        matches!(word, "smtp" | "25" | "mailhost") || names.services.get(word) == Some(&true)
+    };
+    line.split_whitespace().any(is_of_mail)
+}
+
+/// The groups of ports, and whether mail's is in each; what a group takes from another counts.
+fn services<'l>(lines: impl Iterator<Item = (usize, &'l str)>) -> BTreeMap<String, bool> {
+    let mut services: BTreeMap<String, bool> = BTreeMap::new();
+    let mut current: Option<&str> = None;
+    for (_, line) in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let port = |word: &str| port_named(word).or_else(|| word.parse().ok()).unwrap_or(0);
+        let has_mail = match (words.as_slice(), current) {
+            (["object-group", "service", name, ..], _) => {
+                current = Some(name);
+                false
+            }
+            (["port-object", "eq", one, ..], Some(_)) => port(one) == SMTP,
+            (["port-object", "range", low, high, ..], Some(_)) => {
+                // A name that is not known here may be any port.
+                let is_above = port(high) >= SMTP || port(high) == 0;
+                port(low) <= SMTP && is_above
+            }
+            (["group-object", other, ..], Some(_)) => services.get(*other) == Some(&true),
+            (["description", ..], Some(_)) => false,
+            _ => {
+                current = None;
+                continue;
+            }
+        };
+        if let Some(name) = current {
+            *services.entry(name.to_owned()).or_default() |= has_mail;
+        }
+    }
+    services
 }
 
 impl Reading {
@@ -137,13 +171,13 @@ impl Reading {
             }
             let own = || lines.iter().copied().chain([*number]).chain(group);
             if has_mail && is_denied {
-                gathered.denied.push(*number);
+                gathered.denied.insert(*number);
             }
             if has_mail {
                 gathered.hosts.entry(local).or_default().extend(own());
             }
-            if has_mail && rule.source.is_some() {
-                gathered.limited.push(*number);
+            if has_mail && rule.is_limited {
+                gathered.limited.insert(*number);
             }
             if rule.ports != Some((SMTP, SMTP)) {
                 gathered.open.entry(local).or_default().extend(own());
@@ -164,6 +198,3 @@ impl Block {
             && u32::from(self.address) & mask == u32::from(other.address) & mask
     }
 }
-
-/// RFC 5321 2.3.
-const SMTP: u16 = 25;

@@ -158,17 +158,23 @@ fn note(gathered: &Gathered, account: &mut Account) {
             account.warnings.push(format!(
                 "{address} is reached at other ports too (lines {}): it is guarded, but not put \
                  into rules.mail_hosts, which would close those",
-                listed(lines.iter())
+                spans(lines)
             ));
         }
     }
-    for number in &gathered.denied {
-        account.warnings.push(format!("line {number}: a deny before it may take its effect"));
-    }
-    for number in &gathered.limited {
-        account.warnings.push(format!(
-            "line {number}: only some clients may come there; the rules here let all of them"
-        ));
+    for (numbers, one, several) in [
+        (
+            &gathered.denied,
+            "a deny before it may take its effect",
+            "a deny before each may take its effect",
+        ),
+        (&gathered.limited, LIMITED, LIMITED),
+    ] {
+        match numbers.len() {
+            0 => {}
+            1 => account.warnings.push(format!("line {}: {one}", spans(numbers))),
+            _ => account.warnings.push(format!("lines {}: {several}", spans(numbers))),
+        }
     }
     account.unclear.extend(gathered.unclear.iter().cloned());
 }
@@ -229,7 +235,7 @@ impl Account {
             let first = if is_room { first } else { "..." };
             *ignored.entry(first.to_owned()).or_default() += 1;
         }
-        let mut report = format!("used: {}\n", lines_of(self.used.iter()));
+        let mut report = format!("used: {}\n", lines_of(&self.used));
         let ignored: Vec<String> =
             ignored.into_iter().map(|(word, count)| format!("{word} {count}")).collect();
         let _ = writeln!(report, "ignored: {count} lines ({})", ignored.join(", "));
@@ -246,13 +252,32 @@ impl Account {
     }
 }
 
-fn lines_of<'n>(numbers: impl ExactSizeIterator<Item = &'n usize>) -> String {
+fn lines_of(numbers: &BTreeSet<usize>) -> String {
     match numbers.len() {
         0 => "no line".to_owned(),
-        1 => format!("line {}", listed(numbers)),
-        count => format!("{count} lines: {}", listed(numbers)),
+        1 => format!("line {}", spans(numbers)),
+        count => format!("{count} lines: {}", spans(numbers)),
     }
 }
+
+/// Numbers, those that follow each other as `4-7`.
+fn spans(numbers: &BTreeSet<usize>) -> String {
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match spans.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => spans.push((number, number)),
+        }
+    }
+    let shown = spans.into_iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    listed(shown)
+}
+
+const LIMITED: &str = "only some clients may come there; the rules here let all of them";
 
 /// First words that a report names.
 const WORDS_MAX: usize = 100;

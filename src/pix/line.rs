@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Names of addresses, as `name` gives them.
-pub(super) type Names = BTreeMap<String, Ipv4Addr>;
+/// What lines before have given names to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    /// Addresses, by `name`.
+    pub(super) addresses: BTreeMap<String, Ipv4Addr>,
+    /// Groups of ports, by `object-group service`, and whether mail's is among them.
+    pub(super) services: BTreeMap<String, bool>,
+}
 
 /// What a line says of mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +61,29 @@ pub(super) struct Rule {
     pub(super) list: Option<String>,
     pub(super) is_permit: bool,
     pub(super) is_tcp: bool,
-    /// Who may come; none: anybody.
+    /// Who may come; none: anybody, or a group of hosts.
     pub(super) source: Option<Block>,
+    /// Whether that is not everybody.
+    pub(super) is_limited: bool,
     /// Whereto; none: anywhere, or the interface.
     pub(super) destination: Option<Block>,
     /// Of these ports; none: all.
     pub(super) ports: Option<(u16, u16)>,
+}
+
+/// Whom a line names.
+enum Hosts<'l> {
+    /// Anybody, or an interface.
+    NoBlock,
+    Block(Block),
+    /// A group of hosts, whose members are not known here.
+    Group(&'l str),
+}
+
+impl Hosts<'_> {
+    const fn block(&self) -> Option<Block> {
+        if let Self::Block(block) = self { Some(*block) } else { None }
+    }
 }
 
 /// The words of a line that are not yet read.
@@ -88,26 +111,29 @@ impl<'l> Words<'l> {
 
     fn address(&mut self) -> Result<Ipv4Addr, String> {
         let word = self.expect("an address")?;
-        let named = self.names.get(word).copied();
+        let named = self.names.addresses.get(word).copied();
         let address = named.or_else(|| word.parse().ok());
         address.ok_or_else(|| format!("`{word}` found, expected an address or a name"))
     }
 
-    /// `any`, `host A`, `A MASK`, `interface IF`, `object-group NAME`; none: no one block.
-    fn place(&mut self) -> Result<Option<Block>, String> {
+    /// `any`, `host A`, `A MASK`, `interface IF`, `object-group NAME`.
+    fn place(&mut self) -> Result<Hosts<'l>, String> {
         if self.take("any") {
-            return Ok(None);
+            return Ok(Hosts::NoBlock);
         }
         if self.take("host") {
-            return Ok(Some(Block { address: self.address()?, prefix: 32 }));
+            return Ok(Hosts::Block(Block { address: self.address()?, prefix: 32 }));
         }
-        if self.take("interface") || self.take("object-group") {
+        if self.take("interface") {
             self.expect("a name")?;
-            return Ok(None);
+            return Ok(Hosts::NoBlock);
+        }
+        if self.take("object-group") {
+            return Ok(Hosts::Group(self.expect("a name")?));
         }
         let address = self.address()?;
         let prefix = self.mask()?;
-        Ok((prefix > 0).then_some(Block { address, prefix }))
+        Ok(if prefix > 0 { Hosts::Block(Block { address, prefix }) } else { Hosts::NoBlock })
     }
 
     fn mask(&mut self) -> Result<u8, String> {
@@ -118,8 +144,15 @@ impl<'l> Words<'l> {
         Ok(u8::try_from(mask.leading_ones()).unwrap_or(32))
     }
 
-    /// `eq P`, `range P Q`, `gt P`, `lt P`; none: all ports, or ones that are not told here.
+    /// `eq P`, `range P Q`, `gt P`, `lt P`, `object-group NAME`; none: all ports, or ones that are
+    /// not told here.
     fn ports(&mut self) -> Result<Option<(u16, u16)>, String> {
+        if let Some(&["object-group", name]) = self.rest.first_chunk()
+            && let Some(has_mail) = self.names.services.get(name)
+        {
+            self.rest.drain(..2);
+            return Ok(if *has_mail { None } else { Some((0, 0)) });
+        }
         for operator in ["eq", "range", "gt", "lt", "neq"] {
             if self.take(operator) {
                 let port = self.port()?;
@@ -262,11 +295,23 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
         None => (second, first, first_ports),
         Some(_) => (first, second, second_ports),
     };
+    if let Hosts::Group(name) = destination
+        && ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP))
+    {
+        return Err(format!(
+            "`object-group {name}` found, expected a host: name its hosts yourself"
+        ));
+    }
+    let (is_limited, source) = (!matches!(source, Hosts::NoBlock), source.block());
+    let destination = destination.block();
     // Of a port at the source, as the lists that a `static` names have it, only the host matters.
     let ports = if list.is_some() {
-        ports.or_else(|| first_ports.filter(|_| second.is_none()))
+        ports.or_else(|| first_ports.filter(|_| destination.is_none()))
     } else {
         ports
     };
-    Ok(Line::Rule(Rule { list, is_permit, is_tcp, source, destination, ports }))
+    Ok(Line::Rule(Rule { list, is_permit, is_tcp, source, is_limited, destination, ports }))
 }
+
+/// RFC 5321 2.3.
+pub(super) const SMTP: u16 = 25;

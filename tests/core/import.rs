@@ -1,17 +1,66 @@
 //! Saved configurations of PIX and ASA, imported. The files in `tests/golden/pix/` are ours; their
-//! lines have the shapes that real ones have.
+//! lines have the shapes that real ones have. Real ones are other people's: `tests/lab/setup.sh
+//! saved` fetches them, and what is to become of them stands in `tests/golden/saved/`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::support::golden;
 use mailguard::config::{Config, Source};
 use mailguard::pix::{Wish, import};
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files of a folder, in order; none if there is no folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// What a file becomes, and what is said of it.
+fn imported(file: &Path, wish: Wish) -> String {
+    let text = fs::read(file).unwrap();
+    let imported = import(&String::from_utf8_lossy(&text), wish);
+    let source = Source { name: "imported", text: &imported.settings };
+    assert!(Config::build(Some(source), &[]).is_ok(), "{}", file.display());
+    let code = u8::from(imported.is_doubtful);
+    format!("{}\n{}exit code {code}\n", imported.settings, imported.report)
+}
+
+#[test]
+fn each_file_becomes_what_stands_beside_it_and_every_line_is_accounted_for() {
+    let mut all = String::new();
+    for file in files(&root().join("tests/golden/pix")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        all += &format!("=== {name}\n{}\n", imported(&file, Wish::default()));
+    }
+    golden::compare("import.txt", &all);
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn real_files_become_what_they_should() {
+    let lab = option_env!("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let found = files(&lab.join("lab/saved"));
+    if found.is_empty() {
+        eprintln!("not run: the real files are fetched by `tests/lab/setup.sh saved`");
+    }
+    for file in found {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let as_it_was = Wish { as_it_was: true, guard_anyway: true };
+        let both = imported(&file, Wish::default()) + "\n" + &imported(&file, as_it_was);
+        golden::compare(&format!("saved/{name}.txt"), &both);
+    }
+}
+
 #[test]
 fn no_file_is_too_strange_to_be_read() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pix");
-    for file in fs::read_dir(folder).unwrap() {
-        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+    for file in files(&root().join("tests/golden/pix")) {
+        let text = fs::read_to_string(file).unwrap();
         // Every word left out once, and every line cut at every place.
         let words: Vec<&str> = text.split_inclusive([' ', '\n']).collect();
         for at in 0..words.len() {

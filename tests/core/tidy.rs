@@ -17,7 +17,7 @@ const LAYERS: [&str; 17] = [
 const INDEPENDENT: [&str; 6] = ["time", "offset", "speaker", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 11] = [
+const PARTS: [(&str, usize); 12] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("control", 0),
@@ -28,6 +28,7 @@ const PARTS: [(&str, usize); 11] = [
     ("run", 1),
     ("replay", 1),
     ("check", 1),
+    ("top", 1),
     ("explain", 2),
 ];
 

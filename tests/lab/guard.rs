@@ -175,6 +175,11 @@ impl Guard {
         ensure(status.success(), || format!("the daemon ended: {status}\n{}", predecessor.log()))
     }
 
+    /// `mailguard ctl` on the gateway with these words; what it prints.
+    pub(crate) fn ctl(&self, words: &[&str]) -> Outcome<String> {
+        run(mailguard()?.arg("ctl").args(words), PATIENCE)
+    }
+
     /// What keeps the daemon's descriptors.
     pub(crate) fn manager(&self) -> Outcome<&Manager> {
         self.filter.as_ref().and_then(|filter| filter.manager.as_ref()).because("no manager")

@@ -122,6 +122,20 @@ life() {
     inside test -s /var/log/mailguard/events.log.1 || die "the old log is gone"
     say "the log is turned, and written on"
 
+    printf '[log]\nevents = "journald"\n' | inside tee /etc/mailguard/mailguard.toml >/dev/null
+    inside systemctl restart mailguard
+    expect "with the journal" seen guarded
+    inside journalctl --sync
+    for field in MAILGUARD_EVENT=opened MAILGUARD_RULE=banner; do
+        inside journalctl -q -u mailguard "$field" MAILGUARD_FLOW=1 | grep -q . ||
+            die "the journal has no entry with $field"
+    done
+    printf '[log]\nevents = "/var/log/mailguard/events.log"\n' |
+        inside tee /etc/mailguard/mailguard.toml >/dev/null
+    inside systemctl restart mailguard
+    expect "with a log again" seen guarded
+    say "the journal has its entries, field by field"
+
     ip netns exec client python3 "$here/package.py" hold "$work/share/held" "$work/share/go" &
     held=$!
     until [ -e "$work/share/held" ]; do kill -0 "$held" || die "no connection"; sleep 0.1; done

@@ -6,6 +6,7 @@
 # packages are downloaded and unpacked to target/lab/roots/PROGRAM, from where the lab overlays
 # them on a private root. Usage: setup.sh [PROGRAM ...]; quick when there is nothing to do.
 # setup.sh --tools COMMAND:PACKAGE ...: these tools and nothing else.
+# setup.sh saved: configurations of real PIXes, to try imports on, into target/lab/saved.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -17,7 +18,7 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 2; }
 
 # The command we look for, and the Debian package that brings it.
-tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump unshare:util-linux valgrind:valgrind"
+tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump tmux:tmux unshare:util-linux valgrind:valgrind"
 [ "$(id -u)" = 0 ] || tools="$tools newuidmap:uidmap"
 
 as_root() {
@@ -105,6 +106,34 @@ unpack() {
     packages_of "$program" >"$root.ready"
 }
 
+# They are other people's, so they are fetched and not shipped; what they hold is known.
+fetch_saved() {
+    mkdir -p "$lab/saved"
+    pix2asa=perhagen/pix2asa/642bfd8/configs
+    fwbuilder=fwbuilder/fwbuilder/8013c00e1/src/unit_tests/PIXImporterTest/test_data
+    while read -r sum source; do
+        file=$lab/saved/${source##*/}
+        echo "$sum  $file" | sha256sum --status -c - 2>/dev/null && continue
+        curl -fsS --max-time 60 -o "$file.new" "https://raw.githubusercontent.com/$source" ||
+            die "cannot fetch $source"
+        echo "$sum  $file.new" | sha256sum --status -c - || die "$source is not what it was"
+        mv "$file.new" "$file"
+    done <<EOF
+c1ac7e2a8bd029f1093a6b47d5def697ceb31ee435e03bd6cd7b461ffd3787ba $pix2asa/conduit.txt
+ef626012922f0f25ec24522d8080e7273820ada039d5b83fcd418468be66db8c $pix2asa/PIX501conf2003Aug13.txt
+c0fe2b5e4c9ea7e55c19750bedd52d15dbc9a469f64e5124da7b718a4bd2ca4d $pix2asa/PIX501conf2003Sep24.txt
+87b8578b56d28531bc8fbf81de7d3a3bb9aa3a3625ba06e9b9c65fd413a8b588 $pix2asa/pix38.txt
+3674edeb450b2c06bb2b0962bcf39d8f12b0337f599f618e9e6cba08853fc564 $fwbuilder/pix6.test
+56bac7635c9d6288b43e4021befa0d59361372d8b531b7a2ca4c35a52751ed9f $fwbuilder/pix7-nat.test
+6c790ea7c60b40a58829a7737b3717c0ab02ebf9dc6a6c46efa71fba89f24de3 $fwbuilder/asa8.3.test
+EOF
+}
+
+if [ "${1-}" = saved ]; then
+    fetch_saved
+    exit
+fi
+
 if [ "${1-}" = --tools ]; then
     shift
     tools=$*
@@ -115,5 +144,5 @@ fi
 private=
 command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"
 install_tools
-[ $# -gt 0 ] || set -- exim4 fail2ban msmtp opensmtpd postfix sendmail swaks
+[ $# -gt 0 ] || set -- exim4 fail2ban msmtp opensmtpd postfix prometheus sendmail swaks
 for program; do unpack "$program"; done

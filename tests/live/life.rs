@@ -2,6 +2,8 @@
 //!
 //! `make life` does so each second in the middle of 1,000 deliveries.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -24,9 +26,20 @@ pub(crate) fn restarts() -> Outcome<String> {
     })
 }
 
-/// `run --take-over`, without any service manager.
+/// `run --take-over`, without any service manager. The control socket goes with the queue: whoever
+/// asks there next is answered by the successor, which knows the flows.
 pub(crate) fn take_overs() -> Outcome<String> {
-    amid_deliveries(Guard::start, Guard::take_over)
+    amid_deliveries(Guard::start, |guard| {
+        let before = fs::metadata(CONTROL).because(CONTROL)?.ino();
+        guard.take_over()?;
+        let after = fs::metadata(CONTROL).because("the successor's socket")?.ino();
+        ensure(after != before, || "the old socket stands there".to_owned())?;
+        let status = guard.ctl(&["status"])?;
+        ensure(status.contains(", up 0:00:0"), || format!("the predecessor's: {status}"))?;
+        let flows = guard.ctl(&["--json", "flows"])?;
+        let is_known = flows.lines().any(|flow| !flow.contains("\"age\":0,"));
+        ensure(is_known, || format!("no flow is older than the successor: {flows}"))
+    })
 }
 
 /// `kill -9` under a service manager: queue and flows live on. Nothing passes, what comes waits,
@@ -145,6 +158,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a connection is tried that nobody may answer.
 const DEAD: Duration = Duration::from_secs(1);
+
+/// The usual control socket.
+const CONTROL: &str = "/run/mailguard/control";
 
 /// The kernel's queues.
 const LISTING: &str = "/proc/net/netfilter/nfnetlink_queue";

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::run::{Filter, NEEDS, mailguard, succeed};
 use crate::sealed::sealed;
 
-const FILE: &str = "/run/mailguard.toml";
+pub(crate) const FILE: &str = "/run/mailguard.toml";
 
 /// `mailguard ctl` with these lines on its standard input.
 fn typed(lines: &str) -> Output {
@@ -35,7 +35,7 @@ fn ctl(words: &str) -> (i32, String, String) {
 }
 
 /// A server that answers every line, until the test is over.
-fn serve() {
+pub(crate) fn serve() {
     let listener = TcpListener::bind("127.0.0.1:25").unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -53,14 +53,14 @@ fn serve() {
 }
 
 /// A client's connection.
-struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     replies: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Connects; the greeting as it came.
-    fn connect() -> (Self, String) {
+    pub(crate) fn connect() -> (Self, String) {
         let stream = TcpStream::connect("127.0.0.1:25").unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let replies = BufReader::new(stream.try_clone().unwrap());
@@ -69,9 +69,13 @@ impl Client {
         (client, greeting)
     }
 
-    fn say(&mut self, line: &str) -> String {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        self.reply().unwrap()
+    pub(crate) fn say(&mut self, line: &str) -> String {
+        self.try_say(line).unwrap()
+    }
+
+    pub(crate) fn try_say(&mut self, line: &str) -> std::io::Result<String> {
+        self.stream.write_all(format!("{line}\r\n").as_bytes())?;
+        self.reply()
     }
 
     fn reply(&mut self) -> std::io::Result<String> {
@@ -229,7 +233,7 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
             ("write terminal", "Cryptochecksum:"),
             ("metrics", "mailguard_commands_total{result=\"refused\"} 1\n"),
             ("metrics", "mailguard_flows{state=\"commands\"} 1\n"),
-            ("metrics", "# EOF\n"),
+            ("metrics", "# TYPE mailguard_commands_total counter\n"),
             ("reload", "new connections: profile mailguard\n"),
             ("version", "Mailguard Version "),
             ("help", "fixup protocol smtp PORT\n"),

@@ -424,6 +424,38 @@ fn the_machine_is_examined() {
 }
 
 #[test]
+fn with_a_faulty_configuration_the_machine_is_examined_as_far_as_it_can_be() {
+    sealed(NEEDS, || {
+        fs::write("/run/faulty.toml", "ports = [0]\n").unwrap();
+        let examine = |words: &[&str]| {
+            let words = [&["check", "--config", "/run/faulty.toml"], words].concat();
+            let output = mailguard(&words);
+            assert_eq!(output.status.code(), Some(2));
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(
+                error.starts_with("mailguard: /run/faulty.toml:1:10: ports: 0 found"),
+                "{error}"
+            );
+            String::from_utf8(output.stdout).unwrap()
+        };
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        let said = examine(&[]);
+        for finding in [
+            "ok     NFQUEUE: the kernel has it\n",
+            "ok     iptables: installed\n",
+            "ok     forwarding: on for IPv4",
+            "unseen queues, rules, other rules, devices: ",
+        ] {
+            assert!(said.contains(finding), "{finding} is not in {said}");
+        }
+        assert!(said.lines().all(|line| !line.contains("queue 0")), "{said}");
+        let brief = examine(&["--brief"]);
+        assert!(brief.lines().all(|line| line.starts_with("wrong  ")), "{brief}");
+        assert_eq!(examine(&["--config-only"]), "");
+    });
+}
+
+#[test]
 fn what_is_ahead_of_the_filter_is_named_in_brief() {
     sealed(NEEDS, || {
         assert!(shell("ip link add big type veth && ip link set big gso_max_size 131072"));

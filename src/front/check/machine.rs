@@ -9,20 +9,22 @@ use std::fs;
 use std::path::Path;
 
 use super::Report;
-use crate::config::Config;
 
-/// Examines forwarding, bridges and interfaces.
-pub(super) fn examine(config: &Config, report: &mut Report) {
+/// Examines forwarding, bridges and interfaces. Whether local mail is to be filtered is not known
+/// where the configuration is faulty.
+pub(super) fn examine(is_local: Option<bool>, report: &mut Report) {
     let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
     let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
-    match (v4, v6) {
-        (true, true) => report.good("forwarding: on".to_owned()),
-        (true, false) => report.good("forwarding: on for IPv4, off for IPv6".to_owned()),
-        (false, true) => report.good("forwarding: on for IPv6, off for IPv4".to_owned()),
-        (false, false) if config.rules.local => {
+    match (v4, v6, is_local) {
+        (true, true, _) => report.good("forwarding: on".to_owned()),
+        (true, false, _) => report.good("forwarding: on for IPv4, off for IPv6".to_owned()),
+        (false, true, _) => report.good("forwarding: on for IPv6, off for IPv4".to_owned()),
+        (false, false, Some(true) | None) => {
             report.good("forwarding: off; only local mail is filtered".to_owned());
         }
-        (false, false) => report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned()),
+        (false, false, Some(false)) => {
+            report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned());
+        }
     }
     bridges(report);
     let count = |name| number(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));

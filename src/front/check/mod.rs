@@ -1,6 +1,7 @@
 //! `mailguard check`: is this machine fit to run the configuration, and is it set up to?
 //!
-//! The configuration has been read before we are called. Looks, and changes nothing; one line a
+//! The configuration has been read before we are called; where it is faulty, only what does not
+//! depend on it is looked at. Looks, and changes nothing; one line a
 //! finding. What programs below the rules do with packets (eBPF, hardware) is not examined.
 
 mod iptables;
@@ -30,14 +31,30 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, &mut report);
     queues(config, &mut report);
-    let has_iptables = programs(config, &mut report);
+    let wants_iptables = config.rules.backend == RulesBackend::Iptables;
+    let has_iptables = programs(wants_iptables, &mut report);
     let has_rules = installed(config, &mut report);
     reassembly(has_rules, &mut report);
     foreign(config, has_iptables, &mut report);
-    machine::examine(config, &mut report);
+    machine::examine(Some(config.rules.local), &mut report);
     devices(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
+}
+
+/// Prints what can be said of the machine where the configuration is faulty.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
+    let mut report = Report { is_brief, ..Report::default() };
+    let _ = queue_listing(&mut report);
+    programs(false, &mut report);
+    machine::examine(None, &mut report);
+    if !is_brief {
+        report.text.push_str(UNSEEN);
+    }
+    super::print(&report.text)
 }
 
 /// Prints that a configuration is right: one that is not does not come here.
@@ -80,9 +97,13 @@ impl Report {
     }
 }
 
-fn queues(config: &Config, report: &mut Report) {
-    let entries = match listing::read() {
-        Ok(entries) => entries,
+/// The kernel's queues, whoever serves them; none if it has none.
+fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
+    match listing::read() {
+        Ok(entries) => {
+            report.good("NFQUEUE: the kernel has it".to_owned());
+            Some(entries)
+        }
         Err(error) => {
             let hint = if error.kind() == ErrorKind::NotFound {
                 " (modprobe nfnetlink_queue)"
@@ -90,10 +111,13 @@ fn queues(config: &Config, report: &mut Report) {
                 ""
             };
             report.wrong(format!("NFQUEUE: cannot read {}: {error}{hint}", listing::PATH));
-            return;
+            None
         }
-    };
-    report.good("NFQUEUE: the kernel has it".to_owned());
+    }
+}
+
+fn queues(config: &Config, report: &mut Report) {
+    let Some(entries) = queue_listing(report) else { return };
     for number in config.queue_numbers() {
         match entries.iter().find(|entry| entry.number == number) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
@@ -119,7 +143,7 @@ fn owner(port: u32) -> Option<String> {
 }
 
 /// Whether iptables is there, by which others may have made rules, and what it does not show.
-fn programs(config: &Config, report: &mut Report) -> bool {
+fn programs(is_wanted: bool, report: &mut Report) -> bool {
     let legacy = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
     let version = Command::new("iptables-save").arg("--version").stdin(Stdio::null()).output();
     let is_there = version.is_ok();
@@ -128,7 +152,7 @@ fn programs(config: &Config, report: &mut Report) -> bool {
     two_rule_sets(&version, &legacy).into_iter().for_each(|one| report.wrong(one));
     if is_there {
         report.good("iptables: installed".to_owned());
-    } else if config.rules.backend == RulesBackend::Iptables {
+    } else if is_wanted {
         report.wrong("iptables: cannot be started, and rules.backend asks for it".to_owned());
     }
     is_there
@@ -228,6 +252,10 @@ fn nft_listing() -> Result<Option<String>, String> {
         Err(error) => Err(error.to_string()),
     }
 }
+
+/// What is said of the rest where the configuration is faulty.
+const UNSEEN: &str = "unseen queues, rules, other rules, devices: what is right there depends on \
+                      the configuration, and that is faulty\n";
 
 /// What the kernel calls our processes.
 const OUR_NAME: &str = "mailguard";

@@ -117,27 +117,48 @@ impl Talk<'_> {
     }
 
     fn ask(&self, words: &str, is_confirmed: bool) -> Result<Reply, FrontError> {
-        let path = self.asked.socket;
-        let failed = |error| FrontError::io(format!("no answer from {}", path.display()), error);
-        let mut stream = UnixStream::connect(path).map_err(|error| {
-            FrontError::io(format!("no mailguard answers at {}", path.display()), error)
-        })?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
         let json = if self.asked.is_json { "--json " } else { "" };
         let confirmed = if is_confirmed { "--confirmed " } else { "" };
         let place = self.place.word();
         let words = words.replace(['\n', '\r'], " ");
         let line = format!("{json}{confirmed}--place={place} {words}\n");
-        stream.write_all(line.as_bytes()).map_err(failed)?;
-        let mut body = io::BufReader::new(stream);
-        let mut head = String::new();
-        body.read_line(&mut head).map_err(failed)?;
-        let mut parts = head.trim_end().splitn(3, ' ');
-        let how = parts.next().unwrap_or_default().to_owned();
-        let place = parts.next().and_then(Place::named);
-        let question = parts.next().unwrap_or_default().to_owned();
-        Ok(Reply { how, place, question, body: Box::new(body) })
+        request(self.asked.socket, &line, None)
     }
+}
+
+/// Asks one thing, for a program: the answer, one object a line.
+///
+/// # Errors
+/// No daemon answers, it takes too long, or it refuses.
+pub(in crate::front) fn ask(socket: &Path, words: &str) -> Result<String, FrontError> {
+    let mut reply = request(socket, &format!("--json {words}\n"), Some(PATIENCE))?;
+    let mut body = String::new();
+    reply.body.read_to_string(&mut body).map_err(|error| broken(socket, error))?;
+    if reply.how == "ok" { Ok(body) } else { Err(FrontError::said(&body)) }
+}
+
+/// Sends a line, and reads the head of the answer. A body that is followed may be long in coming,
+/// any other has a limit of time for each piece.
+fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, FrontError> {
+    let failed = |error| broken(path, error);
+    let mut stream = UnixStream::connect(path).map_err(|error| {
+        FrontError::io(format!("no mailguard answers at {}", path.display()), error)
+    })?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream.set_read_timeout(limit).map_err(failed)?;
+    stream.write_all(line.as_bytes()).map_err(failed)?;
+    let mut body = io::BufReader::new(stream);
+    let mut head = String::new();
+    body.read_line(&mut head).map_err(failed)?;
+    let mut parts = head.trim_end().splitn(3, ' ');
+    let how = parts.next().unwrap_or_default().to_owned();
+    let place = parts.next().and_then(Place::named);
+    let question = parts.next().unwrap_or_default().to_owned();
+    Ok(Reply { how, place, question, body: Box::new(body) })
+}
+
+fn broken(path: &Path, error: io::Error) -> FrontError {
+    FrontError::io(format!("no answer from {}", path.display()), error)
 }
 
 /// Prints an answer as it comes; whether the packet filter's rules have to follow.
@@ -173,5 +194,5 @@ fn confirmed(question: &str) -> Result<bool, FrontError> {
 /// What an answer says where the packet filter's rules have to follow.
 pub(in crate::front) const RULES_CHANGED: &str = "`mailguard rules up` brings the packets here";
 
-/// For the daemon to take a request.
+/// For the daemon to take a request, and to answer one that is asked again and again.
 const PATIENCE: Duration = Duration::from_secs(5);

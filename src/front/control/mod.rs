@@ -18,6 +18,7 @@ mod socket;
 mod tests;
 
 pub(in crate::front) use backlog::Backlog;
+pub(in crate::front) use client::ask;
 pub use client::{Asked, run};
 pub(in crate::front) use server::{Server, Service, Waker};
 pub(in crate::front) use socket::Listener;

@@ -170,6 +170,7 @@ table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:t
 padding:.2em .6em .2em 0;border-bottom:1px solid var(--l)}
 code{font:.9em/1.4 ui-monospace,monospace;white-space:pre-wrap}
 .c code{color:var(--c)}.s code{color:var(--s)}.o,em,i,.r{color:var(--g)}
+.o,.d a{white-space:nowrap}
 mark{background:var(--m);color:inherit}a{color:inherit}li:target{background:var(--m)}
 @media (max-width:40em){.d tr{display:block;border-bottom:1px solid var(--l);padding:.3em 0}
 .d td{display:block;border:0;padding:0}.d tr:first-child{display:none}}

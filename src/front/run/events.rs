@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bound::Bound;
-use super::target::Target;
+use super::target::{Target, Unwritten};
 use crate::config::Log;
 use crate::engine::Record;
 use crate::event::{self, Format, Zone};
@@ -76,13 +76,12 @@ enum Entry {
 }
 
 impl Events {
-    /// A channel to a log (`-`: standard output), and its writer, which wants to be started.
+    /// A channel to a log, and its writer, which wants to be started.
     pub(super) fn open(log: &Log) -> Result<(Self, Option<Writer>), FrontError> {
-        let Some(path) = &log.events else {
+        let Some(destination) = log.destination() else {
             return Ok((Self { sender: None, shared: Arc::default() }, None));
         };
-        let target = Target::open(path)
-            .map_err(|error| FrontError::io(format!("cannot write events to {path}"), error))?;
+        let target = Target::find(destination, log.format)?;
         let (sender, receiver) = sync_channel(PENDING_MAX);
         let events = Self { sender: Some(sender), shared: Arc::default() };
         #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
@@ -234,6 +233,7 @@ impl Writer {
             return;
         }
         self.records += 1;
+        self.target.take(record);
         if self.text.len() >= WRITE_BYTES {
             self.flush();
             self.bound.refill(self.start.elapsed());
@@ -250,6 +250,7 @@ impl Writer {
         if let Some((count, at)) = self.unsaid.take() {
             self.said = now;
             event::write_left_out(at, count, self.format, Zone::Local, &mut self.text);
+            self.target.take_left_out(at, count);
         }
     }
 
@@ -261,8 +262,9 @@ impl Writer {
                 log::info!("events are written again");
             }
             Ok(()) => {}
-            Err(error) => {
-                self.shared.lost.fetch_add(self.records, Ordering::Relaxed);
+            Err(Unwritten { entries, error }) => {
+                let lost = entries.unwrap_or(self.records);
+                self.shared.lost.fetch_add(lost, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.is_failing, true) {
                     log::warn!("cannot write events: {error}");
                 }

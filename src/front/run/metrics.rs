@@ -41,6 +41,30 @@ pub(super) fn text(shared: &Shared<'_>, config: &Config) -> String {
     text
 }
 
+/// The same in Prometheus's older text form, in which a counter's type and help bear the name that
+/// its samples have: node_exporter's textfile directory and promtool read no other.
+pub(super) fn classic(text: &str) -> String {
+    let counters: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        let head = (words.next(), words.next(), words.next(), words.next());
+        match head {
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(&name) => {
+                out.push_str(&format!("# {what} {name}_total {rest}\n"));
+            }
+            _ => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
 /// Where metrics are put, each with the value it has.
 struct Registered<'r>(&'r mut Registry);
 
@@ -269,3 +293,31 @@ fn process(all: &mut Registered<'_>) {
 
 /// Flows that are looked at between two pauses.
 const SLICE: u64 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_form_names_counters_as_their_samples() {
+        let mut registry = Registry::default();
+        let mut ours = Registered(registry.sub_registry_with_prefix("mailguard"));
+        ours.counts(
+            "commands",
+            "Command lines, by what became of them",
+            [(one("x", "counter"), 3)],
+        );
+        ours.gauge("commands_limit", "Their bound", 7);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert_eq!(
+            classic(&text),
+            "# HELP mailguard_commands_total Command lines, by what became of them.\n\
+             # TYPE mailguard_commands_total counter\n\
+             mailguard_commands_total{x=\"counter\"} 3\n\
+             # HELP mailguard_commands_limit Their bound.\n\
+             # TYPE mailguard_commands_limit gauge\n\
+             mailguard_commands_limit 7\n"
+        );
+    }
+}

@@ -7,6 +7,7 @@
 mod bound;
 mod clock;
 mod counters;
+mod daemon;
 mod diary;
 mod estate;
 mod events;

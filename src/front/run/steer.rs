@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
 
+use super::metrics;
 use super::running::Running;
 use super::show;
 use super::worker::Shared;
@@ -72,7 +73,7 @@ impl Steering<'_> {
     pub(super) fn serve(&self, server: &Server) {
         server.serve(&Service {
             answer: &|request| self.answer(request),
-            metrics: &|| super::metrics::text(self.shared, &self.running.config()),
+            metrics: &|| metrics::text(self.shared, &self.running.config()),
             backlog: self.shared.events.backlog(),
         });
     }
@@ -136,7 +137,7 @@ impl Steering<'_> {
                 Err(_) => Answer::refused(place, not_a_flow(rest)),
             },
             Command::Queues => text(show::queue_table(&config(), request.is_json)),
-            Command::Metrics => text(super::metrics::text(shared, &config())),
+            Command::Metrics => text(metrics::classic(&metrics::text(shared, &config()))),
             Command::Events => self.events(rest, place),
             Command::Version => text(format!("Mailguard Version {}\n", env!("CARGO_PKG_VERSION"))),
             Command::Ping => text("pong\n".to_owned()),

@@ -1,4 +1,4 @@
-//! Where the event log goes: a file, a FIFO, standard output.
+//! Where the event log goes: a file, a FIFO, standard output, a daemon.
 //!
 //! The log holds addresses and what people say to mail servers: a new file is for its owner and
 //! its group alone, and what stands there keeps the permissions it has. A name that leads elsewhere
@@ -10,6 +10,13 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
+
+use super::daemon::Mailbox;
+use crate::config::Destination;
+use crate::engine::Record;
+use crate::event::Format;
+use crate::front::FrontError;
+use crate::time::Instant;
 
 /// What the log is written to.
 #[derive(Debug)]
@@ -25,9 +32,39 @@ pub(super) enum Target {
         /// Whether it ends in the middle of a line, by a failure.
         is_torn: bool,
     },
+    /// A daemon, which gets datagrams in place of lines.
+    Daemon(Mailbox),
+}
+
+/// What was not written, and why.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    /// How many entries; none: all of them.
+    pub(super) entries: Option<u64>,
+    pub(super) error: io::Error,
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        Self { entries: None, error }
+    }
 }
 
 impl Target {
+    /// Opens the log where it is to go.
+    pub(super) fn find(destination: Destination<'_>, format: Format) -> Result<Self, FrontError> {
+        match destination {
+            Destination::Stream(path) => Self::open(path)
+                .map_err(|error| FrontError::io(format!("cannot write events to {path}"), error)),
+            Destination::Daemon(daemon, path) => {
+                let mailbox = Mailbox::open(daemon, path, format).map_err(|error| {
+                    FrontError::io(format!("cannot send events to {}", path.display()), error)
+                })?;
+                Ok(Self::Daemon(mailbox))
+            }
+        }
+    }
+
     /// Opens the log at `path`, `-` for standard output; never waits for a reader.
     pub(super) fn open(path: &str) -> io::Result<Self> {
         if path == "-" {
@@ -55,17 +92,32 @@ impl Target {
     /// The same opened anew, where there is a name to open.
     pub(super) fn reopened(&self) -> Option<io::Result<Self>> {
         match self {
-            Self::StandardOutput => None,
+            Self::StandardOutput | Self::Daemon(_) => None,
             Self::File { path, .. } => Some(Self::open(path)),
         }
     }
 
-    /// Writes lines.
-    pub(super) fn write(&mut self, text: &[u8]) -> io::Result<()> {
+    /// Takes an entry that is about to be written, where lines do not do.
+    pub(super) fn take(&mut self, record: &Record) {
+        if let Self::Daemon(mailbox) = self {
+            mailbox.take(record);
+        }
+    }
+
+    /// Takes the entry that others are missing.
+    pub(super) fn take_left_out(&mut self, at: Instant, entries: u64) {
+        if let Self::Daemon(mailbox) = self {
+            mailbox.take_left_out(at, entries);
+        }
+    }
+
+    /// Writes lines, or what was taken instead of them.
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), Unwritten> {
         match self {
+            Self::Daemon(mailbox) => mailbox.send(),
             Self::StandardOutput => {
                 let mut out = io::stdout().lock();
-                out.write_all(text).and_then(|()| out.flush())
+                Ok(out.write_all(text).and_then(|()| out.flush())?)
             }
             Self::File { file, is_torn, .. } => {
                 if *is_torn {
@@ -78,7 +130,7 @@ impl Target {
                     && text
                         .get(..out.written)
                         .is_some_and(|part| part.last().is_some_and(|&b| b != b'\n'));
-                written
+                Ok(written?)
             }
         }
     }

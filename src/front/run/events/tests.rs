@@ -1,6 +1,7 @@
 //! The log keeps order, loses nothing without counting it, and holds nobody up.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -27,6 +28,12 @@ impl Place {
     fn log(&self, bytes_per_second: u64) -> Log {
         let events = Some(self.0.to_str().unwrap().to_owned());
         Log { events, format: Format::Json, bytes_per_second }
+    }
+
+    /// The same for a daemon that listens there.
+    fn daemon(&self, word: &str) -> Log {
+        let events = Some(format!("{word}:{}", self.0.display()));
+        Log { events, format: Format::Text, bytes_per_second: 1 << 30 }
     }
 }
 
@@ -109,4 +116,78 @@ fn every_kind_of_failure_to_write_is_counted() {
     events.push((0..100).map(record));
     events.end(&finished);
     assert_eq!(events.lost(), 100);
+}
+
+/// What a daemon has been sent by now.
+fn received(daemon: &UnixDatagram) -> Vec<String> {
+    daemon.set_nonblocking(true).unwrap();
+    let mut datagram = [0; 9_000];
+    let mut all = Vec::new();
+    while let Ok(length) = daemon.recv(&mut datagram) {
+        all.push(String::from_utf8(datagram[..length].to_vec()).unwrap());
+    }
+    all
+}
+
+#[test]
+fn a_daemon_gets_an_entry_a_datagram_and_the_backlog_has_lines() {
+    let sender = std::process::id();
+    let tail = format!(" mailguard[{sender}]: A connection was accepted from 192.0.2.1");
+    for (word, begin, end) in [
+        ("syslog", "<22>", tail.as_str()),
+        ("journald", "MESSAGE=A connection was accepted from 192.0.2.1\nPRIORITY=6\n", ":25\n"),
+    ] {
+        let place = Place::new(word);
+        let daemon = UnixDatagram::bind(&place.0).unwrap();
+        let (events, writer) = Events::open(&place.daemon(word)).unwrap();
+        let finished = writer.unwrap().start().unwrap();
+        // As many as wait in a socket where nobody has set another number.
+        events.push((0..8).map(record));
+        events.end(&finished);
+        let got = received(&daemon);
+        assert_eq!((got.len(), events.lost()), (8, 0), "{word}");
+        for one in &got {
+            assert!(one.starts_with(begin) && one.ends_with(end), "{one}");
+        }
+        let lines = events.backlog().last(100);
+        assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 8, "{word}");
+    }
+}
+
+#[test]
+fn what_a_daemon_does_not_take_in_time_is_lost_and_counted() {
+    let place = Place::new("deaf");
+    let daemon = UnixDatagram::bind(&place.0).unwrap();
+    let (events, writer) = Events::open(&place.daemon("syslog")).unwrap();
+    let finished = writer.unwrap().start().unwrap();
+    events.push((0..1_000).map(record));
+    events.end(&finished);
+    let taken = received(&daemon).len() as u64;
+    assert!(taken > 0, "nothing was sent");
+    assert_eq!(taken + events.lost(), 1_000, "{taken} taken");
+    assert!(events.lost() > 0, "the socket takes everything");
+}
+
+#[test]
+fn a_daemon_that_comes_back_is_found_again() {
+    let place = Place::new("again");
+    let bind = || UnixDatagram::bind(&place.0).unwrap();
+    let daemon = bind();
+    let (events, writer) = Events::open(&place.daemon("syslog")).unwrap();
+    let finished = writer.unwrap().start().unwrap();
+    drop(daemon);
+    events.push((0..3).map(record));
+    events.settle();
+    assert_eq!(events.lost(), 3);
+    fs::remove_file(&place.0).unwrap();
+    events.push((0..3).map(record));
+    events.settle();
+    assert_eq!(events.lost(), 6);
+    let daemon = bind();
+    events.push((0..3).map(record));
+    events.end(&finished);
+    assert_eq!((events.lost(), received(&daemon).len()), (6, 3));
+    // At the start somebody has to be there.
+    let refused = Events::open(&Place::new("nobody").daemon("journald")).unwrap_err().to_string();
+    assert!(refused.starts_with("cannot send events to /") && refused.contains("No such file"));
 }

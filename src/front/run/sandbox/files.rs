@@ -7,7 +7,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use crate::config::Config;
+use crate::config::{Config, Destination};
 
 /// A path, and what may be done there and below.
 type Wanted = (PathBuf, BitFlags<AccessFs>);
@@ -30,7 +30,10 @@ pub(super) fn wanted(config: &Config, file: Option<&Path>) -> Vec<Wanted> {
         all.extend(file.canonicalize().ok().map(|real| (folder(&real), read)));
     }
     all.extend(config.patch_directory.iter().map(|path| (PathBuf::from(path), read)));
-    if let Some(log) = config.log.events.as_deref().filter(|path| *path != "-") {
+    // To send a daemon something takes no right to a file.
+    if let Some(Destination::Stream(log)) = config.log.destination()
+        && log != "-"
+    {
         let log = Path::new(log);
         all.push((folder(log), AccessFs::WriteFile | AccessFs::MakeReg));
         // A FIFO is opened for reading too while nobody reads it.

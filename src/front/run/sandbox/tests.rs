@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -114,7 +114,11 @@ fn what_a_filter_does_while_it_runs_goes_on() {
     let folder = Folder::new("permitted");
     fs::write(folder.path("log/events"), "").unwrap();
     let control = UnixListener::bind(folder.path("run/control")).unwrap();
+    // Daemons of the log that came after, where the filter has no right to anything.
+    let (syslog, sender) = (folder.path("other/syslog"), UnixDatagram::unbound().unwrap());
+    let daemon = UnixDatagram::bind(&syslog).unwrap();
     inside(&folder, true, |folder| {
+        sender.send_to(b"an entry", &syslog).unwrap();
         // The configuration is read again, and replaced.
         let file = folder.path("etc/mailguard.toml");
         fs::read_to_string(&file).unwrap();
@@ -139,5 +143,5 @@ fn what_a_filter_does_while_it_runs_goes_on() {
         jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
         fs::remove_file(folder.path("run/control")).unwrap();
     });
-    drop(control);
+    drop((control, daemon));
 }
