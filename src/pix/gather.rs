@@ -21,6 +21,8 @@ pub(super) struct Gathered {
     pub(super) unclear: Vec<(usize, String)>,
     /// Lines that a `deny` before them may take the effect of.
     pub(super) denied: BTreeSet<usize>,
+    /// Lines that let mail alone pass or not, and why each has no effect here, should it have none.
+    pub(super) idle: BTreeMap<usize, &'static str>,
     /// Lines that name a host of mail only for some sources.
     pub(super) limited: BTreeSet<usize>,
 }
@@ -127,11 +129,25 @@ impl Reading {
                 None => self.weigh_rules(one, local, &lines, gathered),
             }
         }
+        let of_mail = self.rules.iter().filter(|(_, rule)| rule.ports == Some((SMTP, SMTP)));
+        gathered.idle = of_mail.map(|(number, rule)| (*number, self.why_idle(rule))).collect();
         let closed: Vec<Block> = gathered.hosts.keys().copied().collect();
         for block in closed {
             let named = self.names.iter().filter(|(_, host)| *host == block);
             let lines: Vec<usize> = named.map(|(number, _)| *number).collect();
             gathered.hosts.entry(block).or_default().extend(lines);
+        }
+    }
+
+    /// Why a rule has no effect here that makes no host one of mail's.
+    fn why_idle(&self, rule: &Rule) -> &'static str {
+        let is_in_force = |list: &String| self.groups.iter().any(|(_, in_force)| in_force == list);
+        if !rule.is_permit {
+            "it keeps somebody from mail, and the rules here let everybody come"
+        } else if rule.list.as_ref().is_none_or(is_in_force) {
+            "no `static` leads to its host"
+        } else {
+            "its list is not in force outside"
         }
     }
 

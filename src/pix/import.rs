@@ -74,6 +74,7 @@ pub fn import(text: &str, wish: Wish) -> Imported {
         (Generation::Asa, _) => "asa",
     };
     note(&gathered, &mut account);
+    account.pass_over_nothing(&lines, &gathered);
     settings.insert(0, format!("profile = \"{profile}\""));
     let settings = written(&settings, &ports, &gathered);
     let report = account.told(&lines);
@@ -216,20 +217,46 @@ fn listed<T: ToString>(items: impl Iterator<Item = T>) -> String {
 }
 
 impl Account {
+    fn knows(&self, number: usize) -> bool {
+        self.used.contains(&number)
+            || self.idle.contains_key(&number)
+            || self.unclear.contains_key(&number)
+    }
+
+    /// Accounts for every other line that speaks of mail.
+    fn pass_over_nothing(&mut self, lines: &[(usize, String)], gathered: &Gathered) {
+        for (number, line) in lines {
+            if self.knows(*number) {
+                continue;
+            }
+            if let Some(why) = gathered.idle.get(number) {
+                self.idle.insert(*number, (*why).to_owned());
+                continue;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            // A port of a group counts where a rule names the group.
+            let is_text = matches!(
+                words.as_slice(),
+                ["description" | "banner" | "port-object", ..] | [_, _, "remark", ..]
+            );
+            if words.contains(&"smtp") && !is_text && !line.starts_with([':', '!']) {
+                self.unclear.insert(*number, "lines of this kind are not read".to_owned());
+            }
+        }
+    }
+
     /// The report: what was used, ignored, without effect, and not understood.
     fn told(&self, lines: &[(usize, String)]) -> String {
         let mut ignored: BTreeMap<String, usize> = BTreeMap::new();
         let mut count = 0;
         for (number, line) in lines {
-            let is_known = self.used.contains(number)
-                || self.idle.contains_key(number)
-                || self.unclear.contains_key(number);
             let line = line.trim();
-            if is_known || line.is_empty() || line.starts_with([':', '!']) {
+            if self.knows(*number) || line.is_empty() || line.starts_with([':', '!']) {
                 continue;
             }
             count += 1;
-            let first = line.split_whitespace().next().unwrap_or_default();
+            // A checksum has a value that is nobody's word.
+            let first = line.split([' ', '\t', ':']).next().unwrap_or_default();
             // Of whoever writes a file of many first words, so many are named.
             let is_room = ignored.len() < WORDS_MAX || ignored.contains_key(first);
             let first = if is_room { first } else { "..." };
@@ -238,7 +265,11 @@ impl Account {
         let mut report = format!("used: {}\n", lines_of(&self.used));
         let ignored: Vec<String> =
             ignored.into_iter().map(|(word, count)| format!("{word} {count}")).collect();
-        let _ = writeln!(report, "ignored: {count} lines ({})", ignored.join(", "));
+        let s = if count == 1 { "" } else { "s" };
+        let _ = match ignored.as_slice() {
+            [] => writeln!(report, "ignored: no line"),
+            words => writeln!(report, "ignored: {count} line{s} ({})", words.join(", ")),
+        };
         for (number, why) in &self.idle {
             let _ = writeln!(report, "no effect here: line {number}: {why}");
         }
