@@ -46,6 +46,11 @@ enum Place {
 }
 
 impl Message {
+    /// Whether its header is over, as far as headers are read.
+    pub(super) const fn is_body(&self) -> bool {
+        self.is_body
+    }
+
     /// Takes more of it, up to what ends the flow: the limit that was passed, if one was.
     fn read(&mut self, settings: &Settings, bytes: &[u8], has_dots: bool) -> Option<Excess> {
         let minds_body = settings.minds_body();
