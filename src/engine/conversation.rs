@@ -298,9 +298,34 @@ impl Conversation {
         Direction::BOTH.into_iter().for_each(|direction| self.streams[direction].discard());
     }
 
+    /// One side says no more: what it began to say is told.
+    pub(super) fn tell_unfinished(
+        &mut self,
+        scene: &Scene<'_>,
+        direction: Direction,
+        effects: &mut Effects,
+    ) {
+        if self.journal[direction].is_empty() {
+            return;
+        }
+        let entry = match direction {
+            Direction::Original => What::command,
+            Direction::Reply => What::reply,
+        };
+        let mut unfinished = Vec::new();
+        self.journal[direction].end_unfinished(direction, entry, &mut unfinished);
+        unfinished.into_iter().for_each(|what| self.tell(scene, what, effects));
+    }
+
     /// The flow has ended; said once.
     pub(super) fn close(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         if !std::mem::replace(&mut self.has_closed, true) {
+            for direction in Direction::BOTH {
+                // What a reset cut off is told by its reason.
+                if self.phase != Phase::Reset {
+                    self.tell_unfinished(scene, direction, effects);
+                }
+            }
             self.end_records(scene, effects);
             self.tell(scene, What::Closed, effects);
             effects.ended.push(*scene.flow.key());

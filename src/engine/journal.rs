@@ -170,6 +170,19 @@ impl Journal {
         log_edits(direction, line.edits, log);
     }
 
+    /// The line has not ended, and nothing more of it will come: some servers run what they have.
+    pub(super) fn end_unfinished(
+        &mut self,
+        direction: Direction,
+        entry: impl FnOnce(u64, Vec<u8>, u64) -> What,
+        log: &mut Vec<What>,
+    ) {
+        match &self.0 {
+            Some(line) if line.length > 0 => self.end(direction, entry, log),
+            Some(_) | None => self.end_edits(direction, log),
+        }
+    }
+
     /// Nothing of it is to be logged.
     pub(super) fn forget(&mut self) {
         self.0 = None;

@@ -287,6 +287,7 @@ impl Passage<'_, '_> {
 
     /// The first FIN of the flow was let through.
     fn end(&mut self, direction: Direction) {
+        self.conversation.tell_unfinished(&self.scene, direction, self.effects);
         if let Some(fault) = self.conversation.dialogue.end(speaker_of(direction)) {
             self.effects.counted.alarms += 1;
             let offset = self.conversation.streams[direction].judged().value();

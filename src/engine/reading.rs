@@ -180,7 +180,9 @@ impl Passage<'_, '_> {
         if bytes.is_empty() {
             return None;
         }
-        let mut step = conversation.dialogue.read(speaker_of(self.direction), bytes, standing);
+        let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), &*bytes));
+        let dialogue = &mut conversation.dialogue;
+        let mut step = guard.read(&conversation.watch, dialogue, said, standing);
         if is_excused {
             step.fault = None;
         }

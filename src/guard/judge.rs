@@ -14,6 +14,7 @@ use super::reply::ReplyWatch;
 use super::settings::{
     Lookalikes, ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit,
 };
+use super::size::{Size, is_size};
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
@@ -92,6 +93,7 @@ pub struct Watch {
     /// Recipients of the message under way.
     pub(super) recipients: u32,
     pub(super) message: Message,
+    pub(super) size: Size,
     pub(super) reply: ReplyWatch,
 }
 
@@ -100,6 +102,7 @@ impl Watch {
     fn end_data(&mut self) {
         self.recipients = 0;
         self.message = Message::default();
+        self.size.end();
         self.order.end();
         self.tally.end_message();
     }
@@ -197,10 +200,10 @@ impl Guard {
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), BLANK);
-                let ruling = draft.ask(|bytes, draft| self.look_into(watch, bytes, true, draft));
+                let ruling = draft.ask(|bytes, draft| self.look_at_text(watch, bytes, draft));
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
-            Event::Data | Event::DataLookalike(_) => self.look_into(watch, run.bytes, true, draft),
+            Event::Data | Event::DataLookalike(_) => self.look_at_text(watch, run.bytes, draft),
             Event::Chunk => self.look_into(watch, run.bytes, false, draft),
             Event::RefusedChunk => {
                 draft.copy(run.bytes).fill(MASK);
@@ -213,18 +216,38 @@ impl Guard {
             Event::DataEnd => {
                 // The last line's dot was never anybody's text.
                 let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
-                let ruling = self.look_into(watch, text, true, draft);
+                let ruling = self.look_at_text(watch, text, draft);
                 watch.end_data();
-                ruling
+                match ruling {
+                    // As large as the server takes, and not larger.
+                    Ruling::Exceed(Excess { rule: Rule::MessageBytes, is_end: false, .. }) => {
+                        Ruling::Pass
+                    }
+                    other => other,
+                }
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)
             | Event::ReplySeparator(reply)
             | Event::ReplyKeyword(reply)
             | Event::ReplyText(reply) => {
+                let is_text = matches!(run.event, Event::ReplyText(_));
+                if is_text && is_size(&reply) && watch.reply.is_offer(&reply) {
+                    watch.size.hear(run.bytes);
+                }
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
             Event::Prefix { .. } | Event::Opaque | Event::Wait => Ruling::Pass,
+        }
+    }
+
+    /// Rules on text of message data, as it leaves.
+    fn look_at_text(&self, watch: &mut Watch, text: &[u8], draft: &mut Draft) -> Ruling {
+        let was_body = watch.message.is_body();
+        let ruling = self.look_into(watch, text, true, draft);
+        match self.measure(watch, was_body, text) {
+            Some(excess) if !ruling.ends_flow() => Ruling::Exceed(excess),
+            Some(_) | None => ruling,
         }
     }
 
@@ -240,7 +263,10 @@ impl Guard {
         let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
         let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
         let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
-        let (step, swept) = dialogue.sweep(bytes.0, bytes.1, fillers)?;
+        if !is_disowned && !self.has_room(watch, bytes.0.len()) {
+            return None;
+        }
+        let (step, swept) = dialogue.sweep(&mut *bytes.0, bytes.1, fillers)?;
         draft.begin();
         if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
             let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
@@ -248,6 +274,9 @@ impl Guard {
         }
         if step.event == Event::DataEnd {
             watch.end_data();
+        } else if let (false, Some(left)) = (is_disowned, bytes.0.get(..step.used)) {
+            // There is room for all of it.
+            let _ = self.measure(watch, watch.message.is_body(), left);
         }
         Some((step, swept))
     }

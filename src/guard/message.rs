@@ -60,6 +60,11 @@ impl Message {
         self.told & flag != 0
     }
 
+    /// Whether its header is over, as far as headers are read.
+    pub(super) const fn is_body(&self) -> bool {
+        self.has(BODY)
+    }
+
     /// Takes more of it, up to what ends the flow: the limit that was passed, if one was.
     fn read(
         &mut self,

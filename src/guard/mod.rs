@@ -19,6 +19,7 @@ mod pattern;
 mod profile;
 mod reply;
 mod settings;
+mod size;
 mod speech;
 mod tally;
 mod tls;
@@ -97,6 +98,8 @@ pub enum Rule {
     Lookalike,
     /// MAIL inside a transaction.
     MailTwice,
+    /// Bytes of a message: more than the server takes.
+    MessageBytes,
     /// Messages in a connection.
     Messages,
     /// The client speaks another protocol.
@@ -161,6 +164,7 @@ impl Rule {
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
             Self::MailTwice => "mail-twice",
+            Self::MessageBytes => "message-bytes",
             Self::Messages => "messages",
             Self::OtherProtocol => "other-protocol",
             Self::Parameter => "parameter",

@@ -79,6 +79,8 @@ fn closed(words: &[String], mut places: Places) -> Places {
 /// Where a byte of this class leads from these places.
 fn step(words: &[String], places: &Places, class_of_byte: usize) -> Places {
     let step = |&(pattern, place): &(u8, u8)| match at_of(words, pattern, place) {
+        // An absolute name ends in a dot, and servers take any number of them.
+        None if class_of_byte == class(b'.') => Some((pattern, place)),
         Some(b'*') => Some((pattern, place)),
         Some(byte) if class(byte) == class_of_byte => Some((pattern, place + 1)),
         Some(_) | None => None,
@@ -161,6 +163,9 @@ mod tests {
         for (name, is_match) in [
             ("localhost", true),
             ("LocalHost", true),
+            ("localhost.", true),
+            ("localhost..", true),
+            ("a.dynamic.example.", true),
             ("localhost.example", false),
             ("xlocalhost", false),
             ("a.dynamic.example", true),

@@ -120,7 +120,11 @@ fn is_no_keyword(reply: &Reply) -> bool {
 impl Watch {
     /// Rules on the end of a reply line: what it answers is counted.
     pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
-        if reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250) {
+        let is_offering = reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250);
+        if is_offering || self.reply.is_offer(reply) {
+            self.size.hear_end(reply);
+        }
+        if is_offering {
             self.reply.clear.hear_offer(reply);
         }
         self.reply.end_line(reply);

@@ -312,6 +312,12 @@ settings! {
     body_line_max: LineLimit =
         [none(), none(), none(), none(), none(), none(), none(), log(998)];
 
+    // Exim takes 50 MiB, and may lose its place in a message that is larger. Where a server says
+    // behind SIZE what it takes (RFC 1870), the text beyond that leaves masked, unless this is 0.
+
+    /// The bytes of a message, CRLF counted as one, where the server has not said what it takes.
+    message_bytes_max: ByteLimit = [52_428_800, 52_428_800, 0, 0, 0, 0, 0, 0];
+
     /// What is done about known holes of mail servers.
     patches: Patches = [
         Patches::preset(), Patches::preset(), Patches::off(), Patches::off(), Patches::off(),

@@ -44,7 +44,8 @@ impl Talk {
         for packet in input.chunks(size) {
             let mut rest = packet;
             while !rest.is_empty() && self.ended().is_none() {
-                let step = self.dialogue.read(from, rest, HEARD);
+                let said = (from, rest);
+                let step = self.guard.read(&self.watch, &mut self.dialogue, said, HEARD);
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == packet.len();

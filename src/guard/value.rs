@@ -155,6 +155,11 @@ impl<const HIGHEST: u32> Limit<HIGHEST> {
         self.is_passed(before, after).then_some(excess)
     }
 
+    /// The number; 0 sets no limit.
+    pub(super) const fn count(self) -> u32 {
+        self.count
+    }
+
     /// Whether there is a limit.
     #[must_use]
     pub const fn is_set(self) -> bool {

@@ -7,6 +7,7 @@ use super::limit::LineKind;
 use super::line::LineWatch;
 use super::reply::is_greeting;
 use super::settings::{AddressScan, BareLastLine, HttpWords, LongLines, Unit};
+use super::size::is_size;
 use super::speech::Speech;
 use super::value::LineLimit;
 use super::{Guard, Ruling, Watch};
@@ -68,8 +69,10 @@ impl Guard {
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
     pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
-        let is_masked = watch.reply.is_offer(reply) && !self.permits_offer(reply);
-        let is_news = is_masked || is_greeting(reply) || watch.reply.has_greeted();
+        let is_offer = watch.reply.is_offer(reply);
+        // The number that SIZE offers is read by its runs.
+        let is_read = is_offer && (is_size(reply) || !self.permits_offer(reply));
+        let is_news = is_read || is_greeting(reply) || watch.reply.has_greeted();
         let may_be_bare = reply.is_later_line && self.settings.bare_last_line != BareLastLine::Pass;
         let mut next = *watch;
         if is_news || may_be_bare || next.judge_reply_end(self, reply) != Ruling::Pass {

@@ -124,6 +124,12 @@ impl Dialogue {
         self.line.is_refused()
     }
 
+    /// The message under way is more than the server takes: whether it still reads it as one nobody
+    /// knows.
+    pub fn disown(&mut self) {
+        self.expect = self.expect.next(Cue::FinalInData);
+    }
+
     /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
     /// line, since most packets do, or goes on with the message.
     pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
@@ -204,7 +210,7 @@ impl Dialogue {
     /// A line has left: the server owes a reply, and some verbs make the client wait for it.
     fn end_line(&mut self, end: Offset) -> Option<Change> {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
-        self.secrecy.end_line(line.word());
+        let is_secret = self.secrecy.end_line(line.word());
         let verb = line.word_sent().leading_verb();
         let chunk = line.chunk();
         let is_own = self.has_own_verbs && !line.is_refused() && !line.word().is_empty();
@@ -217,7 +223,7 @@ impl Dialogue {
         };
         let mut due = Due::new(answers, end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
-        due.has_bare_cr = line.has_bare_cr();
+        (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), is_secret);
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
             self.expect = Expect::Data(MailData::Line);
@@ -268,7 +274,7 @@ impl Dialogue {
             // What comes now answers this line.
             if let Some(due) = self.outstanding.youngest() {
                 due.end = at.after(used as u64);
-                due.has_bare_cr = line.has_bare_cr();
+                (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), true);
             }
         }
         Step { is_secret: true, ..Step::of(used, event) }
@@ -298,7 +304,10 @@ impl Dialogue {
         };
         let mut step = Step::of(used, event);
         // Servers quote what they cannot decode: sendmail a password that is no base64.
-        step.is_secret = matches!(part, Part::Keyword | Part::Text) && reply.refuses_auth();
+        let is_asked = answers != Answers::Nothing;
+        let due = self.outstanding.oldest().filter(|_| is_asked);
+        let may_quote = matches!(part, Part::Keyword | Part::Text);
+        step.is_secret = may_quote && reply.may_quote_secret(due);
         if part == Part::End {
             (step.change, step.fault) = self.end_reply_line(reply, covers);
         }

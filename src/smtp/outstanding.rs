@@ -39,11 +39,20 @@ pub(super) struct Due {
     pub(super) is_last_chunk: bool,
     /// Who ends lines at a CR answers it more than once.
     pub(super) has_bare_cr: bool,
+    /// It held what may be a credential.
+    pub(super) is_secret: bool,
 }
 
 impl Due {
     pub(super) const fn new(answers: Answers, end: Offset) -> Self {
-        Self { answers, end, is_excused: false, is_last_chunk: false, has_bare_cr: false }
+        Self {
+            answers,
+            end,
+            is_excused: false,
+            is_last_chunk: false,
+            has_bare_cr: false,
+            is_secret: false,
+        }
     }
 }
 
@@ -205,9 +214,8 @@ impl Outstanding {
     }
 
     /// What [`Self::pair`] will find.
-    pub(super) fn foresee(&mut self, code: u16, covers: Offset) -> Answers {
-        let found = self.place(code, covers).and_then(|place| self.at(place));
-        found.map_or(Answers::Nothing, |due| due.answers)
+    pub(super) fn foresee(&mut self, code: u16, covers: Offset) -> Option<Due> {
+        self.place(code, covers).and_then(|place| self.at(place))
     }
 
     /// What a reply with this code answers, whose sender had received what lies below `covers`.

@@ -8,7 +8,7 @@
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
-use super::outstanding::Pairing;
+use super::outstanding::{Due, Pairing};
 use super::{Answers, Offset, Verb};
 
 /// Longest keyword kept; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
@@ -30,9 +30,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether it refuses an AUTH, and may quote the credential.
-    pub(super) fn refuses_auth(&self) -> bool {
-        self.answers == Answers::Verb(Verb::Auth) && self.code.is_some_and(|code| code >= 400)
+    /// Whether it refuses what may have been a credential, and may quote it. A line without a code
+    /// may be any reply's.
+    pub(super) fn may_quote_secret(&self, due: Option<Due>) -> bool {
+        let is_secret = |due: Due| due.is_secret || due.answers == Answers::Verb(Verb::Auth);
+        due.is_some_and(is_secret) && self.code.is_none_or(|code| code >= 400)
     }
 }
 

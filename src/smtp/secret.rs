@@ -27,17 +27,26 @@ pub(super) struct Secrecy {
     pub(super) hiding: Hiding,
     /// The line under way answers a 334: all of it.
     is_whole: bool,
+    /// Some of it was hidden.
+    has_hidden: bool,
 }
 
 impl Secrecy {
     /// A line begins.
     pub(super) fn begin_line(&mut self) {
         self.is_whole = self.hiding == Hiding::Line;
+        self.has_hidden = false;
     }
 
     /// Whether a run of a command line may be a credential. `word` is the line's first word so far.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
     pub(super) fn hides(&mut self, event: Event, word: &Word) -> bool {
+        let is_hidden = self.is_credential(event, word);
+        self.has_hidden |= is_hidden;
+        is_hidden
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
+    fn is_credential(&mut self, event: Event, word: &Word) -> bool {
         let is_awaited = self.hiding == Hiding::UntilCommand;
         match event {
             Event::CommandCr | Event::CommandEnd { .. } => false,
@@ -54,8 +63,8 @@ impl Secrecy {
         }
     }
 
-    /// The line has ended.
-    pub(super) fn end_line(&mut self, word: &Word) {
+    /// The line has ended: whether some of it was hidden.
+    pub(super) fn end_line(&mut self, word: &Word) -> bool {
         let has_asked = word.asks_for_credential() && !word.is_empty();
         if self.is_whole || has_asked {
             self.hiding = Hiding::UntilCommand;
@@ -63,5 +72,6 @@ impl Secrecy {
             self.hiding = Hiding::No;
         }
         self.is_whole = false;
+        std::mem::take(&mut self.has_hidden)
     }
 }

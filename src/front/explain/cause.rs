@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 109] = [
+pub const CAUSES: [Cause; 110] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -98,6 +98,12 @@ pub const CAUSES: [Cause; 109] = [
         servers take it for one (SMTP smuggling). One byte of it becomes a space.",
     ),
     row("mail-twice", &["order"], "MAIL comes inside a transaction."),
+    row(
+        "message-bytes",
+        &["message_bytes_max"],
+        "The message is larger than the server takes. Some servers lose their place in one that \
+        is, and run text of it: so what is beyond is masked, or the connection ends.",
+    ),
     row("messages", &["messages_max"], "Too many messages in one connection."),
     row(
         "other-protocol",

@@ -76,7 +76,7 @@ fn every_setting_reads_back_what_it_prints() {
 /// [`Settings::PROFILES`].
 #[test]
 fn the_profiles_preset_what_their_sources_say() {
-    let rows: [(&str, [&str; 8]); 34] = [
+    let rows: [(&str, [&str; 8]); 35] = [
         ("refusal", ["x", "x", "noop", "noop", "noop", "noop", "x-word", "x-word"]),
         (
             "banner",
@@ -121,6 +121,7 @@ fn the_profiles_preset_what_their_sources_say() {
         ("header_bytes_max", ["1048576", "1048576", "0", "0", "0", "0", "0", "0"]),
         ("header_line_max", ["0", "0", "0", "0", "0", "0", "0", "998"]),
         ("header_fields_max", ["2000 log", "2000 log", "0", "0", "0", "0", "0", "0"]),
+        ("message_bytes_max", ["52428800", "52428800", "0", "0", "0", "0", "0", "0"]),
         ("body_bytes_max", ["0", "0", "0", "0", "0", "0", "0", "0"]),
         ("body_line_max", ["0", "0", "0", "0", "0", "0", "0", "998 log"]),
     ];

@@ -7,8 +7,8 @@
 use memchr::{memchr, memchr2};
 
 use super::{
-    CommandLine, Dialogue, Event, Expect, Hiding, OUTSTANDING_MAX, Offset, Reply, ReplyLine,
-    Standing, Step, Verb,
+    Answers, CommandLine, Dialogue, Event, Expect, Hiding, OUTSTANDING_MAX, Offset, Reply,
+    ReplyLine, Standing, Step, Verb,
 };
 use crate::smtp::{Swept, Word};
 
@@ -146,13 +146,16 @@ impl Dialogue {
             reader.line = reader.line.with_text(text);
         }
         let covers = reader.covers.unwrap_or(standing.covers);
-        let answers = match reader.pairing {
-            Some(pairing) => pairing.answers,
+        // The reply under way answers the oldest, if it answers anything.
+        let due = match reader.pairing {
+            Some(pairing) if pairing.answers == Answers::Nothing => None,
+            Some(_) => self.outstanding.oldest(),
             None => self.outstanding.foresee(code, covers),
         };
+        let answers = due.map_or(Answers::Nothing, |due| due.answers);
         let (reply, length) = (reader.so_far(answers), text.len());
         // What of it may be told is decided run by run.
-        if reply.refuses_auth() {
+        if reply.may_quote_secret(due) {
             return None;
         }
         Some(WholeReply { reply, length, used: end + 1, code })

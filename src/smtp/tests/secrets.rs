@@ -112,11 +112,19 @@ fn auth_lines_are_no_commands_until_the_final_reply() {
 #[test]
 fn a_refusal_of_auth_is_told_without_its_words() {
     let reply = "535-5.7.8 cannot decode\r\n501 my!secret!pw\r\n";
-    for (before, expected) in
-        [("AUTH LOGIN\r\n", "535-*******************\r\n501 ************\r\n"), ("NOOP\r\n", reply)]
-    {
+    let hidden = "535-*******************\r\n501 ************\r\n";
+    for (refused, before, expected) in [
+        ("", "AUTH LOGIN\r\n", hidden),
+        ("AUTH NTLM\r\n", "my!secret!pw\r\n", hidden),
+        ("NOOP\r\n", "my!secret!pw\r\n", reply),
+        ("", "NOOP\r\n", reply),
+    ] {
         for piece in 1..=reply.len() {
             let mut talk = Talk::greeted();
+            if !refused.is_empty() {
+                talk.client(refused);
+                talk.server("504 no such mechanism\r\n");
+            }
             talk.client(before);
             let shown: String = reply
                 .as_bytes()

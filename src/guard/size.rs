@@ -1,0 +1,194 @@
+//! How large a message is, as the server that counts the least gracefully counts it.
+//!
+//! Exim 4.96 that finds a message larger than it takes reads on as if a line began: a dot in the
+//! middle of a line, with a line end behind it, ends the message then, and text behind it is run.
+//! So whatever lies beyond what the server has said it takes (RFC 1870) must hold no such dot:
+//! nobody stores that message, and the rest of its text leaves masked. Where a server has said
+//! nothing, a setting stands for it, and ends the flow, since the server may take the message.
+//!
+//! Counted is as Exim does it: CRLF is one, a dot that was added before a line's first is none. In
+//! a header each CR or LF that stands alone is two, because Exim folds there.
+
+use memchr::memchr_iter;
+use serde::{Deserialize, Serialize};
+
+use super::value::Excess;
+use super::{Guard, Rule, Watch};
+use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step};
+
+/// What is known of sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Size {
+    /// What the server takes, as far as it has said so; 0 if it has not.
+    offered: u32,
+    /// The number in the line under way.
+    number: Number,
+    /// Bytes of the message under way.
+    octets: u32,
+    before: Before,
+}
+
+/// A number of a reply line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Number {
+    value: u32,
+    is_over: bool,
+}
+
+/// What stands before the next byte of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Before {
+    /// A CRLF, or nothing.
+    #[default]
+    Line,
+    Cr,
+    Text,
+}
+
+impl Size {
+    /// Text behind the keyword of a line that offers SIZE.
+    pub(super) fn hear(&mut self, text: &[u8]) {
+        for byte in text {
+            let number = &mut self.number;
+            if byte.is_ascii_digit() && !number.is_over {
+                let digit = u32::from(byte - b'0');
+                number.value = number.value.saturating_mul(10).saturating_add(digit);
+            } else {
+                number.is_over |= number.value > 0;
+            }
+        }
+    }
+
+    /// A line of an answer to EHLO, or of what may be one, has ended.
+    pub(super) fn hear_end(&mut self, reply: &Reply) {
+        let number = std::mem::take(&mut self.number);
+        if !reply.is_later_line {
+            self.offered = 0;
+        } else if is_size(reply) {
+            // Beyond what is counted there is no limit.
+            self.offered = if number.value == u32::MAX { 0 } else { number.value };
+        }
+    }
+
+    /// The message is over, or none has begun.
+    pub(super) const fn end(&mut self) {
+        (self.octets, self.before) = (0, Before::Line);
+    }
+
+    /// More of the message leaves so.
+    fn add(&mut self, bytes: &[u8], is_header: bool) {
+        let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
+        let (mut pairs, mut bare, mut dots) = (0, 0, 0);
+        for at in memchr_iter(b'\n', bytes) {
+            let has_cr = match at.checked_sub(1).and_then(|at| bytes.get(at)) {
+                Some(byte) => *byte == b'\r',
+                None => split_pair,
+            };
+            if has_cr {
+                pairs += 1;
+                dots += i64::from(bytes.get(at + 1) == Some(&b'.'));
+            } else {
+                bare += 1;
+            }
+        }
+        dots += i64::from(self.before == Before::Line && bytes.first() == Some(&b'.'));
+        let mut count = i64::try_from(bytes.len()).unwrap_or(i64::MAX) - pairs - dots;
+        if is_header {
+            // A CR is known to stand alone by what follows it.
+            let known = bytes.split_last().map_or(bytes, |(_, known)| known);
+            let crs = i64::try_from(memchr_iter(b'\r', known).count()).unwrap_or(i64::MAX);
+            let earlier = self.before == Before::Cr && !bytes.is_empty();
+            count += bare + crs + i64::from(earlier) - pairs;
+        }
+        self.before = match bytes {
+            [] => self.before,
+            [.., b'\r', b'\n'] => Before::Line,
+            [b'\n'] if split_pair => Before::Line,
+            [.., b'\r'] => Before::Cr,
+            _ => Before::Text,
+        };
+        let octets = i64::from(self.octets).saturating_add(count).max(0);
+        self.octets = u32::try_from(octets).unwrap_or(u32::MAX);
+    }
+}
+
+impl Size {
+    /// Bytes that may still come, whatever they are.
+    fn left(&self, limit: u32, watch: &Watch) -> u32 {
+        let left = limit.saturating_sub(self.octets);
+        // In a header one may count as two.
+        if watch.message.is_body() { left } else { left / 2 }
+    }
+}
+
+/// Whether the line offers SIZE.
+pub(super) fn is_size(reply: &Reply) -> bool {
+    reply.keyword.as_bytes() == b"SIZE"
+}
+
+impl Guard {
+    /// Reads one run of bytes: of message data no more than the server takes for certain, and
+    /// what is beyond that as text that may be read as commands.
+    pub fn read(
+        &self,
+        watch: &Watch,
+        dialogue: &mut Dialogue,
+        (from, bytes): (Speaker, &[u8]),
+        standing: Standing,
+    ) -> Step {
+        let is_data = from == Speaker::Client && matches!(dialogue.expect(), Expect::Data(_));
+        match self.room(watch).filter(|_| is_data) {
+            Some(0) => dialogue.disown(),
+            Some(room) if room < bytes.len() => {
+                let run = bytes.get(..room).unwrap_or(bytes);
+                return dialogue.read(from, run, standing);
+            }
+            Some(_) | None => {}
+        }
+        dialogue.read(from, bytes, standing)
+    }
+
+    /// How many bytes of message data may be read as such at once: behind them the message may be
+    /// larger than the server takes. None where it has set no limit.
+    fn room(&self, watch: &Watch) -> Option<usize> {
+        let is_limited = watch.size.offered > 0 && self.minds_size();
+        let room = is_limited.then(|| watch.size.left(watch.size.offered, watch));
+        room.and_then(|room| usize::try_from(room).ok())
+    }
+
+    /// Whether so many bytes of message data pass no limit on its size.
+    pub(super) fn has_room(&self, watch: &Watch, length: usize) -> bool {
+        let own = self.settings.message_bytes_max.count();
+        let limit = if watch.size.offered > 0 { watch.size.offered } else { own };
+        !self.minds_size() || length < watch.size.left(limit, watch) as usize
+    }
+
+    /// Counts what leaves of a message. `was_body`: its header was over before that.
+    pub(super) fn measure(
+        &self,
+        watch: &mut Watch,
+        was_body: bool,
+        bytes: &[u8],
+    ) -> Option<Excess> {
+        if !self.minds_size() {
+            return None;
+        }
+        let before = watch.size.octets;
+        watch.size.add(bytes, !was_body);
+        let counts = (before, watch.size.octets);
+        if watch.size.offered == 0 {
+            return self.settings.message_bytes_max.excess(Rule::MessageBytes, counts);
+        }
+        let is_full = self.room(watch) == Some(0);
+        let (count, limit) = (counts.1, watch.size.offered);
+        let excess = Excess { rule: Rule::MessageBytes, count, limit, is_end: false };
+        is_full.then_some(excess)
+    }
+
+    const fn minds_size(&self) -> bool {
+        self.settings.message_bytes_max.is_set()
+    }
+}
+
+#[cfg(test)]
+mod tests;

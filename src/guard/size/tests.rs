@@ -1,0 +1,115 @@
+//! What a server takes: counted as Exim does it, and what leaves beyond it, in every cut.
+
+use super::Size;
+use crate::guard::Rule;
+use crate::guard::tests::{Talk, changed};
+use crate::smtp::Speaker::{Client, Server};
+
+/// Exim's count of a message, byte by byte: what it adds when it stores them.
+fn exim(bytes: &[u8], is_header: bool) -> u32 {
+    let (mut count, mut last, mut is_line_start) = (0, 0, true);
+    for &byte in bytes {
+        let is_pair = last == b'\r' && byte == b'\n';
+        let is_added_dot = byte == b'.' && is_line_start;
+        count += u32::from(!is_pair && !is_added_dot);
+        if is_header {
+            count += u32::from(byte == b'\n' && !is_pair);
+            count += u32::from(last == b'\r' && !is_pair);
+        }
+        is_line_start = is_pair;
+        last = byte;
+    }
+    count
+}
+
+#[test]
+fn bytes_are_counted_as_exim_counts_them_whatever_the_cut() {
+    let mut state = 7_u64;
+    for _ in 0..3_000 {
+        let length = state as usize % 12;
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                b"\r\n\r\n.a"[state as usize % 6]
+            })
+            .collect();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        for is_header in [false, true] {
+            for cut in 0..=bytes.len() {
+                let mut size = Size::default();
+                size.add(&bytes[..cut], is_header);
+                size.add(&bytes[cut..], is_header);
+                assert_eq!(size.octets, exim(&bytes, is_header), "{bytes:?} at {cut}");
+            }
+        }
+    }
+}
+
+/// A message that DATA has begun, behind this answer to EHLO (or to HELO, if it is one line).
+fn begin(talk: &mut Talk, offer: &str, piece: usize) {
+    talk.say(Server, b"220 a\r\n", 99);
+    let hello = if offer.starts_with("250-") { b"EHLO a\r\n" } else { b"HELO a\r\n" };
+    talk.say(Client, hello, 99);
+    talk.say(Server, offer.as_bytes(), piece);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+    talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+    talk.say(Client, b"DATA\r\n", 99);
+    talk.say(Server, b"354 go\r\n", 99);
+}
+
+#[test]
+fn text_beyond_what_the_server_takes_leaves_masked() {
+    // Exim counts 12 bytes of header, then 6, 3 and 8.
+    let message = "Subject: x\r\n\r\naaaaa\r\nbb\r\n..ccccc.\r\nEXPN b\r\nd.\r\n.\r\n";
+    let behind = "MAIL FROM:<e@f>\r\n";
+    for (offer, expected) in [
+        (
+            "250-a\r\n250 SIZE 24\r\n",
+            "Subject: x\r\n\r\naaaaa\r\nbb\r\n..ccXXXX\r\nXXXXXX\r\nXX\r\n.\r\n",
+        ),
+        (
+            "250-a\r\n250-SIZE 27\r\n250 DSN\r\n",
+            "Subject: x\r\n\r\naaaaa\r\nbb\r\n..cccccX\r\nXXXXXX\r\nXX\r\n.\r\n",
+        ),
+        ("250-a\r\n250-SIZE 1\r\n250 SIZE 99\r\n", message),
+        ("250-a\r\n250 SIZE 0\r\n", message),
+        ("250-a\r\n250 SIZE\r\n", message),
+        ("250-a\r\n250 SIZE 99999999999\r\n", message),
+        ("250-a\r\n250 DSN 5\r\n", message),
+        ("250 SIZE 5\r\n", message),
+    ] {
+        for piece in 1..=message.len() {
+            let mut talk = Talk::new(&changed("esmtp", &[]));
+            begin(&mut talk, offer, piece);
+            assert_eq!(talk.say(Client, message.as_bytes(), piece), expected, "{offer} {piece}");
+            talk.say(Server, b"552 too large\r\n", 99);
+            assert_eq!(talk.say(Client, behind.as_bytes(), piece), behind, "{offer} {piece}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_has_said_nothing_has_the_setting() {
+    let message = "Subject: x\r\n\r\naaaaa\r\n.\r\n";
+    for (offer, limit, ends) in [
+        ("250 a\r\n", "19", false),
+        ("250 a\r\n", "16", true),
+        ("250-a\r\n250 DSN\r\n", "16", true),
+        ("250-a\r\n250 SIZE 99\r\n", "16", false),
+        ("250 a\r\n", "0", false),
+        ("250-a\r\n250 SIZE 17\r\n", "0", false),
+    ] {
+        for piece in 1..=message.len() {
+            let mut talk = Talk::new(&changed("esmtp", &[("message_bytes_max", limit)]));
+            begin(&mut talk, offer, piece);
+            let left = talk.say(Client, message.as_bytes(), piece);
+            let end = ends.then_some(Rule::MessageBytes);
+            assert_eq!(talk.ended(), end, "{offer} {limit} {piece}");
+            assert!(ends || left == message, "{left}");
+        }
+    }
+}
