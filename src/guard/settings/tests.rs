@@ -76,7 +76,7 @@ fn every_setting_reads_back_what_it_prints() {
 /// [`Settings::PROFILES`].
 #[test]
 fn the_profiles_preset_what_their_sources_say() {
-    let rows: [(&str, [&str; 8]); 34] = [
+    let rows: [(&str, [&str; 8]); 35] = [
         ("refusal", ["x", "x", "noop", "noop", "noop", "noop", "x-word", "x-word"]),
         (
             "banner",
