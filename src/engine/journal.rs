@@ -3,7 +3,7 @@
 //!
 //! Lines and edits are logged whole, though they may come a byte at a time: they are gathered here
 //! until the line ends. What is kept is bounded by [`LOGGED_BYTES_MAX`] for the line, as much for
-//! its edits, and [`EDITS_MAX`] of those.
+//! its edits, and [`EDITS_MAX`] of those. Of a message's edits that are not logged the number is.
 
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,27 @@ impl Journal {
             let (before, after, patches) = (kept(before), kept(after), Vec::new());
             line.edits.push(Edit { offset, rule, before, after, length, patches });
         }
+    }
+
+    /// So many bytes of a message were changed of which the log shows nothing but the number.
+    pub(super) fn pass_over(&mut self, offset: Offset, rule: Rule, bytes: u64) {
+        let edits = &mut self.line(offset).edits;
+        match edits.last_mut().filter(|last| last.is_rest()) {
+            Some(rest) => rest.length += bytes,
+            None => edits.push(Edit {
+                offset,
+                rule,
+                before: Vec::new(),
+                after: Vec::new(),
+                length: bytes,
+                patches: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether the number is all there is to log.
+    pub(super) fn passes_over(&self) -> bool {
+        self.0.as_ref().is_some_and(|line| line.edits.first().is_some_and(Edit::is_rest))
     }
 
     /// A patch has struck in the run just noted.

@@ -95,6 +95,9 @@ impl Passage<'_, '_> {
         let stream = &mut conversation.streams[self.direction];
         let bytes = stream.tail(at);
         let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
+        // Where the log hears of anything at all, this message has shown it enough false ends.
+        let is_counted =
+            self.effects.is_heard() && matches!(conversation.dialogue.expect(), Expect::Data(_));
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
         if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
@@ -105,6 +108,11 @@ impl Passage<'_, '_> {
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
             self.effects.counted.bytes_masked += swept.changed;
             reading.is_edited = true;
+            if is_counted {
+                let first = place(swept.edited.start);
+                let journal = &mut conversation.journal[self.direction];
+                journal.pass_over(first, Rule::Lookalike, swept.changed);
+            }
         }
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
@@ -192,8 +200,13 @@ impl Passage<'_, '_> {
         }
         let judged = Run { event: step.event, bytes: run, rest: bytes, is_first };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
-        if self.effects.is_heard() && is_news(step, &mut conversation.lookalikes) {
-            conversation.journal[self.direction].note(at, step, run, ruling, draft);
+        if self.effects.is_heard() {
+            let journal = &mut conversation.journal[self.direction];
+            if is_news(step, &mut conversation.lookalikes) {
+                journal.note(at, step, run, ruling, draft);
+            } else if let Ruling::Edit(rule) = ruling {
+                journal.pass_over(at, rule, changed(run, draft.as_bytes()));
+            }
         }
         self.note_strikes(step.fault, draft);
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
@@ -284,7 +297,13 @@ impl Passage<'_, '_> {
                 journal.end(direction, What::banner, &mut ended);
             }
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
+            Event::DataEnd => journal.end_edits(direction, &mut ended),
+            // What is only counted is told when the message ends, or is one no more.
+            Event::DataLookalike(_) if journal.passes_over() => {}
             Event::DataLookalike(_) | Event::AuthLine => journal.end_edits(direction, &mut ended),
+            Event::Disowned(_) if journal.passes_over() => {
+                journal.end_edits(direction, &mut ended);
+            }
             // Masked text is no news by the byte: that it is masked was told as an alarm.
             Event::Disowned(_) | Event::RefusedChunk => journal.forget(),
             Event::CommandWord(_)
@@ -294,7 +313,6 @@ impl Passage<'_, '_> {
             | Event::CommandCr
             | Event::AuthStray
             | Event::Data
-            | Event::DataEnd
             | Event::Chunk
             | Event::ReplyCode(_)
             | Event::ReplySeparator(_)

@@ -154,7 +154,7 @@ pub enum What {
         /// before that.
         offset: u64,
     },
-    /// Edits of a line beyond those that its entries show.
+    /// Edits of a line, or of a message, beyond those that its entries show.
     Unshown {
         /// Whose bytes.
         direction: Direction,

@@ -12,6 +12,7 @@ use crate::support::random::Random;
 use crate::support::rig::{settings, settings_without_rules};
 use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::guard::Rule;
 
 pub(crate) const ATTACKER: &str = "192.0.2.66";
 
@@ -231,6 +232,50 @@ fn edits_beyond_the_16th_of_a_line_are_counted() {
     assert_eq!(edits_told(&line(16), 1), (16, vec![]));
     // In one packet they are one edit, and all of it is shown.
     assert_eq!(edits_told(&line(40), 100), (81, vec![]));
+}
+
+#[test]
+fn false_ends_beyond_the_16th_of_a_message_are_counted() {
+    // Far enough apart to be an edit each; one byte of each is changed.
+    let part = b"some text that is long enough to part them\n.\n";
+    for (count, packet, expected) in [
+        (16, 1_000, (16, vec![])),
+        (17, 1_000, (16, vec![1])),
+        (40, 1_000, (16, vec![24])),
+        (40, 1, (16, vec![24])),
+    ] {
+        let mut crowd = Crowd::new(settings("mailguard"));
+        let mut line = crowd.open(ATTACKER, 1);
+        assert!(crowd.begin_data(&mut line));
+        for _ in 0..2 {
+            let begun = crowd.records.len();
+            let message = [&part.repeat(count)[..], b"\r\n.\r\n"].concat();
+            for piece in message.chunks(packet) {
+                assert!(crowd.say(&mut line, C, piece));
+            }
+            let (mut shown, mut unshown) = (0, Vec::new());
+            let mut ends = Vec::new();
+            for record in &crowd.records[begun..] {
+                #[expect(clippy::wildcard_enum_match_arm, reason = "all else is no edit of it")]
+                match &record.what {
+                    What::Edited { rule: Rule::Lookalike, .. } => shown += 1,
+                    What::Unshown { bytes, .. } => unshown.push(*bytes),
+                    What::DataEnd { .. } => ends.push(unshown.len()),
+                    _ => {}
+                }
+            }
+            assert_eq!((shown, unshown.clone()), expected, "{count} in packets of {packet}");
+            assert_eq!(ends, [unshown.len()], "it is told before the end");
+            // Each message has its own.
+            let again = ["MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA"];
+            assert!(crowd.say(&mut line, S, b"250 ok\r\n"));
+            for command in again {
+                assert!(crowd.say(&mut line, C, format!("{command}\r\n").as_bytes()));
+                let reply: &[u8] = if command == "DATA" { b"354 go\r\n" } else { b"250 ok\r\n" };
+                assert!(crowd.say(&mut line, S, reply));
+            }
+        }
+    }
 }
 
 /// Bytes that a client of many short commands puts into the log in so many seconds.

@@ -252,7 +252,8 @@ impl Teller<'_, '_> {
         let claim = self.claim(what);
         self.account.notes.push(Note { claim, cause, patches });
         let number = self.account.notes.len();
-        let is_of_message = matches!(what, What::Edited { direction, offset, .. }
+        let is_of_message = matches!(what,
+            What::Edited { direction, offset, .. } | What::Unshown { direction, offset, .. }
             if self.is_of_message(*direction, *offset));
         let message = self.message.filter(|_| is_of_message).map(|(index, _)| index);
         let index = message.unwrap_or_else(|| self.account.rows.len().saturating_sub(1));

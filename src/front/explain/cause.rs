@@ -392,7 +392,7 @@ pub const CAUSES: [Cause; 110] = [
         &["limits.log_burst_bytes", "limits.log_flow_bytes_per_second", "log.bytes_per_second"],
         "Entries are missing here: the log takes so much and no more.",
     ),
-    row("unshown", &[], "Of a line's edits the log shows the first 16."),
+    row("unshown", &[], "Of a line's edits, and of a message's, the log shows the first 16."),
     row(
         "missed",
         &[],
