@@ -9,7 +9,8 @@
 //!
 //! A header ends at its first empty line and nowhere else: about a line without a colon servers
 //! differ. A line ends at LF, with or without CR before it. Counted is what the receiver gets: a
-//! dot that was added before a line's first is not, and a line does not count its end.
+//! dot that was added before a line's first is not, and a line does not count its end. In a header
+//! a CR or LF that stands alone counts twice among its bytes, because Exim folds there.
 
 use serde::{Deserialize, Serialize};
 
@@ -110,19 +111,26 @@ impl Message {
         let had_cr = self.has(CR);
         self.told = if byte == b'\r' { self.told | CR } else { self.told & !CR };
         match byte {
-            b'\n' => self.end_line(settings, if had_cr { 2 } else { 1 }),
-            b'\r' if had_cr => self.begin(settings, b'\r', look),
+            b'\n' => self.end_line(settings, if had_cr || !self.has(BODY) { 2 } else { 1 }),
+            b'\r' if had_cr => self.take_bare_cr(settings, look),
             b'\r' => None,
             b'.' if has_dots && !had_cr && self.place == Place::Start => {
                 self.place = Place::Dot;
                 None
             }
             _ if had_cr => {
-                let earlier = self.begin(settings, b'\r', look);
+                let earlier = self.take_bare_cr(settings, look);
                 either(earlier, self.begin(settings, byte, look))
             }
             _ => self.begin(settings, byte, look),
         }
+    }
+
+    /// Takes a CR that ends no line. In a header it counts as two bytes, as a bare LF does: Exim
+    /// folds there.
+    fn take_bare_cr(&mut self, settings: &Settings, look: &mut Look<'_>) -> Option<Excess> {
+        let taken = self.begin(settings, b'\r', look);
+        if self.has(BODY) { taken } else { either(taken, self.add_bytes(settings, 1)) }
     }
 
     /// Takes one byte of text, which may be the line's first.

@@ -67,6 +67,9 @@ fn bytes_of_a_header_count_up_to_its_empty_line() {
     assert!(!ends("..: b\r\nc: d\r\n"), "a dot was added");
     assert!(!ends("a: b\r\n..: d"));
     assert!(ends("a: b\r\nc:\rd\re"), "a lone CR is text");
+    assert!(!ends("a: b\r\nc\rd\r\n\r\n"), "and counts twice");
+    assert!(ends("a: b\r\nc\rde\r\n\r\n"));
+    assert!(ends("a: b\ncd: d\n\n"), "as a lone LF does");
     assert!(!ends(""));
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::table::{Seen, Table};
 use super::talk::Talk;
 use super::trial::{Before, HONEST, Recipe, Trial};
-use super::{chunks, lines, trust};
+use super::{chunks, lines, sizes, trust};
 use crate::lab::{Because, Failure, Mta, Network, Outcome, Postfix, Program, ensure, wait_until};
 
 /// What one try came to.
@@ -55,7 +55,7 @@ pub(crate) fn every_recipe() -> Outcome<String> {
     detectors_work(&servers)?;
     let mut table = Table::new(&Before::ALL.map(Before::name));
     for before in Before::ALL {
-        let guard = before.start(trust::HANDS_OFF)?;
+        let guard = before.start(&[trust::HANDS_OFF, sizes::LIMIT].concat())?;
         let tried = all(before).because(guard.events_end())?;
         thread::sleep(SETTLING);
         let recipients = servers.recipients()?;
@@ -78,7 +78,8 @@ pub(crate) fn every_recipe() -> Outcome<String> {
 
 /// Tries everything there is, all at once: most of the time is spent waiting.
 fn all(before: Before) -> Outcome<Vec<Done>> {
-    let recipes = [lines::RECIPES, chunks::RECIPES, trust::RECIPES].into_iter().flatten();
+    let recipes =
+        [lines::RECIPES, chunks::RECIPES, trust::RECIPES, sizes::RECIPES].into_iter().flatten();
     let pairs = recipes.flat_map(|recipe| recipe.programs.iter().map(move |to| (recipe, *to)));
     let base = Before::ALL.iter().position(|known| *known == before).unwrap_or(0) * TRIES_MAX;
     thread::scope(|scope| {

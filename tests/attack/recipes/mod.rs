@@ -22,6 +22,7 @@ pub(crate) mod holes;
 mod lines;
 pub(crate) mod pairing;
 mod puppet;
+mod sizes;
 mod standin;
 mod table;
 mod talk;

@@ -87,6 +87,11 @@ impl Trial {
         Talk::open(self.address())
     }
 
+    /// The same from this port of the client; any, if it is 0.
+    pub(crate) fn talk_from(&self, port: u16) -> Outcome<Talk> {
+        Talk::open_from(self.address(), port)
+    }
+
     /// A connection that has said EHLO, or HELO where the filter knows no other.
     pub(crate) fn greeted(&self) -> Outcome<Talk> {
         let mut talk = self.talk()?;

@@ -21,6 +21,7 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
 fn server() -> String {
     let addresses = Program::Exim.addresses().map(|address| address.to_string()).join(" : ");
     let domains = Program::Exim.domains().join(" : ");
+    let (small, _) = Program::SMALL_LIMIT;
     format!(
         "primary_hostname = mail.domain2.com\n\
          local_interfaces = {addresses}\n\
@@ -28,6 +29,7 @@ fn server() -> String {
          tls_certificate = /etc/mail.pem\n\
          tls_privatekey = /etc/mail.key\n\
          acl_smtp_rcpt = accept\n\
+         message_size_limit = ${{if match{{$sender_host_port}}{{\\N^450\\d$\\N}}{{{small}}}{{0}}}}\n\
          \n\
          begin routers\n\
          inbox:\n  driver = accept\n  domains = {domains}\n  transport = inbox\n\
@@ -53,6 +55,7 @@ fn server() -> String {
 fn sender() -> String {
     let mut text = "primary_hostname = mail.domain1.com\n\
                     local_interfaces = 127.0.0.1\n\
+                    message_size_limit = 0\n\
                     \n\
                     begin routers\n"
         .to_owned();
@@ -100,7 +103,6 @@ rfc1413_query_timeout = 0s
 smtp_accept_max = 0
 smtp_accept_queue_per_connection = 0
 remote_max_parallel = 10
-message_size_limit = 0
 recipients_max = 0
 keep_environment =
 add_environment = PATH=/usr/sbin:/usr/bin:/sbin:/bin

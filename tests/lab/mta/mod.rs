@@ -62,6 +62,9 @@ impl Program {
     /// All four.
     pub(crate) const ALL: [Self; 4] = [Self::Postfix, Self::Exim, Self::OpenSmtpd, Self::Sendmail];
 
+    /// What Exim takes from a client at one of ten ports, in bytes, and the first of those ports.
+    pub(crate) const SMALL_LIMIT: (usize, u16) = (51_200, 4_500);
+
     /// As people call it.
     pub(crate) fn name(self) -> &'static str {
         match self {
