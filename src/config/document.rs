@@ -169,7 +169,8 @@ fn words(node: &Node) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Truth(truth) => Some(truth.to_string()),
         Value::List(list) => {
-            list.iter().map(words).collect::<Option<Vec<_>>>().map(|words| words.join(","))
+            let each = |node: &Node| words(node).filter(|word| !word.is_empty());
+            list.iter().map(each).collect::<Option<Vec<_>>>().map(|words| words.join(","))
         }
         Value::Table(_) | Value::Other(_) => None,
     }

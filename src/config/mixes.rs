@@ -73,6 +73,19 @@ fn rules(config: &Config, faults: &mut Faults<'_>) {
         );
         faults.add(&[&["rules", "mail_hosts", &number]], message);
     }
+    if rules.mail_hosts.iter().any(|host| is_all(*host)) {
+        return;
+    }
+    for (is_ipv6, family) in [(false, "IPv4"), (true, "IPv6")] {
+        let hosts = rules.mail_hosts.iter().filter(|host| host.is_ipv6() == is_ipv6);
+        if Network::are_all(hosts) {
+            let message = format!(
+                "rules.mail_hosts: all of {family} found, in several blocks, expected hosts: of \
+                 all the world only mail would be reachable"
+            );
+            faults.add(&[&["rules", "mail_hosts"]], message);
+        }
+    }
 }
 
 fn limits(config: &Config, faults: &mut Faults<'_>) {

@@ -24,6 +24,35 @@ impl Network {
         self.prefix <= other.prefix && self.contains(other.address)
     }
 
+    /// Whether blocks of one family are all of it together.
+    pub fn are_all<'n>(blocks: impl Iterator<Item = &'n Self>) -> bool {
+        let mut begin = 0;
+        let mut ranges: Vec<(u128, u128)> = blocks
+            .map(|block| {
+                begin = if block.is_ipv6() { 0 } else { FIRST_V4 };
+                block.range()
+            })
+            .collect();
+        ranges.sort_unstable();
+        // None: beyond the last address there is nothing left.
+        let reached = ranges.into_iter().try_fold(begin, |next, (first, last)| {
+            if first > next { Some(next) } else { last.checked_add(1).map(|end| end.max(next)) }
+        });
+        reached.is_none()
+    }
+
+    /// The first and the last address, those of IPv4 at the end of all numbers.
+    fn range(&self) -> (u128, u128) {
+        let (first, bits) = match self.address {
+            IpAddr::V4(address) => {
+                (u128::from(address.to_bits()) | FIRST_V4, 32 - u32::from(self.prefix))
+            }
+            IpAddr::V6(address) => (address.to_bits(), 128 - u32::from(self.prefix)),
+        };
+        let hosts = 1_u128.checked_shl(bits).map_or(u128::MAX, |size| size - 1);
+        (first, first | hosts)
+    }
+
     /// How many bits all its addresses have in common.
     #[must_use]
     pub const fn prefix(&self) -> u8 {
@@ -52,6 +81,9 @@ impl FromStr for Network {
         })
     }
 }
+
+/// Where IPv4 stands among the numbers: its last address is the last of all.
+const FIRST_V4: u128 = !(u32::MAX as u128);
 
 /// The block's first address, which is how the packet filter lists it.
 fn first_of(address: IpAddr, prefix: u8) -> IpAddr {

@@ -17,9 +17,12 @@ pub mod run;
 pub mod top;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::config;
 
@@ -118,28 +121,32 @@ fn harmless(text: &str) -> String {
 /// The text of a configuration file.
 ///
 /// # Errors
-/// It cannot be read, is no text, or is longer than 1 MiB.
+/// It cannot be read, is no regular file, no text, or longer than 1 MiB.
 pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
+    let failed = |error| cannot_read(path, error);
+    // A FIFO would keep us waiting for its writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(FrontError::file(path, "no regular file: expected a configuration file"));
+    }
     let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| cannot_read(path, error))?;
+    file.take(CONFIGURATION_MAX + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > CONFIGURATION_MAX {
         return Err(FrontError::file(path, "longer than 1 MiB: expected a configuration file"));
     }
     Ok(text)
 }
 
-/// The same for a running program, which must not wait for a pipe's writer, and which an empty
-/// file, one that is just being written, would bring back to its defaults.
+/// The same for a running program, which an empty file, one that is just being written, would bring
+/// back to its defaults.
 ///
 /// # Errors
-/// As above; or it is no regular file, or an empty one.
+/// As above; or it is an empty one.
 pub fn reread_configuration(path: &Path) -> Result<String, FrontError> {
-    let metadata = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
-    let text = if metadata.is_file() { read_configuration(path)? } else { String::new() };
+    let text = read_configuration(path)?;
     if text.trim().is_empty() {
-        return Err(FrontError::file(path, "empty or no regular file: expected a configuration"));
+        return Err(FrontError::file(path, "empty: expected a configuration"));
     }
     Ok(text)
 }

@@ -196,6 +196,31 @@ fn an_error_stays_one_line_whatever_names_it_repeats() {
 }
 
 #[test]
+fn a_configuration_that_would_have_to_be_waited_for_is_refused() {
+    let path = std::env::temp_dir().join(format!("mailguard-fifo-{}", std::process::id()));
+    let path = path.to_str().unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let outputs = [&["check", "--config", path][..], &["import", path]].map(mailguard);
+    fs::remove_file(path).unwrap();
+    for output in outputs {
+        assert_eq!(output.status.code(), Some(2));
+        let expected =
+            format!("mailguard: {path}: no regular file: expected a configuration file\n");
+        assert_eq!(text(&output.stderr), expected);
+    }
+}
+
+#[test]
+fn a_group_that_the_machine_does_not_know_is_refused_before_a_start() {
+    let set = ["--set", "control.group=no-such-group"];
+    let output = mailguard(&["check", "--config-only", set[0], set[1]]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected =
+        "mailguard: control.group: `no-such-group` found, expected a group of this machine\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
 fn rules_are_shown_as_they_would_be_installed() {
     let file = File::new(
         "show.toml",

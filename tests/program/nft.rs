@@ -381,9 +381,10 @@ fn it_means_what_the_rules_of_iptables_mean() {
                 .map(|backend| observed(backend, &VERDICTS[verdict], connection));
             assert_eq!(nft, iptables, "{}, {connection}", VERDICTS[verdict].0);
             // The comparison is worth something.
+            let through = format!("through 192.0.2.25: {expected} come");
             for expected in [
-                &format!("through 192.0.2.25: {expected} come"),
-                &format!("as the filter from 2001:db8::25: none and "),
+                through.as_str(),
+                "as the filter from 2001:db8::25: none and ",
                 "our bits on packets that leave\": none",
                 "their bits on packets that leave\": many",
                 "their bits on connections that arrive\": many",

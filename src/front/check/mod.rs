@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use self::ours::Ours;
+use super::control::group_named;
 use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
 use crate::config::{Config, RulesBackend};
@@ -60,8 +61,10 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
 /// Prints that a configuration is right: one that is not does not come here.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// The machine has no such group as it names; standard output cannot be written.
 pub fn configuration_only(config: &Config) -> Result<Outcome, FrontError> {
+    // The one key whose value the machine has to know.
+    config.control.group.as_deref().map(group_named).transpose()?;
     let mut report = Report::default();
     configuration(config, &mut report);
     super::print(&report.text)?;
@@ -73,6 +76,9 @@ fn configuration(config: &Config, report: &mut Report) {
     let ports =
         if ports.is_empty() { "none: no mail is looked at".to_owned() } else { ports.join(", ") };
     report.good(format!("configuration: profile {}, ports {ports}", config.profile));
+    if let Some(Err(error)) = config.control.group.as_deref().map(group_named) {
+        report.wrong(error.to_string());
+    }
 }
 
 /// The findings so far.

@@ -25,13 +25,12 @@ impl Listener {
     /// Somebody listens there, or the socket cannot be made.
     pub(in crate::front) fn open(
         path: &Path,
-        group: Option<&str>,
+        group: Option<u32>,
         is_successor: bool,
     ) -> Result<Self, FrontError> {
         let failed = |error| {
             FrontError::io(format!("cannot listen at the control socket {}", path.display()), error)
         };
-        let group = group.map(number_of).transpose()?;
         if let Some(folder) = path.parent()
             && !folder.exists()
         {
@@ -81,10 +80,15 @@ impl Drop for Listener {
 }
 
 /// The number of a group.
-fn number_of(name: &str) -> Result<u32, FrontError> {
+///
+/// # Errors
+/// There is none of this name.
+pub(in crate::front) fn group_named(name: &str) -> Result<u32, FrontError> {
     match nix::unistd::Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err(FrontError::new(format!("control.group: no group is called `{name}`"))),
+        Ok(None) => Err(FrontError::new(format!(
+            "control.group: `{name}` found, expected a group of this machine"
+        ))),
         Err(error) => Err(FrontError::io("cannot read the groups", error)),
     }
 }

@@ -170,6 +170,7 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     fs::write(&place.0, "a file").unwrap();
     assert!(Listener::open(&place.0, None, false).is_err());
     assert_eq!(fs::read(&place.0).unwrap(), b"a file");
-    let error = Listener::open(&place.0, Some("no such group"), false).unwrap_err().to_string();
-    assert_eq!(error, "control.group: no group is called `no such group`");
+    let error = group_named("no such group").unwrap_err().to_string();
+    let expected = "control.group: `no such group` found, expected a group of this machine";
+    assert_eq!(error, expected);
 }

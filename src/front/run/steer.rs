@@ -19,7 +19,9 @@ use crate::config::{Config, Fail, RulesBackend, rewrite};
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::FrontError;
-use crate::front::control::{Answer, How, Listener, Place, Request, Server, Service, Waker};
+use crate::front::control::{
+    Answer, How, Listener, Place, Request, Server, Service, Waker, group_named,
+};
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
@@ -39,11 +41,9 @@ pub(super) struct Steering<'a> {
 /// A socket that was asked for by name cannot be opened. One that nobody asked for is done without.
 pub(super) fn open(config: &Config, start: Start) -> Result<(Server, Waker), FrontError> {
     let control = &config.control;
-    let listener = match Listener::open(
-        Path::new(&control.socket),
-        control.group.as_deref(),
-        start == Start::TakeOver,
-    ) {
+    let group = control.group.as_deref().map(group_named).transpose()?;
+    let is_successor = start == Start::TakeOver;
+    let listener = match Listener::open(Path::new(&control.socket), group, is_successor) {
         Ok(listener) => Some(listener),
         Err(error) if !control.is_wanted => {
             log::warn!("no control socket: {error}");
