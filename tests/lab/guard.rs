@@ -76,6 +76,12 @@ impl Guard {
         Self::start_under(Some(Manager::new("guard")?), filter)
     }
 
+    /// The same, and packets with this text in them kill it.
+    pub(crate) fn start_deadly(filter: Filter<'_>, text: &str) -> Outcome<Self> {
+        let manager = Manager::new("guard")?.with_environment("MAILGUARD_DIES_OF", text);
+        Self::start_under(Some(manager), filter)
+    }
+
     fn start_under(manager: Option<Manager>, filter: Filter<'_>) -> Outcome<Self> {
         let (is_mailguard, queue, arguments) = match filter {
             Filter::None => return Ok(Self { filter: None }),

@@ -25,6 +25,8 @@ use super::root::DIRECTORY;
 /// The manager of one daemon, whichever process that is at a time.
 pub(crate) struct Manager {
     address: String,
+    /// What it has the daemon know besides.
+    environment: Vec<(String, String)>,
     shared: Arc<Mutex<Heard>>,
 }
 
@@ -49,7 +51,13 @@ impl Manager {
         let listener = Arc::clone(&shared);
         // It ends with the lab.
         thread::spawn(move || while hear(&socket, &listener).is_some() {});
-        Ok(Self { address, shared })
+        Ok(Self { address, environment: Vec::new(), shared })
+    }
+
+    /// One that sets this for the daemon.
+    pub(crate) fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Waits until the daemon has said this so many times in all.
@@ -94,6 +102,7 @@ impl Manager {
         command.env("LISTEN_FDS", names.len().to_string());
         command.env("LISTEN_FDNAMES", names.join(":"));
         command.env("WATCHDOG_USEC", "10000000");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 }

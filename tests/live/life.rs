@@ -77,6 +77,35 @@ pub(crate) fn killed() -> Outcome<String> {
     Ok(format!("queue kept with what waited, flow kept, reset after the second death; {figures}"))
 }
 
+/// A packet that kills, each time it is sent again: when it has killed thrice its flow is reset and
+/// nothing of it is judged any more. Everybody else goes on, also who was there before.
+pub(crate) fn deadly_packet() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_deadly(Filter::NETLINK, DEADLY)?;
+    let server = Family::V4.server();
+    let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
+    let mut bystander = Session::greeted(server, PATIENCE)?;
+    bystander.deliver(Pace::Whole, &first)?;
+    let mut killer = Session::greeted(server, PATIENCE)?;
+    killer.send(format!("NOOP {DEADLY}\r\n").as_bytes())?;
+    for death in 1..=3 {
+        let status = guard.end().because(format!("no death {death}"))?;
+        ensure(!status.success(), || format!("death {death}: {status}"))?;
+        guard.restart()?;
+    }
+    let answer = killer.reply();
+    let is_reset = answer.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+    ensure(is_reset, || format!("who killed three times: {answer:?}\n{}", guard.log()))?;
+    let log = guard.log();
+    ensure(log.contains("the filter died twice over connection"), || log.clone())?;
+    let refused = bystander.command(Pace::Whole, "VRFY root")?;
+    ensure(refused.code == 500, || refused.to_string())?;
+    bystander.deliver(Pace::Whole, &second)?;
+    bystander.quit()?;
+    let figures = Site { network, postfix, guard }.finish(&[first, second])?;
+    Ok(format!("3 deaths, then its flow is reset; who was beside it was kept; {figures}"))
+}
+
 /// Does something to the filter each second while mail is delivered: each message is taken at its
 /// first try and stored as it was sent, and no refused command is answered as a permitted one.
 fn amid_deliveries(
@@ -147,6 +176,9 @@ fn deliver_until(
 fn is_full() -> bool {
     std::env::var("LIFE").as_deref() == Ok("full")
 }
+
+/// Text of a packet that kills.
+const DEADLY: &str = "die-of-this";
 
 /// Connections at a time.
 const SENDERS: usize = 6;

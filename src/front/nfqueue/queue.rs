@@ -183,6 +183,11 @@ impl Held<'_, '_> {
         }
     }
 
+    /// The number of the queue it waits in.
+    pub(in crate::front) const fn queue_number(&self) -> u16 {
+        self.queue.number()
+    }
+
     /// Lets the packet go on as it came, or with its mark changed and nothing else.
     pub(in crate::front) fn accept(mut self, marking: Option<Marking>) {
         if marking.is_some() || !self.queue.ledger.accept() {

@@ -46,6 +46,9 @@ pub(super) const COUNTERS: &[Counter] = &[
     fault("panics", "packets were dropped because judging them panicked", |shared| {
         load(&shared.panics)
     }),
+    fault("packets_blocked", "packets were dropped unread, of connections that killed", |shared| {
+        load(&shared.blocked)
+    }),
     fault("events_lost", "events were not written", |shared| shared.events.lost()),
     fault("events_left_out", "events were left out, see log.bytes_per_second", |shared| {
         shared.events.left_out()

@@ -2,20 +2,21 @@
 //! each flow.
 //!
 //! ```text
-//!   0            8         12                 64 Ki          65 Ki
-//!   │ recovered  │ length  │ preamble ...     │ slot 0       │ slot 1 ...
-//!                                             └ length, record
+//!   0            8        12        16             56 Ki      64 Ki     65 Ki
+//!   │ recovered  │ format │ length  │ preamble ... │ docket ..│ slot 0  │ slot 1 ...
+//!                                                              └ length, record
 //! ```
 //! A slot is written by one call and lies within a page, so whoever is killed leaves the record
-//! before or the one after. Who dies twice within a minute may die of a flow: nothing is recovered
-//! then, and nobody is killed for ever.
+//! before or the one after. Who dies twice within a minute, and not of a packet ([`super::probation`]),
+//! may die of what is recovered: nothing is then, and nobody is killed for ever.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::{Diary, RECORD_BYTES_MAX, image_of_diary};
+use super::probation::{AGAIN_MICROS, DOCKET, Docket};
+use crate::engine::{Diary, FORMAT, RECORD_BYTES_MAX, image_of_diary};
 
 /// The file, while it is written.
 #[derive(Debug)]
@@ -27,9 +28,10 @@ pub(super) struct Table {
 
 impl Table {
     /// Begins anew in this file.
-    pub(super) fn begin(file: File, recovered: u64) -> io::Result<Self> {
+    pub(super) fn begin(file: File, recovered: u64, docket: &Docket) -> io::Result<Self> {
         file.set_len(0)?;
-        file.write_all_at(&recovered.to_le_bytes(), 0)?;
+        file.write_all_at(&FORMAT.to_le_bytes(), FORMAT_AT as u64)?;
+        record_death(&file, recovered, docket)?;
         Ok(Self { file, is_broken: AtomicBool::new(false) })
     }
 
@@ -47,7 +49,7 @@ impl Table {
 
 impl Diary for Table {
     fn keep_preamble(&self, preamble: &[u8]) {
-        if preamble.len() + PREAMBLE > SLOTS {
+        if preamble.len() + PREAMBLE > DOCKET {
             return;
         }
         let length = u32::try_from(preamble.len()).unwrap_or(0).to_le_bytes();
@@ -69,13 +71,24 @@ impl Diary for Table {
     }
 }
 
+/// Notes when flows are recovered, before they are: to do so may kill as well.
+pub(super) fn record_death(file: &File, now: u64, docket: &Docket) -> io::Result<()> {
+    file.write_all_at(&now.to_le_bytes(), 0)?;
+    docket.write(file)
+}
+
 /// What a dead process has left in this file, as an image; nothing, if it died too soon after
-/// another.
-pub(super) fn recover(bytes: &[u8], now: u64) -> Vec<u8> {
+/// another and not over a packet.
+pub(super) fn recover(bytes: &[u8], now: u64, docket: &Docket) -> Vec<u8> {
     let number = |at: usize| bytes.get(at..at + 4)?.first_chunk().copied().map(u32::from_le_bytes);
     let before = bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
-    if before != 0 && now.saturating_sub(before) < AGAIN_MICROS {
+    let is_again = before != 0 && now.saturating_sub(before) < AGAIN_MICROS;
+    if is_again && !docket.is_in_judgement {
         log::warn!("died twice within a minute: the flows before are unknown");
+        return Vec::new();
+    }
+    if number(FORMAT_AT) != Some(FORMAT) {
+        log::warn!("the diary of the process before is of another format");
         return Vec::new();
     }
     let length = number(LENGTH).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
@@ -89,15 +102,13 @@ pub(super) fn recover(bytes: &[u8], now: u64) -> Vec<u8> {
     image_of_diary(preamble, &records)
 }
 
-const LENGTH: usize = 8;
-const PREAMBLE: usize = 12;
-const SLOTS: usize = 64 << 10;
+const FORMAT_AT: usize = 8;
+const LENGTH: usize = 12;
+const PREAMBLE: usize = 16;
+pub(super) const SLOTS: usize = 64 << 10;
 const SLOT: usize = 1 << 10;
 
 const _: () = assert!(RECORD_BYTES_MAX + 2 <= SLOT, "a record and its length fit in a slot");
-
-/// A minute.
-const AGAIN_MICROS: u64 = 60_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -107,8 +118,10 @@ mod tests {
     fn who_dies_twice_within_a_minute_recovers_nothing() {
         let mut bytes = vec![0; SLOTS];
         bytes[..8].copy_from_slice(&1_000_u64.to_le_bytes());
-        assert_eq!(recover(&bytes, 1_001 + AGAIN_MICROS), b"", "no preamble");
-        assert_eq!(recover(&bytes, AGAIN_MICROS), b"");
-        (0..40).for_each(|length| assert_eq!(recover(&bytes[..length], 5), b"", "{length}"));
+        let docket = Docket::default();
+        assert_eq!(recover(&bytes, 1_001 + AGAIN_MICROS, &docket), b"", "no preamble");
+        assert_eq!(recover(&bytes, AGAIN_MICROS, &docket), b"");
+        (0..40)
+            .for_each(|length| assert_eq!(recover(&bytes[..length], 5, &docket), b"", "{length}"));
     }
 }

@@ -17,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::clock::Clock;
 use super::diary::{self, Table};
 use super::manager::{self, Kept, Manager};
+use super::probation::{Docket, Probation};
 use super::succession::{Handed, Predecessor};
 use crate::config::Config;
 use crate::engine::{Effects, Engine, Image};
@@ -119,18 +120,23 @@ impl Estate {
         }
     }
 
-    /// The engine and its clock: those of the image or else of the diary, where one was left.
+    /// The engine and its clock: those of the image or else of the diary, where one was left; and
+    /// what is to be watched after a death.
     pub(super) fn engine(
         &self,
         config: &Config,
         legacy: &Legacy,
         effects: &mut Effects,
-    ) -> Result<(Engine, Clock), FrontError> {
+    ) -> Result<(Engine, Clock, Probation), FrontError> {
         let now = monotonic_micros();
+        let failed = |error| FrontError::io("cannot begin a diary", error);
         let (mut recovered, mut died) = (Vec::new(), 0);
+        let mut docket = Docket::kept(&self.diary, now);
         let mut image = Image::open(&self.image);
         if image.is_err() && !self.diary.is_empty() {
-            (recovered, died) = (diary::recover(&self.diary, now), now);
+            docket = Docket::read(&self.diary, now);
+            (recovered, died) = (diary::recover(&self.diary, now, &docket), now);
+            diary::record_death(&legacy.diary, died, &docket).map_err(failed)?;
             image = Image::open(&recovered);
         }
         if let (Err(error), false) = (&image, self.image.is_empty() && recovered.is_empty()) {
@@ -143,13 +149,17 @@ impl Estate {
             }
             Ok(image) => restored(config, &image, now, effects),
         };
+        let mut notes = None;
         if legacy.manager.is_there() {
-            let failed = |error| FrontError::io("cannot begin a diary", error);
             let file = legacy.diary.try_clone().map_err(failed)?;
-            let table = Table::begin(file, died).map_err(failed)?;
+            let table = Table::begin(file, died, &docket).map_err(failed)?;
             engine.keep_diary(Box::new(table), clock.now(), now);
+            if died != 0 {
+                notes = Some(legacy.diary.try_clone().map_err(failed)?);
+            }
         }
-        Ok((engine, clock))
+        let probation = docket.probation(notes, clock.now());
+        Ok((engine, clock, probation))
     }
 
     /// All is ready: may we serve?

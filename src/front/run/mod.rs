@@ -14,6 +14,7 @@ mod events;
 mod inject;
 mod manager;
 mod metrics;
+mod probation;
 mod reign;
 mod running;
 mod sandbox;
@@ -65,7 +66,7 @@ pub fn run(
     let queues = estate.open_queues(config, &legacy)?;
     let injector = Injector::open(config.rules.mark)?;
     let mut effects = Effects::of_worker(queues.len(), events.are_heard());
-    let (engine, clock) = estate.engine(config, &legacy, &mut effects)?;
+    let (engine, clock, probation) = estate.engine(config, &legacy, &mut effects)?;
     let shared = Shared {
         engine: &engine,
         clock,
@@ -77,6 +78,9 @@ pub fn run(
         marks: Marks::new(&config.rules),
         faults: &faults,
         panics: AtomicU64::new(0),
+        probation,
+        blocked: AtomicU64::new(0),
+        deadly: worker::deadly(),
         asked: AtomicU32::new(0),
     };
     // Ahead of what cannot be taken back.
@@ -84,6 +88,7 @@ pub fn run(
     sandbox::enter(config, file);
     estate.accept()?;
     shared.deliver(&mut effects);
+    shared.reset_blocked(&mut effects);
     let panics = supervisor::catch_panics();
     let running = Running::new(&engine, config.clone());
     let worker = queues.len() + 1;

@@ -4,12 +4,14 @@
 //! costs the packet that met it, and no more.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::clock::Clock;
 use super::events::Events;
 use super::inject::Injector;
+use super::probation::Probation;
 use super::running::Reloads;
 use crate::config::Rules;
 use crate::engine::{Effects, Engine, Handling, Verdict};
@@ -40,6 +42,12 @@ pub(super) struct Shared<'a> {
     pub(super) faults: &'a Faults,
     /// Packets dropped because judging them panicked.
     pub(super) panics: AtomicU64,
+    /// What is watched after a death.
+    pub(super) probation: Probation,
+    /// Packets dropped because their connection has killed.
+    pub(super) blocked: AtomicU64,
+    /// Text of a packet that kills, where a test wants one.
+    pub(super) deadly: Option<String>,
     /// Counts how often the threads of the queues were asked whether they are alive; [`END`]: it is
     /// time to end.
     pub(super) asked: AtomicU32,
@@ -119,8 +127,19 @@ impl Shared<'_> {
     fn judge(&self, held: Held<'_, '_>, effects: &mut Effects) {
         let now = self.clock.now();
         let arrival = held.arrival();
+        let thread = self.probation.is_on(now).then(|| held.queue_number());
+        if thread.is_some_and(|thread| !self.probation.admit(thread, arrival.bytes, now)) {
+            self.blocked.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if cfg!(debug_assertions) {
+            self.die_of(arrival.bytes);
+        }
         // The engine's locks do not poison, and what it left in the effects is thrown away.
         let judged = catch_unwind(AssertUnwindSafe(|| self.engine.handle(now, &arrival, effects)));
+        if let Some(thread) = thread {
+            self.probation.dismiss(thread, now);
+        }
         let Ok(verdict) = judged else { return self.count_panic(effects) };
         let marking = self.marks.of(effects.handling);
         match verdict {
@@ -129,6 +148,37 @@ impl Shared<'_> {
             Verdict::Drop(_) => drop(held),
         }
         self.deliver(effects);
+    }
+
+    /// Dies as of a fault that nothing contains, of a packet that a test has named.
+    fn die_of(&self, packet: &[u8]) {
+        let Some(text) = self.deadly.as_deref().map(str::as_bytes) else { return };
+        if packet.windows(text.len()).any(|window| window == text) {
+            std::process::abort();
+        }
+    }
+
+    /// Resets flows that a process before us was judging at two deaths.
+    pub(super) fn reset_blocked(&self, effects: &mut Effects) {
+        let now = self.clock.now();
+        let mut blocked = Vec::new();
+        self.engine.flows(now, |seen| {
+            if self.probation.blocks(seen.client, seen.server) {
+                blocked.push(seen);
+            }
+            ControlFlow::Continue(())
+        });
+        for seen in blocked {
+            log::error!(
+                "the filter died twice over connection {} of {} with {}: it is reset, and nothing \
+                 of it is judged any more",
+                seen.id,
+                seen.client,
+                seen.server
+            );
+            self.engine.kill(seen.id, now, effects);
+            self.deliver(effects);
+        }
     }
 
     /// Forgets silent flows. A panic here must not end the filter either.
@@ -152,6 +202,11 @@ impl Shared<'_> {
         }
         self.events.push(effects.records.drain(..));
     }
+}
+
+/// In builds for debugging alone: text of a packet that is to kill, as a test asks for.
+pub(super) fn deadly() -> Option<String> {
+    std::env::var("MAILGUARD_DIES_OF").ok().filter(|_| cfg!(debug_assertions))
 }
 
 /// Asked so, threads of queues end.
