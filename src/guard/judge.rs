@@ -218,13 +218,12 @@ impl Guard {
                 let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
                 let ruling = self.look_at_text(watch, text, draft);
                 watch.end_data();
-                match ruling {
-                    // As large as the server takes, and not larger.
-                    Ruling::Exceed(Excess { rule: Rule::MessageBytes, is_end: false, .. }) => {
-                        Ruling::Pass
-                    }
-                    other => other,
-                }
+                // As large as the server takes, and not larger.
+                let is_full = matches!(
+                    ruling,
+                    Ruling::Exceed(Excess { rule: Rule::MessageBytes, is_end: false, .. })
+                );
+                if is_full { Ruling::Pass } else { ruling }
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)

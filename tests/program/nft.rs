@@ -1,8 +1,8 @@
 //! `mailguard rules` by nft: what the table means is held against the rules of iptables, packet by
 //! packet; who keeps them, and what others do to them.
 //!
-//! Kernels that lack nft's queue are the rule where tests run. So the word `queue` alone gives way to
-//! another verdict, by an nft in the path that puts it there.
+//! Kernels that lack nft's queue are the rule where tests run. So the word `queue` alone gives way
+//! to another verdict, by an nft in the path that puts it there.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -221,8 +221,8 @@ const OBSERVER: &str = "table inet observer {
     }
     chain out {
         type filter hook postrouting priority 250; policy accept;
-        tcp dport 25 meta mark & 0x30000000 != 0 counter comment \"our bits on packets that leave\"
-        tcp dport 25 meta mark & 0x00000001 != 0 counter comment \"their bits on packets that leave\"
+        tcp dport 25 meta mark & 0x30000000 != 0 counter comment \"our bits on leaving packets\"
+        tcp dport 25 meta mark & 0x00000001 != 0 counter comment \"their bits on leaving packets\"
         ct mark & 0x20000000 != 0 counter comment \"connections that leave and need no filter\"
         ct mark & 0x00000002 != 0 counter comment \"their bits on connections that leave\"
     }
@@ -385,8 +385,8 @@ fn it_means_what_the_rules_of_iptables_mean() {
             for expected in [
                 through.as_str(),
                 "as the filter from 2001:db8::25: none and ",
-                "our bits on packets that leave\": none",
-                "their bits on packets that leave\": many",
+                "our bits on leaving packets\": none",
+                "their bits on leaving packets\": many",
                 "their bits on connections that arrive\": many",
             ] {
                 assert!(nft.contains(expected), "{expected:?} is not in {nft}");

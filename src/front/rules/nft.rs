@@ -1,8 +1,8 @@
 //! Our rules as a table of nf_tables: installed, removed, compared.
 //!
 //! The file is one transaction, which takes the place of whatever there was of our table. Each rule
-//! carries a comment made from its words. By that it is known again: nft prints rules otherwise than
-//! they were given, and each version in its own way.
+//! carries a comment made from its words. By that it is known again: nft prints rules otherwise
+//! than they were given, and each version in its own way.
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,9 @@
 //!                                                              └ length, record
 //! ```
 //! A slot is written by one call and lies within a page, so whoever is killed leaves the record
-//! before or the one after. Who dies twice within a minute, and not of a packet ([`super::probation`]),
-//! may die of what is recovered: nothing is then, and nobody is killed for ever.
+//! before or the one after. Who dies twice within a minute, and not of a packet
+//! ([`super::probation`]), may die of what is recovered: nothing is then, and nobody is killed for
+//! ever.
 
 use std::fs::File;
 use std::io;

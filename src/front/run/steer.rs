@@ -313,7 +313,8 @@ impl Steering<'_> {
         };
         format!(
             "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
-             backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\noffload_mark = {}\n",
+             backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\n\
+             offload_mark = {}\n",
             config.engine.ports,
             config.queue.first,
             config.queue.last,

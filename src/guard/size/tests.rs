@@ -25,19 +25,15 @@ fn exim(bytes: &[u8], is_header: bool) -> u32 {
 #[test]
 fn bytes_are_counted_as_exim_counts_them_whatever_the_cut() {
     let mut state = 7_u64;
-    for _ in 0..3_000 {
-        let length = state as usize % 12;
-        let bytes: Vec<u8> = (0..length)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                b"\r\n\r\n.a"[state as usize % 6]
-            })
-            .collect();
+    let mut random = |below: u64| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
+        usize::try_from(state % below).unwrap()
+    };
+    for _ in 0..3_000 {
+        let length = random(12);
+        let bytes: Vec<u8> = (0..length).map(|_| b"\r\n\r\n.a"[random(6)]).collect();
         for is_header in [false, true] {
             for cut in 0..=bytes.len() {
                 let mut size = Size::default();

@@ -21,7 +21,7 @@ pub(super) fn configure(root: &Root, side: Side) -> Outcome {
 fn server() -> String {
     let addresses = Program::Exim.addresses().map(|address| address.to_string()).join(" : ");
     let domains = Program::Exim.domains().join(" : ");
-    let (small, _) = Program::SMALL_LIMIT;
+    let small = format!("{{{}}}{{0}}", Program::SMALL_LIMIT.0);
     format!(
         "primary_hostname = mail.domain2.com\n\
          local_interfaces = {addresses}\n\
@@ -29,7 +29,7 @@ fn server() -> String {
          tls_certificate = /etc/mail.pem\n\
          tls_privatekey = /etc/mail.key\n\
          acl_smtp_rcpt = accept\n\
-         message_size_limit = ${{if match{{$sender_host_port}}{{\\N^450\\d$\\N}}{{{small}}}{{0}}}}\n\
+         message_size_limit = ${{if match{{$sender_host_port}}{{\\N^450\\d$\\N}}{small}}}\n\
          \n\
          begin routers\n\
          inbox:\n  driver = accept\n  domains = {domains}\n  transport = inbox\n\
