@@ -316,8 +316,8 @@ settings! {
     // Exim takes 50 MiB, and may lose its place in a message that is larger. Where a server says
     // behind SIZE what it takes (RFC 1870), the text beyond that leaves masked, unless this is 0.
 
-    /// The bytes of a message, CRLF counted as one, where the server has not said what it takes.
-    message_bytes_max: ByteLimit = [52_428_800, 52_428_800, 0, 0, 0, 0, 0, 0];
+    /// The bytes of a message that a server takes which has not said so, CRLF counted as one.
+    size_assumed: ByteLimit = [52_428_800, 52_428_800, 0, 0, 0, 0, 0, 0];
 
     /// What is done about known holes of mail servers.
     patches: Patches = [

@@ -4,7 +4,8 @@
 //! middle of a line, with a line end behind it, ends the message then, and text behind it is run.
 //! So whatever lies beyond what the server has said it takes (RFC 1870) must hold no such dot:
 //! nobody stores that message, and the rest of its text leaves masked. Where a server has said
-//! nothing, a setting stands for it, and ends the flow, since the server may take the message.
+//! nothing, a setting stands for it. It may be wrong, so text beyond it passes, but no such dot at
+//! that very place.
 //!
 //! Counted is as Exim does it: CRLF is one, a dot that was added before a line's first is none. In
 //! a header each CR or LF that stands alone is two, because Exim folds there.
@@ -42,6 +43,8 @@ enum Before {
     #[default]
     Line,
     Cr,
+    /// A dot in the middle of a line.
+    Dot,
     Text,
 }
 
@@ -105,19 +108,12 @@ impl Size {
             [.., b'\r', b'\n'] => Before::Line,
             [b'\n'] if split_pair => Before::Line,
             [.., b'\r'] => Before::Cr,
+            [b'.'] if self.before == Before::Line => Before::Text,
+            [.., b'.'] => Before::Dot,
             _ => Before::Text,
         };
         let octets = i64::from(self.octets).saturating_add(count).max(0);
         self.octets = u32::try_from(octets).unwrap_or(u32::MAX);
-    }
-}
-
-impl Size {
-    /// Bytes that may still come, whatever they are.
-    fn left(&self, limit: u32, watch: &Watch) -> u32 {
-        let left = limit.saturating_sub(self.octets);
-        // In a header one may count as two.
-        if watch.message.is_body() { left } else { left / 2 }
     }
 }
 
@@ -149,18 +145,25 @@ impl Guard {
     }
 
     /// How many bytes of message data may be read as such at once: behind them the message may be
-    /// larger than the server takes. None where it has set no limit.
+    /// larger than the server takes. None where that does not matter.
     fn room(&self, watch: &Watch) -> Option<usize> {
-        let is_limited = watch.size.offered > 0 && self.minds_size();
-        let room = is_limited.then(|| watch.size.left(watch.size.offered, watch));
-        room.and_then(|room| usize::try_from(room).ok())
+        let Size { offered, octets, .. } = watch.size;
+        let assumed = self.settings.size_assumed.count();
+        let left = match offered {
+            _ if !self.minds_size() => return None,
+            0 if octets > assumed.saturating_add(NEAR) => return None,
+            0 => assumed.saturating_sub(NEAR).saturating_sub(octets),
+            _ => offered.saturating_sub(octets),
+        };
+        // In a header one byte may count as two.
+        let room = if watch.message.is_body() { left } else { left / 2 };
+        // Near the size that is assumed each byte is looked at.
+        usize::try_from(if offered == 0 { room.max(1) } else { room }).ok()
     }
 
-    /// Whether so many bytes of message data pass no limit on its size.
+    /// Whether so many bytes of message data are far from any limit on its size.
     pub(super) fn has_room(&self, watch: &Watch, length: usize) -> bool {
-        let own = self.settings.message_bytes_max.count();
-        let limit = if watch.size.offered > 0 { watch.size.offered } else { own };
-        !self.minds_size() || length < watch.size.left(limit, watch) as usize
+        self.room(watch).is_none_or(|room| length < room)
     }
 
     /// Counts what leaves of a message. `was_body`: its header was over before that.
@@ -173,22 +176,28 @@ impl Guard {
         if !self.minds_size() {
             return None;
         }
-        let before = watch.size.octets;
+        let (limit, offered) = (self.settings.size_assumed, watch.size.offered);
+        let (octets, had_dot) = (watch.size.octets, watch.size.before == Before::Dot);
         watch.size.add(bytes, !was_body);
-        let counts = (before, watch.size.octets);
-        if watch.size.offered == 0 {
-            return self.settings.message_bytes_max.excess(Rule::MessageBytes, counts);
+        let rule = Rule::MessageBytes;
+        if offered == 0 {
+            let is_near = octets.abs_diff(limit.count()) <= NEAR;
+            let is_end = had_dot && matches!(bytes, [b'\r' | b'\n', ..]);
+            let counts = (limit.count(), limit.count().saturating_add(1));
+            return if is_near && is_end { limit.excess(rule, counts) } else { None };
         }
         let is_full = self.room(watch) == Some(0);
-        let (count, limit) = (counts.1, watch.size.offered);
-        let excess = Excess { rule: Rule::MessageBytes, count, limit, is_end: false };
-        is_full.then_some(excess)
+        let (count, limit) = (watch.size.octets, offered);
+        is_full.then_some(Excess { rule, count, limit, is_end: false })
     }
 
     const fn minds_size(&self) -> bool {
-        self.settings.message_bytes_max.is_set()
+        self.settings.size_assumed.is_set()
     }
 }
+
+/// How far from the size that is assumed a dot may be the wrong one.
+const NEAR: u32 = 8;
 
 #[cfg(test)]
 mod tests;

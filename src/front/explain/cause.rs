@@ -100,9 +100,9 @@ pub const CAUSES: [Cause; 110] = [
     row("mail-twice", &["order"], "MAIL comes inside a transaction."),
     row(
         "message-bytes",
-        &["message_bytes_max"],
+        &["size_assumed"],
         "The message is larger than the server takes. Some servers lose their place in one that \
-        is, and run text of it: so what is beyond is masked, or the connection ends.",
+        is, and run text behind a dot: so what is beyond is masked, or the connection ends there.",
     ),
     row("messages", &["messages_max"], "Too many messages in one connection."),
     row(

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyModifiers};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use self::sample::{Answers, Sample, View};
 use super::{FrontError, Outcome, control};
@@ -50,9 +51,13 @@ pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
     }
     let failed = |error| FrontError::io("the terminal", error);
     let is_over = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(failed)?;
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, Arc::clone(&is_over)).map_err(failed)?;
     }
+    // A terminal that hung up has nothing to be restored, and whoever waits for its keys is never
+    // told: crossterm reads an end of file for ever.
+    let is_gone = Arc::new(AtomicBool::new(true));
+    flag::register_conditional_shutdown(SIGHUP, 0, is_gone).map_err(failed)?;
     let answers = ask_again_and_again(asked.socket.to_owned(), asked.interval, start)?;
     let seen = ratatui::try_init().and_then(|mut terminal| {
         let mut stage = Stage { view, answers, is_over: &is_over };

@@ -88,24 +88,40 @@ fn text_beyond_what_the_server_takes_leaves_masked() {
     }
 }
 
+/// A message whose text grows to these bytes before a dot that ends its line.
+fn dotted(octets: usize) -> String {
+    let head = "Subject: x\r\n\r\n";
+    format!("{head}{}.\r\nmore\r\n.\r\n", "a".repeat(octets - (head.len() - 2)))
+}
+
 #[test]
-fn a_server_that_has_said_nothing_has_the_setting() {
-    let message = "Subject: x\r\n\r\naaaaa\r\n.\r\n";
-    for (offer, limit, ends) in [
-        ("250 a\r\n", "19", false),
-        ("250 a\r\n", "16", true),
-        ("250-a\r\n250 DSN\r\n", "16", true),
-        ("250-a\r\n250 SIZE 99\r\n", "16", false),
-        ("250 a\r\n", "0", false),
-        ("250-a\r\n250 SIZE 17\r\n", "0", false),
+fn a_line_that_ends_in_a_dot_at_the_size_that_is_assumed_ends_the_flow() {
+    for (offer, assumed, octets, ends) in [
+        ("250 a\r\n", "60", 61, true),
+        ("250 a\r\n", "60", 60, true),
+        ("250-a\r\n250 DSN\r\n", "60", 61, true),
+        ("250 a\r\n", "60", 40, false),
+        ("250 a\r\n", "60", 80, false),
+        ("250 a\r\n", "0", 61, false),
+        ("250-a\r\n250 SIZE 999\r\n", "60", 61, false),
+        ("250-a\r\n250 SIZE 60\r\n", "0", 61, false),
     ] {
+        let message = dotted(octets);
         for piece in 1..=message.len() {
-            let mut talk = Talk::new(&changed("esmtp", &[("message_bytes_max", limit)]));
+            let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", assumed)]));
             begin(&mut talk, offer, piece);
             let left = talk.say(Client, message.as_bytes(), piece);
             let end = ends.then_some(Rule::MessageBytes);
-            assert_eq!(talk.ended(), end, "{offer} {limit} {piece}");
+            assert_eq!(talk.ended(), end, "{offer} {assumed} {octets} in pieces of {piece}");
             assert!(ends || left == message, "{left}");
         }
+    }
+    // Without such a dot it passes, whatever its size.
+    let message = format!("Subject: x\r\n\r\n{}.\r\n", "a line.. of it\r\n..\r\n".repeat(9));
+    let message = message.replace("a line..", "abcdefgh").replace("of it", "ijkl");
+    for piece in 1..=message.len() {
+        let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", "60")]));
+        begin(&mut talk, "250 a\r\n", piece);
+        assert_eq!(talk.say(Client, message.as_bytes(), piece), message);
     }
 }

@@ -5,8 +5,8 @@ use super::table::Seen;
 use super::trial::{Recipe, Trial};
 use crate::lab::{Outcome, Program};
 
-/// What the configuration says of a server that offers nothing to HELO.
-pub(crate) const LIMIT: &str = "[settings]\nmessage_bytes_max = 51200\n";
+/// What the configuration says of the server, which offers nothing to HELO.
+pub(crate) const LIMIT: &str = "[settings]\nsize_assumed = 51200\n";
 
 /// The recipes of this file.
 pub(crate) const RECIPES: &[Recipe] = &[
