@@ -403,7 +403,10 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         let Some(records) = &mut self.records else { return };
-        if records.known.watch.has_agreed()
+        // What never began has not failed: a client may think better of it behind the 220.
+        let has_begun = records.known.watch.has_begun(Speaker::Client);
+        if !has_begun
+            || records.known.watch.has_agreed()
             || std::mem::replace(&mut records.known.has_failed, true)
         {
             return;
