@@ -93,7 +93,10 @@ impl Passage<'_, '_> {
         let mut is_contradicted =
             known > 0 && !is_keep_alive && stream.differs_from_kept(seq, copy);
         if !fresh.is_empty() {
-            if !self.has_room(fresh.len().saturating_mul(KEPT_COST)) {
+            // At most what is left beside bytes ahead of a gap: a segment that could keep more than
+            // a flow may hold would else never pass.
+            let most = self.engine.limits.bytes_per_flow_max / 2;
+            if !self.has_room(fresh.len().saturating_mul(KEPT_COST).min(most)) {
                 return self.hold_back(0, Violation::StoreFull.into());
             }
             let stream = &self.conversation.streams[self.direction];
