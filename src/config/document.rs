@@ -167,6 +167,7 @@ fn words(node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(word) => Some(word.clone()),
         Value::Number(number) => Some(number.to_string()),
+        Value::Fraction(number) => Some(number.clone()),
         Value::Truth(truth) => Some(truth.to_string()),
         Value::List(list) => {
             let each = |node: &Node| words(node).filter(|word| !word.is_empty());

@@ -42,6 +42,8 @@ pub(super) struct Node {
 pub(super) enum Value {
     Text(String),
     Number(i64),
+    /// A number with a fraction, as it was written: some words look like one, such as versions.
+    Fraction(String),
     Truth(bool),
     List(Vec<Node>),
     Table(Vec<Entry>),
@@ -88,7 +90,7 @@ impl Node {
                 list.iter().map(|node| Self::of_value(node.get_ref(), node.span())).collect(),
             ),
             DeValue::Table(table) => Self::of_file(table).value,
-            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Float(number) => Value::Fraction(number.as_str().to_owned()),
             DeValue::Datetime(_) => Value::Other("a date or a time"),
         };
         Self { place: Place::File(span), value }
@@ -114,7 +116,7 @@ impl Node {
                     })
                     .collect(),
             ),
-            Plain::Float(_) => Value::Other("a number with a fraction"),
+            Plain::Float(number) => Value::Fraction(format!("{number:?}")),
             Plain::Datetime(_) => Value::Other("a date or a time"),
         };
         Self { place, value }
@@ -160,6 +162,7 @@ impl Node {
         match &self.value {
             Value::Text(text) => format!("\"{text}\""),
             Value::Number(number) => number.to_string(),
+            Value::Fraction(_) => "a number with a fraction".to_owned(),
             Value::Truth(truth) => truth.to_string(),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),

@@ -33,9 +33,12 @@ impl Passage<'_, '_> {
     /// Lets bytes through ahead of a gap, if there is room to remember them.
     pub(super) fn admit_early(&mut self, distance: usize, bytes: &[u8]) -> Verdict {
         let (payload, within) = (self.turn.packet.payload(), bytes.len());
-        // Gaps that nobody closes must not take the room that bytes in order need.
-        let memory = &self.engine.memory;
-        let is_half_full = memory.held().saturating_add(within) > memory.bytes_max() / 2;
+        // Gaps that nobody closes must not take the room that bytes in order need, and least of all
+        // those that close them: nothing of what is ahead is given back before.
+        let (memory, limits) = (&self.engine.memory, &self.engine.limits);
+        let held = self.conversation.streams[self.direction].held_early();
+        let is_half_full = memory.held().saturating_add(within) > memory.bytes_max() / 2
+            || held.saturating_add(within) > limits.bytes_per_flow_max / 2;
         if is_half_full || !self.has_room(within) {
             return self.hold_back(0, Violation::StoreFull.into());
         }

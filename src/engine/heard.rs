@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::speaker::Speaker;
 use crate::tls::{alert_name, group_name, suite_name};
 
@@ -14,7 +16,7 @@ const APART_MAX: usize = 64;
 const PROTOCOL_MAX: usize = 32;
 
 /// A value that a hello or an alert has said; `None` stands for all that are too many.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Heard {
     /// The cipher suite that a server chose.
     Suite(Option<u16>),

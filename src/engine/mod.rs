@@ -30,7 +30,7 @@ pub use heard::Heard;
 pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
 pub use monitor::Mode;
 pub use reason::Reason;
-pub use record::{LOGGED_BYTES_MAX, Notice, Record, What};
+pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use sight::{Deeds, Killed, Seen, Stage};
 pub use stats::{Counter, Stats};

@@ -5,7 +5,7 @@
 //! happened, and `count` only counts it.
 
 use super::passage::Passage;
-use super::{Reason, What};
+use super::{Reason, TlsEvent, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
@@ -394,7 +394,7 @@ fn told(change: Change) -> Option<What> {
         Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. } => {
             Some(What::DataEnd { offset: at.value(), length })
         }
-        Change::TlsBegins => Some(What::TlsBegin { hello: None }),
+        Change::TlsBegins => Some(What::Tls(TlsEvent::Begin { hello: None })),
         Change::TlsAnswered => None,
     }
 }

@@ -168,48 +168,8 @@ pub enum What {
         /// How many.
         entries: u64,
     },
-    /// TLS began.
-    TlsBegin {
-        /// What the client offers, where it is watched; where it is not, the flow is opaque now.
-        hello: Option<Box<tls::ClientHello>>,
-    },
-    /// The server has chosen among what the client offered.
-    TlsAgreed {
-        /// What.
-        hello: Box<tls::ServerHello>,
-    },
-    /// TLS came to nothing.
-    TlsFailed {
-        /// Who ended it, where that was said.
-        by: Option<Direction>,
-        /// The description of the alert, where it was in clear.
-        alert: Option<u8>,
-        /// Behind what.
-        stage: &'static str,
-    },
-    /// The flow under TLS ended.
-    TlsEnd {
-        /// Records of the client, and their bytes.
-        client: (u64, u64),
-        /// Records of the server, and their bytes.
-        server: (u64, u64),
-        /// Whether a stream ended inside a record.
-        is_truncated: bool,
-    },
-    /// TLS broke its own rules.
-    TlsAlarm {
-        /// Whose bytes showed it.
-        direction: Direction,
-        /// Where in that direction's stream.
-        offset: u64,
-        /// What was wrong.
-        fault: tls::Fault,
-    },
-    /// A hello said what a rule is about.
-    TlsRule {
-        /// Which.
-        rule: Rule,
-    },
+    /// TLS, as far as it is seen.
+    Tls(TlsEvent),
     /// Something worth knowing that changes nothing.
     Noticed {
         /// Who showed it.
@@ -219,6 +179,53 @@ pub enum What {
     },
     /// The flow ended, by FINs, a RST or time.
     Closed,
+}
+
+/// What is seen of TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsEvent {
+    /// It began.
+    Begin {
+        /// What the client offers, where it is watched; where it is not, the flow is opaque now.
+        hello: Option<Box<tls::ClientHello>>,
+    },
+    /// The server has chosen among what the client offered.
+    Agreed {
+        /// What.
+        hello: Box<tls::ServerHello>,
+    },
+    /// It came to nothing.
+    Failed {
+        /// Who ended it, where that was said.
+        by: Option<Direction>,
+        /// The description of the alert, where it was in clear.
+        alert: Option<u8>,
+        /// Behind what.
+        stage: &'static str,
+    },
+    /// The flow under it ended.
+    End {
+        /// Records of the client, and their bytes.
+        client: (u64, u64),
+        /// Records of the server, and their bytes.
+        server: (u64, u64),
+        /// Whether a stream ended inside a record.
+        is_truncated: bool,
+    },
+    /// It broke its own rules.
+    Alarm {
+        /// Whose bytes showed it.
+        direction: Direction,
+        /// Where in that direction's stream.
+        offset: u64,
+        /// What was wrong.
+        fault: tls::Fault,
+    },
+    /// A hello said what a rule is about.
+    Rule {
+        /// Which.
+        rule: Rule,
+    },
 }
 
 /// What is worth knowing of a flow, once.
@@ -275,7 +282,7 @@ impl What {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
                 line.len()
             }
-            Self::TlsBegin { hello } => hello.as_ref().map_or(0, |hello| hello.length),
+            Self::Tls(TlsEvent::Begin { hello }) => hello.as_ref().map_or(0, |hello| hello.length),
             Self::Edited { before, after, patches, .. } => {
                 let names: usize = patches.iter().map(|id| id.len()).sum();
                 before.len() + after.len() + names
@@ -292,11 +299,7 @@ impl What {
             | Self::LeftOut { .. }
             | Self::Unshown { .. }
             | Self::Missed { .. }
-            | Self::TlsAgreed { .. }
-            | Self::TlsFailed { .. }
-            | Self::TlsEnd { .. }
-            | Self::TlsAlarm { .. }
-            | Self::TlsRule { .. }
+            | Self::Tls(_)
             | Self::Noticed { .. }
             | Self::Closed => 0,
         }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::Notice;
 use crate::flow::{Endpoint, Keyed};
@@ -24,8 +25,8 @@ const DAYS_MAX: u16 = 30;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// One server, and the days of what was last seen of it; 0 is never.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
     server: Endpoint,
     offered: u16,
     /// When each alarm was last raised.
@@ -56,9 +57,7 @@ impl Servers {
         now: Instant,
     ) -> Option<(Notice, bool)> {
         let day = u16::try_from(now.seconds() / SECONDS_PER_DAY).unwrap_or(u16::MAX).max(1);
-        let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
-        let place = usize::try_from(self.hash(server) % SETS as u64).unwrap_or(0);
-        let mut set = sets.get(place)?.lock();
+        let mut set = self.set(server)?.lock();
         let known = set.iter().position(|entry| entry.server == server);
         // One that never offered it needs no place.
         if known.is_none() && offer == Offer::Missing {
@@ -82,6 +81,26 @@ impl Servers {
 }
 
 impl Servers {
+    /// All that is known, for an image.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let sets = self.sets.get().into_iter().flatten();
+        sets.flat_map(|set| set.lock().clone()).collect()
+    }
+
+    /// Goes on with what another knew.
+    pub(super) fn restore(&self, entries: Vec<Entry>) {
+        for entry in entries {
+            if let Some(set) = self.set(entry.server) {
+                room(&mut set.lock(), entry);
+            }
+        }
+    }
+
+    fn set(&self, server: Endpoint) -> Option<&Mutex<Vec<Entry>>> {
+        let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
+        sets.get(usize::try_from(self.hash(server) % SETS as u64).unwrap_or(0))
+    }
+
     fn hash(&self, server: Endpoint) -> u64 {
         let [high, low] = server.port.to_be_bytes();
         match server.address {

@@ -27,7 +27,8 @@ pub struct Counter {
 /// Declares the counters once: the fields, their help, and what has to go through all of them.
 macro_rules! counters {
     ($(#[doc = $help:literal] $name:ident,)+) => {
-        /// Counters since the start, and two figures of the present.
+        /// Counters since the start, or since that of the first whose work this goes on with, and
+        /// two figures of the present.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
             $(#[doc = $help] pub $name: u64,)+
@@ -56,6 +57,14 @@ macro_rules! counters {
                     help: $help.trim_ascii(),
                     value: self.$name,
                 },)+]
+            }
+
+            /// Sets the counter of this name, if there is one.
+            pub(super) fn set(&mut self, name: &str, value: u64) {
+                match name {
+                    $(stringify!($name) => self.$name = value,)+
+                    _ => {}
+                }
             }
         }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::{Reading, speaker_of};
-use super::{Effects, Notice, Reason, Verdict, What};
+use super::{Effects, Notice, Reason, TlsEvent, Verdict, What};
 use crate::flow::{Direction, PerDirection};
 use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
@@ -93,7 +93,10 @@ impl Passage<'_, '_> {
         let mut is_contradicted =
             known > 0 && !is_keep_alive && stream.differs_from_kept(seq, copy);
         if !fresh.is_empty() {
-            if !self.has_room(fresh.len().saturating_mul(KEPT_COST)) {
+            // At most what is left beside bytes ahead of a gap: a segment that could keep more than
+            // a flow may hold would else never pass.
+            let most = self.engine.limits.bytes_per_flow_max / 2;
+            if !self.has_room(fresh.len().saturating_mul(KEPT_COST).min(most)) {
                 return self.hold_back(0, Violation::StoreFull.into());
             }
             let stream = &self.conversation.streams[self.direction];
@@ -179,7 +182,7 @@ impl Passage<'_, '_> {
             self.blame_patches(fault);
             self.effects.counted.alarms += 1;
             self.effects.counted.tls_faults += 1;
-            self.tell(What::TlsAlarm { direction, offset, fault });
+            self.tell(What::Tls(TlsEvent::Alarm { direction, offset, fault }));
         }
         match cure {
             Cure::Enforce => Stop::Reset(fault.into()),
@@ -244,7 +247,7 @@ impl Passage<'_, '_> {
         match ruling {
             TlsRuling::Pass => Ok(()),
             TlsRuling::Note(rule) => {
-                self.tell(What::TlsRule { rule });
+                self.tell(What::Tls(TlsEvent::Rule { rule }));
                 Ok(())
             }
             TlsRuling::Reset(rule) => Err(Stop::Reset(Reason::Rule(rule))),
@@ -267,7 +270,7 @@ impl Passage<'_, '_> {
         }
         self.obey(ruling)?;
         self.effects.counted.tls_begun += 1;
-        self.tell(What::TlsBegin { hello: Some(hello) });
+        self.tell(What::Tls(TlsEvent::Begin { hello: Some(hello) }));
         Ok(())
     }
 
@@ -282,7 +285,7 @@ impl Passage<'_, '_> {
         self.effects.counted.count_server_hello(&hello);
         let ruling = self.conversation.terms.guard.judge_server_hello(&hello);
         self.obey(ruling)?;
-        self.tell(What::TlsAgreed { hello });
+        self.tell(What::Tls(TlsEvent::Agreed { hello }));
         Ok(())
     }
 
@@ -403,7 +406,10 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         let Some(records) = &mut self.records else { return };
-        if records.known.watch.has_agreed()
+        // What never began has not failed: a client may think better of it behind the 220.
+        let has_begun = records.known.watch.has_begun(Speaker::Client);
+        if !has_begun
+            || records.known.watch.has_agreed()
             || std::mem::replace(&mut records.known.has_failed, true)
         {
             return;
@@ -415,7 +421,7 @@ impl Conversation {
                 (true, Some(_)) => "server-hello",
             };
         effects.counted.count_failure(scene.ends());
-        self.tell(scene, What::TlsFailed { by, alert, stage }, effects);
+        self.tell(scene, What::Tls(TlsEvent::Failed { by, alert, stage }), effects);
     }
 
     fn count_agreement(&self, effects: &mut Effects) {
@@ -444,11 +450,8 @@ impl Conversation {
             return;
         }
         let volume = |side| records.known.watch.volume(side);
-        let what = What::TlsEnd {
-            client: volume(Speaker::Client),
-            server: volume(Speaker::Server),
-            is_truncated,
-        };
-        self.tell(scene, what, effects);
+        let (client, server) = (volume(Speaker::Client), volume(Speaker::Server));
+        let ended = TlsEvent::End { client, server, is_truncated };
+        self.tell(scene, What::Tls(ended), effects);
     }
 }

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::{Format, Zone, json, write, write_left_out, zoned};
-use crate::engine::{Record, What};
+use crate::engine::{Record, TlsEvent, What};
 use crate::guard::Rule;
 use crate::time::Instant;
 
@@ -139,9 +139,7 @@ fn severity(what: &What) -> u8 {
         | What::Contradiction { .. }
         | What::Unshown { .. }
         | What::LeftOut { .. }
-        | What::TlsFailed { .. }
-        | What::TlsAlarm { .. }
-        | What::TlsRule { .. }
+        | What::Tls(TlsEvent::Failed { .. } | TlsEvent::Alarm { .. } | TlsEvent::Rule { .. })
         | What::Noticed { .. } => WARNING,
         What::Opened
         | What::Banner { .. }
@@ -150,9 +148,7 @@ fn severity(what: &What) -> u8 {
         | What::DataBegin { .. }
         | What::DataEnd { .. }
         | What::Missed { .. }
-        | What::TlsBegin { .. }
-        | What::TlsAgreed { .. }
-        | What::TlsEnd { .. }
+        | What::Tls(TlsEvent::Begin { .. } | TlsEvent::Agreed { .. } | TlsEvent::End { .. })
         | What::Closed => INFORMATIONAL,
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::engine::{Record, What};
+use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -213,28 +213,24 @@ fn describe(what: &What) -> Entry {
             Entry { length: Some(*bytes), ..placed("unshown", *direction, *offset) }
         }
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
-        What::TlsBegin { .. }
-        | What::TlsAgreed { .. }
-        | What::TlsFailed { .. }
-        | What::TlsEnd { .. }
-        | What::TlsAlarm { .. }
-        | What::TlsRule { .. }
-        | What::Noticed { .. } => describe_tls(what),
+        What::Tls(event) => describe_tls(event),
+        What::Noticed { direction, notice } => {
+            Entry { side: Some(side(*direction)), ..event(notice.name()) }
+        }
         What::Closed => event("closed"),
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "only what speaks of TLS comes here")]
-fn describe_tls(what: &What) -> Entry {
+fn describe_tls(what: &TlsEvent) -> Entry {
     match what {
-        What::TlsBegin { hello } => with_tls(event("tls-begin"), hello.as_deref().map(begun)),
-        What::TlsAgreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
-        What::TlsFailed { by, alert, stage } => {
+        TlsEvent::Begin { hello } => with_tls(event("tls-begin"), hello.as_deref().map(begun)),
+        TlsEvent::Agreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
+        TlsEvent::Failed { by, alert, stage } => {
             let alert = alert.map(alert_word);
             let entry = Entry { side: by.map(side), ..event("tls-failed") };
             with_tls(entry, Some(Tls { alert, after: Some(stage), ..Tls::default() }))
         }
-        What::TlsEnd { client, server, is_truncated } => with_tls(
+        TlsEvent::End { client, server, is_truncated } => with_tls(
             event("tls-end"),
             Some(Tls {
                 client_records: Some(client.0),
@@ -245,14 +241,10 @@ fn describe_tls(what: &What) -> Entry {
                 ..Tls::default()
             }),
         ),
-        What::TlsAlarm { direction, offset, fault } => {
+        TlsEvent::Alarm { direction, offset, fault } => {
             Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
         }
-        What::TlsRule { rule } => Entry { rule: Some(rule.name()), ..event("tls-rule") },
-        What::Noticed { direction, notice } => {
-            Entry { side: Some(side(*direction)), ..event(notice.name()) }
-        }
-        _ => Entry::default(),
+        TlsEvent::Rule { rule } => Entry { rule: Some(rule.name()), ..event("tls-rule") },
     }
 }
 

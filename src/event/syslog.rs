@@ -17,7 +17,7 @@
 //! and 507003 speak of rules that are not here. The end that opened the flow is called outside, the
 //! other inside.
 
-use crate::engine::{Record, What};
+use crate::engine::{Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::Rule;
 use crate::tcp::Violation;
@@ -77,11 +77,7 @@ fn describe(record: &Record) -> Option<String> {
             told(record, Direction::Original, reason.name(), "reset the connection")
         }
         What::Alarm { direction, fault, .. } => told(record, *direction, fault.name(), "saw bytes"),
-        What::TlsAlarm { direction, fault, .. } => {
-            told(record, *direction, fault.name(), "saw bytes")
-        }
-        What::TlsRule { rule } => told(record, Direction::Original, rule.name(), "saw a hello"),
-        What::TlsFailed { .. } => told(record, Direction::Original, "tls-failed", "saw TLS fail"),
+        What::Tls(event) => return describe_tls(record, event),
         What::Noticed { direction, notice } => told(record, *direction, notice.name(), "saw"),
         What::Contradiction { direction, .. } => {
             told(record, *direction, Violation::Contradiction.name(), "saw two versions of bytes")
@@ -98,13 +94,6 @@ fn describe(record: &Record) -> Option<String> {
             let what = format!("left out {entries} entries of the connection");
             told(record, Direction::Original, "left-out", &what)
         }
-        What::TlsBegin { .. } => {
-            let (client, server) = ends(record, Direction::Original);
-            format!(
-                "ASA-6-108007: TLS started on ESMTP session between client {client} and server \
-                 {server}"
-            )
-        }
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }
@@ -113,9 +102,25 @@ fn describe(record: &Record) -> Option<String> {
         | What::DataEnd { .. }
         | What::Cut { .. }
         | What::Missed { .. }
-        | What::TlsAgreed { .. }
-        | What::TlsEnd { .. }
         | What::Closed => return None,
+    })
+}
+
+fn describe_tls(record: &Record, event: &TlsEvent) -> Option<String> {
+    Some(match event {
+        TlsEvent::Begin { .. } => {
+            let (client, server) = ends(record, Direction::Original);
+            format!(
+                "ASA-6-108007: TLS started on ESMTP session between client {client} and server \
+                 {server}"
+            )
+        }
+        TlsEvent::Alarm { direction, fault, .. } => {
+            told(record, *direction, fault.name(), "saw bytes")
+        }
+        TlsEvent::Rule { rule } => told(record, Direction::Original, rule.name(), "saw a hello"),
+        TlsEvent::Failed { .. } => told(record, Direction::Original, "tls-failed", "saw TLS fail"),
+        TlsEvent::Agreed { .. } | TlsEvent::End { .. } => return None,
     })
 }
 

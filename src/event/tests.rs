@@ -1,6 +1,6 @@
 //! Exact lines for every kind of entry, in every format.
 
-use crate::engine::{Reason, Record, What};
+use crate::engine::{Reason, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::{Excess, Rule};
 use crate::smtp::Fault;
@@ -128,7 +128,7 @@ fn what_the_article_has_no_words_for() {
         "*** server offset 9: alarm: unexpected-reply"
     );
     assert_eq!(
-        text(What::TlsBegin { hello: None }),
+        text(What::Tls(TlsEvent::Begin { hello: None })),
         "*** TLS begins on the connection from 192.0.2.1"
     );
     assert_eq!(text(What::Closed), "*** The connection from 192.0.2.1 was closed");
@@ -180,7 +180,7 @@ fn json_says_the_same_in_a_fixed_order() {
         json(What::Alarm { direction, offset: 1, fault: Fault::UnexpectedReply }),
         r#""event":"alarm","side":"server","offset":1,"fault":"unexpected-reply""#
     );
-    assert_eq!(json(What::TlsBegin { hello: None }), r#""event":"tls-begin""#);
+    assert_eq!(json(What::Tls(TlsEvent::Begin { hello: None })), r#""event":"tls-begin""#);
     assert_eq!(json(What::Closed), r#""event":"closed""#);
 }
 
@@ -259,7 +259,7 @@ fn syslog_says_what_the_original_said() {
         ))
     );
     assert_eq!(
-        syslog(What::TlsBegin { hello: None }),
+        syslog(What::Tls(TlsEvent::Begin { hello: None })),
         Some(format!(
             "%ASA-6-108007: TLS started on ESMTP session between client {CLIENT} and server \
              {SERVER}"

@@ -5,8 +5,9 @@
 //! `***`; quoted bytes there have their quotes escaped as well.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use crate::engine::{Record, What};
+use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -102,41 +103,37 @@ fn describe(record: &Record, line: &mut String) {
                 let entries = counted(*entries, "entry", "entries");
                 write!(line, "*** {entries} of the connection from {client} left out")
             }
-            What::TlsBegin { .. }
-            | What::TlsAgreed { .. }
-            | What::TlsFailed { .. }
-            | What::TlsEnd { .. }
-            | What::TlsAlarm { .. }
-            | What::TlsRule { .. }
-            | What::Noticed { .. } => describe_tls(record, line),
+            What::Tls(event) => describe_tls(event, client, line),
+            What::Noticed { notice, .. } => {
+                let (notice, server) = (notice.name(), record.responder);
+                write!(line, "*** {notice} on the connection from {client} to {server}")
+            }
             What::Closed => write!(line, "*** The connection from {client} was closed"),
         };
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "only what speaks of TLS comes here")]
-fn describe_tls(record: &Record, line: &mut String) -> std::fmt::Result {
-    let client = record.originator.address;
-    match &record.what {
-        What::TlsBegin { hello: None } => {
+fn describe_tls(event: &TlsEvent, client: IpAddr, line: &mut String) -> std::fmt::Result {
+    match event {
+        TlsEvent::Begin { hello: None } => {
             write!(line, "*** TLS begins on the connection from {client}")
         }
-        What::TlsBegin { hello: Some(hello) } => {
+        TlsEvent::Begin { hello: Some(hello) } => {
             write!(line, "*** TLS begins on the connection from {client}:{}", offered(hello))
         }
-        What::TlsAgreed { hello } => write!(
+        TlsEvent::Agreed { hello } => write!(
             line,
             "*** TLS is agreed on: {} {}{}",
             hello.version,
             suite(hello.cipher_suite),
             hello.group.map(|value| format!(" {}", group(value))).unwrap_or_default()
         ),
-        What::TlsFailed { by, alert, stage } => write!(
+        TlsEvent::Failed { by, alert, stage } => write!(
             line,
             "*** TLS failed on the connection from {client} behind {stage}{}{}",
             by.map(|by| format!(", by the {}", side(by))).unwrap_or_default(),
             alert.map(|value| format!(": {}", alert_word(value))).unwrap_or_default()
         ),
-        What::TlsEnd { client: said, server, is_truncated } => write!(
+        TlsEvent::End { client: said, server, is_truncated } => write!(
             line,
             "*** TLS ends: client {} in {}, server {} in {}{}",
             bytes(said.1),
@@ -145,17 +142,12 @@ fn describe_tls(record: &Record, line: &mut String) -> std::fmt::Result {
             counted(server.0, "record", "records"),
             if *is_truncated { ", truncated" } else { "" }
         ),
-        What::TlsAlarm { direction, offset, fault } => {
+        TlsEvent::Alarm { direction, offset, fault } => {
             place(*direction, *offset, line).and_then(|()| write!(line, "alarm: {}", fault.name()))
         }
-        What::TlsRule { rule } => {
+        TlsEvent::Rule { rule } => {
             write!(line, "*** The connection from {client} offends {}", rule.name())
         }
-        What::Noticed { notice, .. } => {
-            let server = record.responder;
-            write!(line, "*** {} on the connection from {client} to {server}", notice.name())
-        }
-        _ => Ok(()),
     }
 }
 

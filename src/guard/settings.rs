@@ -4,7 +4,6 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
-use super::order::BEGINNERS;
 use super::patches::Patches;
 use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
@@ -191,7 +190,7 @@ settings! {
         named(), named(), named(), named(), named(), named(), named(), named()
     ];
 
-    /// Whether mail has to wait for TLS: if so, MAIL is refused in clear text.
+    /// Whether mail has to wait for TLS: if so, little else than STARTTLS passes in clear text.
     require_tls: Tls = Tls::[
         Optional, Optional, Optional, Optional, Optional, Optional, Optional, Optional
     ];
@@ -389,7 +388,7 @@ impl Settings {
     pub fn tls_only(&self) -> VerbSet {
         let is_required =
             |tls, verbs| if tls == Tls::Required { verbs } else { VerbSet::default() };
-        let mail = is_required(self.require_tls, BEGINNERS);
+        let mail = is_required(self.require_tls, NOT_IN_CLEAR);
         is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
     }
 
@@ -427,6 +426,15 @@ impl Settings {
         starttls.into_iter().chain(auth)
     }
 }
+
+/// What a server that requires TLS answers with 530 before that (RFC 3207 4).
+const NOT_IN_CLEAR: VerbSet = VerbSet::of(&Verb::ALL)
+    .without(Verb::Ehlo)
+    .without(Verb::Helo)
+    .without(Verb::Noop)
+    .without(Verb::Quit)
+    .without(Verb::Rset)
+    .without(Verb::StartTls);
 
 /// A limit beyond which the connection is logged.
 const fn log<const HIGHEST: u32>(count: u32) -> Limit<HIGHEST> {

@@ -29,6 +29,8 @@ pub use zone::Zone;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What is done about a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -62,7 +64,7 @@ impl State {
 }
 
 /// What a rule does about what it found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Deed {
     /// It is logged.
     Log,

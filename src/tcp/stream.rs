@@ -393,6 +393,12 @@ impl Stream {
         }
     }
 
+    /// Bytes of memory that those ahead of a gap occupy.
+    #[must_use]
+    pub fn held_early(&self) -> usize {
+        self.early().map_or(0, Early::held)
+    }
+
     /// Whether all of so many bytes behind the gap were let through before.
     #[must_use]
     pub fn has_early_at(&self, distance: usize, length: usize) -> bool {

@@ -50,8 +50,6 @@ pub(super) enum Lengths {
     Sealed,
     /// Under older keys.
     SealedOld,
-    /// In clear or under keys, behind the end: an alert.
-    Any,
 }
 
 impl Lengths {
@@ -61,7 +59,6 @@ impl Lengths {
             Self::Exactly(count) => length == count,
             Self::Sealed => length >= SEALED_MIN && length <= SEALED_MAX,
             Self::SealedOld => length >= SEALED_MIN && length <= SEALED_OLD_MAX,
-            Self::Any => length >= 2 && length <= SEALED_OLD_MAX,
         }
     }
 }

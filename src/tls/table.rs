@@ -11,8 +11,9 @@
 //! | Clear (to 1.2)       | Sealed³ | alert | stay  | -         |
 //! | Clear13              | stay | alert | -        | Sealed    |
 //! | Sealed, 1.3          | -    | close | -        | stay      |
-//! | Sealed, to 1.2       | stay⁴| close | finished | stay      |
+//! | Sealed, to 1.2       | stay⁴| shut  | finished | stay      |
 //! | Closed               | after-close | stay | after-close | after-close |
+//! | Shut                 | after-close | after-close | after-close | after-close |
 //!
 //! | server               | 20   | 21    | 22       | 23        |
 //! |----------------------|------|-------|----------|-----------|
@@ -21,11 +22,14 @@
 //! | Retried              | stay | alert | message  | -         |
 //! | Clear                | Sealed | alert | stay   | -         |
 //! | Sealed, 1.3          | stay | close | -        | stay      |
-//! | Sealed, to 1.2       | stay⁴| close | finished | stay      |
-//! | Closed               | as the client's |
+//! | Sealed, to 1.2       | stay⁴| shut  | finished | stay      |
+//! | Closed, Shut         | as the client's |
 //!
 //! ¹ only behind a HelloRetryRequest. ² only where early_data was offered. ³ only where keys can
 //! be there. ⁴ only behind a second handshake message.
+//!
+//! Behind an alert under keys stands nothing, not even another: whoever leaves TLS at the first may
+//! read what looks like a second in clear (CVE-2026-45185), and nobody needs it.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +55,10 @@ pub(super) enum State {
     Clear13,
     /// Under keys.
     Sealed,
-    /// An alert has closed it.
+    /// An alert in clear has closed it.
     Closed,
+    /// An alert under keys has: nothing may follow.
+    Shut,
 }
 
 impl State {
@@ -93,7 +99,6 @@ impl Question {
         match kind {
             ChangeCipherSpec | Alert | Handshake if is_sealed_old => Lengths::SealedOld,
             ChangeCipherSpec => Lengths::Exactly(1),
-            Alert if matches!(self.state, State::Closed) => Lengths::Any,
             Alert => Lengths::Exactly(2),
             Handshake => Lengths::Clear,
             ApplicationData if self.version.is_some() && !self.is_13() => Lengths::SealedOld,
@@ -111,8 +116,10 @@ pub(super) enum Next {
     Message,
     /// An alert in clear: a fatal one closes its side, a warning does not.
     Alert,
-    /// An alert that closes whatever it says: it cannot be read.
+    /// An alert that closes whatever it says.
     Close,
+    /// One under keys, which cannot be read: the last record of its side.
+    Shut,
     /// This side is under keys now.
     Seal,
     /// A handshake message under keys: the first is Finished, others are a renegotiation.
@@ -160,14 +167,15 @@ const fn next_of_server(asked: Question, kind: ContentType) -> Result<Next, Faul
 
 const fn next_of_either(asked: Question, kind: ContentType) -> Result<Next, Fault> {
     match (asked.state, kind) {
-        (State::Sealed, Alert) => Ok(Next::Close),
+        (State::Sealed, Alert) if asked.is_13() => Ok(Next::Close),
+        (State::Sealed, Alert) => Ok(Next::Shut),
         (State::Sealed, ApplicationData) => Ok(Next::Stay),
         (State::Sealed, Handshake) if !asked.is_13() => Ok(Next::Finished),
         (State::Sealed, ChangeCipherSpec) if !asked.is_13() && asked.sealed_handshakes > 1 => {
             Ok(Next::Stay)
         }
         (State::Closed, Alert) => Ok(Next::Stay),
-        (State::Closed, _) => Err(Fault::AfterClose),
+        (State::Closed | State::Shut, _) => Err(Fault::AfterClose),
         _ => Err(Fault::RecordType),
     }
 }

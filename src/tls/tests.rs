@@ -190,6 +190,7 @@ fn a_client_begins_with_a_hello() {
         (b"\x18\x03\x01\0\x03", 1, Fault::RecordType),
         (b"\x13\x03\x01", 1, Fault::NotTls),
         (b"\x16\x03\x05", 3, Fault::RecordVersion),
+        (b"\x16\xff\xff", 2, Fault::RecordVersion),
         (b"\x16\x02\x03", 2, Fault::RecordVersion),
         (b"\x16\x03\x01\0\0", 5, Fault::RecordLength),
         (b"\x16\x03\x01\x40\x01", 5, Fault::RecordLength),
@@ -278,7 +279,21 @@ fn records_come_in_their_order() {
             [record(21, 26, b""), record(23, 40, b"")].concat(),
             Err(Fault::AfterClose),
         ),
-        ("tls12", 4, C, [record(21, 26, b""), record(21, 26, b"")].concat(), Ok(())),
+        ("tls12", 4, C, [record(21, 26, b""), b"NOOP".to_vec()].concat(), Err(Fault::TextAfterTls)),
+        // Not even an alert behind one under keys, of whatever length, of either side.
+        ("tls12", 4, C, record(21, 26, b""), Ok(())),
+        ("tls12", 4, C, record(21, 26, b"").repeat(2), Err(Fault::AfterClose)),
+        ("tls12", 4, C, [record(21, 26, b""), vec![21]].concat(), Err(Fault::AfterClose)),
+        ("tls12", 4, S, record(21, 26, b"").repeat(2), Err(Fault::AfterClose)),
+        // In clear two may stand together, and are no longer than they are.
+        ("tls12", 2, S, record(21, 2, b"\x02\x28").repeat(2), Ok(())),
+        (
+            "tls12",
+            2,
+            S,
+            [record(21, 2, b"\x02\x28"), record(21, 26, b"")].concat(),
+            Err(Fault::RecordLength),
+        ),
         ("tls12", 4, C, record(22, 40, b""), Ok(())),
         ("tls12", 4, C, change(), Err(Fault::RecordType)),
         // A second handshake under keys may change them.
@@ -309,6 +324,12 @@ fn alerts_and_second_handshakes_are_seen() {
     assert_eq!(reader.seen[1..], alerts);
     assert_eq!(reader.watch.standing(Speaker::Server), Standing::Closed);
     assert!(!reader.watch.has_agreed());
+    // A warning stops nobody.
+    let mut reader = behind("tls13", 1);
+    let hello = &session("tls13")[1].1;
+    let both = [&record(21, 2, b"\x01\x70"), &hello[..]].concat();
+    assert_eq!(reader.read(Speaker::Server, &both), Ok(()));
+    assert_eq!(reader.watch.standing(Speaker::Server), Standing::Sealed);
     // In clear but not kept: read where it is in the segment, fatal where it is not.
     let mut reader = behind("tls12", 2);
     assert_eq!(reader.read(Speaker::Client, &record(21, 2, b"\x01\x70")), Ok(()));
@@ -324,6 +345,18 @@ fn alerts_and_second_handshakes_are_seen() {
     let mut reader = behind("tls13", 2);
     assert_eq!(reader.read(Speaker::Client, &record(23, 19, b"")), Ok(()));
     assert!(!reader.watch.has_agreed());
+}
+
+#[test]
+fn a_side_has_begun_with_a_byte_that_tls_can_begin_with() {
+    for (bytes, has_begun) in
+        [(&b""[..], false), (b"QUIT\r\n", false), (b"\x80\x2e", false), (b"\x16", true)]
+    {
+        let mut reader = Reader::default();
+        let _ = reader.read(Speaker::Client, bytes);
+        assert_eq!(reader.watch.has_begun(Speaker::Client), has_begun, "{bytes:x?}");
+    }
+    assert!(behind("tls13", 1).watch.has_begun(Speaker::Client));
 }
 
 /// A ClientHello with these extensions, in one record.
@@ -361,6 +394,35 @@ fn read_hello(bytes: &[u8]) -> Result<ClientHello, Fault> {
         Some((Speaker::Client, Seen::ClientHello(hello))) => Ok(*hello),
         other => panic!("{other:?}"),
     }
+}
+
+/// A hello said again in records of so many bytes.
+fn in_records(hello: &[u8], size: usize) -> Vec<u8> {
+    let pieces = hello[5..].chunks(size).map(|piece| record(22, piece.len() as u16, piece));
+    pieces.collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn a_hello_is_the_same_in_whatever_records() {
+    let whole = read_hello(&client_hello()).unwrap();
+    // Cut inside the head of the message, too: it is four bytes long.
+    for size in [1, 2, 3, 4, 5, 100] {
+        let hello = read_hello(&in_records(&client_hello(), size)).unwrap();
+        assert_eq!(hello, whole, "{size}");
+        assert_eq!(fingerprint(&hello), fingerprint(&whole), "{size}");
+    }
+    for version in [[3, 0], [3, 4]] {
+        let mut hello = client_hello();
+        hello[1..3].copy_from_slice(&version);
+        assert_eq!(read_hello(&hello), Ok(whole.clone()), "{version:?}");
+    }
+    // The longest that is read, and one byte more.
+    let padded = |length: usize| {
+        let bare = hello_with(&[(21, &[])]).len() - 9;
+        in_records(&hello_with(&[(21, &vec![0; length - bare])]), 16_384)
+    };
+    assert_eq!(read_hello(&padded(16_384)).map(|hello| hello.length), Ok(16_384));
+    assert_eq!(read_hello(&padded(16_385)), Err(Fault::HelloTooLong));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Watch {
             State::Start | State::Hello | State::Retried => Standing::Hello,
             State::Said | State::Clear | State::Clear13 => Standing::Clear,
             State::Sealed => Standing::Sealed,
-            State::Closed => Standing::Closed,
+            State::Closed | State::Shut => Standing::Closed,
         }
     }
 
@@ -127,6 +127,14 @@ impl Watch {
     #[must_use]
     pub const fn has_hello(&self, side: Speaker) -> bool {
         self.of(side).hellos > 0
+    }
+
+    /// Whether a side has said a byte that TLS can begin with.
+    #[must_use]
+    pub fn has_begun(&self, side: Speaker) -> bool {
+        let half = self.of(side);
+        let is_begun = half.header.count() > 0 && half.header.content_type().is_some();
+        half.state != State::Start || is_begun
     }
 
     /// Whether a header of this side is under way: its stream may not end here.
@@ -225,7 +233,7 @@ impl Watch {
         let Some(kind) = ContentType::of(byte) else {
             let is_text = matches!(byte, b'\r' | b'\n' | 0x20..=0x7e);
             let is_first = asked.state == State::Start && side == Speaker::Client;
-            let was_sealed = matches!(asked.state, State::Sealed | State::Closed);
+            let was_sealed = matches!(asked.state, State::Sealed | State::Closed | State::Shut);
             return Err(match byte {
                 0x80.. if is_first => Fault::Sslv2Hello,
                 _ if was_sealed && is_text => Fault::TextAfterTls,
@@ -405,8 +413,8 @@ impl Half {
                 self.level = None;
                 alert.map(|alert| self.hear_alert(alert))
             }
-            Next::Close => {
-                self.state = State::Closed;
+            Next::Close | Next::Shut => {
+                self.state = if meaning == Next::Shut { State::Shut } else { State::Closed };
                 Some(Seen::Alert(None))
             }
             Next::Seal => {

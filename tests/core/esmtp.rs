@@ -5,7 +5,7 @@ use crate::support::esmtp::{Esmtp, Mode};
 use crate::support::packet::SYN;
 use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::session::Session;
-use mailguard::engine::{Exception, Handling, Treatment, Verdict, What};
+use mailguard::engine::{Exception, Handling, TlsEvent, Treatment, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Settings as Guard;
 
@@ -118,9 +118,9 @@ fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
         let mut session = Session::greeted(settings, server());
         session.say("EHLO a\r\n");
         assert_eq!(session.say("STARTTLS\r\n"), "220 go\r\n");
-        assert!(!has_logged(&session, |what| *what == What::TlsBegin { hello: None }));
+        assert!(!has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { hello: None })));
         session.say_pieces(&[b"\x16\x03\x01", b"EXPN root\r\n"]);
-        assert!(has_logged(&session, |what| *what == What::TlsBegin { hello: None }));
+        assert!(has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { hello: None })));
         assert_eq!(session.server.tls, b"\x16\x03\x01EXPN root\r\n");
         let at = session.rig.reply.received;
         let answer = session.rig.send(S, at, b"\x16\x03\x03\0\x05hello");

@@ -13,8 +13,8 @@ use crate::support::session::Session;
 use crate::support::tls::{SESSIONS, session};
 use crate::targets;
 use mailguard::engine::{
-    Diary, Effects, Engine, Image, Limits, RECORD_BYTES_MAX, Settings, Unreadable, Verdict, What,
-    image_of_diary,
+    Diary, Effects, Engine, Image, Limits, Notice, RECORD_BYTES_MAX, Settings, Unreadable, Verdict,
+    What, image_of_diary,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::guard::Unit;
@@ -234,6 +234,58 @@ fn the_form_of_an_image_is_that_of_its_format() {
     assert_eq!(left, b"\r\n.\r\n.EXXXXX\r\n");
 }
 
+/// An image of the format before, as it was written then: flows go on, and counting begins anew.
+#[test]
+fn the_format_before_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/image-4");
+    let old = std::fs::read(path).unwrap();
+    let opened = Image::open(&old).unwrap();
+    let (mut effects, now) = (Effects::default(), Instant::from_seconds(1_000));
+    let (engine, restored) = Engine::restored(settings("esmtp"), &opened, now, &mut effects);
+    assert_eq!((restored.flows, restored.handshakes, restored.undecodable), (3, 1, 0));
+    assert_eq!(engine.stats().packets, 0);
+}
+
+/// What was counted is counted on, and who has offered STARTTLS is not forgotten.
+#[test]
+fn counts_and_the_memory_of_offers_outlive_a_restart() {
+    let settings = settings("esmtp");
+    let mut rig = Rig::established(settings.clone(), [1, 2]);
+    let greet = |rig: &mut Rig, offer: &[u8]| {
+        say(rig, S, &[b"220 mx\r\n"]);
+        say(rig, C, &[b"EHLO a\r\n"]);
+        say(rig, S, &[offer]);
+    };
+    greet(&mut rig, b"250-mx\r\n250 STARTTLS\r\n");
+    say(&mut rig, C, &[b"STARTTLS\r\n"]);
+    say(&mut rig, S, &[b"220 go\r\n"]);
+    for (from, flight) in session("tls13") {
+        say(&mut rig, from, &[&flight]);
+    }
+    let at = rig.reply.received;
+    let (seq, ack) = rig.numbers(S, at);
+    let _ = rig.packet(S, seq, ack.wrapping_add(5_000), 16, &[], b"");
+    let before = rig.engine.stats();
+    assert!(!before.tls.is_empty() && before.tls_begun == 1 && !before.drops.is_empty());
+    let bytes = image(&rig.engine);
+    let (mut effects, now) = (Effects::default(), Instant::from_seconds(1_000));
+    let opened = Image::open(&bytes).unwrap();
+    let (engine, _) = Engine::restored(settings, &opened, now, &mut effects);
+    let after = engine.stats();
+    assert_eq!(
+        (&after.tls, &after.drops, after.packets),
+        (&before.tls, &before.drops, before.packets)
+    );
+    assert_eq!(after.counters(), before.counters());
+    rig.engine = engine;
+    rig.client.set_port(40_001);
+    rig.renew([3, 4]);
+    rig.shake_hands();
+    greet(&mut rig, b"250-mx\r\n250 SIZE\r\n");
+    let gone = What::Noticed { direction: S, notice: Notice::OfferGone };
+    assert!(rig.has_told(|what| *what == gone));
+}
+
 /// A record may hold anything, if its hash is right.
 #[test]
 fn a_record_that_says_anything_panics_nobody() {
@@ -243,7 +295,7 @@ fn a_record_that_says_anything_panics_nobody() {
         for record in &records(&golden)[2..] {
             let mut record = record.to_vec();
             random.mutate(&mut record);
-            record.truncate(record.len() - random.below(2) * random.below(20));
+            record.truncate(record.len().saturating_sub(random.below(2) * random.below(20)));
             let said = failure(|| targets::image::run(&record));
             assert_eq!(said, None, "{record:?}");
         }

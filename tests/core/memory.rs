@@ -14,13 +14,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::support::again::alone;
 use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 use crate::support::rig::settings;
+use crate::support::tls::session;
 use mailguard::engine::{Effects, Engine, Settings, Verdict};
+use mailguard::flow::Direction;
 use mailguard::time::Instant;
 
 const FLOWS: u32 = 100_000;
 
 /// What an established flow may cost while nothing is in flight.
 const IDLE_BYTES_MAX: usize = 672;
+
+/// How much more one may cost under TLS.
+const TLS_BYTES_MAX: usize = 400;
 
 /// Bytes of message data in flight in each flow of the bulk measurement.
 const BULK_BYTES: usize = 14_600;
@@ -81,6 +86,27 @@ impl Load {
         self.packet(flow, true, [client, server], ACK, b"");
     }
 
+    /// STARTTLS and a recorded session, all acknowledged.
+    fn encrypt(&mut self, flow: u32, flights: &[(Direction, Vec<u8>)]) {
+        let [mut client, mut server] = [100, 1_000];
+        let greeting = [
+            (Direction::Reply, b"220 mail.example.org ESMTP Postfix\r\n".to_vec()),
+            (Direction::Original, b"EHLO client.example.net\r\n".to_vec()),
+            (Direction::Reply, b"250-mail.example.org\r\n250 STARTTLS\r\n".to_vec()),
+            (Direction::Original, b"STARTTLS\r\n".to_vec()),
+            (Direction::Reply, b"220 2.0.0 Ready to start TLS\r\n".to_vec()),
+        ];
+        for (from, said) in greeting.iter().chain(flights) {
+            let from_client = *from == Direction::Original;
+            let numbers = if from_client { [client, server] } else { [server, client] };
+            self.packet(flow, from_client, numbers, ACK | PSH, said);
+            let counter = if from_client { &mut client } else { &mut server };
+            *counter += said.len() as u32;
+        }
+        self.packet(flow, true, [client, server], ACK, b"");
+        self.packet(flow, false, [server, client], ACK, b"");
+    }
+
     /// Message data that nobody acknowledges.
     fn send_bulk(&mut self, flow: u32) {
         let line = b"Some text of a message, as long as most lines of messages are.\r\n";
@@ -131,5 +157,34 @@ fn an_idle_flow_costs_at_most_672_bytes() {
         );
         assert!(idle <= IDLE_BYTES_MAX, "an idle flow costs {idle} bytes");
         assert!(bulk <= idle + 3 * BULK_BYTES, "a flow in bulk transfer costs {bulk} bytes");
+    });
+}
+
+#[test]
+fn an_idle_flow_under_tls_costs_at_most_400_bytes_more() {
+    alone(|| {
+        const COUNT: u32 = 10_000;
+        let flights = session("tls13");
+        let flights = &flights[..4];
+        let mut load = Load::new(settings("esmtp"));
+        // What is made once, is made before.
+        load.open(COUNT);
+        load.encrypt(COUNT, flights);
+        let start = resident();
+        for flow in 0..COUNT {
+            load.open(flow);
+            load.talk(flow);
+        }
+        let clear = (resident() - start) / COUNT as usize;
+        let start = resident();
+        for flow in 2 * COUNT..3 * COUNT {
+            load.open(flow);
+            load.encrypt(flow, flights);
+        }
+        let sealed = (resident() - start) / COUNT as usize;
+        assert_eq!(load.engine.stats().store_bytes_now, 0);
+        assert_eq!(load.engine.stats().tls_agreed, 0, "they have not ended");
+        println!("{COUNT} idle flows: {clear} bytes each in clear, {sealed} under TLS");
+        assert!(sealed <= clear + TLS_BYTES_MAX, "{clear} in clear, {sealed} under TLS");
     });
 }

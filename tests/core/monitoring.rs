@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Exception, Record, Settings, Treatment, UnknownFlow,
-    Verdict, What,
+    Arrival, Checksum, Effects, Engine, Exception, Record, Settings, TlsEvent, Treatment,
+    UnknownFlow, Verdict, What,
 };
 use mailguard::front::replay::{Checksums, Fate, Session, Step};
 use mailguard::guard::Rule;
@@ -40,7 +40,7 @@ fn monitored(settings: &Settings) -> [Settings; 2] {
 fn changes_what_follows(what: &What) -> bool {
     match what {
         What::Dropped { .. } | What::Cut { .. } | What::Reset { .. } => true,
-        What::TlsAlarm { .. } | What::TlsRule { .. } => true,
+        What::Tls(TlsEvent::Alarm { .. } | TlsEvent::Rule { .. }) => true,
         What::Edited { rule, .. } => {
             !matches!(rule, Rule::Banner | Rule::BareLastLine | Rule::EhloKeyword | Rule::Lookalike)
         }
@@ -56,10 +56,12 @@ fn changes_what_follows(what: &What) -> bool {
         | What::Exceeded { .. }
         | What::LeftOut { .. }
         | What::Unshown { .. }
-        | What::TlsBegin { .. }
-        | What::TlsAgreed { .. }
-        | What::TlsFailed { .. }
-        | What::TlsEnd { .. }
+        | What::Tls(
+            TlsEvent::Begin { .. }
+            | TlsEvent::Agreed { .. }
+            | TlsEvent::Failed { .. }
+            | TlsEvent::End { .. },
+        )
         | What::Noticed { .. }
         | What::Closed => false,
     }

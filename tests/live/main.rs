@@ -33,6 +33,8 @@ mod postfix_sender;
 mod probing;
 /// A life without loss: restarts, hand-over, crashes in the middle of deliveries.
 mod life;
+/// Servers that speak in clear beside TLS, odd sessions, and Exim as a sender.
+mod starttls;
 /// TLS: every version passes and is seen, and what is none reaches nobody.
 mod tls;
 /// SMTP smuggling against three real servers.
@@ -51,7 +53,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 37] = [
+const SCENARIOS: [Scenario; 40] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -103,6 +105,9 @@ const SCENARIOS: [Scenario; 37] = [
     scenario("what_needs_no_filter_does_not_come_to_it", offload::bulk),
     scenario("tls_of_every_version_passes_and_is_seen", tls::every_version),
     scenario("text_in_place_of_tls_reaches_nobody", tls::text_for_tls),
+    scenario("servers_say_nothing_in_clear_around_tls", starttls::injecting),
+    scenario("recorded_sessions_pass_over_real_connections", starttls::recorded),
+    scenario("exim_goes_on_in_clear_only_where_it_may", starttls::exim_sends),
     scenario("what_left_is_what_replay_says", golden::agreement),
     scenario("fail2ban_knows_an_abuser", abusers::known_to_fail2ban),
     scenario("a_restart_each_second_breaks_no_delivery", life::restarts),

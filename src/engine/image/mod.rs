@@ -1,8 +1,8 @@
 //! All that an engine knows, as bytes for its successor, and back.
 //!
 //! ```text
-//!   "mailguard image"  format  length │ preamble  handshakes  flows │ hash  "COMPLETE"
-//!                                     └ each record: length, postcard ┘
+//!   "mailguard image" format length │ preamble handshakes flows counts servers │ hash "COMPLETE"
+//!                                   └──────── each record: length, postcard ───┘
 //! ```
 //! The hash is over everything before it, so an image of which a byte differs is none: what it held
 //! is unknown then, as after a crash. It keeps mistakes out, not liars: who may write an image may
@@ -12,6 +12,7 @@
 //! [`FORMAT`] and keeps the old type beside what reads it. Records of the log that were under way
 //! are in it too: what is told does not depend on who tells it.
 
+mod counts;
 mod diary;
 mod read;
 mod write;
@@ -32,9 +33,10 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
-/// The oldest format that is read. No release has written those before.
+/// The oldest format that is read: it has neither counts nor servers. No release has written those
+/// before.
 const FORMAT_MIN: u32 = 4;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::super::conversation::ConversationState;
 use super::super::policy::Terms;
+use super::super::servers::Entry;
 use super::super::{Effects, Engine, Settings};
+use super::counts::Counts;
 use super::{
     COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, MAGIC, Preamble, TermsState, hash,
 };
@@ -141,7 +143,24 @@ impl Engine {
             *counter += 1;
         }
         engine.tally(effects);
+        restored.undecodable += engine.count_on(&mut records);
         (engine, restored)
+    }
+
+    /// Goes on with what was counted and with the memory of servers. An image of before and a diary
+    /// have none. How many records could not be read.
+    fn count_on(&self, records: &mut Records<'_>) -> u64 {
+        let (counts, servers) = (records.next::<Counts>(), records.next::<Vec<Entry>>());
+        let undecodable = u64::from(matches!(counts, Some(None)));
+        if let (Some(Some(counts)), Some(tally)) = (counts, self.tallies.first()) {
+            tally.take(&mut counts.into_stats());
+        }
+        match servers {
+            Some(Some(servers)) => self.servers.restore(servers),
+            Some(None) => return undecodable + 1,
+            None => {}
+        }
+        undecodable
     }
 
     fn take_in(

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::Engine;
 use super::super::conversation::Conversation;
 use super::super::policy::Terms;
+use super::counts::Counts;
 use super::{COMPLETE, FORMAT, FlowState, HEAD, MAGIC, Preamble, TermsState, hash};
 use crate::flow::{Flow, FlowId};
 use crate::time::Instant;
@@ -39,11 +40,14 @@ impl Engine {
                 flows.push_flow(flow, &conversation, terms.place(&conversation.terms));
             }
         });
+        let mut known = Records::default();
+        known.push(&Counts::of(self.stats()));
+        known.push(&self.servers.entries());
         let mut preamble = preamble((now, clock, self.seed), self.flows.last_id(), terms.states);
         (preamble.handshakes, preamble.flows) = (handshakes.count, flows.count);
         let mut first = Records::default();
         first.push(&preamble);
-        seal(FORMAT, &[&first.bytes, &handshakes.bytes, &flows.bytes])
+        seal(FORMAT, &[&first.bytes, &handshakes.bytes, &flows.bytes, &known.bytes])
     }
 }
 

@@ -4,7 +4,7 @@
 //! A sentence says nothing that the bytes do not show: that something left is known from the
 //! packets that went on, and not from what was meant to be done.
 
-use crate::engine::What;
+use crate::engine::{TlsEvent, What};
 use crate::event::{self, side};
 use crate::flow::Direction;
 use crate::patch::Id;
@@ -299,18 +299,7 @@ impl Teller<'_, '_> {
                 if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") },
                 if *entries == 1 { "is" } else { "are" }
             ),
-            What::TlsBegin { .. } => "The client began to speak TLS.".to_owned(),
-            What::TlsAgreed { .. } => "The server answered in TLS.".to_owned(),
-            What::TlsFailed { .. } => "TLS came to nothing.".to_owned(),
-            What::TlsEnd { client, server, .. } => format!(
-                "TLS ended, behind {} of the client and {} of the server in its records.",
-                event::bytes(client.1),
-                event::bytes(server.1)
-            ),
-            What::TlsAlarm { direction, offset, .. } => {
-                format!("At byte {offset} of the {}'s stream: an alarm.", side(*direction))
-            }
-            What::TlsRule { .. } => "A hello of TLS breaks a rule.".to_owned(),
+            What::Tls(event) => claim_tls(event),
             What::Noticed { direction, .. } => {
                 format!("Something worth knowing in what the {} said.", side(*direction))
             }
@@ -390,6 +379,24 @@ impl Teller<'_, '_> {
     }
 }
 
+/// What was seen of TLS, in a sentence.
+fn claim_tls(event: &TlsEvent) -> String {
+    match event {
+        TlsEvent::Begin { .. } => "The client began to speak TLS.".to_owned(),
+        TlsEvent::Agreed { .. } => "The server answered in TLS.".to_owned(),
+        TlsEvent::Failed { .. } => "TLS came to nothing.".to_owned(),
+        TlsEvent::End { client, server, .. } => format!(
+            "TLS ended, behind {} of the client and {} of the server in its records.",
+            event::bytes(client.1),
+            event::bytes(server.1)
+        ),
+        TlsEvent::Alarm { direction, offset, .. } => {
+            format!("At byte {offset} of the {}'s stream: an alarm.", side(*direction))
+        }
+        TlsEvent::Rule { .. } => "A hello of TLS breaks a rule.".to_owned(),
+    }
+}
+
 /// A few words for the row of an entry.
 fn brief(what: &What) -> &'static str {
     match what {
@@ -397,15 +404,16 @@ fn brief(what: &What) -> &'static str {
         What::Cut { .. } => "a packet was cut short",
         What::Missed { .. } => "bytes are missing",
         What::Reset { .. } => "both ends reset",
-        What::Alarm { .. } | What::Contradiction { .. } => "an alarm",
+        What::Alarm { .. } | What::Contradiction { .. } | What::Tls(TlsEvent::Alarm { .. }) => {
+            "an alarm"
+        }
         What::Exceeded { .. } => "a limit was passed",
         What::LeftOut { .. } | What::Unshown { .. } => "entries are missing",
-        What::TlsBegin { .. } => "TLS begins",
-        What::TlsAgreed { .. } => "TLS is agreed on",
-        What::TlsFailed { .. } => "TLS failed",
-        What::TlsEnd { .. } => "TLS ends",
-        What::TlsAlarm { .. } => "an alarm",
-        What::TlsRule { .. } => "a rule was broken",
+        What::Tls(TlsEvent::Begin { .. }) => "TLS begins",
+        What::Tls(TlsEvent::Agreed { .. }) => "TLS is agreed on",
+        What::Tls(TlsEvent::Failed { .. }) => "TLS failed",
+        What::Tls(TlsEvent::End { .. }) => "TLS ends",
+        What::Tls(TlsEvent::Rule { .. }) => "a rule was broken",
         What::Noticed { .. } => "a notice",
         What::Opened
         | What::Banner { .. }
@@ -431,13 +439,13 @@ fn cause_of(what: &What) -> (Option<&'static str>, Vec<Id>) {
         What::LeftOut { .. } => "left-out",
         What::Unshown { .. } => "unshown",
         What::Missed { .. } => "missed",
-        What::TlsBegin { .. } => "tls-begin",
-        What::TlsAlarm { fault, .. } => fault.name(),
-        What::TlsFailed { .. } => "tls-failed",
-        What::TlsRule { rule } => rule.name(),
+        What::Tls(TlsEvent::Begin { .. }) => "tls-begin",
+        What::Tls(TlsEvent::Alarm { fault, .. }) => fault.name(),
+        What::Tls(TlsEvent::Failed { .. }) => "tls-failed",
+        What::Tls(TlsEvent::Rule { rule }) => rule.name(),
         What::Noticed { notice, .. } => notice.name(),
-        What::TlsAgreed { .. } | What::TlsEnd { .. } => return (None, Vec::new()),
-        What::Opened
+        What::Tls(TlsEvent::Agreed { .. } | TlsEvent::End { .. })
+        | What::Opened
         | What::Banner { .. }
         | What::Command { .. }
         | What::Reply { .. }

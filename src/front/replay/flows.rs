@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use smoltcp::wire::TcpSeqNumber;
 
 use super::repeat::Segment;
-use crate::engine::{Effects, Record, What};
+use crate::engine::{Effects, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::time::Instant;
 
@@ -172,8 +172,7 @@ const fn is_finding(what: &What) -> bool {
         | What::Cut { .. }
         | What::Reset { .. }
         | What::Alarm { .. }
-        | What::TlsAlarm { .. }
-        | What::TlsRule { .. }
+        | What::Tls(TlsEvent::Alarm { .. } | TlsEvent::Rule { .. })
         | What::Exceeded { .. }
         | What::Contradiction { .. } => true,
         What::Opened
@@ -185,10 +184,12 @@ const fn is_finding(what: &What) -> bool {
         | What::LeftOut { .. }
         | What::Unshown { .. }
         | What::Missed { .. }
-        | What::TlsBegin { .. }
-        | What::TlsAgreed { .. }
-        | What::TlsFailed { .. }
-        | What::TlsEnd { .. }
+        | What::Tls(
+            TlsEvent::Begin { .. }
+            | TlsEvent::Agreed { .. }
+            | TlsEvent::Failed { .. }
+            | TlsEvent::End { .. },
+        )
         | What::Noticed { .. }
         | What::Closed => false,
     }

@@ -55,7 +55,7 @@ impl<'a> Supervisor<'a> {
             signals,
             panics,
             told: Told::default(),
-            drops: BTreeMap::new(),
+            drops: shared.engine.stats().drops,
             ticks: 0,
             dropped: Vec::new(),
             is_listing_readable: true,

@@ -85,7 +85,13 @@ fn mail_in_clear_text_is_refused_where_tls_is_required() {
     for (input, output) in [
         ("MAIL FROM:<a@b>\r\n", "XXXXXXXXXXXXXXX\r\n"),
         ("SOML FROM:<a@b>\r\n", "SXXXXXXXXXXXXXX\r\n"),
-        ("EHLO a\r\nRSET\r\nSTARTTLS\r\n", "EHLO a\r\nRSET\r\nSTARTTLS\r\n"),
+        ("RCPT TO:<a@b>\r\nDATA\r\n", "RXXXXXXXXXXXX\r\nXXXX\r\n"),
+        ("QUIT\r\n", "QUIT\r\n"),
+        ("AUTH PLAIN x\r\nVRFY a\r\n", "XXXXXXXXXXXX\r\nXXXXXX\r\n"),
+        (
+            "EHLO a\r\nHELO a\r\nNOOP\r\nRSET\r\nSTARTTLS\r\n",
+            "EHLO a\r\nHELO a\r\nNOOP\r\nRSET\r\nSTARTTLS\r\n",
+        ),
     ] {
         for size in 1..=input.len() {
             assert_eq!(leaves(&settings, Client, input.as_bytes(), size), output);

@@ -6,10 +6,11 @@ use crate::lab::outcome::Outcome;
 use crate::lab::process::{PATIENCE, run};
 use crate::lab::root::Root;
 
-/// Writes everything it wants to find.
-pub(super) fn configure(root: &Root, side: Side) -> Outcome {
+/// Writes everything it wants to find. A sender may have more lines in what sends over TLS; it then
+/// sends nothing before its queue is run.
+pub(super) fn configure(root: &Root, side: Side, settings: Option<&str>) -> Outcome {
     root.add_user("Debian-exim", EXIM)?;
-    let special = if side == Side::Client { sender() } else { server() };
+    let special = if side == Side::Client { sender(settings) } else { server() };
     root.write("etc/exim4/exim4.conf", format!("{MAIN}{special}"))?;
     let make = "install -d -o Debian-exim -g Debian-exim /var/spool/exim4 /var/log /run/exim4; \
                 chown Debian-exim /etc/mail.key";
@@ -52,13 +53,13 @@ fn server() -> String {
     )
 }
 
-fn sender() -> String {
+fn sender(settings: Option<&str>) -> String {
     let mut text = "primary_hostname = mail.domain1.com\n\
                     local_interfaces = 127.0.0.1\n\
-                    message_size_limit = 0\n\
-                    \n\
-                    begin routers\n"
+                    message_size_limit = 0\n"
         .to_owned();
+    text += if settings.is_some() { "queue_only\n" } else { "" };
+    text += "\nbegin routers\n";
     for (number, Route { way, domain, to }) in routes().enumerate() {
         let transport = match way {
             Way::Plain => "plain",
@@ -79,7 +80,8 @@ fn sender() -> String {
     ];
     text += "\nbegin transports\n";
     for (name, options) in transports {
-        text += &format!("{name}:\n  driver = smtp\n  {options}\n");
+        let more = settings.filter(|_| name == "tls").unwrap_or_default();
+        text += &format!("{name}:\n  driver = smtp\n  {options}\n  {more}\n");
     }
     text + &format!(
         "\nbegin retry\n* * F,1h,2s\n\

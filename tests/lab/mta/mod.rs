@@ -171,6 +171,22 @@ impl Mta {
         Self::launch(Program::Postfix, Side::Client, root)
     }
 
+    /// The same, an Exim, with more lines in what sends over TLS. Its queue stands still until it
+    /// is run.
+    pub(crate) fn exim_with(settings: &str) -> Outcome<Self> {
+        let root = Self::prepare(Program::Exim, Side::Client)?;
+        exim::configure(&root, Side::Client, Some(settings))?;
+        let mut command = root.command(Side::Client, "/usr/sbin/exim4", &["-bdf"]);
+        let daemon = Background::start("exim4-client", &mut command)?;
+        Ok(Self { program: Program::Exim, root, _daemon: daemon })
+    }
+
+    /// Runs an Exim's queue once, in two steps: messages for one host go over one connection.
+    pub(crate) fn run_queue(&self) -> Outcome {
+        run(&mut self.root.command(Side::Client, "/usr/sbin/exim4", &["-qqff"]), PATIENCE)?;
+        Ok(())
+    }
+
     /// Queues a message (with LF for CRLF) for these recipients, with the program's own tool.
     pub(crate) fn submit(&self, content: &[u8], recipients: &[String]) -> Outcome {
         let name = recipients.first().because("a recipient")?.replace('@', "-");
@@ -232,7 +248,7 @@ impl Mta {
     fn start(program: Program, side: Side) -> Outcome<Self> {
         let root = Self::prepare(program, side)?;
         match program {
-            Program::Exim => exim::configure(&root, side)?,
+            Program::Exim => exim::configure(&root, side, None)?,
             Program::OpenSmtpd => opensmtpd::configure(&root, side)?,
             Program::Postfix => postfix::configure(&root, side, "")?,
             Program::Sendmail => sendmail::configure(&root, side)?,
