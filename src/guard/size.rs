@@ -181,7 +181,8 @@ impl Guard {
         watch.size.add(bytes, !was_body);
         let rule = Rule::MessageBytes;
         if offered == 0 {
-            let is_near = octets.abs_diff(limit.count()) <= NEAR;
+            // One byte beyond, and the dot; and one more or less.
+            let is_near = octets.abs_diff(limit.count().saturating_add(2)) <= 1;
             let is_end = had_dot && matches!(bytes, [b'\r' | b'\n', ..]);
             let counts = (limit.count(), limit.count().saturating_add(1));
             return if is_near && is_end { limit.excess(rule, counts) } else { None };
@@ -196,7 +197,7 @@ impl Guard {
     }
 }
 
-/// How far from the size that is assumed a dot may be the wrong one.
+/// How far from the size that is assumed each byte is looked at.
 const NEAR: u32 = 8;
 
 #[cfg(test)]

@@ -234,18 +234,6 @@ fn the_form_of_an_image_is_that_of_its_format() {
     assert_eq!(left, b"\r\n.\r\n.EXXXXX\r\n");
 }
 
-/// An image of the format before, as it was written then: flows go on, and counting begins anew.
-#[test]
-fn the_format_before_is_read() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/image-4");
-    let old = std::fs::read(path).unwrap();
-    let opened = Image::open(&old).unwrap();
-    let (mut effects, now) = (Effects::default(), Instant::from_seconds(1_000));
-    let (engine, restored) = Engine::restored(settings("esmtp"), &opened, now, &mut effects);
-    assert_eq!((restored.flows, restored.handshakes, restored.undecodable), (3, 1, 0));
-    assert_eq!(engine.stats().packets, 0);
-}
-
 /// What was counted is counted on, and who has offered STARTTLS is not forgotten.
 #[test]
 fn counts_and_the_memory_of_offers_outlive_a_restart() {

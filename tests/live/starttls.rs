@@ -87,8 +87,8 @@ pub(crate) fn recorded() -> Outcome<String> {
     Ok(format!("{count} recorded sessions pass; {}", network.contented()?))
 }
 
-/// Exim as a sender leaves TLS between two messages and asks in clear whether it may go on, and it
-/// falls back to clear text where TLS fails. The first costs it a connection and no mail; the second
+/// Exim as a sender leaves TLS between two messages and asks in clear whether it may go on, and
+/// it falls back to clear text where TLS fails. The first costs it a connection and no mail; the second
 /// delivers in clear, unless TLS is required.
 pub(crate) fn exim_sends() -> Outcome<String> {
     let network = Network::build()?;

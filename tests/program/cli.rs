@@ -143,7 +143,7 @@ fn a_wrong_configuration_is_told_on_standard_error() {
         ),
         (
             &["run", "--config", "/dev/zero"],
-            "mailguard: /dev/zero: longer than 1 MiB: expected a configuration file".to_owned(),
+            "mailguard: /dev/zero: no regular file: expected a configuration file".to_owned(),
         ),
         (
             &["rules", "shwo"],

@@ -35,9 +35,8 @@ use crate::time::Instant;
 /// The format that is written.
 pub const FORMAT: u32 = 5;
 
-/// The oldest format that is read: it has neither counts nor servers. No release has written those
-/// before.
-const FORMAT_MIN: u32 = 4;
+/// The oldest format that is read. No release has written those before.
+const FORMAT_MIN: u32 = 5;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
