@@ -163,43 +163,47 @@ def serve(part, plain):
     plain.sendall(b'250-mx.example\r\n250 STARTTLS\r\n')
     line_of(plain)
     if part == 'with the 220':
-        return plain.sendall(b'220 go\r\n250-evil\r\n')
+        plain.sendall(b'220 go\r\n250-evil\r\n')
+        return plain
     plain.sendall(b'220 go\r\n')
     if part == 'behind the 220':
-        return plain.sendall(b'250-evil\r\n')
+        plain.sendall(b'250-evil\r\n')
+        return plain
     if part == 'for a hello':
         plain.recv(65536)
-        return plain.sendall(b'454 evil\r\n')
+        plain.sendall(b'454 evil\r\n')
+        return plain
     tls = context.wrap_socket(plain, server_side=True)
     tls.recv(100)
+    if not part.endswith('TLS'):
+        tls.sendall(b'221 bye\r\n')
+        return tls
     if part == 'behind TLS':
         tls.setblocking(False)
         try:
             tls.unwrap()
         except ssl.SSLWantReadError:
             pass
-    if part.endswith('TLS'):
-        plain = socket.socket(fileno=tls.detach())
-        plain.setblocking(True)
-        return plain.sendall(b'421 evil\r\n')
-    tls.sendall(b'221 bye\r\n')
-    tls.unwrap()
+    plain = socket.socket(fileno=tls.detach())
+    plain.setblocking(True)
+    plain.sendall(b'421 evil\r\n')
+    return plain
+
+def end(way):
+    # Whatever was not read would have the kernel reset the connection.
+    way.shutdown(socket.SHUT_WR)
+    plain = socket.socket(fileno=way.detach())
+    while plain.recv(65536):
+        pass
 
 listener = socket.create_server(('', 25))
 print('listening', flush=True)
 while True:
     for part in PARTS:
-        plain, _ = listener.accept()
         try:
-            kept = serve(part, plain)
+            end(serve(part, listener.accept()[0]))
         except OSError:
             pass
-        # Whatever was not read would have the kernel reset the connection.
-        try:
-            plain = socket.socket(fileno=plain.detach()) if plain.fileno() >= 0 else plain
-        except OSError:
-            pass
-        plain.close()
 ";
 
 const LISTENING: &str = r"
