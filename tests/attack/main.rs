@@ -19,7 +19,10 @@ use lab::Scenario;
 use recipes::{blind, bypasses, chatter, crowd, dialogues, forged, hold, holes, pairing};
 
 fn main() -> ExitCode {
-    lab::main(&SCENARIOS)
+    // The last is played where all of it is asked for: some servers answer its lines otherwise
+    // from one run to the next.
+    let played = SCENARIOS.len() - usize::from(!is_full());
+    lab::main(SCENARIOS.get(..played).unwrap_or_default())
 }
 
 /// Whether all of it was asked for.
@@ -29,7 +32,6 @@ fn is_full() -> bool {
 
 const SCENARIOS: [Scenario; 11] = [
     scenario("evasions_in_dialogues", dialogues::every_recipe),
-    scenario("known_holes_of_servers", holes::every_patch),
     scenario("evasions_by_forged_packets", forged::third_interface),
     scenario("evasions_on_one_arm", forged::one_arm),
     scenario("servers_with_bad_manners", pairing::bad_manners),
@@ -39,6 +41,7 @@ const SCENARIOS: [Scenario; 11] = [
     scenario("harm_by_a_crowd", crowd::full_table),
     scenario("harm_by_a_flood_of_handshakes", crowd::handshakes),
     scenario("harm_to_the_log", chatter::flooded_log),
+    scenario("known_holes_of_servers", holes::every_patch),
 ];
 
 const fn scenario(name: &'static str, run: fn() -> lab::Outcome<String>) -> Scenario {

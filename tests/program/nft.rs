@@ -406,11 +406,13 @@ fn connections_to_a_mail_host_are_for_mail() {
             let output = Command::new("ip").args(words).output().unwrap();
             String::from_utf8_lossy(&output.stderr).contains("refused")
         };
+        // An address of IPv6 is not used before the kernel has asked whether another has it.
+        let opens = |from: &str, to: &str| (0..20).any(|_| open(from, to));
         up("nft", &VERDICTS[0]);
         for (host, outside) in [("192.0.2.25", "198.51.100.2"), ("2001:db8::25", "2001:db8:1::2")] {
-            assert!(open("out", &format!("{host}/25")), "mail to {host} does not pass");
+            assert!(opens("out", &format!("{host}/25")), "mail to {host} does not pass");
             assert!(!open("out", &format!("{host}/80")), "the web server of {host} is reachable");
-            assert!(open("dmz", &format!("{outside}/80")), "{host} cannot open connections");
+            assert!(opens("dmz", &format!("{outside}/80")), "{host} cannot open connections");
         }
     });
 }
