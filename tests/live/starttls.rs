@@ -88,7 +88,8 @@ pub(crate) fn recorded() -> Outcome<String> {
 }
 
 /// Exim as a sender leaves TLS between two messages and asks in clear whether it may go on, and
-/// it falls back to clear text where TLS fails. The first costs it a connection and no mail; the second
+/// it falls back to clear text where TLS fails. The first costs it a connection and no mail; the
+/// second
 /// delivers in clear, unless TLS is required.
 pub(crate) fn exim_sends() -> Outcome<String> {
     let network = Network::build()?;
