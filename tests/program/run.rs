@@ -333,8 +333,8 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
             ("monitor = true\n", "monitoring only: every packet passes unchanged\n"),
             (
                 "",
-                "the old configuration stays in force: /run/mailguard.toml: empty or no regular \
-                 file: expected a configuration\n",
+                "the old configuration stays in force: /run/mailguard.toml: empty: expected a \
+                 configuration\n",
             ),
             (
                 "monitor = 1\n",
