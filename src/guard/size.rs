@@ -1,13 +1,13 @@
-//! How large a message is, as the server that counts the least gracefully counts it.
+//! How large a message is, as Exim counts it, and what the server takes.
 //!
-//! Exim 4.96 that finds a message larger than it takes reads on as if a line began: a dot in the
+//! Where a message is larger than Exim 4.96 takes, Exim reads on as if a line began: a dot in the
 //! middle of a line, with a line end behind it, ends the message then, and text behind it is run.
 //! So whatever lies beyond what the server has said it takes (RFC 1870) must hold no such dot:
 //! nobody stores that message, and the rest of its text leaves masked. Where a server has said
 //! nothing, a setting stands for it. It may be wrong, so text beyond it passes, but no such dot at
 //! that very place.
 //!
-//! Counted is as Exim does it: CRLF is one, a dot that was added before a line's first is none. In
+//! CRLF counts as one, a dot that was added before a line's first is none. In
 //! a header each CR or LF that stands alone is two, because Exim folds there.
 
 use memchr::memchr_iter;
@@ -133,7 +133,7 @@ impl Guard {
         standing: Standing,
     ) -> Step {
         let is_data = from == Speaker::Client && matches!(dialogue.expect(), Expect::Data(_));
-        match self.room(watch).filter(|_| is_data) {
+        match if is_data { self.room(watch) } else { None } {
             Some(0) => dialogue.disown(),
             Some(room) if room < bytes.len() => {
                 let run = bytes.get(..room).unwrap_or(bytes);

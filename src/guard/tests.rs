@@ -103,6 +103,17 @@ pub(super) fn changed(name: &str, changes: &[(&str, &str)]) -> Settings {
     settings
 }
 
+/// Numbers below what is asked for, the same for the same seed.
+pub(super) fn random(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    }
+}
+
 /// What leaves of a stream that comes in packets of this size.
 pub(super) fn leaves(settings: &Settings, from: Speaker, input: &[u8], size: usize) -> String {
     let mut talk = Talk::new(settings);

@@ -2,7 +2,7 @@
 
 use super::Size;
 use crate::guard::Rule;
-use crate::guard::tests::{Talk, changed};
+use crate::guard::tests::{Talk, changed, random};
 use crate::smtp::Speaker::{Client, Server};
 
 /// Exim's count of a message, byte by byte: what it adds when it stores them.
@@ -24,13 +24,7 @@ fn exim(bytes: &[u8], is_header: bool) -> u32 {
 
 #[test]
 fn bytes_are_counted_as_exim_counts_them_whatever_the_cut() {
-    let mut state = 7_u64;
-    let mut random = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below).unwrap()
-    };
+    let mut random = random(7);
     for _ in 0..3_000 {
         let length = random(12);
         let bytes: Vec<u8> = (0..length).map(|_| b"\r\n\r\n.a"[random(6)]).collect();

@@ -1,6 +1,7 @@
 //! Lines read whole and the same lines read run by run come to the same: what leaves, what begins
 //! and ends, what is wrong, and where dialogue and watch stand afterwards.
 
+use crate::guard::tests::random;
 use crate::guard::{Draft, Guard, Ruling, Run, Settings, Watch};
 use crate::offset::Offset;
 use crate::patch::Catalogue;
@@ -212,9 +213,7 @@ fn offers_come_to_the_same_whole_and_by_their_runs() {
         [("starttls", "strip"), ("auth_requires_tls", "required")],
         [("ehlo", "pass"), ("auth_requires_tls", "required")],
     ] {
-        let mut changed = Settings::profile("esmtp").unwrap();
-        changes.iter().for_each(|(key, value)| changed.set(key, value).unwrap());
-        settings.push(changed);
+        settings.push(esmtp_with(&changes));
     }
     let mut whole = 0;
     for settings in settings {
@@ -306,9 +305,7 @@ fn envelopes_come_to_the_same_whole_and_by_their_runs() {
         [("envelope", "off"), ("path_max", "9")],
         [("patches", "on"), ("parameters", "any")],
     ] {
-        let mut changed = Settings::profile("esmtp").unwrap();
-        changes.iter().for_each(|(key, value)| changed.set(key, value).unwrap());
-        settings.push(changed);
+        settings.push(esmtp_with(&changes));
     }
     let mut whole = 0;
     for settings in settings {
@@ -336,14 +333,11 @@ fn envelopes_come_to_the_same_whole_and_by_their_runs() {
     assert!(whole > 10_000, "only {whole} were read whole");
 }
 
-fn random(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    }
+/// The profile as it is shipped, with some settings changed.
+fn esmtp_with(changes: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings::profile("esmtp").unwrap();
+    changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+    settings
 }
 
 /// Every profile with the patches that are built in, some settings changed, and no patches.
@@ -359,9 +353,7 @@ fn all_settings() -> Vec<Settings> {
         [("line_max", "8"), ("envelope_line_max", "12")],
         [("http_words", "pass"), ("ehlo", "pass")],
     ] {
-        let mut settings = Settings::profile("esmtp").unwrap();
-        changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
-        all.push(settings);
+        all.push(esmtp_with(&changes));
     }
     all
 }
