@@ -124,6 +124,7 @@ fn wrong_usage_ends_with_2() {
 fn a_wrong_configuration_is_told_on_standard_error() {
     let unknown = File::new("unknown.toml", "ports = [25]\n[queue]\nlenght = 5\n");
     let range = File::new("range.toml", "[limits]\n\nflows_max = 0\n");
+    let long = File::new("long.toml", "#".repeat((1 << 20) + 1));
     let missing = "/nonexistent/mailguard.toml";
     for (words, expected) in [
         (
@@ -140,6 +141,10 @@ fn a_wrong_configuration_is_told_on_standard_error() {
         (
             &["run", "--config", missing],
             format!("mailguard: cannot read {missing}: No such file or directory"),
+        ),
+        (
+            &["run", "--config", long.path()],
+            format!("mailguard: {}: longer than 1 MiB: expected a configuration file", long.path()),
         ),
         (
             &["run", "--config", "/dev/zero"],

@@ -105,7 +105,14 @@ fn a_running_filter_is_seen_live_until_somebody_has_seen_enough() {
             open("100", "24");
             await_shown(&["the busiest first"]);
         }
+        // Nor does it outlive its terminal.
+        let panes = tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let shell = String::from_utf8(panes.stdout).unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", shell.trim());
+        let top = fs::read_to_string(children).unwrap();
         tmux(&["kill-server"]);
+        let place = Path::new("/proc").join(top.trim());
+        assert!(!top.trim().is_empty() && is_soon(|| !place.exists()), "{top} goes on");
         filter.end("-TERM");
     });
 }
