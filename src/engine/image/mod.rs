@@ -6,11 +6,11 @@
 //! ```
 //! The hash is over everything before it, so an image of which a byte differs is none: what it held
 //! is unknown then, as after a crash. It keeps mistakes out, not liars: who may write an image may
-//! write the program. A reader takes its own format and the one before.
+//! write the program. A reader takes the formats from [`FORMAT_MIN`] on: now its own alone.
 //!
 //! A record's form is that of the types as they stand. Whoever changes one of them raises
-//! [`FORMAT`] and keeps the old type beside what reads it. Records of the log that were under way
-//! are in it too: what is told does not depend on who tells it.
+//! [`FORMAT`], and with it [`FORMAT_MIN`] unless the old type is kept beside what reads it. Records
+//! of the log that were under way are in it too: what is told does not depend on who tells it.
 
 mod counts;
 mod diary;

@@ -30,7 +30,7 @@ pub struct Image<'a> {
 pub enum Unreadable {
     /// Nothing was written, or not to its end.
     Incomplete,
-    /// Another format than ours and the one before.
+    /// A format that is not read here.
     Format(u32),
     /// A byte of it differs from what was written.
     Damaged,
