@@ -4,11 +4,13 @@
 //! middle of a line, with a line end behind it, ends the message then, and text behind it is run.
 //! So whatever lies beyond what the server has said it takes (RFC 1870) must hold no such dot:
 //! nobody stores that message, and the rest of its text leaves masked. Where a server has said
-//! nothing, a setting stands for it. It may be wrong, so text beyond it passes, but no such dot at
-//! that very place.
+//! nothing, a setting stands for it; and who says less than RFC 5321 4.5.3.1.7 lets it say may not
+//! mean it. The server may take what is beyond then: so it passes, but no such dot where the
+//! message grows too large.
 //!
-//! CRLF counts as one, a dot that was added before a line's first is none. In
-//! a header each CR or LF that stands alone is two, because Exim folds there.
+//! CRLF counts as one, a dot that was added before a line's first is none. In a header each CR or
+//! LF that stands alone counts as two, because Exim folds there, unless the header's first line
+//! ended in a lone LF: so there it is doubtful.
 
 use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub(super) struct Size {
     number: Number,
     /// Bytes of the message under way.
     octets: u32,
+    /// Those among them that Exim may not count.
+    doubtful: u32,
     before: Before,
 }
 
@@ -75,7 +79,7 @@ impl Size {
 
     /// The message is over, or none has begun.
     pub(super) const fn end(&mut self) {
-        (self.octets, self.before) = (0, Before::Line);
+        (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
     }
 
     /// More of the message leaves so.
@@ -101,7 +105,9 @@ impl Size {
             let known = bytes.split_last().map_or(bytes, |(_, known)| known);
             let crs = i64::try_from(memchr_iter(b'\r', known).count()).unwrap_or(i64::MAX);
             let earlier = self.before == Before::Cr && !bytes.is_empty();
-            count += bare + crs + i64::from(earlier) - pairs;
+            let folds = bare + crs + i64::from(earlier) - pairs;
+            count += folds;
+            self.doubtful = self.doubtful.saturating_add(u32::try_from(folds).unwrap_or(0));
         }
         self.before = match bytes {
             [] => self.before,
@@ -144,21 +150,29 @@ impl Guard {
         dialogue.read(from, bytes, standing)
     }
 
+    /// What the server takes, and whether it surely refuses what is larger.
+    fn limit(&self, watch: &Watch) -> (u32, bool) {
+        match watch.size.offered {
+            0 => (self.settings.size_assumed.count(), false),
+            offered => (offered, offered >= OFFERED_MIN),
+        }
+    }
+
     /// How many bytes of message data may be read as such at once: behind them the message may be
     /// larger than the server takes. None where that does not matter.
     fn room(&self, watch: &Watch) -> Option<usize> {
-        let Size { offered, octets, .. } = watch.size;
-        let assumed = self.settings.size_assumed.count();
-        let left = match offered {
+        let Size { octets, doubtful, .. } = watch.size;
+        let (limit, is_firm) = self.limit(watch);
+        let left = match is_firm {
             _ if !self.minds_size() => return None,
-            0 if octets > assumed.saturating_add(NEAR) => return None,
-            0 => assumed.saturating_sub(NEAR).saturating_sub(octets),
-            _ => offered.saturating_sub(octets),
+            true => limit.saturating_sub(octets),
+            false if octets.saturating_sub(doubtful) > limit.saturating_add(NEAR) => return None,
+            false => limit.saturating_sub(NEAR).saturating_sub(octets),
         };
         // In a header one byte may count as two.
         let room = if watch.message.is_body() { left } else { left / 2 };
-        // Near the size that is assumed each byte is looked at.
-        usize::try_from(if offered == 0 { room.max(1) } else { room }).ok()
+        // Where a dot may be the wrong one each byte is looked at.
+        usize::try_from(if is_firm { room } else { room.max(1) }).ok()
     }
 
     /// Whether so many bytes of message data are far from any limit on its size.
@@ -176,20 +190,21 @@ impl Guard {
         if !self.minds_size() {
             return None;
         }
-        let (limit, offered) = (self.settings.size_assumed, watch.size.offered);
-        let (octets, had_dot) = (watch.size.octets, watch.size.before == Before::Dot);
+        let had_dot = watch.size.before == Before::Dot;
+        let Size { octets, doubtful, .. } = watch.size;
         watch.size.add(bytes, !was_body);
-        let rule = Rule::MessageBytes;
-        if offered == 0 {
-            // One byte beyond, and the dot; and one more or less.
-            let is_near = octets.abs_diff(limit.count().saturating_add(2)) <= 1;
-            let is_end = had_dot && matches!(bytes, [b'\r' | b'\n', ..]);
-            let counts = (limit.count(), limit.count().saturating_add(1));
-            return if is_near && is_end { limit.excess(rule, counts) } else { None };
+        let (limit, is_firm) = self.limit(watch);
+        let (rule, count) = (Rule::MessageBytes, watch.size.octets);
+        if is_firm {
+            let excess = Excess { rule, count, limit, is_end: false };
+            return (self.room(watch) == Some(0)).then_some(excess);
         }
-        let is_full = self.room(watch) == Some(0);
-        let (count, limit) = (watch.size.octets, offered);
-        is_full.then_some(Excess { rule, count, limit, is_end: false })
+        // One byte beyond, and the dot; and one more or less.
+        let least = octets.saturating_sub(doubtful);
+        let is_there = octets > limit && least <= limit.saturating_add(3);
+        let is_wrong = is_there && had_dot && matches!(bytes, [b'\r' | b'\n', ..]);
+        let is_end = !self.settings.size_assumed.is_logged();
+        is_wrong.then_some(Excess { rule, count, limit, is_end })
     }
 
     const fn minds_size(&self) -> bool {
@@ -197,7 +212,10 @@ impl Guard {
     }
 }
 
-/// How far from the size that is assumed each byte is looked at.
+/// What every server has to take.
+const OFFERED_MIN: u32 = 65_536;
+
+/// How far from the size beyond which a dot is the wrong one each byte is looked at.
 const NEAR: u32 = 8;
 
 #[cfg(test)]

@@ -160,6 +160,11 @@ impl<const HIGHEST: u32> Limit<HIGHEST> {
         self.count
     }
 
+    /// Whether what goes beyond it is only logged.
+    pub(super) const fn is_logged(self) -> bool {
+        self.is_logged
+    }
+
     /// Whether there is a limit.
     #[must_use]
     pub const fn is_set(self) -> bool {
