@@ -315,7 +315,8 @@ impl Guard {
     /// Whether an offer passes as it came.
     pub(super) fn permits_offer(&self, reply: &Reply) -> bool {
         let is_listed = is_auth(reply) && self.settings.lists_mechanisms();
-        self.permits_all_offers() || (self.permits(reply) && !is_listed)
+        let is_known = !is_listed && !reply.keyword.is_too_long();
+        self.permits_all_offers() || (is_known && self.permits(reply))
     }
 
     fn permits_all_offers(&self) -> bool {

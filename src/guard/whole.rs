@@ -11,7 +11,7 @@ use super::size::is_size;
 use super::speech::Speech;
 use super::value::LineLimit;
 use super::{Guard, Ruling, Watch};
-use crate::smtp::{Reply, Verb, WholeLine};
+use crate::smtp::{Verb, WholeLine, WholeReply};
 
 impl Guard {
     /// Whether the client's line, whose bytes `text` begins with, passes with nothing to be said of
@@ -68,14 +68,16 @@ impl Guard {
     }
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
-    pub fn pass_reply(&self, watch: &mut Watch, reply: &Reply) -> bool {
+    pub fn pass_reply(&self, watch: &mut Watch, line: &WholeReply) -> bool {
+        let reply = &line.reply;
         let is_offer = watch.reply.is_offer(reply);
         // The number that SIZE offers is read by its runs.
         let is_read = is_offer && (is_size(reply) || !self.permits_offer(reply));
         let is_news = is_read || is_greeting(reply) || watch.reply.has_greeted();
-        let may_be_bare = reply.is_later_line && self.settings.bare_last_line != BareLastLine::Pass;
+        let is_bare = reply.is_later_line && line.is_bare();
+        let is_told = is_bare && self.settings.bare_last_line != BareLastLine::Pass;
         let mut next = *watch;
-        if is_news || may_be_bare || next.judge_reply_end(self, reply) != Ruling::Pass {
+        if is_news || is_told || next.judge_reply_end(self, reply) != Ruling::Pass {
             return false;
         }
         *watch = next;

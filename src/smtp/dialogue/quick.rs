@@ -79,6 +79,14 @@ pub struct WholeReply {
     code: u16,
 }
 
+impl WholeReply {
+    /// Whether it has nothing but its code.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.length == 3
+    }
+}
+
 /// Whole lines of the client.
 impl Dialogue {
     /// The client's line, if what comes begins one, it is here whole, and reading it by its runs
