@@ -112,7 +112,7 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
         let [first, second] = names.map(path);
         faults.add(&[&first, &second, &profile], message);
     };
-    if settings.starttls == StartTls::Allow && is_wanted {
+    if settings.starttls.is_allowed() && is_wanted {
         let lacking = [Verb::Ehlo, Verb::StartTls].into_iter();
         for verb in lacking.filter(|verb| !settings.verbs.contains(*verb)) {
             let message = format!(

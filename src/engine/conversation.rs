@@ -12,7 +12,7 @@ use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
-use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Mode, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
 use crate::guard::Watch;
 use crate::offset::Offset;
@@ -41,9 +41,10 @@ impl<'f> Scene<'f> {
         self.flow.ends()
     }
 
-    fn record(&self, what: What) -> Record {
+    fn record(&self, what: What, terms: &Terms) -> Record {
         let Ends { originator, responder } = self.flow.ends();
-        Record { at: self.now, flow: self.flow.id(), originator, responder, what }
+        let message = Message::of(&what, terms.guard.settings());
+        Record { at: self.now, flow: self.flow.id(), originator, responder, what, message }
     }
 }
 
@@ -222,7 +223,7 @@ impl Conversation {
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         let is_end = matches!(what, What::Reset { .. } | What::Closed);
         if self.admits(scene, (what.carried(), is_end), effects) {
-            effects.records.push(scene.record(what));
+            effects.records.push(scene.record(what, &self.terms));
         }
     }
 
@@ -239,7 +240,8 @@ impl Conversation {
         if self.admits(scene, (shown, false), effects) {
             let line = self.streams[direction].tail(at);
             let line = line.get(..shown).unwrap_or(line).to_vec();
-            effects.records.push(scene.record(entry(at.value(), line, length as u64)));
+            let what = entry(at.value(), line, length as u64);
+            effects.records.push(scene.record(what, &self.terms));
         }
     }
 
@@ -252,7 +254,7 @@ impl Conversation {
         match self.talk.admit(scene.now, measure, self.terms.chatter) {
             Ok(None) => true,
             Ok(Some(entries)) => {
-                effects.records.push(scene.record(What::LeftOut { entries }));
+                effects.records.push(scene.record(What::LeftOut { entries }, &self.terms));
                 true
             }
             Err(()) => {

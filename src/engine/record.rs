@@ -10,7 +10,7 @@ use crate::smtp::Fault;
 use crate::time::Instant;
 use crate::tls;
 
-use super::Reason;
+use super::{Message, Reason};
 
 /// Bytes of a line or an edit that an entry keeps: RFC 5321 4.5.3.1.4 allows a command line 512.
 pub const LOGGED_BYTES_MAX: usize = 512;
@@ -28,6 +28,8 @@ pub struct Record {
     pub responder: Endpoint,
     /// What happened.
     pub what: What,
+    /// What a PIX or an ASA had as a message for it, where the flow has theirs.
+    pub message: Option<Message>,
 }
 
 /// What an entry reports. Offsets count the bytes of one direction's stream from 0; lines come

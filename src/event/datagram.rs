@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::{Format, Zone, json, write, write_left_out, zoned};
-use crate::engine::{Record, TlsEvent, What};
+use crate::engine::{Message, Record, TlsEvent, What};
 use crate::guard::Rule;
 use crate::time::Instant;
 
@@ -43,7 +43,8 @@ impl Datagram {
         let mut line = Vec::new();
         write(record, self.format, Zone::Undated, &mut line);
         let start = out.len();
-        self.begin(record.at, severity(&record.what), &line, out);
+        let severity = record.message.map_or_else(|| severity(&record.what), Message::severity);
+        self.begin(record.at, severity, &line, out);
         if self.daemon == Daemon::Journal && out.len() > start {
             for (name, value) in fields(record) {
                 append_field(name, &value, out);
@@ -120,13 +121,10 @@ fn append_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("MAILGUARD_{name}={value}\n").as_bytes());
 }
 
-/// How urgent an entry is (RFC 3164 4.1.1): what PIX and ASA gave it, where they had a message for
-/// it.
+/// How urgent an entry is (RFC 3164 4.1.1) for which PIX and ASA had no message.
 fn severity(what: &What) -> u8 {
     match what {
         What::Edited { rule: Rule::Banner | Rule::EhloKeyword, .. } => INFORMATIONAL,
-        What::Edited { rule: Rule::Address, before, after, .. } if before == after => INFORMATIONAL,
-        What::Edited { rule: Rule::Address, .. } => CRITICAL,
         What::Dropped { reason, .. } | What::Cut { reason, .. } if reason.is_repeated_by_tcp() => {
             INFORMATIONAL
         }
@@ -153,7 +151,6 @@ fn severity(what: &What) -> u8 {
     }
 }
 
-const CRITICAL: u8 = 2;
 const WARNING: u8 = 4;
 const INFORMATIONAL: u8 = 6;
 
@@ -174,12 +171,17 @@ mod tests {
     const AT: Instant = Instant::from_micros(981_565_280_500_000);
 
     fn datagram(daemon: Daemon, format: Format, what: What) -> String {
+        datagram_as(daemon, format, what, None)
+    }
+
+    fn datagram_as(daemon: Daemon, format: Format, what: What, message: Option<Message>) -> String {
         let record = Record {
             at: AT,
             flow: 7,
             originator: Endpoint { address: [192, 0, 2, 1].into(), port: 40_000 },
             responder: Endpoint { address: "2001:db8::25".parse().unwrap(), port: 25 },
             what,
+            message,
         };
         let form = Datagram { daemon, format, zone: Zone::Utc, sender: 42 };
         let mut out = Vec::new();
@@ -215,8 +217,12 @@ mod tests {
         for (what, expected) in cases {
             assert_eq!(datagram(Daemon::Syslog, Format::Text, what), expected);
         }
-        let said = datagram(Daemon::Syslog, Format::Syslog, edited(Rule::Address, b"a b"));
+        let asas = Some(Message::Replaced { is_asa: true });
+        let what = || edited(Rule::Address, b"a b");
+        let said = datagram_as(Daemon::Syslog, Format::Syslog, what(), asas);
         assert!(said.starts_with("<18>Feb  7 17:01:20 mailguard[42]: %ASA-2-108002: "), "{said}");
+        let said = datagram(Daemon::Syslog, Format::Syslog, what());
+        assert!(said.starts_with("<20>Feb  7 17:01:20 mailguard[42]: %MAILGUARD-4-address: "));
         assert_eq!(datagram(Daemon::Syslog, Format::Syslog, What::Closed), "");
     }
 

@@ -1,25 +1,30 @@
 //! The syslog format, dated as with `logging timestamp` of PIX and ASA.
 //!
-//! What those had a message for is written under their number and in their words, so that whoever
-//! counts by numbers counts the same things; everything else under a name of our own.
+//! Where a flow follows a PIX or an ASA, what those had a message for is written under their number
+//! and in their words, so that whoever counts by numbers counts the same things; everything else
+//! under a name of our own.
 //!
 //! | entry | message |
 //! |---|---|
-//! | an address in MAIL or RCPT was changed | `%ASA-2-108002`, with the bytes that came |
-//! | the same where it is only reported | `%ASA-6-108005` |
-//! | TLS begins | `%ASA-6-108007` |
+//! | characters of an address became spaces | `%PIX-2-108002`, `%ASA-2-108002` |
+//! | a row of an ASA's map has ended the flow | `%ASA-4-108004`, then `%ASA-4-507003` |
+//! | a row of it has masked a keyword, and logs | `%ASA-4-108004` |
+//! | a row of it, or a special character in an address, that only logs | `%ASA-6-108005` |
+//! | a message is larger than its MAIL has said | `%ASA-7-108006` |
+//! | TLS begins, and that is to be logged | `%ASA-6-108007` |
+//! | TLS begins elsewhere | `%MAILGUARD-6-tls-begin` |
 //! | any other edit, a drop, a reset, an alarm | `%MAILGUARD-4-name`, the rule's or reason's name |
 //! | what TLS may not be, how it failed, what is worth knowing | the same, by its name |
 //! | entries left out | `%MAILGUARD-4-left-out` |
 //!
 //! Not written, as those did not: connections, lines and data that pass, a masked greeting and
-//! masked keywords of an answer to EHLO, and what TCP sends again by itself. 108003, 108004, 108006
-//! and 507003 speak of rules that are not here. The end that opened the flow is called outside, the
-//! other inside.
+//! masked keywords of an answer to EHLO, and what TCP sends again by itself. 108003 speaks of
+//! patterns that nobody has published. The end that opened the flow is called outside, the other
+//! inside.
 
-use crate::engine::{Record, TlsEvent, What};
+use crate::engine::{Message, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
-use crate::guard::Rule;
+use crate::guard::{Action, Row, Rule};
 use crate::tcp::Violation;
 use crate::time::Instant;
 
@@ -27,7 +32,8 @@ use super::{Zone, clipped, escaped, named, zoned};
 
 /// Appends one line, or nothing.
 pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
-    if let Some(message) = describe(record) {
+    let theirs = record.message.and_then(|message| known(record, message));
+    if let Some(message) = theirs.or_else(|| describe(record)) {
         append(record.at, &message, zone, out);
     }
 }
@@ -45,23 +51,87 @@ fn append(at: Instant, message: &str, zone: Zone, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("%{message}\n").as_bytes());
 }
 
-/// Origin, severity, number or name, and text.
+/// The message of a PIX or an ASA: origin, severity, number and text.
+fn known(record: &Record, message: Message) -> Option<String> {
+    let severity = message.severity();
+    let (from, to) = ends(record, Direction::Original);
+    Some(match (message, &record.what) {
+        (Message::Replaced { is_asa }, What::Edited { before, after, .. }) => {
+            let maker = if is_asa { "ASA" } else { "PIX" };
+            let (from, to) = (record.originator.address, record.responder.address);
+            let replaced = replaced(before, after);
+            let data = escaped(before);
+            format!(
+                "{maker}-{severity}-108002: SMTP replaced {replaced}: out {from} in {to} data: \
+                 {data}"
+            )
+        }
+        (Message::Met(row), what) => format!("ASA-{severity}-{}", met(record, row, what)),
+        (Message::SpecialCharacter, _) => format!(
+            "ASA-{severity}-108005: ESMTP Parameter: Received ESMTP Request from {from} to {to}; \
+             special-character: Special character in mail address"
+        ),
+        (Message::LargerThanDeclared, What::Exceeded { excess, .. }) => format!(
+            "ASA-{severity}-108006: Detected ESMTP size violation from {from} to {to}; declared \
+             size is: {}, actual size is {}",
+            excess.limit, excess.count
+        ),
+        (Message::TlsStarted, _) => format!(
+            "ASA-{severity}-108007: TLS started on ESMTP session between client {from} and \
+             server {to}"
+        ),
+        (Message::Terminated { row, .. }, _) => {
+            let reason = if row.action == Action::Reset {
+                "inspector reset unconditionally"
+            } else {
+                "inspector disconnected, dropped packet"
+            };
+            format!(
+                "ASA-{severity}-507003: tcp flow from {from} to {to} terminated by inspection \
+                 engine, reason - {reason}."
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// That a row of the map was met: number and text.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only limits have a number")]
+fn met(record: &Record, row: Row, what: &What) -> String {
+    let (number, did) = match row.action {
+        Action::DropConnection => (108_004, "Dropped connection for"),
+        Action::Log => (108_005, "Received"),
+        Action::Mask => (108_004, "Masked header flags for"),
+        Action::Reset => (108_004, "Reset connection for"),
+    };
+    // Masked are words of the server's.
+    let (kind, direction) = match row.action {
+        Action::Mask => ("Response", Direction::Reply),
+        Action::DropConnection | Action::Log | Action::Reset => ("Request", Direction::Original),
+    };
+    let (from, to) = ends(record, direction);
+    let Row { class, condition, .. } = row;
+    let count = match what {
+        What::Exceeded { excess, .. } => format!(" gt {}", excess.limit),
+        _ => String::new(),
+    };
+    format!(
+        "{number}: ESMTP Classification: {did} ESMTP {kind} from {from} to {to}; matched Class \
+         {class}: {condition}{count}"
+    )
+}
+
+/// The characters that became spaces, as far as they are shown.
+fn replaced(before: &[u8], after: &[u8]) -> String {
+    let pairs = before.iter().zip(after).filter(|(before, after)| before != after);
+    let characters: Vec<u8> = pairs.map(|(&before, _)| before).collect();
+    if characters.is_empty() { "string".to_owned() } else { escaped(&characters) }
+}
+
+/// Origin, severity, name and text of a message of our own.
 fn describe(record: &Record) -> Option<String> {
     Some(match &record.what {
         What::Edited { rule: Rule::Banner | Rule::EhloKeyword, .. } => return None,
-        What::Edited { direction, rule: Rule::Address, before, after, .. } if before == after => {
-            let (from, to) = ends(record, *direction);
-            format!(
-                "ASA-6-108005: ESMTP Parameter: Received ESMTP Request from {from} to {to}; \
-                 special-character: Special character in mail address"
-            )
-        }
-        What::Edited { rule: Rule::Address, before, .. } => format!(
-            "ASA-2-108002: SMTP replaced string: out {} in {} data: {}",
-            record.originator.address,
-            record.responder.address,
-            escaped(before)
-        ),
         What::Edited { direction, rule, patches, before, after, length, .. } => {
             let did = if before == after { "saw" } else { "changed" };
             let names = named("", patches);
@@ -110,10 +180,7 @@ fn describe_tls(record: &Record, event: &TlsEvent) -> Option<String> {
     Some(match event {
         TlsEvent::Begin { .. } => {
             let (client, server) = ends(record, Direction::Original);
-            format!(
-                "ASA-6-108007: TLS started on ESMTP session between client {client} and server \
-                 {server}"
-            )
+            format!("MAILGUARD-6-tls-begin: saw TLS begin from {client} to {server}")
         }
         TlsEvent::Alarm { direction, fault, .. } => {
             told(record, *direction, fault.name(), "saw bytes")

@@ -1,8 +1,8 @@
 //! Exact lines for every kind of entry, in every format.
 
-use crate::engine::{Reason, Record, TlsEvent, What};
+use crate::engine::{Message, Reason, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
-use crate::guard::{Excess, Rule};
+use crate::guard::{Action, Excess, Row, Rule};
 use crate::smtp::Fault;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -19,6 +19,7 @@ fn record(micros: u64, what: What) -> Record {
         originator: Endpoint { address: [192, 0, 2, 1].into(), port: 40_000 },
         responder: Endpoint { address: "2001:db8::25".parse().unwrap(), port: 25 },
         what,
+        message: None,
     }
 }
 
@@ -43,8 +44,13 @@ fn json(what: What) -> String {
 }
 
 fn syslog(what: What) -> Option<String> {
+    syslog_as(what, None)
+}
+
+/// The same where the flow has the messages of a PIX or an ASA.
+fn syslog_as(what: What, message: Option<Message>) -> Option<String> {
     let mut out = Vec::new();
-    write(&record(AT, what), Format::Syslog, Zone::Utc, &mut out);
+    write(&Record { message, ..record(AT, what) }, Format::Syslog, Zone::Utc, &mut out);
     let line = String::from_utf8(out).unwrap();
     let message = line.strip_prefix("Feb 07 2001 17:01:20: ")?;
     Some(message.strip_suffix('\n').unwrap().to_owned())
@@ -246,25 +252,83 @@ fn edits_that_are_not_shown_are_counted_in_every_format() {
 
 #[test]
 fn syslog_says_what_the_original_said() {
-    let direction = Direction::Original;
+    let replaced = |is_asa| {
+        let what = edited(Direction::Original, 0, Rule::Address, b"TO:<a|b>>", b"TO:<a b> ");
+        syslog_as(what, Some(Message::Replaced { is_asa })).unwrap()
+    };
+    let said = "108002: SMTP replaced |>: out 192.0.2.1 in 2001:db8::25 data: TO:<a|b>>";
+    assert_eq!(replaced(false), format!("%PIX-2-{said}"));
+    assert_eq!(replaced(true), format!("%ASA-2-{said}"));
+    let what = edited(Direction::Original, 0, Rule::Address, b"|", b"|");
+    let request = format!("ESMTP Request from {CLIENT} to {SERVER}");
     assert_eq!(
-        syslog(edited(direction, 0, Rule::Address, b"|", b" ")).as_deref(),
-        Some("%ASA-2-108002: SMTP replaced string: out 192.0.2.1 in 2001:db8::25 data: |")
+        syslog_as(what, Some(Message::SpecialCharacter)).unwrap(),
+        format!(
+            "%ASA-6-108005: ESMTP Parameter: Received {request}; special-character: Special \
+             character in mail address"
+        )
     );
+    let begin = What::Tls(TlsEvent::Begin { hello: None });
     assert_eq!(
-        syslog(edited(direction, 0, Rule::Address, b"|", b"|")),
-        Some(format!(
-            "%ASA-6-108005: ESMTP Parameter: Received ESMTP Request from {CLIENT} to {SERVER}; \
-             special-character: Special character in mail address"
-        ))
-    );
-    assert_eq!(
-        syslog(What::Tls(TlsEvent::Begin { hello: None })),
-        Some(format!(
+        syslog_as(begin, Some(Message::TlsStarted)).unwrap(),
+        format!(
             "%ASA-6-108007: TLS started on ESMTP session between client {CLIENT} and server \
              {SERVER}"
-        ))
+        )
     );
+    let excess = Excess { rule: Rule::DeclaredSize, count: 1_001, limit: 1_000, is_end: false };
+    let what = What::Exceeded { direction: Direction::Original, offset: 87, excess };
+    assert_eq!(
+        syslog_as(what, Some(Message::LargerThanDeclared)).unwrap(),
+        format!(
+            "%ASA-7-108006: Detected ESMTP size violation from {CLIENT} to {SERVER}; declared size \
+             is: 1000, actual size is 1001"
+        )
+    );
+}
+
+#[test]
+fn syslog_names_the_row_of_an_asas_map() {
+    let row = |action| Row { class: 4, condition: "header line length", action };
+    let excess = Excess { rule: Rule::HeaderLine, count: 999, limit: 998, is_end: true };
+    let met = |action| {
+        let what = What::Exceeded { direction: Direction::Original, offset: 87, excess };
+        syslog_as(what, Some(Message::Met(row(action)))).unwrap()
+    };
+    let told = format!(
+        "ESMTP Request from {CLIENT} to {SERVER}; matched Class 4: header line length gt 998"
+    );
+    for (action, number, did) in [
+        (Action::DropConnection, "4-108004", "Dropped connection for"),
+        (Action::Log, "6-108005", "Received"),
+        (Action::Reset, "4-108004", "Reset connection for"),
+    ] {
+        let expected = format!("%ASA-{number}: ESMTP Classification: {did} {told}");
+        assert_eq!(met(action), expected);
+    }
+    let masked = edited(Direction::Reply, 0, Rule::EhloKeyword, b"HELP", b"XXXA");
+    let row_of_masks =
+        Row { class: 7, condition: "ehlo-reply-parameter others", action: Action::Mask };
+    assert_eq!(
+        syslog_as(masked, Some(Message::Met(row_of_masks))).unwrap(),
+        format!(
+            "%ASA-4-108004: ESMTP Classification: Masked header flags for ESMTP Response from \
+             {SERVER} to {CLIENT}; matched Class 7: ehlo-reply-parameter others"
+        )
+    );
+    let ended = |action, severity| {
+        let what = What::Reset { reason: Reason::Rule(Rule::HeaderLine) };
+        syslog_as(what, Some(Message::Terminated { row: row(action), severity })).unwrap()
+    };
+    let flow = format!(
+        "507003: tcp flow from {CLIENT} to {SERVER} terminated by inspection engine, reason - \
+         inspector"
+    );
+    assert_eq!(
+        ended(Action::DropConnection, 4),
+        format!("%ASA-4-{flow} disconnected, dropped packet.")
+    );
+    assert_eq!(ended(Action::Reset, 3), format!("%ASA-3-{flow} reset unconditionally."));
 }
 
 #[test]
@@ -272,7 +336,8 @@ fn syslog_lends_no_number_to_what_the_original_had_no_message_for() {
     let (client, server) = (Direction::Original, Direction::Reply);
     let ours = |rest: &str| Some(format!("%MAILGUARD-4-{rest}"));
     for (rule, before, shown) in [
-        (Rule::CommandGap, &b"\t"[..], "\\x09"),
+        (Rule::Address, &b"|"[..], "|"),
+        (Rule::CommandGap, b"\t", "\\x09"),
         (Rule::Lookalike, b".\n", ".\\n"),
         (Rule::StrayBytes, b"\rVRFY", "\\rVRFY"),
         (Rule::Verb, b"EHLO \"\r\n%ASA-1", "EHLO \\\"\\r\\n%ASA-1"),
@@ -281,6 +346,10 @@ fn syslog_lends_no_number_to_what_the_original_had_no_message_for() {
         let rest = format!("{rule}: changed \"{shown}\" from {CLIENT} to {SERVER}");
         assert_eq!(syslog(edited(client, 0, rule, before, &after)), ours(&rest));
     }
+    assert_eq!(
+        syslog(What::Tls(TlsEvent::Begin { hello: None })),
+        Some(format!("%MAILGUARD-6-tls-begin: saw TLS begin from {CLIENT} to {SERVER}"))
+    );
     assert_eq!(
         syslog(edited(client, 0, Rule::LongLine, b"a", b"a")),
         ours(&format!("long-line: saw \"a\" from {CLIENT} to {SERVER}"))

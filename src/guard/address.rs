@@ -42,6 +42,11 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// Whether the last byte stands behind the path.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self.place, Place::Behind)
+    }
+
     /// Bytes of the path so far.
     pub(super) fn length(self) -> u32 {
         u32::from(self.length)

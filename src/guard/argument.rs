@@ -50,6 +50,13 @@ impl Context<'_> {
     }
 }
 
+impl Settings {
+    /// Whether the argument of MAIL is read whatever is scanned for.
+    pub(super) const fn minds_sender(&self) -> bool {
+        self.sender_max.is_set() || self.minds_declared()
+    }
+}
+
 impl LineWatch {
     /// Rules on more of an argument that is not masked.
     pub(super) fn judge_argument(
@@ -61,7 +68,7 @@ impl LineWatch {
         let settings = context.settings;
         let verb = self.verb;
         let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
-        let has_limit = verb == Some(Verb::Mail) && settings.sender_max.is_set();
+        let has_limit = verb == Some(Verb::Mail) && settings.minds_sender();
         let scan = if has_address { settings.address_scan } else { AddressScan::Off };
         let mut ruling = Ruling::Pass;
         if scan != AddressScan::Off || has_limit {
@@ -82,7 +89,7 @@ impl LineWatch {
         run: &[u8],
         draft: &mut Draft,
     ) -> Ruling {
-        let has_limit = self.verb == Some(Verb::Mail) && settings.sender_max.is_set();
+        let has_limit = self.verb == Some(Verb::Mail) && settings.minds_sender();
         let bytes = draft.copy(run);
         if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
             let is_replaced = scan == AddressScan::Replace;

@@ -107,8 +107,40 @@ choices! {
     StartTls {
         /// It passes; once both sides have begun TLS, behind the 220, the flow is not read.
         Allow = "allow",
+        /// The same, and an ASA's message tells of it (its `allow-tls action log`).
+        AllowLog = "allow log",
         /// Neither the keyword nor the verb passes.
         Strip = "strip",
+    }
+}
+
+impl StartTls {
+    /// Whether it passes.
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allow | Self::AllowLog)
+    }
+}
+
+choices! {
+    /// Whose messages the syslog has, where a PIX or an ASA had one.
+    SyslogNames {
+        /// Our own for everything.
+        Own = "own",
+        /// A PIX's: `%PIX-2-108002`.
+        Pix = "pix",
+        /// An ASA's: `%ASA-2-108002`, `%ASA-6-108007`, and of its policy map `%ASA-4-108004`.
+        Asa = "asa",
+        /// The same with the severities of today's guide: `%ASA-3-507003`.
+        AsaGuide = "asa-guide",
+    }
+}
+
+impl SyslogNames {
+    /// Whether they are an ASA's.
+    #[must_use]
+    pub const fn is_asa(self) -> bool {
+        matches!(self, Self::Asa | Self::AsaGuide)
     }
 }
 

@@ -217,13 +217,18 @@ impl Guard {
                 // The last line's dot was never anybody's text.
                 let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
                 let ruling = self.look_at_text(watch, text, draft);
+                let larger = watch.larger_than_declared(&self.settings);
                 watch.end_data();
                 // As large as the server takes, and not larger.
                 let is_full = matches!(
                     ruling,
                     Ruling::Exceed(Excess { rule: Rule::MessageBytes, is_end: false, .. })
                 );
-                if is_full { Ruling::Pass } else { ruling }
+                match larger {
+                    Some(excess) if is_full || ruling == Ruling::Pass => Ruling::Exceed(excess),
+                    Some(_) | None if is_full => Ruling::Pass,
+                    Some(_) | None => ruling,
+                }
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)

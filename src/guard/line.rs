@@ -100,6 +100,9 @@ impl Watch {
         if matches!(run.event, Event::CommandGap(_)) && self.line.refused.is_none() {
             self.line.kind = LineKind::of(self.line.verb);
             self.line.envelope = Envelope::of(self.line.verb);
+            if self.line.verb == Some(Verb::Mail) {
+                self.size.declare_nothing();
+            }
         }
         let mut ruling = self.count(settings, run);
         if ruling.ends_flow() {
@@ -264,6 +267,9 @@ impl Watch {
                 Ruling::Pass
             }
             Event::CommandArgument(_) => {
+                if self.line.verb == Some(Verb::Mail) && guard.settings.minds_declared() {
+                    self.size.hear_declared(self.line.address, run.bytes);
+                }
                 if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
                     self.line.hello.read(&guard.settings.hello_refuse, run.bytes);
                 }

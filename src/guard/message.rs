@@ -32,6 +32,8 @@ pub(super) struct Message {
     line: u16,
     /// Bytes of the header, or of the body.
     bytes: u32,
+    /// Bytes of all of it, with its line ends and without the dots that were added.
+    received: u32,
     /// Where patches look.
     header: Header,
 }
@@ -66,6 +68,11 @@ impl Message {
         self.has(BODY)
     }
 
+    /// Bytes of it so far, as far as bodies are read.
+    pub(super) const fn received(&self) -> u32 {
+        self.received
+    }
+
     /// Takes more of it, up to what ends the flow: the limit that was passed, if one was.
     fn read(
         &mut self,
@@ -75,6 +82,8 @@ impl Message {
         look: &mut Look<'_>,
     ) -> Option<Excess> {
         let minds_body = settings.minds_body();
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.received = self.received.saturating_add(length);
         let mut noted = None;
         let mut rest = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
@@ -116,6 +125,7 @@ impl Message {
             b'\r' => None,
             b'.' if has_dots && !had_cr && self.place == Place::Start => {
                 self.place = Place::Dot;
+                self.received = self.received.saturating_sub(1);
                 None
             }
             _ if had_cr => {
@@ -214,7 +224,7 @@ impl Look<'_> {
 impl Settings {
     /// Whether anything is asked of messages' bodies.
     pub(super) const fn minds_body(&self) -> bool {
-        self.body_bytes_max.is_set() || self.body_line_max.is_set()
+        self.body_bytes_max.is_set() || self.body_line_max.is_set() || self.minds_declared()
     }
 
     /// Whether anything is asked of their headers.

@@ -6,11 +6,13 @@
 mod address;
 mod argument;
 mod choice;
+mod declared;
 mod envelope;
 mod extension;
 mod judge;
 mod limit;
 mod line;
+mod map;
 mod mask;
 mod message;
 mod order;
@@ -31,9 +33,10 @@ mod whole;
 pub use choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
     Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
-    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
+    SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
 pub use judge::{Guard, Ruling, Run, Watch};
+pub use map::{Action, PolicyMap, Row};
 pub use mask::Draft;
 pub use patches::Patches;
 pub use pattern::Patterns;
@@ -69,6 +72,8 @@ pub enum Rule {
     DataWithoutMail,
     /// DATA without a recipient that was accepted, or may be.
     DataWithoutRcpt,
+    /// A message larger than the SIZE of its MAIL.
+    DeclaredSize,
     /// A server that used to offer STARTTLS does not, or its keyword was masked by somebody.
     Downgrade,
     /// A keyword in the answer to EHLO that is not listed.
@@ -150,6 +155,7 @@ impl Rule {
             Self::DataAfterBdat => "data-after-bdat",
             Self::DataWithoutMail => "data-without-mail",
             Self::DataWithoutRcpt => "data-without-rcpt",
+            Self::DeclaredSize => "declared-size",
             Self::Downgrade => "downgrade",
             Self::EhloKeyword => "ehlo-keyword",
             Self::EmptyLines => "empty-lines",

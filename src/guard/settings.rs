@@ -4,6 +4,7 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::map::PolicyMap;
 use super::patches::Patches;
 use super::pattern::Patterns;
 use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
@@ -17,7 +18,7 @@ use crate::smtp::{DataBegins, Verb};
 pub(super) use super::choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
     Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
-    SplitTerminator, StartTls, Tls, TlsMinimum, TlsWatch, Unit,
+    SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -324,6 +325,14 @@ settings! {
         Patches::off(), Patches::off(), Patches::off()
     ];
 
+    /// Whose messages the syslog has for what PIX and ASA had one.
+    syslog_names: SyslogNames = SyslogNames::[Own, Own, Pix, Pix, Pix, Pix, Pix, Asa];
+
+    /// The rows of an ASA's policy map, in its order: their places are its message's classes.
+    asa_map: PolicyMap = [
+        PolicyMap::none(), PolicyMap::none(), PolicyMap::none(), PolicyMap::none(),
+        PolicyMap::none(), PolicyMap::none(), PolicyMap::none(), PolicyMap::preset()
+    ];
 
     /// What is done about false ends of message data.
     lookalikes: Lookalikes = Lookalikes::[
@@ -378,7 +387,7 @@ impl Settings {
     #[must_use]
     pub const fn permitted(&self) -> VerbSet {
         match self.starttls {
-            StartTls::Allow => self.verbs.known,
+            StartTls::Allow | StartTls::AllowLog => self.verbs.known,
             StartTls::Strip => self.verbs.known.without(Verb::StartTls),
         }
     }
@@ -409,7 +418,7 @@ impl Settings {
     #[must_use]
     pub fn conflict(&self) -> Option<(&'static str, String)> {
         let is_watched = self.tls_watch != TlsWatch::Off;
-        let is_wrong = self.unit == Unit::Packet && is_watched && self.starttls == StartTls::Allow;
+        let is_wrong = self.unit == Unit::Packet && is_watched && self.starttls.is_allowed();
         is_wrong.then(|| {
             let found = self.tls_watch.print();
             let message =

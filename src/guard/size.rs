@@ -24,20 +24,18 @@ use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step};
 pub(super) struct Size {
     /// What the server takes, as far as it has said so; 0 if it has not.
     offered: u32,
-    /// The number in the line under way.
-    number: Number,
+    /// The number in the server's line under way, and whether it is over.
+    number: u32,
+    is_over: bool,
     /// Bytes of the message under way.
     octets: u32,
     /// Those among them that Exim may not count.
     doubtful: u32,
     before: Before,
-}
-
-/// A number of a reply line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Number {
-    value: u32,
-    is_over: bool,
+    /// What MAIL has said that its message has; 0 if it has not.
+    pub(super) declared: u32,
+    /// How much of its parameter SIZE stands before the next byte of MAIL.
+    pub(super) matched: u8,
 }
 
 /// What stands before the next byte of a message.
@@ -56,12 +54,11 @@ impl Size {
     /// Text behind the keyword of a line that offers SIZE.
     pub(super) fn hear(&mut self, text: &[u8]) {
         for byte in text {
-            let number = &mut self.number;
-            if byte.is_ascii_digit() && !number.is_over {
+            if byte.is_ascii_digit() && !self.is_over {
                 let digit = u32::from(byte - b'0');
-                number.value = number.value.saturating_mul(10).saturating_add(digit);
+                self.number = self.number.saturating_mul(10).saturating_add(digit);
             } else {
-                number.is_over |= number.value > 0;
+                self.is_over |= self.number > 0;
             }
         }
     }
@@ -69,17 +66,19 @@ impl Size {
     /// A line of an answer to EHLO, or of what may be one, has ended.
     pub(super) fn hear_end(&mut self, reply: &Reply) {
         let number = std::mem::take(&mut self.number);
+        self.is_over = false;
         if !reply.is_later_line {
             self.offered = 0;
         } else if is_size(reply) {
             // Beyond what is counted there is no limit.
-            self.offered = if number.value == u32::MAX { 0 } else { number.value };
+            self.offered = if number == u32::MAX { 0 } else { number };
         }
     }
 
     /// The message is over, or none has begun.
     pub(super) const fn end(&mut self) {
         (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
+        self.declared = 0;
     }
 
     /// More of the message leaves so.

@@ -21,7 +21,8 @@ impl Guard {
         let permitted = self.permitted.and_not(self.tls_only);
         let is_permitted = settings.unit == Unit::Stream && permitted.contains(line.verb);
         let has_address = line.has_gap && matches!(line.verb, Verb::Mail | Verb::Rcpt);
-        let is_scanned = has_address && settings.address_scan != AddressScan::Off;
+        let is_scanned =
+            has_address && (settings.address_scan != AddressScan::Off || settings.minds_declared());
         if !is_permitted || is_scanned || watch.line != LineWatch::default() {
             return false;
         }

@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 110] = [
+pub const CAUSES: [Cause; 112] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -58,6 +58,11 @@ pub const CAUSES: [Cause; 110] = [
     row("data-after-bdat", &["order"], "DATA comes in a transaction that has begun with BDAT."),
     row("data-without-mail", &["order"], "DATA or BDAT comes outside of a transaction."),
     row("data-without-rcpt", &["order"], "DATA comes though no recipient was accepted, or may be."),
+    row(
+        "declared-size",
+        &["syslog_names"],
+        "A message is larger than the SIZE that its MAIL said. It passes; an ASA tells of it.",
+    ),
     row(
         "ehlo-keyword",
         &["ehlo", "ehlo_keywords", "starttls"],
@@ -398,6 +403,12 @@ pub const CAUSES: [Cause; 110] = [
         &[],
         "Bytes were acknowledged that the capture lacks, or whose packets cannot be \
         judged. What is said of the connection from here on is uncertain.",
+    ),
+    row(
+        "inspection",
+        &["asa_map"],
+        "An ASA's 507003: the row of its policy map that the 108004 before it names has ended the \
+        connection.",
     ),
     row(
         "tls-begin",

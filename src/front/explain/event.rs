@@ -82,7 +82,8 @@ fn of_text(text: &str) -> Option<Entry> {
         None => text,
     };
     let ours = unquoted(text);
-    let named = ours.split_once("%MAILGUARD-4-").map_or(ours.as_str(), |(_, named)| named);
+    let named = ours.split_once("%MAILGUARD-").and_then(|(_, rest)| rest.split_once('-'));
+    let named = named.map_or(ours.as_str(), |(_, named)| named);
     let mut words = named.split(|c: char| !c.is_alphanumeric() && c != '-');
     let place = || {
         let mut words = ours.trim_start_matches("*** ").split([' ', ':']);
@@ -90,15 +91,32 @@ fn of_text(text: &str) -> Option<Entry> {
         if word == "offset" { at(side, offset) } else { None }
     };
     let words = match ours.as_str() {
-        asa if asa.contains("%ASA-2-108002") || asa.contains("%ASA-6-108005") => {
-            vec!["address".to_owned()]
+        theirs if theirs.contains("%ASA-") || theirs.contains("%PIX-") => {
+            let row = THEIRS.iter().find(|(words, _)| theirs.contains(words));
+            row.map(|(_, word)| (*word).to_owned()).into_iter().collect()
         }
-        asa if asa.contains("%ASA-6-108007") => vec!["tls-begin".to_owned()],
         _ if named.len() < ours.len() => words.next().map(str::to_owned).into_iter().collect(),
         _ => words.map(str::to_owned).collect(),
     };
     Some(Entry { place: place(), words, ends: None })
 }
+
+/// What stands in messages of a PIX or an ASA, and our word for what they tell of.
+const THEIRS: [(&str, &str); 13] = [
+    ("-108002: ", "address"),
+    ("-108006: ", "declared-size"),
+    ("-108007: ", "tls-begin"),
+    ("-507003: ", "inspection"),
+    ("; special-character: ", "address"),
+    (": body length gt ", "body-bytes"),
+    (": body line length gt ", "body-line"),
+    (": cmd RCPT count gt ", "recipients"),
+    (": cmd line length gt ", "long-line"),
+    (": ehlo-reply-parameter others", "ehlo-keyword"),
+    (": header length gt ", "header-bytes"),
+    (": header line length gt ", "header-line"),
+    (": sender-address length gt ", "sender"),
+];
 
 fn endpoint(end: SocketAddr) -> Endpoint {
     Endpoint { address: end.ip(), port: end.port() }
@@ -147,9 +165,22 @@ mod tests {
         }
         let syslog = "Feb 07 2001 17:01:20: %MAILGUARD-4-awaiting-reply: dropped 3 bytes from x";
         assert!(told(syslog).unwrap().starts_with("awaiting-reply: "));
-        let asa =
-            "Feb 07 2001 17:01:20: %ASA-2-108002: SMTP replaced string: out 1 in 2 data: verb";
-        assert!(told(asa).unwrap().starts_with("address: "));
+        for (theirs, word) in [
+            ("%PIX-2-108002: SMTP replaced |: out 1 in 2 data: cmd line length gt", "address"),
+            ("%ASA-4-108004: a; matched Class 2: cmd RCPT count gt 100", "recipients"),
+            ("%ASA-4-108004: a; matched Class 1: cmd line length gt 512", "long-line"),
+            ("%ASA-4-108004: a; matched Class 4: header line length gt 998", "header-line"),
+            ("%ASA-4-108004: a; matched Class 5: sender-address length gt 320", "sender"),
+            ("%ASA-6-108005: a; matched Class 3: body line length gt 998", "body-line"),
+            ("%ASA-6-108005: a; special-character: Special character", "address"),
+            ("%ASA-7-108006: Detected ESMTP size violation from a", "declared-size"),
+            ("%ASA-6-108007: TLS started on ESMTP session between a", "tls-begin"),
+            ("%ASA-3-507003: tcp flow from a to b terminated by inspection engine", "inspection"),
+            ("%MAILGUARD-6-tls-begin: saw TLS begin from a to b", "tls-begin"),
+        ] {
+            let text = told(&format!("Feb 07 2001 17:01:20: {theirs}")).unwrap();
+            assert!(text.starts_with(&format!("{word}: ")), "{theirs}: {text}");
+        }
         let alarm = "2/7/01 5:01:20 PM : *** server offset 9: alarm: unasked-data";
         assert!(told(alarm).unwrap().contains("\nunasked-data: "));
     }

@@ -92,7 +92,7 @@ impl Flows {
             let direction = if is_client { Direction::Reply } else { Direction::Original };
             let what = What::Missed { direction, length: effects.missed };
             let (originator, responder) = (flow.client, flow.server);
-            let mark = Record { at: now, flow: id, originator, responder, what };
+            let mark = Record { at: now, flow: id, originator, responder, what, message: None };
             // Before all that is said of this packet, but that it opens the flow.
             records.insert(opened.map_or(0, |at| at.saturating_add(1)), mark);
             flow.has_gap = true;

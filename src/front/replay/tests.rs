@@ -83,6 +83,7 @@ fn record(what: What) -> Record {
         originator: Endpoint { address: A.into(), port: 40_000 },
         responder: Endpoint { address: B.into(), port: 25 },
         what,
+        message: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<
         if is_head || line == "parameters" || line.starts_with("description") {
             account.used.insert(*number);
         } else if let Some(condition) = line.strip_prefix("match ") {
+            said.rows.push(NO_ROW.to_owned());
             row = Some((*number, condition.to_ascii_lowercase()));
         } else if let Some((at, condition)) = row.take() {
             said.action(&condition, &line, &[at, *number], account);
@@ -73,12 +74,15 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<
 struct Said {
     is_banner_masked: bool,
     is_tls_allowed: bool,
+    is_tls_logged: bool,
     line_max: Option<u32>,
     recipients_max: Option<u32>,
     sender_max: Option<u32>,
     are_others_masked: bool,
     /// What [`MESSAGE`] lists, each with whether it is only logged.
     message: [Option<(u32, bool)>; MESSAGE.len()],
+    /// The rows in their order: what of them may be logged under its place.
+    rows: Vec<String>,
 }
 
 impl Said {
@@ -87,7 +91,9 @@ impl Said {
             "mask-banner" => self.is_banner_masked = true,
             "no mask-banner" => self.is_banner_masked = false,
             "no allow-tls" => self.is_tls_allowed = false,
-            _ if line.starts_with("allow-tls") => self.is_tls_allowed = true,
+            _ if line.starts_with("allow-tls") => {
+                (self.is_tls_allowed, self.is_tls_logged) = (true, line.ends_with(" log"));
+            }
             _ if line.starts_with("no ") => {}
             _ => {
                 account.idle.insert(number, format!("`{line}`: no setting here does this"));
@@ -108,17 +114,26 @@ impl Said {
             let highest = if condition.contains("line") { LINE_HIGHEST } else { BYTES_HIGHEST };
             *limit = number().map(|number| (number.min(highest), is_logged));
             account.used.extend(at);
+            self.name_row(condition, action);
             return;
         }
         match condition {
-            _ if condition.starts_with("cmd line length gt") && ends => self.line_max = number(),
+            _ if condition.starts_with("cmd line length gt") && ends => {
+                self.line_max = number();
+                self.name_row(condition, action);
+            }
             _ if condition.starts_with("cmd rcpt count gt") && ends => {
                 self.recipients_max = number();
+                self.name_row(condition, action);
             }
             _ if condition.starts_with("sender-address length gt") && ends => {
                 self.sender_max = number();
+                self.name_row(condition, action);
             }
-            "ehlo-reply-parameter others" if is_masked => self.are_others_masked = true,
+            "ehlo-reply-parameter others" if is_masked => {
+                self.are_others_masked = true;
+                self.name_row(condition, action);
+            }
             _ => {
                 let why = format!("`match {condition}` with `{action}`: no setting here does this");
                 account.idle.extend(at.iter().map(|number| (*number, why.clone())));
@@ -128,11 +143,22 @@ impl Said {
         account.used.extend(at);
     }
 
+    /// The last row is one here too. One that does not log writes nothing.
+    fn name_row(&mut self, condition: &str, action: &str) {
+        let Some(row) = self.rows.last_mut().filter(|_| action.ends_with("log")) else { return };
+        let name = condition.split(" gt").next().unwrap_or_default().trim().replace(' ', "-");
+        *row = if action.starts_with("reset") { name + "=reset" } else { name };
+    }
+
     fn settings(&self) -> Vec<String> {
         let limit = |limit: Option<u32>| limit.unwrap_or(0).min(LINE_HIGHEST);
         let line_max = limit(self.line_max);
         let banner = if self.is_banner_masked { "star-text" } else { "pass" };
-        let starttls = if self.is_tls_allowed { "allow" } else { "strip" };
+        let starttls = match (self.is_tls_allowed, self.is_tls_logged) {
+            (false, _) => "strip",
+            (true, false) => "allow",
+            (true, true) => "allow log",
+        };
         let ehlo = if self.are_others_masked { "letters" } else { "pass" };
         let mut settings = vec![
             format!("banner = \"{banner}\""),
@@ -150,12 +176,17 @@ impl Said {
             None => format!("{name} = 0"),
         });
         settings.extend(of_message);
+        let rows: Vec<String> = self.rows.iter().map(|row| format!("\"{row}\"")).collect();
+        settings.push(format!("asa_map = [{}]", rows.join(", ")));
         settings
     }
 }
 
 /// The map of `inspect esmtp` without a name, which is what the profile `asa` presets.
 const DEFAULT: &str = "_default_esmtp_map";
+
+/// The place of a row that writes nothing.
+const NO_ROW: &str = "-";
 
 /// The highest limit that a setting takes, on a line and on a message.
 const LINE_HIGHEST: u32 = 65_534;

@@ -13,7 +13,7 @@ fn record(flow: u64) -> Record {
     let end = Endpoint { address: [192, 0, 2, 1].into(), port: 25 };
     let (originator, responder) = (end, end);
     let at = crate::time::Instant::from_micros(0);
-    Record { at, flow, originator, responder, what: What::Opened }
+    Record { at, flow, originator, responder, what: What::Opened, message: None }
 }
 
 /// A file that is gone when the test is over.

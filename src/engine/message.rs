@@ -1,0 +1,94 @@
+//! What of an entry a PIX or an ASA had a message for.
+//!
+//! It is said here, where the settings of the flow are at hand: only a flow that follows one of
+//! them has its messages, and only where it would have written them. Their numbers and words stand
+//! with the writers.
+
+use super::{Reason, TlsEvent, What};
+use crate::guard::{Action, AddressScan, LongLines, Row, Rule, Settings, StartTls, SyslogNames};
+use crate::smtp::Verb;
+
+/// The message of a PIX or an ASA that an entry is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Characters of an address became spaces (108002).
+    Replaced {
+        /// Whether it is an ASA that says so.
+        is_asa: bool,
+    },
+    /// A row of the policy map was met (108004, or 108005 where it only logs).
+    Met(Row),
+    /// An address has a special character, which only logs (108005).
+    SpecialCharacter,
+    /// A message is larger than its MAIL has said (108006).
+    LargerThanDeclared,
+    /// TLS has begun, and an ASA would look at nothing from here on (108007).
+    TlsStarted,
+    /// A row of the policy map has ended the flow (507003).
+    Terminated {
+        /// Which.
+        row: Row,
+        /// How urgent that is, which differs by release.
+        severity: u8,
+    },
+}
+
+impl Message {
+    /// The one for an entry of a flow under these settings.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "they had messages for little")]
+    pub(super) fn of(what: &What, settings: &Settings) -> Option<Self> {
+        let names = settings.syslog_names;
+        match what {
+            _ if names == SyslogNames::Own => None,
+            What::Edited { rule: Rule::Address, .. } => match settings.address_scan {
+                AddressScan::Replace => Some(Self::Replaced { is_asa: names.is_asa() }),
+                AddressScan::Log => names.is_asa().then_some(Self::SpecialCharacter),
+                AddressScan::Off | AddressScan::Refuse => None,
+            },
+            // Whether that one is masked says `allow-tls`, and no row of the map.
+            What::Edited { rule: Rule::EhloKeyword, before, .. }
+                if before.starts_with(Verb::StartTls.name().as_bytes()) =>
+            {
+                None
+            }
+            What::Edited { rule: Rule::EhloKeyword, .. } => {
+                settings.row_of(Rule::EhloKeyword).map(Self::Met)
+            }
+            What::Exceeded { excess, .. } if excess.rule == Rule::DeclaredSize => {
+                Some(Self::LargerThanDeclared)
+            }
+            What::Exceeded { excess, .. } => settings.row_met(excess).map(Self::Met),
+            // Which of two limits on lines it was is not known any more.
+            What::Reset { reason: Reason::Rule(Rule::LongLine) }
+                if settings.long_lines == LongLines::Reset =>
+            {
+                None
+            }
+            What::Reset { reason: Reason::Rule(rule) } => {
+                let severity = if names == SyslogNames::AsaGuide { 3 } else { 4 };
+                settings.row_of(*rule).map(|row| Self::Terminated { row, severity })
+            }
+            What::Tls(TlsEvent::Begin { .. }) if names.is_asa() => {
+                (settings.starttls == StartTls::AllowLog).then_some(Self::TlsStarted)
+            }
+            _ => None,
+        }
+    }
+
+    /// How urgent it is (RFC 3164 4.1.1), as its number says too.
+    #[must_use]
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Replaced { .. } => 2,
+            Self::Met(Row {
+                action: Action::DropConnection | Action::Mask | Action::Reset,
+                ..
+            }) => 4,
+            Self::Terminated { severity, .. } => severity,
+            Self::Met(Row { action: Action::Log, .. })
+            | Self::SpecialCharacter
+            | Self::TlsStarted => 6,
+            Self::LargerThanDeclared => 7,
+        }
+    }
+}
