@@ -53,7 +53,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 40] = [
+const SCENARIOS: [Scenario; 41] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -94,6 +94,7 @@ const SCENARIOS: [Scenario; 40] = [
     }),
     scenario("bug_each_try_adds_a_copy", duplicates::each_try_a_copy),
     scenario("postfix_knows_a_pix_by_its_banner", postfix_sender::knows_a_pix),
+    scenario("postfix_loses_a_long_header_behind_asa", postfix_sender::loses_a_long_header),
     scenario("postfix_outwits_the_bug", postfix_sender::outwits_the_bug),
     scenario(
         "postfix_starves_without_its_workarounds",

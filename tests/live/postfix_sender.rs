@@ -1,5 +1,6 @@
 //! Postfix as a sender knows a PIX by its banner, and has workarounds for it: it does, and they
 //! work, behind the profiles that have the banner and the bug; behind `esmtp` it notices nothing.
+//! Behind `asa` it loses the connection over a long header, as behind an ASA.
 
 use std::thread;
 use std::time::Duration;
@@ -52,6 +53,44 @@ pub(crate) fn outwits_the_bug() -> Outcome<String> {
 /// Without its workarounds the same mail never gets through.
 pub(crate) fn starves_without_workarounds() -> Outcome<String> {
     starving(NO_WORKAROUNDS, false)
+}
+
+/// A header line of 998 bytes arrives and one of 999 never does: Postfix loses its connection and
+/// keeps the message, and the syslog says what an ASA's would.
+pub(crate) fn loses_a_long_header() -> Outcome<String> {
+    let network = Network::build()?;
+    let server = Mta::serve(Program::Postfix)?;
+    let sender = Mta::postfix_with("smtp_line_length_limit = 0\n")?;
+    let guard = Guard::start(Filter::with(&["--profile", "asa", "--format", "syslog"]))?;
+    let submit = |length: usize| {
+        let field = format!("X-Field: {}", "x".repeat(length - 9));
+        let content = format!("From: sender@domain1.com\n{field}\n\nHello.\n");
+        let recipient = format!("m{length}@{}", Program::Postfix.domain(Way::Plain));
+        sender.submit(content.as_bytes(), &[recipient])
+    };
+    submit(999)?;
+    guard.await_event("507003")?;
+    wait_until("the connection is lost", PATIENCE, || {
+        Ok(sender.log().contains("status=deferred (lost connection with").then_some(()))
+    })
+    .because(sender.log())?;
+    submit(998)?;
+    wait_until("the shorter one arrives", PATIENCE, || {
+        Ok((server.stored_count() > 0).then_some(()))
+    })
+    .because(sender.log())?;
+    let stored = server.stored()?;
+    let recipients: Vec<_> = stored.iter().flat_map(|letter| &letter.recipients).collect();
+    ensure(recipients == ["m998"], || format!("stored for {recipients:?}"))?;
+    let events = guard.events();
+    let mut lines = events.lines().filter_map(|line| Some(line.split_once(": %")?.1));
+    let (met, ended) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let is_met = met.starts_with("ASA-4-108004: ESMTP Classification: Dropped connection for ")
+        && met.ends_with("; matched Class 4: header line length gt 998");
+    let is_ended = ended.starts_with("ASA-4-507003: tcp flow from outside:")
+        && ended.ends_with("reason - inspector disconnected, dropped packet.");
+    ensure(is_met && is_ended, || events.clone())?;
+    Ok(format!("998 bytes arrive, 999 do not, and Class 4 is told; {}", network.contented()?))
 }
 
 fn starving(settings: &str, is_delivered: bool) -> Outcome<String> {
