@@ -5,8 +5,11 @@ use crate::support::esmtp::Esmtp;
 use crate::support::golden::compare;
 use crate::support::rig::settings_with;
 use crate::support::session::Session;
+use mailguard::config::{Config, Source};
+use mailguard::engine::Settings;
 use mailguard::event::{Format, Zone, write};
 use mailguard::guard::Settings as Guard;
+use mailguard::pix::{Wish, import};
 
 /// One connection: what it is about, settings that are changed, and what the client says.
 struct Case {
@@ -39,8 +42,12 @@ impl Case {
 
     /// Under this profile; `size`: message data comes in segments of so many bytes.
     fn play(&self, profile: &str, size: usize) -> Outcome {
+        self.play_under(settings_with(profile, self.changes), size)
+    }
+
+    fn play_under(&self, settings: Settings, size: usize) -> Outcome {
         let server = Esmtp::new("220 mx20.example ESMTP Postfix\r\n");
-        let mut session = Session::greeted(settings_with(profile, self.changes), server);
+        let mut session = Session::greeted(settings, server);
         for piece in &self.said {
             let is_line = piece.ends_with("\r\n") && !piece.ends_with("\r\n.\r\n");
             let size = if is_line { usize::MAX } else { size };
@@ -246,6 +253,42 @@ fn a_row_is_decided_at_its_byte() {
     assert!(masked.heard.contains("250-XXXXXXXA\r\n") && masked.messages.is_empty());
     let stripped = Case::of("", &["STARTTLS\r\n"]).play("asa", usize::MAX);
     assert_eq!(stripped.got, "XXXXXXXX\r\n");
+}
+
+/// A saved configuration is imported, and its messages have the numbers that they had.
+#[test]
+fn an_imported_map_keeps_its_numbers() {
+    let map = include_str!("../golden/pix/asa-map.cfg");
+    let settings = || {
+        let imported = import(map, Wish::default()).settings;
+        let source = Source { name: "imported", text: &imported };
+        Config::build(Some(source), &[]).unwrap().with_patches(&[]).unwrap().engine
+    };
+    let header = format!("{}\r\nb\r\n.\r\n", long("References: ", 999));
+    let body = format!("Subject: a\r\n\r\n{}\r\n.\r\n", "x".repeat(999));
+    for (case, told) in [
+        (
+            Case::of("", &[&long("NOOP ", 513)]),
+            &["Dropped connection for", "matched Class 2: cmd line length gt 512"][..],
+        ),
+        (
+            Case::of("", &message(&header)),
+            &["Reset connection for", "matched Class 7: header line length gt 998"],
+        ),
+        (Case::of("", &message(&body)), &["Received", "matched Class 6: body line length gt 998"]),
+        // Masked in the answer to EHLO, with a letter each.
+        (
+            Case::of("", &["EHLO a\r\n"]),
+            &["Masked header flags for ESMTP Response", "matched Class 5: ehlo-reply-parameter"],
+        ),
+    ] {
+        let outcome = case.play_under(settings(), usize::MAX);
+        let first = outcome.of_asa()[0];
+        assert!(told.iter().all(|words| first.contains(words)), "{told:?}: {first}");
+    }
+    // This row does not log, so nothing of an ASA's is written of it.
+    let silent = Case::of("", &[MAIL, &recipients(51)]).play_under(settings(), usize::MAX);
+    assert!(silent.is_reset && silent.of_asa().is_empty());
 }
 
 #[test]

@@ -75,12 +75,10 @@ struct Said {
     is_banner_masked: bool,
     is_tls_allowed: bool,
     is_tls_logged: bool,
-    line_max: Option<u32>,
-    recipients_max: Option<u32>,
-    sender_max: Option<u32>,
     are_others_masked: bool,
-    /// What [`MESSAGE`] lists, each with whether it is only logged.
-    message: [Option<(u32, bool)>; MESSAGE.len()],
+    are_characters_logged: bool,
+    /// What [`LIMITS`] lists, each with whether it is only logged.
+    limits: [Option<(u32, bool)>; LIMITS.len()],
     /// The rows in their order: what of them may be logged under its place.
     rows: Vec<String>,
 }
@@ -91,6 +89,7 @@ impl Said {
             "mask-banner" => self.is_banner_masked = true,
             "no mask-banner" => self.is_banner_masked = false,
             "no allow-tls" => self.is_tls_allowed = false,
+            "special-character action log" => self.are_characters_logged = true,
             _ if line.starts_with("allow-tls") => {
                 (self.is_tls_allowed, self.is_tls_logged) = (true, line.ends_with(" log"));
             }
@@ -106,41 +105,20 @@ impl Said {
     fn action(&mut self, condition: &str, action: &str, at: &[usize; 2], account: &mut Account) {
         let number = || condition.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
         let ends = action.starts_with("drop-connection") || action.starts_with("reset");
-        let is_masked = action.starts_with("mask");
         let is_logged = action == "log";
-        let of_message = MESSAGE.iter().zip(&mut self.message);
-        let of_message = of_message.filter(|((start, _), _)| condition.starts_with(start));
-        if let Some((_, limit)) = of_message.last().filter(|_| ends || is_logged) {
-            let highest = if condition.contains("line") { LINE_HIGHEST } else { BYTES_HIGHEST };
-            *limit = number().map(|number| (number.min(highest), is_logged));
-            account.used.extend(at);
-            self.name_row(condition, action);
+        let limits = LIMITS.iter().zip(&mut self.limits);
+        let mut limits = limits.filter(|((start, ..), _)| condition.starts_with(start));
+        if let Some(((.., highest), limit)) = limits.next().filter(|_| ends || is_logged) {
+            *limit = number().map(|number| (number.min(*highest), is_logged));
+        } else if condition == OTHERS && action.starts_with("mask") {
+            self.are_others_masked = true;
+        } else {
+            let why = format!("`match {condition}` with `{action}`: no setting here does this");
+            account.idle.extend(at.iter().map(|number| (*number, why.clone())));
             return;
         }
-        match condition {
-            _ if condition.starts_with("cmd line length gt") && ends => {
-                self.line_max = number();
-                self.name_row(condition, action);
-            }
-            _ if condition.starts_with("cmd rcpt count gt") && ends => {
-                self.recipients_max = number();
-                self.name_row(condition, action);
-            }
-            _ if condition.starts_with("sender-address length gt") && ends => {
-                self.sender_max = number();
-                self.name_row(condition, action);
-            }
-            "ehlo-reply-parameter others" if is_masked => {
-                self.are_others_masked = true;
-                self.name_row(condition, action);
-            }
-            _ => {
-                let why = format!("`match {condition}` with `{action}`: no setting here does this");
-                account.idle.extend(at.iter().map(|number| (*number, why.clone())));
-                return;
-            }
-        }
         account.used.extend(at);
+        self.name_row(condition, action);
     }
 
     /// The last row is one here too. One that does not log writes nothing.
@@ -151,8 +129,6 @@ impl Said {
     }
 
     fn settings(&self) -> Vec<String> {
-        let limit = |limit: Option<u32>| limit.unwrap_or(0).min(LINE_HIGHEST);
-        let line_max = limit(self.line_max);
         let banner = if self.is_banner_masked { "star-text" } else { "pass" };
         let starttls = match (self.is_tls_allowed, self.is_tls_logged) {
             (false, _) => "strip",
@@ -160,22 +136,20 @@ impl Said {
             (true, true) => "allow log",
         };
         let ehlo = if self.are_others_masked { "letters" } else { "pass" };
+        let scan = if self.are_characters_logged { "log" } else { "off" };
         let mut settings = vec![
             format!("banner = \"{banner}\""),
             format!("starttls = \"{starttls}\""),
             format!("ehlo = \"{ehlo}\""),
-            format!("line_max = {line_max}"),
-            format!("envelope_line_max = {line_max}"),
-            format!("auth_line_max = {line_max}"),
-            format!("recipients_max = {}", self.recipients_max.unwrap_or(0).min(1_000_000)),
-            format!("sender_max = {}", limit(self.sender_max)),
+            format!("address_scan = \"{scan}\""),
         ];
-        let of_message = MESSAGE.iter().zip(self.message).map(|((_, name), limit)| match limit {
-            Some((number, true)) => format!("{name} = \"{number} log\""),
-            Some((number, false)) => format!("{name} = {number}"),
-            None => format!("{name} = 0"),
-        });
-        settings.extend(of_message);
+        for ((_, names, _), limit) in LIMITS.iter().zip(self.limits) {
+            settings.extend(names.iter().map(|name| match limit {
+                Some((number, true)) => format!("{name} = \"{number} log\""),
+                Some((number, false)) => format!("{name} = {number}"),
+                None => format!("{name} = 0"),
+            }));
+        }
         let rows: Vec<String> = self.rows.iter().map(|row| format!("\"{row}\"")).collect();
         settings.push(format!("asa_map = [{}]", rows.join(", ")));
         settings
@@ -192,10 +166,16 @@ const NO_ROW: &str = "-";
 const LINE_HIGHEST: u32 = 65_534;
 const BYTES_HIGHEST: u32 = u32::MAX - 1;
 
-/// Conditions on a message, and the settings that say the same.
-const MESSAGE: [(&str, &str); 4] = [
-    ("header length gt", "header_bytes_max"),
-    ("header line length gt", "header_line_max"),
-    ("body length gt", "body_bytes_max"),
-    ("body line length gt", "body_line_max"),
+/// Conditions that are limits, the settings that say the same, and the highest that these take.
+const LIMITS: [(&str, &[&str], u32); 7] = [
+    ("cmd line length gt", &["line_max", "envelope_line_max", "auth_line_max"], LINE_HIGHEST),
+    ("cmd rcpt count gt", &["recipients_max"], 1_000_000),
+    ("sender-address length gt", &["sender_max"], LINE_HIGHEST),
+    ("header length gt", &["header_bytes_max"], BYTES_HIGHEST),
+    ("header line length gt", &["header_line_max"], LINE_HIGHEST),
+    ("body length gt", &["body_bytes_max"], BYTES_HIGHEST),
+    ("body line length gt", &["body_line_max"], LINE_HIGHEST),
 ];
+
+/// The condition on keywords that are not listed.
+const OTHERS: &str = "ehlo-reply-parameter others";
