@@ -16,6 +16,8 @@ pub enum Message {
         /// Whether it is an ASA that says so.
         is_asa: bool,
     },
+    /// An address holds a pattern for which the flow ends (108003).
+    MaliciousAddress,
     /// A row of the policy map was met (108004, or 108005 where it only logs).
     Met(Row),
     /// An address has a special character, which only logs (108005).
@@ -45,6 +47,10 @@ impl Message {
                 AddressScan::Log => names.is_asa().then_some(Self::SpecialCharacter),
                 AddressScan::Off | AddressScan::Refuse => None,
             },
+            What::Edited { rule: Rule::Patch, patches, .. } => {
+                let ends = patches.iter().any(|id| settings.patches.ends_addresses(id));
+                (names.is_asa() && ends).then_some(Self::MaliciousAddress)
+            }
             // Whether that one is masked says `allow-tls`, and no row of the map.
             What::Edited { rule: Rule::EhloKeyword, before, .. }
                 if before.starts_with(Verb::StartTls.name().as_bytes()) =>
@@ -79,7 +85,7 @@ impl Message {
     #[must_use]
     pub const fn severity(self) -> u8 {
         match self {
-            Self::Replaced { .. } => 2,
+            Self::MaliciousAddress | Self::Replaced { .. } => 2,
             Self::Met(Row {
                 action: Action::DropConnection | Action::Mask | Action::Reset,
                 ..

@@ -7,6 +7,7 @@
 //! | entry | message |
 //! |---|---|
 //! | characters of an address became spaces | `%PIX-2-108002`, `%ASA-2-108002` |
+//! | a patch has ended the flow for a pattern in an address | `%ASA-2-108003` |
 //! | a row of an ASA's map has ended the flow | `%ASA-4-108004`, then `%ASA-4-507003` |
 //! | a row of it has masked a keyword, and logs | `%ASA-4-108004` |
 //! | a row of it, or a special character in an address, that only logs | `%ASA-6-108005` |
@@ -18,9 +19,8 @@
 //! | entries left out | `%MAILGUARD-4-left-out` |
 //!
 //! Not written, as those did not: connections, lines and data that pass, a masked greeting and
-//! masked keywords of an answer to EHLO, and what TCP sends again by itself. 108003 speaks of
-//! patterns that nobody has published. The end that opened the flow is called outside, the other
-//! inside.
+//! masked keywords of an answer to EHLO, and what TCP sends again by itself. The end that opened
+//! the flow is called outside, the other inside.
 
 use crate::engine::{Message, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
@@ -66,6 +66,11 @@ fn known(record: &Record, message: Message) -> Option<String> {
                  {data}"
             )
         }
+        (Message::MaliciousAddress, What::Edited { before, length, .. }) => format!(
+            "ASA-{severity}-108003: Terminating ESMTP connection; malicious pattern detected in \
+             the mail address from {from} to {to}. Mail Address:{}",
+            address(&clipped(before, *length))
+        ),
         (Message::Met(row), what) => format!("ASA-{severity}-{}", met(record, row, what)),
         (Message::SpecialCharacter, _) => format!(
             "ASA-{severity}-108005: ESMTP Parameter: Received ESMTP Request from {from} to {to}; \
@@ -119,6 +124,14 @@ fn met(record: &Record, row: Row, what: &What) -> String {
         "{number}: ESMTP Classification: {did} ESMTP {kind} from {from} to {to}; matched Class \
          {class}: {condition}{count}"
     )
+}
+
+/// An argument of MAIL or RCPT without its first word.
+fn address(argument: &str) -> &str {
+    match argument.split_once(':') {
+        Some((word, rest)) if matches!(word.to_ascii_uppercase().as_str(), "FROM" | "TO") => rest,
+        Some(_) | None => argument,
+    }
 }
 
 /// The characters that became spaces, as far as they are shown.

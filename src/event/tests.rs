@@ -268,6 +268,14 @@ fn syslog_says_what_the_original_said() {
              character in mail address"
         )
     );
+    let what = edited(Direction::Original, 0, Rule::Patch, b"TO:<a`b`>", b"TO:<a`b`>");
+    assert_eq!(
+        syslog_as(what, Some(Message::MaliciousAddress)).unwrap(),
+        format!(
+            "%ASA-2-108003: Terminating ESMTP connection; malicious pattern detected in the mail \
+             address from {CLIENT} to {SERVER}. Mail Address:<a`b`>"
+        )
+    );
     let begin = What::Tls(TlsEvent::Begin { hello: None });
     assert_eq!(
         syslog_as(begin, Some(Message::TlsStarted)).unwrap(),

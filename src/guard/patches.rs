@@ -5,7 +5,7 @@ use super::line::LineWatch;
 use super::mask::{MASK, Mask};
 use super::value::{Kind, Value};
 use super::{Draft, Guard, Rule, Ruling};
-use crate::patch::{Act, Catalogue, Cure, Line, Patch, PatchRule, Plan, Sign, State};
+use crate::patch::{Act, Catalogue, Cure, Deed, Line, Patch, PatchRule, Plan, Sign, State, Zone};
 use crate::smtp::{Event, Verb};
 
 /// What is done about patches in general.
@@ -79,6 +79,28 @@ impl Patches {
         let bars = |patch: &&Patch| patch.rules.iter().any(is_barring);
         let mut barring = self.catalogue.patches().iter().filter(bars);
         barring.any(|patch| self.state(patch) == State::On)
+    }
+
+    /// Whether all that a patch does is to end flows for what an address holds.
+    #[must_use]
+    pub fn ends_addresses(&self, id: &str) -> bool {
+        let is_address = |zone: &Zone| {
+            matches!(
+                zone,
+                Zone::MailPath
+                    | Zone::MailLocal
+                    | Zone::MailDomain
+                    | Zone::RcptPath
+                    | Zone::RcptLocal
+                    | Zone::RcptDomain
+            )
+        };
+        let is_one = |rule: &PatchRule| {
+            let has_pattern = matches!(rule.sign, Sign::Texts(_));
+            has_pattern && rule.deed == Deed::Reset && rule.zones.iter().all(is_address)
+        };
+        let patch = self.catalogue.find(id).filter(|patch| self.state(patch) == State::On);
+        patch.is_some_and(|patch| patch.rules.iter().all(is_one))
     }
 
     /// What they do together; none if all are off.

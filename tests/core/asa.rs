@@ -9,6 +9,7 @@ use mailguard::config::{Config, Source};
 use mailguard::engine::Settings;
 use mailguard::event::{Format, Zone, write};
 use mailguard::guard::Settings as Guard;
+use mailguard::patch::Catalogue;
 use mailguard::pix::{Wish, import};
 
 /// One connection: what it is about, settings that are changed, and what the client says.
@@ -289,6 +290,41 @@ fn an_imported_map_keeps_its_numbers() {
     // This row does not log, so nothing of an ASA's is written of it.
     let silent = Case::of("", &[MAIL, &recipients(51)]).play_under(settings(), usize::MAX);
     assert!(silent.is_reset && silent.of_asa().is_empty());
+}
+
+/// A patch of the site's own that ends the flow for a pattern in an address is what 108003 tells
+/// of; one that refuses the line, or looks elsewhere too, is not.
+#[test]
+fn a_malicious_pattern_in_an_address_is_told_by_an_asas_message() {
+    let rcpt = Case::of("", &[MAIL, "RCPT TO:<a`id`@example.com>\r\n"]);
+    let told = |profile: &str, zone: &str, deed: &str, state: &str| {
+        let text = format!(
+            "id = \"own\"\ntitle = \"a\"\nproducts = []\nreferences = [\"a\"]\ngrade = \"M\"\n\
+             scope = \"cleartext\"\ncloses = \"the fault\"\nnote = \"\"\ndefault = \"on\"\n\n\
+             [[rule]]\nzone = [{zone}]\ntext = '`'\ndo = '{deed}'\n\n\
+             [[test]]\nclient = 'RCPT TO:<a`b@c>'\nreset = true\n\n[[test]]\nclient = 'NOOP'\n"
+        );
+        let mut settings = settings_with(profile, &[("patches", &format!("off,own={state}"))]);
+        settings.guard.patches.catalogue = Catalogue::with(&[("own".to_owned(), text)]).unwrap();
+        let outcome = rcpt.play_under(settings, usize::MAX);
+        assert_eq!(outcome.is_reset, deed == "reset" && state == "on");
+        outcome.messages.into_iter().find(|message| message.contains("-108003: "))
+    };
+    assert_eq!(
+        told("asa", "\"mail.path\", \"rcpt.local\"", "reset", "on").unwrap(),
+        "%ASA-2-108003: Terminating ESMTP connection; malicious pattern detected in the mail \
+         address from outside:192.0.2.1/40000 to inside:198.51.100.2/25. Mail \
+         Address:<a`id`@example.com>"
+    );
+    for (profile, zone, deed, state) in [
+        ("asa", "\"rcpt.path\"", "refuse", "on"),
+        ("asa", "\"rcpt.path\"", "reset", "log"),
+        ("asa", "\"rcpt.path\", \"command\"", "reset", "on"),
+        ("esmtp", "\"rcpt.path\"", "reset", "on"),
+        ("pix-6.3", "\"rcpt.path\"", "reset", "on"),
+    ] {
+        assert_eq!(told(profile, zone, deed, state), None, "{profile} {zone} {deed} {state}");
+    }
 }
 
 #[test]

@@ -102,8 +102,9 @@ fn of_text(text: &str) -> Option<Entry> {
 }
 
 /// What stands in messages of a PIX or an ASA, and our word for what they tell of.
-const THEIRS: [(&str, &str); 13] = [
+const THEIRS: [(&str, &str); 14] = [
     ("-108002: ", "address"),
+    ("-108003: ", "patch"),
     ("-108006: ", "declared-size"),
     ("-108007: ", "tls-begin"),
     ("-507003: ", "inspection"),
@@ -167,6 +168,7 @@ mod tests {
         assert!(told(syslog).unwrap().starts_with("awaiting-reply: "));
         for (theirs, word) in [
             ("%PIX-2-108002: SMTP replaced |: out 1 in 2 data: cmd line length gt", "address"),
+            ("%ASA-2-108003: Terminating ESMTP connection; malicious pattern", "patch"),
             ("%ASA-4-108004: a; matched Class 2: cmd RCPT count gt 100", "recipients"),
             ("%ASA-4-108004: a; matched Class 1: cmd line length gt 512", "long-line"),
             ("%ASA-4-108004: a; matched Class 4: header line length gt 998", "header-line"),
