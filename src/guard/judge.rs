@@ -224,11 +224,8 @@ impl Guard {
                     ruling,
                     Ruling::Exceed(Excess { rule: Rule::MessageBytes, is_end: false, .. })
                 );
-                match larger {
-                    Some(excess) if is_full || ruling == Ruling::Pass => Ruling::Exceed(excess),
-                    Some(_) | None if is_full => Ruling::Pass,
-                    Some(_) | None => ruling,
-                }
+                let ruling = if is_full { Ruling::Pass } else { ruling };
+                larger.filter(|_| ruling == Ruling::Pass).map_or(ruling, Ruling::Exceed)
             }
             Event::ReplyEnd(reply) => watch.judge_reply_end(self, &reply),
             Event::ReplyCode(reply)

@@ -3,7 +3,7 @@
 
 use crate::support::esmtp::Esmtp;
 use crate::support::golden::compare;
-use crate::support::rig::settings_with;
+use crate::support::rig::{handing_over, settings_with};
 use crate::support::session::Session;
 use mailguard::config::{Config, Source};
 use mailguard::engine::Settings;
@@ -254,6 +254,18 @@ fn a_row_is_decided_at_its_byte() {
     assert!(masked.heard.contains("250-XXXXXXXA\r\n") && masked.messages.is_empty());
     let stripped = Case::of("", &["STARTTLS\r\n"]).play("asa", usize::MAX);
     assert_eq!(stripped.got, "XXXXXXXX\r\n");
+}
+
+/// Whoever takes over at any packet writes the same messages, and counts on.
+#[test]
+fn a_successor_writes_the_same() {
+    let cases = || parameters().into_iter().chain(ours());
+    let told = || cases().map(|case| case.play("asa", 1).messages).collect::<Vec<_>>();
+    let alone = told();
+    let mut handed = Vec::new();
+    handing_over(|| handed = told());
+    assert_eq!(alone, handed);
+    assert!(alone.concat().iter().any(|message| message.starts_with("%ASA-7-108006")));
 }
 
 /// A saved configuration is imported, and its messages have the numbers that they had.
