@@ -42,7 +42,7 @@ pub(super) fn read(
 /// The rows of a map of somebody's own. What it does not say holds no more: the default map's
 /// limits are no part of it.
 fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<String> {
-    let mut said = Said::default();
+    let mut said = Said { is_tls_allowed: is_new(lines), ..Said::default() };
     let mut is_inside = false;
     let mut row: Option<(usize, String)> = None;
     for (number, line) in lines {
@@ -61,12 +61,33 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<
             said.rows.push(NO_ROW.to_owned());
             row = Some((*number, condition.to_ascii_lowercase()));
         } else if let Some((at, condition)) = row.take() {
-            said.action(&condition, &line, &[at, *number], account);
+            let action = match line.strip_prefix("drop") {
+                Some(rest) if !rest.starts_with('-') => {
+                    let why = format!("line {number}: `{line}` is read as drop-connection");
+                    account.warnings.push(why);
+                    if rest.ends_with(" log") { "drop-connection log" } else { "drop-connection" }
+                }
+                Some(_) | None => &line,
+            };
+            said.action(&condition, action, &[at, *number], account);
         } else {
             said.parameter(*number, &line, account);
         }
     }
+    account.warnings.push(format!("{map}: the default map's rows are no part of it"));
+    if said.is_tls_allowed {
+        let blind = "its rows see nothing of a session that starts TLS";
+        account.warnings.push(format!("{map}: allow-tls: {blind}"));
+    }
     said.settings()
+}
+
+/// Whether the release is one that lets TLS pass where a map says nothing of it.
+fn is_new(lines: &[(usize, String)]) -> bool {
+    let version = lines.iter().find_map(|(_, line)| line.strip_prefix("ASA Version "));
+    let mut numbers = version.unwrap_or_default().split(['.', '(', ')']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return false };
+    (major, minor) >= (9, 4)
 }
 
 /// What rows say, as far as settings can.
