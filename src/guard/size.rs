@@ -13,6 +13,7 @@
 //! ended in a lone LF: so there it is doubtful.
 
 use memchr::memchr_iter;
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use super::value::Excess;
@@ -84,27 +85,21 @@ impl Size {
     /// More of the message leaves so.
     fn add(&mut self, bytes: &[u8], is_header: bool) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
-        let (mut pairs, mut bare, mut dots) = (0, 0, 0);
-        for at in memchr_iter(b'\n', bytes) {
-            let has_cr = match at.checked_sub(1).and_then(|at| bytes.get(at)) {
-                Some(byte) => *byte == b'\r',
-                None => split_pair,
-            };
-            if has_cr {
-                pairs += 1;
-                dots += i64::from(bytes.get(at + 1) == Some(&b'.'));
-            } else {
-                bare += 1;
-            }
-        }
-        dots += i64::from(self.before == Before::Line && bytes.first() == Some(&b'.'));
-        let mut count = i64::try_from(bytes.len()).unwrap_or(i64::MAX) - pairs - dots;
+        let (mut pairs, mut dots) = Arch::new().dispatch(LineEnds(bytes));
+        pairs += i64::from(split_pair);
+        let is_dotted = match self.before {
+            Before::Line => bytes.first() == Some(&b'.'),
+            Before::Cr | Before::Dot | Before::Text => split_pair && bytes.get(1) == Some(&b'.'),
+        };
+        dots += i64::from(is_dotted);
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut count = number(bytes.len()) - pairs - dots;
         if is_header {
             // A CR is known to stand alone by what follows it.
             let known = bytes.split_last().map_or(bytes, |(_, known)| known);
-            let crs = i64::try_from(memchr_iter(b'\r', known).count()).unwrap_or(i64::MAX);
             let earlier = self.before == Before::Cr && !bytes.is_empty();
-            let folds = bare + crs + i64::from(earlier) - pairs;
+            let crs = number(memchr_iter(b'\r', known).count()) + i64::from(earlier);
+            let folds = number(memchr_iter(b'\n', bytes).count()) + crs - 2 * pairs;
             count += folds;
             self.doubtful = self.doubtful.saturating_add(u32::try_from(folds).unwrap_or(0));
         }
@@ -120,6 +115,47 @@ impl Size {
         let octets = i64::from(self.octets).saturating_add(count).max(0);
         self.octets = u32::try_from(octets).unwrap_or(u32::MAX);
     }
+}
+
+/// How many CRLF there are, and dots behind them. Written in lanes, so that the compiler makes
+/// vectors of it, as wide as the processor has them.
+struct LineEnds<'a>(&'a [u8]);
+
+impl WithSimd for LineEnds<'_> {
+    type Output = (i64, i64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (i64, i64) {
+        let behind = |count: usize| self.0.get(count..).unwrap_or_default();
+        let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
+        let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
+        let (mut all_pairs, mut all_dots) = (0, 0);
+        for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
+            let (mut pairs, mut dots) = ([0_u8; LANES], [0_u8; LANES]);
+            for ((firsts, seconds), thirds) in firsts.iter().zip(seconds).zip(thirds) {
+                let bytes = firsts.iter().zip(seconds).zip(thirds);
+                let sums = pairs.iter_mut().zip(&mut dots);
+                for (((&first, &second), &third), (pairs, dots)) in bytes.zip(sums) {
+                    let is_pair = mask(first == b'\r') & mask(second == b'\n');
+                    *pairs = pairs.wrapping_sub(is_pair);
+                    *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
+                }
+            }
+            all_pairs += pairs.iter().map(|&count| i64::from(count)).sum::<i64>();
+            all_dots += dots.iter().map(|&count| i64::from(count)).sum::<i64>();
+        }
+        let [.., thirds] = lanes;
+        let rest = behind(thirds.len() * LANES);
+        all_pairs += rest.windows(2).map(|pair| i64::from(pair == b"\r\n")).sum::<i64>();
+        all_dots += rest.windows(3).map(|three| i64::from(three == b"\r\n.")).sum::<i64>();
+        (all_pairs, all_dots)
+    }
+}
+
+/// All bits or none, as vectors compare; subtracting it counts one.
+#[inline(always)]
+fn mask(is: bool) -> u8 {
+    u8::from(is).wrapping_neg()
 }
 
 /// Whether the line offers SIZE.
@@ -210,6 +246,12 @@ impl Guard {
         self.settings.size_assumed.is_set()
     }
 }
+
+/// Bytes taken together where they are counted.
+const LANES: usize = 32;
+
+/// So many of them before a lane's sum might overflow.
+const SUMS_MAX: usize = u8::MAX as usize;
 
 /// What every server has to take.
 const OFFERED_MIN: u32 = 65_536;

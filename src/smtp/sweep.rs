@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2};
+use pulp::{Simd, WithSimd};
 
 use super::MailData;
 
@@ -128,23 +129,46 @@ impl Machine {
         }
         Walked { place: last & 63, is_stopped: highest >= CHANGED, is_dense: odd >= DENSE }
     }
+}
 
-    /// Does so block after block, and writes `value` over what changes, as long as much of it is
-    /// no text. What the last byte led to.
+/// Steps through a block.
+struct Walk<'a> {
+    machine: &'a Machine,
+    place: u8,
+    block: &'a [u8; BLOCK],
+    places: &'a mut [u8],
+}
+
+impl WithSimd for Walk<'_> {
+    type Output = Walked;
+
     #[inline(always)]
-    fn change(
-        &self,
-        mut place: u8,
-        blocks: &mut [[u8; BLOCK]],
-        value: Option<u8>,
-        swept: &mut Swept,
-    ) -> u8 {
-        let mut places = [0; BLOCK];
-        for block in blocks {
-            let walked = self.walk(place, block, &mut places);
+    fn with_simd<S: Simd>(self, _: S) -> Walked {
+        self.machine.walk(self.place, self.block, self.places)
+    }
+}
+
+/// Does so block after block, and writes `value` over what changes, as long as much of it is no
+/// text. What the last byte led to.
+struct Change<'a> {
+    machine: &'a Machine,
+    place: u8,
+    blocks: &'a mut [[u8; BLOCK]],
+    value: Option<u8>,
+    swept: &'a mut Swept,
+}
+
+impl WithSimd for Change<'_> {
+    type Output = u8;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> u8 {
+        let (mut place, mut places) = (self.place, [0; BLOCK]);
+        for block in self.blocks {
+            let walked = self.machine.walk(place, block, &mut places);
             place = walked.place;
-            swept.take(&walked, block, &places, value);
-            if swept.is_end || !walked.is_dense {
+            self.swept.take(&walked, block, &places, self.value);
+            if self.swept.is_end || !walked.is_dense {
                 break;
             }
         }
@@ -236,10 +260,7 @@ impl Sweep {
             // Stop before a line end at the block's edge: the walk carries it over.
             let before_edge = block.iter().rev().skip(1);
             let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
-            let is_ordinary = self.processor.dispatch(
-                #[inline(always)]
-                || is_ordinary(block),
-            );
+            let is_ordinary = self.processor.dispatch(IsOrdinary(block));
             if tail == PLAIN || !is_ordinary {
                 self.try_at = at + PLAIN;
                 break;
@@ -291,10 +312,7 @@ impl Sweep {
             swept.take(&walked, tail, &places, value);
             walked.place
         } else {
-            self.processor.dispatch(
-                #[inline(always)]
-                || machine.change(place, blocks, value, swept),
-            )
+            self.processor.dispatch(Change { machine, place, blocks, value, swept })
         };
         MailData::at(place)
     }
@@ -328,30 +346,34 @@ impl Sweep {
         let (machine, place) = (self.machine, Next::To(state).place());
         match input.first_chunk::<BLOCK>() {
             None => machine.walk(place, input, places),
-            Some(block) => self.processor.dispatch(
-                #[inline(always)]
-                || machine.walk(place, block, places),
-            ),
+            Some(block) => self.processor.dispatch(Walk { machine, place, block, places }),
         }
     }
 }
 
 /// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
 /// and no NUL follows. Written in lanes and without an early exit, so that the compiler makes
-/// vectors of it, as wide as the processor of its caller has them.
-#[inline(always)]
-fn is_ordinary(block: &[u8]) -> bool {
-    let (bytes, _) = block.as_chunks::<LANES>();
-    let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
-    let mut odd = [0; LANES];
-    for (bytes, nexts) in bytes.iter().zip(nexts) {
-        for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
-            let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
-            let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
-            *odd |= is_split | is_start;
+/// vectors of it.
+struct IsOrdinary<'a>(&'a [u8]);
+
+impl WithSimd for IsOrdinary<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let Self(block) = self;
+        let (bytes, _) = block.as_chunks::<LANES>();
+        let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
+        let mut odd = [0; LANES];
+        for (bytes, nexts) in bytes.iter().zip(nexts) {
+            for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
+                let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
+                let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
+                *odd |= is_split | is_start;
+            }
         }
+        block.first() != Some(&b'\n') && odd == [0; LANES]
     }
-    block.first() != Some(&b'\n') && odd == [0; LANES]
 }
 
 /// What a vector comparison gives.

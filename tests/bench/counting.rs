@@ -22,7 +22,7 @@ use mailguard::flow::Direction;
 use mailguard::time::Instant;
 
 use crate::kinds::{self, Kind, Segment};
-use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
+use crate::support::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};
 
 /// Packets, and bytes, after which a kind has been counted enough.
 const ENOUGH: (usize, usize) = (100, 1 << 20);
@@ -115,17 +115,24 @@ fn play(kind: &Kind) -> (usize, usize) {
     // The first flow is not counted: it takes memory that all others use again.
     for port in 10_000.. {
         let is_counted = port > 10_000;
-        let mut flow = Flow::open(&engine, &mut effects, port);
+        let mut flow = Flow::new(&engine, &mut effects, port);
+        flow.is_counted = is_counted && kind.is_whole;
+        flow.open();
         kind.prelude.iter().for_each(|(from, bytes)| flow.say(*from, bytes));
         let base = flow.received;
         for segment in &kind.segments {
-            flow.judge(base, segment, is_counted);
+            flow.is_counted = is_counted;
+            flow.judge(base, segment);
+            flow.is_counted &= kind.is_whole;
             if kind.is_acknowledged {
                 flow.acknowledge(segment.from.other());
             }
-            packets += usize::from(is_counted);
-            bytes += if is_counted { segment.bytes.len() } else { 0 };
         }
+        if kind.is_whole {
+            flow.close();
+        }
+        packets += flow.counted.0;
+        bytes += flow.counted.1;
         if is_counted && (packets >= ENOUGH.0 || bytes >= ENOUGH.1) {
             break;
         }
@@ -152,32 +159,46 @@ struct Flow<'e> {
     port: u16,
     /// What the other end has of the client's bytes, and of the server's.
     received: [u64; 2],
+    is_counted: bool,
+    /// Packets, and bytes.
+    counted: (usize, usize),
 }
 
 impl<'e> Flow<'e> {
-    fn open(engine: &'e Engine, effects: &'e mut Effects, port: u16) -> Self {
-        let mut flow = Self { engine, effects, port, received: [0; 2] };
+    const fn new(engine: &'e Engine, effects: &'e mut Effects, port: u16) -> Self {
+        Self { engine, effects, port, received: [0; 2], is_counted: false, counted: (0, 0) }
+    }
+
+    fn open(&mut self) {
         // Windows of a GiB: how much is in flight is the kind's business.
         let options = [2, 4, 5, 180, 3, 3, 14, 1];
-        let _ = flow.packet(Direction::Original, [99, 0], SYN, &options, &[], false);
-        let _ = flow.packet(Direction::Reply, [999, 100], SYN | ACK, &options, &[], false);
-        let _ = flow.packet(Direction::Original, [100, 1_000], ACK, &[], &[], false);
-        flow
+        let _ = self.packet(Direction::Original, [99, 0], SYN, &options, &[]);
+        let _ = self.packet(Direction::Reply, [999, 100], SYN | ACK, &options, &[]);
+        let _ = self.packet(Direction::Original, [100, 1_000], ACK, &[], &[]);
+    }
+
+    fn close(&mut self) {
+        for from in [Direction::Original, Direction::Reply] {
+            let numbers = self.numbers(from);
+            let _ = self.packet(from, numbers, FIN | ACK, &[], &[]);
+            self.received[index(from)] += 1;
+        }
+        self.acknowledge(Direction::Original);
     }
 
     /// Says something that is acknowledged at once.
     fn say(&mut self, from: Direction, bytes: &[u8]) {
-        self.judge(self.received, &Segment { from, at: 0, bytes: bytes.to_vec() }, false);
+        self.judge(self.received, &Segment { from, at: 0, bytes: bytes.to_vec() });
         self.acknowledge(from.other());
     }
 
     /// A segment, of which the engine may let pass only the beginning.
-    fn judge(&mut self, base: [u64; 2], segment: &Segment, is_counted: bool) {
+    fn judge(&mut self, base: [u64; 2], segment: &Segment) {
         let from = segment.from;
         let offset = base[index(from)] + segment.at;
         let mut numbers = self.numbers(from);
         numbers[0] = start(from) + offset as u32;
-        let verdict = self.packet(from, numbers, ACK | PSH, &[], &segment.bytes, is_counted);
+        let verdict = self.packet(from, numbers, ACK | PSH, &[], &segment.bytes);
         let length = match verdict {
             Verdict::Drop(_) => 0,
             Verdict::Accept | Verdict::Rewrite => {
@@ -192,7 +213,7 @@ impl<'e> Flow<'e> {
 
     fn acknowledge(&mut self, by: Direction) {
         let numbers = self.numbers(by);
-        let _ = self.packet(by, numbers, ACK, &[], &[], false);
+        let _ = self.packet(by, numbers, ACK, &[], &[]);
     }
 
     /// What this end sends next, and what it has received.
@@ -207,14 +228,15 @@ impl<'e> Flow<'e> {
         flags: u8,
         options: &[u8],
         data: &[u8],
-        is_counted: bool,
     ) -> Verdict {
         let ends = [([192, 0, 2, 1], self.port).into(), ([198, 51, 100, 2], 25).into()];
         let (source, destination) = (ends[index(from)], ends[index(from.other())]);
         let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
         let arrival = arrival(&bytes);
         let now = Instant::from_seconds(1_000);
-        if is_counted {
+        if self.is_counted {
+            self.counted.0 += 1;
+            self.counted.1 += data.len();
             return counted(self.engine, now, &arrival, self.effects);
         }
         self.engine.handle(now, &arrival, self.effects)

@@ -39,6 +39,8 @@ pub(crate) struct Kind {
     pub segments: Vec<Segment>,
     /// Whether each segment is acknowledged at once.
     pub is_acknowledged: bool,
+    /// Whether every packet is counted, from the flow's SYN to its last ACK.
+    pub is_whole: bool,
     beside: Beside,
 }
 
@@ -53,6 +55,7 @@ impl Kind {
             prelude: prelude.iter().map(owned).collect(),
             segments: Vec::new(),
             is_acknowledged: true,
+            is_whole: false,
             beside: Beside::Text,
         }
     }
@@ -77,6 +80,11 @@ impl Kind {
 
     const fn unlimited(mut self) -> Self {
         self.is_unlimited = true;
+        self
+    }
+
+    const fn whole(mut self) -> Self {
+        self.is_whole = true;
         self
     }
 
@@ -168,6 +176,26 @@ const IN_DATA: [(Direction, &str); 10] = [
     (C, "Subject: this\r\n\r\n"),
 ];
 
+const SMALL_MAIL: [(Direction, &str); 13] = [
+    (C, "HELO mail.example.net\r\n"),
+    (S, "250 mail.example.org\r\n"),
+    (C, "MAIL FROM:<sender@example.net>\r\n"),
+    (S, "250 2.1.0 Ok\r\n"),
+    (C, "RCPT TO:<someone@example.org>\r\n"),
+    (S, "250 2.1.5 Ok\r\n"),
+    IN_DATA[7],
+    (S, "354 End data with <CR><LF>.<CR><LF>\r\n"),
+    (
+        C,
+        "From: sender@example.net\r\nTo: someone@example.org\r\nSubject: small\r\n\r\n\
+         Some text of a message, as long as most lines of messages are here.\r\n.\r\n",
+    ),
+    (S, "250 2.0.0 Ok: queued\r\n"),
+    (C, "QUIT\r\n"),
+    (S, "221 2.0.0 Bye\r\n"),
+    (C, ""),
+];
+
 const EXTENDED: [(Direction, &str); 7] = [
     GREETED[0],
     (C, "EHLO client\r\n"),
@@ -235,7 +263,15 @@ fn ordinary() -> Vec<Kind> {
     let data = |name| Kind::new(name, "mailguard", &IN_DATA);
     let greeted = |name| Kind::new(name, "mailguard", &GREETED);
     let recipients = |count: usize| fill(RECIPIENT, RECIPIENT.len() * count);
+    // Who answers acknowledges by that.
+    let mut mail = Kind::new("ordinary: a small mail, SYN to last ACK", "mailguard", &GREETED[..1])
+        .whole()
+        .unacknowledged();
+    for (from, line) in &SMALL_MAIL {
+        mail = mail.then(*from, line.as_bytes());
+    }
     vec![
+        mail,
         data("ordinary: bare ACK").then(S, b"").then(C, b""),
         data("ordinary: text, 1,448 bytes").then(C, &fill(TEXT, MTU)),
         data("ordinary: text, 65,000 bytes").then(C, &fill(TEXT, BULK)),

@@ -39,6 +39,17 @@ fn bytes_are_counted_as_exim_counts_them_whatever_the_cut() {
     }
 }
 
+#[test]
+fn long_runs_are_counted_as_short_ones_are() {
+    let text = b"\r\n.\r\n\r\r\n..a\n.\r\n".repeat(3_000);
+    for length in [0, 1, 63, 64, 65, 66, 67, 130, 16_320, 16_385, 40_000] {
+        let bytes = &text[..length];
+        let mut size = Size::default();
+        size.add(bytes, false);
+        assert_eq!(size.octets, exim(bytes, false), "{length}");
+    }
+}
+
 /// A message that DATA has begun, behind this answer to EHLO (or to HELO, if it is one line).
 fn begin(talk: &mut Talk, offer: &str, piece: usize) {
     talk.say(Server, b"220 a\r\n", 99);
