@@ -154,7 +154,8 @@ impl LineWatch {
     fn read_argument(&mut self, context: Context<'_>, run: &[u8], draft: &mut Draft) -> Ruling {
         let (settings, verb) = (context.settings, self.verb);
         let mut ruling = Ruling::Pass;
-        for (at, &byte) in run.iter().enumerate() {
+        let plain = self.envelope.skip_name(run);
+        for (at, &byte) in run.iter().enumerate().skip(plain) {
             let before = self.envelope;
             let rules = context.rules(verb, self.has_odd_parameter);
             let finding = self.envelope.push(byte, verb, &rules);

@@ -18,6 +18,9 @@ const PATCHES_MAX: usize = 256;
 /// Rules they may have together.
 const RULES_MAX: usize = 1_024;
 
+/// Values of a byte.
+const BYTES: usize = 256;
+
 /// Different bytes that rules may ask to have been seen before.
 const BEHIND_MAX: usize = 8;
 
@@ -32,12 +35,12 @@ struct Content {
     automaton: Automaton,
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
+    /// The same by byte, as long as [`BYTES`] where there are any.
+    behind_bits: Vec<u8>,
     /// Rules with a length, each with the first byte beyond it, where it is said, once.
     beyond: Vec<(u16, u16)>,
-    /// The least of those bytes.
-    beyond_least: u16,
-    /// All of them, as their [`remainder`]s: what most bytes of a long line pay for.
-    beyond_bits: u64,
+    /// All of those bytes' numbers, as bits: most bytes of a long line pay for no more than this.
+    beyond_bits: Vec<u64>,
 }
 
 /// A rule as the machine has it.
@@ -85,7 +88,7 @@ impl Catalogue {
     /// They ask for more than the machine has room for.
     pub fn of(mut patches: Vec<Patch>) -> Result<Self, Fault> {
         patches.sort_by(|one, other| one.id.cmp(&other.id));
-        let mut content = Content { beyond_least: u16::MAX, ..Content::default() };
+        let mut content = Content::default();
         let mut texts = Vec::new();
         for (number, patch) in patches.iter().enumerate() {
             for rule in &patch.rules {
@@ -101,8 +104,7 @@ impl Catalogue {
                     Sign::Texts(own) => texts.extend(own.iter().map(|text| (index, text.clone()))),
                     Sign::Over(count) => {
                         let first = count.saturating_add(1);
-                        content.beyond_least = content.beyond_least.min(first);
-                        content.beyond_bits |= remainder(first);
+                        content.mark_beyond(first);
                         content.beyond.push((index, first));
                     }
                     Sign::Cause(_) | Sign::OpenQuote | Sign::Base64Length => {}
@@ -201,14 +203,11 @@ impl Catalogue {
         if !taken.is_dropped {
             line.state = content.automaton.step(line.state, byte);
         }
-        let is_long = line.argument >= content.beyond_least;
+        let is_long = content.may_be_beyond(line);
         if is_long || !content.automaton.found(line.state).is_empty() {
-            content.look(line, taken, met);
+            content.look(line, taken, is_long, met);
         }
-        if content.behind.contains(&byte) {
-            let bit = content.behind.iter().position(|known| *known == byte).unwrap_or(0);
-            line.seen |= 1 << bit;
-        }
+        line.seen |= content.behind_bits.get(usize::from(byte)).copied().unwrap_or_default();
     }
 }
 
@@ -219,11 +218,31 @@ impl Content {
             self.behind.push(byte);
             self.behind.len() - 1
         });
-        (at < BEHIND_MAX).then_some(1 << at)
+        let bit = (at < BEHIND_MAX).then_some(1 << at)?;
+        self.behind_bits.resize(BYTES, 0);
+        *self.behind_bits.get_mut(usize::from(byte))? |= bit;
+        Some(bit)
+    }
+
+    fn mark_beyond(&mut self, first: u16) {
+        let word = usize::from(first) / 64;
+        if self.beyond_bits.len() <= word {
+            self.beyond_bits.resize(word + 1, 0);
+        }
+        self.beyond_bits.iter_mut().skip(word).take(1).for_each(|bits| *bits |= bit(first));
+    }
+
+    /// Whether one of the line's counts is that of a first byte beyond a length.
+    fn may_be_beyond(&self, line: &Line) -> bool {
+        let is_marked = |count: u16| {
+            let bits = self.beyond_bits.get(usize::from(count) / 64);
+            bits.is_some_and(|bits| bits & bit(count) != 0)
+        };
+        is_marked(line.argument) || is_marked(line.path) || is_marked(line.part)
     }
 
     /// Which rules' signs the byte just taken completes.
-    fn look(&self, line: &Line, taken: Taken, mut met: impl FnMut(u16)) {
+    fn look(&self, line: &Line, taken: Taken, is_long: bool, mut met: impl FnMut(u16)) {
         if taken.is_dropped {
             return;
         }
@@ -235,10 +254,10 @@ impl Content {
                 met(*index);
             }
         }
-        let counts = [line.argument, line.path, line.part];
-        if counts.iter().all(|count| self.beyond_bits & remainder(*count) == 0) {
+        if !is_long {
             return;
         }
+        let counts = [line.argument, line.path, line.part];
         for &(index, first) in self.beyond.iter().filter(|(_, first)| counts.contains(first)) {
             let rule = self.rules.get(usize::from(index));
             if rule.is_some_and(|rule| rule.is_met(line, taken, |count| count == first)) {
@@ -248,8 +267,8 @@ impl Content {
     }
 }
 
-/// A count as one bit of 64, which some others share.
-const fn remainder(count: u16) -> u64 {
+/// A count's bit in its word of 64.
+const fn bit(count: u16) -> u64 {
     1 << (count % 64)
 }
 

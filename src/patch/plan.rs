@@ -107,7 +107,7 @@ impl Plan {
         strikes: &mut Vec<Strike>,
     ) -> Option<(usize, Act)> {
         for (at, &byte) in bytes.iter().enumerate() {
-            let cure = line.cure();
+            let before = *line;
             let mut strongest = Deed::Log;
             self.catalogue.step(line, byte, |rule| {
                 if let Some(strike) = self.strike(rule) {
@@ -120,8 +120,8 @@ impl Plan {
                 Deed::Reset => Act::Reset,
                 Deed::Blank => Act::Cure(Cure::Blank),
                 // What belongs to no grammar of ours cannot be made what a server refuses.
-                Deed::Refuse if cure == Cure::None => Act::Reset,
-                Deed::Refuse => Act::Cure(cure),
+                Deed::Refuse if before.cure() == Cure::None => Act::Reset,
+                Deed::Refuse => Act::Cure(before.cure()),
             };
             return Some((at + 1, act));
         }

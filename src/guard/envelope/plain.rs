@@ -3,7 +3,7 @@
 
 use super::{Envelope, Place};
 use crate::guard::value::Bytes;
-use crate::smtp::Verb;
+use crate::smtp::{Verb, span};
 
 impl Envelope {
     /// Reads the path that a whole argument of MAIL or RCPT begins with, up to and with its `>`,
@@ -37,6 +37,20 @@ impl Envelope {
             ..*self
         };
         Some(key.len() + 1 + path + 1)
+    }
+
+    /// Takes what begins a run of the name of HELO or EHLO, or of NOOP's argument, and stays
+    /// whatever the rules are: how many bytes.
+    pub(in crate::guard) fn skip_name(&mut self, run: &[u8]) -> usize {
+        if !matches!(self.place, Place::Name | Place::Word) {
+            return 0;
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        let length = span(run, is_plain);
+        if let Some(&last) = length.checked_sub(1).and_then(|last| run.get(last)) {
+            self.last = last;
+        }
+        length
     }
 }
 

@@ -1,9 +1,12 @@
 //! What leaves of arguments: the specification's cases, each at every cut, with CR LF and with a
 //! bare LF, behind NOOP and before RSET.
 
+use super::{Envelope, Finding, Rules};
+use crate::guard::extension::Parameters;
 use crate::guard::tests::{Talk, changed};
 use crate::guard::{Rule, Ruling, Settings};
 use crate::smtp::Speaker::{Client, Server};
+use crate::smtp::Verb;
 
 /// Lenient and strict, with SMTPUTF8 and all parameters offered.
 fn settings(envelope: &str, more: &[(&str, &str)]) -> Settings {
@@ -52,6 +55,34 @@ fn leaves(settings: &Settings, offers: &[&str], line: &[u8]) -> Vec<u8> {
         }
     }
     found.unwrap_or_default()
+}
+
+#[test]
+fn names_are_taken_in_runs_as_byte_by_byte() {
+    for envelope in ["lenient", "strict"] {
+        let settings = settings(envelope, &[]);
+        let rules = Rules {
+            is_strict: envelope == "strict",
+            has_utf8: true,
+            permitted: Parameters::ALL,
+            refused: &settings.sender_refuse,
+            mechanisms: &settings.auth_mechanisms,
+        };
+        for (verb, byte) in [Verb::Helo, Verb::Ehlo, Verb::Noop, Verb::Vrfy, Verb::Mail]
+            .into_iter()
+            .flat_map(|verb| (0..=u8::MAX).map(move |byte| (Some(verb), byte)))
+        {
+            for text in [vec![byte], vec![b'a', byte], [&[b'z'; 70][..], &[byte]].concat()] {
+                let (mut bytewise, mut runs) = (Envelope::of(verb), Envelope::of(verb));
+                let findings = text.iter().map(|byte| bytewise.push(*byte, verb, &rules));
+                let findings: Vec<Finding> = findings.collect();
+                let taken = runs.skip_name(&text);
+                assert!(findings[..taken].iter().all(|finding| *finding == Finding::Take));
+                text[taken..].iter().for_each(|byte| _ = runs.push(*byte, verb, &rules));
+                assert_eq!(runs, bytewise, "{verb:?} {byte}");
+            }
+        }
+    }
 }
 
 fn check(envelope: &str, offers: &[&str], cases: &[(&[u8], &[u8])]) {
