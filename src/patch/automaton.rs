@@ -102,6 +102,28 @@ impl Automaton {
         self.next.get(at).copied().unwrap_or(0)
     }
 
+    /// How many bytes lead to states that are none of these, and to which the last of them led.
+    pub(super) fn pass(
+        &self,
+        mut state: u16,
+        bytes: &[u8],
+        is_stop: impl Fn(u16) -> bool,
+    ) -> (usize, u16) {
+        for (at, byte) in bytes.iter().enumerate() {
+            let next = self.step(state, *byte);
+            if is_stop(next) {
+                return (at, state);
+            }
+            state = next;
+        }
+        (bytes.len(), state)
+    }
+
+    /// How many states there are.
+    pub(super) fn states(&self) -> u16 {
+        u16::try_from(self.spans.len()).unwrap_or(u16::MAX)
+    }
+
     /// The texts that end at a state: number and length.
     pub(super) fn found(&self, state: u16) -> &[(u16, u16)] {
         let Some(&(start, end)) = self.spans.get(usize::from(state)) else { return &[] };

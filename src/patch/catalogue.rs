@@ -33,6 +33,8 @@ struct Content {
     patches: Vec<Patch>,
     rules: Vec<Compiled>,
     automaton: Automaton,
+    /// By its state: where the rules whose texts end there look.
+    zones: Vec<ZoneSet>,
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
     /// The same by byte, as long as [`BYTES`] where there are any.
@@ -126,6 +128,7 @@ impl Catalogue {
             let what = "too many rules or texts in all files together".to_owned();
             return Err(Fault::new("patches", None, what));
         };
+        content.zones = content.zones_of(&automaton);
         (content.automaton, content.patches) = (automaton, patches);
         Ok(Self(Arc::new(content)))
     }
@@ -195,6 +198,26 @@ impl Catalogue {
         state
     }
 
+    /// Takes bytes that complete no rule's sign, as long as they all stand in one place that has no
+    /// parts: how many.
+    pub(super) fn pass(&self, line: &mut Line, bytes: &[u8]) -> usize {
+        if !line.is_in_one_place() {
+            return 0;
+        }
+        let content = &*self.0;
+        let length = bytes.len().min(content.length_within(line.argument));
+        let bytes = bytes.get(..length).unwrap_or_default();
+        let zones = line.whole();
+        let is_stop = |state: u16| content.may_be_met(state, zones);
+        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop);
+        line.state = state;
+        line.argument = line.argument.saturating_add(u16::try_from(taken).unwrap_or(u16::MAX));
+        for byte in bytes.iter().take(taken) {
+            line.seen |= content.behind_bits.get(usize::from(*byte)).copied().unwrap_or_default();
+        }
+        taken
+    }
+
     /// Takes the next byte of a line, and calls `met` with each rule whose sign it completes.
     #[inline]
     pub(super) fn step(&self, line: &mut Line, byte: u8, met: impl FnMut(u16)) {
@@ -204,7 +227,7 @@ impl Catalogue {
             line.state = content.automaton.step(line.state, byte);
         }
         let is_long = content.may_be_beyond(line);
-        if is_long || !content.automaton.found(line.state).is_empty() {
+        if is_long || content.may_be_met(line.state, taken.zones) {
             content.look(line, taken, is_long, met);
         }
         line.seen |= content.behind_bits.get(usize::from(byte)).copied().unwrap_or_default();
@@ -224,12 +247,41 @@ impl Content {
         Some(bit)
     }
 
+    fn zones_of(&self, automaton: &Automaton) -> Vec<ZoneSet> {
+        let of = |(index, _): &(u16, u16)| self.rules.get(usize::from(*index));
+        let zones = |state: u16| {
+            let rules = automaton.found(state).iter().filter_map(of);
+            rules.fold(ZoneSet::NONE, |all, rule| all.with(rule.zones))
+        };
+        (0..automaton.states()).map(zones).collect()
+    }
+
+    /// Whether a text ends at this state that a rule looks for in one of these zones.
+    fn may_be_met(&self, state: u16, zones: ZoneSet) -> bool {
+        self.zones.get(usize::from(state)).is_some_and(|own| own.meets(zones))
+    }
+
     fn mark_beyond(&mut self, first: u16) {
         let word = usize::from(first) / 64;
         if self.beyond_bits.len() <= word {
             self.beyond_bits.resize(word + 1, 0);
         }
         self.beyond_bits.iter_mut().skip(word).take(1).for_each(|bits| *bits |= bit(first));
+    }
+
+    /// How many bytes behind so many are no first ones beyond a length.
+    fn length_within(&self, count: u16) -> usize {
+        // It is counted no further.
+        let Some(next) = count.checked_add(1) else { return 0 };
+        let words = self.beyond_bits.iter().enumerate().skip(usize::from(next) / 64);
+        let marks = words.map(|(at, &word)| {
+            let before = if at == usize::from(next) / 64 { bit(next) - 1 } else { 0 };
+            (at, word & !before)
+        });
+        let first = marks.into_iter().find(|(_, word)| *word != 0);
+        let last = usize::from(u16::MAX);
+        let end = first.map_or(last, |(at, word)| at * 64 + word.trailing_zeros() as usize);
+        end - usize::from(next)
     }
 
     /// Whether one of the line's counts is that of a first byte beyond a length.

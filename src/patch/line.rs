@@ -238,6 +238,11 @@ impl Line {
         }
     }
 
+    /// Whether what comes stands where this stands, to the end of its word or argument.
+    pub(super) const fn is_in_one_place(&self) -> bool {
+        matches!(self.place, Place::Verb | Place::Plain)
+    }
+
     /// Whether a quoted string is open.
     pub(super) const fn is_in_quotes(&self) -> bool {
         matches!(self.place, Place::Quoted | Place::Pair)
@@ -368,7 +373,7 @@ impl Line {
     }
 
     /// The zones of every byte of the argument, or of the first word.
-    const fn whole(&self) -> ZoneSet {
+    pub(super) const fn whole(&self) -> ZoneSet {
         let own = match self.kind {
             _ if matches!(self.place, Place::Verb) => return Zone::Verb.bit(),
             Kind::Other | Kind::Auth => return Zone::Command.bit(),

@@ -106,7 +106,11 @@ impl Plan {
         bytes: &[u8],
         strikes: &mut Vec<Strike>,
     ) -> Option<(usize, Act)> {
-        for (at, &byte) in bytes.iter().enumerate() {
+        let mut at = 0;
+        loop {
+            at += self.catalogue.pass(line, bytes.get(at..).unwrap_or_default());
+            let &byte = bytes.get(at)?;
+            at += 1;
             let before = *line;
             let mut strongest = Deed::Log;
             self.catalogue.step(line, byte, |rule| {
@@ -123,9 +127,8 @@ impl Plan {
                 Deed::Refuse if before.cure() == Cure::None => Act::Reset,
                 Deed::Refuse => Act::Cure(before.cure()),
             };
-            return Some((at + 1, act));
+            return Some((at, act));
         }
-        None
     }
 
     /// Whether anything is looked for in headers of messages.

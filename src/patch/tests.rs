@@ -147,17 +147,55 @@ fn said_of(plan: &Plan, verb: Verb, argument: &[u8]) -> (bool, bool) {
     (is_met || !strikes.is_empty(), plan.may_mind(verb, Some(argument)))
 }
 
-#[test]
-fn the_sieve_lets_nothing_through_that_the_machine_minds() {
-    let catalogue = Catalogue::with(&[]).unwrap();
-    let plan = Plan::new(&catalogue, |_| State::On).unwrap();
-    let texts = catalogue.patches().iter().flat_map(|patch| &patch.rules);
-    let texts = texts.flat_map(|rule| match &rule.sign {
+/// What the rules look for, and what is too long for them.
+fn texts_of(catalogue: &Catalogue) -> Vec<Vec<u8>> {
+    let rules = catalogue.patches().iter().flat_map(|patch| &patch.rules);
+    let texts = rules.flat_map(|rule| match &rule.sign {
         Sign::Texts(texts) => texts.clone(),
         Sign::Over(most) => vec![b"a".repeat(usize::from(*most) + 1)],
         Sign::OpenQuote | Sign::Base64Length | Sign::Cause(_) => Vec::new(),
     });
-    let texts: Vec<Vec<u8>> = texts.collect();
+    texts.collect()
+}
+
+#[test]
+fn a_place_without_parts_is_passed_as_byte_by_byte() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let texts = texts_of(&catalogue);
+    let (mut met, mut passed) = (0, 0);
+    for (number, text) in texts.iter().enumerate() {
+        let gap = b"z".repeat(number * 13 % 130);
+        let text = [&gap, &**text, &gap, b"'", &texts[number * 7 % texts.len()]].concat();
+        for verb in [None, Some(Verb::Noop), Some(Verb::Helo), Some(Verb::Bdat)] {
+            let mut line = Line::default();
+            if number % 5 > 0 {
+                line.begin_argument(verb);
+            }
+            let (mut stepped, mut steps) = (line, Vec::new());
+            for (at, byte) in text.iter().enumerate() {
+                catalogue.step(&mut stepped, *byte, |rule| steps.push((at, rule)));
+            }
+            let (mut at, mut found) = (0, Vec::new());
+            while at < text.len() {
+                let more = catalogue.pass(&mut line, &text[at..]);
+                (at, passed) = (at + more, passed + more);
+                if let Some(byte) = text.get(at) {
+                    catalogue.step(&mut line, *byte, |rule| found.push((at, rule)));
+                    at += 1;
+                }
+            }
+            assert_eq!((line, &found), (stepped, &steps), "{}", text.escape_ascii());
+            met += found.len();
+        }
+    }
+    assert!(met > 300 && passed > 50_000, "{met} {passed}");
+}
+
+#[test]
+fn the_sieve_lets_nothing_through_that_the_machine_minds() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let plan = Plan::new(&catalogue, |_| State::On).unwrap();
+    let texts = texts_of(&catalogue);
     let starts = [
         "",
         "FROM:<",
