@@ -374,8 +374,8 @@ impl Dialogue {
         }
         match (code, pairing.answers) {
             (_, Answers::Nothing) => (None, self.unasked(code, covers)),
-            (334, answers) => (None, self.grant_auth_line(answers).or(skipped)),
-            (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls().or(skipped)),
+            (334, answers) => (None, self.grant_auth_line(answers, skipped.is_none())),
+            (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls(skipped.is_none())),
             _ => (None, self.answer(code, covers).or(skipped)),
         }
     }
@@ -399,10 +399,10 @@ impl Dialogue {
         (Some(Change::DataBegins { at: due.end }), skipped)
     }
 
-    fn grant_auth_line(&mut self, answers: Answers) -> Option<Fault> {
+    fn grant_auth_line(&mut self, answers: Answers, is_in_turn: bool) -> Option<Fault> {
         self.secrecy.hiding = Hiding::Line;
         // Whoever read two lines here has answered the second, too, and may await a command by now.
-        if self.outstanding.oldest().is_some_and(|due| due.has_bare_cr) {
+        if !is_in_turn || self.outstanding.oldest().is_some_and(|due| due.has_bare_cr) {
             return Some(Fault::DoubtfulExchange);
         }
         if answers == Answers::Verb(Verb::Auth) && self.is_last_word() {
@@ -414,11 +414,12 @@ impl Dialogue {
         Some(Fault::UnexpectedReply)
     }
 
-    fn grant_tls(&mut self) -> Option<Fault> {
+    fn grant_tls(&mut self, is_in_turn: bool) -> Option<Fault> {
         let is_last_word = self.is_last_word();
         self.outstanding.pop();
-        if !is_last_word {
-            // Behind a line without a code the server has got commands for TLS.
+        if !is_last_word || !is_in_turn {
+            // Behind a line without a code the server has got commands for TLS; and what answers
+            // out of turn may be a second greeting.
             return Some(Fault::PlaintextForTls);
         }
         self.expect = self.expect.next(Cue::Go220);

@@ -202,7 +202,7 @@ pub enum Fault {
     LateData,
     /// A 354 that nobody asked for.
     UnaskedData,
-    /// Plain text where TLS has to begin.
+    /// Plain text where TLS has to begin, or a 220 out of turn.
     PlaintextForTls,
     /// A BDAT whose octets servers would count differently.
     DoubtfulChunk,
@@ -210,7 +210,8 @@ pub enum Fault {
     BarredChunk,
     /// What began like a header of the PROXY protocol is none.
     BrokenPrefix,
-    /// A 334 to a line with a bare CR: the server may have read two, and answered both.
+    /// A 334 out of turn, or to a line with a bare CR: the server may have read two, and answered
+    /// both.
     DoubtfulExchange,
 }
 

@@ -7,12 +7,14 @@
 //!
 //! | code  | answers                                                     |
 //! |-------|-------------------------------------------------------------|
-//! | 220   | the connection, if it is the oldest; else STARTTLS, or else a site's own verb |
+//! | 220   | the connection, if it is the oldest; else the oldest STARTTLS or own verb |
 //! | 221   | the oldest QUIT, else the oldest                            |
-//! | 334   | the oldest AUTH; else the oldest, if it has no known verb   |
-//! | 354   | the oldest DATA                                             |
+//! | 334   | the oldest AUTH or own verb; else the oldest, if it has no known verb |
+//! | 354   | the oldest DATA or own verb                                 |
 //! | 2yz   | the oldest but DATA, QUIT and the connection                |
 //! | other | the oldest; QUIT if the server leaves with it               |
+//!
+//! What a verb of a site's own is answered with nobody knows: XCLIENT is answered with 220.
 //!
 //! Most flows await one reply or none at any time, and there are many of them: only what a client
 //! has pipelined behind its oldest command needs memory of its own. A thousand lines may stand
@@ -90,8 +92,8 @@ struct Rest {
 /// What a reply may look for.
 #[derive(Clone, Copy, Debug)]
 enum Sought {
+    /// The verb, or one of the site's own.
     StartTls,
-    Own,
     Auth,
     Data,
     Quit,
@@ -120,11 +122,11 @@ impl Sought {
 
     fn is(self, due: &Due) -> bool {
         let answers = due.answers;
+        let is_own_or = |verb| answers == Answers::Own || answers == Answers::Verb(verb);
         match self {
-            Self::StartTls => answers == Answers::Verb(Verb::StartTls),
-            Self::Own => answers == Answers::Own,
-            Self::Auth => answers == Answers::Verb(Verb::Auth),
-            Self::Data => answers == Answers::Verb(Verb::Data),
+            Self::StartTls => is_own_or(Verb::StartTls),
+            Self::Auth => is_own_or(Verb::Auth),
+            Self::Data => is_own_or(Verb::Data),
             Self::Quit => answers == Answers::Verb(Verb::Quit),
             Self::Success => {
                 !matches!(answers, Answers::Connection | Answers::Verb(Verb::Data | Verb::Quit))
@@ -236,8 +238,7 @@ impl Outstanding {
         let [first, least] = Sought::by(code);
         match code {
             220 if self.guess(covers) == Answers::Connection => Some(0),
-            // A verb of the site's own may greet again (XCLIENT).
-            220 => self.find(Sought::StartTls, covers).or_else(|| self.find(Sought::Own, covers)),
+            220 => self.find(Sought::StartTls, covers),
             334 => self
                 .find(Sought::Auth, covers)
                 .or_else(|| (self.guess(covers) == Answers::Other).then_some(0)),

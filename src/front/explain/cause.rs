@@ -305,7 +305,7 @@ pub const CAUSES: [Cause; 112] = [
     row(
         "plaintext-for-tls",
         &[],
-        "Plain text came where TLS has to begin: somebody may have put \
+        "Plain text, or a 220 out of turn, came where TLS has to begin: somebody may have put \
         commands behind STARTTLS. The connection ends.",
     ),
     row(
@@ -329,7 +329,7 @@ pub const CAUSES: [Cause; 112] = [
     row(
         "doubtful-exchange",
         &[],
-        "The server said 334 to a line with a bare CR, of which it may \
+        "The server said 334 out of turn, or to a line with a bare CR, of which it may \
         have made two. The connection ends.",
     ),
     // Packets that cannot be read.
