@@ -165,9 +165,10 @@ fn describe(record: &Record) -> Option<String> {
         What::Contradiction { direction, .. } => {
             told(record, *direction, Violation::Contradiction.name(), "saw two versions of bytes")
         }
-        What::Exceeded { direction, excess, .. } => {
+        What::Exceeded { excess, .. } => {
+            // Whoever's bytes show it, what is limited is what a client does.
             let what = format!("counted {} where {} is the limit", excess.count, excess.limit);
-            told(record, *direction, excess.rule.name(), &what)
+            told(record, Direction::Original, excess.rule.name(), &what)
         }
         What::Unshown { direction, bytes, .. } => {
             let what = format!("left out the edits of {bytes} bytes");

@@ -474,4 +474,7 @@ fn a_limit_that_was_passed_is_told_with_both_numbers() {
     let start =
         "%MAILGUARD-4-failed-auth: counted 11 where 10 is the limit from outside:192.0.2.1/";
     assert!(syslog(what).unwrap().starts_with(start));
+    // The server's bytes may show it: it is the client's all the same.
+    let what = What::Exceeded { direction: Direction::Reply, offset: 87, excess };
+    assert!(syslog(what).unwrap().starts_with(start));
 }
