@@ -146,10 +146,14 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
     })?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     stream.set_read_timeout(limit).map_err(failed)?;
-    stream.write_all(line.as_bytes()).map_err(failed)?;
+    // Who is turned away may be told why before all of it is said.
+    let said = stream.write_all(line.as_bytes());
     let mut body = io::BufReader::new(stream);
     let mut head = String::new();
     body.read_line(&mut head).map_err(failed)?;
+    if head.is_empty() {
+        said.map_err(failed)?;
+    }
     let mut parts = head.trim_end().splitn(3, ' ');
     let how = parts.next().unwrap_or_default().to_owned();
     let place = parts.next().and_then(Place::named);

@@ -21,6 +21,7 @@ pub(in crate::front) use backlog::Backlog;
 pub(in crate::front) use client::ask;
 pub use client::{Asked, run};
 pub(in crate::front) use server::{Server, Service, Waker};
+pub(in crate::front) use session::is_trusted;
 pub(in crate::front) use socket::{Listener, group_named};
 
 /// Where the words of a request are typed: which of them may be used, and how they are shortened.

@@ -99,27 +99,32 @@ impl Server {
     }
 
     fn accept(&self, sessions: &mut Vec<Session>, now: Instant) {
-        let count = |sessions: &[Session], is_control: bool| {
-            sessions.iter().filter(|session| session.is_control() == is_control).count()
-        };
         // So many at once and no more, so that a crowd at the door does not keep those inside.
         for _ in 0..SESSIONS_MAX {
             match self.control.as_ref().map(Listener::accept) {
-                Some(Ok(stream)) if count(sessions, true) >= SESSIONS_MAX => {
-                    Session::turn_away(stream);
-                }
-                Some(Ok(stream)) => sessions.extend(Session::control(stream, now)),
+                Some(Ok(stream)) => match Session::control(stream, now) {
+                    Ok(session) if has_room(sessions, &session) => sessions.push(session),
+                    Ok(session) => session.turn_away(),
+                    Err(_) => {}
+                },
                 Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Some(Err(_)) | None => break,
             }
         }
-        while count(sessions, false) < COLLECTORS_MAX {
+        while sessions.iter().filter(|one| !one.is_control()).count() < COLLECTORS_MAX {
             match self.metrics.as_ref().map(TcpListener::accept) {
                 Some(Ok((stream, _))) => sessions.extend(Session::metrics(stream, now)),
                 Some(Err(_)) | None => break,
             }
         }
     }
+}
+
+/// Whether one more connection to the control socket is served.
+pub(super) fn has_room(sessions: &[Session], newcomer: &Session) -> bool {
+    let others = sessions.iter().filter(|one| one.is_control());
+    let lookers = others.clone().filter(|one| !one.is_trusted());
+    others.count() < SESSIONS_MAX && (newcomer.is_trusted() || lookers.count() < LOOKERS_MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this front owns the clock")]
@@ -129,6 +134,9 @@ fn now() -> Instant {
 
 /// Connections to the control socket at once.
 const SESSIONS_MAX: usize = 16;
+
+/// Those among them of users who may not do everything: so these keep nobody out who may.
+const LOOKERS_MAX: usize = 12;
 
 /// Connections of who collects metrics; further ones wait in the kernel.
 const COLLECTORS_MAX: usize = 4;

@@ -17,6 +17,8 @@ use super::{Answer, Place, Request};
 #[derive(Debug)]
 pub(super) struct Session {
     stream: Stream,
+    /// Whose it is.
+    user: u32,
     state: State,
     /// When it has to have got on.
     deadline: Instant,
@@ -47,7 +49,8 @@ impl Session {
     /// A connection to the control socket.
     pub(super) fn control(stream: UnixStream, now: Instant) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self::new(Stream::Control(stream), now, REQUEST_TIME))
+        let user = user_of(&stream);
+        Ok(Self { user, ..Self::new(Stream::Control(stream), now, REQUEST_TIME) })
     }
 
     /// A connection of whoever collects metrics.
@@ -57,20 +60,30 @@ impl Session {
     }
 
     fn new(stream: Stream, now: Instant, time: Duration) -> Self {
-        Self { stream, state: State::Reading(Vec::new()), deadline: now + time }
+        let state = State::Reading(Vec::new());
+        Self { stream, user: NOBODY, state, deadline: now + time }
     }
 
-    /// A connection that there is no room for: it is told so if that takes no time.
-    pub(super) fn turn_away(stream: UnixStream) {
+    /// The same connection, as if this user had made it.
+    #[cfg(test)]
+    pub(super) fn of(self, user: u32) -> Self {
+        Self { user, ..self }
+    }
+
+    /// There is no room for it: it is told so if that takes no time.
+    pub(super) fn turn_away(self) {
         let answer = Answer::refused(Place::default(), "too many connections: try again");
-        if stream.set_nonblocking(true).is_ok() {
-            let _ = (&stream).write(&answer.into_bytes());
-        }
+        let _ = self.stream.write(&answer.into_bytes());
     }
 
     /// Whether it is one of the control socket's.
     pub(super) const fn is_control(&self) -> bool {
         matches!(self.stream, Stream::Control(_))
+    }
+
+    /// Whether whoever it is of may change things.
+    pub(super) fn is_trusted(&self) -> bool {
+        is_trusted(self.user)
     }
 
     /// Whether it waits for events.
@@ -129,7 +142,7 @@ impl Session {
                 let text = super::http::answer(text, service.metrics)?;
                 Some(State::Writing { text, gone: 0, follow: None })
             }
-            Stream::Control(stream) => {
+            Stream::Control(_) => {
                 let end = text.iter().position(|&b| b == b'\n');
                 if end.is_none() && text.len() <= REQUEST_MAX {
                     return None;
@@ -140,9 +153,7 @@ impl Session {
                     let text = Answer::refused(Place::default(), why).into_bytes();
                     return Some(State::Writing { text, gone: 0, follow: None });
                 };
-                // Whoever cannot be told who they are may only look.
-                let user = socket_peercred(stream).map_or(u32::MAX, |peer| peer.uid.as_raw());
-                let answer = (service.answer)(&Request::parse(line, user));
+                let answer = (service.answer)(&Request::parse(line, self.user));
                 let follow = answer.is_followed.then(|| service.backlog.end());
                 Some(State::Writing { text: answer.into_bytes(), gone: 0, follow })
             }
@@ -196,6 +207,16 @@ impl Session {
     }
 }
 
+/// Who is at the other end. Whoever cannot be told who they are may only look.
+fn user_of(stream: &UnixStream) -> u32 {
+    socket_peercred(stream).map_or(NOBODY, |peer| peer.uid.as_raw())
+}
+
+/// Whether this user may do all that can be done here: root, and whoever runs the filter.
+pub(in crate::front) fn is_trusted(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
 impl AsFd for Session {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
@@ -220,6 +241,9 @@ impl Stream {
         }
     }
 }
+
+/// Nobody's number.
+const NOBODY: u32 = u32::MAX;
 
 /// Bytes of a request, its line end not counted.
 const REQUEST_MAX: usize = 4_096;

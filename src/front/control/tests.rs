@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use super::server::has_room;
+use super::session::Session;
 use super::*;
 
 #[expect(clippy::disallowed_methods, reason = "how long others may keep a place")]
@@ -110,7 +112,7 @@ fn the_endless_the_slow_and_the_many_do_not_keep_others_from_their_answers() {
         silent.drain(..8);
         while !ask(path, "status\n").starts_with("ok ") {}
         for mut stream in silent {
-            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
         }
         assert!(began.elapsed() > Duration::from_secs(4));
         // Who does not take the answer is left.
@@ -118,6 +120,23 @@ fn the_endless_the_slow_and_the_many_do_not_keep_others_from_their_answers() {
         lazy.write_all(b"huge\n").unwrap();
         assert!(ask(path, "status\n").starts_with("ok "));
     });
+}
+
+#[test]
+fn who_may_only_look_keeps_nobody_out_who_may_do_more() {
+    let session = |user: u32| {
+        let (stream, _) = UnixStream::pair().unwrap();
+        Session::control(stream, now()).unwrap().of(user)
+    };
+    let (root, looker) = (0, 1_234_567);
+    let mut sessions: Vec<_> = (0..12).map(|_| session(looker)).collect();
+    assert!(has_room(&sessions[1..], &session(looker)));
+    assert!(!has_room(&sessions, &session(looker)));
+    for _ in 0..4 {
+        assert!(has_room(&sessions, &session(root)));
+        sessions.push(session(root));
+    }
+    assert!(!has_room(&sessions, &session(root)), "16 are the most");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::FrontError;
 use crate::front::control::{
-    Answer, How, Listener, Place, Request, Server, Service, Waker, group_named,
+    Answer, How, Listener, Place, Request, Server, Service, Waker, group_named, is_trusted,
 };
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
@@ -183,9 +183,8 @@ impl Steering<'_> {
 
     /// Whether who asks may change anything.
     fn may_change(&self, request: &Request) -> bool {
-        let own = rustix::process::geteuid().as_raw();
         let is_group_trusted = self.running.config().control.group_may_change;
-        request.user == 0 || request.user == own || is_group_trusted
+        is_group_trusted || is_trusted(request.user)
     }
 
     fn events(&self, rest: &str, place: Place) -> Answer {
