@@ -360,8 +360,9 @@ impl LineWatch {
         let mut word = Word::default();
         text.iter().take_while(|byte| !byte.is_ascii_whitespace()).for_each(|&b| word.push(b));
         let permitted = guard.permitted.and_not(guard.tls_only);
-        let is_permitted = word.verb().is_some_and(|verb| permitted.contains(verb))
-            || guard.settings.verbs.has_own(&word);
+        let settings = &guard.settings;
+        let is_own = !settings.wants_tls_for_own_verbs() && settings.verbs.has_own(&word);
+        let is_permitted = is_own || word.verb().is_some_and(|verb| permitted.contains(verb));
         let mask = match guard.settings.refusal {
             _ if is_permitted || text.is_empty() => None,
             Refusal::Noop if text.len() >= NOOP.len() => Some(Mask::Noop(0)),
@@ -379,22 +380,24 @@ impl LineWatch {
         let barred = if is_asked { order.barred() } else { VerbSet::default() };
         let permitted = guard.permitted.and_not(barred).and_not(guard.tls_only);
         let own = &guard.settings.verbs;
+        let is_own_late = guard.settings.wants_tls_for_own_verbs();
         let is_permitted = |verb| permitted.contains(verb);
         let (rule, has_word) = match event {
             Event::CommandStray => (Rule::StrayBytes, false),
             _ if self.refused.is_some() => return,
             Event::CommandWord(word)
-                if !permitted.has_prefix(&word) && !own.has_own_prefix(&word) =>
+                if !permitted.has_prefix(&word) && (is_own_late || !own.has_own_prefix(&word)) =>
             {
                 let barred = word.openings().find(|&verb| guard.permitted.contains(verb));
                 let rule = match barred {
                     Some(verb) if guard.tls_only.contains(verb) => Some(Rule::TlsRequired),
+                    None if own.has_own_prefix(&word) => Some(Rule::TlsRequired),
                     barred => barred.and_then(|verb| order.bars(verb)),
                 };
                 (rule.unwrap_or(Rule::Verb), true)
             }
             Event::CommandGap(word)
-                if !self.verb.is_some_and(is_permitted) && !own.has_own(&word) =>
+                if !self.verb.is_some_and(is_permitted) && (is_own_late || !own.has_own(&word)) =>
             {
                 (Rule::Verb, !word.is_empty())
             }

@@ -135,7 +135,7 @@ impl Mask {
 }
 
 /// What refused bytes become: no verb that any server knows has three of them.
-pub(super) const MASK: u8 = b'X';
+pub(crate) const MASK: u8 = b'X';
 
 /// What a refused line becomes where it is long enough (Cisco: "converts any such commands into
 /// NOOP commands").

@@ -38,6 +38,7 @@ pub use choice::{
 pub use judge::{Guard, Ruling, Run, Watch};
 pub use map::{Action, PolicyMap, Row};
 pub use mask::Draft;
+pub(crate) use mask::MASK;
 pub use patches::Patches;
 pub use pattern::Patterns;
 pub use settings::{Setting, Settings};
@@ -141,6 +142,28 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Those that are a limit on what a client does.
+    pub const LIMITS: [Self; 18] = [
+        Self::BodyBytes,
+        Self::BodyLine,
+        Self::EmptyLines,
+        Self::FailedAuth,
+        Self::HeaderBytes,
+        Self::HeaderFields,
+        Self::HeaderLine,
+        Self::IdleCommands,
+        Self::LocalPart,
+        Self::LongLine,
+        Self::MessageBytes,
+        Self::Messages,
+        Self::PathLength,
+        Self::Recipients,
+        Self::RefusedLines,
+        Self::RejectedRecipients,
+        Self::Sender,
+        Self::SmallChunks,
+    ];
+
     /// The word used in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -401,6 +401,11 @@ impl Settings {
         is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
     }
 
+    /// Whether the site's own verbs have to wait for TLS.
+    pub(super) fn wants_tls_for_own_verbs(&self) -> bool {
+        self.require_tls == Tls::Required
+    }
+
     /// Whether this EHLO keyword may stay.
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {

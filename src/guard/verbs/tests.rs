@@ -26,6 +26,9 @@ fn a_verb_of_the_sites_own_passes_and_no_other() {
     );
     // Nobody has it who was not given it.
     check(&with_verbs("EHLO,MAIL,NOOP"), Client, &[("XCLIENT a\r\n", "XXXXXXXXX\r\n")]);
+    let mut secured = with_verbs("EHLO,MAIL,NOOP,XCLIENT");
+    secured.set("require_tls", "required").unwrap();
+    check(&secured, Client, &[("XCLIENT a\r\n", "XXXXXXXXX\r\n"), ("NOOP\r\n", "NOOP\r\n")]);
 }
 
 #[test]
