@@ -221,8 +221,14 @@ impl Conversation {
 
     /// Adds an entry to the event log, unless this flow has had more than its share.
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
-        let is_end = matches!(what, What::Reset { .. } | What::Closed);
-        if self.admits(scene, (what.carried(), is_end), effects) {
+        // An offence is told however much else the client has made the log say.
+        let is_offence = if let What::Exceeded { excess, .. } = &what {
+            self.talk.is_first(excess.rule)
+        } else {
+            false
+        };
+        let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
+        if self.admits(scene, (what.carried(), is_vital), effects) {
             effects.records.push(scene.record(what, &self.terms));
         }
     }
@@ -245,7 +251,7 @@ impl Conversation {
         }
     }
 
-    /// Whether an entry may be written that shows so many bytes, or the flow's end. Says how many
+    /// Whether an entry may be written that shows so many bytes, or a vital one. Says how many
     /// were left out before it.
     fn admits(&mut self, scene: &Scene<'_>, measure: (usize, bool), effects: &mut Effects) -> bool {
         if !effects.is_heard() {

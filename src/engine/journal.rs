@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LOGGED_BYTES_MAX, Limits, Reason, What};
 use crate::flow::Direction;
-use crate::guard::{Draft, Rule, Ruling};
+use crate::guard::{Draft, MASK, Rule, Ruling};
 use crate::offset::Offset;
 use crate::patch::Id;
 use crate::smtp::{Event, Step, rspan};
@@ -90,10 +90,8 @@ impl Journal {
                 }
             },
             Ruling::Edit(rule) | Ruling::Refuse(rule) if step.is_secret => {
-                // Of a secret that leaves all the same, only what was changed is shown.
-                let after = draft.as_bytes().iter().zip(given);
-                let after: Vec<u8> =
-                    after.map(|(&to, &from)| if to == from { b'*' } else { to }).collect();
+                let is_refused = matches!(ruling, Ruling::Refuse(_));
+                let after = veiled(draft.as_bytes(), given, is_refused);
                 self.edit(at, rule, run, &after, length);
             }
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
@@ -245,6 +243,22 @@ const fn is_line(event: Event) -> bool {
     }
 }
 
+/// What leaves of a secret, without what is left of it. Where it is masked from some byte on, an X
+/// is shown as one, also where the secret has one: else that would be told.
+fn veiled(after: &[u8], before: &[u8], is_refused: bool) -> Vec<u8> {
+    let changed = after.iter().zip(before).position(|(to, from)| to != from);
+    let start = changed.filter(|_| is_refused).map_or(after.len(), |changed| {
+        let text = after.get(..changed).unwrap_or_default();
+        changed - text.iter().rev().take_while(|&&byte| byte == MASK).count()
+    });
+    let pairs = after.iter().zip(before).enumerate();
+    let shown = pairs.map(|(at, (&to, &from))| {
+        let is_mask = at >= start && to == MASK;
+        if to == from && !is_mask { b'*' } else { to }
+    });
+    shown.collect()
+}
+
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     for edit in edits {
         if edit.is_rest() {
@@ -297,6 +311,8 @@ pub(super) struct Talk {
     second: u32,
     /// Entries left out since the last one that was not.
     left_out: u32,
+    /// Limits whose passing was told: bits, by their place in [`Rule::LIMITS`].
+    exceeded: u32,
     /// What was told in the second `told_in` of what may happen again and again.
     told: [Option<Reason>; REPEATABLE_MAX],
     /// The low bits of a second: an idle flow pays for each byte here.
@@ -307,15 +323,15 @@ impl Talk {
     /// Nothing was said yet.
     pub(super) const fn new(chatter: Chatter) -> Self {
         let (left, told) = (chatter.burst_bytes, [None; REPEATABLE_MAX]);
-        Self { left, second: 0, left_out: 0, told, told_in: 0 }
+        Self { left, second: 0, left_out: 0, exceeded: 0, told, told_in: 0 }
     }
 
-    /// Whether an entry that shows so many bytes, or the flow's end, may be written (an error:
-    /// not), and how many were left out before it.
+    /// Whether an entry that shows so many bytes, or a vital one, may be written (an error: not),
+    /// and how many were left out before it.
     pub(super) fn admit(
         &mut self,
         now: Instant,
-        (carried, is_end): (usize, bool),
+        (carried, is_vital): (usize, bool),
         chatter: Chatter,
     ) -> Result<Option<u64>, ()> {
         let second = whole(now);
@@ -327,7 +343,7 @@ impl Talk {
         let cost = u32::try_from(ENTRY_BYTES + carried).unwrap_or(u32::MAX);
         match self.left.checked_sub(cost) {
             Some(left) => self.left = left,
-            None if is_end => {}
+            None if is_vital => {}
             None => {
                 self.leave_out();
                 return Err(());
@@ -335,6 +351,15 @@ impl Talk {
         }
         let left_out = std::mem::take(&mut self.left_out);
         Ok((left_out > 0).then_some(left_out.into()))
+    }
+
+    /// Whether it is told for the first time that this limit is passed.
+    pub(super) fn is_first(&mut self, limit: Rule) -> bool {
+        let place = Rule::LIMITS.iter().position(|known| *known == limit);
+        let bit = place.map_or(0, |place| 1_u32 << place);
+        let is_first = self.exceeded & bit != bit;
+        self.exceeded |= bit;
+        is_first
     }
 
     /// Whether this was not told in the present second, nor too much else.
@@ -360,4 +385,23 @@ impl Talk {
 /// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
 fn whole(now: Instant) -> u32 {
     u32::try_from(now.seconds()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_secret_is_told_by_its_mask() {
+        for (before, after, is_refused, expected) in [
+            ("aGVsbG8X", "XXXXXXXX", true, "XXXXXXXX"),
+            ("XGXsXXG8", "XXXXXXXX", true, "XXXXXXXX"),
+            ("aXVs bG8", "aXVs XXX", true, "*****XXX"),
+            // One byte of it is changed, and the rest leaves.
+            ("aX\0sbG8X", "aXXsbG8X", false, "**X*****"),
+        ] {
+            let shown = veiled(after.as_bytes(), before.as_bytes(), is_refused);
+            assert_eq!(String::from_utf8(shown).unwrap(), expected, "{before}");
+        }
+    }
 }

@@ -318,6 +318,26 @@ fn a_flow_has_its_burst_in_the_log() {
 }
 
 #[test]
+fn an_offence_is_told_once_however_much_was_told_before() {
+    let mut settings = limited(|limits: &mut Limits| {
+        (limits.log_burst_bytes, limits.log_flow_bytes_per_second) = (1 << 16, 0);
+    });
+    settings.guard.set("refused_lines_max", "20 log").unwrap();
+    let mut crowd = Crowd::new(settings);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(1_000)));
+    assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(1_000)));
+    for _ in 0..40 {
+        assert!(crowd.say(&mut line, C, b"WHAT\r\n"));
+        assert!(crowd.say(&mut line, S, b"500 what\r\n"));
+    }
+    let is_told = |what: &What| matches!(what, What::Exceeded { excess, .. } if excess.count == 21);
+    assert_eq!(crowd.records.iter().filter(|record| is_told(&record.what)).count(), 1);
+    assert!(crowd.engine.stats().entries_left_out > 100);
+}
+
+#[test]
 fn a_flow_has_its_rate_in_the_log() {
     let with = |burst, rate| {
         limited(move |limits: &mut Limits| {
