@@ -139,6 +139,12 @@ const LETTERS: [u64; Verb::ALL.len()] = {
 const CREDENTIAL_WORDS: [&[u8]; 7] =
     [b"AUTH", b"LOGIN", b"PASS", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
 
+/// Whether these are the letters of AUTH in another order, or all but one of them.
+fn is_mistyped_auth(word: &[u8]) -> bool {
+    let known = b"AUTH".iter().filter(|letter| word.contains(letter)).count();
+    (3..=4).contains(&word.len()) && known == word.len()
+}
+
 /// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
 const WORD_BYTES_MAX: usize = 9;
 
@@ -229,7 +235,18 @@ impl Word {
     #[must_use]
     pub fn asks_for_credential(&self) -> bool {
         let word = self.as_bytes();
-        word.is_empty() || CREDENTIAL_WORDS.iter().any(|known| word.starts_with(known))
+        let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
+        let spelt = word.get(letters..).unwrap_or_default();
+        let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known));
+        word.is_empty() || is_begun || is_mistyped_auth(spelt)
+    }
+
+    /// Whether it is a word of an authentication with more behind it, which may be the credential.
+    #[must_use]
+    pub fn may_hold_credential(&self) -> bool {
+        let word = self.as_bytes();
+        let is_longer = |known: &&[u8]| word.len() > known.len() && word.starts_with(known);
+        CREDENTIAL_WORDS.iter().any(is_longer)
     }
 
     /// Whether it can still become such a word.

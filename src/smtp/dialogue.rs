@@ -430,9 +430,6 @@ impl Dialogue {
     fn answer(&mut self, code: u16, covers: Offset) -> Option<Fault> {
         let due = self.outstanding.pop()?;
         self.has_refused_data = due.answers == Answers::Verb(Verb::Data);
-        if due.answers == Answers::Verb(Verb::Auth) && code / 100 == 2 {
-            self.secrecy.hiding = Hiding::No;
-        }
         let is_behind = !self.outstanding.is_empty();
         if !self.transaction.answer(due, code, covers) || is_behind {
             // What was sent behind a refused chunk is whole lines, and their answers will show.

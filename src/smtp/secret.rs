@@ -1,8 +1,9 @@
 //! Which bytes may be a credential: what no log may hold, whatever the guard does to them.
 //!
-//! The argument of AUTH and of words like it; the line behind any 334, whoever was asked; and,
-//! behind either, every line until a verb is recognised again: a client whose AUTH was refused may
-//! have sent the rest of the exchange all the same.
+//! The argument of AUTH, also mistyped, and of words like it, and what is glued to them; the line
+//! behind any 334, whoever was asked; and, behind any of these, every line until a verb is
+//! recognised again: a client whose AUTH was refused may have sent the rest of the exchange all the
+//! same, and where the filter only watches, replies may be read before the lines that they answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,9 @@ impl Secrecy {
         match event {
             Event::CommandCr | Event::CommandEnd { .. } => false,
             _ if self.is_whole => true,
-            Event::CommandWord(_) => is_awaited && word.openings().next().is_none(),
+            Event::CommandWord(_) => {
+                word.may_hold_credential() || (is_awaited && word.openings().next().is_none())
+            }
             Event::CommandGap(_) => {
                 if word.verb().is_some() {
                     self.hiding = Hiding::No;

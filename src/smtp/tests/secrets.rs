@@ -28,6 +28,11 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
         ("USER joe\r\n", "USER ***\r\n"),
         (" AUTH PLAIN x\r\n", " ************\r\n"),
         ("\0AUTH PLAIN x\r\n", "*************\r\n"),
+        (".AUTH PLAIN x\r\n", ".AUTH *******\r\n"),
+        ("AUHT PLAIN x\r\n", "AUHT *******\r\n"),
+        ("ATUH PLAIN x\r\n", "ATUH *******\r\n"),
+        ("AUT PLAIN x\r\n", "AUT *******\r\n"),
+        ("THAT PLAIN x\r\n", "THAT PLAIN x\r\n"),
         ("MAIL FROM:<a@b>\r\n", "MAIL FROM:<a@b>\r\n"),
         ("NOOP a\rb\0c\r\n", "NOOP a\rb\0c\r\n"),
         ("\r\n", "\r\n"),
@@ -44,6 +49,21 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
                     assert_eq!(shown(&mut talk, text, piece), expected, "in pieces of {piece}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_glued_to_auth_and_its_kin_is_hidden() {
+    for text in ["AUTH=PLAIN=c2VjcmV0\r\n", "AUTHPLAINc2VjcmV0\r\n", "LOGIN:c2VjcmV0\r\n"] {
+        for piece in 1..=text.len() {
+            let mut talk = Talk::greeted();
+            let seen = shown(&mut talk, text, piece);
+            let stars = seen.trim_start_matches("AUTH").trim_start_matches("LOGIN");
+            assert!(stars.trim_end().bytes().all(|byte| byte == b'*'), "{piece}: {seen}");
+            talk.server("500 what\r\n");
+            // What comes next may be the rest of it.
+            assert_eq!(shown(&mut talk, "c2VjcmV0\r\n", piece), "********\r\n");
         }
     }
 }
@@ -85,12 +105,15 @@ fn lines_behind_a_refused_auth_are_hidden_until_a_verb_shows() {
 }
 
 #[test]
-fn behind_a_success_nothing_is_hidden() {
+fn behind_a_success_lines_are_hidden_until_a_verb_shows() {
     let mut talk = Talk::greeted();
     talk.client("AUTH PLAIN\r\n");
     talk.server("334\r\n");
     assert_eq!(shown(&mut talk, "AGEAYg==\r\n", 4), "**********");
     talk.server("235 ok\r\n");
+    // Its sender may say the password again, or have said it before the success was read.
+    assert_eq!(shown(&mut talk, "XFOO bar\r\n", 99), "**** ***\r\n");
+    assert_eq!(shown(&mut talk, "NOOP\r\n", 99), "NOOP\r\n");
     assert_eq!(shown(&mut talk, "XFOO bar\r\n", 99), "XFOO bar\r\n");
 }
 
