@@ -223,12 +223,14 @@ impl Catalogue {
     pub(super) fn step(&self, line: &mut Line, byte: u8, met: impl FnMut(u16)) {
         let content = &*self.0;
         let taken = line.take(byte);
-        if !taken.is_dropped {
-            line.state = content.automaton.step(line.state, byte);
-        }
+        let before = line.state;
+        line.state = content.automaton.step(before, byte);
         let is_long = content.may_be_beyond(line);
         if is_long || content.may_be_met(line.state, taken.zones) {
             content.look(line, taken, is_long, met);
+        }
+        if taken.is_dropped {
+            line.state = before;
         }
         line.seen |= content.behind_bits.get(usize::from(byte)).copied().unwrap_or_default();
     }
@@ -295,14 +297,18 @@ impl Content {
 
     /// Which rules' signs the byte just taken completes.
     fn look(&self, line: &Line, taken: Taken, is_long: bool, mut met: impl FnMut(u16)) {
-        if taken.is_dropped {
-            return;
-        }
-        for (index, length) in self.automaton.found(line.state) {
+        // In quotes a pair's backslash is none; elsewhere a rule may look for the very byte.
+        let is_text = !taken.is_dropped || taken.is_quoted == Some(false);
+        for (index, length) in self.automaton.found(line.state).iter().filter(|_| is_text) {
             let Some(rule) = self.rules.get(usize::from(*index)) else { continue };
-            if rule.is_met(line, taken, |count| {
-                if rule.is_first { count == *length } else { count >= *length }
-            }) {
+            let fits = |count: u16| {
+                let kept = count.saturating_sub(line.dropped.into());
+                let is_first = || count == *length || kept == *length;
+                if rule.is_first { is_first() } else { count >= *length }
+            };
+            let is_late = rule.is_first && line.argument.saturating_sub(line.start) == *length;
+            let late = if is_late { ZoneSet::LATE } else { ZoneSet::NONE };
+            if rule.is_met(line, taken, late, fits) {
                 met(*index);
             }
         }
@@ -312,7 +318,8 @@ impl Content {
         let counts = [line.argument, line.path, line.part];
         for &(index, first) in self.beyond.iter().filter(|(_, first)| counts.contains(first)) {
             let rule = self.rules.get(usize::from(index));
-            if rule.is_some_and(|rule| rule.is_met(line, taken, |count| count == first)) {
+            let is_beyond = |count: u16| count == first;
+            if rule.is_some_and(|rule| rule.is_met(line, taken, ZoneSet::NONE, is_beyond)) {
                 met(index);
             }
         }
@@ -325,17 +332,27 @@ const fn bit(count: u16) -> u64 {
 }
 
 impl Compiled {
-    /// Whether the byte stands where the rule looks, and so many bytes into that zone that `fits`.
-    fn is_met(&self, line: &Line, taken: Taken, fits: impl Fn(u16) -> bool) -> bool {
+    /// Whether the byte stands where the rule looks, and so many bytes into that zone that `fits`,
+    /// or in one of those that are known to fit.
+    fn is_met(
+        &self,
+        line: &Line,
+        taken: Taken,
+        fitting: ZoneSet,
+        fits: impl Fn(u16) -> bool,
+    ) -> bool {
         let zones = self.zones.and(taken.zones);
         let counts = [
             (ZoneSet::WHOLE, line.argument),
             (ZoneSet::PATHS, line.path),
             (ZoneSet::PARTS, line.part),
         ];
-        let is_there = counts.iter().any(|(level, count)| zones.meets(*level) && fits(*count));
+        let is_counted = counts.iter().any(|(level, count)| zones.meets(*level) && fits(*count));
+        let is_there = is_counted || zones.meets(fitting);
         is_there
-            && self.quoted.is_none_or(|quoted| quoted == taken.is_quoted)
+            && self
+                .quoted
+                .is_none_or(|quoted| taken.is_quoted.is_none_or(|is_quoted| is_quoted == quoted))
             && (self.behind == 0 || line.seen & self.behind != 0)
     }
 }

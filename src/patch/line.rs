@@ -1,64 +1,33 @@
 //! Where in the client's line the next byte stands, as servers read it.
 //!
+//! An argument of MAIL or RCPT is read twice at the same time (`path.rs`): as a path, and as the
+//! parameters behind one. A byte can be in both.
+//!
 //! ```text
-//!   Key ──:──► Start ──<──► Path ◄──"──► Quoted ◄──\──► Pair
-//!                │           │ ▲└──@──► Domain ◄──[ ]──► Literal
-//!                │           │ └───:──────┘
-//!                └─other─► (Path) ──>, or a blank without <──► Keyword ──=──► Value
+//!   path        Key ──:──► Start ──<, other──► Local ◄──"──► Quoted ◄──\──► Pair
+//!                                               │ ▲ ▲└──\──► Escape ──► Local
+//!                                               │ │ └──<── Domain, Phrase, Tail
+//!                                               │ └──:──┐
+//!                                               ├───@──► Domain ◄──[ ]──► Literal
+//!                                               ├──> that ends a < ──► Behind (from Domain too)
+//!                                               └──blank without < ──► Phrase (Domain: Tail)
+//!
+//!   parameters  Shut ──Start without <, or Behind──► Ready ──blank──► Keyword ──=──► Value
+//!                                                                        ▲───blank─────┘
 //! ```
 //!
+//! Blanks are SP, HT, VT and FF, as `isspace()` has them. A backslash in a path is dropped. What
+//! is `first` in a path stands behind its `<`, and behind blanks and comments there.
+//!
 //! Written for attackers, not for conformance: where servers differ, the reading that sees more of
-//! the line as a path is taken.
+//! the line as a path is taken, and where one sees what the other does not, both are.
 
 use serde::{Deserialize, Serialize};
 
+use super::keyword::Keyword;
+use super::path::{Parameters, Share};
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::Verb;
-
-/// Parameters of MAIL and RCPT that rules tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Keyword {
-    /// RFC 4954 5.
-    Auth,
-    /// RFC 6152, RFC 3030.
-    Body,
-    /// RFC 3461 4.4.
-    Envid,
-    /// RFC 3461 4.1.
-    Notify,
-    /// RFC 3461 4.2.
-    Orcpt,
-    /// RFC 3461 4.3.
-    Ret,
-    /// RFC 1870.
-    Size,
-}
-
-impl Keyword {
-    const ALL: [Self; 7] =
-        [Self::Auth, Self::Body, Self::Envid, Self::Notify, Self::Orcpt, Self::Ret, Self::Size];
-
-    /// How many there are.
-    pub(super) const COUNT: u32 = 7;
-
-    /// The word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auth => "AUTH",
-            Self::Body => "BODY",
-            Self::Envid => "ENVID",
-            Self::Notify => "NOTIFY",
-            Self::Orcpt => "ORCPT",
-            Self::Ret => "RET",
-            Self::Size => "SIZE",
-        }
-    }
-
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|keyword| keyword.name() == name)
-    }
-}
 
 /// What the rest of a line has to become, from a given byte on, so that every server refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +44,9 @@ pub enum Cure {
     Blank,
 }
 
+/// Where the next byte stands: in MAIL, RCPT, VRFY and EXPN, in the reading as a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Place {
+pub(super) enum Place {
     /// In the first word.
     #[default]
     Verb,
@@ -88,17 +58,20 @@ enum Place {
     Start,
     /// In a local part.
     Local,
+    /// Behind a backslash in a local part.
+    Escape,
     Quoted,
     /// Behind a backslash in a quoted string.
     Pair,
     Domain,
     Literal,
-    /// Directly behind a path's `>`.
+    /// Behind a blank in a local part without brackets: servers make one word of it, or take it
+    /// for the name before a path in brackets.
+    Phrase,
+    /// Behind a blank in a domain without brackets.
+    Tail,
+    /// Behind a path's `>`.
     Behind,
-    /// In a parameter's keyword.
-    Keyword,
-    /// In its value.
-    Value,
     /// In the mechanism of AUTH.
     Mechanism,
     /// In base64.
@@ -107,7 +80,7 @@ enum Place {
 
 /// Whose argument it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
+pub(super) enum Kind {
     #[default]
     Other,
     Auth,
@@ -125,24 +98,60 @@ enum Kind {
 /// What is remembered of the line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    place: Place,
-    kind: Kind,
-    /// A `<` waits for its `>`.
-    is_open: bool,
-    /// In a local part, directly behind a dot.
-    is_after_dot: bool,
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    pub(super) flags: Flags,
+    pub(super) parameters: Parameters,
     /// Bit n: the keyword is not number n of [`Keyword::ALL`].
-    excluded: u8,
+    pub(super) excluded: u8,
     /// Letters of the keyword so far.
-    letters: u8,
+    pub(super) letters: u8,
+    /// Bit n: the value of number n of [`Keyword::ALL`] may go on behind a blank; the last bit is
+    /// any other's.
+    pub(super) open_values: u8,
+    /// How deep in comments.
+    pub(super) comments: u8,
     /// Which bytes that rules ask for have been seen in this part: a bit each.
     pub(super) seen: u8,
+    /// Bytes that servers drop.
+    pub(super) dropped: u8,
     /// The automaton's state.
     pub(super) state: u16,
     /// Bytes of the argument, of its path, and of the path's part or the parameter's value.
     pub(super) argument: u16,
     pub(super) path: u16,
     pub(super) part: u16,
+    /// Bytes of the argument before what may be a path's first, and dropped ones behind that.
+    pub(super) start: u16,
+}
+
+/// What else is known of the line under way, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// A `<` waits for its `>`.
+    pub(super) const OPEN: u8 = 1;
+    /// In a local part, behind a dot.
+    pub(super) const AFTER_DOT: u8 = 1 << 1;
+    /// In a local part that is a domain for servers without comments, phrases and the like.
+    pub(super) const DOMAIN_TOO: u8 = 1 << 2;
+    /// A quoted string stands here that only some servers see, or would.
+    pub(super) const DOUBTFUL: u8 = 1 << 3;
+    /// The part that is counted is the parameter's value, even within another path.
+    pub(super) const COUNTS_VALUE: u8 = 1 << 4;
+    /// Servers differ in where quoted strings of this path are.
+    pub(super) const UNSURE: u8 = 1 << 6;
+    /// In a parameter's value, within quotes.
+    pub(super) const QUOTED_VALUE: u8 = 1 << 5;
+
+    pub(super) const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    pub(super) const fn set(&mut self, flag: u8, is_on: bool) {
+        self.0 = if is_on { self.0 | flag } else { self.0 & !flag };
+    }
 }
 
 /// What a byte is.
@@ -150,23 +159,10 @@ pub struct Line {
 pub(super) struct Taken {
     /// The zones it is in.
     pub(super) zones: ZoneSet,
-    /// Whether it stands in a quoted string.
-    pub(super) is_quoted: bool,
+    /// Whether it stands in a quoted string; none where servers differ.
+    pub(super) is_quoted: Option<bool>,
     /// Whether it is the backslash of a pair, which servers drop.
     pub(super) is_dropped: bool,
-}
-
-/// What a byte is a part of, beside the argument.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    /// Nothing more: it stands between parts.
-    Whole,
-    /// The path, between its parts.
-    Path,
-    /// A part of the path, a value, a mechanism.
-    Part,
-    /// A part, if servers did not drop it.
-    Dropped,
 }
 
 impl Line {
@@ -224,16 +220,17 @@ impl Line {
 
     /// What the next byte and the rest of the line have to become.
     pub(super) const fn cure(&self) -> Cure {
+        let is_value = matches!(self.parameters, Parameters::Value);
         match (self.place, self.kind) {
             (Place::Response, _) => Cure::None,
             (Place::Plain, Kind::Helo | Kind::Noop) => Cure::Blank,
             (Place::Start, _) => Cure::Bracket,
-            (
-                Place::Local | Place::Quoted | Place::Pair | Place::Domain | Place::Literal,
-                Kind::Mail | Kind::Rcpt | Kind::Vrfy | Kind::Expn,
-            ) if !self.is_open => Cure::Bracket,
-            (Place::Behind, _) => Cure::Parameter,
-            (Place::Value, _) if !matches!(self.keyword(), Some(Keyword::Body)) => Cure::Parameter,
+            _ if is_value && self.counts_value() => match self.keyword() {
+                Some(Keyword::Body) => Cure::X,
+                _ => Cure::Parameter,
+            },
+            (Place::Behind, _) if matches!(self.parameters, Parameters::Ready) => Cure::Parameter,
+            _ if self.is_in_path() && !self.flags.has(Flags::OPEN) => Cure::Bracket,
             _ => Cure::X,
         }
     }
@@ -255,121 +252,64 @@ impl Line {
 
     /// Takes the next byte, and says what it is.
     pub(super) fn take(&mut self, byte: u8) -> Taken {
+        self.argument = self.argument.saturating_add(1);
         let was_quoted = self.is_in_quotes();
-        let (share, place) = self.read(byte);
-        let is_dropped = share == Share::Dropped;
-        self.argument = self.argument.saturating_add(u16::from(!is_dropped));
-        let zones = match share {
-            Share::Whole => self.whole(),
-            Share::Path => {
-                self.path = self.path.saturating_add(1);
-                self.whole().with(self.whole_path())
+        let mut zones = self.whole();
+        let (mut is_part, mut is_dropped) = (false, false);
+        match self.place {
+            Place::Verb | Place::Plain => {}
+            Place::Mechanism | Place::Response => {
+                zones = zones.with(self.read_auth(byte));
             }
-            Share::Part | Share::Dropped => {
-                let more = u16::from(!is_dropped);
-                self.path = self.path.saturating_add(more);
-                self.part = self.part.saturating_add(more);
-                self.whole().with(self.part_at(place))
-            }
-        };
-        Taken { zones, is_quoted: was_quoted && self.is_in_quotes(), is_dropped }
-    }
-
-    /// Moves on, and says what the byte is a part of, and where it stands.
-    fn read(&mut self, byte: u8) -> (Share, Place) {
-        let is_blank = matches!(byte, b' ' | b'\t');
-        match (self.place, byte) {
-            (Place::Verb | Place::Plain, _) => (Share::Whole, self.place),
-            (Place::Key, b':') => self.enter(Place::Start, Share::Whole),
-            (Place::Key, _) => (Share::Whole, Place::Key),
-            (Place::Start, b'<') => {
-                self.is_open = true;
-                self.enter(Place::Local, Share::Whole)
-            }
-            (Place::Start, _) if is_blank => (Share::Whole, Place::Start),
-            (Place::Local | Place::Domain | Place::Literal, b'>') if self.is_open => {
-                self.is_open = false;
-                self.enter(Place::Behind, Share::Whole)
-            }
-            (Place::Local | Place::Domain | Place::Literal, _) if is_blank && !self.is_open => {
-                self.begin_keyword()
-            }
-            (Place::Start | Place::Local | Place::Domain, b'@') => {
-                self.enter(Place::Domain, Share::Path)
-            }
-            (Place::Domain, b':') => self.enter(Place::Local, Share::Path),
-            (Place::Start | Place::Local, _) => {
-                // Elsewhere a quote opens nothing for most servers.
-                let is_opening = byte == b'"' && (self.part == 0 || self.is_after_dot);
-                self.is_after_dot = byte == b'.';
-                self.place = if is_opening { Place::Quoted } else { Place::Local };
-                (Share::Part, Place::Local)
-            }
-            (Place::Quoted, b'\\') => {
-                self.place = Place::Pair;
-                (Share::Dropped, Place::Local)
-            }
-            (Place::Quoted | Place::Pair, _) => {
-                let is_closing = self.place == Place::Quoted && byte == b'"';
-                self.is_after_dot = false;
-                self.place = if is_closing { Place::Local } else { Place::Quoted };
-                (Share::Part, Place::Local)
-            }
-            (Place::Domain | Place::Literal, _) => {
-                match byte {
-                    b'[' => self.place = Place::Literal,
-                    b']' => self.place = Place::Domain,
-                    _ => {}
+            Place::Key
+            | Place::Start
+            | Place::Local
+            | Place::Escape
+            | Place::Quoted
+            | Place::Pair
+            | Place::Domain
+            | Place::Literal
+            | Place::Phrase
+            | Place::Tail
+            | Place::Behind => {
+                let was_behind = self.place == Place::Behind;
+                let was_pair = matches!(self.place, Place::Escape | Place::Pair);
+                let share = self.read_path(byte);
+                let is_value = self.read_parameters(byte, was_behind);
+                is_dropped = byte == b'\\' && !was_pair && share != Share::Nothing;
+                is_part =
+                    is_value || !matches!(share, Share::Nothing | Share::Path | Share::Border);
+                let of_path = self.zones_of_share(share);
+                self.path = self.path.saturating_add(u16::from(share != Share::Nothing));
+                zones = zones.with(of_path);
+                if is_value {
+                    zones = zones.with(self.zones_of_value());
                 }
-                (Share::Part, Place::Domain)
-            }
-            (Place::Behind | Place::Keyword | Place::Value, _) if is_blank => self.begin_keyword(),
-            (Place::Behind, _) => (Share::Whole, Place::Behind),
-            (Place::Keyword, b'=') => self.enter(Place::Value, Share::Whole),
-            (Place::Keyword, _) => {
-                self.spell(byte);
-                (Share::Whole, Place::Keyword)
-            }
-            (Place::Mechanism, _) if is_blank && self.part > 0 => {
-                self.enter(Place::Response, Share::Whole)
-            }
-            (Place::Mechanism | Place::Response, _) if is_blank => (Share::Whole, self.place),
-            (Place::Value | Place::Mechanism | Place::Response, _) => (Share::Part, self.place),
-        }
-    }
-
-    /// The next byte begins another part.
-    fn enter(&mut self, place: Place, share: Share) -> (Share, Place) {
-        (self.part, self.seen, self.is_after_dot) = (0, 0, false);
-        (share, std::mem::replace(&mut self.place, place))
-    }
-
-    fn begin_keyword(&mut self) -> (Share, Place) {
-        (self.excluded, self.letters) = (0, 0);
-        self.enter(Place::Keyword, Share::Whole)
-    }
-
-    fn spell(&mut self, letter: u8) {
-        for (index, keyword) in Keyword::ALL.into_iter().enumerate() {
-            let known = keyword.name().as_bytes().get(usize::from(self.letters));
-            if known != Some(&letter.to_ascii_uppercase()) {
-                self.excluded |= 1 << index;
             }
         }
-        self.letters = self.letters.saturating_add(1);
+        self.part = self.part.saturating_add(u16::from(is_part));
+        if is_dropped {
+            self.dropped = self.dropped.saturating_add(1);
+            self.start = self.start.saturating_add(1);
+        }
+        let is_quoted = was_quoted && self.is_in_quotes();
+        let is_quoted = (!self.flags.has(Flags::UNSURE)).then_some(is_quoted);
+        Taken { zones, is_quoted, is_dropped }
     }
 
-    /// The keyword that was spelt, whole.
-    const fn keyword(&self) -> Option<Keyword> {
-        let mut rest: &[Keyword] = &Keyword::ALL;
-        while let [keyword, tail @ ..] = rest {
-            let is_this = self.excluded & (1 << *keyword as u8) == 0;
-            if is_this && keyword.name().len() == self.letters as usize {
-                return Some(*keyword);
+    /// Moves on in an argument of AUTH, or in a line of its exchange.
+    fn read_auth(&mut self, byte: u8) -> ZoneSet {
+        let is_mechanism = self.place == Place::Mechanism;
+        if matches!(byte, b' ' | b'\t') {
+            if is_mechanism && self.part > 0 {
+                self.place = Place::Response;
+                (self.part, self.seen) = (0, 0);
             }
-            rest = tail;
+            return ZoneSet::NONE;
         }
-        None
+        self.part = self.part.saturating_add(1);
+        let zone = if is_mechanism { Zone::AuthMechanism } else { Zone::AuthResponse };
+        zone.bit()
     }
 
     /// The zones of every byte of the argument, or of the first word.
@@ -400,29 +340,54 @@ impl Line {
         }
     }
 
-    /// The zones of a part that begins no other.
-    const fn part_at(&self, place: Place) -> ZoneSet {
-        let is_mail = matches!(self.kind, Kind::Mail);
-        let zone = match (place, self.kind) {
-            (Place::Mechanism, _) => return Zone::AuthMechanism.bit(),
-            (Place::Response, _) => return Zone::AuthResponse.bit(),
-            (Place::Value, _) => return self.parameter(is_mail),
-            (Place::Domain, Kind::Mail) => Zone::MailDomain,
-            (Place::Domain, Kind::Rcpt) => Zone::RcptDomain,
-            (_, Kind::Mail) => Zone::MailLocal,
-            (_, Kind::Rcpt) => Zone::RcptLocal,
-            (_, _) => return ZoneSet::NONE,
+    const fn zones_of_share(&self, share: Share) -> ZoneSet {
+        let is_mail = match self.kind {
+            Kind::Mail => true,
+            Kind::Rcpt => false,
+            Kind::Other
+            | Kind::Auth
+            | Kind::Bdat
+            | Kind::Etrn
+            | Kind::Expn
+            | Kind::Helo
+            | Kind::Help
+            | Kind::Noop
+            | Kind::Vrfy => return ZoneSet::NONE,
         };
-        zone.bit().with(self.whole_path())
+        let (local, domain) = match is_mail {
+            true => (Zone::MailLocal.bit(), Zone::MailDomain.bit()),
+            false => (Zone::RcptLocal.bit(), Zone::RcptDomain.bit()),
+        };
+        let part = match share {
+            Share::Nothing => return ZoneSet::NONE,
+            Share::Path => ZoneSet::NONE,
+            // Exim before 4.97 makes `=` of the blank in a recipient, and goes on.
+            Share::Phrase if is_mail => ZoneSet::NONE,
+            Share::Domain => domain,
+            Share::Local | Share::Border if self.flags.has(Flags::DOMAIN_TOO) => local.with(domain),
+            Share::Local | Share::Border | Share::Phrase => local,
+        };
+        part.with(self.whole_path())
     }
 
-    const fn parameter(&self, is_mail: bool) -> ZoneSet {
-        let keyword = self.keyword();
-        let (any, this) = if is_mail {
-            (Zone::MailParameter(None), Zone::MailParameter(keyword))
-        } else {
-            (Zone::RcptParameter(None), Zone::RcptParameter(keyword))
+    fn zones_of_value(&self) -> ZoneSet {
+        let zone_of = match self.kind {
+            Kind::Mail => Zone::MailParameter,
+            Kind::Rcpt => Zone::RcptParameter,
+            Kind::Other
+            | Kind::Auth
+            | Kind::Bdat
+            | Kind::Etrn
+            | Kind::Expn
+            | Kind::Helo
+            | Kind::Help
+            | Kind::Noop
+            | Kind::Vrfy => return ZoneSet::NONE,
         };
-        any.bit().with(this.bit())
+        let own = self.keyword().filter(|_| self.parameters == Parameters::Value);
+        let zones = zone_of(None).bit().with(zone_of(own).bit());
+        let is_open = |keyword: &Keyword| self.open_values & (1 << *keyword as u8) != 0;
+        let open = Keyword::ALL.into_iter().filter(is_open);
+        open.fold(zones, |zones, keyword| zones.with(zone_of(Some(keyword)).bit()))
     }
 }

@@ -39,6 +39,9 @@ const ALONE: u16 = 1 << 7;
 /// The bucket of pairs of rare bytes: whatever two of them are taken together is rare too.
 const RARE: u16 = 1;
 
+/// What stands ahead of a local part's first byte, but for a backslash: the last two are blanks.
+const BEFORE_FIRST: &[u8] = b"<: \t)=\x0B\x0C";
+
 /// Buckets of all other pairs.
 const OTHERS: usize = 6;
 
@@ -90,10 +93,14 @@ impl Table {
                     let is_whole = rule.zones.and(zones).meets(ZoneSet::WHOLE);
                     match catalogue.behind(rule) {
                         // First, for some bytes that stand behind others are in every path.
-                        _ if rule.quoted == Some(true) => table.add(b"\""),
+                        _ if rule.quoted == Some(true) => {
+                            // A comment may hide that a string is quoted.
+                            table.add(b"\"");
+                            table.add(b"(");
+                        }
                         Some(byte) => table.add(&[byte]),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
-                            texts.iter().for_each(|text| table.add_behind(b"<: \t", text));
+                            texts.iter().for_each(|text| table.add_behind(BEFORE_FIRST, text));
                         }
                         None => {
                             // What can stand in the key is looked for behind it.

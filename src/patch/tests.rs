@@ -99,6 +99,78 @@ fn rules_ask_for_quotes_and_for_what_stood_before() {
     assert_eq!(places(length, "TO:<aaaaaaa@aaaaaa>"), [16]);
 }
 
+/// Whether one of the patches that come with the filter minds an argument, at every cut.
+fn is_minded(plan: &Plan, verb: Verb, argument: &str) -> bool {
+    let whole = read(plan, verb, argument, argument.len());
+    for size in 1..argument.len() {
+        assert_eq!(read(plan, verb, argument, size), whole, "{argument:?} in pieces of {size}");
+    }
+    assert!(whole.is_empty() || plan.may_mind(verb, Some(argument.as_bytes())), "{argument:?}");
+    !whole.is_empty()
+}
+
+#[test]
+fn a_path_is_seen_however_it_is_dressed() {
+    let all = Catalogue::with(&[]).unwrap();
+    let plan_of = |id: &str| {
+        let state = |patch: &Patch| if *patch.id == *id { State::On } else { State::Off };
+        Plan::new(&all, state).unwrap()
+    };
+    for (id, verb, argument) in [
+        ("CVE-2020-28021", Verb::Mail, "FROM:<a@b>\x0bAUTH=x+0Ay"),
+        ("CVE-2020-28021", Verb::Mail, "FROM:<a@b> SIZE=1\x0cAUTH=x+0Ay"),
+        ("CVE-2020-28021", Verb::Mail, "FROM:a@b\x0bAUTH=x+0Ay"),
+        ("CVE-2020-28021", Verb::Mail, "FROM:a@b AUTH=<x+0Ay>"),
+        ("CVE-2020-28021", Verb::Mail, "FROM:<a@b> auth=x aUtH=x+0dy"),
+        ("CVE-2020-28021", Verb::Mail, "FROM:<a@b>\tSIZE=\"1 \x0b\tAUTH=x+0Ay"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<$\\{x}@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:Joe <\"$\\{x}\"@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:\"Joe\" <\"$\\{x}\"@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:(c)<\"$\\{x}\"@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<(c)$\\{x}@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<@r.example:$\\{x}@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<a\\>${x}@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:a ${x}@d"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:a@b $\\{x}"),
+        ("CVE-2025-67896", Verb::Rcpt, "TO:a '--@d"),
+        ("CVE-2025-67896", Verb::Rcpt, "TO:Joe@x.example <a'--@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:< |x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\x0b|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<(c)|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<(c (d\\)) e) (f>g)\x0c|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\\|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:Joe <|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:Joe<|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:Joe (c) Doe a=b\t<\"|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:Joe <(c) <@r: (c)\"\\|x\"@d>"),
+        ("CVE-1999-0203", Verb::Mail, "FROM: (c d)|x@d"),
+        ("CVE-2024-45519", Verb::Rcpt, "TO:Joe <a.(c) \"b;x y\"@d>"),
+    ] {
+        assert!(is_minded(&plan_of(id), verb, argument), "{id} {argument:?}");
+    }
+    let long = |start: &str| start.to_owned() + &"a ".repeat(501) + "\"";
+    let one = plan_of("CVE-2020-28026");
+    assert!(is_minded(&one, Verb::Rcpt, &long("TO:<a@d> ORCPT=\"")), "a blank in quotes");
+    assert!(!is_minded(&one, Verb::Rcpt, &long("TO:<a@d> ORCPT=")));
+    let deep = |depth| format!("TO:<{}{}|x@d>", "(".repeat(depth), ")".repeat(depth));
+    let pipe = plan_of("CVE-1999-0203");
+    assert!([1, 2, 254, 255, 256, 300].map(deep).iter().all(|to| is_minded(&pipe, Verb::Rcpt, to)));
+    for argument in ["TO:<a|b@d>", "TO:<(|)a@d>", "TO:<\"a (b) |\"@d>", "TO:a@b SIZE=|"] {
+        assert!(!is_minded(&pipe, Verb::Rcpt, argument), "{argument}");
+    }
+}
+
+#[test]
+fn a_backslash_in_a_path_is_dropped_but_is_long_and_can_be_looked_for() {
+    let rule = format!("{LOCAL}bytes = '\\'\n");
+    assert_eq!(places(&rule, "TO:<a\\b.\"\\c\"@d\\>"), [6]);
+    let length = "[[rule]]\nzone = ['rcpt.path']\nover = 4\ndo = 'reset'\n";
+    assert_eq!(places(length, "TO:<a\\b\\c>"), [9]);
+    assert_eq!(places(length, "TO:<\"\\b\\c\">"), [9]);
+    let rule = "[[rule]]\nzone = ['vrfy']\ntext = 'a\"b'\nfirst = true\ndo = 'refuse'\n";
+    assert_eq!(met(rule, Verb::Vrfy, "a\\\"b").len(), 1);
+}
+
 #[test]
 fn what_a_byte_becomes_depends_on_its_place() {
     let all = "[[rule]]\nzone = ['command']\nbytes = 'z'\ndo = 'refuse'\n";
@@ -112,6 +184,11 @@ fn what_a_byte_becomes_depends_on_its_place() {
         (Verb::Rcpt, "TO:<\"z", Cure::X),
         (Verb::Rcpt, "TO:<a>z", Cure::Parameter),
         (Verb::Rcpt, "TO:<a> z", Cure::X),
+        (Verb::Rcpt, "TO:a z", Cure::Bracket),
+        (Verb::Rcpt, "TO:a@b z", Cure::Bracket),
+        (Verb::Rcpt, "TO:a <z", Cure::X),
+        (Verb::Rcpt, "TO:a ORCPT=z", Cure::Parameter),
+        (Verb::Rcpt, "TO:<\\z", Cure::X),
         (Verb::Rcpt, "TO:<a> ORCPT=z", Cure::Parameter),
         (Verb::Mail, "FROM:<a> BODY=z", Cure::X),
         (Verb::Vrfy, "z", Cure::Bracket),
@@ -209,6 +286,28 @@ fn the_sieve_lets_nothing_through_that_the_machine_minds() {
         "TO: ",
         "TO:<@x:",
         "FROM:\t",
+        "FROM:<a>\x0bAUTH=",
+        "FROM:<a> SIZE=1\x0cAUTH=",
+        "FROM:a\x0bb=",
+        "TO:a\x0c",
+        "TO:<a> ORCPT=\"a ",
+        "TO:<\\",
+        "TO:<a\\>",
+        "TO:< ",
+        "TO:<\x0b",
+        "TO:<(c)",
+        "TO:<(c\\)(d)",
+        "TO:(c)<",
+        "TO:Joe <",
+        "TO:Joe <\"",
+        "TO:\"Joe\"<",
+        "TO:a ",
+        "TO:a@b ",
+        "TO:a b=",
+        "TO:a@b<",
+        "TO:a b=<",
+        "TO:<@x: (c)\t",
+        "FROM:a AUTH=<",
     ];
     let mut met = 0;
     for verb in Verb::ALL.into_iter().filter(|verb| *verb != Verb::Auth) {

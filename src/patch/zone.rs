@@ -1,7 +1,7 @@
 //! The places of a client's line, and of a message's header, that a rule can look at.
 
 use super::header::Field;
-use super::line::Keyword;
+use super::keyword::Keyword;
 
 /// A place in the client's line, or in a message's header. Those of MAIL are those of SAML, SEND
 /// and SOML too.
@@ -182,6 +182,15 @@ impl ZoneSet {
 
     /// Zones that are a part of something, or a value: counted from its first byte.
     pub(super) const PARTS: Self = Self(!(Self::WHOLE.0 | Self::PATHS.0));
+
+    /// Zones that can begin later than it seems: behind a comment, or another bracket.
+    pub(super) const LATE: Self = Self(
+        !(Self::WHOLE.0
+            | Zone::MailDomain.bit().0
+            | Zone::RcptDomain.bit().0
+            | Zone::AuthMechanism.bit().0
+            | Zone::AuthResponse.bit().0),
+    );
 
     /// Local parts.
     pub(super) const LOCALS: Self = Zone::MailLocal.bit().with(Zone::RcptLocal.bit());

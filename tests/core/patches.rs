@@ -276,6 +276,69 @@ fn told(patch: &Patch, said: &[u8], arrived: &[u8], talk: &Talk) -> String {
 const ALL_MIN: usize = 80;
 const ON_MIN: usize = 60;
 
+/// Lines that Exim and sendmail take for what a patch is for, and that say it otherwise.
+const DRESSED: [&str; 16] = [
+    "MAIL FROM:<a@b.example>\x0bAUTH=x+0Ay",
+    "MAIL FROM:<a@b.example> SIZE=1\x0cAUTH=x+0Ay",
+    "RCPT TO:<$\\{x}@d.example>",
+    "RCPT TO:Joe <\"$\\{x}\"@d.example>",
+    "RCPT TO:\"Joe\" <\"$\\{x}\"@d.example>",
+    "RCPT TO:(c)<\"$\\{x}\"@d.example>",
+    "RCPT TO:<(c)$\\{x}@d.example>",
+    "RCPT TO:<@r.example:$\\{x}@d.example>",
+    "RCPT TO:a ${x}@d.example",
+    "RCPT TO:a\\ ${x}@d.example",
+    "RCPT TO:<a\\>${x}@d.example>",
+    "RCPT TO:< |x@d.example>",
+    "RCPT TO:<(c)|x@d.example>",
+    "RCPT TO:<\\|x@d.example>",
+    "RCPT TO:Joe <|x@d.example>",
+    "RCPT TO:Joe (c) <@r.example: \"|x\"@d.example>",
+];
+
+#[test]
+fn a_patch_needs_no_grammar_of_the_envelope_to_see_what_it_is_for() {
+    let plain = [
+        "RCPT TO:<a|b@d.example>",
+        "RCPT TO:Joe Doe <a@d.example>",
+        "RCPT TO:<(c) a@d.example>",
+        "RCPT TO:o'neil@d.example ORCPT=rfc822;o'neil@d.example",
+        "RCPT TO:<a\\b@d.example>\x0bNOTIFY=NEVER",
+        "MAIL FROM:a@b.example AUTH=<>",
+    ];
+    for envelope in ["log", "off"] {
+        let mut guard = guard::Settings::profile("esmtp").unwrap();
+        guard.set("envelope", envelope).unwrap();
+        guard.set("parameters", "any").unwrap();
+        guard.set("patches", "preset").unwrap();
+        guard.patches.catalogue = patches();
+        let lines = DRESSED.map(|line| (line, true)).into_iter();
+        for (line, is_bad) in lines.chain(plain.map(|line| (line, false))) {
+            let said = format!("{line}\r\n");
+            for cut in cuts(said.len()) {
+                let mut talk = Talk::new(guard.clone());
+                let begin = [(false, GREETING), (true, HELLO), (false, OFFERS)];
+                let mail = [(true, "MAIL FROM:<a@b.example>\r\n"), (false, "250 ok\r\n")];
+                let mail = mail.into_iter().filter(|_| line.starts_with("RCPT"));
+                for (is_client, said) in begin.into_iter().chain(mail) {
+                    talk.say(is_client, [said.as_bytes()].into_iter());
+                }
+                let arrived = match cut {
+                    Cut::Every(size) => talk.say(true, said.as_bytes().chunks(size)),
+                    Cut::At(place) => {
+                        let (head, tail) = said.as_bytes().split_at(place);
+                        talk.say(true, [head, tail].into_iter())
+                    }
+                };
+                let shown = String::from_utf8_lossy(&arrived).into_owned();
+                assert_eq!(talk.struck.is_empty(), !is_bad, "{envelope} {cut:?} {line:?} {shown}");
+                let is_whole = arrived == said.as_bytes() && !talk.is_over;
+                assert_eq!(is_whole, !is_bad, "{envelope} {cut:?} {line:?} {shown}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_file_of_the_catalogue_is_built_in_and_every_reference_stands() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/patch/catalogue");

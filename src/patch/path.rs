@@ -1,0 +1,330 @@
+//! How an argument of MAIL, RCPT, VRFY or EXPN is read: as a path, and as the parameters behind it.
+//!
+//! The two readings go on side by side, for what ends a path in one server is a part of it in
+//! another: a blank where there are no brackets, a `>` behind a backslash. See `line.rs`.
+
+use serde::{Deserialize, Serialize};
+
+use super::keyword::Keyword;
+use super::line::{Flags, Line, Place};
+
+/// What a byte is in the reading as a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Nothing of it.
+    Nothing,
+    /// Between its parts.
+    Path,
+    Local,
+    Domain,
+    /// In a local part, but between parts for some servers.
+    Border,
+    /// More of it for some servers.
+    Phrase,
+}
+
+/// Where the next byte stands in the reading as parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Parameters {
+    /// In a path in brackets, or before any: there are none.
+    #[default]
+    Shut,
+    /// A blank begins one.
+    Ready,
+    /// In a keyword.
+    Keyword,
+    /// In its value.
+    Value,
+}
+
+/// The bit of [`Line::open_values`] for keywords that no rule can name.
+const OTHER: u8 = 1 << 7;
+
+/// What separates words: all that `isspace()` knows, but for line ends.
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0B | 0x0C)
+}
+
+impl Line {
+    /// Whether the next byte may be of a path.
+    pub(super) const fn is_in_path(&self) -> bool {
+        self.is_in_part() || matches!(self.place, Place::Phrase | Place::Tail)
+    }
+
+    const fn is_in_part(&self) -> bool {
+        matches!(
+            self.place,
+            Place::Local
+                | Place::Escape
+                | Place::Quoted
+                | Place::Pair
+                | Place::Domain
+                | Place::Literal
+        )
+    }
+
+    /// Whether what is counted is the value, where there is one.
+    pub(super) const fn counts_value(&self) -> bool {
+        self.flags.has(Flags::COUNTS_VALUE) || !self.is_in_part()
+    }
+
+    /// Moves on in the path.
+    pub(super) fn read_path(&mut self, byte: u8) -> Share {
+        let is_open = self.flags.has(Flags::OPEN);
+        // Only these are a blank for every server, and end what has no brackets.
+        let is_end = matches!(byte, b' ' | b'\t') && !is_open && self.comments == 0;
+        match (self.place, byte) {
+            (Place::Key, b':') => self.enter(Place::Start, Share::Nothing),
+            (Place::Start, b' ' | b'\t') => {
+                self.start = self.argument;
+                Share::Nothing
+            }
+            (Place::Start, b'<') => {
+                self.flags.set(Flags::OPEN, true);
+                self.enter(Place::Local, Share::Nothing)
+            }
+            (Place::Local | Place::Domain | Place::Literal, b'>')
+                if is_open && self.comments == 0 =>
+            {
+                self.close()
+            }
+            (Place::Local | Place::Domain | Place::Literal, _) if is_end => {
+                let is_local = self.place == Place::Local;
+                self.place = if is_local { Place::Phrase } else { Place::Tail };
+                Share::Nothing
+            }
+            (Place::Start | Place::Local | Place::Domain, b'@') if self.comments == 0 => {
+                self.enter(Place::Domain, Share::Path)
+            }
+            (Place::Start | Place::Local, _) => self.read_local(byte),
+            (Place::Escape, _) => {
+                self.flags.set(Flags::AFTER_DOT, byte == b'.');
+                self.place = Place::Local;
+                if self.is_in_comment() && self.is_fresh() {
+                    self.start = self.argument;
+                }
+                self.doubt(byte)
+            }
+            (Place::Quoted | Place::Pair, _) => self.read_quoted(byte),
+            (Place::Domain, b'<') => {
+                self.flags.set(Flags::DOMAIN_TOO, true);
+                self.begin_again();
+                Share::Local
+            }
+            (Place::Domain, b':') => self.enter(Place::Local, Share::Path),
+            (Place::Domain | Place::Literal, _) => {
+                match byte {
+                    b'[' => self.place = Place::Literal,
+                    b']' => self.place = Place::Domain,
+                    _ => {}
+                }
+                Share::Domain
+            }
+            (Place::Phrase | Place::Tail, _) => self.read_phrase(byte),
+            _ => Share::Nothing,
+        }
+    }
+
+    fn read_local(&mut self, byte: u8) -> Share {
+        let is_fresh = self.is_fresh();
+        let was_in_comment = self.is_in_comment();
+        // Elsewhere a quote opens nothing for most servers.
+        let is_plain = self.part == 0 || self.flags.has(Flags::AFTER_DOT);
+        let is_doubtful = self.flags.has(Flags::DOUBTFUL) || self.flags.has(Flags::COUNTS_VALUE);
+        if self.place == Place::Start {
+            self.parameters = Parameters::Ready;
+        }
+        self.place = Place::Local;
+        match byte {
+            b'\\' => {
+                self.place = Place::Escape;
+                return Share::Local;
+            }
+            b'"' if !was_in_comment && (is_plain || is_fresh) => {
+                let is_doubtful = is_doubtful || !is_plain;
+                self.flags.set(Flags::DOUBTFUL, is_doubtful);
+                self.flags.set(Flags::UNSURE, is_doubtful || self.flags.has(Flags::UNSURE));
+                self.flags.set(Flags::AFTER_DOT, false);
+                self.place = Place::Quoted;
+                return Share::Local;
+            }
+            b'(' => {
+                self.flags.set(Flags::UNSURE, true);
+                self.comments = self.comments.saturating_add(1);
+            }
+            // What is nested deeper than is counted never ends, but may.
+            b')' if self.comments == u8::MAX => self.start = self.argument,
+            b')' => self.comments = self.comments.saturating_sub(1),
+            b'<' if !was_in_comment => self.begin_again(),
+            _ => {}
+        }
+        let is_skipped = is_blank(byte) || was_in_comment || self.is_in_comment();
+        self.flags.set(Flags::DOUBTFUL, is_skipped);
+        if !is_skipped {
+            self.flags.set(Flags::AFTER_DOT, byte == b'.');
+        } else if is_fresh {
+            self.start = self.argument;
+        }
+        let is_border = self.comments > 0 || byte == b':';
+        if is_border { self.doubt(byte) } else { Share::Local }
+    }
+
+    fn read_quoted(&mut self, byte: u8) -> Share {
+        let was_pair = self.place == Place::Pair;
+        self.place = match byte {
+            b'\\' if !was_pair => Place::Pair,
+            b'"' if !was_pair => Place::Local,
+            _ => Place::Quoted,
+        };
+        if self.flags.has(Flags::DOUBTFUL) { self.doubt(byte) } else { Share::Local }
+    }
+
+    fn read_phrase(&mut self, byte: u8) -> Share {
+        match byte {
+            b'<' => {
+                self.begin_again();
+                Share::Local
+            }
+            b'@' => {
+                self.place = Place::Tail;
+                Share::Path
+            }
+            _ if self.place == Place::Tail => Share::Path,
+            _ => Share::Phrase,
+        }
+    }
+
+    /// A bracket where there is a path already, or a phrase before one.
+    fn begin_again(&mut self) {
+        self.flags.set(Flags::OPEN, true);
+        self.flags.set(Flags::AFTER_DOT, false);
+        (self.place, self.comments, self.start) = (Place::Local, 0, self.argument);
+    }
+
+    /// The `>` of a path.
+    fn close(&mut self) -> Share {
+        self.flags.set(Flags::OPEN, false);
+        if self.parameters != Parameters::Shut && !self.flags.has(Flags::COUNTS_VALUE) {
+            // Not for who takes the first bracket for more of a path without any.
+            return if self.place == Place::Local { Share::Local } else { Share::Domain };
+        }
+        self.enter(Place::Behind, Share::Nothing)
+    }
+
+    /// A byte that stands for itself in one server, and ends something in another.
+    fn doubt(&mut self, byte: u8) -> Share {
+        let is_domain = self.flags.has(Flags::DOMAIN_TOO);
+        match byte {
+            b'@' => self.flags.set(Flags::DOMAIN_TOO, true),
+            b':' if is_domain => self.start = self.argument,
+            b'>' if self.parameters == Parameters::Shut => {
+                self.parameters = Parameters::Ready;
+                return Share::Local;
+            }
+            _ => return Share::Local,
+        }
+        if !self.is_value_counted() {
+            self.part = 0;
+        }
+        Share::Border
+    }
+
+    /// Whether nothing of the path has come but blanks and comments.
+    const fn is_fresh(&self) -> bool {
+        self.start.saturating_add(1) == self.argument
+    }
+
+    /// Whether in comments, as far as they are counted.
+    pub(super) const fn is_in_comment(&self) -> bool {
+        self.comments > 0 && self.comments < u8::MAX
+    }
+
+    fn is_value_counted(&self) -> bool {
+        self.flags.has(Flags::COUNTS_VALUE) && self.parameters == Parameters::Value
+    }
+
+    /// The next byte begins another part.
+    fn enter(&mut self, place: Place, share: Share) -> Share {
+        if !self.is_value_counted() {
+            (self.part, self.seen) = (0, 0);
+        }
+        self.flags.set(Flags::AFTER_DOT, false);
+        self.flags.set(Flags::DOMAIN_TOO, false);
+        self.place = place;
+        if place != Place::Domain {
+            self.start = self.argument;
+        }
+        let is_ready = matches!(place, Place::Domain | Place::Behind);
+        if is_ready && !self.flags.has(Flags::OPEN) && self.parameters == Parameters::Shut {
+            self.parameters = Parameters::Ready;
+        }
+        share
+    }
+
+    /// Moves on in the parameters: whether the byte is of a value.
+    pub(super) fn read_parameters(&mut self, byte: u8, was_behind: bool) -> bool {
+        let was_value = self.parameters == Parameters::Value || self.open_values != 0;
+        match self.parameters {
+            Parameters::Shut => return false,
+            _ if is_blank(byte) => {
+                self.begin_keyword(byte, was_behind);
+                // A blank within quotes is more of the value for Exim, and VT for most others.
+                return self.open_values != 0;
+            }
+            Parameters::Ready => return false,
+            Parameters::Keyword if byte == b'=' => {
+                self.parameters = Parameters::Value;
+                if !was_value && self.counts_value() {
+                    (self.part, self.seen) = (0, 0);
+                }
+                if self.place == Place::Behind {
+                    self.start = self.argument;
+                }
+                return was_value;
+            }
+            Parameters::Keyword => self.spell(byte),
+            Parameters::Value => {}
+        }
+        if was_value && byte == b'"' {
+            self.flags.set(Flags::QUOTED_VALUE, !self.flags.has(Flags::QUOTED_VALUE));
+        }
+        was_value
+    }
+
+    fn begin_keyword(&mut self, byte: u8, was_behind: bool) {
+        let is_end = matches!(byte, b' ' | b'\t');
+        if is_end && !self.flags.has(Flags::QUOTED_VALUE) {
+            self.open_values = 0;
+        } else if self.parameters == Parameters::Value {
+            self.open_values |= self.keyword().map_or(OTHER, |keyword| 1 << keyword as u8);
+        }
+        // Some servers end a path here, so what follows is counted as none.
+        if (is_end || was_behind) && (!self.is_in_quotes() || self.flags.has(Flags::DOUBTFUL)) {
+            self.flags.set(Flags::COUNTS_VALUE, true);
+        }
+        (self.excluded, self.letters, self.parameters) = (0, 0, Parameters::Keyword);
+    }
+
+    fn spell(&mut self, letter: u8) {
+        for (index, keyword) in Keyword::ALL.into_iter().enumerate() {
+            let known = keyword.name().as_bytes().get(usize::from(self.letters));
+            if known != Some(&letter.to_ascii_uppercase()) {
+                self.excluded |= 1 << index;
+            }
+        }
+        self.letters = self.letters.saturating_add(1);
+    }
+
+    /// The keyword that was spelt, whole.
+    pub(super) const fn keyword(&self) -> Option<Keyword> {
+        let mut rest: &[Keyword] = &Keyword::ALL;
+        while let [keyword, tail @ ..] = rest {
+            let is_this = self.excluded & (1 << *keyword as u8) == 0;
+            if is_this && keyword.name().len() == self.letters as usize {
+                return Some(*keyword);
+            }
+            rest = tail;
+        }
+        None
+    }
+}
