@@ -302,9 +302,7 @@ impl Content {
         for (index, length) in self.automaton.found(line.state).iter().filter(|_| is_text) {
             let Some(rule) = self.rules.get(usize::from(*index)) else { continue };
             let fits = |count: u16| {
-                let kept = count.saturating_sub(line.dropped.into());
-                let is_first = || count == *length || kept == *length;
-                if rule.is_first { is_first() } else { count >= *length }
+                if rule.is_first { count == *length } else { count >= *length }
             };
             let is_late = rule.is_first && line.argument.saturating_sub(line.start) == *length;
             let late = if is_late { ZoneSet::LATE } else { ZoneSet::NONE };

@@ -1,5 +1,7 @@
 //! The parameters of MAIL and RCPT that a rule can look at by name.
 
+use serde::{Deserialize, Serialize};
+
 /// Parameters of MAIL and RCPT that rules tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keyword {
@@ -43,5 +45,39 @@ impl Keyword {
 
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|keyword| keyword.name() == name)
+    }
+}
+
+/// What has come of a keyword, in one byte: its letters so far, and behind them, in the upper half,
+/// the number of the one that begins so in [`Keyword::ALL`]. No two begin with the same letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Spelt(u8);
+
+impl Spelt {
+    /// The letters of one that is none of ours.
+    const OTHER: u8 = 0xF;
+
+    /// The next letter.
+    pub(super) fn add(&mut self, letter: u8) {
+        let (count, letter) = (self.0 & 0xF, letter.to_ascii_uppercase());
+        let is_next = |keyword: &Keyword| {
+            let known = keyword.name().as_bytes().get(usize::from(count));
+            known == Some(&letter) && (count == 0 || *keyword as u8 == self.0 >> 4)
+        };
+        let next = Keyword::ALL.into_iter().find(|keyword| count < Self::OTHER && is_next(keyword));
+        self.0 = next.map_or(Self::OTHER, |keyword| ((keyword as u8) << 4) | (count + 1));
+    }
+
+    /// The keyword, if it is whole.
+    pub(super) const fn keyword(self) -> Option<Keyword> {
+        let mut rest: &[Keyword] = &Keyword::ALL;
+        while let [keyword, tail @ ..] = rest {
+            let is_whole = keyword.name().len() == (self.0 & 0xF) as usize;
+            if is_whole && *keyword as u8 == self.0 >> 4 {
+                return Some(*keyword);
+            }
+            rest = tail;
+        }
+        None
     }
 }

@@ -24,7 +24,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keyword::Keyword;
+use super::keyword::{Keyword, Spelt};
 use super::path::{Parameters, Share};
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::Verb;
@@ -102,10 +102,8 @@ pub struct Line {
     pub(super) kind: Kind,
     pub(super) flags: Flags,
     pub(super) parameters: Parameters,
-    /// Bit n: the keyword is not number n of [`Keyword::ALL`].
-    pub(super) excluded: u8,
-    /// Letters of the keyword so far.
-    pub(super) letters: u8,
+    /// The keyword so far.
+    pub(super) spelt: Spelt,
     /// Bit n: the value of number n of [`Keyword::ALL`] may go on behind a blank; the last bit is
     /// any other's.
     pub(super) open_values: u8,
@@ -113,15 +111,14 @@ pub struct Line {
     pub(super) comments: u8,
     /// Which bytes that rules ask for have been seen in this part: a bit each.
     pub(super) seen: u8,
-    /// Bytes that servers drop.
-    pub(super) dropped: u8,
     /// The automaton's state.
     pub(super) state: u16,
-    /// Bytes of the argument, of its path, and of the path's part or the parameter's value.
+    /// Bytes of the argument but for what servers drop, and all of its path, and of the path's part
+    /// or the parameter's value.
     pub(super) argument: u16,
     pub(super) path: u16,
     pub(super) part: u16,
-    /// Bytes of the argument before what may be a path's first, and dropped ones behind that.
+    /// Bytes of the argument before what may be a path's first.
     pub(super) start: u16,
 }
 
@@ -225,7 +222,7 @@ impl Line {
             (Place::Response, _) => Cure::None,
             (Place::Plain, Kind::Helo | Kind::Noop) => Cure::Blank,
             (Place::Start, _) => Cure::Bracket,
-            _ if is_value && self.counts_value() => match self.keyword() {
+            _ if is_value && self.counts_value() => match self.spelt.keyword() {
                 Some(Keyword::Body) => Cure::X,
                 _ => Cure::Parameter,
             },
@@ -252,7 +249,8 @@ impl Line {
 
     /// Takes the next byte, and says what it is.
     pub(super) fn take(&mut self, byte: u8) -> Taken {
-        self.argument = self.argument.saturating_add(1);
+        let before = self.argument;
+        self.argument = before.saturating_add(1);
         let was_quoted = self.is_in_quotes();
         let mut zones = self.whole();
         let (mut is_part, mut is_dropped) = (false, false);
@@ -289,8 +287,8 @@ impl Line {
         }
         self.part = self.part.saturating_add(u16::from(is_part));
         if is_dropped {
-            self.dropped = self.dropped.saturating_add(1);
-            self.start = self.start.saturating_add(1);
+            self.argument = before;
+            self.start = self.start.min(before);
         }
         let is_quoted = was_quoted && self.is_in_quotes();
         let is_quoted = (!self.flags.has(Flags::UNSURE)).then_some(is_quoted);
@@ -384,7 +382,7 @@ impl Line {
             | Kind::Noop
             | Kind::Vrfy => return ZoneSet::NONE,
         };
-        let own = self.keyword().filter(|_| self.parameters == Parameters::Value);
+        let own = self.spelt.keyword().filter(|_| self.parameters == Parameters::Value);
         let zones = zone_of(None).bit().with(zone_of(own).bit());
         let is_open = |keyword: &Keyword| self.open_values & (1 << *keyword as u8) != 0;
         let open = Keyword::ALL.into_iter().filter(is_open);

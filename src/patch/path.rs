@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keyword::Keyword;
+use super::keyword::Spelt;
 use super::line::{Flags, Line, Place};
 
 /// What a byte is in the reading as a path.
@@ -183,7 +183,7 @@ impl Line {
         match byte {
             b'<' => {
                 self.begin_again();
-                Share::Local
+                Share::Path
             }
             b'@' => {
                 self.place = Place::Tail;
@@ -282,7 +282,7 @@ impl Line {
                 }
                 return was_value;
             }
-            Parameters::Keyword => self.spell(byte),
+            Parameters::Keyword => self.spelt.add(byte),
             Parameters::Value => {}
         }
         if was_value && byte == b'"' {
@@ -296,35 +296,12 @@ impl Line {
         if is_end && !self.flags.has(Flags::QUOTED_VALUE) {
             self.open_values = 0;
         } else if self.parameters == Parameters::Value {
-            self.open_values |= self.keyword().map_or(OTHER, |keyword| 1 << keyword as u8);
+            self.open_values |= self.spelt.keyword().map_or(OTHER, |keyword| 1 << keyword as u8);
         }
         // Some servers end a path here, so what follows is counted as none.
         if (is_end || was_behind) && (!self.is_in_quotes() || self.flags.has(Flags::DOUBTFUL)) {
             self.flags.set(Flags::COUNTS_VALUE, true);
         }
-        (self.excluded, self.letters, self.parameters) = (0, 0, Parameters::Keyword);
-    }
-
-    fn spell(&mut self, letter: u8) {
-        for (index, keyword) in Keyword::ALL.into_iter().enumerate() {
-            let known = keyword.name().as_bytes().get(usize::from(self.letters));
-            if known != Some(&letter.to_ascii_uppercase()) {
-                self.excluded |= 1 << index;
-            }
-        }
-        self.letters = self.letters.saturating_add(1);
-    }
-
-    /// The keyword that was spelt, whole.
-    pub(super) const fn keyword(&self) -> Option<Keyword> {
-        let mut rest: &[Keyword] = &Keyword::ALL;
-        while let [keyword, tail @ ..] = rest {
-            let is_this = self.excluded & (1 << *keyword as u8) == 0;
-            if is_this && keyword.name().len() == self.letters as usize {
-                return Some(*keyword);
-            }
-            rest = tail;
-        }
-        None
+        (self.spelt, self.parameters) = (Spelt::default(), Parameters::Keyword);
     }
 }

@@ -422,7 +422,7 @@ fn a_greeting_names_its_product() {
 fn the_machine_has_bounds() {
     let catalogue = Catalogue::with(&[]).unwrap();
     assert!(catalogue.size() < 128 << 10, "{} bytes", catalogue.size());
-    assert!(size_of::<Line>() <= 20, "{} bytes", size_of::<Line>());
+    assert!(size_of::<Line>() <= 18, "{} bytes", size_of::<Line>());
     let named = |number: usize| {
         let text = format!("{HEAD}{LOCAL}bytes = 'z'\n{TESTS}")
             .replace("'X'\nt", &format!("'X{number}'\nt"));

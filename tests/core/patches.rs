@@ -299,7 +299,7 @@ const DRESSED: [&str; 16] = [
 #[test]
 fn a_patch_needs_no_grammar_of_the_envelope_to_see_what_it_is_for() {
     let plain = [
-        "RCPT TO:<a|b@d.example>",
+        "RCPT TO:<a&b@d.example>",
         "RCPT TO:Joe Doe <a@d.example>",
         "RCPT TO:<(c) a@d.example>",
         "RCPT TO:o'neil@d.example ORCPT=rfc822;o'neil@d.example",
