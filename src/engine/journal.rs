@@ -90,8 +90,7 @@ impl Journal {
                 }
             },
             Ruling::Edit(rule) | Ruling::Refuse(rule) if step.is_secret => {
-                let is_refused = matches!(ruling, Ruling::Refuse(_));
-                let after = veiled(draft.as_bytes(), given, is_refused);
+                let after = veiled(draft.as_bytes(), given);
                 self.edit(at, rule, run, &after, length);
             }
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
@@ -243,14 +242,14 @@ const fn is_line(event: Event) -> bool {
     }
 }
 
-/// What leaves of a secret, without what is left of it. Where it is masked from some byte on, an X
-/// is shown as one, also where the secret has one: else that would be told.
-fn veiled(after: &[u8], before: &[u8], is_refused: bool) -> Vec<u8> {
+/// What leaves of a secret, without what is left of it. Where it is masked to its end, an X is shown
+/// as one also where the secret has one: else that would be told.
+fn veiled(after: &[u8], before: &[u8]) -> Vec<u8> {
+    let text = after.strip_suffix(b"\r").unwrap_or(after);
+    let mask = rspan(text, |byte| byte == MASK);
     let changed = after.iter().zip(before).position(|(to, from)| to != from);
-    let start = changed.filter(|_| is_refused).map_or(after.len(), |changed| {
-        let text = after.get(..changed).unwrap_or_default();
-        changed - text.iter().rev().take_while(|&&byte| byte == MASK).count()
-    });
+    let is_masked = changed.is_some_and(|changed| changed + mask >= text.len());
+    let start = if is_masked { text.len() - mask } else { after.len() };
     let pairs = after.iter().zip(before).enumerate();
     let shown = pairs.map(|(at, (&to, &from))| {
         let is_mask = at >= start && to == MASK;
@@ -393,14 +392,16 @@ mod tests {
 
     #[test]
     fn nothing_of_a_secret_is_told_by_its_mask() {
-        for (before, after, is_refused, expected) in [
-            ("aGVsbG8X", "XXXXXXXX", true, "XXXXXXXX"),
-            ("XGXsXXG8", "XXXXXXXX", true, "XXXXXXXX"),
-            ("aXVs bG8", "aXVs XXX", true, "*****XXX"),
+        for (before, after, expected) in [
+            ("aGVsbG8X", "XXXXXXXX", "XXXXXXXX"),
+            ("XGXsXXG8", "XXXXXXXX", "XXXXXXXX"),
+            ("aXVs bG8", "aXVs XXX", "*****XXX"),
+            ("aGVsbX\r", "XXXXXX\r", "XXXXXX*"),
             // One byte of it is changed, and the rest leaves.
-            ("aX\0sbG8X", "aXXsbG8X", false, "**X*****"),
+            ("aX\0sbG8X", "aXXsbG8X", "**X*****"),
+            ("XXXX", "XXXX", "****"),
         ] {
-            let shown = veiled(after.as_bytes(), before.as_bytes(), is_refused);
+            let shown = veiled(after.as_bytes(), before.as_bytes());
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{before}");
         }
     }

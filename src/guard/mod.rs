@@ -22,6 +22,7 @@ mod profile;
 mod reply;
 mod settings;
 mod size;
+mod spool;
 mod speech;
 mod tally;
 mod tls;

@@ -340,7 +340,11 @@ impl Dialogue {
         self.reply = None;
         let owed = self.if_it_stays.take();
         self.is_leaving = is_leaving(code);
-        let (change, fault) = self.end_reply(code, pairing, covers);
+        let (change, fault) = if self.refuses_prefix(code, pairing.answers) {
+            (None, Some(Fault::BrokenPrefix))
+        } else {
+            self.end_reply(code, pairing, covers)
+        };
         if matches!(self.expect, Expect::Wait | Expect::AuthLine) && self.outstanding.is_empty() {
             self.end_exchange(Cue::Answered);
         }

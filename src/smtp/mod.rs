@@ -208,7 +208,7 @@ pub enum Fault {
     DoubtfulChunk,
     /// A BDAT that may not pass: octets follow that are no commands.
     BarredChunk,
-    /// What began like a header of the PROXY protocol is none.
+    /// What began like a header of the PROXY protocol is none, or the server refuses it.
     BrokenPrefix,
     /// A 334 out of turn, or to a line with a bare CR: the server may have read two, and answered
     /// both.

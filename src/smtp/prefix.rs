@@ -1,12 +1,15 @@
 //! The header of the PROXY protocol, with which a load balancer says whom it speaks for: the first
-//! bytes of a connection, before anything of SMTP, and nothing answers them.
+//! bytes of a connection, before anything of SMTP, and nothing answers them. A server that knows
+//! nothing of it refuses it as a line, and each reply behind that seems to answer the next command:
+//! so the first that is no greeting must not be a refusal.
 //!
 //! Version 1 is a line of text of at most 107 bytes, version 2 a signature, a length, and as many
 //! bytes. A client that begins otherwise has sent no header.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dialogue, Event, Fault, Step};
+use super::reply::is_leaving;
+use super::{Answers, Dialogue, Event, Fault, Step};
 
 /// How far the header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub(super) enum Prefix {
     Length(u8),
     /// Bytes that are yet to come.
     Rest(u16),
+    /// It has come whole, and no command was answered since.
+    Whole,
 }
 
 /// What a run of bytes was.
@@ -96,7 +101,7 @@ impl Prefix {
                 length if length <= REST_BYTES_MAX => Found::More(Self::Rest(length)),
                 _ => Found::Broken,
             },
-            Self::Rest(_) => Found::Broken,
+            Self::Rest(_) | Self::Whole => Found::Broken,
         }
     }
 }
@@ -104,11 +109,29 @@ impl Prefix {
 impl Dialogue {
     /// A run of the header, if there is one.
     pub(super) fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
+        if prefix == Prefix::Whole {
+            return None;
+        }
         let (used, found) = prefix.read(input);
-        self.prefix = if let Found::More(prefix) = found { Some(prefix) } else { None };
+        self.prefix = match found {
+            Found::More(prefix) => Some(prefix),
+            Found::End => Some(Prefix::Whole),
+            Found::Nothing | Found::Broken => None,
+        };
         let fault = (found == Found::Broken).then_some(Fault::BrokenPrefix);
         let event = Event::Prefix { is_end: found == Found::End };
         (found != Found::Nothing).then_some(Step { fault, ..Step::of(used, event) })
+    }
+
+    /// A reply with this code has come, which may be the server's to a header it does not know.
+    pub(super) fn refuses_prefix(&mut self, code: u16, answers: Answers) -> bool {
+        if self.prefix != Some(Prefix::Whole) {
+            return false;
+        }
+        if answers != Answers::Connection {
+            self.prefix = None;
+        }
+        code / 100 == 5 && !is_leaving(code)
     }
 }
 

@@ -324,7 +324,7 @@ pub const CAUSES: [Cause; 112] = [
         "broken-prefix",
         &["proxy_protocol"],
         "What began like a header of the PROXY protocol is \
-        none. The connection ends.",
+        none, or the server refuses it. The connection ends.",
     ),
     row(
         "doubtful-exchange",

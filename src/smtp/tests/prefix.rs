@@ -1,7 +1,7 @@
 //! The header of the PROXY protocol, whatever the cut.
 
 use super::super::{Answers, DataBegins};
-use super::super::{Dialogue, Event, Fault, Speaker, Standing};
+use super::super::{Dialogue, Event, Fault, Offset, Speaker, Standing};
 
 /// What comes of these bytes of the client, in pieces of this size: how many are the header's, the
 /// first fault, and how many lines were read behind it.
@@ -46,6 +46,38 @@ fn a_header_is_read_once_and_answers_nothing() {
         }
         for end in 1..header.len() {
             assert_eq!(read(&header[..end], 3), (end, None, 0), "it may still come");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_refuses_the_header_is_not_read_on() {
+    for (replies, fault) in [
+        ("220 hi\r\n500 what\r\n", Some(Fault::BrokenPrefix)),
+        ("500 what\r\n", Some(Fault::BrokenPrefix)),
+        ("220 hi\r\n530 TLS first\r\n", Some(Fault::BrokenPrefix)),
+        ("220 hi\r\n250 hello\r\n500 what\r\n", None),
+        ("220 hi\r\n421 busy\r\n", None),
+        ("554 not you\r\n", None),
+    ] {
+        for size in [1, 4, 99] {
+            let mut dialogue = Dialogue::new(DataBegins::OnReply).with_prefix();
+            let mut found = None;
+            let said = b"PROXY UNKNOWN\r\nEHLO a\r\nNOOP\r\n";
+            let covers = Offset::new(said.len() as u64);
+            for (from, text) in
+                [(Speaker::Client, &said[..]), (Speaker::Server, replies.as_bytes())]
+            {
+                let mut at = 0;
+                while at < text.len() {
+                    let piece = &text[at..text.len().min(at + size)];
+                    let standing = Standing { at: Offset::new(at as u64), covers };
+                    let step = dialogue.read(from, piece, standing);
+                    found = found.or(step.fault);
+                    at += step.used.max(1);
+                }
+            }
+            assert_eq!(found, fault, "{replies:?} in pieces of {size}");
         }
     }
 }
