@@ -242,8 +242,8 @@ const fn is_line(event: Event) -> bool {
     }
 }
 
-/// What leaves of a secret, without what is left of it. Where it is masked to its end, an X is shown
-/// as one also where the secret has one: else that would be told.
+/// What leaves of a secret, without what is left of it. Where it is masked to its end, an X is
+/// shown as one also where the secret has one: else that would be told.
 fn veiled(after: &[u8], before: &[u8]) -> Vec<u8> {
     let text = after.strip_suffix(b"\r").unwrap_or(after);
     let mask = rspan(text, |byte| byte == MASK);
