@@ -5,8 +5,9 @@
 //! it: a dot there, with a line end behind it, ends the message, and the text that follows is run.
 //! It writes where the buffer of its spool file is full, which is each 4,096 octets of the file: a
 //! line with the message's name, and the body with LF for CRLF. Whether the disk is full nobody can
-//! see, so such a dot alone means nothing. But if a line of the same message behind it is a command
-//! of which a server does something, the flow ends.
+//! see, so such a dot alone means nothing. But if one of the next lines of the message is a command
+//! of which a server does something, the flow ends; behind many lines that are none, Exim would not
+//! read on.
 //!
 //! Only Exim says 354 in these words. Where the header or a line end is of a kind that Exim may
 //! read otherwise, the place of a byte in the file is not known, and every such dot counts.
@@ -21,12 +22,14 @@ use super::size::LineEnds;
 pub(super) struct Spool {
     stage: Stage,
     before: Before,
-    /// Octets of the body in the file, less whole blocks.
+    /// Octets of the body in the file, less whole blocks; [`UNKNOWN`] if that is not known.
     octets: u16,
     /// How many letters have come: of Exim's own words, or of a command.
     letters: u8,
     /// Which of [`COMMANDS`] the line can still be.
     open: u8,
+    /// Lines since the message may have ended for Exim.
+    lines: u8,
 }
 
 /// How far a message is.
@@ -143,14 +146,17 @@ impl Spool {
     fn step(&mut self, byte: u8) -> bool {
         let before = self.before;
         let is_odd = (before == Before::Cr) != (byte == b'\n');
+        if is_odd || self.stage == Stage::OddBody {
+            self.octets = UNKNOWN;
+        }
         if before == Before::Dot && matches!(byte, b'\r' | b'\n') {
-            self.stage = Stage::Over;
+            (self.stage, self.lines) = (Stage::Over, 0);
         } else if self.stage == Stage::Body && is_odd {
             self.stage = Stage::OddBody;
         }
-        let is_there = self.stage != Stage::Body || AT.contains(&self.octets);
+        let is_there = self.octets == UNKNOWN || AT.contains(&self.octets);
         let is_stuffing = before == Before::Line && byte == b'.';
-        if !is_stuffing && byte != b'\n' {
+        if !is_stuffing && byte != b'\n' && self.octets != UNKNOWN {
             self.octets = (self.octets + 1) % BLOCK;
         }
         self.before = match byte {
@@ -166,6 +172,12 @@ impl Spool {
     fn spell(&mut self, byte: u8) -> bool {
         if byte == b'\n' {
             (self.open, self.letters) = (u8::MAX, 0);
+            self.lines += 1;
+            if self.lines > LINES_MAX {
+                let is_odd = self.octets == UNKNOWN;
+                self.stage = if is_odd { Stage::OddBody } else { Stage::Body };
+                self.lines = 0;
+            }
             return false;
         }
         let mut is_whole = false;
@@ -225,6 +237,13 @@ const BLOCK: u16 = 4_096;
 /// So many octets of a body, less whole blocks, stand before the dot: one more than a block has,
 /// with the line before them, of 19 octets (26 since Exim 4.97).
 const AT: [u16; 2] = [BLOCK + 1 - 19, BLOCK + 1 - 26];
+
+/// No number of octets.
+const UNKNOWN: u16 = u16::MAX;
+
+/// Lines that Exim reads at most without one of [`COMMANDS`]: it leaves behind three that it does
+/// not know, three that are faulty, and ten that bring no message (its presets).
+const LINES_MAX: u8 = 32;
 
 /// So few bytes are stepped through.
 const QUIET_MIN: usize = 32;

@@ -43,6 +43,8 @@ fn a_dot_that_begins_a_block_of_exims_file_makes_commands_of_what_follows() {
                 ("AUTH PLAIN x", true),
                 ("STARTTLS", true),
                 ("one\r\ntwo\r\nVRFY a", true),
+                (&format!("{}VRFY a", "NOOP\r\n".repeat(31)), true),
+                (&format!("{}VRFY a", "NOOP\r\n".repeat(32)), false),
                 ("Author: a\r\nMail from me\r\n mail from:<a@b>\r\nEXPN", false),
             ] {
                 let text = format!("{HEADER}{}.\r\n{behind}\r\n.\r\n", lines(octets));
