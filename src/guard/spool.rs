@@ -24,10 +24,9 @@ pub(super) struct Spool {
     before: Before,
     /// Octets of the body in the file, less whole blocks; [`UNKNOWN`] if that is not known.
     octets: u16,
-    /// How many letters have come: of Exim's own words, or of a command.
-    letters: u8,
-    /// Which of [`COMMANDS`] the line can still be.
-    open: u8,
+    /// How much has come of Exim's own words; behind a message, of the line: letters of one of
+    /// [`COMMANDS`], and sixteen for each command before that.
+    spelt: u8,
     /// Lines since the message may have ended for Exim.
     lines: u8,
 }
@@ -70,12 +69,12 @@ impl Spool {
     /// More of the text behind a 354.
     pub(super) fn hear(&mut self, text: &[u8]) {
         for byte in text {
-            let is_next = EXIM.get(usize::from(self.letters)) == Some(byte);
+            let is_next = EXIM.get(usize::from(self.spelt)) == Some(byte);
             if self.stage == Stage::None {
-                self.letters = if is_next { self.letters + 1 } else { NOT_EXIM };
+                self.spelt = if is_next { self.spelt + 1 } else { OTHER };
             }
-            if usize::from(self.letters) == EXIM.len() {
-                (self.stage, self.letters) = (Stage::Header, 0);
+            if usize::from(self.spelt) == EXIM.len() {
+                (self.stage, self.spelt) = (Stage::Header, OTHER);
             }
         }
     }
@@ -171,29 +170,25 @@ impl Spool {
     /// Whether the line is one of the commands with this byte.
     fn spell(&mut self, byte: u8) -> bool {
         if byte == b'\n' {
-            (self.open, self.letters) = (u8::MAX, 0);
+            self.spelt = 0;
             self.lines += 1;
             if self.lines > LINES_MAX {
                 let is_odd = self.octets == UNKNOWN;
                 self.stage = if is_odd { Stage::OddBody } else { Stage::Body };
-                self.lines = 0;
+                (self.lines, self.spelt) = (0, OTHER);
             }
             return false;
         }
-        let mut is_whole = false;
-        for (index, command) in COMMANDS.iter().enumerate() {
-            let letters = usize::from(self.letters);
-            if self.open & (1 << index) == 0 {
-                continue;
-            }
-            if command.get(letters) == Some(&byte.to_ascii_uppercase()) {
-                is_whole |= letters + 1 == command.len();
-            } else {
-                self.open &= !(1 << index);
-            }
-        }
-        self.letters = self.letters.saturating_add(1);
-        is_whole
+        let (number, letters) = (usize::from(self.spelt / 16), usize::from(self.spelt % 16));
+        let so_far = COMMANDS.get(number).and_then(|command| command.get(..letters));
+        let Some(so_far) = so_far else { return false };
+        let goes_on = |command: &&[u8]| {
+            command.starts_with(so_far) && command.get(letters) == Some(&byte.to_ascii_uppercase())
+        };
+        let next = COMMANDS.iter().position(goes_on).and_then(|next| u8::try_from(next).ok());
+        self.spelt = next.map_or(OTHER, |next| next * 16 + self.spelt % 16 + 1);
+        let is_whole = |number: u8| COMMANDS.get(usize::from(number)).map(|whole| whole.len());
+        next.and_then(is_whole) == Some(letters + 1)
     }
 
     /// Takes a byte of the header: what is no field, Exim may take for the body.
@@ -228,8 +223,8 @@ impl Spool {
 /// With what Exim answers DATA.
 const EXIM: &[u8] = b"Enter message, ending with";
 
-/// No length of that.
-const NOT_EXIM: u8 = u8::MAX;
+/// Nothing of any of these.
+const OTHER: u8 = u8::MAX;
 
 /// What is written at once: the size of the C library's buffer.
 const BLOCK: u16 = 4_096;
