@@ -145,7 +145,7 @@ impl Passage<'_, '_> {
                 Some(_) | None => return false,
             },
             Direction::Reply => match dialogue.whole_reply(bytes, standing) {
-                Some(line) if guard.pass_reply(watch, &line, bytes) => {
+                Some(line) if guard.pass_reply(watch, &line) => {
                     (dialogue.take_reply(&line, standing), line.length)
                 }
                 Some(_) | None => return false,

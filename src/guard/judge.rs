@@ -16,12 +16,11 @@ use super::settings::{
 };
 use super::size::{Size, is_size};
 use super::speech::Speech;
-use super::spool::Spool;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Answers, Dialogue, Event, Expect, Fillers, Reply, Speaker, Step, Swept, Verb};
+use crate::smtp::{Dialogue, Event, Expect, Fillers, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -95,7 +94,6 @@ pub struct Watch {
     pub(super) recipients: u32,
     pub(super) message: Message,
     pub(super) size: Size,
-    pub(super) spool: Spool,
     pub(super) reply: ReplyWatch,
 }
 
@@ -105,7 +103,6 @@ impl Watch {
         self.recipients = 0;
         self.message = Message::default();
         self.size.end();
-        self.spool.end();
         self.order.end();
         self.tally.end_message();
     }
@@ -239,29 +236,16 @@ impl Guard {
                 if is_text && is_size(&reply) && watch.reply.is_offer(&reply) {
                     watch.size.hear(run.bytes);
                 }
-                let is_word = matches!(run.event, Event::ReplyKeyword(_));
-                if (is_text || is_word) && self.minds_spool(&reply) {
-                    watch.spool.hear(run.bytes);
-                }
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)
             }
             Event::Prefix { .. } | Event::Opaque | Event::Wait => Ruling::Pass,
         }
     }
 
-    /// Whether the words of this reply tell of an Exim whose file is minded.
-    pub(super) fn minds_spool(&self, reply: &Reply) -> bool {
-        let is_go = reply.code == Some(354) && reply.answers == Answers::Verb(Verb::Data);
-        is_go && self.settings.lookalikes == Lookalikes::Neutralise
-    }
-
     /// Rules on text of message data, as it leaves.
     fn look_at_text(&self, watch: &mut Watch, text: &[u8], draft: &mut Draft) -> Ruling {
         let was_body = watch.message.is_body();
         let ruling = self.look_into(watch, text, true, draft);
-        if watch.spool.is_exims() && watch.spool.read(text) && !ruling.ends_flow() {
-            return Ruling::Reset(Rule::Lookalike);
-        }
         match self.measure(watch, was_body, text) {
             Some(excess) if !ruling.ends_flow() => Ruling::Exceed(excess),
             Some(_) | None => ruling,
@@ -280,8 +264,7 @@ impl Guard {
         let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
         let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
         let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
-        let has_room = self.has_room(watch, bytes.0.len()) && !watch.spool.is_exims();
-        if !is_disowned && !has_room {
+        if !is_disowned && !self.has_room(watch, bytes.0.len()) {
             return None;
         }
         let (step, swept) = dialogue.sweep(&mut *bytes.0, bytes.1, fillers)?;

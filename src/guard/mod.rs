@@ -22,7 +22,6 @@ mod profile;
 mod reply;
 mod settings;
 mod size;
-mod spool;
 mod speech;
 mod tally;
 mod tls;

@@ -25,11 +25,11 @@ use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step};
 pub(super) struct Size {
     /// What the server takes, as far as it has said so; 0 if it has not.
     offered: u32,
-    /// Bytes of the message under way; in an answer to EHLO, while there is none, the number in the
-    /// line under way.
-    octets: u32,
-    /// Whether that number is over.
+    /// The number in the server's line under way, and whether it is over.
+    number: u32,
     is_over: bool,
+    /// Bytes of the message under way.
+    octets: u32,
     /// Those among them that Exim may not count.
     doubtful: u32,
     before: Before,
@@ -57,16 +57,16 @@ impl Size {
         for byte in text {
             if byte.is_ascii_digit() && !self.is_over {
                 let digit = u32::from(byte - b'0');
-                self.octets = self.octets.saturating_mul(10).saturating_add(digit);
+                self.number = self.number.saturating_mul(10).saturating_add(digit);
             } else {
-                self.is_over |= self.octets > 0;
+                self.is_over |= self.number > 0;
             }
         }
     }
 
     /// A line of an answer to EHLO, or of what may be one, has ended.
     pub(super) fn hear_end(&mut self, reply: &Reply) {
-        let number = std::mem::take(&mut self.octets);
+        let number = std::mem::take(&mut self.number);
         self.is_over = false;
         if !reply.is_later_line {
             self.offered = 0;
@@ -85,14 +85,14 @@ impl Size {
     /// More of the message leaves so.
     fn add(&mut self, bytes: &[u8], is_header: bool) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let (pairs, dots) = Arch::new().dispatch(LineEnds(bytes));
-        let pairs = number(pairs) + i64::from(split_pair);
+        let (mut pairs, mut dots) = Arch::new().dispatch(LineEnds(bytes));
+        pairs += i64::from(split_pair);
         let is_dotted = match self.before {
             Before::Line => bytes.first() == Some(&b'.'),
             Before::Cr | Before::Dot | Before::Text => split_pair && bytes.get(1) == Some(&b'.'),
         };
-        let dots = number(dots) + i64::from(is_dotted);
+        dots += i64::from(is_dotted);
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut count = number(bytes.len()) - pairs - dots;
         if is_header {
             // A CR is known to stand alone by what follows it.
@@ -119,13 +119,13 @@ impl Size {
 
 /// How many CRLF there are, and dots behind them. Written in lanes, so that the compiler makes
 /// vectors of it, as wide as the processor has them.
-pub(super) struct LineEnds<'a>(pub(super) &'a [u8]);
+struct LineEnds<'a>(&'a [u8]);
 
 impl WithSimd for LineEnds<'_> {
-    type Output = (usize, usize);
+    type Output = (i64, i64);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
+    fn with_simd<S: Simd>(self, _: S) -> (i64, i64) {
         let behind = |count: usize| self.0.get(count..).unwrap_or_default();
         let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
         let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
@@ -141,13 +141,13 @@ impl WithSimd for LineEnds<'_> {
                     *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
                 }
             }
-            all_pairs += pairs.iter().map(|&count| usize::from(count)).sum::<usize>();
-            all_dots += dots.iter().map(|&count| usize::from(count)).sum::<usize>();
+            all_pairs += pairs.iter().map(|&count| i64::from(count)).sum::<i64>();
+            all_dots += dots.iter().map(|&count| i64::from(count)).sum::<i64>();
         }
         let [.., thirds] = lanes;
         let rest = behind(thirds.len() * LANES);
-        all_pairs += rest.windows(2).map(|pair| usize::from(pair == b"\r\n")).sum::<usize>();
-        all_dots += rest.windows(3).map(|three| usize::from(three == b"\r\n.")).sum::<usize>();
+        all_pairs += rest.windows(2).map(|pair| i64::from(pair == b"\r\n")).sum::<i64>();
+        all_dots += rest.windows(3).map(|three| i64::from(three == b"\r\n.")).sum::<i64>();
         (all_pairs, all_dots)
     }
 }

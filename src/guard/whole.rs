@@ -69,8 +69,7 @@ impl Guard {
     }
 
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
-    /// `text` begins with its bytes.
-    pub fn pass_reply(&self, watch: &mut Watch, line: &WholeReply, text: &[u8]) -> bool {
+    pub fn pass_reply(&self, watch: &mut Watch, line: &WholeReply) -> bool {
         let reply = &line.reply;
         let is_offer = watch.reply.is_offer(reply);
         // The number that SIZE offers is read by its runs.
@@ -81,9 +80,6 @@ impl Guard {
         let mut next = *watch;
         if is_news || is_told || next.judge_reply_end(self, reply) != Ruling::Pass {
             return false;
-        }
-        if self.minds_spool(reply) {
-            next.spool.hear(text.get(line.text()).unwrap_or_default());
         }
         *watch = next;
         true

@@ -71,7 +71,7 @@ impl Talk {
             }
             Speaker::Server => {
                 let line = self.dialogue.whole_reply(rest, standing)?;
-                let passes = self.guard.pass_reply(&mut self.watch, &line, rest);
+                let passes = self.guard.pass_reply(&mut self.watch, &line);
                 passes.then(|| self.dialogue.take_reply(&line, standing))?
             }
         };

@@ -4,8 +4,6 @@
 //! A line is looked at first and taken then: whoever cannot rule on it as a whole has it read run
 //! by run. Only ordinary lines are read so; [`Dialogue::read`] is the general case.
 
-use std::ops::Range;
-
 use memchr::{memchr, memchr2};
 
 use super::{
@@ -82,12 +80,6 @@ pub struct WholeReply {
 }
 
 impl WholeReply {
-    /// Where in the line its text stands, behind code and separator.
-    #[must_use]
-    pub fn text(&self) -> Range<usize> {
-        self.length.min(4)..self.length
-    }
-
     /// Whether it has nothing but its code.
     #[must_use]
     pub const fn is_bare(&self) -> bool {
