@@ -222,11 +222,8 @@ impl Conversation {
     /// Adds an entry to the event log, unless this flow has had more than its share.
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         // An offence is told however much else the client has made the log say.
-        let is_offence = if let What::Exceeded { excess, .. } = &what {
-            self.talk.is_first(excess.rule)
-        } else {
-            false
-        };
+        let is_offence =
+            matches!(&what, What::Exceeded { excess, .. } if self.talk.is_first(excess.rule));
         let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
         if self.admits(scene, (what.carried(), is_vital), effects) {
             effects.records.push(scene.record(what, &self.terms));

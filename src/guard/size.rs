@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::Excess;
 use super::{Guard, Rule, Watch};
-use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step};
+use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step, mask};
 
 /// What is known of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +136,7 @@ impl WithSimd for LineEnds<'_> {
                 let bytes = firsts.iter().zip(seconds).zip(thirds);
                 let sums = pairs.iter_mut().zip(&mut dots);
                 for (((&first, &second), &third), (pairs, dots)) in bytes.zip(sums) {
+                    // What compares equal is all bits: to subtract it counts one.
                     let is_pair = mask(first == b'\r') & mask(second == b'\n');
                     *pairs = pairs.wrapping_sub(is_pair);
                     *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
@@ -150,12 +151,6 @@ impl WithSimd for LineEnds<'_> {
         all_dots += rest.windows(3).map(|three| i64::from(three == b"\r\n.")).sum::<i64>();
         (all_pairs, all_dots)
     }
-}
-
-/// All bits or none, as vectors compare; subtracting it counts one.
-#[inline(always)]
-fn mask(is: bool) -> u8 {
-    u8::from(is).wrapping_neg()
 }
 
 /// Whether the line offers SIZE.

@@ -328,20 +328,12 @@ impl Line {
         Zone::Command.bit().with(own.bit())
     }
 
-    const fn whole_path(&self) -> ZoneSet {
-        if matches!(self.kind, Kind::Mail) {
-            Zone::MailPath.bit()
-        } else if matches!(self.kind, Kind::Rcpt) {
-            Zone::RcptPath.bit()
-        } else {
-            ZoneSet::NONE
-        }
-    }
-
-    const fn zones_of_share(&self, share: Share) -> ZoneSet {
-        let is_mail = match self.kind {
-            Kind::Mail => true,
-            Kind::Rcpt => false,
+    /// Whether the argument's path and parameters are those of MAIL; none if it has no zones for
+    /// such.
+    const fn is_mail(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Mail => Some(true),
+            Kind::Rcpt => Some(false),
             Kind::Other
             | Kind::Auth
             | Kind::Bdat
@@ -350,11 +342,16 @@ impl Line {
             | Kind::Helo
             | Kind::Help
             | Kind::Noop
-            | Kind::Vrfy => return ZoneSet::NONE,
-        };
-        let (local, domain) = match is_mail {
-            true => (Zone::MailLocal.bit(), Zone::MailDomain.bit()),
-            false => (Zone::RcptLocal.bit(), Zone::RcptDomain.bit()),
+            | Kind::Vrfy => None,
+        }
+    }
+
+    const fn zones_of_share(&self, share: Share) -> ZoneSet {
+        let Some(is_mail) = self.is_mail() else { return ZoneSet::NONE };
+        let (path, local, domain) = if is_mail {
+            (Zone::MailPath, Zone::MailLocal.bit(), Zone::MailDomain.bit())
+        } else {
+            (Zone::RcptPath, Zone::RcptLocal.bit(), Zone::RcptDomain.bit())
         };
         let part = match share {
             Share::Nothing => return ZoneSet::NONE,
@@ -365,22 +362,14 @@ impl Line {
             Share::Local | Share::Border if self.flags.has(Flags::DOMAIN_TOO) => local.with(domain),
             Share::Local | Share::Border | Share::Phrase => local,
         };
-        part.with(self.whole_path())
+        part.with(path.bit())
     }
 
     fn zones_of_value(&self) -> ZoneSet {
-        let zone_of = match self.kind {
-            Kind::Mail => Zone::MailParameter,
-            Kind::Rcpt => Zone::RcptParameter,
-            Kind::Other
-            | Kind::Auth
-            | Kind::Bdat
-            | Kind::Etrn
-            | Kind::Expn
-            | Kind::Helo
-            | Kind::Help
-            | Kind::Noop
-            | Kind::Vrfy => return ZoneSet::NONE,
+        let zone_of = match self.is_mail() {
+            Some(true) => Zone::MailParameter,
+            Some(false) => Zone::RcptParameter,
+            None => return ZoneSet::NONE,
         };
         let own = self.spelt.keyword().filter(|_| self.parameters == Parameters::Value);
         let zones = zone_of(None).bit().with(zone_of(own).bit());

@@ -20,6 +20,12 @@ pub(crate) fn rspan(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
     length + rest.iter().rev().take_while(|&&byte| is_kind(byte)).count()
 }
 
+/// What a vector comparison gives: all bits or none.
+#[inline(always)]
+pub(crate) const fn mask(is_so: bool) -> u8 {
+    if is_so { u8::MAX } else { 0 }
+}
+
 /// Without an early exit.
 fn is_all(block: &[u8; BLOCK], is_kind: impl Fn(u8) -> bool) -> bool {
     block.iter().fold(true, |is_all, &byte| is_all & is_kind(byte))

@@ -12,6 +12,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use pulp::{Simd, WithSimd};
 
 use super::MailData;
+use super::span::mask;
 
 /// Bytes that take the machine's steps before what they led to is looked at.
 pub(super) const BLOCK: usize = 64;
@@ -374,10 +375,4 @@ impl WithSimd for IsOrdinary<'_> {
         }
         block.first() != Some(&b'\n') && odd == [0; LANES]
     }
-}
-
-/// What a vector comparison gives.
-#[inline(always)]
-const fn mask(is_so: bool) -> u8 {
-    if is_so { u8::MAX } else { 0 }
 }
