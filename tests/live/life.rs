@@ -31,14 +31,17 @@ pub(crate) fn restarts() -> Outcome<String> {
 pub(crate) fn take_overs() -> Outcome<String> {
     amid_deliveries(Guard::start, |guard| {
         let before = fs::metadata(CONTROL).because(CONTROL)?.ino();
+        let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
         guard.take_over()?;
         let after = fs::metadata(CONTROL).because("the successor's socket")?.ino();
         ensure(after != before, || "the old socket stands there".to_owned())?;
         let status = guard.ctl(&["status"])?;
         ensure(status.contains(", up 0:00:0"), || format!("the predecessor's: {status}"))?;
         let flows = guard.ctl(&["--json", "flows"])?;
-        let is_known = flows.lines().any(|flow| !flow.contains("\"age\":0,"));
-        ensure(is_known, || format!("no flow is older than the successor: {flows}"))
+        let client = format!(":{}\",", old.port()?);
+        ensure(flows.contains(&client), || format!("no flow of {client} in {flows}"))?;
+        old.expect(Pace::Whole, "VRFY root", 500)?;
+        old.quit()
     })
 }
 
