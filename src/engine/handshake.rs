@@ -15,7 +15,7 @@ use crate::flow::{
 };
 use crate::tcp::Violation;
 use crate::time::Instant;
-use crate::wire::{maximum_segment_size, window_scale};
+use crate::wire::{SCALE_MAX, maximum_segment_size, window_scale};
 
 impl Engine {
     /// A packet with SYN.
@@ -59,7 +59,8 @@ impl Engine {
         let answers = |handshake: &Handshake| {
             turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1)
         };
-        let Some(handshake) = self.handshakes.find(&turn.key, turn.seconds(), answers) else {
+        let known = self.handshakes.find(&turn.key, turn.seconds(), answers);
+        let Some(handshake) = known.or_else(|| self.recall(turn)) else {
             return Verdict::Drop(Violation::Handshake.into());
         };
         if !handshake.way.has(Direction::Reply, turn.hop(), &self.keyed) {
@@ -84,6 +85,33 @@ impl Engine {
         effects.handling = Handling::TakenBack;
         self.retire(turn, effects);
         turn.pass_bare(effects)
+    }
+
+    /// The handshake of a SYN/ACK whose record may have had to make room. Its client may have the
+    /// connection open already: it waits for the greeting and never says its SYN again, so the
+    /// server's repetition is all that can bring it back.
+    ///
+    /// Only interfaces can vouch for it: the third packet has to leave by the one that this came
+    /// in by, so nobody elsewhere has spoken for the server.
+    fn recall(&self, turn: &Turn<'_>) -> Option<Handshake> {
+        let path = turn.arrival.path;
+        let is_lost = path.ingress != path.egress
+            && turn.policies().is_mail_port(turn.source.port)
+            && self.handshakes.may_have_evicted(&turn.key, turn.seconds())
+            && self.flows.find(&turn.key).is_none();
+        is_lost.then(|| Handshake {
+            key: turn.key,
+            isn: turn.packet.ack.before(1),
+            answer: turn.packet.seq,
+            seconds: turn.seconds(),
+            way: Way::Through { ingress: path.egress, egress: path.ingress },
+            // What only the SYN said may have been anything.
+            segment_size: u16::MAX,
+            windows: PerDirection::new(u16::MAX, 0),
+            offered_scales: PerDirection::new(Some(SCALE_MAX), None),
+            is_answered: false,
+            low_is_originator: turn.key.is_low(turn.destination),
+        })
     }
 
     /// Ends the old flow between the packet's ends, if there is one.
@@ -117,7 +145,7 @@ impl Engine {
             }
             return (Verdict::Drop(Violation::Handshake.into()), mode);
         }
-        if !has_side(Direction::Original) {
+        if !has_side(Direction::Original) || !handshake.way.leaves_by(turn.arrival.path.egress) {
             return (Verdict::Drop(Reason::WrongInterface), mode);
         }
         match turn.policies().choose(handshake.originator(), handshake.responder()) {

@@ -1,7 +1,8 @@
 //! Handshakes under way: one small record each, in a table of fixed size.
 //!
 //! The table is set-associative and keyed by a secret: a flood of SYNs overwrites records at
-//! random, cannot aim at one, and never grows the table. A record lost so costs one repeated SYN.
+//! random, cannot aim at one, and never grows the table. A record lost so costs a repeated SYN or,
+//! behind the server's answer, a repeated SYN/ACK.
 //!
 //! Two ends may have two records, by the numbers of their SYNs: which of them the server takes, its
 //! SYN/ACK says. So a SYN that somebody forged between SYN/ACK and third packet changes nothing.
@@ -169,7 +170,7 @@ impl HandshakeTable {
 
     /// Whether a record of these two ends that would still be alive may have had to go: where it
     /// would stand, one went so lately. What seems to belong to no handshake may then belong to
-    /// one, whose SYN comes again if nobody answers.
+    /// one, whose SYN or SYN/ACK comes again if nobody answers.
     #[must_use]
     pub fn may_have_evicted(&self, key: &FlowKey, seconds: u32) -> bool {
         let evicted = self.set(key).and_then(|set| set.lock().evicted);

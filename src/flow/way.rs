@@ -80,4 +80,13 @@ impl Way {
             }
         }
     }
+
+    /// Whether a packet of the client that leaves by this interface is on its way to the server.
+    #[must_use]
+    pub const fn leaves_by(&self, interface: u32) -> bool {
+        match *self {
+            Self::Through { egress, .. } => egress == interface,
+            Self::OneArmed { .. } => true,
+        }
+    }
 }

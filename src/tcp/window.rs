@@ -6,9 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::offset::Offset;
-
-/// Largest shift count of a window scale option (RFC 7323 2.3).
-const SCALE_MAX: u8 = 14;
+use crate::wire::SCALE_MAX;
 
 /// One receiver's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

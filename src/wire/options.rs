@@ -17,7 +17,7 @@ const TIMESTAMPS: u8 = 8;
 const SEGMENT_MAX: u16 = 65_000;
 
 /// The largest shift of a window: more would let it span half the sequence space (RFC 7323 2.3).
-const SCALE_MAX: u8 = 14;
+pub const SCALE_MAX: u8 = 14;
 
 /// Whether these are the options of nearly every segment, none or timestamps alone, of which
 /// nothing has to be changed.

@@ -18,6 +18,12 @@ impl Seq {
         Self(self.0.wrapping_add(bytes))
     }
 
+    /// The number `bytes` further back, modulo 2^32.
+    #[must_use]
+    pub const fn before(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_sub(bytes))
+    }
+
     /// How many bytes `self` lies behind (positive) or before (negative) `other`, by the shorter
     /// way round.
     #[must_use]

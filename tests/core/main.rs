@@ -35,6 +35,8 @@ mod config;
 mod desync;
 /// Today's SMTP through `esmtp` and `asa`.
 mod esmtp;
+/// Handshakes that had to make room for a flood's, and what brings them back.
+mod evicted;
 /// What `explain` says of captures, held against their bytes.
 mod explain;
 /// Every input of every fuzz target, through that target again.

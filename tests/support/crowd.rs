@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use mailguard::engine::{Effects, Engine, Record, Settings, Verdict};
+use mailguard::engine::{Arrival, Effects, Engine, Path, Record, Settings, Verdict};
 use mailguard::flow::Direction;
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::time::Instant;
@@ -19,6 +19,9 @@ pub struct Crowd {
     pub effects: Effects,
     pub records: Vec<Record>,
     pub micros: u64,
+    /// The interfaces by which the clients' packets leave, and the server's come.
+    pub way_out: u32,
+    pub way_back: u32,
     /// RSTs that the last packet drew.
     pub resets: usize,
     /// The most RSTs that one packet drew.
@@ -47,6 +50,8 @@ impl Crowd {
             effects: Effects::default(),
             records: Vec::new(),
             micros: 1_000_000_000,
+            way_out: 2,
+            way_back: 2,
             resets: 0,
             resets_max: 0,
             held_max: 0,
@@ -142,7 +147,11 @@ impl Crowd {
         let ends = [line.client, server];
         let (source, destination) = (ends[index(from)], ends[index(from.other())]);
         let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
-        let arrival = arrival(&bytes);
+        let path = match from {
+            C => Path { ingress: 1, egress: self.way_out, link: 0 },
+            S => Path { ingress: self.way_back, egress: 1, link: 0 },
+        };
+        let arrival = Arrival { path, ..arrival(&bytes) };
         let now = Instant::from_micros(self.micros);
         let verdict = self.engine.handle(now, &arrival, &mut self.effects);
         self.records.append(&mut self.effects.records);
