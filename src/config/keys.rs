@@ -153,7 +153,7 @@ keys! {
         /// Established connections.
         flows_max: Number<1, 16_777_216> = Default "100000";
 
-        /// Records of handshakes under way, of at most 64 bytes, evicted at random.
+        /// Records of handshakes under way, of at most 64 bytes; the oldest makes room.
         handshakes_max: Number<1, 16_777_216> = Default "65536";
 
         /// Bytes kept until they are acknowledged, for each direction of a connection.

@@ -69,7 +69,7 @@ pub enum Gaps {
 pub struct Limits {
     /// Established flows at once; beyond it, whoever has the most makes room.
     pub flows_max: usize,
-    /// Records of handshakes under way (each at most 64 bytes; evicted at random).
+    /// Records of handshakes under way (each at most 64 bytes; the oldest makes room).
     pub handshakes_max: usize,
     /// Unacknowledged bytes kept for one direction of one flow.
     pub bytes_per_flow_max: usize,

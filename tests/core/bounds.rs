@@ -474,9 +474,11 @@ pub(crate) fn flood(crowd: &mut Crowd, port: u16) {
 
 #[test]
 fn a_flood_costs_others_a_repeated_packet() {
-    assert!(handshakes_in_a_flood(1 << 20) == [100; 2], "there is room for all");
-    let [at_once, repeated] = handshakes_in_a_flood(1_024);
-    assert!((20..100).contains(&at_once), "{at_once}: some have to say one again, not all");
+    assert_eq!(handshakes_in_a_flood(1 << 20), [100; 2], "there is room for all");
+    // The oldest goes; one at random would be one of these for eight of the hundred.
+    assert_eq!(handshakes_in_a_flood(1_024), [100; 2]);
+    let [at_once, repeated] = handshakes_in_a_flood(256);
+    assert!(at_once < 100, "{at_once}: some have to say one again");
     assert_eq!(repeated, 100);
 }
 
