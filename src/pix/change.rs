@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::gather::{Gathered, gather};
+use super::gather::{Addresses, Gathered, gather};
 use super::line::port_named;
 use super::table::Edit;
 use super::terminal::fixups;
@@ -139,7 +139,7 @@ fn clear(config: &mut Config, word: &str) {
 }
 
 fn gathered(lines: &[String]) -> Gathered {
-    gather(lines.iter().map(String::as_str).enumerate())
+    gather(lines.iter().map(String::as_str).enumerate(), Addresses::Outer)
 }
 
 /// Brings hosts and ports to what the lines say now; those that no line ever named stay.

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::{Block, Line, Local, Names, Rule, SMTP, Static, port_named};
+use super::line::{Block, Hosts, Line, Local, Rule, SMTP, Static};
+use super::names::Names;
 
 /// What lines say of mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,26 +34,38 @@ struct Reading {
     rules: Vec<(usize, Rule)>,
     groups: Vec<(usize, String)>,
     mailhosts: Vec<(usize, Block)>,
-    names: Vec<(usize, Block)>,
+    /// Lines `name`.
+    named: Vec<(usize, Block)>,
+    names: Names,
+}
+
+/// Which address of a translated host rules name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// The outer one, which a `static` leads in from: PIX, and ASA up to 8.2.
+    Outer,
+    /// The host's own: ASA from 8.3 on.
+    Own,
 }
 
 /// Gathers what numbered lines say.
-pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) -> Gathered {
+pub(super) fn gather<'l>(
+    lines: impl Iterator<Item = (usize, &'l str)> + Clone,
+    addresses: Addresses,
+) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut names = Names { services: services(lines.clone()), ..Names::default() };
+    let names = Names::gather(lines.clone());
     let mut reading = Reading {
         statics: Vec::new(),
         rules: Vec::new(),
         groups: Vec::new(),
         mailhosts: Vec::new(),
-        names: Vec::new(),
+        named: Vec::new(),
+        names,
     };
     for (number, line) in lines {
-        match Line::parse(line, &names) {
-            Ok(Line::Name(name, address)) => {
-                names.addresses.insert(name, address);
-                reading.names.push((number, Block { address, prefix: 32 }));
-            }
+        match Line::parse(line, &reading.names) {
+            Ok(Line::Name(address)) => reading.named.push((number, Block { address, prefix: 32 })),
             Ok(Line::Static(one)) => reading.statics.push((number, one)),
             Ok(Line::Rule(one)) => reading.rules.push((number, one)),
             Ok(Line::Mailhost(block)) => reading.mailhosts.push((number, block)),
@@ -60,9 +73,12 @@ pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) 
                 reading.groups.push((number, list));
             }
             Ok(Line::Group { .. } | Line::Nothing) => {}
-            Err(why) if is_about_mail(line, &names) => gathered.unclear.push((number, why)),
+            Err(why) if is_about_mail(line, &reading.names) => gathered.unclear.push((number, why)),
             Err(_) => {}
         }
+    }
+    if addresses == Addresses::Own {
+        reading.weigh_lists(&mut gathered);
     }
     reading.weigh(&mut gathered);
     gathered
@@ -71,41 +87,10 @@ pub(super) fn gather<'l>(lines: impl Iterator<Item = (usize, &'l str)> + Clone) 
 /// Whether a line that was not understood may concern mail.
 fn is_about_mail(line: &str, names: &Names) -> bool {
     let is_of_mail = |word: &str| {
-        matches!(word, "smtp" | "25" | "mailhost") || names.services.get(word) == Some(&true)
+        matches!(word, "smtp" | "25" | "mailhost")
+            || names.service(word).is_some_and(|ports| ports != Some((0, 0)))
     };
     line.split_whitespace().any(is_of_mail)
-}
-
-/// The groups of ports, and whether mail's is in each; what a group takes from another counts.
-fn services<'l>(lines: impl Iterator<Item = (usize, &'l str)>) -> BTreeMap<String, bool> {
-    let mut services: BTreeMap<String, bool> = BTreeMap::new();
-    let mut current: Option<&str> = None;
-    for (_, line) in lines {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let port = |word: &str| port_named(word).or_else(|| word.parse().ok()).unwrap_or(0);
-        let has_mail = match (words.as_slice(), current) {
-            (["object-group", "service", name, ..], _) => {
-                current = Some(name);
-                false
-            }
-            (["port-object", "eq", one, ..], Some(_)) => port(one) == SMTP,
-            (["port-object", "range", low, high, ..], Some(_)) => {
-                // A name that is not known here may be any port.
-                let is_above = port(high) >= SMTP || port(high) == 0;
-                port(low) <= SMTP && is_above
-            }
-            (["group-object", other, ..], Some(_)) => services.get(*other) == Some(&true),
-            (["description", ..], Some(_)) => false,
-            _ => {
-                current = None;
-                continue;
-            }
-        };
-        if let Some(name) = current {
-            *services.entry(name.to_owned()).or_default() |= has_mail;
-        }
-    }
-    services
 }
 
 impl Reading {
@@ -126,14 +111,17 @@ impl Reading {
                     gathered.open.entry(local).or_default().extend(lines);
                 }
                 Some(_) => {}
-                None => self.weigh_rules(one, local, &lines, gathered),
+                None => {
+                    let Some(global) = one.global else { continue };
+                    self.weigh_rules(global, local, &lines, gathered);
+                }
             }
         }
         let of_mail = self.rules.iter().filter(|(_, rule)| rule.ports == Some((SMTP, SMTP)));
         gathered.idle = of_mail.map(|(number, rule)| (*number, self.why_idle(rule))).collect();
         let closed: Vec<Block> = gathered.hosts.keys().copied().collect();
         for block in closed {
-            let named = self.names.iter().filter(|(_, host)| *host == block);
+            let named = self.named.iter().filter(|(_, host)| *host == block);
             let lines: Vec<usize> = named.map(|(number, _)| *number).collect();
             gathered.hosts.entry(block).or_default().extend(lines);
         }
@@ -157,16 +145,44 @@ impl Reading {
             Local::Block(block) => Some((*block, vec![number])),
             Local::List(list) => {
                 let first = self.rules.iter().find(|(_, rule)| {
-                    rule.list.as_ref() == Some(list) && rule.is_permit && rule.source.is_some()
+                    rule.list.as_ref() == Some(list)
+                        && rule.is_permit
+                        && rule.source.block().is_some()
                 });
-                first.and_then(|(line, rule)| Some((rule.source?, vec![*line, number])))
+                first.and_then(|(line, rule)| Some((rule.source.block()?, vec![*line, number])))
             }
         }
     }
 
-    /// What the rules in force let in to the host of a `static`.
-    fn weigh_rules(&self, one: &Static, local: Block, lines: &[usize], gathered: &mut Gathered) {
-        let Some(global) = one.global else { return };
+    /// The hosts that lists in force name by their own addresses.
+    fn weigh_lists(&self, gathered: &mut Gathered) {
+        let mut own: BTreeMap<Block, BTreeSet<usize>> = BTreeMap::new();
+        for (_, rule) in self.rules.iter().filter(|(_, rule)| rule.is_permit && rule.has_mail()) {
+            for (line, block) in self.blocks(&rule.destination) {
+                own.entry(block).or_default().extend(line);
+            }
+        }
+        for (block, lines) in own {
+            let lines: Vec<usize> = lines.into_iter().collect();
+            self.weigh_rules(block, block, &lines, gathered);
+        }
+    }
+
+    /// The networks that a rule names, and the lines that say so where it has a name for them.
+    fn blocks(&self, hosts: &Hosts) -> Vec<(Option<usize>, Block)> {
+        match hosts {
+            Hosts::NoBlock => Vec::new(),
+            Hosts::Block(block) => vec![(None, *block)],
+            Hosts::Named(name) => {
+                let members = self.names.members(name).into_iter().flatten();
+                members.map(|(line, block)| (Some(*line), *block)).collect()
+            }
+        }
+    }
+
+    /// What the rules in force let in to a host, which they name by one address and which has the
+    /// other.
+    fn weigh_rules(&self, global: Block, local: Block, lines: &[usize], gathered: &mut Gathered) {
         let mut is_denied = false;
         for (number, rule) in &self.rules {
             let group = match &rule.list {
@@ -176,23 +192,22 @@ impl Reading {
                     None => continue,
                 },
             };
-            let is_here = rule.destination.is_some_and(|to| global.has(&to) || to.has(&global));
-            if !is_here {
-                continue;
-            }
-            let has_mail = rule.ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP));
+            let named = self.blocks(&rule.destination);
+            let mut here = named.iter().filter(|(_, to)| global.has(to) || to.has(&global));
+            let Some((member, _)) = here.next() else { continue };
+            let has_mail = rule.has_mail();
             if !rule.is_permit {
                 is_denied |= has_mail;
                 continue;
             }
-            let own = || lines.iter().copied().chain([*number]).chain(group);
+            let own = || lines.iter().copied().chain([*number]).chain(group).chain(*member);
             if has_mail && is_denied {
                 gathered.denied.insert(*number);
             }
             if has_mail {
                 gathered.hosts.entry(local).or_default().extend(own());
             }
-            if has_mail && rule.is_limited {
+            if has_mail && rule.source != Hosts::NoBlock {
                 gathered.limited.insert(*number);
             }
             if rule.ports != Some((SMTP, SMTP)) {
@@ -204,6 +219,13 @@ impl Reading {
 
 fn inner_is_other(one: &Static) -> bool {
     one.ports.is_some_and(|(_, inner)| inner != SMTP && inner != 0)
+}
+
+impl Rule {
+    /// Whether mail's port is among its ports.
+    fn has_mail(&self) -> bool {
+        self.ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP))
+    }
 }
 
 impl Block {

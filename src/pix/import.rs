@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::change::plain;
-use super::gather::{Gathered, gather};
+use super::gather::{Addresses, Gathered, gather};
 use super::line::port_named;
 
 mod esmtp;
@@ -55,7 +55,8 @@ pub fn import(text: &str, wish: Wish) -> Imported {
         text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end().to_owned())).collect();
     let mut account = Account::default();
     let generation = generation(&lines, &mut account);
-    let gathered = gather(lines.iter().map(|(number, line)| (*number, line.trim())));
+    let numbered = lines.iter().map(|(number, line)| (*number, line.trim()));
+    let gathered = gather(numbered, addresses(&lines));
     let (mut ports, mut settings) = match generation {
         Generation::Pix(_) => (fixups(&lines, &mut account), Vec::new()),
         Generation::Asa => esmtp::read(&lines, &mut account),
@@ -106,6 +107,20 @@ fn generation(lines: &[(usize, String)], account: &mut Account) -> Generation {
         "6.0" if version.starts_with("6.0(1)") => "pix-5.2.4",
         _ => "pix-6.3",
     })
+}
+
+/// Which addresses the lists name: release 8.3 of the ASA began with the hosts' own, and with
+/// `object network`.
+fn addresses(lines: &[(usize, String)]) -> Addresses {
+    let is_new = lines.iter().any(|(_, line)| match line.strip_prefix("ASA Version ") {
+        Some(version) => {
+            let mut numbers = version.split(['.', '(']).map(|number| number.parse().unwrap_or(0));
+            let release: [u32; 2] = [numbers.next(), numbers.next()].map(Option::unwrap_or_default);
+            release >= [8, 3]
+        }
+        None => line.starts_with("NGFW Version ") || line.starts_with("object network "),
+    });
+    if is_new { Addresses::Own } else { Addresses::Outer }
 }
 
 /// The ports that `fixup` guards: 25, if no line says anything.
@@ -237,7 +252,9 @@ impl Account {
             // A port of a group counts where a rule names the group.
             let is_text = matches!(
                 words.as_slice(),
-                ["description" | "banner" | "port-object", ..] | [_, _, "remark", ..]
+                ["description" | "banner", ..]
+                    | ["port-object" | "service" | "service-object", ..]
+                    | [_, _, "remark", ..]
             );
             if words.contains(&"smtp") && !is_text && !line.starts_with([':', '!']) {
                 self.unclear.insert(*number, "lines of this kind are not read".to_owned());

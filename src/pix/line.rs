@@ -1,16 +1,8 @@
 //! One line of a PIX's configuration that may name a mail host.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// What lines before have given names to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Names {
-    /// Addresses, by `name`.
-    pub(super) addresses: BTreeMap<String, Ipv4Addr>,
-    /// Groups of ports, by `object-group service`, and whether mail's is among them.
-    pub(super) services: BTreeMap<String, bool>,
-}
+use super::names::Names;
 
 /// What a line says of mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +16,7 @@ pub(super) enum Line {
     /// `access-group`: the list that is in force at an interface.
     Group { list: String, interface: String },
     /// `name`.
-    Name(String, Ipv4Addr),
+    Name(Ipv4Addr),
     /// It says nothing of mail.
     Nothing,
 }
@@ -61,27 +53,26 @@ pub(super) struct Rule {
     pub(super) list: Option<String>,
     pub(super) is_permit: bool,
     pub(super) is_tcp: bool,
-    /// Who may come; none: anybody, or a group of hosts.
-    pub(super) source: Option<Block>,
-    /// Whether that is not everybody.
-    pub(super) is_limited: bool,
-    /// Whereto; none: anywhere, or the interface.
-    pub(super) destination: Option<Block>,
+    /// Who may come.
+    pub(super) source: Hosts,
+    /// Whereto.
+    pub(super) destination: Hosts,
     /// Of these ports; none: all.
     pub(super) ports: Option<(u16, u16)>,
 }
 
 /// Whom a line names.
-enum Hosts<'l> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hosts {
     /// Anybody, or an interface.
     NoBlock,
     Block(Block),
-    /// A group of hosts, whose members are not known here.
-    Group(&'l str),
+    /// A network by its name, or a group of them.
+    Named(String),
 }
 
-impl Hosts<'_> {
-    const fn block(&self) -> Option<Block> {
+impl Hosts {
+    pub(super) const fn block(&self) -> Option<Block> {
         if let Self::Block(block) = self { Some(*block) } else { None }
     }
 }
@@ -116,9 +107,9 @@ impl<'l> Words<'l> {
         address.ok_or_else(|| format!("`{word}` found, expected an address or a name"))
     }
 
-    /// `any`, `host A`, `A MASK`, `interface IF`, `object-group NAME`.
-    fn place(&mut self) -> Result<Hosts<'l>, String> {
-        if self.take("any") {
+    /// `any`, `host A`, `A MASK`, `interface IF`, `object NAME`, `object-group NAME`.
+    fn place(&mut self) -> Result<Hosts, String> {
+        if self.take("any") || self.take("any4") {
             return Ok(Hosts::NoBlock);
         }
         if self.take("host") {
@@ -128,8 +119,8 @@ impl<'l> Words<'l> {
             self.expect("a name")?;
             return Ok(Hosts::NoBlock);
         }
-        if self.take("object-group") {
-            return Ok(Hosts::Group(self.expect("a name")?));
+        if self.take("object-group") || self.take("object") {
+            return Ok(Hosts::Named(self.expect("a name")?.to_owned()));
         }
         let address = self.address()?;
         let prefix = self.mask()?;
@@ -138,20 +129,17 @@ impl<'l> Words<'l> {
 
     fn mask(&mut self) -> Result<u8, String> {
         let word = self.expect("a mask")?;
-        let mask: Option<u32> = word.parse::<Ipv4Addr>().ok().map(u32::from);
-        let mask = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() >= 32);
-        let mask = mask.ok_or_else(|| format!("`{word}` found, expected a mask"))?;
-        Ok(u8::try_from(mask.leading_ones()).unwrap_or(32))
+        prefix_of(word).ok_or_else(|| format!("`{word}` found, expected a mask"))
     }
 
     /// `eq P`, `range P Q`, `gt P`, `lt P`, `object-group NAME`; none: all ports, or ones that are
     /// not told here.
     fn ports(&mut self) -> Result<Option<(u16, u16)>, String> {
-        if let Some(&["object-group", name]) = self.rest.first_chunk()
-            && let Some(has_mail) = self.names.services.get(name)
+        if let Some(&["object-group" | "object", name]) = self.rest.first_chunk()
+            && let Some(ports) = self.names.service(name)
         {
             self.rest.drain(..2);
-            return Ok(if *has_mail { None } else { Some((0, 0)) });
+            return Ok(ports);
         }
         for operator in ["eq", "range", "gt", "lt", "neq"] {
             if self.take(operator) {
@@ -172,6 +160,13 @@ impl<'l> Words<'l> {
         let word = self.expect("a port")?;
         Ok(port_named(word).unwrap_or_else(|| word.parse().unwrap_or(0)))
     }
+}
+
+/// How many bits a mask has.
+pub(super) fn prefix_of(mask: &str) -> Option<u8> {
+    let mask = mask.parse::<Ipv4Addr>().ok().map(u32::from);
+    let mask = mask.filter(|mask| mask.leading_ones() + mask.trailing_zeros() >= 32);
+    mask.and_then(|mask| u8::try_from(mask.leading_ones()).ok())
 }
 
 /// The names of ports that concern mail; others are some other port, 0 here.
@@ -212,10 +207,8 @@ impl Line {
             }
             Some("name") => {
                 let address = words.expect("an address")?;
-                let parsed = address.parse();
-                let address =
-                    parsed.map_err(|_| format!("`{address}` found, expected an address"))?;
-                Ok(Self::Name(words.expect("a name")?.to_owned(), address))
+                let parsed = address.parse().map(Self::Name);
+                parsed.map_err(|_| format!("`{address}` found, expected an address"))
             }
             _ => Ok(Self::Nothing),
         }
@@ -276,9 +269,13 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
         };
     }
     let protocol = words.expect("a protocol")?;
-    let is_tcp = matches!(protocol, "tcp" | "ip" | "6");
-    if protocol == "object-group" {
-        words.expect("a name")?;
+    // A group of protocols may have TCP, and one of services has ports.
+    let mut is_tcp = matches!(protocol, "tcp" | "ip" | "6");
+    let mut own_ports = None;
+    if matches!(protocol, "object-group" | "object") {
+        let name = words.expect("a name")?;
+        is_tcp = true;
+        own_ports = words.names.service(name);
     }
     if !is_tcp {
         return Ok(Line::Nothing);
@@ -295,22 +292,21 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
         None => (second, first, first_ports),
         Some(_) => (first, second, second_ports),
     };
-    if let Hosts::Group(name) = destination
-        && ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP))
+    let ports = own_ports.unwrap_or(ports);
+    let has_mail = ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP));
+    if let Hosts::Named(name) = &destination
+        && has_mail
+        && words.names.members(name).is_none()
     {
-        return Err(format!(
-            "`object-group {name}` found, expected a host: name its hosts yourself"
-        ));
+        return Err(format!("not all of `{name}` are hosts or networks: name them yourself"));
     }
-    let (is_limited, source) = (!matches!(source, Hosts::NoBlock), source.block());
-    let destination = destination.block();
     // Of a port at the source, as the lists that a `static` names have it, only the host matters.
     let ports = if list.is_some() {
-        ports.or_else(|| first_ports.filter(|_| destination.is_none()))
+        ports.or_else(|| first_ports.filter(|_| destination == Hosts::NoBlock))
     } else {
         ports
     };
-    Ok(Line::Rule(Rule { list, is_permit, is_tcp, source, is_limited, destination, ports }))
+    Ok(Line::Rule(Rule { list, is_permit, is_tcp, source, destination, ports }))
 }
 
 /// RFC 5321 2.3.

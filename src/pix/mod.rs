@@ -9,6 +9,7 @@ mod change;
 mod gather;
 mod import;
 mod line;
+mod names;
 mod table;
 mod terminal;
 mod words;
