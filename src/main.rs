@@ -108,7 +108,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             };
             front::print(&text).map(|()| Outcome::Done)
         }
-        Command::Ctl(ctl) => control(&ctl, config),
+        Command::Ctl(ref ctl) => control(ctl, &command, config),
         Command::Top(top) => {
             let usual = PathBuf::from(&config.control.socket);
             let (socket, interval) = (top.socket.as_ref().unwrap_or(&usual), top.interval());
@@ -155,16 +155,18 @@ fn replayed(replay: cli::Replay, config: &Config) -> Result<Outcome, FrontError>
     Ok(Outcome::Done)
 }
 
-fn control(ctl: &cli::Ctl, config: &Config) -> Result<Outcome, FrontError> {
+fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome, FrontError> {
     let usual = PathBuf::from(&config.control.socket);
     let rules_up = |text: &str| {
         let source = Source { name: "the filter's answer", text };
         front::rules::follow(&Config::build(Some(source), &[])?)
     };
+    let file = command.config_file().map_or(Path::new(""), |(path, _)| path);
     front::control::run(&front::control::Asked {
         socket: ctl.socket.as_ref().unwrap_or(&usual),
         words: &ctl.words,
         is_json: ctl.json,
         rules_up: &rules_up,
+        write: &|said| front::memory::write_for(said, file),
     })
 }

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod check;
 pub mod control;
 pub mod explain;
+pub mod memory;
 mod nfqueue;
 pub mod patches;
 pub mod probe;
@@ -86,6 +87,11 @@ impl FrontError {
     pub fn said(text: &str) -> Self {
         let lines = text.trim_end().lines().map(harmless).collect::<Vec<_>>();
         Self { context: String::new(), cause: None, told: Told::Text(lines.join("\n")) }
+    }
+
+    /// What kind of call failed, if one did.
+    fn kind(&self) -> Option<io::ErrorKind> {
+        self.cause.as_ref().map(io::Error::kind)
     }
 
     /// A sentence a line, without drawings: for a log.

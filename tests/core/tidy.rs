@@ -17,10 +17,11 @@ const LAYERS: [&str; 17] = [
 const INDEPENDENT: [&str; 6] = ["time", "offset", "speaker", "wire", "smtp", "tls"];
 
 /// The parts of `front`, with the level of each: one names only parts of a lower level.
-const PARTS: [(&str, usize); 12] = [
+const PARTS: [(&str, usize); 13] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("control", 0),
+    ("memory", 0),
     ("rules", 0),
     ("patches", 0),
     ("probe", 0),

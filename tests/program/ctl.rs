@@ -157,6 +157,38 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
     });
 }
 
+/// As the service manager's unit has it: the folder is root's.
+#[test]
+fn what_the_filter_may_not_write_root_writes_for_it() {
+    sealed(NEEDS, || {
+        let (file, old) = ("/run/etc/mailguard.toml", "/run/etc/mailguard.toml.1");
+        fs::create_dir("/run/etc").unwrap();
+        fs::write(file, OURS).unwrap();
+        let filter = Filter::start(&["--config", file]);
+        // Another folder than the one that its sandbox leaves to it.
+        fs::rename("/run/etc", "/run/etc.before").unwrap();
+        fs::create_dir("/run/etc").unwrap();
+        fs::write(file, OURS).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o640)).unwrap();
+        let save = |words: &str| ctl(&format!("--config {file} {words}"));
+        assert_eq!(save("fixup protocol smtp 587").0, 0);
+        let (code, said, error) = save("write memory");
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(said.starts_with("Building configuration...\nCryptochecksum: "), "{said}");
+        assert!(said.ends_with("\n[OK]\n"), "{said}");
+        assert_eq!(fs::read_to_string(file).unwrap(), format!("ports = [25, 587]\n{OURS}"));
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_to_string(old).unwrap(), OURS);
+        assert_eq!(save("write erase noconfirm").0, 0);
+        assert_eq!(fs::read_to_string(file).unwrap(), format!("ports = [25]\n{OURS}"));
+        // Never another file than the one that was named to it.
+        let (code, _, error) = ctl("write memory");
+        let expected = format!("expected --config {file}\n");
+        assert!(code == 2 && error.ends_with(&expected), "{error}");
+        filter.end("-TERM");
+    });
+}
+
 #[test]
 fn one_connection_is_shown_and_reset_and_others_go_on() {
     sealed(NEEDS, || {

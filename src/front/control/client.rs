@@ -18,6 +18,8 @@ pub struct Asked<'a> {
     pub is_json: bool,
     /// Lines end in the daemon's rules being brought up to date by this, where it may.
     pub rules_up: &'a dyn Fn(&str) -> Result<(), FrontError>,
+    /// Writes what the daemon may not write itself, where this may; what is to be said then.
+    pub write: &'a dyn Fn(&str) -> Result<String, FrontError>,
 }
 
 /// How a request was answered.
@@ -39,8 +41,7 @@ pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
         return Talk { asked, place: Place::Configuring, is_over: false }
             .say(&asked.words.join(" "));
     }
-    let is_root = rustix::process::geteuid().is_root();
-    let place = if is_root { Place::Exec } else { Place::Looking };
+    let place = if is_root() { Place::Exec } else { Place::Looking };
     let mut talk = Talk { asked, place, is_over: false };
     if io::stdin().is_terminal() {
         return prompt::run(&mut talk);
@@ -57,6 +58,10 @@ pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
         }
     }
     Ok(Outcome::Done)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn is_comment(line: &str) -> bool {
@@ -79,28 +84,42 @@ impl Talk<'_> {
 
     /// Asks one thing and prints the answer; an error if it was refused.
     pub(super) fn say(&mut self, words: &str) -> Result<Outcome, FrontError> {
-        let mut reply = self.ask(words, false)?;
+        let mut reply = self.ask(words, "")?;
         if reply.how == "confirm" {
             if !confirmed(&reply.question)? {
                 return Ok(Outcome::Done);
             }
-            reply = self.ask(words, true)?;
+            reply = self.ask(words, CONFIRMED)?;
         }
-        let is_refused = reply.how == "error";
-        if is_refused {
-            let mut body = String::new();
-            let _ = reply.body.read_to_string(&mut body);
-            return Err(FrontError::said(&body));
+        if reply.how == "error" {
+            let mut why = String::new();
+            let _ = reply.body.read_to_string(&mut why);
+            if why.contains(ROOT_WRITES) && is_root() {
+                return self.write(words);
+            }
+            return Err(FrontError::said(&why));
         }
         let needs_rules = show(reply.body)?;
         if needs_rules {
             let mut config = String::new();
-            let _ = self.ask("rules-config", false)?.body.read_to_string(&mut config);
+            let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
             (self.asked.rules_up)(&config)?;
         }
         self.is_over = reply.place.is_none();
         self.place = reply.place.unwrap_or(self.place);
         Ok(Outcome::Done)
+    }
+
+    /// Does in the daemon's place what it may not.
+    fn write(&self, words: &str) -> Result<Outcome, FrontError> {
+        let mut reply = self.ask(words, &format!("{CONFIRMED}--written-there "))?;
+        let mut said = String::new();
+        let read = reply.body.read_to_string(&mut said);
+        read.map_err(|error| broken(self.asked.socket, error))?;
+        if reply.how != "ok" {
+            return Err(FrontError::said(&said));
+        }
+        print(&format!("{}\n", (self.asked.write)(&said)?)).map(|()| Outcome::Done)
     }
 
     /// Whether the session was ended.
@@ -110,18 +129,17 @@ impl Talk<'_> {
 
     /// The lines that may be typed, for who completes them.
     pub(super) fn candidates(&self) -> Vec<String> {
-        let Ok(mut reply) = self.ask("complete", false) else { return Vec::new() };
+        let Ok(mut reply) = self.ask("complete", "") else { return Vec::new() };
         let mut body = String::new();
         let _ = reply.body.read_to_string(&mut body);
         body.lines().map(str::to_owned).collect()
     }
 
-    fn ask(&self, words: &str, is_confirmed: bool) -> Result<Reply, FrontError> {
+    fn ask(&self, words: &str, flags: &str) -> Result<Reply, FrontError> {
         let json = if self.asked.is_json { "--json " } else { "" };
-        let confirmed = if is_confirmed { "--confirmed " } else { "" };
         let place = self.place.word();
         let words = words.replace(['\n', '\r'], " ");
-        let line = format!("{json}{confirmed}--place={place} {words}\n");
+        let line = format!("{json}{flags}--place={place} {words}\n");
         request(self.asked.socket, &line, None)
     }
 }
@@ -197,6 +215,12 @@ fn confirmed(question: &str) -> Result<bool, FrontError> {
 
 /// What an answer says where the packet filter's rules have to follow.
 pub(in crate::front) const RULES_CHANGED: &str = "`mailguard rules up` brings the packets here";
+
+/// What an answer says where the daemon may not write what it was asked to.
+pub(in crate::front) const ROOT_WRITES: &str = "root's `mailguard ctl` may";
+
+/// What was asked is confirmed.
+const CONFIRMED: &str = "--confirmed ";
 
 /// For the daemon to take a request, and to answer one that is asked again and again.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,8 +18,8 @@ mod socket;
 mod tests;
 
 pub(in crate::front) use backlog::Backlog;
-pub(in crate::front) use client::ask;
 pub use client::{Asked, run};
+pub(in crate::front) use client::{ROOT_WRITES, ask};
 pub(in crate::front) use server::{Server, Service, Waker};
 pub(in crate::front) use session::is_trusted;
 pub(in crate::front) use socket::{Listener, group_named};
@@ -70,6 +70,8 @@ pub(in crate::front) struct Request {
     pub(in crate::front) is_json: bool,
     /// Whether the question that comes before what cannot be undone was answered.
     pub(in crate::front) is_confirmed: bool,
+    /// Whether what would be written to a file is written by who asks.
+    pub(in crate::front) is_written_there: bool,
     /// Who asks: a user's number.
     pub(in crate::front) user: u32,
 }
@@ -82,6 +84,7 @@ impl Request {
             place: Place::default(),
             is_json: false,
             is_confirmed: false,
+            is_written_there: false,
             user,
         };
         let mut rest = line.trim();
@@ -90,6 +93,7 @@ impl Request {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("--json", "") => request.is_json = true,
                 ("--confirmed", "") => request.is_confirmed = true,
+                ("--written-there", "") => request.is_written_there = true,
                 ("--place", name) => request.place = Place::named(name).unwrap_or_default(),
                 _ => break,
             }

@@ -52,11 +52,14 @@ impl Listener {
         let socket = UnixListener::bind(path)?;
         // Until here the mode lets nobody in who is not let in later: to connect takes the right to
         // write, which no usual umask gives to a group.
-        chown(path, None, group)?;
+        let made = fs::symlink_metadata(path)?;
+        // A unit may refuse the call to everybody, and whose group it is already need not make it.
+        if let Some(group) = group.filter(|&group| group != made.gid()) {
+            chown(path, None, Some(group)).map_err(|error| not_given(group, &error))?;
+        }
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         socket.set_nonblocking(true)?;
-        let inode = fs::symlink_metadata(path)?.ino();
-        Ok(Self { socket, path: path.to_owned(), inode })
+        Ok(Self { socket, path: path.to_owned(), inode: made.ino() })
     }
 
     pub(super) fn accept(&self) -> io::Result<UnixStream> {
@@ -77,6 +80,12 @@ impl Drop for Listener {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn not_given(group: u32, error: &io::Error) -> io::Error {
+    let what = "expected one that the filter is in, as Group= of its unit";
+    let sentence = format!("control.group: cannot give it to group {group} ({error}), {what}");
+    io::Error::new(error.kind(), sentence)
 }
 
 /// The number of a group.

@@ -3,10 +3,9 @@
 //! It reads counters that others own, and walks the flows one by one; no packet waits for it. It
 //! changes something only by a whole configuration, as a signal does ([`Running`]).
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
 
@@ -15,13 +14,14 @@ use super::running::Running;
 use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
-use crate::config::{Config, Fail, RulesBackend, rewrite};
+use crate::config::{Config, Fail, RulesBackend};
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
-use crate::front::FrontError;
 use crate::front::control::{
-    Answer, How, Listener, Place, Request, Server, Service, Waker, group_named, is_trusted,
+    Answer, How, Listener, Place, ROOT_WRITES, Request, Server, Service, Waker, group_named,
+    is_trusted,
 };
+use crate::front::{FrontError, memory};
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
@@ -151,9 +151,9 @@ impl Steering<'_> {
             Command::Leave => Answer { place: None, ..Answer::default() },
             Command::Reload => self.reload(request),
             Command::WriteTerminal => text(pix::written(&config())),
-            Command::WriteMemory => self.write(&config(), place),
+            Command::WriteMemory => self.write(&config(), request),
             Command::WriteErase if request.is_confirmed || words_end_in_noconfirm(request) => {
-                self.write(&pix::erased(&config()), place)
+                self.write(&pix::erased(&config()), request)
             }
             Command::WriteErase => {
                 let question = "Erase PIX configuration in flash memory?".to_owned();
@@ -275,23 +275,20 @@ impl Steering<'_> {
         }
     }
 
-    /// Writes the configuration file, whole or not at all; the old one stays beside it.
-    fn write(&self, config: &Config, place: Place) -> Answer {
+    /// Writes the configuration file, or says what has to be written to who can.
+    fn write(&self, config: &Config, request: &Request) -> Answer {
+        let place = request.place;
         let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
-        let write = || {
-            let old =
-                if file.exists() { crate::front::read_configuration(file)? } else { String::new() };
-            let new = rewrite(&old, config).map_err(|error| FrontError::file(file, error))?;
-            replace(file, &old, &new)
-                .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))
-        };
-        match write() {
-            Ok(()) => {
-                let sum = pix::checksum(config);
-                Answer::text(
-                    place,
-                    format!("Building configuration...\nCryptochecksum: {sum}\n[OK]"),
-                )
+        if request.is_written_there {
+            return match memory::to_be_written(file, config) {
+                Ok(text) => Answer::text(place, text),
+                Err(error) => Answer::refused(place, format!("ERROR: {error}")),
+            };
+        }
+        match memory::write(file, config) {
+            Ok(text) => Answer::text(place, text),
+            Err(error) if memory::is_forbidden(&error) => {
+                Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))
             }
             Err(error) => Answer::refused(place, format!("ERROR: {error}")),
         }
@@ -323,28 +320,6 @@ impl Steering<'_> {
             config.rules.offload_mark
         )
     }
-}
-
-/// The old text goes beside the file, the new one takes its place: at no moment is there none.
-fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
-    let beside = |end: &str| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let permissions = fs::metadata(file).map(|found| found.permissions());
-    let write = |path: &Path, text: &str| -> io::Result<()> {
-        let mut written = File::create(path)?;
-        if let Ok(permissions) = &permissions {
-            written.set_permissions(permissions.clone())?;
-        }
-        written.write_all(text.as_bytes())?;
-        written.sync_all()
-    };
-    write(&beside(".1"), old)?;
-    let new_file = beside(".new");
-    write(&new_file, new)?;
-    fs::rename(&new_file, file)
 }
 
 fn no_such_flow(id: FlowId) -> String {

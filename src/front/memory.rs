@@ -1,0 +1,71 @@
+//! What the PIX's words keep in the configuration file: written whole, or not at all.
+//!
+//! The filter writes it where it may. Where its unit keeps it from that, root's `mailguard ctl`
+//! does, in its own file and with nothing of the filter's but these values.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::{FrontError, read_configuration};
+use crate::config::{Config, Source, rewrite};
+use crate::pix;
+
+/// Writes the file; the old one stays beside it. What a PIX says of it.
+///
+/// # Errors
+/// It cannot be read or written, or is no configuration.
+pub fn write(file: &Path, config: &Config) -> Result<String, FrontError> {
+    let old = if file.exists() { read_configuration(file)? } else { String::new() };
+    let new = rewrite(&old, config).map_err(|error| FrontError::file(file, error))?;
+    replace(file, &old, &new)
+        .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))?;
+    let sum = pix::checksum(config);
+    Ok(format!("Building configuration...\nCryptochecksum: {sum}\n[OK]"))
+}
+
+/// What is to be written, for somebody else to write: the file's path in a line, and the values.
+pub(in crate::front) fn to_be_written(file: &Path, config: &Config) -> Result<String, String> {
+    rewrite("", config).map(|values| format!("{}\n{values}", file.display()))
+}
+
+/// Writes what a filter has said is to be written, if our file is its own.
+///
+/// # Errors
+/// It is another file; and as above.
+pub fn write_for(said: &str, file: &Path) -> Result<String, FrontError> {
+    let (path, text) = said.split_once('\n').unwrap_or((said, ""));
+    if Path::new(path) != file {
+        let what = format!("the filter's configuration is {path}, expected --config {path}");
+        return Err(FrontError::file(file, what));
+    }
+    write(file, &Config::build(Some(Source { name: "the filter's answer", text }), &[])?)
+}
+
+/// Whether it was somebody's decision that we may not.
+pub(in crate::front) fn is_forbidden(error: &FrontError) -> bool {
+    let forbidden = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+    error.kind().is_some_and(|kind| forbidden.contains(&kind))
+}
+
+/// The old text goes beside the file, the new one takes its place: at no moment is there none.
+fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
+    let beside = |end: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let permissions = fs::metadata(file).map(|found| found.permissions());
+    let write = |path: &Path, text: &str| -> io::Result<()> {
+        let mut written = File::create(path)?;
+        if let Ok(permissions) = &permissions {
+            written.set_permissions(permissions.clone())?;
+        }
+        written.write_all(text.as_bytes())?;
+        written.sync_all()
+    };
+    write(&beside(".1"), old)?;
+    let new_file = beside(".new");
+    write(&new_file, new)?;
+    fs::rename(&new_file, file)
+}
