@@ -92,11 +92,17 @@ deb: ## the Debian package, in target/package; lintian has to like it
 
 deb-life: deb ## install, upgrade, remove and purge it under a real systemd, while mail passes
 	@tests/lab/setup.sh --tools debootstrap:debootstrap
-	@tests/lab/package.sh target/package/mailguard_*.deb
+	@dist/package.sh deb later
+	@tests/lab/package.sh target/package/mailguard_*.deb target/package/later/*.deb
 
 rpm: ## the same as an rpm
 	@tests/lab/setup.sh --tools rpmbuild:rpm
 	@dist/package.sh rpm
+
+rpm-life: rpm ## the same for it, but that it filters only once it is enabled
+	@tests/lab/setup.sh --tools debootstrap:debootstrap
+	@dist/package.sh rpm later
+	@tests/lab/package.sh target/package/mailguard-*.rpm target/package/later/*.rpm
 
 reproducible: ## both packages built in two places: the same, byte for byte?
 	@tests/lab/setup.sh --tools dpkg-shlibdeps:dpkg-dev lintian:lintian rpmbuild:rpm

@@ -4,6 +4,9 @@
 #   package.sh deb     a package for this Debian release and processor
 #   package.sh rpm     the same as an rpm
 #   package.sh twice   both are built in two places: are they the same, byte for byte?
+#
+# `deb later` and `rpm later` make the same once more, as a later version: what an upgrade does
+# depends on the version alone.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -11,6 +14,9 @@ out=$PWD/target/package
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
+# The packages go there; a later version has another number.
+to=$out number=1
+[ "${2-}" != later ] || { to=$out/later number=2 && rm -rf "$to" && mkdir -p "$to"; }
 
 # The program, without a trace of where it was built.
 build() {
@@ -25,6 +31,7 @@ build() {
 }
 
 deb() {
+    rm -f "$to"/*.deb
     build
     tree=$out/deb
     rm -rf "$tree"
@@ -32,7 +39,10 @@ deb() {
     mv "$tree/usr/share/zsh/site-functions" "$tree/usr/share/zsh/vendor-completions"
     doc=$tree/usr/share/doc/mailguard
     install -m 644 dist/debian/copyright "$doc/copyright"
-    gzip -9n <dist/debian/changelog >"$doc/changelog.Debian.gz"
+    # What is released is what was committed, then.
+    date=$(date -Rd "@$SOURCE_DATE_EPOCH")
+    sed "s/@VERSION@/$version-$number/; s/@DATE@/$date/" dist/debian/changelog |
+        gzip -9n >"$doc/changelog.Debian.gz"
     mkdir "$tree/DEBIAN"
     (cd "$tree" && find etc -type f | sed 's|^|/|' | sort) >"$tree/DEBIAN/conffiles"
     (cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
@@ -42,12 +52,11 @@ deb() {
     # It looks for its file where a source package has it.
     mkdir -p "$out/libraries/debian" && : >"$out/libraries/debian/control"
     libraries=$(cd "$out/libraries" && dpkg-shlibdeps -O -e"$tree/usr/sbin/mailguard" | sed 's/.*Depends=//')
-    number=$(sed -n '1s/.*(\(.*\)).*/\1/p' dist/debian/changelog)
     architecture=$(dpkg --print-architecture)
     size=$(du -sk --apparent-size "$tree/usr" "$tree/etc" | awk '{ sum += $1 } END { print sum }')
-    sed -e "s/@VERSION@/$number/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/" \
+    sed -e "s/@VERSION@/$version-$number/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/" \
         -e "s/@LIBRARIES@/$libraries/" dist/debian/control >"$tree/DEBIAN/control"
-    package=$out/mailguard_${number}_$architecture.deb
+    package=$to/mailguard_$version-${number}_$architecture.deb
     dpkg-deb --root-owner-group -Zxz --build "$tree" "$package" >/dev/null
     # Whoever packs for himself signs for himself: no bug of Debian's tracker is closed by it.
     lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$package"
@@ -55,11 +64,13 @@ deb() {
 }
 
 rpm() {
+    rm -f "$to"/*.rpm
     build
-    rpmbuild --quiet -bb --define "_topdir $out/rpm" --define "_rpmdir $out" \
+    rpmbuild --quiet -bb --define "_topdir $out/rpm" --define "_rpmdir $to" \
         --define "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
-        --define "version_of_program $version" --define "tree $out/tree" dist/rpm/mailguard.spec
-    sha256sum "$out"/*.rpm
+        --define "version_of_program $version" --define "number_of_package $number" \
+        --define "tree $out/tree" dist/rpm/mailguard.spec
+    sha256sum "$to"/*.rpm
 }
 
 twice() {

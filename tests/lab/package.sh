@@ -1,35 +1,33 @@
 #!/bin/sh
-# The life of the Debian package under a real systemd, from installation to purge, in namespaces of
-# its own: a gateway that boots from a fresh Debian, a client and a server, and mail between them.
+# The life of a package under a real systemd, from installation to removal, in namespaces of its
+# own: a gateway that boots from a fresh Debian, a client and a server, and mail between them.
 #
-# Usage: package.sh DEB. Needs root, and debootstrap once; the tree lies in target/systemd.
+# Usage: package.sh PACKAGE LATER, two of one kind (.deb, .rpm). Needs root, and debootstrap once;
+# the tree lies in target/systemd.
 set -eu
 
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/lab
 work=$PWD/target/systemd
 root=$work/root
+holds=dbus,init-system-helpers,iproute2,iptables,logrotate,procps,rpm,systemd-sysv
 
 say() { echo "package: $*"; }
 die() { echo "package: $*" >&2; exit 1; }
 
 prepare() {
     [ "$(id -u)" = 0 ] || die "needs root"
-    if [ ! -e "$work/ready" ]; then
+    if [ "$(cat "$work/ready" 2>/dev/null)" != "$holds" ]; then
         say "making a Debian in $root"
         rm -rf "$root" && mkdir -p "$work"
-        debootstrap --variant=minbase \
-            --include=dbus,init-system-helpers,iproute2,iptables,logrotate,procps,systemd-sysv \
+        debootstrap --variant=minbase --include="$holds" \
             "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" >"$work/log" 2>&1 ||
             die "debootstrap fails, see $work/log"
-        touch "$work/ready"
+        echo "$holds" >"$work/ready"
     fi
-    rm -rf "$work/share" && mkdir -p "$work/share/new"
-    cp "$1" "$work/share/first.deb"
-    # The same as a later version: what an upgrade does depends on the version alone.
-    dpkg-deb -R "$1" "$work/share/new"
-    sed -i 's/^\(Version: .*\)/\1+later/' "$work/share/new/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$work/share/new" "$work/share/later.deb" >/dev/null
+    rm -rf "$work/share" && mkdir -p "$work/share"
+    cp "$1" "$work/share/first"
+    cp "$2" "$work/share/later"
 }
 
 # A client, the gateway we are, and a server.
@@ -51,6 +49,7 @@ lay_network() {
     ip -n server route add default via 10.2.0.1
     echo 1 >/proc/sys/net/ipv4/ip_forward
     ip netns exec server python3 "$here/package.py" serve &
+    server=$!
 }
 
 # Where systemd finds its control groups: the second hierarchy, wherever this machine has it.
@@ -77,8 +76,10 @@ inside() { nsenter -t "$init" -m -p -u -i -C -r -w env -i PATH=/usr/sbin:/usr/bi
 
 end() {
     status=$?
-    [ -z "${machine-}" ] || kill "$machine" 2>/dev/null || true
+    # The machine goes with whoever made its namespace, which no other signal ends.
+    kill -KILL ${machine-} ${server-} ${held-} 2>/dev/null || true
     wait 2>/dev/null || true
+    [ "$status" = 0 ] || tail -n 20 "$work/console" >&2
     for _ in $(seq 50); do rmdir "$group" 2>/dev/null && break || sleep 0.1; done
     exit "$status"
 }
@@ -91,27 +92,52 @@ expect() { found=$(eval "$2" 2>&1) || true; [ "$found" = "$3" ] || die "$1: $fou
 files() {
     inside find / -xdev \( -path /var/lib/dpkg -o -path /var/log/journal -o -path /mnt -o -path /tmp \
         -o -path /var/lib/systemd -o -path /var/cache -o -path /var/log/dpkg.log \
-        -o -path /var/lib/logrotate -o -path '/etc/*-' -o -path /etc/.pwd.lock \) -prune -o -print |
+        -o -path /var/lib/rpm -o -path /root/.rpmdb -o -path /var/lib/logrotate -o -path '/etc/*-' \
+        -o -path /etc/.pwd.lock \) -prune -o -print |
         sort
 }
 
-life() {
-    files >"$work/before"
-    inside getent passwd >"$work/passwd"
-    expect "before" seen bare
-    inside dpkg -i /mnt/share/first.deb
-    for unit in mailguard.service mailguard-rules.service mailguard-check.timer; do
-        expect "$unit" "inside systemctl is-active $unit" active
-        expect "$unit" "inside systemctl is-enabled $unit" enabled
-    done
-    expect "installed" seen guarded
-    expect "its user" "inside ps -o user= -p \$(main)" mailguard
-    inside grep -q '^CapPrm:.0000000000003000$' "/proc/$(main)/status" || die "has capabilities"
-    inside journalctl -q -u mailguard | grep 'are not limited' && die "not in its sandbox"
-    say "installed: filters at once, as a user of its own"
+configure() { printf '%s\n' "$@" | inside tee /etc/mailguard/mailguard.toml >/dev/null; }
 
-    printf '[log]\nevents = "/var/log/mailguard/events.log"\n' |
-        inside tee /etc/mailguard/mailguard.toml >/dev/null
+# $1: what is done while a connection is open, which has to go on with another process.
+going_on() {
+    rm -f "$work/share/held" "$work/share/go"
+    ip netns exec client python3 "$here/package.py" hold "$work/share/held" "$work/share/go" &
+    held=$!
+    until [ -e "$work/share/held" ]; do kill -0 "$held" || die "no connection"; sleep 0.1; done
+    old=$(main)
+    eval "$1"
+    [ "$(main)" != "$old" ] || die "$1: the filter was not restarted"
+    touch "$work/share/go"
+    wait "$held" || die "$1: a connection was broken"
+    held=
+}
+
+# The control socket under the unit, and who may write the configuration there.
+control() {
+    configure '[log]' 'events = "/var/log/mailguard/events.log"'
+    inside systemctl restart mailguard
+    inside journalctl -q -u mailguard | grep 'no control socket' && die "has no control socket"
+    expect "who may talk to it" "inside stat -c '%U %G %a' /run/mailguard/control" \
+        "mailguard mailguard 660"
+    ctl="/usr/sbin/mailguard ctl"
+    inside $ctl fixup protocol smtp 587 || die "a line of the PIX's is refused"
+    inside setpriv --reuid=mailguard --regid=mailguard --clear-groups $ctl write memory \
+        >"$work/refused" 2>&1 && die "the filter writes its configuration, which is root's"
+    expect "who may not write" "cat $work/refused" "mailguard: ERROR: cannot write\
+ /etc/mailguard/mailguard.toml: Read-only file system (os error 30); root's \`mailguard ctl\` may"
+    inside $ctl write memory | grep -q '^\[OK\]$' || die "root cannot save"
+    expect "saved" "inside head -n 1 /etc/mailguard/mailguard.toml" "ports = [25, 587]"
+    expect "whose it is" "inside stat -c '%U %a' /etc/mailguard/mailguard.toml" "root 644"
+    inside systemctl restart mailguard
+    expect "what was saved" "inside $ctl show fixup" "fixup protocol smtp 25
+fixup protocol smtp 587"
+    inside rm /etc/mailguard/mailguard.toml.1
+    say "the control socket is there; who may not save is told so, and root's words are saved"
+}
+
+logs() {
+    configure '[log]' 'events = "/var/log/mailguard/events.log"'
     inside systemctl restart mailguard
     expect "with a log" seen guarded
     inside logrotate -f /etc/logrotate.d/mailguard
@@ -122,39 +148,45 @@ life() {
     inside test -s /var/log/mailguard/events.log.1 || die "the old log is gone"
     say "the log is turned, and written on"
 
-    printf '[log]\nevents = "journald"\n' | inside tee /etc/mailguard/mailguard.toml >/dev/null
+    configure '[log]' 'events = "journald"'
     inside systemctl restart mailguard
     expect "with the journal" seen guarded
     inside journalctl --sync
+    # Connections are numbered on over a restart.
     for field in MAILGUARD_EVENT=opened MAILGUARD_RULE=banner; do
-        inside journalctl -q -u mailguard "$field" MAILGUARD_FLOW=1 | grep -q . ||
+        inside journalctl -q -u mailguard "$field" -o verbose | grep -q MAILGUARD_FLOW= ||
             die "the journal has no entry with $field"
     done
-    printf '[log]\nevents = "/var/log/mailguard/events.log"\n' |
-        inside tee /etc/mailguard/mailguard.toml >/dev/null
+    configure '[log]' 'events = "/var/log/mailguard/events.log"'
     inside systemctl restart mailguard
     expect "with a log again" seen guarded
     say "the journal has its entries, field by field"
+}
 
-    ip netns exec client python3 "$here/package.py" hold "$work/share/held" "$work/share/go" &
-    held=$!
-    until [ -e "$work/share/held" ]; do kill -0 "$held" || die "no connection"; sleep 0.1; done
-    old=$(main)
-    inside dpkg -i --force-confold /mnt/share/later.deb
-    [ "$(main)" != "$old" ] || die "the upgrade did not restart the filter"
-    touch "$work/share/go"
-    wait "$held" || die "the upgrade broke a connection"
-    expect "the configuration" "inside head -1 /etc/mailguard/mailguard.toml" "[log]"
+filters() {
+    expect "installed" seen guarded
+    expect "its user" "inside ps -o user= -p \$(main)" mailguard
+    inside grep -q '^CapPrm:.0000000000003000$' "/proc/$(main)/status" || die "has capabilities"
+    inside journalctl -q -u mailguard | grep 'are not limited' && die "not in its sandbox"
+    for unit in mailguard.service mailguard-rules.service $1; do
+        expect "$unit" "inside systemctl is-active $unit" active
+        expect "$unit" "inside systemctl is-enabled $unit" enabled
+    done
+}
+
+# $1: the upgrade, $2: the way back.
+upgrades() {
+    going_on "$1"
+    expect "the configuration" "inside head -n 1 /etc/mailguard/mailguard.toml" "[log]"
     expect "upgraded" seen guarded
     say "upgraded: a connection under way went on, the configuration is kept"
 
     old=$(main)
-    echo 'ports = [0]' | inside tee /etc/mailguard/mailguard.toml >/dev/null
-    inside dpkg -i --force-confold /mnt/share/first.deb
+    configure 'ports = [0]'
+    eval "$2"
     [ "$(main)" = "$old" ] || die "restarted with a configuration that is refused"
     expect "with a wrong configuration" seen guarded
-    printf '[log]\nevents = "/var/log/mailguard/events.log"\n' |
-        inside tee /etc/mailguard/mailguard.toml >/dev/null
+    configure '[log]' 'events = "/var/log/mailguard/events.log"'
     say "a configuration that is refused stops no upgrade, and the old filter goes on"
 
     inside systemctl stop mailguard
@@ -162,18 +194,64 @@ life() {
     inside systemctl start mailguard
     expect "started" seen guarded
     say "stopped: nothing passes, until it is started again"
+}
 
-    inside dpkg -r mailguard
+# No file, no unit.
+gone() {
+    files >"$work/after"
+    diff "$work/before" "$work/after" || die "gone, and these files differ"
+    expect "units" "inside systemctl list-units --all --plain --no-legend 'mailguard*'" ""
+}
+
+removed() {
     expect "removed" seen bare
     expect "the rules" "inside iptables-save | grep -c MAILGUARD" 0
-    inside test -e /etc/mailguard/mailguard.toml || die "removing took the configuration"
+    inside test -e "/etc/mailguard/mailguard.toml$1" || die "removing took the configuration"
     inside test -e /var/log/mailguard/events.log || die "removing took the log"
+}
+
+life_of_deb() {
+    inside dpkg -i /mnt/share/first
+    filters mailguard-check.timer
+    say "installed: filters at once, as a user of its own"
+    control
+    logs
+    upgrades "inside dpkg -i --force-confold /mnt/share/later" \
+        "inside dpkg -i --force-confold /mnt/share/first"
+    inside dpkg -r mailguard
+    removed ""
     inside dpkg -P mailguard
-    files >"$work/after"
-    diff "$work/before" "$work/after" || die "purged, and these files differ"
+    gone
     expect "users" "inside getent passwd | diff $work/passwd -" ""
-    expect "units" "inside systemctl list-units --all --plain --no-legend 'mailguard*'" ""
     say "removed: mail passes; purged: no file, no user, no unit"
+}
+
+life_of_rpm() {
+    # The machine's own programs are in the other system's books.
+    inside rpm -i --nodeps /mnt/share/first
+    expect "installed" seen bare
+    expect "enabled" "inside systemctl is-enabled mailguard.service" disabled
+    expect "its files" "inside rpm -V --nodeps mailguard" ""
+    inside getent passwd mailguard >/dev/null || die "it has no user"
+    inside systemctl -q enable --now mailguard.service mailguard-rules.service
+    filters ""
+    say "installed: filters as soon as it is enabled, as a user of its own"
+    control
+    logs
+    upgrades "inside rpm -U --nodeps /mnt/share/later" \
+        "inside rpm -U --nodeps --oldpackage /mnt/share/first"
+    inside rpm -e mailguard
+    removed .rpmsave
+    inside rm -r /etc/mailguard /var/log/mailguard
+    gone
+    say "removed: mail passes; its configuration and its log are left, and nothing else"
+}
+
+life() {
+    files >"$work/before"
+    inside getent passwd >"$work/passwd"
+    expect "before" seen bare
+    "life_of_$1"
 }
 
 main() { inside systemctl show -p MainPID --value mailguard; }
@@ -184,10 +262,10 @@ inner)
     trap end EXIT
     lay_network
     boot
-    life
+    life "$2"
     ;;
 *)
-    prepare "$1"
-    exec unshare --net --mount --propagation private "$0" inner
+    prepare "$1" "$2"
+    exec unshare --net --mount --propagation private "$0" inner "${1##*.}"
     ;;
 esac
