@@ -75,13 +75,17 @@ rpm() {
 
 twice() {
     rm -rf "$out/twice"
+    # Both now: the commit that is checked out may be another one when the first is built.
+    for place in first a/second; do git clone --quiet --local . "$out/twice/$place"; done
     for place in first a/second; do
-        git clone --quiet --local . "$out/twice/$place"
         (cd "$out/twice/$place" && dist/package.sh deb && dist/package.sh rpm) >/dev/null
         (cd "$out/twice/$place/target/package" && sha256sum ./*.deb ./*.rpm) |
             tee "$out/twice/${place##*/}.sums"
     done
-    cmp "$out/twice/first.sums" "$out/twice/second.sums" || { echo "package.sh: they differ" >&2; exit 1; }
+    cmp "$out/twice/first.sums" "$out/twice/second.sums" || {
+        echo "package.sh: they differ" >&2
+        exit 1
+    }
     echo "the same, byte for byte"
 }
 
