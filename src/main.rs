@@ -161,7 +161,7 @@ fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome
         let source = Source { name: "the filter's answer", text };
         front::rules::follow(&Config::build(Some(source), &[])?)
     };
-    let file = command.config_file().map_or(Path::new(""), |(path, _)| path);
+    let file = command.config_file().map_or_else(|| Path::new(""), |(path, _)| path);
     front::control::run(&front::control::Asked {
         socket: ctl.socket.as_ref().unwrap_or(&usual),
         words: &ctl.words,
