@@ -63,7 +63,10 @@ impl Engine {
         let Some(handshake) = known.or_else(|| self.recall(turn)) else {
             return Verdict::Drop(Violation::Handshake.into());
         };
-        if !handshake.way.has(Direction::Reply, turn.hop(), &self.keyed) {
+        let way = handshake.way;
+        if !way.has(Direction::Reply, turn.hop(), &self.keyed)
+            || !way.is_answered_by(turn.arrival.path.egress)
+        {
             return Verdict::Drop(Reason::WrongInterface);
         }
         let offered = maximum_segment_size(turn.packet.options()).unwrap_or(0);
@@ -73,7 +76,7 @@ impl Engine {
         self.handshakes.put(&Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
-            way: handshake.way.answered(turn.hop(), &self.keyed),
+            way: way.answered(turn.hop(), &self.keyed),
             windows,
             offered_scales,
             segment_size: handshake.segment_size.min(offered),
@@ -91,12 +94,14 @@ impl Engine {
     /// connection open already: it waits for the greeting and never says its SYN again, so the
     /// server's repetition is all that can bring it back.
     ///
-    /// Only interfaces can vouch for it: the third packet has to leave by the one that this came
-    /// in by, so nobody elsewhere has spoken for the server.
+    /// Only interfaces and ports can vouch for it. The third packet has to leave by the interface
+    /// that this came in by, so nobody elsewhere has spoken for the server. And of two mail ports
+    /// either may be the client's: a server takes a client's SYN/ACK for the third packet.
     fn recall(&self, turn: &Turn<'_>) -> Option<Handshake> {
         let path = turn.arrival.path;
         let is_lost = path.ingress != path.egress
             && turn.policies().is_mail_port(turn.source.port)
+            && !turn.policies().is_mail_port(turn.destination.port)
             && self.handshakes.may_have_evicted(&turn.key, turn.seconds())
             && self.flows.find(&turn.key).is_none();
         is_lost.then(|| Handshake {

@@ -254,8 +254,8 @@ impl Engine {
 
     /// A packet that belongs to no flow, or begins one.
     fn judge_stranger(&self, turn: &Turn<'_>, effects: &mut Effects) -> (Verdict, Mode) {
-        // The sender of a SYN is the client, that of a SYN/ACK the server; of another packet nobody
-        // knows yet.
+        // The sender of a SYN is the client; of another packet nobody knows yet. Even a SYN/ACK may
+        // be a client's: a server that waits for the third packet takes it for that.
         let (flags, policies) = (turn.packet.flags, turn.policies());
         if ![turn.source, turn.destination].iter().any(|end| policies.is_mail_port(end.port)) {
             // What a server accepts here is none of ours, and no old flow must judge it.
@@ -266,8 +266,7 @@ impl Engine {
         }
         let policy = match (flags.syn, flags.ack) {
             (true, false) => policies.choose(turn.source, turn.destination),
-            (true, true) => policies.choose(turn.destination, turn.source),
-            (false, _) => policies.choose_for(turn.source, turn.destination),
+            _ => policies.choose_for(turn.source, turn.destination),
         };
         let mode = policy.mode();
         // A flow that we began to read is read to its end.

@@ -89,4 +89,15 @@ impl Way {
             Self::OneArmed { .. } => true,
         }
     }
+
+    /// Whether an answer to the SYN can leave by this interface: where the SYN left by the one it
+    /// had come in by, who sent it is there too. A SYN that claims to be from elsewhere would turn
+    /// the ends round: its answer is the first packet on its way to the real server.
+    #[must_use]
+    pub const fn is_answered_by(&self, interface: u32) -> bool {
+        match *self {
+            Self::Through { .. } => true,
+            Self::OneArmed { interface: known, .. } => known == interface,
+        }
+    }
 }

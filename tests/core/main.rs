@@ -35,8 +35,6 @@ mod config;
 mod desync;
 /// Today's SMTP through `esmtp` and `asa`.
 mod esmtp;
-/// Handshakes that had to make room for a flood's, and what brings them back.
-mod evicted;
 /// What `explain` says of captures, held against their bytes.
 mod explain;
 /// Every input of every fuzz target, through that target again.
@@ -67,6 +65,8 @@ mod random;
 mod reasons;
 /// Captures through the engine, byte for byte.
 mod replay;
+/// Who is client and who is server, whatever packets claim.
+mod roles;
 /// Two real TCP stacks with the engine between them, over a lossy wire.
 mod sim;
 /// Every cut of representative dialogues gives the same streams.

@@ -10,6 +10,9 @@ use mailguard::time::Instant;
 
 use super::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};
 
+/// The other end of all flows.
+const SERVER: &str = "198.51.100.2:25";
+
 /// Bytes an end may have in flight: a window of 64,240 and this shift.
 const SCALE: u8 = 9;
 
@@ -143,15 +146,19 @@ impl Crowd {
         options: &[u8],
         data: &[u8],
     ) -> Verdict {
-        let server: SocketAddr = "198.51.100.2:25".parse().unwrap();
-        let ends = [line.client, server];
-        let (source, destination) = (ends[index(from)], ends[index(from.other())]);
-        let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
         let path = match from {
             C => Path { ingress: 1, egress: self.way_out, link: 0 },
             S => Path { ingress: self.way_back, egress: 1, link: 0 },
         };
-        let arrival = Arrival { path, ..arrival(&bytes) };
+        let ends = [line.client, SERVER.parse().unwrap()];
+        let (source, destination) = (ends[index(from)], ends[index(from.other())]);
+        let bytes = tcp_packet(source, destination, seq, ack, flags, options, data);
+        self.arrive(path, &bytes)
+    }
+
+    /// Any bytes at all, by any way.
+    pub fn arrive(&mut self, path: Path, bytes: &[u8]) -> Verdict {
+        let arrival = Arrival { path, ..arrival(bytes) };
         let now = Instant::from_micros(self.micros);
         let verdict = self.engine.handle(now, &arrival, &mut self.effects);
         self.records.append(&mut self.effects.records);

@@ -1,0 +1,104 @@
+//! Who is client and who is server: handshakes that had to make room for those of a flood, what
+//! brings them back, and clients that speak as a server does.
+
+use crate::bounds::{flood, limited};
+use crate::support::crowd::{Crowd, Line};
+use crate::support::packet::{ACK, SYN, tcp_packet};
+use crate::support::rig::settings;
+use mailguard::engine::{Exception, Handling, Path, Reason, Treatment, Verdict};
+use mailguard::flow::Direction::Original as C;
+use mailguard::flow::Direction::Reply as S;
+use mailguard::tcp::Violation;
+
+/// Mail of a client that waits for the greeting of a handshake that had to make room.
+#[test]
+fn a_repeated_answer_brings_an_evicted_handshake_back() {
+    let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+    let mut line = Line::new("192.0.2.1", 1_000);
+    assert!((0..2).all(|step| crowd.shake(&line, step)));
+    flood(&mut crowd, 1);
+    assert!(!crowd.shake(&line, 2), "it had to make room");
+    assert!(!crowd.begin_data(&mut line), "and nothing opens it");
+    assert!((1..3).all(|step| crowd.shake(&line, step)));
+    line.received = [0; 2];
+    assert!(crowd.begin_data(&mut line));
+    assert!(crowd.say(&mut line, C, b"text\r\n.\r\n"));
+}
+
+/// Only interfaces tell who answered.
+#[test]
+fn nobody_else_brings_an_evicted_handshake_back() {
+    for (way_out, way_back, steps) in [(2, 3, [true, false]), (2, 1, [false; 2])] {
+        let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+        let line = Line::new("192.0.2.1", 1_000);
+        assert!(crowd.shake(&line, 0));
+        flood(&mut crowd, 1);
+        (crowd.way_out, crowd.way_back) = (way_out, way_back);
+        assert_eq!([1, 2].map(|step| crowd.shake(&line, step)), steps, "{way_back}");
+        assert_eq!(crowd.engine.stats().flows, 0);
+    }
+    // Where nothing had to make room there is nothing to bring back.
+    let mut crowd = Crowd::new(limited(|_| {}));
+    assert!(!crowd.shake(&Line::new("192.0.2.1", 1_000), 1));
+    // Nor does it end a flow that stands.
+    let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+    let mut line = crowd.open("192.0.2.1", 1_000);
+    flood(&mut crowd, 1);
+    let other = crowd.packet(&line, S, [7_777, 100], SYN | ACK, &[], &[]);
+    assert_eq!(other, Verdict::Drop(Violation::Handshake.into()));
+    assert!(crowd.begin_data(&mut line));
+}
+
+/// A server that waits for the third packet takes a client's SYN/ACK for it: RFC 9293 3.10.7.4 asks
+/// for its ACK alone. Where the client's port is a mail port too, it might be a server's.
+#[test]
+fn a_client_does_not_become_the_server_by_answering_as_one() {
+    for port in [25, 4_000] {
+        let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+        let line = Line::new("192.0.2.1", port);
+        assert!((0..2).all(|step| crowd.shake(&line, step)));
+        flood(&mut crowd, 1);
+        let own_answer = crowd.packet(&line, C, [99, 1_000], SYN | ACK, &[], &[]);
+        assert_eq!(own_answer, Verdict::Drop(Violation::Handshake.into()), "{port}");
+        let _ = crowd.packet(&line, S, [1_000, 100], ACK, &[], &[]);
+        assert_eq!(crowd.engine.stats().flows, 0, "{port}");
+    }
+}
+
+/// The mail that a server sends is let alone; what comes to it is not, whatever its sender claims.
+#[test]
+fn a_client_is_not_let_alone_by_answering_as_its_server() {
+    for (port, flags) in [(4_000, SYN | ACK), (25, SYN | ACK), (25, ACK)] {
+        let mut settings = settings("mailguard");
+        settings.exceptions.push(Exception {
+            client: Some("198.51.100.0/24".parse().unwrap()),
+            server: None,
+            treatment: Treatment::HandsOff,
+        });
+        let mut crowd = Crowd::new(settings);
+        let line = Line::new("192.0.2.1", port);
+        assert!((0..2).all(|step| crowd.shake(&line, step)));
+        let _ = crowd.packet(&line, C, [100, 1_000], flags, &[], &[]);
+        assert_ne!(crowd.effects.handling, Handling::HandedOver, "{port} {flags}");
+        let said = crowd.packet(&line, C, [100, 1_000], ACK, &[], b"EXPN root\r\n");
+        assert_ne!(said, Verdict::Accept, "{port} {flags}");
+    }
+}
+
+/// A SYN that claims to be the server's, and its answer, which the server takes for the third
+/// packet of a true handshake.
+#[test]
+fn a_client_does_not_become_the_server_by_a_forged_syn() {
+    let mut crowd = Crowd::new(limited(|_| {}));
+    let line = Line::new("192.0.2.1", 25);
+    assert!((0..2).all(|step| crowd.shake(&line, step)));
+    let outside = Path { ingress: 1, egress: 1, link: 0 };
+    let server = "198.51.100.2:25".parse().unwrap();
+    let forged = tcp_packet(server, line.client, 999, 0, SYN, &[], &[]);
+    let _ = crowd.arrive(outside, &forged);
+    let answer = crowd.packet(&line, C, [99, 1_000], SYN | ACK, &[], &[]);
+    assert_eq!(answer, Verdict::Drop(Reason::WrongInterface));
+    let third = tcp_packet(server, line.client, 1_000, 100, ACK, &[], &[]);
+    let _ = crowd.arrive(outside, &third);
+    assert_eq!(crowd.engine.stats().flows, 0);
+}
