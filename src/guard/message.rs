@@ -91,6 +91,10 @@ impl Message {
                 break;
             }
             look.before = bytes.len() - rest.len();
+            if let Some(length) = self.take_line(settings, rest, look) {
+                rest = rest.get(length..).unwrap_or_default();
+                continue;
+            }
             let text =
                 if self.place == Place::Text && !self.has(CR) { text_length(rest) } else { 0 };
             let excess = if text > 0 {
@@ -108,6 +112,35 @@ impl Message {
             }
         }
         noted
+    }
+
+    /// Takes a whole line of a header, of which byte by byte there would be nothing to say: how
+    /// many bytes it has.
+    fn take_line(
+        &mut self,
+        settings: &Settings,
+        bytes: &[u8],
+        look: &mut Look<'_>,
+    ) -> Option<usize> {
+        if self.has(BODY | CR) || self.place != Place::Start {
+            return None;
+        }
+        let (text, length) = line(bytes)?;
+        // A dot may have been added, and what is empty ends the header.
+        let first = text.first().filter(|first| **first != b'.')?;
+        let count = u32::try_from(text.len()).ok()?;
+        let fields = self.fields.saturating_add((!matches!(first, b' ' | b'\t')).into());
+        let size = self.bytes.saturating_add(count).saturating_add(2);
+        let is_within = !settings.header_line_max.is_passed(0, count)
+            && !settings.header_fields_max.is_passed(self.fields.into(), fields.into())
+            && !settings.header_bytes_max.is_passed(self.bytes, size);
+        if !is_within {
+            return None;
+        }
+        self.look(look, text);
+        (self.fields, self.bytes) = (fields, size);
+        self.header.end_line();
+        Some(length)
     }
 
     fn step(
@@ -279,6 +312,18 @@ fn either(one: Option<Excess>, other: Option<Excess>) -> Option<Excess> {
         return other;
     }
     one.or(other)
+}
+
+/// The text of a line that is whole here and holds no other CR or LF, and the bytes it has with its
+/// end.
+fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let count = memchr::memchr2(b'\r', b'\n', bytes)?;
+    let (text, end) = bytes.split_at_checked(count)?;
+    match end {
+        [b'\n', ..] => Some((text, count + 1)),
+        [b'\r', b'\n', ..] => Some((text, count + 2)),
+        _ => None,
+    }
 }
 
 /// How many bytes stand before the next CR or LF. Few, where lines are short: the vectorised search

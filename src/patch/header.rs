@@ -74,6 +74,19 @@ impl Field {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
 
+    /// The field whose line begins here, if it is one of these, and the bytes of its name and
+    /// colon: where the name is whole, and has no blanks.
+    fn at_start(line: &[u8]) -> Option<(u16, usize)> {
+        let colon = memchr::memchr(b':', line)?;
+        let (name, _) = line.split_at_checked(colon)?;
+        let like = name.first().map_or(0, |first| Self::beginning_with(*first));
+        if like != 0 && memchr::memchr2(b' ', b'\t', name).is_some() {
+            return None;
+        }
+        let is_it = |field: &Self| field.name().as_bytes().eq_ignore_ascii_case(name);
+        Some((Self::filter(like, is_it), colon + 1))
+    }
+
     /// Those of a set, one bit each, whose name has this letter there.
     fn with_letter(open: u16, at: u8, letter: u8) -> u16 {
         let letter = letter.to_ascii_lowercase();
@@ -156,6 +169,8 @@ struct Needles {
     is_minded: bool,
     /// Bytes that a text has at most before its needle.
     before: u8,
+    /// With what the texts begin, a bit for each byte.
+    firsts: [u64; 4],
 }
 
 /// Bytes of headers that are no needles if there is another one, the commonest first.
@@ -191,10 +206,16 @@ impl Fields {
 
 impl Needles {
     const fn none(zones: ZoneSet) -> Self {
-        Self { zones, bytes: Some([0; 3]), is_minded: false, before: 0 }
+        Self { zones, bytes: Some([0; 3]), is_minded: false, before: 0, firsts: [0; 4] }
     }
 
     fn add(&mut self, text: &[u8]) {
+        for first in text.iter().take(1) {
+            for byte in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
+                let words = self.firsts.iter_mut().skip(usize::from(byte / 64));
+                words.take(1).for_each(|word| *word |= 1 << (byte % 64));
+            }
+        }
         let rareness = |byte: u8| {
             let common = COMMON.iter().position(|known| *known == byte);
             let rare = if byte.is_ascii_alphanumeric() { 0 } else { COMMON.len() };
@@ -221,6 +242,15 @@ impl Needles {
             }
         }
         self.is_minded = true;
+    }
+
+    /// Whether a text may begin in these bytes.
+    fn may_begin_in(&self, bytes: &[u8]) -> bool {
+        let is_first = |byte: &u8| {
+            let word = self.firsts.get(usize::from(byte / 64));
+            word.is_some_and(|word| word >> (byte % 64) & 1 == 1)
+        };
+        bytes.iter().any(is_first)
     }
 
     fn are_in(&self, bytes: &[u8]) -> bool {
@@ -259,6 +289,10 @@ impl Header {
             if matches!(first, b' ' | b'\t') {
                 self.bits |= IN_VALUE;
                 return 0;
+            }
+            if let Some((field, used)) = Field::at_start(bytes) {
+                *self = Self { bits: IN_VALUE | field, ..Self::default() };
+                return used;
             }
             *self = Self { bits: IN_NAME, ..Self::default() };
             if first != b':' {
@@ -310,6 +344,10 @@ impl Header {
         let skipped = if is_close { 0 } else { value.len().saturating_sub(needles.before.into()) };
         if skipped > 0 {
             self.state = 0;
+        }
+        let is_idle = !is_close && self.state == 0;
+        if is_idle && !needles.may_begin_in(value.get(skipped..).unwrap_or_default()) {
+            return None;
         }
         let mut last = None;
         for (index, &byte) in value.iter().enumerate().skip(skipped) {
