@@ -26,9 +26,15 @@ pub(crate) struct Filter {
 impl Filter {
     /// Starts one, and waits until it filters.
     pub(crate) fn start(words: &[&str]) -> Self {
+        Self::start_in(&[], words)
+    }
+
+    /// The same with these in its environment besides.
+    pub(crate) fn start_in(environment: &[(&str, &str)], words: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mailguard"))
             .arg("run")
             .args(words)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,11 +1,13 @@
 //! What goes wrong around a filter: a full disk, a log that nobody reads or that is gone, a filter
-//! that hangs. It keeps filtering, says what is lost, and takes up again what it can.
+//! that hangs, a wall clock that steps. It keeps filtering, says what is lost, and takes up again what it can.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use crate::ctl::{Client, serve};
 use crate::run::{Filter, NEEDS, is_soon, mailguard, shell, succeed, verify};
 use crate::sealed::sealed;
 
@@ -107,5 +109,75 @@ fn a_filter_that_hangs_lets_nothing_pass_even_if_it_fails_open() {
         filter.end("-TERM");
         // While there is none, mail passes unread.
         assert_eq!(verify("127.0.0.1"), "VRFY root\r\n");
+    });
+}
+
+/// A wall clock for one program alone, which is ahead by as many seconds as a file says.
+const CLOCK: &str = "
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static volatile long *ahead;
+__attribute__((constructor)) static void begin(void) {
+    int file = open(getenv(\"AHEAD\"), O_RDONLY);
+    ahead = mmap(0, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
+    close(file);
+}
+int clock_gettime(clockid_t id, struct timespec *time) {
+    int failed = syscall(SYS_clock_gettime, id, time);
+    if (!failed && id == CLOCK_REALTIME) time->tv_sec += *ahead;
+    return failed;
+}
+";
+
+#[test]
+fn a_wall_clock_that_steps_by_a_day_moves_dates_and_nothing_else() {
+    sealed(NEEDS, || {
+        fs::write("/run/clock.c", CLOCK).unwrap();
+        assert!(shell("cc -shared -fPIC -o /run/clock.so /run/clock.c"), "no C compiler");
+        // Never shorter: the filter looks at any moment.
+        let clock = File::options().write(true).create(true).truncate(false).open("/run/ahead");
+        let clock = clock.unwrap();
+        let set = |seconds: i64| clock.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+        set(0);
+        succeed(&["rules", "up", LOCAL[0], LOCAL[1]]);
+        let environment = [("LD_PRELOAD", "/run/clock.so"), ("AHEAD", "/run/ahead")];
+        let words = ["--events", "/run/events", "--format", "json", LOCAL[0], LOCAL[1]];
+        let filter = Filter::start_in(&environment, &words);
+        serve();
+        let (mut old, _) = Client::connect();
+        for (number, ahead) in [0, 86_400, -86_400, 0].into_iter().enumerate() {
+            set(ahead);
+            let line = format!("VRFY {number}");
+            // Who was there before goes on as who comes now does.
+            assert_eq!(old.say(&line), "500 what?");
+            let (mut new, _) = Client::connect();
+            assert_eq!(
+                (new.say(&line).as_str(), new.say("NOOP").as_str()),
+                ("500 what?", "250 ok")
+            );
+            let dates = || {
+                let log = fs::read_to_string("/run/events").unwrap();
+                let entries = log.lines().filter(|entry| entry.contains(&line));
+                let dates = entries.map(|entry| {
+                    let entry: serde_json::Value = serde_json::from_str(entry).unwrap();
+                    entry["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+                });
+                dates.collect::<Vec<_>>()
+            };
+            // Of each of the two the line, and what became of it.
+            assert!(is_soon(|| dates().len() == 4), "{:?}", dates());
+            let now = jiff::Timestamp::now().as_second() + ahead;
+            for date in dates() {
+                assert!(date.as_second().abs_diff(now) < 3_600, "{date}, {ahead} s ahead");
+            }
+        }
+        let flows = String::from_utf8(mailguard(&["ctl", "--json", "flows"]).stdout).unwrap();
+        assert!(flows.contains("\"id\":1,"), "{flows}");
+        let said = filter.end("-TERM");
+        assert!(!said.contains("alarms: ") && !said.contains("resets: "), "{said}");
     });
 }

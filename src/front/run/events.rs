@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bound::Bound;
+use super::clock::{Clock, Dates};
 use super::target::{Target, Unwritten};
 use crate::config::Log;
 use crate::engine::Record;
@@ -51,6 +52,8 @@ pub(super) struct Writer {
     target: Target,
     format: Format,
     start: Instant,
+    /// Which dates entries have; none: those of their own clock.
+    dates: Option<Dates>,
     bound: Bound,
     /// Entries left out that the log does not know of yet, and when the last of them was made.
     unsaid: Option<(u64, crate::time::Instant)>,
@@ -91,6 +94,7 @@ impl Events {
             target,
             format: log.format,
             start: Instant::now(),
+            dates: None,
             bound: Bound::new(log.bytes_per_second, Keyed::new(RandomState::new().hash_one(0))),
             unsaid: None,
             said: Duration::ZERO,
@@ -171,6 +175,11 @@ impl Events {
 }
 
 impl Writer {
+    /// Has entries dated by the wall clock, whatever the clock shows that they were made by.
+    pub(super) fn dated(self, clock: Clock) -> Self {
+        Self { dates: Some(Dates::new(clock)), ..self }
+    }
+
     /// Writes from a thread of its own, which may be left behind when the program ends.
     pub(super) fn start(self) -> Result<Finished, FrontError> {
         let (sender, receiver) = sync_channel(1);
@@ -197,7 +206,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            self.bound.refill(self.start.elapsed());
+            self.look_at_clocks();
             self.write_while_there_is(first);
             let is_ending = self.shared.is_ending.load(Ordering::SeqCst);
             if is_ending {
@@ -214,10 +223,19 @@ impl Writer {
 
     fn write_while_there_is(&mut self, mut next: Option<Entry>) {
         while let Some(entry) = next {
-            if let Entry::Record(record) = entry {
+            if let Entry::Record(mut record) = entry {
+                record.at = self.dates.map_or(record.at, |dates| dates.of(record.at));
                 self.write(&record);
             }
             next = self.receiver.try_recv().ok();
+        }
+    }
+
+    /// How much may be written since, and which date it has.
+    fn look_at_clocks(&mut self) {
+        self.bound.refill(self.start.elapsed());
+        if let Some(dates) = &mut self.dates {
+            dates.look();
         }
     }
 
@@ -236,7 +254,7 @@ impl Writer {
         self.target.take(record);
         if self.text.len() >= WRITE_BYTES {
             self.flush();
-            self.bound.refill(self.start.elapsed());
+            self.look_at_clocks();
             self.say_what_is_left_out(false);
         }
     }

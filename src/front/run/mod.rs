@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::thread;
 
 use self::estate::Estate;
-use self::events::{Events, Writer};
+use self::events::Events;
 use self::inject::Injector;
 use self::reign::{Reign, join, spawn};
 use self::running::{Reloads, Running};
@@ -95,7 +95,7 @@ pub fn run(
     let steering = Steering { shared: &shared, running: &running, reread, file, worker };
     let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     announce(config, &queues);
-    let written = writer.map(Writer::start).transpose()?;
+    let written = writer.map(|writer| writer.dated(clock).start()).transpose()?;
     let reign = Reign { shared: &shared, signals: &signals, config };
     let ended = thread::scope(|scope| {
         let serving = || {
