@@ -3,7 +3,7 @@
 //! (`sd_listen_fds(3)`).
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -77,6 +77,12 @@ impl Manager {
     pub(crate) fn names(&self) -> Vec<String> {
         let heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         heard.kept.keys().cloned().collect()
+    }
+
+    /// One of these, if it is a file.
+    pub(crate) fn file(&self, name: &str) -> Outcome<File> {
+        let heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(File::from(heard.kept.get(name).because(name)?.try_clone()?))
     }
 
     /// The daemon on the gateway, as the manager starts it.

@@ -2,11 +2,16 @@
 //!
 //! `make life` does so each second in the middle of 1,000 deliveries.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::hash::Hasher;
+use std::io::{Read, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use mailguard::engine::FORMAT;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::lab::{
     Because, Family, Filter, Guard, Message, Outcome, PATIENCE, Pace, Random, Session, Side, Site,
@@ -108,6 +113,58 @@ pub(crate) fn deadly_packet() -> Outcome<String> {
     let figures = Site { network, postfix, guard }.finish(&[first, second])?;
     Ok(format!("3 deaths, then its flow is reset; who was beside it was kept; {figures}"))
 }
+
+/// A version whose image is in a format that the next one does not know, an older or a newer one:
+/// that is said in one line, its connections are reset, and mail goes on.
+pub(crate) fn other_formats() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut sent = Vec::new();
+    for (started, format) in [FORMAT - 1, FORMAT + 1].into_iter().enumerate() {
+        let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
+        guard.stop()?;
+        write_as(&guard.manager()?.file("image")?, format)?;
+        guard.restart()?;
+        guard.manager()?.await_said("READY=1", started + 2, PATIENCE)?;
+        let answer = old.command(Pace::Whole, "NOOP");
+        let is_reset = answer.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+        ensure(is_reset, || format!("a flow that nobody knows: {answer:?}, not reset"))?;
+        let mut session = Session::greeted(Family::V4.server(), PATIENCE)?;
+        session.expect(Pace::Whole, "VRFY root", 500)?;
+        let message = Message::new(&format!("format-{format}"), b"1\r\n");
+        session.deliver(Pace::Whole, &message)?;
+        session.quit()?;
+        sent.push(message);
+        let log = guard.log();
+        let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+        let why = format!("its image: its format is {format}, expected {FORMAT}");
+        ensure(matches!(warnings[..], [one] if one.ends_with(&why)), || {
+            format!("not in one line: {log}")
+        })?;
+    }
+    let figures = Site { network, postfix, guard }.finish(&sent)?;
+    Ok(format!("an older and a newer image are refused, mail goes on; {figures}"))
+}
+
+/// Makes of an image what a version would have written whose format this is.
+fn write_as(image: &File, format: u32) -> Outcome {
+    let mut bytes = Vec::new();
+    // Whoever wrote it stands at its end, and shares the place with us.
+    let mut file = image;
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    let magic = bytes.get(..FORMAT_AT).because("no image")?;
+    let content = bytes.get(FORMAT_AT + 4..bytes.len() - TAIL).because("too short an image")?;
+    let hashed = [magic, &format.to_le_bytes(), content].concat();
+    let mut hasher = SipHasher13::new();
+    hasher.write(&hashed);
+    let hash = hasher.finish128().as_bytes();
+    Ok(image.write_all_at(&[&hashed[..], &hash, b"COMPLETE"].concat(), 0)?)
+}
+
+/// Where an image says its format, and how long its hash and its last word are.
+const FORMAT_AT: usize = 16;
+const TAIL: usize = 24;
 
 /// Does something to the filter each second while mail is delivered: each message is taken at its
 /// first try and stored as it was sent, and no refused command is answered as a permitted one.

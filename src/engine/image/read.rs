@@ -55,6 +55,9 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Incomplete => f.write_str("it is not complete"),
+            Self::Format(format) if FORMAT_MIN == FORMAT => {
+                write!(f, "its format is {format}, expected {FORMAT}")
+            }
             Self::Format(format) => {
                 write!(f, "its format is {format}, expected {FORMAT_MIN} to {FORMAT}")
             }

@@ -89,7 +89,7 @@ pub(super) fn recover(bytes: &[u8], now: u64, docket: &Docket) -> Vec<u8> {
         return Vec::new();
     }
     if number(FORMAT_AT) != Some(FORMAT) {
-        log::warn!("the diary of the process before is of another format");
+        log::warn!("the flows of the process before are unknown, its diary is of another format");
         return Vec::new();
     }
     let length = number(LENGTH).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);

@@ -20,7 +20,7 @@ use super::manager::{self, Kept, Manager};
 use super::probation::{Docket, Probation};
 use super::succession::{Handed, Predecessor};
 use crate::config::Config;
-use crate::engine::{Effects, Engine, Image};
+use crate::engine::{Effects, Engine, Image, Unreadable};
 use crate::front::FrontError;
 use crate::front::nfqueue::OpenQueue;
 
@@ -133,7 +133,9 @@ impl Estate {
         let (mut recovered, mut died) = (Vec::new(), 0);
         let mut docket = Docket::kept(&self.diary, now);
         let mut image = Image::open(&self.image);
-        if image.is_err() && !self.diary.is_empty() {
+        // Who wrote an image in another format did not die, and its diary is in that format too.
+        let is_foreign = matches!(image, Err(Unreadable::Format(_)));
+        if image.is_err() && !is_foreign && !self.diary.is_empty() {
             docket = Docket::read(&self.diary, now);
             (recovered, died) = (diary::recover(&self.diary, now, &docket), now);
             diary::record_death(&legacy.diary, died, &docket).map_err(failed)?;
