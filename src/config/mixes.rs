@@ -6,7 +6,7 @@ use super::tree::{Node, Place};
 use super::{Config, Fail};
 use crate::engine::{self, Exception, Treatment};
 use crate::flow::Network;
-use crate::guard::{ProxyProtocol, Settings, StartTls, Tls, Unit};
+use crate::guard::{EnvelopeRules, ProxyProtocol, Settings, StartTls, Tls, Unit};
 use crate::smtp::{DataBegins, Verb};
 
 /// Faults, each to be placed where the first of its keys was given.
@@ -107,7 +107,9 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
     let profile = [beside, &["profile"]].concat();
     let path = |name| [table, &[name]].concat();
     // Where only the profile allows it, verbs without it say enough: it is not offered then.
-    let is_wanted = faults.root.at(&path("starttls")).is_some();
+    let root = faults.root;
+    let given = |name| root.at(&path(name)).is_some();
+    let is_wanted = given("starttls");
     let mut add = |names: [&'static str; 2], message: String| {
         let [first, second] = names.map(path);
         faults.add(&[&first, &second, &profile], message);
@@ -121,6 +123,23 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
                 verb.name()
             );
             add(["starttls", "verbs"], message);
+        }
+    }
+    // What a profile says of itself is no wish of anybody's.
+    let is_read = settings.envelope != EnvelopeRules::Off;
+    let is_enforced = is_read && settings.envelope != EnvelopeRules::Log;
+    for (name, is_idle) in [
+        ("recipient_refuse", !is_read && !settings.recipient_refuse.is_empty()),
+        ("sender_refuse", !is_read && !settings.sender_refuse.is_empty()),
+        ("auth_mechanisms", !is_enforced && !settings.auth_mechanisms.is_any()),
+    ] {
+        if is_idle && given(name) {
+            let (found, why) = if is_read { ("log", "refused") } else { ("off", "looked at") };
+            let message = format!(
+                "{name}: found beside envelope = \"{found}\", expected envelope = \"lenient\" or \
+                 \"strict\": nothing of it would be {why}"
+            );
+            add([name, "envelope"], message);
         }
     }
     if settings.require_tls == Tls::Required && settings.starttls == StartTls::Strip {

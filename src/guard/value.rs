@@ -212,7 +212,8 @@ pub struct Mechanisms(Vec<String>);
 
 impl Mechanisms {
     /// Whether it stands for any.
-    pub(super) fn is_any(&self) -> bool {
+    #[must_use]
+    pub fn is_any(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -266,6 +267,12 @@ impl Value for Mechanisms {
 pub struct Bytes(String);
 
 impl Bytes {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this is one of them.
     pub(super) fn contains(&self, byte: u8) -> bool {
         self.0.as_bytes().contains(&byte)
