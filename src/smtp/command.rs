@@ -145,6 +145,14 @@ fn is_mistyped_auth(word: &[u8]) -> bool {
     (3..=4).contains(&word.len()) && known == word.len()
 }
 
+/// Whether this is a tag as IMAP has before each command, LOGIN among them: `a1`, `.`.
+fn is_tag(word: &[u8]) -> bool {
+    let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let behind = word.get(letters..).unwrap_or_default();
+    let is_numbered = !behind.is_empty() && behind.iter().all(u8::is_ascii_digit);
+    word == b"." || (letters <= 1 && is_numbered)
+}
+
 /// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
 const WORD_BYTES_MAX: usize = 9;
 
@@ -238,7 +246,7 @@ impl Word {
         let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
         let spelt = word.get(letters..).unwrap_or_default();
         let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known));
-        word.is_empty() || is_begun || is_mistyped_auth(spelt)
+        word.is_empty() || is_begun || is_mistyped_auth(spelt) || is_tag(word)
     }
 
     /// Whether it is a word of an authentication with more behind it, which may be the credential.
