@@ -25,7 +25,7 @@ pub fn write(file: &Path, config: &Config) -> Result<String, FrontError> {
 }
 
 /// What is to be written, for somebody else to write: the file's path in a line, and the values.
-pub(in crate::front) fn to_be_written(file: &Path, config: &Config) -> Result<String, String> {
+pub(super) fn to_be_written(file: &Path, config: &Config) -> Result<String, String> {
     rewrite("", config).map(|values| format!("{}\n{values}", file.display()))
 }
 
@@ -43,7 +43,7 @@ pub fn write_for(said: &str, file: &Path) -> Result<String, FrontError> {
 }
 
 /// Whether it was somebody's decision that we may not.
-pub(in crate::front) fn is_forbidden(error: &FrontError) -> bool {
+pub(super) fn is_forbidden(error: &FrontError) -> bool {
     let forbidden = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
     error.kind().is_some_and(|kind| forbidden.contains(&kind))
 }
