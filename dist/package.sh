@@ -25,7 +25,11 @@ build() {
         CARGO_TARGET_DIR=$out/build "${CARGO:-cargo}" build --release --locked
     rm -rf "$out/tree"
     mkdir -p "$out/program"
-    strip --strip-unneeded -R .comment -R .note -o "$out/program/mailguard" "$out/build/release/mailguard"
+    strip --strip-unneeded -R .comment -R .note \
+        -o "$out/program/mailguard" "$out/build/release/mailguard"
+    # The build id was made of what is stripped, too, and that knows the place: the commit is it.
+    perl -e 'print pack("VVVa4H40", 4, 20, 3, "GNU", $ARGV[0])' "$(git rev-parse HEAD)" >"$out/id"
+    objcopy --update-section ".note.gnu.build-id=$out/id" "$out/program/mailguard"
     dist/install.sh stage "$out/program/mailguard" /usr "$out/tree"
     find "$out/tree" -path '*/man/*' -type f -exec gzip -9n {} +
 }
