@@ -174,6 +174,25 @@ filters() {
     done
 }
 
+# What `check` says of this machine, and of a queue that nobody but the manager holds.
+checked() {
+    expect "what check finds" "inside mailguard check --brief | grep -v '^wrong  rp_filter: '" ""
+    inside cp /usr/sbin/mailguard /tmp/looks
+    inside chmod -x /usr/sbin/mailguard
+    inside systemctl kill --signal=KILL mailguard
+    for _ in $(seq 100); do
+        kept=$(inside /tmp/looks check --brief | grep '^wrong  queue 0: no filter reads it' || true)
+        [ -z "$kept" ] || break
+    done
+    expect "who keeps the queue" 'echo "${kept%,*}"' \
+        "wrong  queue 0: no filter reads it; systemd keeps it"
+    inside chmod +x /usr/sbin/mailguard
+    inside rm /tmp/looks
+    until [ "$(inside systemctl is-active mailguard)" = active ]; do sleep 0.1; done
+    expect "after that" seen guarded
+    say "check finds nothing wrong, and a queue that systemd keeps while no filter reads it"
+}
+
 # $1: the upgrade, $2: the way back.
 upgrades() {
     going_on "$1"
@@ -216,6 +235,7 @@ life_of_deb() {
     say "installed: filters at once, as a user of its own"
     control
     logs
+    checked
     upgrades "inside dpkg -i --force-confold /mnt/share/later" \
         "inside dpkg -i --force-confold /mnt/share/first"
     inside dpkg -r mailguard
@@ -238,6 +258,7 @@ life_of_rpm() {
     say "installed: filters as soon as it is enabled, as a user of its own"
     control
     logs
+    checked
     upgrades "inside rpm -U --nodeps /mnt/share/later" \
         "inside rpm -U --nodeps --oldpackage /mnt/share/first"
     inside rpm -e mailguard

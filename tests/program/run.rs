@@ -471,5 +471,27 @@ fn what_is_ahead_of_the_filter_is_named_in_brief() {
         let said = mailguard(&["check", "--set", "queue.gso=false"]).stdout;
         let said = String::from_utf8(said).unwrap();
         assert!(said.contains("ok     devices: none is ahead of the filter"), "{said}");
+        assert!(shell(
+            "tc qdisc add dev big clsact && \
+             tc filter add dev big ingress bpf bytecode '1,6 0 0 4294967295' direct-action"
+        ));
+        let said = String::from_utf8(mailguard(&["check", "--brief"]).stdout).unwrap();
+        assert!(said.contains("wrong  big: a BPF program at tc sees packets before"), "{said}");
+    });
+}
+
+#[test]
+fn a_queue_that_another_program_holds_is_named_with_its_process() {
+    sealed(NEEDS, || {
+        // It reads the queue as we do, and is called otherwise.
+        fs::copy(env!("CARGO_BIN_EXE_mailguard"), "/run/another").unwrap();
+        let mut other = Command::new("/run/another").arg("run").stderr(Stdio::null()).spawn();
+        let other = other.as_mut().unwrap();
+        assert!(is_soon(|| !listed().is_empty()), "it serves no queue");
+        let said = String::from_utf8(mailguard(&["check"]).stdout).unwrap();
+        let line = format!("wrong  queue 0: held by another (process {}), 0 packets", other.id());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(said.contains(&line), "{line} is not in {said}");
     });
 }

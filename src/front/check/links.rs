@@ -1,5 +1,5 @@
 //! Devices that make packets too large for the queue, or whose programs see them first: reads what
-//! `ip -d -j link` prints.
+//! `ip -d -j link` and `tc` print.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +48,33 @@ pub(super) fn findings(listing: &str, is_gso: bool) -> Vec<String> {
     found
 }
 
+/// The devices that have a place for filters of tc's, by what `tc qdisc show` prints.
+pub(super) fn filtered(qdiscs: &str) -> Vec<&str> {
+    let words = qdiscs.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.filter_map(|words| device(&words)).collect()
+}
+
+fn device<'a>(words: &[&'a str]) -> Option<&'a str> {
+    match *words {
+        ["qdisc", "clsact" | "ingress", _, "dev", name, ..] => Some(name),
+        _ => None,
+    }
+}
+
+/// What filters of tc's do with packets ahead of all rules, by what `tc filter show` prints of a
+/// device.
+pub(super) fn ahead(device: &str, filters: &str) -> Option<String> {
+    let words = || filters.split_whitespace();
+    let what = if words().any(|word| word == "bpf") {
+        "a BPF program at tc sees packets before the filter, and may forward them itself"
+    } else if words().any(|word| word == "mirred") && words().any(|word| word == "Redirect") {
+        "a filter of tc's redirects packets past every rule, and past the filter"
+    } else {
+        return None;
+    };
+    Some(format!("{device}: {what}"))
+}
+
 /// The largest packet without BIG TCP.
 const SIZE_MAX: u64 = 65_536;
 
@@ -67,5 +94,25 @@ mod tests {
         assert_eq!(findings(listing, true), [large, program]);
         assert_eq!(findings(listing, false), [program]);
         assert!(findings("nonsense", true)[0].starts_with("ip: what it prints is not understood"));
+    }
+
+    #[test]
+    fn filters_of_tc_that_may_forward_are_found() {
+        let qdiscs = "qdisc noqueue 0: dev lo root refcnt 2\n\
+                      qdisc clsact ffff: dev eth0 parent ffff:fff1\n\
+                      qdisc ingress ffff: dev eth1 parent ffff:fff1 ----------------\n";
+        assert_eq!(filtered(qdiscs), ["eth0", "eth1"]);
+        let program = "filter protocol all pref 1 bpf chain 0\nfilter protocol all pref 1 bpf \
+                       chain 0 handle 0x1 cil_from_netdev-eth0 direct-action not_in_hw id 7\n";
+        let said = ahead("eth0", program).unwrap();
+        assert_eq!(
+            said,
+            "eth0: a BPF program at tc sees packets before the filter, and may forward them itself"
+        );
+        let redirected = "filter parent ffff: protocol ip pref 1 u32\n\
+                          \taction order 1: mirred (Egress Redirect to device eth1) stolen\n";
+        assert!(ahead("eth1", redirected).unwrap().contains("redirects packets past every rule"));
+        let mirrored = "filter u32\n\taction order 1: mirred (Egress Mirror to device eth1) pipe\n";
+        assert_eq!((ahead("eth1", mirrored), ahead("eth1", "")), (None, None));
     }
 }

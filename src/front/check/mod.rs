@@ -1,14 +1,16 @@
 //! `mailguard check`: is this machine fit to run the configuration, and is it set up to?
 //!
 //! The configuration has been read before we are called; where it is faulty, only what does not
-//! depend on it is looked at. Looks, and changes nothing; one line a
-//! finding. What programs below the rules do with packets (eBPF, hardware) is not examined.
+//! depend on it is looked at. Looks, and changes nothing; one line a finding. That a program below
+//! the rules (eBPF, hardware) sees packets first is said; what it does with them is not known.
 
 mod iptables;
 mod links;
 mod machine;
+mod managers;
 mod nft;
 mod ours;
+mod owner;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use self::managers::Managers;
 use self::ours::Ours;
+use self::owner::Holder;
 use super::control::group_named;
 use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
@@ -124,20 +128,37 @@ fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
 
 fn queues(config: &Config, report: &mut Report) {
     let Some(entries) = queue_listing(report) else { return };
+    let holders = owner::holders(entries.iter().map(|entry| entry.port));
     for number in config.queue_numbers() {
         match entries.iter().find(|entry| entry.number == number) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
-            Some(entry) => match owner(entry.port) {
-                Some(name) if name != OUR_NAME => report.wrong(format!(
-                    "queue {number}: served by {name}, netlink port id {}",
-                    entry.port
-                )),
-                _ => report.good(format!(
-                    "queue {number}: served by netlink port id {}, {} packets waiting",
-                    entry.port, entry.waiting
-                )),
-            },
+            Some(entry) => {
+                let holders = holders.get(&entry.port).map_or(&[][..], Vec::as_slice);
+                served(entry, holders, report);
+            }
         }
+    }
+}
+
+/// Who holds a queue: the filter, somebody else, or whoever keeps it until a filter comes.
+fn served(entry: &listing::Entry, holders: &[Holder], report: &mut Report) {
+    let listing::Entry { number, port, waiting, .. } = *entry;
+    let foreign = match holders.first() {
+        _ if holders.iter().any(|one| one.name == OUR_NAME) => None,
+        Some(first) => Some((first.name.clone(), first.process)),
+        // We may not see what others have open.
+        None => owner(port).filter(|name| name != OUR_NAME).map(|name| (name, port)),
+    };
+    match foreign {
+        None => report.good(format!(
+            "queue {number}: served by netlink port id {port}, {waiting} packets waiting"
+        )),
+        Some((name, MANAGER)) => report.wrong(format!(
+            "queue {number}: no filter reads it; {name} keeps it, {waiting} packets waiting"
+        )),
+        Some((name, process)) => report.wrong(format!(
+            "queue {number}: held by {name} (process {process}), {waiting} packets waiting"
+        )),
     }
 }
 
@@ -179,6 +200,7 @@ fn installed(config: &Config, report: &mut Report) -> bool {
     match rules::differences(config) {
         Ok((keeper, found)) if found.is_empty() => {
             report.good(format!("rules: as configured, kept by {}", keeper.name()));
+            Managers::look().findings(keeper).into_iter().for_each(|one| report.wrong(one));
             return true;
         }
         Ok((_, found)) => found.into_iter().for_each(|one| report.wrong(format!("rules: {one}"))),
@@ -233,14 +255,25 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
 
 /// What devices do with packets ahead of all rules, where there is a tool to list it.
 fn devices(config: &Config, report: &mut Report) {
-    let listed = Command::new("ip").args(["-d", "-j", "link"]).stdin(Stdio::null()).output();
-    let Ok(output) = listed else { return };
-    let listing = String::from_utf8_lossy(&output.stdout);
-    let found = links::findings(&listing, config.queue.gso);
+    let Some(listing) = listed("ip", &["-d", "-j", "link"]) else { return };
+    let mut found = links::findings(&listing, config.queue.gso);
+    let qdiscs = listed("tc", &["qdisc", "show"]).unwrap_or_default();
+    for device in links::filtered(&qdiscs) {
+        for way in ["ingress", "egress"] {
+            let filters = listed("tc", &["filter", "show", "dev", device, way]).unwrap_or_default();
+            found.extend(links::ahead(device, &filters));
+        }
+    }
+    found.dedup();
     if found.is_empty() {
         report.good("devices: none is ahead of the filter".to_owned());
     }
     found.into_iter().for_each(|one| report.wrong(one));
+}
+
+fn listed(program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(words).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Every rule of nf_tables, where there is a tool to list them.
@@ -262,6 +295,9 @@ fn nft_listing() -> Result<Option<String>, String> {
 /// What is said of the rest where the configuration is faulty.
 const UNSEEN: &str = "unseen queues, rules, other rules, devices: what is right there depends on \
                       the configuration, and that is faulty\n";
+
+/// The process that keeps what a filter has left.
+const MANAGER: u32 = 1;
 
 /// What the kernel calls our processes.
 const OUR_NAME: &str = "mailguard";

@@ -182,3 +182,29 @@ fn rules_of_the_older_iptables_are_found() {
     assert_eq!(two_rule_sets(new, ""), None);
     assert_eq!(two_rule_sets("iptables-save v1.8.9 (legacy)\n", "nat\n"), None);
 }
+
+#[test]
+fn a_queue_that_no_filter_reads_is_found() {
+    let entry = listing::Entry { number: 3, port: u32::MAX, waiting: 7, ..Default::default() };
+    let holder = |process, name: &str| Holder { process, name: name.to_owned() };
+    let (manager, ours) = (holder(1, "systemd"), holder(9, OUR_NAME));
+    for (holders, expected) in [
+        (
+            vec![holder(1, "systemd")],
+            "wrong  queue 3: no filter reads it; systemd keeps it, 7 packets waiting\n",
+        ),
+        (
+            vec![holder(8, "suricata")],
+            "wrong  queue 3: held by suricata (process 8), 7 packets waiting\n",
+        ),
+        (vec![manager, ours], SERVED),
+        // Who may not see what others have open says no more than it knows.
+        (vec![], SERVED),
+    ] {
+        let mut report = Report::default();
+        served(&entry, &holders, &mut report);
+        assert_eq!(report.text, expected);
+    }
+}
+
+const SERVED: &str = "ok     queue 3: served by netlink port id 4294967295, 7 packets waiting\n";
