@@ -1,5 +1,6 @@
 //! What goes wrong around a filter: a full disk, a log that nobody reads or that is gone, a filter
-//! that hangs, a wall clock that steps. It keeps filtering, says what is lost, and takes up again what it can.
+//! that hangs, a wall clock that steps. It keeps filtering, says what is lost, and takes up again
+//! what it can.
 
 use std::fs::{self, File};
 use std::io::Read;
