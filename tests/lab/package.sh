@@ -133,6 +133,9 @@ control() {
     expect "what was saved" "inside $ctl show fixup" "fixup protocol smtp 25
 fixup protocol smtp 587"
     inside rm /etc/mailguard/mailguard.toml.1
+    # The configurations to come know nothing of that port.
+    configure '[log]' 'events = "/var/log/mailguard/events.log"'
+    inside mailguard rules up
     say "the control socket is there; who may not save is told so, and root's words are saved"
 }
 
