@@ -101,6 +101,7 @@ fn told(rule: &PatchRule) -> String {
             format!("{} in {zones}{more}", texts.join(" "))
         }
         Sign::Over(count) => format!("more than {count} bytes in {zones}"),
+        Sign::EmptyLocalPart => "a local part that is empty, or comes to nothing".to_owned(),
         Sign::OpenQuote => "a quoted string that never ends".to_owned(),
         Sign::Base64Length => "base64 that lacks one character".to_owned(),
         Sign::Cause(cause) => format!("what the filter calls {cause}"),

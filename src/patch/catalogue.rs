@@ -41,6 +41,8 @@ struct Content {
     behind_bits: Vec<u8>,
     /// Rules with a length, each with the first byte beyond it, where it is said, once.
     beyond: Vec<(u16, u16)>,
+    /// Rules that mind an empty local part.
+    empty: Vec<u16>,
     /// All of those bytes' numbers, as bits: most bytes of a long line pay for no more than this.
     beyond_bits: Vec<u64>,
 }
@@ -109,6 +111,7 @@ impl Catalogue {
                         content.mark_beyond(first);
                         content.beyond.push((index, first));
                     }
+                    Sign::EmptyLocalPart => content.empty.push(index),
                     Sign::Cause(_) | Sign::OpenQuote | Sign::Base64Length => {}
                 }
                 content.rules.push(Compiled {
@@ -226,7 +229,7 @@ impl Catalogue {
         let before = line.state;
         line.state = content.automaton.step(before, byte);
         let is_long = content.may_be_beyond(line);
-        if is_long || content.may_be_met(line.state, taken.zones) {
+        if is_long || taken.is_empty || content.may_be_met(line.state, taken.zones) {
             content.look(line, taken, is_long, met);
         }
         if taken.is_dropped {
@@ -304,12 +307,13 @@ impl Content {
             let fits = |count: u16| {
                 if rule.is_first { count == *length } else { count >= *length }
             };
-            let is_late = rule.is_first && line.argument.saturating_sub(line.start) == *length;
+            let is_late = rule.is_first && line.argument.saturating_sub(taken.start) == *length;
             let late = if is_late { ZoneSet::LATE } else { ZoneSet::NONE };
             if rule.is_met(line, taken, late, fits) {
                 met(*index);
             }
         }
+        self.empty.iter().filter(|_| taken.is_empty).for_each(|&index| met(index));
         if !is_long {
             return;
         }

@@ -189,6 +189,7 @@ impl RuleTable {
                 return Err("over: a length is no text, expected do = reset or log".to_owned());
             }
             (None, None, None, Some(check)) => match check.as_str() {
+                "empty-local-part" => Sign::EmptyLocalPart,
                 "open-quote" => Sign::OpenQuote,
                 "base64-length" => Sign::Base64Length,
                 _ => Sign::Cause(check),

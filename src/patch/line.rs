@@ -4,7 +4,7 @@
 //! parameters behind one. A byte can be in both.
 //!
 //! ```text
-//!   path        Key ──:──► Start ──<, other──► Local ◄──"──► Quoted ◄──\──► Pair
+//!   path        Key ──:──► Start ──<, other──► Local ◄──"──► Quoted
 //!                                               │ ▲ ▲└──\──► Escape ──► Local
 //!                                               │ │ └──<── Domain, Phrase, Tail
 //!                                               │ └──:──┐
@@ -17,7 +17,15 @@
 //! ```
 //!
 //! Blanks are SP, HT, VT and FF, as `isspace()` has them. A backslash in a path is dropped. What
-//! is `first` in a path stands behind its `<`, and behind blanks and comments there.
+//! is `first` in a path stands behind its `<`, and behind blanks, comments and separators there. A
+//! quoted string that a path begins with is read once more without its quotes, as Postfix and
+//! sendmail do, which looks behind a route, a comment or brackets in it:
+//!
+//! ```text
+//!   "──► Opened ──( < blank──► Aside     ) or > in Aside or Route: what follows is `first` again
+//!          │ ▲                   │
+//!    other │ └──:── Route ◄──@───┴── Quoted
+//! ```
 //!
 //! Written for attackers, not for conformance: where servers differ, the reading that sees more of
 //! the line as a path is taken, and where one sees what the other does not, both are.
@@ -25,7 +33,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keyword::{Keyword, Spelt};
-use super::path::{Parameters, Share};
+use super::path::{Parameters, Share, is_blank};
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::Verb;
 
@@ -61,8 +69,12 @@ pub(super) enum Place {
     /// Behind a backslash in a local part.
     Escape,
     Quoted,
-    /// Behind a backslash in a quoted string.
-    Pair,
+    /// Behind the quote that opens a string, or a route in it: of a local part nothing has come.
+    Opened,
+    /// In a quoted string behind an `@`, as if in a route.
+    Route,
+    /// In a quoted string that begins with a comment, with brackets or with blanks.
+    Aside,
     Domain,
     Literal,
     /// Behind a blank in a local part without brackets: servers make one word of it, or take it
@@ -129,7 +141,7 @@ pub(super) struct Flags(u8);
 impl Flags {
     /// A `<` waits for its `>`.
     pub(super) const OPEN: u8 = 1;
-    /// In a local part, behind a dot.
+    /// In a local part, behind a dot; in a domain, behind no local part.
     pub(super) const AFTER_DOT: u8 = 1 << 1;
     /// In a local part that is a domain for servers without comments, phrases and the like.
     pub(super) const DOMAIN_TOO: u8 = 1 << 2;
@@ -141,6 +153,8 @@ impl Flags {
     pub(super) const UNSURE: u8 = 1 << 6;
     /// In a parameter's value, within quotes.
     pub(super) const QUOTED_VALUE: u8 = 1 << 5;
+    /// Behind a backslash in a quoted string.
+    pub(super) const PAIR: u8 = 1 << 7;
 
     pub(super) const fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -160,6 +174,10 @@ pub(super) struct Taken {
     pub(super) is_quoted: Option<bool>,
     /// Whether it is the backslash of a pair, which servers drop.
     pub(super) is_dropped: bool,
+    /// Whether it shows that the local part is empty.
+    pub(super) is_empty: bool,
+    /// Where what may be a path's first byte stood, before this one.
+    pub(super) start: u16,
 }
 
 impl Line {
@@ -239,7 +257,7 @@ impl Line {
 
     /// Whether a quoted string is open.
     pub(super) const fn is_in_quotes(&self) -> bool {
-        matches!(self.place, Place::Quoted | Place::Pair)
+        matches!(self.place, Place::Quoted | Place::Opened | Place::Route | Place::Aside)
     }
 
     /// Whether it ends in base64 that lacks one character of a group of four.
@@ -249,11 +267,11 @@ impl Line {
 
     /// Takes the next byte, and says what it is.
     pub(super) fn take(&mut self, byte: u8) -> Taken {
-        let before = self.argument;
+        let (before, start) = (self.argument, self.start);
         self.argument = before.saturating_add(1);
         let was_quoted = self.is_in_quotes();
         let mut zones = self.whole();
-        let (mut is_part, mut is_dropped) = (false, false);
+        let (mut is_part, mut is_dropped, mut is_empty) = (false, false, false);
         match self.place {
             Place::Verb | Place::Plain => {}
             Place::Mechanism | Place::Response => {
@@ -264,14 +282,17 @@ impl Line {
             | Place::Local
             | Place::Escape
             | Place::Quoted
-            | Place::Pair
+            | Place::Opened
+            | Place::Route
+            | Place::Aside
             | Place::Domain
             | Place::Literal
             | Place::Phrase
             | Place::Tail
             | Place::Behind => {
                 let was_behind = self.place == Place::Behind;
-                let was_pair = matches!(self.place, Place::Escape | Place::Pair);
+                let was_pair = self.place == Place::Escape || self.flags.has(Flags::PAIR);
+                is_empty = self.ends_empty(byte);
                 let share = self.read_path(byte);
                 let is_value = self.read_parameters(byte, was_behind);
                 is_dropped = byte == b'\\' && !was_pair && share != Share::Nothing;
@@ -292,13 +313,26 @@ impl Line {
         }
         let is_quoted = was_quoted && self.is_in_quotes();
         let is_quoted = (!self.flags.has(Flags::UNSURE)).then_some(is_quoted);
-        Taken { zones, is_quoted, is_dropped }
+        Taken { zones, is_quoted, is_dropped, is_empty, start }
+    }
+
+    /// Whether the byte ends a path that has no local part, or a quoted string in its place that
+    /// comes to nothing.
+    const fn ends_empty(&self, byte: u8) -> bool {
+        match (self.place, byte) {
+            (Place::Opened, b'"') => !self.flags.has(Flags::PAIR),
+            (Place::Domain, b'>') => {
+                self.flags.has(Flags::AFTER_DOT) && self.flags.has(Flags::OPEN)
+            }
+            _ => false,
+        }
     }
 
     /// Moves on in an argument of AUTH, or in a line of its exchange.
     fn read_auth(&mut self, byte: u8) -> ZoneSet {
         let is_mechanism = self.place == Place::Mechanism;
-        if matches!(byte, b' ' | b'\t') {
+        // Exim strips blanks of any kind.
+        if is_blank(byte) {
             if is_mechanism && self.part > 0 {
                 self.place = Place::Response;
                 (self.part, self.seen) = (0, 0);

@@ -191,6 +191,8 @@ pub enum Sign {
     Texts(Vec<Vec<u8>>),
     /// More than so many bytes.
     Over(u16),
+    /// A path without a local part, or with one that comes to nothing.
+    EmptyLocalPart,
     /// A quoted string that the line's end leaves open.
     OpenQuote,
     /// Base64 of a length that no base64 has: at the line's end, one short of a multiple of 4.

@@ -41,8 +41,13 @@ pub(super) enum Parameters {
 const OTHER: u8 = 1 << 7;
 
 /// What separates words: all that `isspace()` knows, but for line ends.
-const fn is_blank(byte: u8) -> bool {
+pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0B | 0x0C)
+}
+
+/// What some server reads as a blank in a path: Postfix takes every control character for one.
+const fn is_void(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7F
 }
 
 impl Line {
@@ -57,7 +62,9 @@ impl Line {
             Place::Local
                 | Place::Escape
                 | Place::Quoted
-                | Place::Pair
+                | Place::Opened
+                | Place::Route
+                | Place::Aside
                 | Place::Domain
                 | Place::Literal
         )
@@ -71,8 +78,9 @@ impl Line {
     /// Moves on in the path.
     pub(super) fn read_path(&mut self, byte: u8) -> Share {
         let is_open = self.flags.has(Flags::OPEN);
-        // Only these are a blank for every server, and end what has no brackets.
+        // Only these are a blank for every server, and end what has no brackets and has begun.
         let is_end = matches!(byte, b' ' | b'\t') && !is_open && self.comments == 0;
+        let is_end = is_end && (self.place != Place::Local || !self.is_fresh());
         match (self.place, byte) {
             (Place::Key, b':') => self.enter(Place::Start, Share::Nothing),
             (Place::Start, b' ' | b'\t') => {
@@ -94,7 +102,11 @@ impl Line {
                 Share::Nothing
             }
             (Place::Start | Place::Local | Place::Domain, b'@') if self.comments == 0 => {
-                self.enter(Place::Domain, Share::Path)
+                let is_bare = self.place == Place::Domain && self.flags.has(Flags::AFTER_DOT);
+                let is_bare = is_bare || (self.place != Place::Domain && self.is_fresh());
+                let share = self.enter(Place::Domain, Share::Path);
+                self.flags.set(Flags::AFTER_DOT, is_bare);
+                share
             }
             (Place::Start | Place::Local, _) => self.read_local(byte),
             (Place::Escape, _) => {
@@ -105,7 +117,9 @@ impl Line {
                 }
                 self.doubt(byte)
             }
-            (Place::Quoted | Place::Pair, _) => self.read_quoted(byte),
+            (Place::Quoted | Place::Opened | Place::Route | Place::Aside, _) => {
+                self.read_quoted(byte)
+            }
             (Place::Domain, b'<') => {
                 self.flags.set(Flags::DOMAIN_TOO, true);
                 self.begin_again();
@@ -145,7 +159,10 @@ impl Line {
                 self.flags.set(Flags::DOUBTFUL, is_doubtful);
                 self.flags.set(Flags::UNSURE, is_doubtful || self.flags.has(Flags::UNSURE));
                 self.flags.set(Flags::AFTER_DOT, false);
-                self.place = Place::Quoted;
+                self.place = if is_fresh { Place::Opened } else { Place::Quoted };
+                if is_fresh {
+                    self.start = self.argument;
+                }
                 return Share::Local;
             }
             b'(' => {
@@ -162,20 +179,40 @@ impl Line {
         self.flags.set(Flags::DOUBTFUL, is_skipped);
         if !is_skipped {
             self.flags.set(Flags::AFTER_DOT, byte == b'.');
-        } else if is_fresh {
+        }
+        // Postfix drops separators ahead of an address, and sendmail all up to a colon.
+        let is_dropped = is_skipped || is_void(byte) || matches!(byte, b',' | b';');
+        if (is_dropped && is_fresh) || (byte == b':' && self.comments == 0) {
             self.start = self.argument;
         }
         let is_border = self.comments > 0 || byte == b':';
         if is_border { self.doubt(byte) } else { Share::Local }
     }
 
+    /// Moves on in a quoted string. Some servers drop its quotes, and read once more what was in
+    /// them: a route, a comment, brackets.
     fn read_quoted(&mut self, byte: u8) -> Share {
-        let was_pair = self.place == Place::Pair;
-        self.place = match byte {
-            b'\\' if !was_pair => Place::Pair,
-            b'"' if !was_pair => Place::Local,
-            _ => Place::Quoted,
-        };
+        let is_fresh = self.is_fresh();
+        let was_pair = self.flags.has(Flags::PAIR);
+        self.flags.set(Flags::PAIR, byte == b'\\' && !was_pair);
+        match (self.place, byte) {
+            (_, b'\\') if !was_pair => {}
+            (_, b'"') if !was_pair => {
+                self.place = Place::Local;
+                if is_fresh {
+                    self.start = self.argument;
+                }
+            }
+            (_, b'@') => self.place = Place::Route,
+            (Place::Route, b':') => (self.place, self.start) = (Place::Opened, self.argument),
+            (Place::Route | Place::Aside, b')' | b'>') => self.start = self.argument,
+            (Place::Opened | Place::Aside, b'(') if is_fresh => self.place = Place::Aside,
+            (Place::Opened | Place::Aside, _) if is_fresh && (is_void(byte) || byte == b'<') => {
+                (self.place, self.start) = (Place::Aside, self.argument);
+            }
+            (Place::Opened, _) => self.place = Place::Quoted,
+            _ => {}
+        }
         if self.flags.has(Flags::DOUBTFUL) { self.doubt(byte) } else { Share::Local }
     }
 

@@ -158,7 +158,7 @@ impl Plan {
             let is_met = match rule.sign {
                 Sign::OpenQuote => line.is_in_quotes(),
                 Sign::Base64Length => line.is_short_base64(),
-                Sign::Texts(_) | Sign::Over(_) | Sign::Cause(_) => false,
+                Sign::Texts(_) | Sign::Over(_) | Sign::EmptyLocalPart | Sign::Cause(_) => false,
             };
             let strike = is_met.then(|| self.strike(u16::try_from(index).ok()?)).flatten();
             if let Some(strike) = strike {

@@ -39,8 +39,9 @@ const ALONE: u16 = 1 << 7;
 /// The bucket of pairs of rare bytes: whatever two of them are taken together is rare too.
 const RARE: u16 = 1;
 
-/// What stands ahead of a local part's first byte, but for a backslash: the last two are blanks.
-const BEFORE_FIRST: &[u8] = b"<: \t)=\x0B\x0C";
+/// What stands ahead of a local part's first byte, but for a backslash, a quote, and what a quoted
+/// string begins with: separators, what closes, blanks.
+const BEFORE_FIRST: &[u8] = b"<>:,;)= ";
 
 /// Buckets of all other pairs.
 const OTHERS: usize = 6;
@@ -84,6 +85,8 @@ impl Table {
         if has_path {
             // Of a pair in quotes the machine drops the backslash, and joins what is around it.
             table.add(b"\\");
+            // Each control character is a blank for some server.
+            (0..b' ').chain([0x7F]).for_each(|void| table.mark(void, ALONE));
         }
         let rules = catalogue.rules().iter().zip(deeds).filter(|(_, deed)| deed.is_some());
         for (rule, _) in rules {
@@ -100,6 +103,7 @@ impl Table {
                         }
                         Some(byte) => table.add(&[byte]),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
+                            table.add(b"\"");
                             texts.iter().for_each(|text| table.add_behind(BEFORE_FIRST, text));
                         }
                         None => {
@@ -110,10 +114,15 @@ impl Table {
                     }
                 }
                 Sign::Over(most) if is_there => table.longest = table.longest.min(*most),
+                Sign::EmptyLocalPart if has_path => {
+                    table.add(b"\"");
+                    table.add_behind(BEFORE_FIRST, b"@");
+                }
                 Sign::OpenQuote if has_path => table.add(b"\""),
                 // No line is read whole that ends in base64.
                 Sign::Texts(_)
                 | Sign::Over(_)
+                | Sign::EmptyLocalPart
                 | Sign::OpenQuote
                 | Sign::Base64Length
                 | Sign::Cause(_) => {}

@@ -144,6 +144,34 @@ fn a_path_is_seen_however_it_is_dressed() {
         ("CVE-1999-0203", Verb::Rcpt, "TO:Joe (c) Doe a=b\t<\"|x\"@d>"),
         ("CVE-1999-0203", Verb::Rcpt, "TO:Joe <(c) <@r: (c)\"\\|x\"@d>"),
         ("CVE-1999-0203", Verb::Mail, "FROM: (c d)|x@d"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"@r.example:|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"@r,@s:\\|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<@q:\"\\@r:@s\\: |x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"a@b:|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"(c)|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"(c(d)e)|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"(a@b)|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"(c)@r:|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"<>|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"<a>|x\"@d>"),
+        ("CVE-1999-0203", Verb::Mail, "FROM:<\"<|x>\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"\x0b|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"\x7f\x01|x\"@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"\"|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<\"@r.example\":|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:\x0c |x@d"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:\x01\t|x@d"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<,|x@d>"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:,;|x@d"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:a:|x@d"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<\"\"@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<\"@r.example:\"@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<\"\\@r,@s\\:\"@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<\"@r:@s:\"@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<@q:\"@r:\"@d>"),
+        ("CVE-2020-10967", Verb::Mail, "FROM:Joe <(c) \"@r:\"@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<@d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<@r,@s: @d>"),
         ("CVE-2024-45519", Verb::Rcpt, "TO:Joe <a.(c) \"b;x y\"@d>"),
     ] {
         assert!(is_minded(&plan_of(id), verb, argument), "{id} {argument:?}");
@@ -157,6 +185,12 @@ fn a_path_is_seen_however_it_is_dressed() {
     assert!([1, 2, 254, 255, 256, 300].map(deep).iter().all(|to| is_minded(&pipe, Verb::Rcpt, to)));
     for argument in ["TO:<a|b@d>", "TO:<(|)a@d>", "TO:<\"a (b) |\"@d>", "TO:a@b SIZE=|"] {
         assert!(!is_minded(&pipe, Verb::Rcpt, argument), "{argument}");
+    }
+    let empty = plan_of("CVE-2020-10967");
+    for argument in
+        ["TO:<@r:a@d>", "TO:<\"@r:a\"@d>", "TO:<\"\\\"\"@d>", "TO:<\"(c)\"@d>", "TO:<\"@\"@d>"]
+    {
+        assert!(!is_minded(&empty, Verb::Rcpt, argument), "{argument}");
     }
 }
 
@@ -211,7 +245,17 @@ fn the_end_of_a_line_shows_what_is_missing() {
     assert!(met(quote, Verb::Mail, "FROM:<\"a\"@d>").is_empty());
     let base64 = "[[rule]]\ncheck = 'base64-length'\ndo = 'log'\n";
     assert_eq!(met(base64, Verb::Auth, "PLAIN abc"), [(9, None)]);
-    assert!(met(base64, Verb::Auth, "PLAIN abcd").is_empty());
+    for (argument, is_short) in [
+        ("PLAIN abcd", false),
+        ("PLAIN abcd\x0b", false),
+        ("\x0cPLAIN\x0b\x0cabcd", false),
+        ("PLAIN \x0babc", true),
+        ("PLAIN abc\x0b", true),
+        ("PLAIN a\x0cb \tc\x0c\x0b", true),
+        ("PLAIN\x0babc", true),
+    ] {
+        assert_eq!(!met(base64, Verb::Auth, argument).is_empty(), is_short, "{argument:?}");
+    }
 }
 
 /// What the machine says of a whole line, and what the sieve does.
@@ -230,6 +274,7 @@ fn texts_of(catalogue: &Catalogue) -> Vec<Vec<u8>> {
     let texts = rules.flat_map(|rule| match &rule.sign {
         Sign::Texts(texts) => texts.clone(),
         Sign::Over(most) => vec![b"a".repeat(usize::from(*most) + 1)],
+        Sign::EmptyLocalPart => vec![b"\"\"@".to_vec(), b"\"@r:\"@".to_vec(), b"@r>".to_vec()],
         Sign::OpenQuote | Sign::Base64Length | Sign::Cause(_) => Vec::new(),
     });
     texts.collect()
