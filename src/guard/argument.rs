@@ -189,7 +189,7 @@ impl LineWatch {
             Finding::Replace(value) if is_enforced => return Heeded::Replace(value),
             Finding::Refuse(mask) if is_enforced => return Heeded::Refuse(Rule::Envelope, mask),
             Finding::Unoffered if is_enforced && settings.parameters == ParameterRules::Offered => {
-                return Heeded::Refuse(Rule::Parameter, Mask::X);
+                return Heeded::Refuse(Rule::Parameter, self.envelope.cure());
             }
             // One of them is told of, and the others may come too.
             Finding::Unoffered => {

@@ -203,8 +203,11 @@ impl Envelope {
 
     /// What the next byte and the rest of the line have to become so that no server takes the line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "an X is the cure in most places")]
-    const fn cure(&self) -> Mask {
+    pub(super) const fn cure(&self) -> Mask {
         match self.place {
+            // To Exim the words of an address without brackets are one: `a=xxx`.
+            Place::Gap | Place::Keyword if !self.is_open => Mask::Bracket,
+            Place::Value if !self.is_open => Mask::BareParameter,
             // `a@bXX` would be an address.
             place if place.is_of_path() && !self.is_open => Mask::Bracket,
             // `>XX` alone is accepted by sendmail; a value that ends in X may be one.

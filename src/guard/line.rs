@@ -140,8 +140,7 @@ impl Watch {
         let argument = text.get(line.verb.name().len() + 1..).filter(|_| line.has_gap);
         self.line.verb = Some(line.verb);
         self.line.length.add(text);
-        let context =
-            Context { settings, offers: self.reply.offers, has_utf8_mail: self.has_utf8_mail };
+        let context = self.context(settings);
         if let Some(argument) = argument.filter(|_| context.has_grammar()) {
             self.line.envelope = Envelope::of(self.line.verb);
             if !self.line.takes_argument(context, argument) {
@@ -149,6 +148,11 @@ impl Watch {
             }
         }
         self.end_line(settings).is_none()
+    }
+
+    /// What arguments are judged by.
+    pub(super) const fn context<'s>(&self, settings: &'s Settings) -> Context<'s> {
+        Context { settings, offers: self.reply.offers, has_utf8_mail: self.has_utf8_mail }
     }
 
     /// The client's line has ended: it counts as what the server gets.
@@ -241,7 +245,7 @@ impl Watch {
             Unit::Packet => self.line.look_at_part(guard, run),
             Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
         }
-        let patched = self.line.look_for_patches(guard, run, draft);
+        let patched = self.look_for_patches(guard, run, draft);
         let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
         let is_named = is_line_end
             && self.line.hello.has_begun
@@ -273,12 +277,7 @@ impl Watch {
                 if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
                     self.line.hello.read(&guard.settings.hello_refuse, run.bytes);
                 }
-                let context = Context {
-                    settings: &guard.settings,
-                    offers: self.reply.offers,
-                    has_utf8_mail: self.has_utf8_mail,
-                };
-                self.line.judge_argument(context, run.bytes, draft)
+                self.line.judge_argument(self.context(&guard.settings), run.bytes, draft)
             }
             _ => Ruling::Pass,
         };

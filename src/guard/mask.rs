@@ -14,7 +14,7 @@ use crate::patch::Strike;
 pub struct Draft {
     bytes: Vec<u8>,
     /// The bytes are those of the run under way.
-    is_begun: bool,
+    pub(super) is_begun: bool,
     /// How far into the run a patch has struck, where the run is more than a line.
     pub(super) place: Option<usize>,
     pub(super) strikes: Vec<Strike>,
@@ -84,6 +84,8 @@ pub(super) enum Mask {
     Bracket,
     /// A space and X: a parameter that nobody knows.
     Parameter,
+    /// A space and `<`: the same, behind what Exim makes an address of together with any X.
+    BareParameter,
 }
 
 impl Mask {
@@ -110,6 +112,13 @@ impl Mask {
                     *first = b' ';
                     rest.fill(MASK);
                     *self = Self::X;
+                }
+            }
+            Self::BareParameter => {
+                if let Some((first, rest)) = run.split_first_mut() {
+                    *first = b' ';
+                    rest.fill(b'<');
+                    *self = Self::Bracket;
                 }
             }
             Self::Noop(left) => {

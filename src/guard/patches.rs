@@ -195,6 +195,7 @@ impl LineWatch {
                 Act::Cure(Cure::X) => Mask::X,
                 Act::Cure(Cure::Bracket) => Mask::Bracket,
                 Act::Cure(Cure::Parameter) => Mask::Parameter,
+                Act::Cure(Cure::BareParameter) => Mask::BareParameter,
             };
             mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
             self.mask = Some((Rule::Patch, mask));
@@ -215,6 +216,35 @@ impl LineWatch {
 }
 
 impl Watch {
+    /// What the patches make of a run, of which they see no more than the grammar takes: bytes
+    /// behind one that it refuses would not be looked at, had they come alone.
+    pub(super) fn look_for_patches(
+        &mut self,
+        guard: &Guard,
+        run: Run<'_>,
+        draft: &mut Draft,
+    ) -> Ruling {
+        let begun = self.line;
+        let ruling = self.line.look_for_patches(guard, run, draft);
+        let is_free = begun.mask.is_none() && begun.refused.is_none();
+        let is_argument = matches!(run.event, Event::CommandArgument(_)) && is_free;
+        if !is_argument || draft.strikes.is_empty() {
+            return ruling;
+        }
+        let (context, mut line) = (self.context(&guard.settings), begun);
+        let refused = run.bytes.iter().position(|byte| {
+            draft.is_begun = false;
+            let judged = line.judge_argument(context, std::slice::from_ref(byte), draft);
+            matches!(judged, Ruling::Refuse(_) | Ruling::Exceed(_))
+        });
+        draft.begin();
+        draft.copy(run.bytes);
+        self.line = begun;
+        let length = refused.map_or(run.bytes.len(), |at| at + 1);
+        let bytes = run.bytes.get(..length).unwrap_or_default();
+        self.line.look_for_patches(guard, Run { bytes, ..run }, draft)
+    }
+
     /// What the patches make of more of a line in an AUTH exchange.
     pub(super) fn look_into_response(
         &mut self,

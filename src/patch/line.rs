@@ -46,6 +46,8 @@ pub enum Cure {
     Bracket,
     /// A space, then X: a parameter that nobody knows.
     Parameter,
+    /// A space, then `<`: the same, behind an address without brackets.
+    BareParameter,
     /// Nothing of it may be changed: the flow has to end.
     None,
     /// The byte alone becomes X: the line is not refused.
@@ -236,16 +238,20 @@ impl Line {
     /// What the next byte and the rest of the line have to become.
     pub(super) const fn cure(&self) -> Cure {
         let is_value = matches!(self.parameters, Parameters::Value);
+        let is_bare = self.is_in_path() && !self.flags.has(Flags::OPEN);
         match (self.place, self.kind) {
             (Place::Response, _) => Cure::None,
             (Place::Plain, Kind::Helo | Kind::Noop) => Cure::Blank,
             (Place::Start, _) => Cure::Bracket,
+            // For Exim a comment that never ends is one, and takes in all that could be done.
+            _ if is_bare && self.flags.has(Flags::UNSURE) => Cure::None,
+            _ if is_bare && is_value && self.counts_value() => Cure::BareParameter,
             _ if is_value && self.counts_value() => match self.spelt.keyword() {
                 Some(Keyword::Body) => Cure::X,
                 _ => Cure::Parameter,
             },
             (Place::Behind, _) if matches!(self.parameters, Parameters::Ready) => Cure::Parameter,
-            _ if self.is_in_path() && !self.flags.has(Flags::OPEN) => Cure::Bracket,
+            _ if is_bare => Cure::Bracket,
             _ => Cure::X,
         }
     }

@@ -128,6 +128,7 @@ impl Line {
             (Place::Domain, b':') => self.enter(Place::Local, Share::Path),
             (Place::Domain | Place::Literal, _) => {
                 match byte {
+                    b'(' => self.flags.set(Flags::UNSURE, true),
                     b'[' => self.place = Place::Literal,
                     b']' => self.place = Place::Domain,
                     _ => {}

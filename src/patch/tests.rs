@@ -221,7 +221,7 @@ fn what_a_byte_becomes_depends_on_its_place() {
         (Verb::Rcpt, "TO:a z", Cure::Bracket),
         (Verb::Rcpt, "TO:a@b z", Cure::Bracket),
         (Verb::Rcpt, "TO:a <z", Cure::X),
-        (Verb::Rcpt, "TO:a ORCPT=z", Cure::Parameter),
+        (Verb::Rcpt, "TO:a ORCPT=z", Cure::BareParameter),
         (Verb::Rcpt, "TO:<\\z", Cure::X),
         (Verb::Rcpt, "TO:<a> ORCPT=z", Cure::Parameter),
         (Verb::Mail, "FROM:<a> BODY=z", Cure::X),
@@ -236,6 +236,10 @@ fn what_a_byte_becomes_depends_on_its_place() {
         assert_eq!(found, [(argument.len(), Some(Act::Cure(cure)))], "{verb} {argument}");
     }
     assert_eq!(met(all, Verb::Auth, "PLAIN z"), [(7, Some(Act::Reset))]);
+    for argument in ["TO:a(z", "TO:a@d(z"] {
+        let found = met(all, Verb::Rcpt, argument);
+        assert_eq!(found, [(argument.len(), Some(Act::Reset))], "a comment to Exim: {argument}");
+    }
 }
 
 #[test]

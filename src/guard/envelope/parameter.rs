@@ -2,13 +2,14 @@
 
 use super::{Envelope, Finding, Place, Rules};
 use crate::guard::extension::{AUTH, BODY, ENVID, ORCPT, Parameters, SIZE, SMTPUTF8};
-use crate::guard::mask::Mask;
 use crate::smtp::Verb;
 
 impl Envelope {
     pub(super) fn keyword(&mut self, byte: u8, verb: Option<Verb>, rules: &Rules<'_>) -> Finding {
         let (permitted, otherwise) = match verb {
-            Some(Verb::Vrfy | Verb::Expn) => (Parameters::of(SMTPUTF8), Finding::Refuse(Mask::X)),
+            Some(Verb::Vrfy | Verb::Expn) => {
+                (Parameters::of(SMTPUTF8), Finding::Refuse(self.cure()))
+            }
             _ => (rules.permitted, Finding::Unoffered),
         };
         if self.place == Place::Gap {
@@ -37,7 +38,7 @@ impl Envelope {
                 self.place = if byte == b' ' { Place::Gap } else { Place::Value };
                 Finding::Take
             }
-            _ => Finding::Refuse(Mask::X),
+            _ => Finding::Refuse(self.cure()),
         }
     }
 

@@ -217,6 +217,24 @@ fn an_offence_in_a_path_leaves_nothing_that_a_server_takes() {
     check("strict", &[], &[(b"RCPT TO:<a@[192.0.2.1;id]>", b"RCPT TO:<a@[192.0.2.1XXXXX")]);
 }
 
+/// To Exim the words of a recipient without brackets are one address, and X is a word.
+#[test]
+fn a_refused_word_behind_a_bare_address_makes_no_address_of_it() {
+    let cases: [(&[u8], &[u8]); 8] = [
+        (b"RCPT TO:Joe $ <a@d.example>", b"RCPT TO:Joe <<<<<<<<<<<<<<<"),
+        (b"RCPT TO:ab c;d <a@d.example>", b"RCPT TO:ab c<<<<<<<<<<<<<<<"),
+        (b"RCPT TO:a|b(c <a@d.example>", b"RCPT TO:a|b<<<<<<<<<<<<<<<<"),
+        (b"RCPT TO:a|b (c <a@d.example>", b"RCPT TO:a|b <<<<<<<<<<<<<<<<"),
+        (b"RCPT TO:ab SIZE=;x", b"RCPT TO:ab SIZE= <"),
+        (b"RCPT TO:ab NOTIFY=a\x01bc", b"RCPT TO:ab NOTIFY=a <<"),
+        (b"MAIL FROM:a@b.example BODY=8x", b"MAIL FROM:a@b.example BODY=8 "),
+        (b"RCPT TO:a@d.example x;y", b"RCPT TO:a@d.example x<<"),
+    ];
+    check("lenient", &[], &cases);
+    let offered = settings("lenient", &[("parameters", "offered")]);
+    assert_eq!(leaves(&offered, &[], b"RCPT TO:ab FOO=1"), b"RCPT TO:ab <<<<<");
+}
+
 #[test]
 fn addresses_beyond_ascii_have_to_be_offered_and_well_formed() {
     check("lenient", &[], &[(b"RCPT TO:<r\xc3\xa9@d.example>", b"RCPT TO:<rXXXXXXXXXXXXX")]);
@@ -311,7 +329,7 @@ fn other_arguments_have_their_grammar() {
         (b"NOOP service", b"NOOP service"),
         (b"VRFY a;b", b"VRFY a<<"),
         (b"VRFY a@b.example SMTPUTF8", b"VRFY a@b.example SMTPUTF8"),
-        (b"EXPN a SIZE", b"EXPN a SXXX"),
+        (b"EXPN a SIZE", b"EXPN a S<<<"),
         (b"ETRN a'b", b"ETRN aXX"),
         (b"ETRN @a.d", b"ETRN @a.d"),
         (b"ETRN #q_1", b"ETRN #q_1"),
