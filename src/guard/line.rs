@@ -65,8 +65,10 @@ struct Hello {
 impl Hello {
     fn read(&mut self, patterns: &Patterns, run: &[u8]) {
         for &byte in run.iter().filter(|_| !patterns.is_empty()) {
-            self.has_ended |= self.has_begun && byte == b' ';
-            self.has_begun |= byte != b' ';
+            // Exim strips blanks of any kind.
+            let is_blank = matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
+            self.has_ended |= self.has_begun && is_blank;
+            self.has_begun |= !is_blank;
             if self.has_begun && !self.has_ended {
                 self.state = patterns.next(self.state, byte);
             }

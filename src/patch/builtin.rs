@@ -92,7 +92,7 @@ pub(super) const FILES: &[(&str, &str)] = &files![
     "CVE-2026-40687"
     "CVE-2026-45185"
     "CVE-2026-73570"
-    "exim-sqlite-quotes",
+    "exim-sqlite-quotes"
     "go-mail-495"
     "postfix-20260724"
     "postfix-20260803"

@@ -227,12 +227,12 @@ impl Catalogue {
         let content = &*self.0;
         let taken = line.take(byte);
         let before = line.state;
-        line.state = content.automaton.step(before, byte);
+        line.state = content.automaton.step(before, taken.read);
         let is_long = content.may_be_beyond(line);
         if is_long || taken.is_empty || content.may_be_met(line.state, taken.zones) {
             content.look(line, taken, is_long, met);
         }
-        if taken.is_dropped {
+        if taken.is_dropped || taken.is_skipped {
             line.state = before;
         }
         line.seen |= content.behind_bits.get(usize::from(byte)).copied().unwrap_or_default();
@@ -307,7 +307,7 @@ impl Content {
             let fits = |count: u16| {
                 if rule.is_first { count == *length } else { count >= *length }
             };
-            let is_late = rule.is_first && line.argument.saturating_sub(taken.start) == *length;
+            let is_late = rule.is_first && line.argument.saturating_sub(line.start) == *length;
             let late = if is_late { ZoneSet::LATE } else { ZoneSet::NONE };
             if rule.is_met(line, taken, late, fits) {
                 met(*index);

@@ -33,7 +33,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keyword::{Keyword, Spelt};
-use super::path::{Parameters, Share, is_blank};
+use super::path::{Parameters, Share, is_blank, is_control};
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::Verb;
 
@@ -143,7 +143,7 @@ pub(super) struct Flags(u8);
 impl Flags {
     /// A `<` waits for its `>`.
     pub(super) const OPEN: u8 = 1;
-    /// In a local part, behind a dot; in a domain, behind no local part.
+    /// In a local part, behind a dot; in a domain, behind no local part; behind empty brackets.
     pub(super) const AFTER_DOT: u8 = 1 << 1;
     /// In a local part that is a domain for servers without comments, phrases and the like.
     pub(super) const DOMAIN_TOO: u8 = 1 << 2;
@@ -176,10 +176,12 @@ pub(super) struct Taken {
     pub(super) is_quoted: Option<bool>,
     /// Whether it is the backslash of a pair, which servers drop.
     pub(super) is_dropped: bool,
+    /// It as it is read: to Postfix, a control character in quotes is a blank.
+    pub(super) read: u8,
+    /// Whether what is around it is one word to some server.
+    pub(super) is_skipped: bool,
     /// Whether it shows that the local part is empty.
     pub(super) is_empty: bool,
-    /// Where what may be a path's first byte stood, before this one.
-    pub(super) start: u16,
 }
 
 impl Line {
@@ -273,11 +275,12 @@ impl Line {
 
     /// Takes the next byte, and says what it is.
     pub(super) fn take(&mut self, byte: u8) -> Taken {
-        let (before, start) = (self.argument, self.start);
+        let before = self.argument;
         self.argument = before.saturating_add(1);
         let was_quoted = self.is_in_quotes();
         let mut zones = self.whole();
         let (mut is_part, mut is_dropped, mut is_empty) = (false, false, false);
+        let (mut read, mut is_skipped) = (byte, false);
         match self.place {
             Place::Verb | Place::Plain => {}
             Place::Mechanism | Place::Response => {
@@ -301,6 +304,12 @@ impl Line {
                 is_empty = self.ends_empty(byte);
                 let share = self.read_path(byte);
                 let is_value = self.read_parameters(byte, was_behind);
+                let is_control = share != Share::Nothing && is_control(byte);
+                if is_control && was_quoted {
+                    read = b' ';
+                }
+                is_skipped = (is_control && !was_quoted)
+                    || (byte == b'"' && !was_pair && share != Share::Nothing);
                 is_dropped = byte == b'\\' && !was_pair && share != Share::Nothing;
                 is_part =
                     is_value || !matches!(share, Share::Nothing | Share::Path | Share::Border);
@@ -319,7 +328,7 @@ impl Line {
         }
         let is_quoted = was_quoted && self.is_in_quotes();
         let is_quoted = (!self.flags.has(Flags::UNSURE)).then_some(is_quoted);
-        Taken { zones, is_quoted, is_dropped, is_empty, start }
+        Taken { zones, is_quoted, is_dropped, read, is_skipped, is_empty }
     }
 
     /// Whether the byte ends a path that has no local part, or a quoted string in its place that

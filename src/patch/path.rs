@@ -47,7 +47,12 @@ pub(super) const fn is_blank(byte: u8) -> bool {
 
 /// What some server reads as a blank in a path: Postfix takes every control character for one.
 const fn is_void(byte: u8) -> bool {
-    byte <= b' ' || byte == 0x7F
+    byte == b' ' || is_control(byte)
+}
+
+/// Whether it is a control character of ASCII.
+pub(super) const fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control()
 }
 
 impl Line {
@@ -103,7 +108,8 @@ impl Line {
             }
             (Place::Start | Place::Local | Place::Domain, b'@') if self.comments == 0 => {
                 let is_bare = self.place == Place::Domain && self.flags.has(Flags::AFTER_DOT);
-                let is_bare = is_bare || (self.place != Place::Domain && self.is_fresh());
+                let is_bare =
+                    is_bare || (self.place != Place::Domain && self.part == 0 && self.is_fresh());
                 let share = self.enter(Place::Domain, Share::Path);
                 self.flags.set(Flags::AFTER_DOT, is_bare);
                 share
@@ -136,6 +142,15 @@ impl Line {
                 Share::Domain
             }
             (Place::Phrase | Place::Tail, _) => self.read_phrase(byte),
+            // Postfix drops empty brackets.
+            (Place::Behind, _) if self.flags.has(Flags::AFTER_DOT) && !is_blank(byte) => {
+                self.flags.set(Flags::AFTER_DOT, false);
+                self.read_local(byte)
+            }
+            (Place::Behind, _) => {
+                self.flags.set(Flags::AFTER_DOT, false);
+                Share::Nothing
+            }
             _ => Share::Nothing,
         }
     }
@@ -166,6 +181,8 @@ impl Line {
                 }
                 return Share::Local;
             }
+            // Sendmail goes on quoting there.
+            b'"' if !was_in_comment => self.flags.set(Flags::UNSURE, true),
             b'(' => {
                 self.flags.set(Flags::UNSURE, true);
                 self.comments = self.comments.saturating_add(1);
@@ -182,7 +199,7 @@ impl Line {
             self.flags.set(Flags::AFTER_DOT, byte == b'.');
         }
         // Postfix drops separators ahead of an address, and sendmail all up to a colon.
-        let is_dropped = is_skipped || is_void(byte) || matches!(byte, b',' | b';');
+        let is_dropped = is_skipped || is_void(byte) || byte == b',';
         if (is_dropped && is_fresh) || (byte == b':' && self.comments == 0) {
             self.start = self.argument;
         }
@@ -246,7 +263,10 @@ impl Line {
             // Not for who takes the first bracket for more of a path without any.
             return if self.place == Place::Local { Share::Local } else { Share::Domain };
         }
-        self.enter(Place::Behind, Share::Nothing)
+        let is_empty = self.place == Place::Local && self.is_fresh();
+        let share = self.enter(Place::Behind, Share::Nothing);
+        self.flags.set(Flags::AFTER_DOT, is_empty);
+        share
     }
 
     /// A byte that stands for itself in one server, and ends something in another.
@@ -313,7 +333,11 @@ impl Line {
             Parameters::Keyword if byte == b'=' => {
                 self.parameters = Parameters::Value;
                 if !was_value && self.counts_value() {
-                    (self.part, self.seen) = (0, 0);
+                    self.part = 0;
+                    // To Exim all of this may be a local part still.
+                    if !self.is_in_part() {
+                        self.seen = 0;
+                    }
                 }
                 if self.place == Place::Behind {
                     self.start = self.argument;

@@ -83,8 +83,9 @@ impl Table {
         let mut table = Self { pairs, longest: u16::MAX, key, common: Vec::new() };
         let has_path = is_mail || matches!(verb, Verb::Vrfy | Verb::Expn);
         if has_path {
-            // Of a pair in quotes the machine drops the backslash, and joins what is around it.
+            // The machine drops the backslash of a pair, and quotes, and joins what is around them.
             table.add(b"\\");
+            table.add(b"\"");
             // Each control character is a blank for some server.
             (0..b' ').chain([0x7F]).for_each(|void| table.mark(void, ALONE));
         }
@@ -98,12 +99,10 @@ impl Table {
                         // First, for some bytes that stand behind others are in every path.
                         _ if rule.quoted == Some(true) => {
                             // A comment may hide that a string is quoted.
-                            table.add(b"\"");
                             table.add(b"(");
                         }
                         Some(byte) => table.add(&[byte]),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
-                            table.add(b"\"");
                             texts.iter().for_each(|text| table.add_behind(BEFORE_FIRST, text));
                         }
                         None => {
@@ -115,10 +114,8 @@ impl Table {
                 }
                 Sign::Over(most) if is_there => table.longest = table.longest.min(*most),
                 Sign::EmptyLocalPart if has_path => {
-                    table.add(b"\"");
                     table.add_behind(BEFORE_FIRST, b"@");
                 }
-                Sign::OpenQuote if has_path => table.add(b"\""),
                 // No line is read whole that ends in base64.
                 Sign::Texts(_)
                 | Sign::Over(_)

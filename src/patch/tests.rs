@@ -78,7 +78,7 @@ fn a_text_has_to_stand_whole_in_its_zone() {
     assert!(places(&rule, "TO:<z@z>").is_empty());
     let rule = format!("{LOCAL}text = 'zZ'\n");
     assert_eq!(places(&rule, "TO:<zz>"), [6]);
-    assert_eq!(places(&rule, "TO:<z.\"\\z\\z\"z@d>"), [11]);
+    assert_eq!(places(&rule, "TO:<z.\"\\z\\z\"z@d>"), [11, 13]);
     assert!(places(&rule, "TO:<@z:z@d>").is_empty());
     let rule = format!("{LOCAL}text = 'zz'\nfirst = true\n");
     assert_eq!(places(&rule, "TO:<zzz>"), [6]);
@@ -90,7 +90,8 @@ fn rules_ask_for_quotes_and_for_what_stood_before() {
     let inside = format!("{LOCAL}bytes = 'z'\nquoted = true\n");
     let outside = format!("{LOCAL}bytes = 'z'\nquoted = false\n");
     let path = "TO:<z.\"z\\z\".z\"z@d>";
-    assert_eq!(places(&inside, path), [8, 10]);
+    // Sendmail quotes behind a quote in a word too.
+    assert_eq!(places(&inside, path), [8, 10, 15]);
     assert_eq!(places(&outside, path), [5, 13, 15]);
     let behind = format!("{LOCAL}bytes = 'z'\nbehind = 'y'\n");
     assert_eq!(places(&behind, "TO:<zyz.z@y>"), [7, 9]);
@@ -164,6 +165,25 @@ fn a_path_is_seen_however_it_is_dressed() {
         ("CVE-1999-0203", Verb::Rcpt, "TO:<,|x@d>"),
         ("CVE-1999-0203", Verb::Rcpt, "TO:,;|x@d"),
         ("CVE-1999-0203", Verb::Rcpt, "TO:a:|x@d"),
+        ("CVE-1999-0203", Verb::Rcpt, "TO:<>|x@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<>${x}@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<<$\t{x}@d>>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<<$ {x}@d>>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<\"$\"\"{x}\"@d>"),
+        ("CVE-2019-10149", Verb::Mail, "FROM:<$\"{x}\"@d>"),
+        ("CVE-2019-10149", Verb::Rcpt, "TO:<\"$\"{x}@d>"),
+        ("CVE-2024-45519", Verb::Rcpt, "TO:<\"$\"\"(x)\"@d>"),
+        ("CVE-2024-45519", Verb::Rcpt, "TO:<>`x@d>"),
+        ("CVE-2021-44228", Verb::Rcpt, "TO:<\"$\"\"{jndi:x}\"@d>"),
+        ("CVE-2014-6271", Verb::Rcpt, "TO:<\"()\x0b{ x\"@d>"),
+        ("CVE-2014-6271", Verb::Rcpt, "TO:<\"()\x7f{ x\"@d>"),
+        ("CVE-2014-6271", Verb::Rcpt, "TO:<\"()\"\" {x\"@d>"),
+        ("CVE-2025-67896", Verb::Rcpt, "TO:Joe <'=/*@d>"),
+        ("CVE-2025-67896", Verb::Rcpt, "TO:<<>'/*@d>"),
+        ("CVE-2025-67896", Verb::Rcpt, "TO:<\"'/\"\"*\"@d>"),
+        ("CVE-2020-7247", Verb::Mail, "FROM:<a@;x;@>"),
+        ("zimbra-operators", Verb::Rcpt, "TO:<\"a;x\ty\"@d>"),
+        ("CVE-2026-73570", Verb::Rcpt, "TO:<service status change: x@d>"),
         ("CVE-2020-10967", Verb::Rcpt, "TO:<\"\"@d>"),
         ("CVE-2020-10967", Verb::Rcpt, "TO:<\"@r.example:\"@d>"),
         ("CVE-2020-10967", Verb::Rcpt, "TO:<\"\\@r,@s\\:\"@d>"),
@@ -171,7 +191,7 @@ fn a_path_is_seen_however_it_is_dressed() {
         ("CVE-2020-10967", Verb::Rcpt, "TO:<@q:\"@r:\"@d>"),
         ("CVE-2020-10967", Verb::Mail, "FROM:Joe <(c) \"@r:\"@d>"),
         ("CVE-2020-10967", Verb::Rcpt, "TO:<@d>"),
-        ("CVE-2020-10967", Verb::Rcpt, "TO:<@r,@s: @d>"),
+        ("CVE-2020-10967", Verb::Rcpt, "TO:<@r,@s:@d>"),
         ("CVE-2024-45519", Verb::Rcpt, "TO:Joe <a.(c) \"b;x$y\"@d>"),
     ] {
         assert!(is_minded(&plan_of(id), verb, argument), "{id} {argument:?}");

@@ -222,7 +222,7 @@ fn an_offence_in_a_path_leaves_nothing_that_a_server_takes() {
 fn a_refused_word_behind_a_bare_address_makes_no_address_of_it() {
     let cases: [(&[u8], &[u8]); 8] = [
         (b"RCPT TO:Joe $ <a@d.example>", b"RCPT TO:Joe <<<<<<<<<<<<<<<"),
-        (b"RCPT TO:ab c;d <a@d.example>", b"RCPT TO:ab c<<<<<<<<<<<<<<<"),
+        (b"RCPT TO:ab c;d <a@d.example>", b"RCPT TO:ab c<<<<<<<<<<<<<<<<"),
         (b"RCPT TO:a|b(c <a@d.example>", b"RCPT TO:a|b<<<<<<<<<<<<<<<<"),
         (b"RCPT TO:a|b (c <a@d.example>", b"RCPT TO:a|b <<<<<<<<<<<<<<<<"),
         (b"RCPT TO:ab SIZE=;x", b"RCPT TO:ab SIZE= <"),
