@@ -80,7 +80,10 @@ end() {
     kill -KILL ${machine-} ${server-} ${held-} 2>/dev/null || true
     wait 2>/dev/null || true
     [ "$status" = 0 ] || tail -n 20 "$work/console" >&2
-    for _ in $(seq 50); do rmdir "$group" 2>/dev/null && break || sleep 0.1; done
+    # With those that the machine has made below.
+    for _ in $(seq 50); do
+        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break || sleep 0.1
+    done
     exit "$status"
 }
 
