@@ -217,6 +217,12 @@ impl Envelope {
         }
     }
 
+    /// The same where nothing of the argument was refused, but the byte may not stand in a line.
+    pub(super) fn stray_cure(&self) -> Mask {
+        // Behind a bracket that may itself be the cure of a byte before.
+        if self.place == Place::Open { Mask::Bracket } else { self.cure() }
+    }
+
     fn count(&mut self, byte: u8, before: Self) {
         let is_path = before.place.is_of_path() && self.place.is_of_path();
         let is_mark = matches!(byte, b'<' | b'>') && before.place == Place::Start;

@@ -21,7 +21,7 @@ use super::mask::{Mask, NOOP};
 use super::message::Message;
 use super::order::{BEGINNERS, Order};
 use super::pattern::Patterns;
-use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
+use super::settings::{EnvelopeRules, HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
@@ -408,6 +408,10 @@ impl LineWatch {
             // The rest of a line may pass, what stands behind a CR or a NUL in it may not.
             (Some((_, Mask::Word | Mask::Rest)), _) => Mask::X,
             (Some((_, mask)), _) => mask,
+            // An X behind a word without brackets would be an address to Exim.
+            (None, _) if rule == Rule::StrayBytes && self.has_path(guard) => {
+                self.envelope.stray_cure()
+            }
             // Whether the line has room for NOOP is not known yet: a shorter one gets what fits.
             // Where letters have left already there can be none.
             (None, Refusal::Noop) if before == 0 => Mask::Noop(0),
@@ -415,6 +419,13 @@ impl LineWatch {
             (None, Refusal::FirstWord | Refusal::Noop | Refusal::X) => Mask::X,
         };
         self.mask = Some((self.refused.unwrap_or(rule), mask));
+    }
+
+    /// Whether the line has an address that the grammar reads.
+    fn has_path(&self, guard: &Guard) -> bool {
+        let is_read =
+            matches!(guard.settings.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
+        is_read && matches!(self.verb, Some(Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn))
     }
 }
 

@@ -220,7 +220,9 @@ fn an_offence_in_a_path_leaves_nothing_that_a_server_takes() {
 /// To Exim the words of a recipient without brackets are one address, and X is a word.
 #[test]
 fn a_refused_word_behind_a_bare_address_makes_no_address_of_it() {
-    let cases: [(&[u8], &[u8]); 8] = [
+    let cases: [(&[u8], &[u8]); 10] = [
+        (b"RCPT TO:Joe \0x", b"RCPT TO:Joe <<"),
+        (b"RCPT TO:<Joe\0x", b"RCPT TO:<JoeXX"),
         (b"RCPT TO:Joe $ <a@d.example>", b"RCPT TO:Joe <<<<<<<<<<<<<<<"),
         (b"RCPT TO:ab c;d <a@d.example>", b"RCPT TO:ab c<<<<<<<<<<<<<<<<"),
         (b"RCPT TO:a|b(c <a@d.example>", b"RCPT TO:a|b<<<<<<<<<<<<<<<<"),
