@@ -4,6 +4,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${ROUNDS:-5}
+# A test has rounds of its own by that name.
+unset ROUNDS
 mkdir -p target/busy
 others=
 trap 'kill $others' EXIT
