@@ -95,7 +95,7 @@ expect() { found=$(eval "$2" 2>&1) || true; [ "$found" = "$3" ] || die "$1: $fou
 files() {
     inside find / -xdev \( -path /var/lib/dpkg -o -path /var/log/journal -o -path /mnt -o -path /tmp \
         -o -path /var/lib/systemd -o -path /var/cache -o -path /var/log/dpkg.log \
-        -o -path /var/lib/rpm -o -path /root/.rpmdb -o -path /var/lib/logrotate -o -path '/etc/*-' \
+        -o -path /var/lib/rpm -o -path ~root/.rpmdb -o -path /var/lib/logrotate -o -path '/etc/*-' \
         -o -path /etc/.pwd.lock \) -prune -o -print |
         sort
 }
