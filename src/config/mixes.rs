@@ -127,11 +127,10 @@ fn guard(settings: &Settings, table: &[&str], faults: &mut Faults<'_>) {
     }
     // What a profile says of itself is no wish of anybody's.
     let is_read = settings.envelope != EnvelopeRules::Off;
-    let is_enforced = is_read && settings.envelope != EnvelopeRules::Log;
     for (name, is_idle) in [
         ("recipient_refuse", !is_read && !settings.recipient_refuse.is_empty()),
         ("sender_refuse", !is_read && !settings.sender_refuse.is_empty()),
-        ("auth_mechanisms", !is_enforced && !settings.auth_mechanisms.is_any()),
+        ("auth_mechanisms", !settings.enforces_grammar() && !settings.auth_mechanisms.is_any()),
     ] {
         if is_idle && given(name) {
             let (found, why) = if is_read { ("log", "refused") } else { ("off", "looked at") };

@@ -182,8 +182,7 @@ impl LineWatch {
 
     /// What the settings make of a finding.
     fn heed(&mut self, settings: &Settings, finding: Finding, byte: u8) -> Heeded {
-        let is_enforced =
-            matches!(settings.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
+        let is_enforced = settings.enforces_grammar();
         let rule = match finding {
             Finding::Take => return Heeded::Nothing,
             Finding::Replace(value) if is_enforced => return Heeded::Replace(value),

@@ -21,12 +21,12 @@ use super::mask::{Mask, NOOP};
 use super::message::Message;
 use super::order::{BEGINNERS, Order};
 use super::pattern::Patterns;
-use super::settings::{EnvelopeRules, HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
+use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
 use crate::patch;
-use crate::smtp::{Event, Verb, WholeLine, Word};
+use crate::smtp::{Event, Verb, WholeLine, Word, is_blank};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +66,8 @@ impl Hello {
     fn read(&mut self, patterns: &Patterns, run: &[u8]) {
         for &byte in run.iter().filter(|_| !patterns.is_empty()) {
             // Exim strips blanks of any kind.
-            let is_blank = matches!(byte, b' ' | b'\t' | 0x0B | 0x0C);
-            self.has_ended |= self.has_begun && is_blank;
-            self.has_begun |= !is_blank;
+            self.has_ended |= self.has_begun && is_blank(byte);
+            self.has_begun |= !is_blank(byte);
             if self.has_begun && !self.has_ended {
                 self.state = patterns.next(self.state, byte);
             }
@@ -109,7 +108,7 @@ impl Watch {
         let mut ruling = self.count(settings, run);
         if ruling.ends_flow() {
             // A patch that ends the flow for less is named, however the line was cut.
-            if self.line.look_for_patches(guard, run, draft) == Ruling::Reset(Rule::Patch) {
+            if self.line.read_by_patches(guard, run, draft) == Ruling::Reset(Rule::Patch) {
                 ruling = Ruling::Reset(Rule::Patch);
             }
         } else {
@@ -423,9 +422,8 @@ impl LineWatch {
 
     /// Whether the line has an address that the grammar reads.
     fn has_path(&self, guard: &Guard) -> bool {
-        let is_read =
-            matches!(guard.settings.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
-        is_read && matches!(self.verb, Some(Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn))
+        guard.settings.enforces_grammar()
+            && matches!(self.verb, Some(Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn))
     }
 }
 

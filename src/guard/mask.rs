@@ -14,7 +14,7 @@ use crate::patch::Strike;
 pub struct Draft {
     bytes: Vec<u8>,
     /// The bytes are those of the run under way.
-    pub(super) is_begun: bool,
+    is_begun: bool,
     /// How far into the run a patch has struck, where the run is more than a line.
     pub(super) place: Option<usize>,
     pub(super) strikes: Vec<Strike>,
@@ -107,18 +107,11 @@ impl Mask {
         match self {
             Self::X => run.fill(MASK),
             Self::Bracket => run.fill(b'<'),
-            Self::Parameter => {
+            Self::Parameter | Self::BareParameter => {
                 if let Some((first, rest)) = run.split_first_mut() {
                     *first = b' ';
-                    rest.fill(MASK);
-                    *self = Self::X;
-                }
-            }
-            Self::BareParameter => {
-                if let Some((first, rest)) = run.split_first_mut() {
-                    *first = b' ';
-                    rest.fill(b'<');
-                    *self = Self::Bracket;
+                    *self = if *self == Self::BareParameter { Self::Bracket } else { Self::X };
+                    self.apply(rest);
                 }
             }
             Self::Noop(left) => {

@@ -150,7 +150,7 @@ impl LineWatch {
     /// What the patches make of a run. A line that is refused already is looked at no further, but
     /// for its verb: that names the attack.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only lines of commands are looked at")]
-    pub(super) fn look_for_patches(
+    pub(super) fn read_by_patches(
         &mut self,
         guard: &Guard,
         run: Run<'_>,
@@ -224,25 +224,28 @@ impl Watch {
         run: Run<'_>,
         draft: &mut Draft,
     ) -> Ruling {
+        let is_free = self.line.mask.is_none() && self.line.refused.is_none();
+        if !is_free || !matches!(run.event, Event::CommandArgument(_)) {
+            return self.line.read_by_patches(guard, run, draft);
+        }
         let begun = self.line;
-        let ruling = self.line.look_for_patches(guard, run, draft);
-        let is_free = begun.mask.is_none() && begun.refused.is_none();
-        let is_argument = matches!(run.event, Event::CommandArgument(_)) && is_free;
-        if !is_argument || draft.strikes.is_empty() {
+        let ruling = self.line.read_by_patches(guard, run, draft);
+        if draft.strikes.is_empty() {
             return ruling;
         }
         let (context, mut line) = (self.context(&guard.settings), begun);
         let refused = run.bytes.iter().position(|byte| {
-            draft.is_begun = false;
+            draft.begin();
             let judged = line.judge_argument(context, std::slice::from_ref(byte), draft);
             matches!(judged, Ruling::Refuse(_) | Ruling::Exceed(_))
         });
+        // Of the run all leaves, also what is behind the part that is read now.
         draft.begin();
         draft.copy(run.bytes);
         self.line = begun;
         let length = refused.map_or(run.bytes.len(), |at| at + 1);
         let bytes = run.bytes.get(..length).unwrap_or_default();
-        self.line.look_for_patches(guard, Run { bytes, ..run }, draft)
+        self.line.read_by_patches(guard, Run { bytes, ..run }, draft)
     }
 
     /// What the patches make of more of a line in an AUTH exchange.

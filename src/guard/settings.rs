@@ -413,10 +413,15 @@ impl Settings {
             && !self.stripped().any(|stripped| stripped.name() == keyword)
     }
 
+    /// Whether an argument that is not as its grammar wants it is refused.
+    #[must_use]
+    pub const fn enforces_grammar(&self) -> bool {
+        matches!(self.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict)
+    }
+
     /// Whether AUTH may ask for some mechanisms alone.
     pub(super) fn lists_mechanisms(&self) -> bool {
-        let is_enforced = matches!(self.envelope, EnvelopeRules::Lenient | EnvelopeRules::Strict);
-        is_enforced && !self.auth_mechanisms.is_any()
+        self.enforces_grammar() && !self.auth_mechanisms.is_any()
     }
 
     /// What cannot go together: the setting at fault, and what is wrong about it.

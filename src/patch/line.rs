@@ -33,9 +33,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::keyword::{Keyword, Spelt};
-use super::path::{Parameters, Share, is_blank, is_control};
+use super::path::{Parameters, Share, is_control};
 use super::zone::{Zone, ZoneSet};
-use crate::smtp::Verb;
+use crate::smtp::{Verb, is_blank};
 
 /// What the rest of a line has to become, from a given byte on, so that every server refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keyword::Spelt;
 use super::line::{Flags, Line, Place};
+use crate::smtp::is_blank;
 
 /// What a byte is in the reading as a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,11 +40,6 @@ pub(super) enum Parameters {
 
 /// The bit of [`Line::open_values`] for keywords that no rule can name.
 const OTHER: u8 = 1 << 7;
-
-/// What separates words: all that `isspace()` knows, but for line ends.
-pub(super) const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0x0B | 0x0C)
-}
 
 /// What some server reads as a blank in a path: Postfix takes every control character for one.
 const fn is_void(byte: u8) -> bool {

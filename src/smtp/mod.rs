@@ -28,7 +28,7 @@ pub use reply::{Keyword, Reply};
 pub use sweep::Swept;
 pub use tls::TlsStart;
 
-pub(crate) use span::{mask, rspan, span};
+pub(crate) use span::{is_blank, mask, rspan, span};
 
 use std::fmt;
 

@@ -20,6 +20,11 @@ pub(crate) fn rspan(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
     length + rest.iter().rev().take_while(|&&byte| is_kind(byte)).count()
 }
 
+/// What separates words: all that `isspace()` knows, but for line ends.
+pub(crate) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0B | 0x0C)
+}
+
 /// What a vector comparison gives: all bits or none.
 #[inline(always)]
 pub(crate) const fn mask(is_so: bool) -> u8 {
