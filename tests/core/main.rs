@@ -71,6 +71,8 @@ mod roles;
 mod sim;
 /// Every cut of representative dialogues gives the same streams.
 mod split;
+/// The symptoms of Microsoft's article, each from its cause and without it.
+mod symptoms;
 /// The adversarial cases of a filter in the path, by id.
 mod tcp_suite;
 /// Style that is executed: what ARCHITECTURE.md promises about the sources.

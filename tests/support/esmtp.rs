@@ -35,6 +35,9 @@ pub struct Esmtp {
     pub bdat: &'static str,
     /// DATA needs a recipient.
     pub is_strict: bool,
+    /// A recipient elsewhere is for those alone who have said who they are.
+    pub denies_relaying: bool,
+    is_known: bool,
     has_recipient: bool,
     auth_step: usize,
     line: Vec<u8>,
@@ -56,6 +59,8 @@ impl Esmtp {
             auth: &["235 ok\r\n"],
             bdat: "250 taken\r\n",
             is_strict: false,
+            denies_relaying: false,
+            is_known: false,
             has_recipient: false,
             auth_step: 0,
             line: Vec::new(),
@@ -107,6 +112,9 @@ impl Esmtp {
         match word.as_str() {
             "EHLO" => self.say(self.ehlo),
             "HELO" => self.say("250 mx.example\r\n"),
+            "RCPT" if self.denies_relaying && !self.is_known && !line.contains("@mx.example") => {
+                self.say("550 5.7.1 Unable to relay\r\n");
+            }
             "RCPT" => {
                 self.has_recipient = true;
                 self.say("250 ok\r\n");
@@ -140,6 +148,7 @@ impl Esmtp {
         let reply = if is_cancelled { "501 cancelled\r\n" } else { self.auth[self.auth_step] };
         self.auth_step += 1;
         self.mode = if reply.starts_with("334") { Mode::Auth } else { Mode::Command };
+        self.is_known |= reply.starts_with("235");
         self.say(reply);
     }
 
