@@ -190,7 +190,7 @@ impl Passage<'_, '_> {
         }
         let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), &*bytes));
         let dialogue = &mut conversation.dialogue;
-        let mut step = guard.read(&conversation.watch, dialogue, said, standing);
+        let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
         if is_excused {
             step.fault = None;
         }

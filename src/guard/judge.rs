@@ -90,8 +90,6 @@ pub struct Watch {
     pub(super) tally: Tally,
     /// The MAIL of the transaction under way has said SMTPUTF8.
     pub(super) has_utf8_mail: bool,
-    /// Recipients of the message under way.
-    pub(super) recipients: u32,
     pub(super) message: Message,
     pub(super) size: Size,
     pub(super) reply: ReplyWatch,
@@ -100,10 +98,9 @@ pub struct Watch {
 impl Watch {
     /// The end of message data was sent.
     fn end_data(&mut self) {
-        self.recipients = 0;
         self.message = Message::default();
         self.size.end();
-        self.order.end();
+        self.order.send_end();
         self.tally.end_message();
     }
 }

@@ -19,7 +19,7 @@ use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
 use super::message::Message;
-use super::order::{BEGINNERS, Order};
+use super::order::{BEGINNERS, Order, Sent};
 use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
@@ -131,7 +131,9 @@ impl Watch {
     /// said of it. It counts as judged then.
     pub(super) fn pass_whole(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &guard.settings;
-        let is_barred = settings.order != OrderRules::Off && self.order.bars(line.verb).is_some();
+        let is_ordered = settings.order != OrderRules::Off;
+        let is_barred =
+            is_ordered && (self.order.bars(line.verb).is_some() || self.order.waits(line.verb));
         let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
         let has_names = is_hello && !settings.hello_refuse.is_empty();
         if is_barred || has_names || line.verb == Verb::Bdat {
@@ -163,7 +165,8 @@ impl Watch {
         let verb = line.verb.filter(|_| !is_refused);
         self.reply.clear.hear_command(verb);
         if let Some(verb) = verb {
-            self.order.send(verb, line.chunk.is_last);
+            let is_bare = usize::try_from(line.length.count()) == Ok(verb.name().len());
+            self.order.send(Sent { verb, is_bare, is_last: line.chunk.is_last });
             if BEGINNERS.contains(verb) {
                 // Chunks end with no line of ours.
                 self.message = Message::default();
@@ -224,19 +227,10 @@ impl Watch {
         if self.line.refused.is_some() {
             return None;
         }
-        match (event, self.line.verb) {
-            (Event::CommandGap(_), Some(Verb::Rcpt)) => {
-                let before = self.recipients;
-                self.recipients = before.saturating_add(1);
-                settings.recipients_max.excess(Rule::Recipients, (before, self.recipients))
-            }
-            // A message by BDAT ends with no line of ours: the next one's MAIL tells.
-            (Event::CommandEnd { .. }, Some(Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo)) => {
-                self.recipients = 0;
-                None
-            }
-            _ => None,
-        }
+        let is_counted =
+            matches!(event, Event::CommandGap(_)) && self.line.verb == Some(Verb::Rcpt);
+        let counts = is_counted.then(|| self.order.count_recipient())?;
+        settings.recipients_max.excess(Rule::Recipients, counts)
     }
 
     /// Rules on a run before which the line had so many bytes.
@@ -244,7 +238,7 @@ impl Watch {
     fn judge_run(&mut self, guard: &Guard, run: Run<'_>, before: u32, draft: &mut Draft) -> Ruling {
         match guard.settings.unit {
             Unit::Packet => self.line.look_at_part(guard, run),
-            Unit::Stream => self.line.look_at_bytes(guard, self.order, run.event, before),
+            Unit::Stream => self.line.look_at_bytes(guard, &self.order, run.event, before),
         }
         let patched = self.look_for_patches(guard, run, draft);
         let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
@@ -374,7 +368,7 @@ impl LineWatch {
 
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs refuse nothing")]
-    fn look_at_bytes(&mut self, guard: &Guard, order: Order, event: Event, before: u32) {
+    fn look_at_bytes(&mut self, guard: &Guard, order: &Order, event: Event, before: u32) {
         let is_enforced = guard.settings.order == OrderRules::Enforce;
         let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
         let barred = if is_asked { order.barred() } else { VerbSet::default() };

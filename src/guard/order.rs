@@ -1,109 +1,275 @@
 //! The order of commands: what no client says who keeps to RFC 5321, and what servers have fallen
 //! over.
 //!
-//! Known is what the client has sent, and what the server has answered it. Where an answer is due,
-//! the client is given the benefit of it, so a pipeline passes whatever becomes of it.
+//! Known is what the server has answered, line by line. Where an answer is due, the client is given
+//! the benefit of it, so a pipeline passes whatever becomes of it. Not so behind a message that the
+//! server refused, or chunks: there a server may hold on to a transaction that has ended (Postfix
+//! does), and what would go on with that waits until it is known to be over.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, VerbSet};
-use crate::smtp::Verb;
+use super::settings::OrderRules;
+use super::{Guard, Rule, VerbSet, Watch};
+use crate::smtp::{Answers, Dialogue, Verb};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Order {
-    /// A MAIL was sent, and nothing that ends it.
-    has_mail: bool,
-    /// It was accepted.
-    is_open: bool,
-    has_recipient: bool,
-    /// One of them was accepted.
-    has_accepted: bool,
-    has_chunk: bool,
-    is_authenticated: bool,
-    /// Lines of MAIL that are not answered.
-    mails_due: u8,
-    /// The same of RCPT.
-    recipients_due: u16,
+    /// By the answers that have come.
+    known: State,
+    /// If every answer that is due is a success.
+    hoped: State,
+    /// If none of them is.
+    feared: State,
+    /// Answers that are due to lines that matter here.
+    due: u16,
+    /// Those to lines that begin anew.
+    anew_due: u16,
+    chunks_due: u16,
+    /// The BDAT that was sent last was the last of its message.
+    is_last_chunk: bool,
+    /// Recipients that the server may count in one transaction.
+    recipients: u32,
+    /// Those of them behind the last line that begins anew.
+    recipients_since: u16,
 }
 
-impl Order {
-    /// A line was sent as it came. `is_last`: a BDAT with LAST.
+/// What a server holds of a client, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State(u8);
+
+impl State {
+    /// The transaction's MAIL was accepted.
+    const OPEN: u8 = 1;
+    /// It was refused: what follows is the server's to refuse.
+    const TRIED: u8 = 1 << 1;
+    /// A recipient is accepted.
+    const RECIPIENT: u8 = 1 << 2;
+    /// A chunk was sent.
+    const CHUNK: u8 = 1 << 3;
+    /// A message was refused, or its chunks were: some servers go on with the transaction.
+    const LINGERS: u8 = 1 << 4;
+    const AUTHENTICATED: u8 = 1 << 5;
+
+    const fn has(self, any: u8) -> bool {
+        self.0 & any != 0
+    }
+
+    const fn set(&mut self, bit: u8) {
+        self.0 |= bit;
+    }
+
+    const fn clear(&mut self, bits: u8) {
+        self.0 &= !bits;
+    }
+}
+
+/// A line that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) verb: Verb,
+    /// It has nothing but its verb.
+    pub(super) is_bare: bool,
+    /// It is a BDAT with LAST.
+    pub(super) is_last: bool,
+}
+
+/// What a line does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Begin,
+    AddRecipient,
+    SendChunk,
+    EndMessage,
+    Reset,
+}
+
+impl Deed {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most verbs change nothing")]
-    pub(super) fn send(&mut self, verb: Verb, is_last: bool) {
+    const fn of(verb: Verb, is_last: bool) -> Option<Self> {
         match verb {
-            Verb::Rset | Verb::Helo | Verb::Ehlo => self.end(),
-            Verb::Rcpt => {
-                self.has_recipient = true;
-                self.recipients_due = self.recipients_due.saturating_add(1);
-            }
-            Verb::Bdat if is_last => {
-                self.end();
-                self.has_chunk = true;
-            }
-            Verb::Bdat => self.has_chunk = true,
-            _ if BEGINNERS.contains(verb) => {
-                self.end();
-                self.has_mail = true;
-                self.mails_due = self.mails_due.saturating_add(1);
-            }
-            _ => {}
-        }
-    }
-
-    /// The transaction has ended: with its message, or without.
-    pub(super) fn end(&mut self) {
-        *self = Self {
-            is_authenticated: self.is_authenticated,
-            mails_due: self.mails_due,
-            recipients_due: self.recipients_due,
-            ..Self::default()
-        };
-    }
-
-    /// The server's final answer to a line of this verb.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most answers change nothing")]
-    pub(super) fn hear(&mut self, verb: Verb, code: u16) {
-        let is_success = code / 100 == 2;
-        match verb {
-            Verb::Rcpt => {
-                self.recipients_due = self.recipients_due.saturating_sub(1);
-                self.has_accepted |= is_success;
-            }
-            Verb::Auth => self.is_authenticated |= code == 235,
-            _ if BEGINNERS.contains(verb) => {
-                // Only the answer to the last one tells of the transaction under way.
-                self.is_open = self.has_mail && self.mails_due == 1 && is_success;
-                self.mails_due = self.mails_due.saturating_sub(1);
-            }
-            _ => {}
-        }
-    }
-
-    /// The server has begun anew.
-    /// Why a line of this verb may not come now, if it may not.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most verbs may come at any time")]
-    pub(super) fn bars(self, verb: Verb) -> Option<Rule> {
-        let has_no_recipient =
-            !self.has_recipient || (self.recipients_due == 0 && !self.has_accepted);
-        match verb {
-            Verb::Rcpt if !self.has_mail => Some(Rule::RcptWithoutMail),
-            // RFC 3030 2: the two are never mixed.
-            Verb::Data if self.has_chunk => Some(Rule::DataAfterBdat),
-            Verb::Data | Verb::Bdat if !self.has_mail => Some(Rule::DataWithoutMail),
-            Verb::Data if has_no_recipient => Some(Rule::DataWithoutRcpt),
-            // RFC 4954 4.
-            Verb::Auth if self.is_authenticated || self.is_open => Some(Rule::AuthAgain),
-            // RFC 5321 4.1.4.
-            _ if self.is_open && BEGINNERS.contains(verb) => Some(Rule::MailTwice),
+            Verb::Rset | Verb::Helo | Verb::Ehlo => Some(Self::Reset),
+            Verb::Rcpt => Some(Self::AddRecipient),
+            Verb::Bdat if is_last => Some(Self::EndMessage),
+            Verb::Bdat => Some(Self::SendChunk),
+            _ if BEGINNERS.contains(verb) => Some(Self::Begin),
             _ => None,
         }
     }
+}
+
+impl State {
+    const fn change(&mut self, deed: Deed, is_success: bool) {
+        match deed {
+            Deed::Begin | Deed::Reset if is_success => {
+                self.clear(!Self::AUTHENTICATED);
+                if matches!(deed, Deed::Begin) {
+                    self.set(Self::OPEN);
+                }
+            }
+            // Where a transaction lingers, what follows a refused MAIL would belong to that.
+            Deed::Begin if !self.has(Self::OPEN | Self::LINGERS) => self.set(Self::TRIED),
+            Deed::AddRecipient if is_success => self.set(Self::RECIPIENT),
+            // A server may go on behind a chunk that it has refused.
+            Deed::SendChunk => self.set(Self::CHUNK),
+            Deed::EndMessage => {
+                self.clear(Self::OPEN | Self::TRIED | Self::RECIPIENT);
+                if is_success {
+                    self.clear(Self::CHUNK | Self::LINGERS);
+                } else {
+                    self.set(Self::LINGERS);
+                }
+            }
+            Deed::Begin | Deed::Reset | Deed::AddRecipient => {}
+        }
+    }
+
+    /// Why a line of this verb may not come, if it may not.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most verbs may come at any time")]
+    fn bars(self, verb: Verb) -> Option<Rule> {
+        let has_mail = self.has(Self::OPEN | Self::TRIED);
+        match verb {
+            Verb::Rcpt if !has_mail => Some(Rule::RcptWithoutMail),
+            // RFC 3030 2: the two are never mixed.
+            Verb::Data if self.has(Self::CHUNK) => Some(Rule::DataAfterBdat),
+            Verb::Data | Verb::Bdat if !has_mail => Some(Rule::DataWithoutMail),
+            Verb::Data if !self.has(Self::RECIPIENT) => Some(Rule::DataWithoutRcpt),
+            // RFC 4954 4.
+            Verb::Auth if self.has(Self::AUTHENTICATED | Self::OPEN) => Some(Rule::AuthAgain),
+            // RFC 5321 4.1.4.
+            _ if self.has(Self::OPEN) && BEGINNERS.contains(verb) => Some(Rule::MailTwice),
+            _ => None,
+        }
+    }
+}
+
+impl Order {
+    /// A line was sent as it came.
+    pub(super) fn send(&mut self, line: Sent) {
+        let Some(deed) = Deed::of(line.verb, line.is_last) else { return };
+        if line.verb == Verb::Bdat {
+            self.chunks_due = self.chunks_due.saturating_add(1);
+            self.is_last_chunk = line.is_last;
+            self.expect(Deed::SendChunk);
+        } else if matches!(deed, Deed::Begin | Deed::Reset) {
+            self.anew_due = self.anew_due.saturating_add(1);
+            self.recipients_since = 0;
+        }
+        self.expect(deed);
+        if line.verb == Verb::Rset && line.is_bare {
+            // No server refuses it (RFC 5321 4.1.1.5).
+            self.feared.change(deed, true);
+            self.recipients = 0;
+        }
+        self.due = self.due.saturating_add(1);
+    }
+
+    /// The end of message data was sent.
+    pub(super) fn send_end(&mut self) {
+        self.expect(Deed::EndMessage);
+        self.due = self.due.saturating_add(1);
+        (self.recipients, self.recipients_since) = (0, 0);
+    }
+
+    fn expect(&mut self, deed: Deed) {
+        self.hoped.change(deed, true);
+        self.feared.change(deed, false);
+    }
+
+    /// One recipient more is named: how many there were, and are.
+    pub(super) fn count_recipient(&mut self) -> (u32, u32) {
+        let before = self.recipients;
+        self.recipients = before.saturating_add(1);
+        self.recipients_since = self.recipients_since.saturating_add(1);
+        (before, self.recipients)
+    }
+
+    /// The server's final answer.
+    pub(super) fn hear(&mut self, answers: Answers, code: u16) {
+        let deed = match answers {
+            Answers::Verb(Verb::Auth) if code == 235 => {
+                for state in [&mut self.known, &mut self.hoped, &mut self.feared] {
+                    state.set(State::AUTHENTICATED);
+                }
+                None
+            }
+            Answers::Verb(Verb::Bdat) => {
+                self.chunks_due = self.chunks_due.saturating_sub(1);
+                self.known.change(Deed::SendChunk, true);
+                Deed::of(Verb::Bdat, self.is_last_chunk && self.chunks_due == 0)
+            }
+            Answers::Verb(verb) => Deed::of(verb, false),
+            Answers::Message => Some(Deed::EndMessage),
+            Answers::Connection | Answers::Own | Answers::Other | Answers::Nothing => None,
+        };
+        let Some(deed) = deed else { return };
+        let is_success = code / 100 == 2;
+        self.known.change(deed, is_success);
+        if matches!(deed, Deed::Begin | Deed::Reset) {
+            self.anew_due = self.anew_due.saturating_sub(1);
+            // Recipients behind a later such line may be one transaction's with those before it.
+            if is_success && self.anew_due == 0 {
+                self.recipients = u32::from(self.recipients_since);
+            }
+        }
+        self.due = self.due.saturating_sub(1);
+        if self.due == 0 {
+            self.settle();
+        }
+    }
+
+    /// No answer is due any more; what was not heard of by now has none of its own.
+    pub(super) fn settle(&mut self) {
+        if self.due > 0 {
+            let may_linger = self.feared.has(State::LINGERS | State::CHUNK);
+            self.known = if may_linger { self.feared } else { self.hoped };
+        }
+        (self.hoped, self.feared) = (self.known, self.known);
+        (self.due, self.anew_due, self.chunks_due) = (0, 0, 0);
+    }
+
+    /// Why a line of this verb may not come now, if it may not, whatever is still answered.
+    pub(super) fn bars(&self, verb: Verb) -> Option<Rule> {
+        self.feared.bars(verb).and_then(|_| self.hoped.bars(verb))
+    }
 
     /// All verbs that may not come now.
-    pub(super) fn barred(self) -> VerbSet {
+    pub(super) fn barred(&self) -> VerbSet {
         let barred = ORDERED.into_iter().filter(|&verb| self.bars(verb).is_some());
         barred.fold(VerbSet::default(), |all, verb| all.with(&[verb]))
+    }
+
+    /// Whether a line of this verb has to wait for what is due: it would go on with what a server
+    /// may have kept of an earlier transaction.
+    pub(super) fn waits(&self, verb: Verb) -> bool {
+        let is_grave = |rule| {
+            let rules = [Rule::RcptWithoutMail, Rule::DataWithoutMail, Rule::DataAfterBdat];
+            rules.contains(&rule)
+        };
+        self.feared.bars(verb).is_some_and(is_grave) && self.hoped.bars(verb).is_none()
+    }
+
+    /// The same of a line that begins with this byte.
+    pub(super) fn waits_before(&self, first: u8) -> bool {
+        self.feared != self.hoped
+            && ORDERED.into_iter().any(|verb| {
+                let initial = verb.name().as_bytes().first();
+                initial == Some(&first.to_ascii_uppercase()) && self.waits(verb)
+            })
+    }
+}
+
+impl Guard {
+    /// Whether the line that comes, if one does, has to wait until more is answered.
+    pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
+        if !dialogue.is_before_line() {
+            return false;
+        }
+        if !dialogue.is_owed() {
+            watch.order.settle();
+        }
+        let is_enforced = self.settings.order == OrderRules::Enforce;
+        is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }
 

@@ -132,15 +132,13 @@ impl Watch {
             (self.order, self.has_utf8_mail) = (Order::default(), false);
             self.reply.offers = Offers::default();
         }
-        let (Answers::Verb(verb), Some(code), true) = (reply.answers, reply.code, reply.is_last)
-        else {
-            return Ruling::Pass;
-        };
+        let (Some(code), true) = (reply.code, reply.is_last) else { return Ruling::Pass };
         // 334 and 354 ask for more.
         if code / 100 == 3 {
             return Ruling::Pass;
         }
-        self.order.hear(verb, code);
+        self.order.hear(reply.answers, code);
+        let Answers::Verb(verb) = reply.answers else { return Ruling::Pass };
         let excess = self.tally.hear(&guard.settings, verb, code);
         excess.map_or(Ruling::Pass, Ruling::Exceed)
     }

@@ -163,11 +163,14 @@ impl Guard {
     /// what is beyond that as text that may be read as commands.
     pub fn read(
         &self,
-        watch: &Watch,
+        watch: &mut Watch,
         dialogue: &mut Dialogue,
         (from, bytes): (Speaker, &[u8]),
         standing: Standing,
     ) -> Step {
+        if from == Speaker::Client && self.has_to_wait(watch, dialogue, bytes) {
+            return Step::WAIT;
+        }
         let is_data = from == Speaker::Client && matches!(dialogue.expect(), Expect::Data(_));
         match if is_data { self.room(watch) } else { None } {
             Some(0) => dialogue.disown(),

@@ -52,10 +52,7 @@ impl Tally {
             Some(Verb::Auth) => {
                 settings.failed_auth_max.excess(Rule::FailedAuth, beside(self.failed))
             }
-            Some(Verb::Mail) => {
-                self.small_chunks = 0;
-                settings.messages_max.excess(Rule::Messages, beside(self.messages))
-            }
+            Some(Verb::Mail) => settings.messages_max.excess(Rule::Messages, beside(self.messages)),
             Some(Verb::Bdat) if line.octets < SMALL => {
                 let count = one_more(&mut self.small_chunks);
                 settings.chunks_small_max.excess(Rule::SmallChunks, count)
@@ -91,6 +88,11 @@ impl Tally {
             }
             (Verb::Auth, 4 | 5) => {
                 one_more(&mut self.failed);
+                None
+            }
+            // A refused MAIL ends no transaction.
+            (Verb::Mail, 2) => {
+                self.small_chunks = 0;
                 None
             }
             _ => None,

@@ -28,6 +28,17 @@ impl Talk {
         }
     }
 
+    /// Whether the client's bytes have to wait.
+    pub(super) fn waits(&mut self, input: &[u8]) -> bool {
+        let dialogue = &self.dialogue;
+        let line = dialogue.whole_line(input);
+        let waits = self.guard.has_to_wait(&mut self.watch, dialogue, input);
+        let mut watch = self.watch;
+        let passes = line.is_some_and(|line| self.guard.pass_line(&mut watch, &line, input));
+        assert!(!(waits && passes), "both ways of reading agree");
+        waits
+    }
+
     /// Whether more of a message would be looked into.
     pub(super) fn reads_message(&self) -> bool {
         self.guard.reads_message(&self.watch)
@@ -45,7 +56,7 @@ impl Talk {
             let mut rest = packet;
             while !rest.is_empty() && self.ended().is_none() {
                 let said = (from, rest);
-                let step = self.guard.read(&self.watch, &mut self.dialogue, said, HEARD);
+                let step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == packet.len();

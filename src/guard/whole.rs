@@ -30,19 +30,21 @@ impl Guard {
         if self.may_be_too_long(line) || (hears && watch.speech == Speech::Binary) {
             return false;
         }
-        let before = watch.recipients;
-        let is_recipient = line.has_gap && line.verb == Verb::Rcpt;
-        let begins_anew = matches!(line.verb, Verb::Mail | Verb::Rset | Verb::Helo | Verb::Ehlo);
-        let recipients = if begins_anew { 0 } else { before.saturating_add(is_recipient.into()) };
-        let is_too_many = settings.recipients_max.is_passed(before, recipients);
-        if is_too_many || self.may_be_struck(line, text.get(..line.length).unwrap_or(text)) {
+        if self.may_be_struck(line, text.get(..line.length).unwrap_or(text)) {
             return false;
         }
         let mut next = *watch;
-        if !next.pass_whole(self, line, text) {
+        if !line.is_pipelined {
+            next.order.settle();
+        }
+        let is_recipient = line.has_gap && line.verb == Verb::Rcpt;
+        let is_too_many = is_recipient && {
+            let (before, after) = next.order.count_recipient();
+            settings.recipients_max.is_passed(before, after)
+        };
+        if is_too_many || !next.pass_whole(self, line, text) {
             return false;
         }
-        next.recipients = recipients;
         *watch = next;
         if hears {
             watch.speech = Speech::Smtp;

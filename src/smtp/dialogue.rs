@@ -113,6 +113,18 @@ impl Dialogue {
         }
     }
 
+    /// Whether what the client says next begins a line.
+    #[must_use]
+    pub fn is_before_line(&self) -> bool {
+        self.expect == Expect::Command && self.prefix.is_none() && self.line.is_at_start()
+    }
+
+    /// Whether the server owes an answer.
+    #[must_use]
+    pub const fn is_owed(&self) -> bool {
+        !self.outstanding.is_empty()
+    }
+
     /// From the byte just read on, the server gets the client's line masked.
     pub fn refuse(&mut self) {
         self.line.refuse();
@@ -156,7 +168,7 @@ impl Dialogue {
         }
         match &mut self.expect {
             Expect::Command | Expect::Unproved => self.read_line(input, at),
-            Expect::Wait | Expect::Tls(_) => Step::of(0, Event::Wait),
+            Expect::Wait | Expect::Tls(_) => Step::WAIT,
             Expect::Data(data) => {
                 let before = *data;
                 let (used, run) = data.read(input);
@@ -186,7 +198,7 @@ impl Dialogue {
     fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
         if self.line.is_at_start() {
             if self.outstanding.len() >= OUTSTANDING_MAX {
-                return Step::of(0, Event::Wait);
+                return Step::WAIT;
             }
             self.secrecy.begin_line();
             if self.expect == Expect::Unproved {

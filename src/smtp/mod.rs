@@ -63,6 +63,9 @@ pub struct Step {
 }
 
 impl Step {
+    /// What comes may not be read before more was answered.
+    pub const WAIT: Self = Self::of(0, Event::Wait);
+
     /// A run of which there is nothing more to say.
     const fn of(used: usize, event: Event) -> Self {
         Self { used, event, change: None, fault: None, is_secret: false }

@@ -33,10 +33,10 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 9;
+pub const FORMAT: u32 = 10;
 
 /// The oldest format that is read. No release has written those before.
-const FORMAT_MIN: u32 = 9;
+const FORMAT_MIN: u32 = 10;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";

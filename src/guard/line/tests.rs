@@ -386,8 +386,10 @@ fn recipients_of_one_message_are_counted() {
         (format!("MAIL FROM:<>\r\n{}", group(100)), None),
         (format!("MAIL FROM:<>\r\n{}", group(101)), Some(Rule::Recipients)),
         (format!("{}RSET\r\n{}", group(60), group(60)), None),
-        (format!("{}EHLO a\r\n{}", group(100), group(100)), None),
-        (format!("{}MAIL FROM:<>\r\n{}", group(100), group(100)), None),
+        // Whether these begin anew is the server's to say.
+        (format!("{}EHLO a\r\n{}", group(50), group(50)), None),
+        (format!("{}RSET x\r\n{}", group(60), group(60)), Some(Rule::Recipients)),
+        (format!("{}MAIL FROM:<>\r\n{}", group(60), group(60)), Some(Rule::Recipients)),
         (format!("{}NOOP\r\n{}", group(60), group(60)), Some(Rule::Recipients)),
         (format!("{}RSETT\r\n{}", group(60), group(60)), Some(Rule::Recipients)),
         (format!("{}RCPTX TO:<a>\r\n", group(100)), None),
@@ -406,6 +408,51 @@ fn recipients_of_one_message_are_counted() {
             "a masked EHLO begins nothing anew"
         );
     }
+}
+
+#[test]
+fn only_what_the_server_accepts_begins_a_new_count_of_recipients() {
+    let settings = changed("esmtp", &[("recipients_max", "3")]);
+    let recipients = "RCPT TO:<a@b>\r\n".repeat(3);
+    let answers = "250 ok\r\n".repeat(3);
+    for (line, answer, is_anew) in [
+        ("RSET\r\n", "250 ok\r\n", true),
+        ("RSET x\r\n", "501 no\r\n", false),
+        ("RSET x\r\n", "250 ok\r\n", true),
+        ("MAIL FROM:<a@b>\r\n", "503 nested\r\n", false),
+        ("MAIL FROM:<a@b>\r\n", "250 ok\r\n", true),
+        ("HELO\r\n", "501 no\r\n", false),
+        ("EHLO a\r\n", "250 ok\r\n", true),
+    ] {
+        // Those that were sent together with the line are of the new transaction.
+        for first in [0, 1, 3] {
+            let mut talk = Talk::new(&settings);
+            let (early, late) = recipients.split_at(first * recipients.len() / 3);
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, recipients.as_bytes(), 99);
+            talk.say(Server, answers.as_bytes(), 99);
+            talk.say(Client, line.as_bytes(), 5);
+            if first == 0 || is_anew {
+                talk.say(Server, answer.as_bytes(), 99);
+            }
+            talk.say(Client, early.as_bytes(), 99);
+            talk.say(Client, late.as_bytes(), 99);
+            let expected = if is_anew { None } else { Some(Rule::Recipients) };
+            assert_eq!(talk.ended(), expected, "{line:?}, {answer:?}, {first} at once");
+            talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);
+            assert_eq!(talk.ended(), Some(Rule::Recipients), "{line:?}, {answer:?}");
+        }
+    }
+    // Sent before the answer.
+    let mut talk = Talk::new(&settings);
+    talk.say(Server, b"220 a\r\n", 99);
+    talk.say(Client, b"RCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n", 99);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n", 99);
+    talk.say(Server, "250 ok\r\n".repeat(4).as_bytes(), 99);
+    talk.say(Client, b"RCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n", 99);
+    assert_eq!(talk.ended(), None);
+    talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);
+    assert_eq!(talk.ended(), Some(Rule::Recipients));
 }
 
 #[test]

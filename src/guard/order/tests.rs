@@ -84,6 +84,91 @@ fn a_pipeline_has_the_benefit_of_every_answer_that_is_due() {
     check(None, &[&BEGIN, &MAIL, &due, &[same(Client, "DATA\r\n")]]);
 }
 
+/// A line, and how it is answered.
+fn answered(line: &'static str, answer: &'static str) -> [Turn; 2] {
+    [same(Client, line), same(Server, answer)]
+}
+
+#[test]
+fn what_the_server_refuses_ends_and_begins_nothing() {
+    let mail = [(Client, "MAIL FROM:<a@b>\r\n", "XXXXXXXXXXXXXXX\r\n")];
+    for line in ["RSET x\r\n", "HELO\r\n", "EHLO\r\n"] {
+        let no = answered(line, "501 no\r\n");
+        check(Some(Rule::MailTwice), &[&BEGIN, &MAIL, &no, &mail]);
+        let yes = answered(line, "250 ok\r\n");
+        check(None, &[&BEGIN, &MAIL, &yes, &MAIL, &RCPT, &MESSAGE]);
+    }
+    // The answer is that transaction's whose recipient it was.
+    let group = [
+        same(Client, "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRSET\r\nMAIL FROM:<a@b>\r\n"),
+        same(Server, "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n"),
+    ];
+    let data = [(Client, "DATA\r\n", "XXXX\r\n")];
+    check(Some(Rule::DataWithoutRcpt), &[&BEGIN, &group, &REFUSED_RCPT, &data]);
+}
+
+/// Messages that the server refuses, and may go on with: Postfix does.
+const REFUSED: [[Turn; 4]; 2] = [
+    [MESSAGE[0], MESSAGE[1], MESSAGE[2], same(Server, "554 no\r\n")],
+    [
+        same(Client, "BDAT 0\r\n"),
+        same(Server, "551 no\r\n"),
+        same(Client, "BDAT 0 LAST\r\n"),
+        same(Server, "551 no\r\n"),
+    ],
+];
+
+#[test]
+fn nobody_goes_on_with_a_message_that_was_refused() {
+    let rcpt = [(Client, "RCPT TO:<a@b>\r\n", "RXXXXXXXXXXXX\r\n")];
+    let nested = answered("MAIL FROM:<a@b>\r\n", "503 nested\r\n");
+    for refused in &REFUSED {
+        check(Some(Rule::RcptWithoutMail), &[&BEGIN, &MAIL, &RCPT, refused, &rcpt]);
+        check(Some(Rule::RcptWithoutMail), &[&BEGIN, &MAIL, &RCPT, refused, &nested, &rcpt]);
+        let data = [(Client, "DATA\r\n", "XXXX\r\n")];
+        let rules = play("enforce", &[&BEGIN, &MAIL, &RCPT, refused, &nested, &data]);
+        assert!(matches!(rules[..], [Rule::DataWithoutMail | Rule::DataAfterBdat]), "{rules:?}");
+        check(None, &[&BEGIN, &MAIL, &RCPT, refused, &MAIL, &RCPT, &MESSAGE]);
+        let reset = answered("RSET\r\n", "250 ok\r\n");
+        check(None, &[&BEGIN, &MAIL, &RCPT, refused, &reset, &MAIL, &RCPT, &MESSAGE]);
+    }
+}
+
+#[test]
+fn what_would_go_on_with_a_refused_message_waits_for_an_answer() {
+    let group = "RCPT TO:<a@b>\r\nDATA\r\n";
+    for refused in &REFUSED {
+        for (before, waits) in
+            [("MAIL FROM:<a@b>\r\n", true), ("RSET\r\nMAIL FROM:<a@b>\r\n", false)]
+        {
+            let mut talk = Talk::new(&changed("esmtp", &[("order", "enforce")]));
+            let turns: [&[Turn]; 5] = [&BEGIN, &MAIL, &RCPT, refused, &[same(Client, before)]];
+            for (from, text, _) in turns.into_iter().flatten() {
+                talk.say(*from, text.as_bytes(), 99);
+            }
+            assert_eq!(talk.waits(group.as_bytes()), waits, "{before:?}");
+            assert!(!talk.waits(b"QUIT\r\n"));
+            for _ in before.lines() {
+                talk.say(Server, b"250 ok\r\n", 99);
+            }
+            assert!(!talk.waits(group.as_bytes()), "{before:?}");
+            assert_eq!(talk.say(Client, group.as_bytes(), 99), group);
+        }
+    }
+    // Behind a message without an answer the same: who knows what that will be?
+    let mut talk = Talk::new(&changed("esmtp", &[("order", "enforce")]));
+    let turns: [&[Turn]; 4] = [&BEGIN, &MAIL, &RCPT, &MESSAGE[..3]];
+    for (from, text, _) in turns.into_iter().flatten() {
+        talk.say(*from, text.as_bytes(), 99);
+    }
+    talk.say(Client, b"MAIL FROM:<a@b>\r\n", 99);
+    assert!(talk.waits(group.as_bytes()));
+    talk.say(Server, b"250 ok\r\n", 99);
+    assert!(talk.waits(group.as_bytes()));
+    talk.say(Server, b"250 ok\r\n", 99);
+    assert!(!talk.waits(group.as_bytes()));
+}
+
 #[test]
 fn a_recipient_needs_a_sender() {
     let line = (Client, "RCPT TO:<a@d.example>\r\n", "RXXXXXXXXXXXXXXXXXXXX\r\n");

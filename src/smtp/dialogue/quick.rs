@@ -56,6 +56,8 @@ pub struct WholeLine {
     pub has_gap: bool,
     /// Its bytes, the line end not counted.
     pub length: usize,
+    /// Whether the server still owes an answer to an earlier line.
+    pub is_pipelined: bool,
     is_bare: bool,
 }
 
@@ -113,7 +115,8 @@ impl Dialogue {
             _ => return None,
         };
         let is_bare = text.len() == line.len();
-        Some(WholeLine { word, verb, has_gap, length: text.len(), is_bare })
+        let is_pipelined = !self.outstanding.is_empty();
+        Some(WholeLine { word, verb, has_gap, length: text.len(), is_pipelined, is_bare })
     }
 
     /// Reads such a line.
