@@ -241,9 +241,8 @@ impl Guard {
 
     /// Rules on text of message data, as it leaves.
     fn look_at_text(&self, watch: &mut Watch, text: &[u8], draft: &mut Draft) -> Ruling {
-        let was_body = watch.message.is_body();
         let ruling = self.look_into(watch, text, true, draft);
-        match self.measure(watch, was_body, text) {
+        match self.measure(watch, text) {
             Some(excess) if !ruling.ends_flow() => Ruling::Exceed(excess),
             Some(_) | None => ruling,
         }
@@ -274,7 +273,7 @@ impl Guard {
             watch.end_data();
         } else if let (false, Some(left)) = (is_disowned, bytes.0.get(..step.used)) {
             // There is room for all of it.
-            let _ = self.measure(watch, watch.message.is_body(), left);
+            let _ = self.measure(watch, left);
         }
         Some((step, swept))
     }

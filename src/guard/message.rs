@@ -8,9 +8,11 @@
 //! | any, + CR       | + CR, one was text | as without | Text, the CR was text |
 //!
 //! A header ends at its first empty line and nowhere else: about a line without a colon servers
-//! differ. A line ends at LF, with or without CR before it. Counted is what the receiver gets: a
-//! dot that was added before a line's first is not, and a line does not count its end. In a header
-//! a CR or LF that stands alone counts twice among its bytes, because Exim folds there.
+//! differ. A line ends at LF, with or without CR before it. Where the header's first line ended in
+//! CRLF, only CRLF CRLF is such a line: to Exim a lone LF folds there, and its header goes on where
+//! another's ends. Counted is what the receiver gets: a dot that was added before a line's first is
+//! not, and a line does not count its end. In a header a CR or LF that stands alone counts twice
+//! among its bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,18 +20,21 @@ use super::settings::Settings;
 use super::value::{Excess, Limit};
 use super::{Draft, Guard, Rule, Ruling, Watch};
 use crate::patch::{Header, Met, Plan, Strike};
+use crate::smtp::{is_blank, rspan};
 
 /// The message under way, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Message {
     place: Place,
+    ends: LineEnds,
     /// Limits that were passed and only logged: each is told of once, a bit each. Above them
     /// [`BODY`] and [`CR`].
     told: u8,
     /// Fields of the header so far.
     fields: u16,
-    /// Bytes of the line under way.
+    /// Bytes of the line under way, and the blanks that it ends in so far.
     line: u16,
+    blank: u16,
     /// Bytes of the header, or of the body.
     bytes: u32,
     /// Bytes of all of it, with its line ends and without the dots that were added.
@@ -38,12 +43,48 @@ pub(super) struct Message {
     header: Header,
 }
 
+/// How lines of the header have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum LineEnds {
+    /// None has.
+    #[default]
+    None,
+    /// The first in a lone LF: each LF ends a line.
+    Lf,
+    /// The first in CRLF, and so did the last.
+    Crlf,
+    /// The first in CRLF, and the last in a lone LF: the next one is not empty.
+    Folded,
+}
+
+impl LineEnds {
+    const fn end(&mut self, is_crlf: bool) {
+        *self = match (*self, is_crlf) {
+            (Self::Lf, _) | (Self::None, false) => Self::Lf,
+            (Self::None | Self::Crlf | Self::Folded, true) => Self::Crlf,
+            (Self::Crlf | Self::Folded, false) => Self::Folded,
+        };
+    }
+
+    /// Whether an empty line that ends so ends the header.
+    const fn ends_header(self, is_crlf: bool) -> bool {
+        match self {
+            Self::None | Self::Lf => true,
+            Self::Crlf => is_crlf,
+            Self::Folded => false,
+        }
+    }
+}
+
 /// What patches look for in a run, and what they found.
 struct Look<'a> {
     plan: Option<&'a Plan>,
     strikes: &'a mut Vec<Strike>,
     /// Bytes of the run that were read before those that are read now.
     before: usize,
+    /// Blanks that lines of the header have ended in, and the ends of lines of nothing else: Exim
+    /// takes them out again.
+    blanks: u32,
     met: Option<Met>,
 }
 
@@ -61,11 +102,6 @@ enum Place {
 impl Message {
     const fn has(&self, flag: u8) -> bool {
         self.told & flag != 0
-    }
-
-    /// Whether its header is over, as far as headers are read.
-    pub(super) const fn is_body(&self) -> bool {
-        self.has(BODY)
     }
 
     /// Bytes of it so far, as far as bodies are read.
@@ -101,6 +137,7 @@ impl Message {
                 let (piece, behind) = rest.split_at_checked(text).unwrap_or((rest, &[]));
                 rest = behind;
                 self.look(look, piece);
+                self.hear_blanks(look, piece);
                 self.add(settings, text)
             } else {
                 rest = tail;
@@ -126,6 +163,7 @@ impl Message {
             return None;
         }
         let (text, length) = line(bytes)?;
+        let is_crlf = length > text.len() + 1;
         // A dot may have been added, and what is empty ends the header.
         let first = text.first().filter(|first| **first != b'.')?;
         let count = u32::try_from(text.len()).ok()?;
@@ -140,6 +178,11 @@ impl Message {
         self.look(look, text);
         (self.fields, self.bytes) = (fields, size);
         self.header.end_line();
+        self.ends.end(is_crlf);
+        if text.last().is_some_and(|&byte| is_blank(byte)) {
+            let blank = rspan(text, is_blank);
+            look.take_blanks(blank, blank == text.len());
+        }
         Some(length)
     }
 
@@ -153,7 +196,7 @@ impl Message {
         let had_cr = self.has(CR);
         self.told = if byte == b'\r' { self.told | CR } else { self.told & !CR };
         match byte {
-            b'\n' => self.end_line(settings, if had_cr || !self.has(BODY) { 2 } else { 1 }),
+            b'\n' => self.end_line(settings, had_cr, look),
             b'\r' if had_cr => self.take_bare_cr(settings, look),
             b'\r' => None,
             b'.' if has_dots && !had_cr && self.place == Place::Start => {
@@ -179,6 +222,7 @@ impl Message {
     /// Takes one byte of text, which may be the line's first.
     fn begin(&mut self, settings: &Settings, byte: u8, look: &mut Look<'_>) -> Option<Excess> {
         self.look(look, &[byte]);
+        self.hear_blanks(look, &[byte]);
         let is_field =
             self.place != Place::Text && !self.has(BODY) && !matches!(byte, b' ' | b'\t');
         self.place = Place::Text;
@@ -187,6 +231,20 @@ impl Message {
         let counts = (fields, u32::from(self.fields));
         let excess = self.passes(Rule::HeaderFields, settings.header_fields_max, counts);
         either(excess, self.add(settings, 1))
+    }
+
+    /// Counts the blanks that the line ends in so far.
+    fn hear_blanks(&mut self, look: &mut Look<'_>, text: &[u8]) {
+        if self.has(BODY) {
+            return;
+        }
+        let blank = rspan(text, is_blank);
+        let earlier = if blank == text.len() { self.blank.into() } else { 0 };
+        self.blank = u16::try_from(earlier + blank).unwrap_or_else(|_| {
+            // More than is remembered of a line: whatever follows them, there is no harm in it.
+            look.take_blanks(earlier + blank, false);
+            0
+        });
     }
 
     /// Has patches look into more of a line's text.
@@ -220,15 +278,27 @@ impl Message {
         self.passes(rule, limit, (before, self.bytes))
     }
 
-    fn end_line(&mut self, settings: &Settings, length: usize) -> Option<Excess> {
+    fn end_line(
+        &mut self,
+        settings: &Settings,
+        is_crlf: bool,
+        look: &mut Look<'_>,
+    ) -> Option<Excess> {
         let is_empty = self.place == Place::Start;
+        let blank = std::mem::take(&mut self.blank);
+        if blank > 0 {
+            look.take_blanks(blank.into(), blank == self.line);
+        }
         (self.place, self.line) = (Place::Start, 0);
         self.header.end_line();
-        if is_empty && !self.has(BODY) {
-            (self.told, self.bytes) = (self.told | BODY, 0);
-            return None;
+        if !self.has(BODY) {
+            if is_empty && self.ends.ends_header(is_crlf) {
+                (self.told, self.bytes) = (self.told | BODY, 0);
+                return None;
+            }
+            self.ends.end(is_crlf);
         }
-        self.add_bytes(settings, length)
+        self.add_bytes(settings, if is_crlf || !self.has(BODY) { 2 } else { 1 })
     }
 
     /// What there is to say of a count, if it has just gone beyond its limit. Of one that is only
@@ -249,6 +319,12 @@ impl Message {
 }
 
 impl Look<'_> {
+    /// A line of the header has ended in so many blanks.
+    fn take_blanks(&mut self, blank: usize, is_all: bool) {
+        let count = blank.saturating_add(if is_all { 2 } else { 0 });
+        self.blanks = self.blanks.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
     fn is_end(&self) -> bool {
         self.met.is_some_and(|met| met.is_end)
     }
@@ -265,6 +341,7 @@ impl Settings {
         self.header_bytes_max.is_set()
             || self.header_line_max.is_set()
             || self.header_fields_max.is_set()
+            || self.size_assumed.is_set()
     }
 }
 
@@ -293,9 +370,10 @@ impl Guard {
             return Ruling::Pass;
         }
         let (plan, strikes) = (self.header_plan(), &mut draft.strikes);
-        let mut look = Look { plan, strikes, before: 0, met: None };
+        let mut look = Look { plan, strikes, before: 0, blanks: 0, met: None };
         let excess = watch.message.read(&self.settings, bytes, has_dots, &mut look);
-        let met = look.met;
+        let (met, blanks) = (look.met, look.blanks);
+        watch.size.doubt(blanks);
         draft.place = met.map(|met| met.at);
         match (excess, met) {
             (_, Some(Met { is_end: true, .. })) => Ruling::Reset(Rule::Patch),

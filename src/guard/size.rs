@@ -8,9 +8,11 @@
 //! mean it. The server may take what is beyond then: so it passes, but no such dot where the
 //! message grows too large.
 //!
-//! CRLF counts as one, a dot that was added before a line's first is none. In a header each CR or
-//! LF that stands alone counts as two, because Exim folds there, unless the header's first line
-//! ended in a lone LF: so there it is doubtful.
+//! CRLF counts as one, a dot that was added before a line's first is none. How Exim counts a CR or
+//! LF that stands alone, and a dot behind it, depends on what came before: in a header it adds a
+//! blank where it folds. What blanks a line of a header ends in it takes out again. So the count is
+//! the most that it can be, and all of these are doubtful in it: where the truth may be what the
+//! server takes, no line may end in a dot.
 
 use memchr::memchr_iter;
 use pulp::{Arch, Simd, WithSimd};
@@ -28,9 +30,9 @@ pub(super) struct Size {
     /// The number in the server's line under way, and whether it is over.
     number: u32,
     is_over: bool,
-    /// Bytes of the message under way.
+    /// Bytes of the message under way, if Exim counts all that it may.
     octets: u32,
-    /// Those among them that Exim may not count.
+    /// Those among them that it may not count.
     doubtful: u32,
     before: Before,
     /// What MAIL has said that its message has; 0 if it has not.
@@ -49,6 +51,20 @@ enum Before {
     /// A dot in the middle of a line.
     Dot,
     Text,
+}
+
+impl Before {
+    /// Whether a line ends in a dot here that is not its first byte.
+    fn ends_line_in_dot(self, bytes: &[u8]) -> bool {
+        let earlier = self == Self::Dot && matches!(bytes, [b'\r' | b'\n', ..]);
+        let is_inside = |dot: usize| match bytes.get(..dot) {
+            None | Some([]) => self != Self::Line,
+            Some([b'\n']) => self != Self::Cr,
+            Some(before) => !before.ends_with(b"\r\n"),
+        };
+        let is_end = |dot: usize| matches!(bytes.get(dot + 1), Some(b'\r' | b'\n'));
+        earlier || memchr_iter(b'.', bytes).any(|dot| is_end(dot) && is_inside(dot))
+    }
 }
 
 impl Size {
@@ -82,8 +98,13 @@ impl Size {
         self.declared = 0;
     }
 
+    /// So many bytes are taken out again, or not.
+    pub(super) const fn doubt(&mut self, count: u32) {
+        self.doubtful = self.doubtful.saturating_add(count);
+    }
+
     /// More of the message leaves so.
-    fn add(&mut self, bytes: &[u8], is_header: bool) {
+    fn add(&mut self, bytes: &[u8]) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
         let (mut pairs, mut dots) = Arch::new().dispatch(LineEnds(bytes));
         pairs += i64::from(split_pair);
@@ -93,22 +114,21 @@ impl Size {
         };
         dots += i64::from(is_dotted);
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let mut count = number(bytes.len()) - pairs - dots;
-        if is_header {
-            // A CR is known to stand alone by what follows it.
-            let known = bytes.split_last().map_or(bytes, |(_, known)| known);
-            let earlier = self.before == Before::Cr && !bytes.is_empty();
-            let crs = number(memchr_iter(b'\r', known).count()) + i64::from(earlier);
-            let folds = number(memchr_iter(b'\n', bytes).count()) + crs - 2 * pairs;
-            count += folds;
-            self.doubtful = self.doubtful.saturating_add(u32::try_from(folds).unwrap_or(0));
-        }
+        // A CR is known to stand alone by what follows it.
+        let known = bytes.split_last().map_or(bytes, |(_, known)| known);
+        let earlier = self.before == Before::Cr && !bytes.is_empty();
+        let crs = number(memchr_iter(b'\r', known).count()) + i64::from(earlier);
+        let lone = number(memchr_iter(b'\n', bytes).count()) + crs - 2 * pairs;
+        let count = number(bytes.len()) - pairs - dots + lone;
+        self.doubtful = self.doubtful.saturating_add(u32::try_from(2 * lone).unwrap_or(0));
         self.before = match bytes {
             [] => self.before,
             [.., b'\r', b'\n'] => Before::Line,
             [b'\n'] if split_pair => Before::Line,
             [.., b'\r'] => Before::Cr,
             [b'.'] if self.before == Before::Line => Before::Text,
+            [b'\n', b'.'] if split_pair => Before::Text,
+            [.., b'\r', b'\n', b'.'] => Before::Text,
             [.., b'.'] => Before::Dot,
             _ => Before::Text,
         };
@@ -191,53 +211,57 @@ impl Guard {
         }
     }
 
-    /// How many bytes of message data may be read as such at once: behind them the message may be
-    /// larger than the server takes. None where that does not matter.
-    fn room(&self, watch: &Watch) -> Option<usize> {
+    /// Where the message stands, and how many bytes more of it surely stand there too.
+    fn zone(&self, watch: &Watch) -> (Zone, usize) {
         let Size { octets, doubtful, .. } = watch.size;
         let (limit, is_firm) = self.limit(watch);
-        let left = match is_firm {
-            _ if !self.minds_size() => return None,
-            true => limit.saturating_sub(octets),
-            false if octets.saturating_sub(doubtful) > limit.saturating_add(NEAR) => return None,
-            false => limit.saturating_sub(NEAR).saturating_sub(octets),
+        let least = octets.saturating_sub(doubtful);
+        let end = if is_firm { limit } else { limit.saturating_add(NEAR) };
+        let (zone, room) = if octets < limit {
+            // One byte may count as two.
+            (Zone::Below, (limit - octets) / 2)
+        } else if least < end {
+            (Zone::Near, end - least)
+        } else {
+            (Zone::Beyond, u32::MAX)
         };
-        // In a header one byte may count as two.
-        let room = if watch.message.is_body() { left } else { left / 2 };
-        // Where a dot may be the wrong one each byte is looked at.
-        usize::try_from(if is_firm { room } else { room.max(1) }).ok()
+        (zone, usize::try_from(room).unwrap_or(usize::MAX).max(1))
+    }
+
+    /// How many bytes of message data may be read as such at once. None where that does not matter,
+    /// no more where the server surely takes no more.
+    fn room(&self, watch: &Watch) -> Option<usize> {
+        if !self.minds_size() {
+            return None;
+        }
+        match self.zone(watch) {
+            (Zone::Below | Zone::Near, room) => Some(room),
+            (Zone::Beyond, _) => self.limit(watch).1.then_some(0),
+        }
     }
 
     /// Whether so many bytes of message data are far from any limit on its size.
     pub(super) fn has_room(&self, watch: &Watch, length: usize) -> bool {
-        self.room(watch).is_none_or(|room| length < room)
+        if !self.minds_size() {
+            return true;
+        }
+        let (zone, room) = self.zone(watch);
+        zone != Zone::Near && length < room
     }
 
-    /// Counts what leaves of a message. `was_body`: its header was over before that.
-    pub(super) fn measure(
-        &self,
-        watch: &mut Watch,
-        was_body: bool,
-        bytes: &[u8],
-    ) -> Option<Excess> {
+    /// Counts what leaves of a message.
+    pub(super) fn measure(&self, watch: &mut Watch, bytes: &[u8]) -> Option<Excess> {
         if !self.minds_size() {
             return None;
         }
-        let had_dot = watch.size.before == Before::Dot;
-        let Size { octets, doubtful, .. } = watch.size;
-        watch.size.add(bytes, !was_body);
+        let (zone, _) = self.zone(watch);
+        let has_dot = zone == Zone::Near && watch.size.before.ends_line_in_dot(bytes);
+        watch.size.add(bytes);
         let (limit, is_firm) = self.limit(watch);
+        let is_full = is_firm && zone != Zone::Beyond && self.room(watch) == Some(0);
+        let is_end = has_dot && !self.settings.size_assumed.is_logged();
         let (rule, count) = (Rule::MessageBytes, watch.size.octets);
-        if is_firm {
-            let excess = Excess { rule, count, limit, is_end: false };
-            return (self.room(watch) == Some(0)).then_some(excess);
-        }
-        // One byte beyond, and the dot; and one more or less.
-        let least = octets.saturating_sub(doubtful);
-        let is_there = octets > limit && least <= limit.saturating_add(3);
-        let is_wrong = is_there && had_dot && matches!(bytes, [b'\r' | b'\n', ..]);
-        let is_end = !self.settings.size_assumed.is_logged();
-        is_wrong.then_some(Excess { rule, count, limit, is_end })
+        (has_dot || is_full).then_some(Excess { rule, count, limit, is_end })
     }
 
     const fn minds_size(&self) -> bool {
@@ -251,11 +275,20 @@ const LANES: usize = 32;
 /// So many of them before a lane's sum might overflow.
 const SUMS_MAX: usize = u8::MAX as usize;
 
+/// Where a message stands beside what the server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zone {
+    Below,
+    /// It may be as large as that now: a dot that ends a line may be the wrong one.
+    Near,
+    Beyond,
+}
+
 /// What every server has to take.
 const OFFERED_MIN: u32 = 65_536;
 
-/// How far from the size beyond which a dot is the wrong one each byte is looked at.
-const NEAR: u32 = 8;
+/// How far beyond what is assumed a message counts as near to it: the dot and a little more.
+const NEAR: u32 = 4;
 
 #[cfg(test)]
 mod tests;

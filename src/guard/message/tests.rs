@@ -74,6 +74,26 @@ fn bytes_of_a_header_count_up_to_its_empty_line() {
 }
 
 #[test]
+fn a_lone_lf_ends_no_header_whose_first_line_ended_in_crlf() {
+    let goes_on = |end: &str| {
+        let text = format!("{end}body and more of it");
+        ends("header_bytes_max", "20", Rule::HeaderBytes, &text)
+    };
+    for end in ["\n\n", "\n\r\n", "\r\n\n", "\n\nc: d\n\n", "\n\r\n\n"] {
+        assert!(goes_on(&format!("a: b\r\nc: d{end}")), "{end:?}");
+    }
+    for end in ["\n\n", "\n\r\n", "\r\n\n", "\r\n\r\n"] {
+        assert!(!goes_on(&format!("a: b\nc: d{end}")), "{end:?}");
+    }
+    for end in ["\r\n\r\n", "\nc\r\n\r\n", "\n\r\n\r\n"] {
+        assert!(!goes_on(&format!("a: b\r\nc: d{end}")), "{end:?}");
+    }
+    for end in ["\n", "\r\n"] {
+        assert!(!goes_on(end), "{end:?}");
+    }
+}
+
+#[test]
 fn a_header_ends_at_its_empty_line_alone() {
     let ends = |text: &str| ends("header_bytes_max", "20", Rule::HeaderBytes, text);
     for line in [" ", "\t", "no colon", ": none", "..", "\r"] {

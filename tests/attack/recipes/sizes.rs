@@ -24,14 +24,32 @@ pub(crate) const RECIPES: &[Recipe] = &[
         alive: &[Program::Exim],
         run: header,
     },
+    Recipe {
+        id: "sz",
+        name: "a header that goes on behind LF LF",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: folded,
+    },
+    Recipe {
+        id: "sz",
+        name: "blanks that are counted and taken out again",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: blanks,
+    },
+    Recipe {
+        id: "sz",
+        name: "dots that are dropped behind a lone LF",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: dots,
+    },
 ];
 
 /// Exim counts CRLF as one.
 fn message(trial: &Trial) -> Outcome<Seen> {
-    let head = "Subject: x\r\n\r\n";
-    let (limit, port) = Program::SMALL_LIMIT;
-    let text = "a".repeat(limit + 1 - (head.len() - 2));
-    beyond(trial, port + trial.before as u16, &format!("{head}{text}"))
+    beyond_limit(trial, 0, "Subject: x\r\n\r\n", "Subject: x\n\n".len())
 }
 
 /// It counts a bare CR in a header as two, and has enough at 1 MiB.
@@ -39,6 +57,36 @@ fn header(trial: &Trial) -> Outcome<Seen> {
     let crs = 500_000;
     let text = "x".repeat((1 << 20) - "A: ".len() - 2 * crs);
     beyond(trial, 0, &format!("A: {}{text}", "\r".repeat(crs)))
+}
+
+/// Behind a line that ended in CRLF a lone LF is a fold: it counts as two, and ends no header.
+fn folded(trial: &Trial) -> Outcome<Seen> {
+    let head = "A: b\r\nC: d\n\n";
+    let fold = format!("{}\r\n ", "x".repeat(70));
+    let counted = "A: b\nC: d\n \n ".len();
+    let folds = ((1 << 20) - counted) / fold.len() - 1;
+    let rest = "x".repeat((1 << 20) - counted - folds * (fold.len() - 1));
+    beyond(trial, 0, &format!("{head}{}{rest}", fold.repeat(folds)))
+}
+
+/// A continuation of blanks alone is taken out of the count.
+fn blanks(trial: &Trial) -> Outcome<Seen> {
+    let head = format!("A: b\r\n{}\r\nC: d\r\n\r\n", " ".repeat(900));
+    beyond_limit(trial, 1, &head, "A: b\nC: d\n\n".len())
+}
+
+/// Where the first line ended in a lone LF, each LF begins a line, whose dot is no text.
+fn dots(trial: &Trial) -> Outcome<Seen> {
+    let lines = "\n.a".repeat(900);
+    beyond_limit(trial, 2, &format!("A: b\n\r\n{lines}"), "A: b\n\n".len() + 2 * 900)
+}
+
+/// Text behind this, up to what the server takes: of what stands here it counts so much. Each way
+/// has ports of its own.
+fn beyond_limit(trial: &Trial, way: u16, head: &str, counted: usize) -> Outcome<Seen> {
+    let (limit, port) = Program::SMALL_LIMIT;
+    let text = "a".repeat(limit + 1 - counted);
+    beyond(trial, port + 3 * way + trial.before as u16, &format!("{head}{text}"))
 }
 
 /// So much and no more is read as a message.
