@@ -111,7 +111,8 @@ impl LineWatch {
                     rest.iter_mut().take(1).for_each(|byte| *byte = b' ');
                 }
                 AddressScan::Refuse => {
-                    return self.refuse(Rule::Address, self.address.cure(), rest);
+                    let cure = (Rule::Address, self.address.cure());
+                    return self.refuse(settings, cure, rest);
                 }
             }
             let before = self.address.length();
@@ -170,7 +171,8 @@ impl LineWatch {
                 }
                 Heeded::Refuse(rule, mask) => {
                     let bytes = draft.copy(run);
-                    return self.refuse(rule, mask, bytes.get_mut(at..).unwrap_or_default());
+                    let rest = bytes.get_mut(at..).unwrap_or_default();
+                    return self.refuse(settings, (rule, mask), rest);
                 }
             }
             if let Some(excess) = self.excess_of_path(settings, before) {
@@ -217,11 +219,24 @@ impl LineWatch {
     }
 
     /// The line leaves masked from these bytes on.
-    fn refuse(&mut self, rule: Rule, mut mask: Mask, bytes: &mut [u8]) -> Ruling {
+    fn refuse(
+        &mut self,
+        settings: &Settings,
+        (rule, mut mask): (Rule, Mask),
+        bytes: &mut [u8],
+    ) -> Ruling {
         mask.apply(bytes);
         self.mask = Some((rule, mask));
         self.refused = Some(rule);
-        Ruling::Refuse(rule)
+        self.excess_of_masked(settings, bytes.len()).unwrap_or(Ruling::Refuse(rule))
+    }
+
+    /// So many bytes of a refused line leave masked: a path that is too long is that all the same.
+    pub(super) fn excess_of_masked(&mut self, settings: &Settings, count: usize) -> Option<Ruling> {
+        let before = self.envelope;
+        self.envelope.take_masked(count);
+        let excess = self.excess_of_path(settings, before).filter(|excess| excess.is_end);
+        excess.map(Ruling::Exceed)
     }
 }
 

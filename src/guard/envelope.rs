@@ -147,6 +147,17 @@ impl Envelope {
         finding
     }
 
+    /// So many bytes leave masked, where the line is refused: a path only grows longer by them.
+    pub(super) fn take_masked(&mut self, count: usize) {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        if self.place.is_of_path() {
+            self.path = self.path.saturating_add(count);
+        }
+        if self.place.is_of_local_part() {
+            self.local = self.local.saturating_add(count);
+        }
+    }
+
     /// Takes a byte that should have been refused: what it could open, it opens.
     pub(super) fn force(&mut self, byte: u8) {
         let before = *self;

@@ -252,7 +252,8 @@ impl Watch {
             return patched;
         }
         if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
-            return ruling;
+            let excess = self.line.excess_of_masked(&guard.settings, run.bytes.len());
+            return excess.unwrap_or(ruling);
         }
         let ruling = match run.event {
             // Postfix takes a TAB for a space, Exim and aiosmtpd do not: all read the same now.

@@ -148,7 +148,7 @@ impl Value for Patches {
 
 impl LineWatch {
     /// What the patches make of a run. A line that is refused already is looked at no further, but
-    /// for its verb: that names the attack.
+    /// for its verb, which names the attack, and for its length, which arrives all the same.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only lines of commands are looked at")]
     pub(super) fn read_by_patches(
         &mut self,
@@ -160,14 +160,25 @@ impl LineWatch {
         let is_refused = self.refused.is_some() || self.mask.is_some();
         let is_read = match run.event {
             Event::CommandWord(_) => true,
-            Event::CommandStray => self.verb == Some(Verb::Bdat),
-            Event::CommandArgument(_) => !is_refused,
-            Event::CommandGap(_) => {
+            Event::CommandStray if self.verb == Some(Verb::Bdat) => true,
+            Event::CommandArgument(_) | Event::CommandStray if is_refused => {
+                // Behind a CR the argument may have begun, as Exim sees it.
+                if self.refused.is_none() && !self.patch.is_in_argument() {
+                    self.patch.begin_argument(self.verb);
+                }
+                return self.count_masked(plan, run.bytes.len(), draft);
+            }
+            Event::CommandArgument(_) => true,
+            Event::CommandGap(_) if !is_refused => {
                 self.patch.begin_argument(self.verb);
                 false
             }
             Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
                 return self.end_for_patches(plan, draft);
+            }
+            Event::CommandCr | Event::CommandEnd { .. } if self.verb == Some(Verb::Auth) => {
+                let ruling = self.end_for_patches(plan, draft);
+                return if ruling.ends_flow() { ruling } else { Ruling::Pass };
             }
             _ => false,
         };
@@ -200,10 +211,32 @@ impl LineWatch {
             mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
             self.mask = Some((Rule::Patch, mask));
             self.refused = Some(Rule::Patch);
-            return Ruling::Refuse(Rule::Patch);
+            let masked = self.count_masked(plan, run.bytes.len() - at, draft);
+            if masked.ends_flow() {
+                return masked;
+            }
+            let excess = self.excess_of_masked(&guard.settings, run.bytes.len() - at);
+            return excess.unwrap_or(Ruling::Refuse(Rule::Patch));
         }
         let is_noted = ruling == Ruling::Pass && !draft.strikes.is_empty() && !is_refused;
         if is_noted { Ruling::Note(Rule::Patch) } else { ruling }
+    }
+
+    /// So many bytes are masked: what the patches make of them.
+    fn count_masked(&mut self, plan: &Plan, count: usize, draft: &mut Draft) -> Ruling {
+        let mut left = if self.patch.is_in_argument() { count } else { 0 };
+        while left > 0 {
+            let piece = MASKED.get(..left).unwrap_or(&MASKED);
+            let before = draft.strikes.len();
+            match plan.read(&mut self.patch, piece, &mut draft.strikes) {
+                Some((_, Act::Reset)) => return Ruling::Reset(Rule::Patch),
+                Some((used, Act::Cure(_))) => left -= used,
+                None => left -= piece.len(),
+            }
+            // It is refused; what else could be said of it is said of an attack that never came.
+            draft.strikes.truncate(before);
+        }
+        Ruling::Pass
     }
 
     fn end_for_patches(&self, plan: &Plan, draft: &mut Draft) -> Ruling {
@@ -214,6 +247,9 @@ impl LineWatch {
         }
     }
 }
+
+/// Bytes of a line that is refused, as they leave.
+const MASKED: [u8; 64] = [MASK; 64];
 
 impl Watch {
     /// What the patches make of a run, of which they see no more than the grammar takes: bytes
@@ -245,7 +281,15 @@ impl Watch {
         self.line = begun;
         let length = refused.map_or(run.bytes.len(), |at| at + 1);
         let bytes = run.bytes.get(..length).unwrap_or_default();
-        self.line.read_by_patches(guard, Run { bytes, ..run }, draft)
+        let ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
+        let masked = run.bytes.len() - bytes.len();
+        match &guard.plan {
+            Some(plan) if masked > 0 && !ruling.ends_flow() => {
+                let counted = self.line.count_masked(plan, masked, draft);
+                if counted.ends_flow() { counted } else { ruling }
+            }
+            Some(_) | None => ruling,
+        }
     }
 
     /// What the patches make of more of a line in an AUTH exchange.
@@ -255,11 +299,12 @@ impl Watch {
         run: Run<'_>,
         draft: &mut Draft,
     ) -> Ruling {
-        let Some(plan) = guard.plan.as_ref().filter(|_| run.event == Event::AuthLine) else {
-            return Ruling::Pass;
-        };
+        let Some(plan) = &guard.plan else { return Ruling::Pass };
         if self.line.patch.is_new() {
             self.line.patch = Line::response();
+        }
+        if run.event == Event::AuthStray {
+            return self.line.count_masked(plan, run.bytes.len(), draft);
         }
         let end = memchr::memchr2(b'\r', b'\n', run.bytes);
         let text = run.bytes.get(..end.unwrap_or(run.bytes.len())).unwrap_or_default();

@@ -217,6 +217,12 @@ impl Line {
         *self == Self::default()
     }
 
+    /// Whether it has come to its argument.
+    #[must_use]
+    pub fn is_in_argument(&self) -> bool {
+        self.place != Place::default()
+    }
+
     /// The first word has ended: this is its argument.
     pub fn begin_argument(&mut self, verb: Option<Verb>) {
         let (kind, place) = match verb {

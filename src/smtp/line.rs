@@ -11,7 +11,7 @@
 //!
 //! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
@@ -190,8 +190,9 @@ impl CommandLine {
     /// Reads a run of a line in an AUTH exchange, its LF too: how many bytes, and what they are.
     pub(super) fn read_response(&mut self, input: &[u8]) -> (usize, Event) {
         let is_line_end = matches!(input.first(), Some(b'\r' | b'\n'));
-        if !is_line_end && (self.is_after_cr || self.place == Place::Stray) {
-            self.has_bare_cr = true;
+        let is_nul = input.first() == Some(&0);
+        if !is_line_end && (is_nul || self.is_after_cr || self.place == Place::Stray) {
+            self.has_bare_cr |= self.is_after_cr;
             self.go_astray();
             self.is_after_cr = false;
             return (line_rest(input), Event::AuthStray);
@@ -199,7 +200,7 @@ impl CommandLine {
         if self.place != Place::Stray {
             self.place = Place::Argument;
         }
-        let text = memchr2(b'\r', b'\n', input).unwrap_or(input.len());
+        let text = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
         let end = input.get(text..).unwrap_or_default();
         let crs = span(end, |byte| byte == b'\r');
         self.hear_crs(crs);

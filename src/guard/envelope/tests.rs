@@ -408,6 +408,28 @@ fn paths_and_local_parts_have_their_lengths() {
 /// Random lines: any cut, the same bytes; the length kept; nothing behind a refused byte but what
 /// no server takes; and strictly no byte more passes than leniently.
 #[test]
+fn a_path_that_is_masked_is_as_long_as_it_was() {
+    for (masked, length, ends) in [
+        ("<;", 512, false),
+        ("<;", 513, true),
+        ("<\0", 513, true),
+        ("<a@b;", 520, true),
+        ("<a@b> ;", 520, false),
+        (";", 513, true),
+    ] {
+        for verb in ["MAIL FROM:", "RCPT TO:"] {
+            let line = format!("{verb}{masked}{}\r\n", "a".repeat(length - 1));
+            for size in [1, 7, 100, 9_999] {
+                let mut talk = talk(&settings("lenient", &[("local_part_max", "0")]), &[]);
+                talk.say(Client, line.as_bytes(), size);
+                let expected = ends.then_some(Rule::PathLength);
+                assert_eq!(talk.ended(), expected, "{verb}{masked} {length} by {size}");
+            }
+        }
+    }
+}
+
+#[test]
 fn random_lines_leave_alike_whatever_the_cut() {
     const ALPHABET: &[u8] = b"a.\"\\<>@:[] \t;${('=+\xc3\xa9ab@<>";
     let levels = ["lenient", "strict"].map(|envelope| settings(envelope, &[]));
