@@ -7,6 +7,7 @@
 
 mod cursor;
 mod fingerprint;
+mod flight;
 mod hello;
 mod names;
 mod record;

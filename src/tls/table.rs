@@ -61,13 +61,6 @@ pub(super) enum State {
     Shut,
 }
 
-impl State {
-    /// Whether payload decides something here, so that its bytes are kept.
-    pub(super) const fn keeps_payload(self) -> bool {
-        matches!(self, Self::Start | Self::Hello | Self::Said | Self::Retried)
-    }
-}
-
 /// What the tables ask about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
@@ -87,6 +80,17 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Whether the payload of such a record decides something, so that its bytes are kept.
+    pub(super) const fn keeps_payload(self, kind: ContentType) -> bool {
+        match (self.state, kind) {
+            (State::Start | State::Hello | State::Said | State::Retried, kind) => {
+                !matches!(kind, ApplicationData)
+            }
+            (State::Clear, Handshake) => matches!(self.side, Speaker::Client),
+            _ => false,
+        }
+    }
+
     /// Whether TLS 1.3 was agreed on.
     const fn is_13(self) -> bool {
         matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)

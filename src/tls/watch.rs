@@ -1,10 +1,12 @@
 //! Both sides together: each header, the hellos, and where each side stands.
 //!
-//! Payload counts only while a side's hello is due or under way; behind it a record's length alone
-//! says where the next one begins. Headers are judged byte by byte, so that no cut puts it off.
+//! Payload counts only while a side's hello is due or under way, and where the client's keys are
+//! made; behind that a record's length alone says where the next one begins. Headers are judged
+//! byte by byte, so that no cut puts it off.
 
 use serde::{Deserialize, Serialize};
 
+use super::flight::Flight;
 use super::hello::Version;
 use super::record::{ContentType, HEADER, HEARTBEAT, Header, Lengths};
 use super::table::{Next, Question, State, next};
@@ -59,8 +61,8 @@ struct Half {
     alerts: u8,
     changes: u8,
     sealed_handshakes: u8,
-    /// A handshake record was said in clear behind the hellos.
-    has_answered: bool,
+    /// The client's messages in clear behind the hellos.
+    flight: Flight,
     /// Length of the first record under keys; or of a longer one, while it is too short for a
     /// Finished: EndOfEarlyData stands before that.
     first_sealed: Option<u16>,
@@ -182,7 +184,7 @@ impl Watch {
             version: self.version,
             is_retried: self.is_retried && self.client.hellos == 1,
             offers_early_data: self.offers_early_data,
-            may_have_keys: self.client.has_answered || self.server.changes > 0,
+            may_have_keys: self.client.flight.may_have_keys() || self.server.changes > 0,
             sealed_handshakes: half.sealed_handshakes,
         }
     }
@@ -276,7 +278,7 @@ impl Watch {
         }
         let half = self.half(side);
         half.count(kind, length)?;
-        let keeps = asked.state.keeps_payload() && kind != ContentType::ApplicationData;
+        let keeps = asked.keeps_payload(kind);
         if keeps {
             half.payload = Some((kind, length));
         } else {
@@ -296,6 +298,10 @@ impl Watch {
         let mut is_whole = false;
         step.used = piece.len();
         let read = match kind {
+            ContentType::Handshake if half.state == State::Clear => {
+                half.flight.read(piece);
+                Ok(false)
+            }
             ContentType::Handshake => half.read_message(side, piece, &mut step.used),
             ContentType::Alert => {
                 step.seen = half.read_alert(piece);
@@ -396,7 +402,6 @@ impl Half {
     ) -> Option<Seen> {
         match meaning {
             Next::Stay => {
-                self.has_answered |= kind == ContentType::Handshake;
                 let is_data = kind == ContentType::ApplicationData;
                 if let Some(first) = self.first_sealed.as_mut().filter(|_| is_data)
                     && *first < FINISHED_MIN
