@@ -43,6 +43,27 @@ pub(super) struct Message {
     header: Header,
 }
 
+/// What an image of the format before says of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct MessageBefore {
+    place: Place,
+    told: u8,
+    fields: u16,
+    line: u16,
+    bytes: u32,
+    received: u32,
+    header: Header,
+}
+
+impl From<MessageBefore> for Message {
+    fn from(before: MessageBefore) -> Self {
+        let MessageBefore { place, told, fields, line, bytes, received, header } = before;
+        // As lines nearly always end, and particular about the header's end.
+        let ends = if received > 0 { LineEnds::Crlf } else { LineEnds::None };
+        Self { place, ends, told, fields, line, blank: 0, bytes, received, header }
+    }
+}
+
 /// How lines of the header have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum LineEnds {

@@ -5,6 +5,7 @@
 
 mod address;
 mod argument;
+mod before;
 mod choice;
 mod declared;
 mod envelope;
@@ -30,6 +31,7 @@ mod value;
 mod verbs;
 mod whole;
 
+pub use before::WatchBefore;
 pub use choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
     Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,

@@ -64,6 +64,19 @@ impl State {
     }
 }
 
+/// What an image of the format before says of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct OrderBefore {
+    has_mail: bool,
+    is_open: bool,
+    has_recipient: bool,
+    has_accepted: bool,
+    has_chunk: bool,
+    is_authenticated: bool,
+    mails_due: u8,
+    recipients_due: u16,
+}
+
 /// A line that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
@@ -144,6 +157,35 @@ impl State {
 }
 
 impl Order {
+    /// What was known in an image of the format before, and the recipients that it had counted.
+    pub(super) fn remembered(before: OrderBefore, recipients: u32) -> Self {
+        let mut known = State::default();
+        for (is_so, bit) in [
+            (before.has_mail && before.is_open, State::OPEN),
+            (before.has_mail && !before.is_open, State::TRIED),
+            (before.has_accepted, State::RECIPIENT),
+            (before.has_chunk, State::CHUNK),
+            (before.is_authenticated, State::AUTHENTICATED),
+        ] {
+            if is_so {
+                known.set(bit);
+            }
+        }
+        let mut order = Self { known, hoped: known, feared: known, recipients, ..Self::default() };
+        if before.has_mail && before.mails_due > 0 {
+            order.hoped.change(Deed::Begin, true);
+        }
+        if before.has_recipient {
+            order.hoped.change(Deed::AddRecipient, before.recipients_due > 0);
+        }
+        // A transaction with chunks and no sender has ended with its last.
+        order.is_last_chunk = before.has_chunk && !before.has_mail;
+        order.chunks_due = order.is_last_chunk.into();
+        order.anew_due = before.mails_due.into();
+        order.due = before.recipients_due.saturating_add(order.anew_due + order.chunks_due);
+        order
+    }
+
     /// A line was sent as it came.
     pub(super) fn send(&mut self, line: Sent) {
         let Some(deed) = Deed::of(line.verb, line.is_last) else { return };

@@ -11,6 +11,7 @@ const HEAD: u8 = 4;
 
 /// The messages so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Form", into = "Form")]
 pub(super) struct Flight {
     /// The type of the message under way.
     kind: u8,
@@ -19,6 +20,38 @@ pub(super) struct Flight {
     /// Its length as far as that is known, and of its body what is yet to come.
     left: u32,
     has_key_exchange: bool,
+}
+
+/// The same in an image. In the format before it said whether anything had come, which is what the
+/// first two are written as.
+#[derive(Serialize, Deserialize)]
+enum Form {
+    Nothing,
+    Keys,
+    Within { kind: u8, head: u8, left: u32, has_key_exchange: bool },
+}
+
+impl From<Form> for Flight {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Nothing => Self::default(),
+            Form::Keys => Self { has_key_exchange: true, ..Self::default() },
+            Form::Within { kind, head, left, has_key_exchange } => {
+                Self { kind, head, left, has_key_exchange }
+            }
+        }
+    }
+}
+
+impl From<Flight> for Form {
+    fn from(flight: Flight) -> Self {
+        let Flight { kind, head, left, has_key_exchange } = flight;
+        match (head, has_key_exchange) {
+            (0, false) => Self::Nothing,
+            (0, true) => Self::Keys,
+            _ => Self::Within { kind, head, left, has_key_exchange },
+        }
+    }
 }
 
 impl Flight {

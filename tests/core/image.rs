@@ -216,16 +216,59 @@ fn the_form_of_an_image_is_that_of_its_format() {
         "the form of an image has changed: raise FORMAT in src/engine/image/mod.rs, and FORMAT_MIN \
          with it unless the old types are kept beside what reads them; BLESS=1 writes it anew"
     );
-    // The file itself is read: all it holds goes on, as it was.
-    let opened = Image::open(&golden).unwrap();
-    let mut effects = Effects::default();
-    let (engine, restored) =
-        Engine::restored(settings("esmtp"), &opened, Instant::from_seconds(1_000), &mut effects);
-    assert_eq!((restored.flows, restored.handshakes, restored.undecodable), (3, 1, 0));
+    goes_on(&golden);
+}
+
+/// A program of the format before has written this, and its flows go on here.
+#[test]
+fn an_image_of_the_format_before_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/image-before");
+    let before = std::fs::read(path).unwrap();
+    let now = image(&populated().engine);
+    let format = |image: &[u8]| u32::from_le_bytes(image[16..20].try_into().unwrap());
+    assert_eq!(format(&before) + 1, format(&now), "that of FORMAT - 1 has to be beside it");
+    goes_on(&before);
+    // And as if it had been written in today's.
+    for reading in [&before, &now] {
+        let mut left = String::new();
+        for (port, client, said) in [
+            (40_000, 58, "OM:<a@b>\r\nNOOP\r\n"),
+            (40_000, 58, "OM:<a;b>\r\nVRFY a\r\n"),
+            (40_002, 51, "\r\n.\r\n.EXPN x\r\n"),
+        ] {
+            let mut rig = restored(reading, port);
+            let _ = rig.send(C, client, said.as_bytes());
+            let bytes = (client..).map_while(|at| rig.original.left(at));
+            left += &String::from_utf8_lossy(&bytes.collect::<Vec<_>>());
+        }
+        assert_eq!(left, LEFT);
+    }
+}
+
+/// What leaves of them.
+const LEFT: &str = "OM:<a@b>\r\nNOOP\r\nOM:<aXXX\r\nVRFY a\r\n\r\n.\r\n.EXXXXX\r\n";
+
+/// A rig whose engine goes on with an image, in its flow of this port.
+fn restored(image: &[u8], port: u16) -> Rig {
+    let opened = Image::open(image).unwrap();
+    let (settings, mut effects) = (settings("esmtp"), Effects::default());
+    let (engine, _) =
+        Engine::restored(settings, &opened, Instant::from_seconds(1_000), &mut effects);
     let mut rig = populated();
     rig.engine = engine;
-    rig.client.set_port(40_002);
+    rig.client.set_port(port);
     rig.renew([10, 20]);
+    rig
+}
+
+/// All that the image of [`populated`] holds goes on, as it was.
+fn goes_on(golden: &[u8]) {
+    let opened = Image::open(golden).unwrap();
+    let mut effects = Effects::default();
+    let (_, flows) =
+        Engine::restored(settings("esmtp"), &opened, Instant::from_seconds(1_000), &mut effects);
+    assert_eq!((flows.flows, flows.handshakes, flows.undecodable), (3, 1, 0));
+    let mut rig = restored(golden, 40_002);
     let offset = 8 + 17 + 15 + 11;
     let _ = rig.send(C, offset, b"\r\n.\r\n.EXPN x\r\n");
     let left = &rig.original.bytes();

@@ -33,9 +33,9 @@ pub(in super::super) struct Shape<'c> {
     journal: &'c PerDirection<Journal>,
 }
 
-/// A flow that was read from an image.
+/// A flow that was read from an image. `W` is what its format has for [`Watch`].
 #[derive(Debug, Deserialize)]
-pub(in super::super) struct ConversationState {
+pub(in super::super) struct ConversationState<W = Watch> {
     way: Way,
     segment_size: u16,
     phase: Phase,
@@ -46,7 +46,7 @@ pub(in super::super) struct ConversationState {
     lookalikes: u8,
     streams: PerDirection<StreamState>,
     dialogue: Dialogue,
-    watch: Watch,
+    watch: W,
     records: Option<Known>,
     talk: Talk,
     journal: PerDirection<Journal>,
@@ -82,7 +82,7 @@ impl Conversation {
     }
 }
 
-impl ConversationState {
+impl<W: Into<Watch>> ConversationState<W> {
     /// The flow, judged by these terms and kept in this memory.
     pub(in super::super) fn restore(
         self,
@@ -101,7 +101,7 @@ impl ConversationState {
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
-            watch: self.watch,
+            watch: self.watch.into(),
             // What was done to it before is for who looks, and not worth its place.
             last: Word::default(),
             deeds: Deeds::default(),

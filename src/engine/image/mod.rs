@@ -6,11 +6,12 @@
 //! ```
 //! The hash is over everything before it, so an image of which a byte differs is none: what it held
 //! is unknown then, as after a crash. It keeps mistakes out, not liars: who may write an image may
-//! write the program. A reader takes the formats from [`FORMAT_MIN`] on: now its own alone.
+//! write the program. A reader takes its own format and the one before.
 //!
 //! A record's form is that of the types as they stand. Whoever changes one of them raises
-//! [`FORMAT`], and with it [`FORMAT_MIN`] unless the old type is kept beside what reads it. Records
-//! of the log that were under way are in it too: what is told does not depend on who tells it.
+//! [`FORMAT`] and [`FORMAT_MIN`], and keeps the old type to be read (`guard/before`), in place of
+//! what stood there. Records of the log that were under way are in it too: what is told does not
+//! depend on who tells it.
 
 mod counts;
 mod diary;
@@ -35,8 +36,8 @@ use crate::time::Instant;
 /// The format that is written.
 pub const FORMAT: u32 = 10;
 
-/// The oldest format that is read. No release has written those before.
-const FORMAT_MIN: u32 = 10;
+/// The oldest format that is read.
+const FORMAT_MIN: u32 = 9;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
@@ -107,8 +108,8 @@ mod tests {
             let image = write::seal(format, &[]);
             assert_eq!(Image::open(&image).err(), Some(Unreadable::Format(format)));
         }
-        let sentence = format!("its format is 9, expected {FORMAT}");
-        assert_eq!(Unreadable::Format(9).to_string(), sentence);
+        let sentence = format!("its format is 8, expected {FORMAT_MIN} to {FORMAT}");
+        assert_eq!(Unreadable::Format(8).to_string(), sentence);
         // Whole, and yet without a beginning.
         assert_eq!(Image::open(&write::seal(FORMAT, &[])).err(), Some(Unreadable::Damaged));
     }

@@ -14,13 +14,14 @@ use super::{
     COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, MAGIC, Preamble, TermsState, hash,
 };
 use crate::flow::{Handshake, Newcomer};
-use crate::guard::{self, Guard};
+use crate::guard::{self, Guard, Watch, WatchBefore};
 use crate::patch::Catalogue;
 use crate::time::Instant;
 
 /// An image that is whole.
 #[derive(Debug)]
 pub struct Image<'a> {
+    format: u32,
     preamble: Preamble,
     records: Records<'a>,
 }
@@ -55,9 +56,6 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Incomplete => f.write_str("it is not complete"),
-            Self::Format(format) if FORMAT_MIN == FORMAT => {
-                write!(f, "its format is {format}, expected {FORMAT}")
-            }
             Self::Format(format) => {
                 write!(f, "its format is {format}, expected {FORMAT_MIN} to {FORMAT}")
             }
@@ -91,7 +89,7 @@ impl<'a> Image<'a> {
         }
         let mut records = Records(content.get(HEAD..).unwrap_or_default());
         let preamble = records.next().flatten().ok_or(Unreadable::Damaged)?;
-        Ok(Self { preamble, records })
+        Ok(Self { format, preamble, records })
     }
 
     /// The engine's time when it was written.
@@ -140,8 +138,13 @@ impl Engine {
             }
         }
         for _ in 0..image.preamble.flows {
-            let flow = records.next::<FlowState<ConversationState>>().flatten();
-            let is_known = flow.is_some_and(|flow| engine.take_in(flow, &terms, now, effects));
+            let is_known = if image.format == FORMAT {
+                let flow = records.next::<FlowState<ConversationState>>().flatten();
+                flow.is_some_and(|flow| engine.take_in(flow, &terms, now, effects))
+            } else {
+                let flow = records.next::<FlowState<ConversationState<WatchBefore>>>().flatten();
+                flow.is_some_and(|flow| engine.take_in(flow, &terms, now, effects))
+            };
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
         }
@@ -166,9 +169,9 @@ impl Engine {
         undecodable
     }
 
-    fn take_in(
+    fn take_in<W: Into<Watch>>(
         &self,
-        flow: FlowState<ConversationState>,
+        flow: FlowState<ConversationState<W>>,
         terms: &[Option<Arc<Terms>>],
         now: Instant,
         effects: &mut Effects,
