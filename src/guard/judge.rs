@@ -201,7 +201,11 @@ impl Guard {
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
             Event::Data | Event::DataLookalike(_) => self.look_at_text(watch, run.bytes, draft),
-            Event::Chunk => self.look_into(watch, run.bytes, false, draft),
+            Event::Chunk => {
+                let (ruling, header) = self.look_into(watch, run.bytes, false, draft);
+                let excess = self.measure_chunk(watch, header, run.bytes);
+                excess.filter(|_| !ruling.ends_flow()).map_or(ruling, Ruling::Exceed)
+            }
             Event::RefusedChunk => {
                 draft.copy(run.bytes).fill(MASK);
                 Ruling::Edit(Rule::StrayBytes)
@@ -241,8 +245,8 @@ impl Guard {
 
     /// Rules on text of message data, as it leaves.
     fn look_at_text(&self, watch: &mut Watch, text: &[u8], draft: &mut Draft) -> Ruling {
-        let ruling = self.look_into(watch, text, true, draft);
-        match self.measure(watch, text) {
+        let (ruling, header) = self.look_into(watch, text, true, draft);
+        match self.measure(watch, header, text) {
             Some(excess) if !ruling.ends_flow() => Ruling::Exceed(excess),
             Some(_) | None => ruling,
         }
@@ -273,7 +277,7 @@ impl Guard {
             watch.end_data();
         } else if let (false, Some(left)) = (is_disowned, bytes.0.get(..step.used)) {
             // There is room for all of it.
-            let _ = self.measure(watch, left);
+            let _ = self.measure(watch, 0, left);
         }
         Some((step, swept))
     }

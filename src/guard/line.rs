@@ -170,6 +170,7 @@ impl Watch {
             if BEGINNERS.contains(verb) {
                 // Chunks end with no line of ours.
                 self.message = Message::default();
+                self.size.begin();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         }

@@ -11,8 +11,8 @@
 //! differ. A line ends at LF, with or without CR before it. Where the header's first line ended in
 //! CRLF, only CRLF CRLF is such a line: to Exim a lone LF folds there, and its header goes on where
 //! another's ends. Counted is what the receiver gets: a dot that was added before a line's first is
-//! not, and a line does not count its end. In a header a CR or LF that stands alone counts twice
-//! among its bytes.
+//! not, and a line does not count its end. Among the bytes of a header all count, and a CR or LF
+//! that stands alone twice: no server has more of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,6 @@ use super::settings::Settings;
 use super::value::{Excess, Limit};
 use super::{Draft, Guard, Rule, Ruling, Watch};
 use crate::patch::{Header, Met, Plan, Strike};
-use crate::smtp::{is_blank, rspan};
 
 /// The message under way, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +31,8 @@ pub(super) struct Message {
     told: u8,
     /// Fields of the header so far.
     fields: u16,
-    /// Bytes of the line under way, and the blanks that it ends in so far.
+    /// Bytes of the line under way.
     line: u16,
-    blank: u16,
     /// Bytes of the header, or of the body.
     bytes: u32,
     /// Bytes of all of it, with its line ends and without the dots that were added.
@@ -60,7 +58,7 @@ impl From<MessageBefore> for Message {
         let MessageBefore { place, told, fields, line, bytes, received, header } = before;
         // As lines nearly always end, and particular about the header's end.
         let ends = if received > 0 { LineEnds::Crlf } else { LineEnds::None };
-        Self { place, ends, told, fields, line, blank: 0, bytes, received, header }
+        Self { place, ends, told, fields, line, bytes, received, header }
     }
 }
 
@@ -103,9 +101,8 @@ struct Look<'a> {
     strikes: &'a mut Vec<Strike>,
     /// Bytes of the run that were read before those that are read now.
     before: usize,
-    /// Blanks that lines of the header have ended in, and the ends of lines of nothing else: Exim
-    /// takes them out again.
-    blanks: u32,
+    /// Bytes of the run that are header.
+    header: usize,
     met: Option<Met>,
 }
 
@@ -143,7 +140,11 @@ impl Message {
         self.received = self.received.saturating_add(length);
         let mut noted = None;
         let mut rest = bytes;
+        look.header = if self.has(BODY) { 0 } else { bytes.len() };
         while let Some((&byte, tail)) = rest.split_first() {
+            if self.has(BODY) && look.header == bytes.len() {
+                look.header -= rest.len();
+            }
             if (self.has(BODY) && !minds_body) || look.is_end() {
                 break;
             }
@@ -158,7 +159,6 @@ impl Message {
                 let (piece, behind) = rest.split_at_checked(text).unwrap_or((rest, &[]));
                 rest = behind;
                 self.look(look, piece);
-                self.hear_blanks(look, piece);
                 self.add(settings, text)
             } else {
                 rest = tail;
@@ -200,10 +200,6 @@ impl Message {
         (self.fields, self.bytes) = (fields, size);
         self.header.end_line();
         self.ends.end(is_crlf);
-        if text.last().is_some_and(|&byte| is_blank(byte)) {
-            let blank = rspan(text, is_blank);
-            look.take_blanks(blank, blank == text.len());
-        }
         Some(length)
     }
 
@@ -217,13 +213,14 @@ impl Message {
         let had_cr = self.has(CR);
         self.told = if byte == b'\r' { self.told | CR } else { self.told & !CR };
         match byte {
-            b'\n' => self.end_line(settings, had_cr, look),
+            b'\n' => self.end_line(settings, had_cr),
             b'\r' if had_cr => self.take_bare_cr(settings, look),
             b'\r' => None,
             b'.' if has_dots && !had_cr && self.place == Place::Start => {
                 self.place = Place::Dot;
                 self.received = self.received.saturating_sub(1);
-                None
+                // Behind a fold it is text, to Exim: no header is longer than what is counted.
+                if self.has(BODY) { None } else { self.add_bytes(settings, 1) }
             }
             _ if had_cr => {
                 let earlier = self.take_bare_cr(settings, look);
@@ -243,7 +240,6 @@ impl Message {
     /// Takes one byte of text, which may be the line's first.
     fn begin(&mut self, settings: &Settings, byte: u8, look: &mut Look<'_>) -> Option<Excess> {
         self.look(look, &[byte]);
-        self.hear_blanks(look, &[byte]);
         let is_field =
             self.place != Place::Text && !self.has(BODY) && !matches!(byte, b' ' | b'\t');
         self.place = Place::Text;
@@ -252,20 +248,6 @@ impl Message {
         let counts = (fields, u32::from(self.fields));
         let excess = self.passes(Rule::HeaderFields, settings.header_fields_max, counts);
         either(excess, self.add(settings, 1))
-    }
-
-    /// Counts the blanks that the line ends in so far.
-    fn hear_blanks(&mut self, look: &mut Look<'_>, text: &[u8]) {
-        if self.has(BODY) {
-            return;
-        }
-        let blank = rspan(text, is_blank);
-        let earlier = if blank == text.len() { self.blank.into() } else { 0 };
-        self.blank = u16::try_from(earlier + blank).unwrap_or_else(|_| {
-            // More than is remembered of a line: whatever follows them, there is no harm in it.
-            look.take_blanks(earlier + blank, false);
-            0
-        });
     }
 
     /// Has patches look into more of a line's text.
@@ -299,17 +281,8 @@ impl Message {
         self.passes(rule, limit, (before, self.bytes))
     }
 
-    fn end_line(
-        &mut self,
-        settings: &Settings,
-        is_crlf: bool,
-        look: &mut Look<'_>,
-    ) -> Option<Excess> {
+    fn end_line(&mut self, settings: &Settings, is_crlf: bool) -> Option<Excess> {
         let is_empty = self.place == Place::Start;
-        let blank = std::mem::take(&mut self.blank);
-        if blank > 0 {
-            look.take_blanks(blank.into(), blank == self.line);
-        }
         (self.place, self.line) = (Place::Start, 0);
         self.header.end_line();
         if !self.has(BODY) {
@@ -340,12 +313,6 @@ impl Message {
 }
 
 impl Look<'_> {
-    /// A line of the header has ended in so many blanks.
-    fn take_blanks(&mut self, blank: usize, is_all: bool) {
-        let count = blank.saturating_add(if is_all { 2 } else { 0 });
-        self.blanks = self.blanks.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-    }
-
     fn is_end(&self) -> bool {
         self.met.is_some_and(|met| met.is_end)
     }
@@ -379,29 +346,30 @@ impl Guard {
         self.plan.as_ref().filter(|plan| plan.minds_headers())
     }
 
-    /// Rules on more of a message. In one that DATA has begun dots are added.
+    /// Rules on more of a message, and says how much of it is header. In a message that DATA has
+    /// begun dots are added.
     pub(super) fn look_into(
         &self,
         watch: &mut Watch,
         bytes: &[u8],
         has_dots: bool,
         draft: &mut Draft,
-    ) -> Ruling {
+    ) -> (Ruling, usize) {
         if !self.reads_message(watch) {
-            return Ruling::Pass;
+            return (Ruling::Pass, 0);
         }
         let (plan, strikes) = (self.header_plan(), &mut draft.strikes);
-        let mut look = Look { plan, strikes, before: 0, blanks: 0, met: None };
+        let mut look = Look { plan, strikes, before: 0, header: 0, met: None };
         let excess = watch.message.read(&self.settings, bytes, has_dots, &mut look);
-        let (met, blanks) = (look.met, look.blanks);
-        watch.size.doubt(blanks);
+        let (met, header) = (look.met, look.header);
         draft.place = met.map(|met| met.at);
-        match (excess, met) {
+        let ruling = match (excess, met) {
             (_, Some(Met { is_end: true, .. })) => Ruling::Reset(Rule::Patch),
             (Some(excess), _) => Ruling::Exceed(excess),
             (None, Some(_)) => Ruling::Note(Rule::Patch),
             (None, None) => Ruling::Pass,
-        }
+        };
+        (ruling, header)
     }
 }
 

@@ -260,11 +260,17 @@ impl Order {
         }
     }
 
-    /// No answer is due any more; what was not heard of by now has none of its own.
+    /// No answer is due any more. What was not heard of by now has none of its own: the client has
+    /// the benefit of it, where nothing lingers that it could go on with.
     pub(super) fn settle(&mut self) {
         if self.due > 0 {
-            let may_linger = self.feared.has(State::LINGERS | State::CHUNK);
-            self.known = if may_linger { self.feared } else { self.hoped };
+            self.known.set(self.feared.0 & State::CHUNK);
+            if !self.known.has(State::LINGERS | State::CHUNK) {
+                let has_mail = self.hoped.has(State::OPEN | State::TRIED);
+                let is_new = has_mail && !self.known.has(State::OPEN | State::TRIED);
+                self.known.set(if is_new { State::TRIED } else { 0 });
+                self.known.set(self.hoped.0 & State::RECIPIENT);
+            }
         }
         (self.hoped, self.feared) = (self.known, self.known);
         (self.due, self.anew_due, self.chunks_due) = (0, 0, 0);

@@ -9,10 +9,10 @@
 //! message grows too large.
 //!
 //! CRLF counts as one, a dot that was added before a line's first is none. How Exim counts a CR or
-//! LF that stands alone, and a dot behind it, depends on what came before: in a header it adds a
-//! blank where it folds. What blanks a line of a header ends in it takes out again. So the count is
-//! the most that it can be, and all of these are doubtful in it: where the truth may be what the
-//! server takes, no line may end in a dot.
+//! LF that stands alone, and a dot behind it, depends on what came before; in a header it adds
+//! blanks where it folds, and takes others out again. So the count is the most that it can be, and
+//! all of these, and all of a header, are doubtful in it: where the truth may be what the server
+//! takes, no line may end in a dot.
 
 use memchr::memchr_iter;
 use pulp::{Arch, Simd, WithSimd};
@@ -94,17 +94,24 @@ impl Size {
 
     /// The message is over, or none has begun.
     pub(super) const fn end(&mut self) {
-        (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
+        self.begin();
         self.declared = 0;
     }
 
-    /// So many bytes are taken out again, or not.
-    pub(super) const fn doubt(&mut self, count: u32) {
-        self.doubtful = self.doubtful.saturating_add(count);
+    /// A message may begin.
+    pub(super) const fn begin(&mut self) {
+        (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
     }
 
     /// More of the message leaves so.
-    fn add(&mut self, bytes: &[u8]) {
+    fn add_parts(&mut self, header: usize, bytes: &[u8], has_dots: bool) {
+        let (header, body) = bytes.split_at_checked(header).unwrap_or((bytes, &[]));
+        self.add(header, true, has_dots);
+        self.add(body, false, has_dots);
+    }
+
+    /// `has_dots`: before a line's first dot another was added, which does not count.
+    fn add(&mut self, bytes: &[u8], is_header: bool, has_dots: bool) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
         let (mut pairs, mut dots) = Arch::new().dispatch(LineEnds(bytes));
         pairs += i64::from(split_pair);
@@ -113,6 +120,7 @@ impl Size {
             Before::Cr | Before::Dot | Before::Text => split_pair && bytes.get(1) == Some(&b'.'),
         };
         dots += i64::from(is_dotted);
+        dots *= i64::from(has_dots);
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         // A CR is known to stand alone by what follows it.
         let known = bytes.split_last().map_or(bytes, |(_, known)| known);
@@ -120,7 +128,8 @@ impl Size {
         let crs = number(memchr_iter(b'\r', known).count()) + i64::from(earlier);
         let lone = number(memchr_iter(b'\n', bytes).count()) + crs - 2 * pairs;
         let count = number(bytes.len()) - pairs - dots + lone;
-        self.doubtful = self.doubtful.saturating_add(u32::try_from(2 * lone).unwrap_or(0));
+        let doubtful = if is_header { count.max(0) } else { 2 * lone };
+        self.doubtful = self.doubtful.saturating_add(u32::try_from(doubtful).unwrap_or(0));
         self.before = match bytes {
             [] => self.before,
             [.., b'\r', b'\n'] => Before::Line,
@@ -245,23 +254,45 @@ impl Guard {
         if !self.minds_size() {
             return true;
         }
-        let (zone, room) = self.zone(watch);
-        zone != Zone::Near && length < room
+        match self.zone(watch) {
+            (Zone::Below, room) => length < room,
+            (Zone::Near, _) => false,
+            (Zone::Beyond, _) => !self.limit(watch).1,
+        }
     }
 
-    /// Counts what leaves of a message.
-    pub(super) fn measure(&self, watch: &mut Watch, bytes: &[u8]) -> Option<Excess> {
+    /// Counts what leaves of a message, of which so much is header.
+    pub(super) fn measure(&self, watch: &mut Watch, header: usize, bytes: &[u8]) -> Option<Excess> {
         if !self.minds_size() {
             return None;
         }
         let (zone, _) = self.zone(watch);
         let has_dot = zone == Zone::Near && watch.size.before.ends_line_in_dot(bytes);
-        watch.size.add(bytes);
+        watch.size.add_parts(header, bytes, true);
         let (limit, is_firm) = self.limit(watch);
         let is_full = is_firm && zone != Zone::Beyond && self.room(watch) == Some(0);
         let is_end = has_dot && !self.settings.size_assumed.is_logged();
         let (rule, count) = (Rule::MessageBytes, watch.size.octets);
         (has_dot || is_full).then_some(Excess { rule, count, limit, is_end })
+    }
+
+    /// Counts octets of a chunk. Exim 4.96 reads what is left of one with which the message becomes
+    /// too large as commands: it ends the flow, if the server has said what it takes.
+    pub(super) fn measure_chunk(
+        &self,
+        watch: &mut Watch,
+        header: usize,
+        bytes: &[u8],
+    ) -> Option<Excess> {
+        let limit = watch.size.offered;
+        if !self.minds_size() || limit == 0 {
+            return None;
+        }
+        let before = watch.size.octets;
+        watch.size.add_parts(header, bytes, false);
+        let (rule, count) = (Rule::MessageBytes, watch.size.octets);
+        let is_end = !self.settings.size_assumed.is_logged();
+        (before <= limit && count > limit).then_some(Excess { rule, count, limit, is_end })
     }
 
     const fn minds_size(&self) -> bool {

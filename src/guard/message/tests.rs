@@ -63,9 +63,10 @@ fn bytes_of_a_header_count_up_to_its_empty_line() {
     assert!(ends("a: b\r\nc: dd\r\n\r\nbody"));
     assert!(ends("a: b\r\nno end of it"));
     assert!(!ends("\r\nno header at all, and more"));
-    assert!(!ends("a: b\r\nc: d"), "the end of the message is none of its bytes");
-    assert!(!ends("..: b\r\nc: d\r\n"), "a dot was added");
-    assert!(!ends("a: b\r\n..: d"));
+    assert!(!ends("a: b\r\nc: "), "the end of the message counts as a line of one byte");
+    assert!(ends("a: b\r\nc: d"));
+    assert!(!ends("a: b\r\n..:"), "a dot that was added counts as well");
+    assert!(ends("a: b\r\n..: d"));
     assert!(ends("a: b\r\nc:\rd\re"), "a lone CR is text");
     assert!(!ends("a: b\r\nc\rd\r\n\r\n"), "and counts twice");
     assert!(ends("a: b\r\nc\rde\r\n\r\n"));
@@ -82,6 +83,10 @@ fn a_lone_lf_ends_no_header_whose_first_line_ended_in_crlf() {
     for end in ["\n\n", "\n\r\n", "\r\n\n", "\n\nc: d\n\n", "\n\r\n\n"] {
         assert!(goes_on(&format!("a: b\r\nc: d{end}")), "{end:?}");
     }
+    // There a dot is text, too, and counts wherever it stands.
+    let ends = |text: &str| ends("header_bytes_max", "12", Rule::HeaderBytes, text);
+    assert!(ends("a: b\r\nc\n.d"));
+    assert!(ends("a: b\r\nc\r\n.d"));
     for end in ["\n\n", "\n\r\n", "\r\n\n", "\r\n\r\n"] {
         assert!(!goes_on(&format!("a: b\nc: d{end}")), "{end:?}");
     }

@@ -170,6 +170,26 @@ fn what_would_go_on_with_a_refused_message_waits_for_an_answer() {
 }
 
 #[test]
+fn a_message_that_was_answered_before_its_end_is_over() {
+    let refused = [
+        MESSAGE[0],
+        MESSAGE[1],
+        same(Client, "text\r\n"),
+        same(Server, "552 too much\r\n"),
+        (Client, "text\r\n.\r\n", "XXXX\r\n.\r\n"),
+    ];
+    // The server says nothing at its end, or says it again.
+    for again in [&[][..], &[same(Server, "552 too much\r\n")]] {
+        let whole =
+            play("enforce", &[&BEGIN, &MAIL, &RCPT, &refused, again, &MAIL, &RCPT, &MESSAGE]);
+        assert_eq!(whole, []);
+        let twice = [&MAIL[..], &RCPT, &MESSAGE].concat();
+        let whole = play("enforce", &[&BEGIN, &MAIL, &RCPT, &refused, again, &twice, &twice]);
+        assert_eq!(whole, []);
+    }
+}
+
+#[test]
 fn a_recipient_needs_a_sender() {
     let line = (Client, "RCPT TO:<a@d.example>\r\n", "RXXXXXXXXXXXXXXXXXXXX\r\n");
     check(Some(Rule::RcptWithoutMail), &[&BEGIN, &[line]]);

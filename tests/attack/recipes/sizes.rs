@@ -40,6 +40,20 @@ pub(crate) const RECIPES: &[Recipe] = &[
     },
     Recipe {
         id: "sz",
+        name: "the same before a lone CR",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: blanks_and_cr,
+    },
+    Recipe {
+        id: "sz",
+        name: "dots that are text behind a fold",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: folded_dots,
+    },
+    Recipe {
+        id: "sz",
         name: "dots that are dropped behind a lone LF",
         programs: &[Program::Exim],
         alive: &[Program::Exim],
@@ -73,6 +87,21 @@ fn folded(trial: &Trial) -> Outcome<Seen> {
 fn blanks(trial: &Trial) -> Outcome<Seen> {
     let head = format!("A: b\r\n{}\r\nC: d\r\n\r\n", " ".repeat(900));
     beyond_limit(trial, 1, &head, "A: b\nC: d\n\n".len())
+}
+
+/// A lone CR makes a line of blanks of what stands behind it, and that goes with those before it.
+fn blanks_and_cr(trial: &Trial) -> Outcome<Seen> {
+    let head = format!("A: b\r\nC: d\r{}\r\r\nE: f\r\n\r\n", " ".repeat(900));
+    beyond_limit(trial, 3, &head, "A: b\nC: d\nE: f\n\n".len())
+}
+
+/// A dot behind a fold is text.
+fn folded_dots(trial: &Trial) -> Outcome<Seen> {
+    let (head, fold) = ("A: b\r\nC: d", "\n.x");
+    let folds = 255_000;
+    let counted = "A: b\nC: d".len() + folds * "\n .x".len();
+    let rest = "x".repeat((1 << 20) - counted);
+    beyond(trial, 0, &format!("{head}{}{rest}", fold.repeat(folds)))
 }
 
 /// Where the first line ended in a lone LF, each LF begins a line, whose dot is no text.

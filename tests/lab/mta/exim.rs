@@ -30,7 +30,7 @@ fn server() -> String {
          tls_certificate = /etc/mail.pem\n\
          tls_privatekey = /etc/mail.key\n\
          acl_smtp_rcpt = accept\n\
-         message_size_limit = ${{if match{{$sender_host_port}}{{\\N^450\\d$\\N}}{small}}}\n\
+         message_size_limit = ${{if match{{$sender_host_port}}{{\\N^45\\d\\d$\\N}}{small}}}\n\
          \n\
          begin routers\n\
          inbox:\n  driver = accept\n  domains = {domains}\n  transport = inbox\n\
