@@ -139,10 +139,20 @@ const LETTERS: [u64; Verb::ALL.len()] = {
 const CREDENTIAL_WORDS: [&[u8]; 7] =
     [b"AUTH", b"LOGIN", b"PASS", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
 
-/// Whether these are the letters of AUTH in another order, or all but one of them.
+/// Whether these are the letters of AUTH in another order, all but one of them, one more, or
+/// another in place of one.
 fn is_mistyped_auth(word: &[u8]) -> bool {
-    let known = b"AUTH".iter().filter(|letter| word.contains(letter)).count();
-    (3..=4).contains(&word.len()) && known == word.len()
+    let auth = *b"AUTH";
+    let known = auth.iter().filter(|letter| word.contains(letter)).count();
+    let same = word.iter().zip(auth).filter(|(letter, known)| *letter == known).count();
+    let is_inserted =
+        |at: usize| word.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, b)| *b).eq(auth);
+    match word.len() {
+        3 => known == 3,
+        4 => known == 4 || same == 3,
+        5 => (0..5).any(is_inserted),
+        _ => false,
+    }
 }
 
 /// Whether this is a tag as IMAP has before each command, LOGIN among them: `a1`, `.`.
