@@ -9,8 +9,8 @@
 //!
 //! A header ends at its first empty line and nowhere else: about a line without a colon servers
 //! differ. A line ends at LF, with or without CR before it. Where the header's first line ended in
-//! CRLF, only CRLF CRLF is such a line: to Exim a lone LF folds there, and its header goes on where
-//! another's ends. Counted is what the receiver gets: a dot that was added before a line's first is
+//! CRLF, none is empty behind a lone LF: to Exim that folds, and its header goes on where another's
+//! ends. Counted is what the receiver gets: a dot that was added before a line's first is
 //! not, and a line does not count its end. Among the bytes of a header all count, and a CR or LF
 //! that stands alone twice: no server has more of them.
 
@@ -85,13 +85,9 @@ impl LineEnds {
         };
     }
 
-    /// Whether an empty line that ends so ends the header.
-    const fn ends_header(self, is_crlf: bool) -> bool {
-        match self {
-            Self::None | Self::Lf => true,
-            Self::Crlf => is_crlf,
-            Self::Folded => false,
-        }
+    /// Whether an empty line behind them ends the header.
+    const fn ends_header(self) -> bool {
+        !matches!(self, Self::Folded)
     }
 }
 
@@ -286,7 +282,7 @@ impl Message {
         (self.place, self.line) = (Place::Start, 0);
         self.header.end_line();
         if !self.has(BODY) {
-            if is_empty && self.ends.ends_header(is_crlf) {
+            if is_empty && self.ends.ends_header() {
                 (self.told, self.bytes) = (self.told | BODY, 0);
                 return None;
             }

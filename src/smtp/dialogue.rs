@@ -189,6 +189,7 @@ impl Dialogue {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left = left.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
                 let is_out = *left == 0;
+                self.transaction.hear_octets(input.get(..used).unwrap_or_default());
                 self.read_octets(used, is_out, at)
             }
             Expect::AuthLine => self.read_auth_line(input, at),
@@ -215,6 +216,10 @@ impl Dialogue {
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
         if matches!(event, Event::CommandEnd { .. }) {
             step.change = self.end_line(at.after(used as u64));
+            let is_whole = matches!(step.change, Some(Change::ChunksEnd { .. }));
+            if is_whole && self.transaction.ends_in_cr() {
+                step.fault = Some(Fault::DoubtfulChunk);
+            }
         }
         step
     }
@@ -273,6 +278,9 @@ impl Dialogue {
         if is_out {
             self.expect = self.expect.next(Cue::OctetsOut);
             step.change = self.transaction.end_chunk(at.after(used as u64));
+            let is_whole = matches!(step.change, Some(Change::ChunksEnd { .. }));
+            let is_cut = is_whole && self.transaction.ends_in_cr() && !is_barred;
+            step.fault = is_cut.then_some(Fault::DoubtfulChunk);
         }
         step
     }

@@ -121,6 +121,8 @@ impl CommandLine {
     /// digits of `BDAT 5 LASX` for a size, Postfix hangs up, another answers 501.
     pub(super) fn is_doubtful(&self) -> bool {
         let is_open = match self.place {
+            // Behind a chunk of nothing that is not the last Exim counts no octets any more.
+            Place::Chunk(size) if size.octets() == Some(0) && !size.is_last() => true,
             Place::Chunk(size) => size.has_digits() && self.chunk().is_none(),
             Place::Word | Place::Argument | Place::BarredChunk | Place::Stray => self.is_doubtful,
         };

@@ -71,8 +71,8 @@ pub(super) struct Pairing {
 pub(super) struct Outstanding {
     oldest: Option<Due>,
     rest: Option<Box<Rest>>,
-    /// How many of them may take back that a BDAT may follow.
-    enders: u16,
+    /// How many of them are neither RCPT nor a BDAT with more to come.
+    others: u16,
     /// How many RCPT are among them.
     recipients: u16,
 }
@@ -149,14 +149,9 @@ impl Outstanding {
         self.oldest.is_none()
     }
 
-    /// Whether something is unanswered that may end the transaction, or the offer of CHUNKING.
-    pub(super) const fn has_ender(&self) -> bool {
-        self.enders > 0
-    }
-
-    /// Whether a RCPT is unanswered.
-    pub(super) const fn has_recipient(&self) -> bool {
-        self.recipients > 0
+    /// Whether anything is unanswered but chunks of the message under way.
+    pub(super) const fn has_more_than_chunks(&self) -> bool {
+        self.others > 0 || self.recipients > 0
     }
 
     /// One more is asked.
@@ -279,15 +274,12 @@ impl Outstanding {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds are counted")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else is one kind")]
     fn count(&mut self, due: Due) -> Option<&mut u16> {
         match due.answers {
-            Answers::Verb(Verb::Helo | Verb::Ehlo | Verb::Rset | Verb::StartTls)
-            | Answers::Message => Some(&mut self.enders),
-            Answers::Verb(verb) if begins_transaction(verb) => Some(&mut self.enders),
-            Answers::Verb(Verb::Bdat) if due.is_last_chunk => Some(&mut self.enders),
+            Answers::Verb(Verb::Bdat) if !due.is_last_chunk => None,
             Answers::Verb(Verb::Rcpt) => Some(&mut self.recipients),
-            _ => None,
+            _ => Some(&mut self.others),
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! BDAT is a command only for a server that offered CHUNKING and has a recipient for the octets
 //! (RFC 3030 2): another reads them as lines, as Postfix does where it wants TLS first. So a BDAT
-//! that was sent together with its recipients waits until one of them is accepted. An offer holds
-//! until the next answer to HELO or EHLO, and a refused one changes nothing in it (RFC 5321 4.1.4).
+//! waits until every line before it is answered, but for other chunks of its message: where a line
+//! is left unanswered, every answer seems to be an earlier one's. An offer holds until the next
+//! answer to HELO or EHLO, and a refused one changes nothing in it (RFC 5321 4.1.4).
 //!
 //! What a server that refuses something does with its recipients is its own business: Exim forgets
 //! them for a STARTTLS that it refuses, and for any line between two chunks but BDAT and NOOP, and
@@ -24,13 +25,31 @@ pub(super) struct Transaction {
     /// CHUNKING stood in the answer to EHLO that is under way.
     is_offering: bool,
     recipients: Recipients,
-    /// The chunk under way was announced as the last.
-    is_last_chunk: bool,
+    chunk: ChunkFlags,
     /// Chunks of the message so far, and their octets.
     chunks: u32,
     octets: u64,
     /// The client's offset behind the octets of the BDAT that was sent last.
     octets_end: Offset,
+}
+
+/// What is known of the chunk under way, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ChunkFlags(u8);
+
+impl ChunkFlags {
+    /// It was announced as the last.
+    const LAST: u8 = 1;
+    /// The last octet of the message so far is a CR.
+    const AFTER_CR: u8 = 2;
+
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    const fn set(&mut self, flag: u8, is_on: bool) {
+        self.0 = if is_on { self.0 | flag } else { self.0 & !flag };
+    }
 }
 
 /// What the server has said of recipients.
@@ -49,14 +68,11 @@ enum Recipients {
 impl Transaction {
     /// What a BDAT would mean now.
     pub(super) const fn chunk_rule(&self, outstanding: &Outstanding) -> ChunkRule {
-        if outstanding.has_ender() {
+        if outstanding.has_more_than_chunks() {
             return ChunkRule::Wait;
         }
         match self.recipients {
             Recipients::Accepted if self.offers_chunking => ChunkRule::Pass,
-            Recipients::None if self.offers_chunking && outstanding.has_recipient() => {
-                ChunkRule::Wait
-            }
             Recipients::None | Recipients::Accepted | Recipients::Barred => ChunkRule::Refuse,
         }
     }
@@ -74,7 +90,10 @@ impl Transaction {
     /// A BDAT was sent, `at` stands behind its line.
     pub(super) fn begin_chunk(&mut self, size: ChunkSize, at: Offset) -> Option<Change> {
         let octets = size.octets().unwrap_or_default();
-        self.is_last_chunk = size.is_last();
+        self.chunk.set(ChunkFlags::LAST, size.is_last());
+        if self.chunks == 0 {
+            self.chunk.set(ChunkFlags::AFTER_CR, false);
+        }
         self.chunks = self.chunks.saturating_add(1);
         self.octets = self.octets.saturating_add(u64::from(octets));
         self.octets_end = at.after(u64::from(octets));
@@ -83,10 +102,23 @@ impl Transaction {
         if octets == 0 { self.end_chunk(at).or(begins) } else { begins }
     }
 
+    /// More octets of the message have come.
+    pub(super) fn hear_octets(&mut self, octets: &[u8]) {
+        if let Some(last) = octets.last() {
+            self.chunk.set(ChunkFlags::AFTER_CR, *last == b'\r');
+        }
+    }
+
+    /// Whether the message that has come whole ends in a CR: Exim looks for the next byte in the
+    /// command behind it then, and answers no line any more until an empty one.
+    pub(super) const fn ends_in_cr(&self) -> bool {
+        self.chunk.has(ChunkFlags::AFTER_CR)
+    }
+
     /// The octets of the chunk under way have come.
     pub(super) fn end_chunk(&mut self, at: Offset) -> Option<Change> {
         let (octets, chunks) = (self.octets, self.chunks);
-        if !self.is_last_chunk {
+        if !self.chunk.has(ChunkFlags::LAST) {
             return None;
         }
         (self.chunks, self.octets) = (0, 0);
@@ -129,8 +161,11 @@ impl Transaction {
         }
         if ends_transaction(verb) && is_success {
             self.recipients = Recipients::None;
-        } else if ends_transaction(verb) || due.is_last_chunk {
+        } else if ends_transaction(verb) || (due.is_last_chunk && is_success) {
             self.lose_recipients();
+        } else if verb == Verb::Bdat && !is_success {
+            // Behind a chunk that it refuses Exim may read lines up to RSET, and no octets.
+            self.recipients = Recipients::Barred;
         } else if verb == Verb::Rcpt && is_success && self.recipients == Recipients::None {
             self.recipients = Recipients::Accepted;
         }

@@ -111,8 +111,8 @@ fn what_the_server_refuses_ends_and_begins_nothing() {
 const REFUSED: [[Turn; 4]; 2] = [
     [MESSAGE[0], MESSAGE[1], MESSAGE[2], same(Server, "554 no\r\n")],
     [
-        same(Client, "BDAT 0\r\n"),
-        same(Server, "551 no\r\n"),
+        same(Client, "BDAT 1\r\na"),
+        same(Server, "250 ok\r\n"),
         same(Client, "BDAT 0 LAST\r\n"),
         same(Server, "551 no\r\n"),
     ],

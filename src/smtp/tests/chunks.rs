@@ -254,12 +254,69 @@ fn a_chunk_waits_for_its_recipient_and_for_what_may_end_the_transaction() {
     assert_eq!(talk.client_fault(" 5"), barred);
     let mut talk = with_recipient();
     assert_eq!(talk.client_fault("BDAT 1\r\nxBDAT 1\r\nxBDAT 1 LAST\r\nx"), None);
-    // One accepted is enough.
-    let mut talk = offered();
-    talk.client("MAIL x\r\nRCPT y\r\nRCPT z\r\n");
-    talk.server("250 ok\r\n250 ok\r\n");
-    assert_eq!(talk.client_fault("BDAT 5\r\n"), None);
-    assert_eq!(talk.expect(), chunk(5));
+    // One accepted is enough, but the others have to be answered, and so has any other line: where
+    // one is left out, every answer seems to be an earlier line's.
+    for line in ["RCPT z", "NOOP", "HELP", "XYZ"] {
+        let mut talk = offered();
+        talk.client(format!("MAIL x\r\nRCPT y\r\n{line}\r\nBDAT"));
+        talk.server("250 ok\r\n250 ok\r\n");
+        assert_eq!(talk.client(" 5\r\n"), [(Event::Wait, vec![])], "{line}");
+        talk.server("550 no\r\n");
+        assert_eq!(talk.client_fault(" 5\r\n"), None, "{line}");
+        assert_eq!(talk.expect(), chunk(5), "{line}");
+    }
+}
+
+#[test]
+fn behind_a_refused_chunk_there_is_none_before_the_server_begins_anew() {
+    for chunk in ["BDAT 2\r\nab", "BDAT 2 LAST\r\nab"] {
+        let mut talk = with_recipient();
+        talk.client(chunk);
+        talk.server("503 no\r\n");
+        let mut other = with_recipient();
+        other.client(chunk);
+        other.server("503 no\r\n");
+        assert_eq!(talk.client_fault("BDAT 2\r\nab"), Some(Fault::BarredChunk), "{chunk:?}");
+        other.client(format!("RSET\r\n{ENVELOPE}"));
+        other.server("250 ok\r\n250 ok\r\n250 ok\r\n");
+        assert_eq!(other.client_fault("BDAT 2\r\nab"), None, "{chunk:?}");
+    }
+}
+
+/// Exim reads lines behind a chunk of nothing, and behind a message that ends in a CR it reads its
+/// next byte in the command that comes.
+#[test]
+fn chunks_behind_which_exim_counts_no_octets_are_fatal() {
+    let doubtful = Some(Fault::DoubtfulChunk);
+    for (chunks, fault) in [
+        (&["BDAT 0\r\n"][..], doubtful),
+        (&["BDAT 0 \r\n"], doubtful),
+        (&["BDAT 000\n"], doubtful),
+        (&["BDAT 0 LAST\r\n"], None),
+        (&["BDAT 3\r\nab\r"], None),
+        (&["BDAT 3\r\nab\r", "BDAT 1\r\n\n"], None),
+        (&["BDAT 3\r\nab\r", "BDAT 0 LAST\r\n"], doubtful),
+        (&["BDAT 3 LAST\r\nab\r"], doubtful),
+        (&["BDAT 3 LAST\r\na\r\n"], None),
+        (&["BDAT 3\r\nab\r", "BDAT 1 LAST\r\n\n"], None),
+    ] {
+        for piece in 1..9 {
+            let mut talk = with_recipient();
+            let mut found = None;
+            for chunk in chunks {
+                let pieces = chunk.as_bytes().chunks(piece);
+                let faults =
+                    pieces.map(|piece| talk.client_fault(std::str::from_utf8(piece).unwrap()));
+                found = faults.fold(found, |found, fault| found.or(fault));
+            }
+            assert_eq!(found, fault, "{chunks:?} in pieces of {piece}");
+        }
+    }
+    // What the last message ended in is forgotten.
+    let mut talk = with_recipient();
+    talk.client("BDAT 1\r\n\rRSET\r\nMAIL x\r\nRCPT y\r\n");
+    talk.server("250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n");
+    assert_eq!(talk.client_fault("BDAT 0 LAST\r\n"), None);
 }
 
 #[test]
@@ -411,6 +468,7 @@ fn what_stands_between_chunks_ends_the_message() {
     talk.client("BDAT 2\r\nabNOOP");
     talk.dialogue.refuse();
     talk.client("X\r\n");
+    talk.server("250 ok\r\n500 no\r\n");
     assert_eq!(talk.client_fault("BDAT 2\r\n"), Some(Fault::BarredChunk));
 }
 

@@ -124,6 +124,9 @@ impl Message {
         }
         cuts.push(text.len());
         cuts.sort_unstable();
+        cuts.dedup();
+        // A chunk of nothing is sent as the last alone, if at all.
+        cuts.retain(|&cut| cut > 0);
         let recipients = 1 + choice.below(3);
         Self { text, by_chunks: false, recipients, cuts, is_taken: false }
     }

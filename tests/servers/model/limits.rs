@@ -48,7 +48,8 @@ pub fn restrain(variant: &mut Variant) {
 /// come answer the lines before those they were meant for. A line without a code is silence to the
 /// lines of a group, of which it could answer any. Who ends lines at a CR answers them before they
 /// have ended, and that answers nothing (law 4); and who has begun TLS, in a text or behind a reply
-/// that said otherwise, is silent. A client that takes something else for the answer to AUTH goes
+/// that said otherwise, is silent. A chunk waits until every line before it is answered, so with a
+/// server that leaves one out it waits for good. A client that takes something else for the answer to AUTH goes
 /// on while the server reads its lines as an exchange, and answers only the last of them.
 pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let [ours, theirs] = &dialogue.wire.ends;
@@ -62,9 +63,10 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let asks = matches!(&*server.breached_verb, "DATA" | "AUTH" | "STARTTLS");
     // Whoever took the second greeting for the reply to EHLO is one line ahead ever after.
     let in_groups = client.manner.pipelines || server.variant.greeting == Greeting::Twice;
+    let has_chunks = client.messages.iter().any(|message| message.by_chunks);
     match server.variant.breach {
-        Breach::Missing | Breach::Swapped => asks || in_groups,
-        Breach::WithoutCode => !asks && in_groups,
+        Breach::Missing | Breach::Swapped => asks || in_groups || has_chunks,
+        Breach::WithoutCode => has_chunks || (!asks && in_groups),
         Breach::Doubled | Breach::Unasked | Breach::Noise => server.breached_verb == "AUTH",
         Breach::None
         | Breach::Leaves

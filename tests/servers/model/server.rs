@@ -51,6 +51,8 @@ pub struct Transaction {
     /// Recipients asked for, and those taken.
     pub asked: usize,
     pub taken: usize,
+    /// All are lines up to RSET.
+    pub is_lost: bool,
 }
 
 /// The server.

@@ -61,8 +61,10 @@ pub enum Greeting {
 pub enum Chunks {
     /// Not offered; the octets are lines.
     Unknown,
-    /// Offered; octets of a refused BDAT are swallowed (Postfix, Exim).
+    /// Offered; octets of a refused BDAT are swallowed (Postfix).
     Swallowed,
+    /// The same, but behind a chunk of nothing all is lines up to RSET (Exim).
+    SwallowedUntilNone,
     /// Offered; octets of a refused BDAT are lines (Postfix where TLS is a must).
     Read,
 }
@@ -228,7 +230,14 @@ pub const MEASURED: [Variant; 7] = [
         has_http_guard: true,
         ..PLAIN
     },
-    Variant { name: "exim", overflow: Overflow::Split, ends: 0b111, nul: Nul::Cuts, ..PLAIN },
+    Variant {
+        name: "exim",
+        overflow: Overflow::Split,
+        ends: 0b111,
+        nul: Nul::Cuts,
+        chunks: Chunks::SwallowedUntilNone,
+        ..PLAIN
+    },
     Variant {
         name: "opensmtpd",
         line_max: 65_535,
@@ -316,7 +325,10 @@ impl Variant {
                 11 => self.needs_recipient = false,
                 12 => self.wants_tls = true,
                 13 => self.refuses_recipients = true,
-                14 => self.chunks = choice.pick(&[Chunks::Swallowed, Chunks::Read]),
+                14 => {
+                    self.chunks =
+                        choice.pick(&[Chunks::Swallowed, Chunks::SwallowedUntilNone, Chunks::Read])
+                }
                 15 => self.auth = choice.pick(&[Auth::Taken, Auth::Refused, Auth::Unknown]),
                 16 => self.starttls = choice.pick(&[StartTls::Begins, StartTls::Refused]),
                 17 => self.offers_pipelining = false,

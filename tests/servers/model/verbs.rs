@@ -25,11 +25,14 @@ pub fn is_known(variant: &Variant, verb: &str) -> bool {
 
 /// Runs a command.
 pub fn run(server: &mut Server, verb: &'static str, arguments: &[u8]) {
-    if verb == "BDAT" {
+    if verb == "BDAT" && !server.transaction.is_lost {
         return begin_chunk(server, arguments);
     }
     if server.refuses_without_code(verb) {
         return server.say(verb, "");
+    }
+    if server.transaction.is_lost && !matches!(verb, "RSET" | "QUIT") {
+        return server.say(verb, "503 5.5.1 only RSET accepted now\r\n");
     }
     let is_refusing = server.variant.greeting == Greeting::Refusal && verb != "QUIT";
     let is_mail = matches!(verb, "MAIL" | "SEND" | "SOML" | "SAML");
@@ -178,10 +181,14 @@ fn begin_chunk(server: &mut Server, arguments: &[u8]) {
         server.transaction.taken = 0;
         let is_tls = server.variant.wants_tls;
         let reply = if is_tls { "530 5.7.0 STARTTLS first\r\n" } else { "503 5.5.1 whom to?\r\n" };
-        if server.variant.chunks == Chunks::Swallowed && left > 0 {
+        if server.variant.chunks != Chunks::Read && left > 0 {
             server.mode = Mode::Chunk { left, is_last, is_taken: false };
         }
         return server.say("BDAT", reply);
+    }
+    if left == 0 && !is_last && server.variant.chunks == Chunks::SwallowedUntilNone {
+        server.transaction.is_lost = true;
+        return server.say("BDAT", "504 5.5.4 zero size\r\n");
     }
     server.mode = Mode::Chunk { left, is_last, is_taken: true };
     if left == 0 {
