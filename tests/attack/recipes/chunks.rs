@@ -37,6 +37,20 @@ pub(crate) const RECIPES: &[Recipe] = &[
         run: between,
     },
     Recipe {
+        id: "6",
+        name: "BDAT behind a chunk of nothing",
+        programs: &CHUNKING,
+        alive: &[Program::Exim],
+        run: nothing,
+    },
+    Recipe {
+        id: "6",
+        name: "the same, once a line is left unanswered",
+        programs: &[Program::Exim],
+        alive: &[Program::Exim],
+        run: behind_a_cr,
+    },
+    Recipe {
         id: "7",
         name: "BDAT behind EHLO, text is commands",
         programs: &CHUNKING,
@@ -75,6 +89,38 @@ fn between(trial: &Trial) -> Outcome<Seen> {
     talk.say(format!("BDAT {}\r\n{chunk}", chunk.len()));
     talk.hear(3);
     Ok(trial.judged(&talk))
+}
+
+/// Behind a chunk of nothing that is not the last Exim reads lines.
+fn nothing(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.greeted()?;
+    Ok(chunk_behind_nothing(trial, &mut talk))
+}
+
+/// Behind a message that ends in a CR it takes lines for what is left of a header, and answers none
+/// of them: every answer seems to be an earlier line's, and no refusal a chunk's.
+fn behind_a_cr(trial: &Trial) -> Outcome<Seen> {
+    let mut talk = trial.greeted()?;
+    talk.ask("MAIL FROM:<sender@domain1.com>");
+    talk.ask(&format!("RCPT TO:<{}>", trial.cover()));
+    talk.say("BDAT 11 LAST\r\nSubject: x\r");
+    talk.say("NOOP\r\n");
+    talk.say("NOOP\r\n");
+    talk.say("\r\n");
+    talk.hear(2);
+    Ok(chunk_behind_nothing(trial, &mut talk))
+}
+
+fn chunk_behind_nothing(trial: &Trial, talk: &mut Talk) -> Seen {
+    talk.ask("MAIL FROM:<sender@domain1.com>");
+    talk.ask(&format!("RCPT TO:<{}>", trial.cover()));
+    talk.say("BDAT 2\r\n\r\n");
+    talk.hear(1);
+    talk.ask("BDAT 0");
+    let chunk = format!("RSET\r\n{}\r\n", trial.forbidden());
+    talk.say(format!("BDAT {} LAST\r\n{chunk}", chunk.len()));
+    talk.hear(3);
+    trial.judged(talk)
 }
 
 /// A chunk that consists of commands.

@@ -49,8 +49,9 @@ pub fn restrain(variant: &mut Variant) {
 /// lines of a group, of which it could answer any. Who ends lines at a CR answers them before they
 /// have ended, and that answers nothing (law 4); and who has begun TLS, in a text or behind a reply
 /// that said otherwise, is silent. A chunk waits until every line before it is answered, so with a
-/// server that leaves one out it waits for good. A client that takes something else for the answer to AUTH goes
-/// on while the server reads its lines as an exchange, and answers only the last of them.
+/// server that leaves one out it waits for good. A client that takes something else for the answer
+/// to AUTH goes on while the server reads its lines as an exchange, and answers only the last of
+/// them.
 pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let [ours, theirs] = &dialogue.wire.ends;
     if ours.is_eof && theirs.is_closing {
