@@ -120,7 +120,7 @@ pub(crate) fn other_formats() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
     let mut guard = Guard::start_managed(Filter::NETLINK)?;
     let mut sent = Vec::new();
-    for (started, format) in [FORMAT - 1, FORMAT + 1].into_iter().enumerate() {
+    for (started, format) in [FORMAT - 2, FORMAT + 1].into_iter().enumerate() {
         let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
         guard.stop()?;
         write_as(&guard.manager()?.file("image")?, format)?;
@@ -137,7 +137,7 @@ pub(crate) fn other_formats() -> Outcome<String> {
         sent.push(message);
         let log = guard.log();
         let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
-        let why = format!("its image: its format is {format}, expected {FORMAT}");
+        let why = format!("its image: its format is {format}, expected {} to {FORMAT}", FORMAT - 1);
         ensure(matches!(warnings[..], [one] if one.ends_with(&why)), || {
             format!("not in one line: {log}")
         })?;
