@@ -155,7 +155,11 @@ impl Message {
                 let (piece, behind) = rest.split_at_checked(text).unwrap_or((rest, &[]));
                 rest = behind;
                 self.look(look, piece);
-                self.add(settings, text)
+                let taken = self.add(settings, text);
+                // Each CR in it stands alone.
+                let lone =
+                    if self.has(BODY) { 0 } else { memchr::memchr_iter(b'\r', piece).count() };
+                if lone > 0 { either(taken, self.add_bytes(settings, lone)) } else { taken }
             } else {
                 rest = tail;
                 self.step(settings, byte, has_dots, look)
@@ -389,16 +393,16 @@ fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     }
 }
 
-/// How many bytes stand before the next CR or LF. Few, where lines are short: the vectorised search
-/// costs more than it saves there.
+/// How many bytes stand before the line's end, to which the last CR may belong. Few, where lines are
+/// short: the vectorised search costs more than it saves there.
 fn text_length(bytes: &[u8]) -> usize {
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let near = bytes.iter().take(NEAR).position(is_end);
-    near.or_else(|| {
+    let near = bytes.iter().take(NEAR).position(|&byte| byte == b'\n');
+    let end = near.or_else(|| {
         let far = bytes.get(NEAR..)?;
-        Some(NEAR + memchr::memchr2(b'\r', b'\n', far).unwrap_or(far.len()))
-    })
-    .unwrap_or(bytes.len())
+        Some(NEAR + memchr::memchr(b'\n', far).unwrap_or(far.len()))
+    });
+    let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
+    text.strip_suffix(b"\r").unwrap_or(text).len()
 }
 
 /// Bytes that are looked at one by one first.

@@ -1,7 +1,7 @@
 //! Limits on messages: the last byte, line and field that pass and the first beyond, in every cut
 //! into two and byte by byte.
 
-use crate::guard::tests::{Talk, changed};
+use crate::guard::tests::{Talk, changed, random};
 use crate::guard::{Excess, Rule, Ruling};
 use crate::smtp::Speaker::{Client, Server};
 
@@ -163,6 +163,21 @@ fn a_limit_that_is_only_logged_is_told_of_once_a_message() {
     talk.rulings.clear();
     talk.say(Client, message, 1);
     assert_eq!(noted(&talk.rulings), expected, "each message counts anew");
+}
+
+#[test]
+fn random_headers_count_alike_whatever_the_cut() {
+    let mut random = random(11);
+    for _ in 0..300 {
+        let message: Vec<u8> = (0..random(60)).map(|_| b"\r\r\n.:a \r\n"[random(9)]).collect();
+        let limit = (1 + random(40)).to_string();
+        for name in ["header_bytes_max", "header_line_max", "header_fields_max"] {
+            for in_chunk in [false, true] {
+                let end: &[u8] = if in_chunk { b"x" } else { b"\r\n.\r\n" };
+                said(&[(name, &limit)], &[&message[..], end].concat(), in_chunk);
+            }
+        }
+    }
 }
 
 #[test]
