@@ -12,6 +12,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use mailguard::front::capture::{Entry, Reader, link};
@@ -202,7 +203,9 @@ struct Visit {
 impl Visit {
     fn begin(client: IpAddr, program: Program) -> Outcome<Self> {
         let server = program.address(Way::Plain);
-        let mut talk = Talk::open_within(SocketAddr::new(client, 0), server, PATIENCE)?;
+        // A port that the kernel chooses may have been another connection's.
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let mut talk = Talk::open_within(SocketAddr::new(client, port), server, PATIENCE)?;
         let client = talk.local()?;
         talk.ask("EHLO mail.domain1.com");
         ensure(talk.last().starts_with("250"), || format!("{:?}", talk.heard))?;
@@ -256,10 +259,15 @@ impl Visit {
         self.is_spent = test.arrives == Arrives::Reset || !test.settings.is_empty();
         // Of TLS there is no more.
         self.is_spent |= last.starts_with(b"220");
-        if last.starts_with(b"354") {
+        let is_data = last.starts_with(b"354");
+        if is_data {
             self.talk.say(".\r\n");
         }
-        let count = if self.is_spent { 0 } else { test.said.len() };
+        let count = match self.is_spent {
+            _ if is_data => 1,
+            true => 0,
+            false => test.said.len(),
+        };
         if self.talk.hear(count) == count && self.talk.last().starts_with('3') {
             let end = if self.talk.last().starts_with("354") { ".\r\n" } else { "*\r\n" };
             self.talk.say(end);
@@ -375,8 +383,20 @@ const SIDE_BY_SIDE: usize = 2;
 /// A server hangs up on whoever makes too many mistakes, or takes its time.
 const ON_A_CONNECTION: usize = 8;
 
+/// No two connections have the same: they are told apart by them.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+
 /// In place of a code, where none came.
 const NO_ANSWER: &str = "none";
 
-/// Of these the server's TLS is a part, and that says what its keys have it say.
-const UNPLAYED: [&str; 2] = ["CVE-2014-0224 1", "CVE-2014-0224 2"];
+/// Of these the server's TLS is a part, and that says what its keys have it say; or it would have to
+/// refuse what none of these refuses so.
+const UNPLAYED: [&str; 7] = [
+    "CVE-2014-0224 1",
+    "CVE-2014-0224 2",
+    "CVE-2014-0224 3",
+    "postfix-20260724 1",
+    "postfix-20260724 4",
+    "postfix-20260803 3",
+    "postfix-20260803 4",
+];
