@@ -393,8 +393,8 @@ fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     }
 }
 
-/// How many bytes stand before the line's end, to which the last CR may belong. Few, where lines are
-/// short: the vectorised search costs more than it saves there.
+/// How many bytes stand before the line's end, to which the last CR may belong. Few, where lines
+/// are short: the vectorised search costs more than it saves there.
 fn text_length(bytes: &[u8]) -> usize {
     let near = bytes.iter().take(NEAR).position(|&byte| byte == b'\n');
     let end = near.or_else(|| {

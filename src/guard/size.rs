@@ -113,7 +113,7 @@ impl Size {
     /// `has_dots`: before a line's first dot another was added, which does not count.
     fn add(&mut self, bytes: &[u8], is_header: bool, has_dots: bool) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
-        let (mut pairs, mut dots) = Arch::new().dispatch(LineEnds(bytes));
+        let [mut pairs, mut dots, ends] = Arch::new().dispatch(LineEnds(bytes));
         pairs += i64::from(split_pair);
         let is_dotted = match self.before {
             Before::Line => bytes.first() == Some(&b'.'),
@@ -123,10 +123,8 @@ impl Size {
         dots *= i64::from(has_dots);
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         // A CR is known to stand alone by what follows it.
-        let known = bytes.split_last().map_or(bytes, |(_, known)| known);
-        let earlier = self.before == Before::Cr && !bytes.is_empty();
-        let crs = number(memchr_iter(b'\r', known).count()) + i64::from(earlier);
-        let lone = number(memchr_iter(b'\n', bytes).count()) + crs - 2 * pairs;
+        let earlier = i64::from(self.before == Before::Cr && !bytes.is_empty());
+        let lone = ends + earlier - i64::from(bytes.ends_with(b"\r")) - 2 * pairs;
         let count = number(bytes.len()) - pairs - dots + lone;
         let doubtful = if is_header { count.max(0) } else { 2 * lone };
         self.doubtful = self.doubtful.saturating_add(u32::try_from(doubtful).unwrap_or(0));
@@ -146,39 +144,44 @@ impl Size {
     }
 }
 
-/// How many CRLF there are, and dots behind them. Written in lanes, so that the compiler makes
-/// vectors of it, as wide as the processor has them.
+/// How many CRLF there are, dots behind them, and CRs and LFs in all. Written in lanes, so that the
+/// compiler makes vectors of it, as wide as the processor has them.
 struct LineEnds<'a>(&'a [u8]);
 
 impl WithSimd for LineEnds<'_> {
-    type Output = (i64, i64);
+    type Output = [i64; 3];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (i64, i64) {
+    fn with_simd<S: Simd>(self, _: S) -> [i64; 3] {
         let behind = |count: usize| self.0.get(count..).unwrap_or_default();
         let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
         let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
-        let (mut all_pairs, mut all_dots) = (0, 0);
+        let (mut all_pairs, mut all_dots, mut all_ends) = (0, 0, 0);
         for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
-            let (mut pairs, mut dots) = ([0_u8; LANES], [0_u8; LANES]);
+            let [mut pairs, mut dots, mut ends] = [[0_u8; LANES]; 3];
             for ((firsts, seconds), thirds) in firsts.iter().zip(seconds).zip(thirds) {
                 let bytes = firsts.iter().zip(seconds).zip(thirds);
-                let sums = pairs.iter_mut().zip(&mut dots);
-                for (((&first, &second), &third), (pairs, dots)) in bytes.zip(sums) {
+                let sums = pairs.iter_mut().zip(&mut dots).zip(&mut ends);
+                for (((&first, &second), &third), ((pairs, dots), ends)) in bytes.zip(sums) {
                     // What compares equal is all bits: to subtract it counts one.
-                    let is_pair = mask(first == b'\r') & mask(second == b'\n');
+                    let is_cr = mask(first == b'\r');
+                    let is_pair = is_cr & mask(second == b'\n');
                     *pairs = pairs.wrapping_sub(is_pair);
                     *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
+                    *ends = ends.wrapping_sub(is_cr | mask(first == b'\n'));
                 }
             }
             all_pairs += pairs.iter().map(|&count| i64::from(count)).sum::<i64>();
             all_dots += dots.iter().map(|&count| i64::from(count)).sum::<i64>();
+            all_ends += ends.iter().map(|&count| i64::from(count)).sum::<i64>();
         }
         let [.., thirds] = lanes;
         let rest = behind(thirds.len() * LANES);
         all_pairs += rest.windows(2).map(|pair| i64::from(pair == b"\r\n")).sum::<i64>();
         all_dots += rest.windows(3).map(|three| i64::from(three == b"\r\n.")).sum::<i64>();
-        (all_pairs, all_dots)
+        let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
+        all_ends += rest.iter().filter(is_end).map(|_| 1).sum::<i64>();
+        [all_pairs, all_dots, all_ends]
     }
 }
 

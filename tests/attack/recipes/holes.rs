@@ -389,8 +389,8 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
 /// In place of a code, where none came.
 const NO_ANSWER: &str = "none";
 
-/// Of these the server's TLS is a part, and that says what its keys have it say; or it would have to
-/// refuse what none of these refuses so.
+/// Of these the server's TLS is a part, and that says what its keys have it say; or it would have
+/// to refuse what none of these refuses so.
 const UNPLAYED: [&str; 7] = [
     "CVE-2014-0224 1",
     "CVE-2014-0224 2",
