@@ -4,8 +4,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${ROUNDS:-5}
-# A test has rounds of its own by that name.
-unset ROUNDS
+# A test has rounds of its own by that name, and make hands on what it was given.
+unset ROUNDS MAKEFLAGS
 mkdir -p target/busy
 others=
 trap 'kill $others' EXIT
