@@ -139,11 +139,9 @@ impl Engine {
         }
         for _ in 0..image.preamble.flows {
             let is_known = if image.format == FORMAT {
-                let flow = records.next::<FlowState<ConversationState>>().flatten();
-                flow.is_some_and(|flow| engine.take_in(flow, &terms, now, effects))
+                engine.take_in::<Watch>(&mut records, &terms, now, effects)
             } else {
-                let flow = records.next::<FlowState<ConversationState<WatchBefore>>>().flatten();
-                flow.is_some_and(|flow| engine.take_in(flow, &terms, now, effects))
+                engine.take_in::<WatchBefore>(&mut records, &terms, now, effects)
             };
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
@@ -169,13 +167,16 @@ impl Engine {
         undecodable
     }
 
-    fn take_in<W: Into<Watch>>(
+    /// Goes on with the flow of the next record. `W` is what its format has for [`Watch`].
+    fn take_in<W: DeserializeOwned + Into<Watch>>(
         &self,
-        flow: FlowState<ConversationState<W>>,
+        records: &mut Records<'_>,
         terms: &[Option<Arc<Terms>>],
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
+        let flow = records.next::<FlowState<ConversationState<W>>>().flatten();
+        let Some(flow) = flow else { return false };
         let FlowState { id, ends, seen, terms: place, conversation } = flow;
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let Some(Some(terms)) = terms.get(place) else { return false };
