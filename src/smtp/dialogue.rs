@@ -216,10 +216,7 @@ impl Dialogue {
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
         if matches!(event, Event::CommandEnd { .. }) {
             step.change = self.end_line(at.after(used as u64));
-            let is_whole = matches!(step.change, Some(Change::ChunksEnd { .. }));
-            if is_whole && self.transaction.ends_in_cr() {
-                step.fault = Some(Fault::DoubtfulChunk);
-            }
+            step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
         }
         step
     }
@@ -278,9 +275,7 @@ impl Dialogue {
         if is_out {
             self.expect = self.expect.next(Cue::OctetsOut);
             step.change = self.transaction.end_chunk(at.after(used as u64));
-            let is_whole = matches!(step.change, Some(Change::ChunksEnd { .. }));
-            let is_cut = is_whole && self.transaction.ends_in_cr() && !is_barred;
-            step.fault = is_cut.then_some(Fault::DoubtfulChunk);
+            step.fault = self.transaction.fault_of_end(step.change).filter(|_| !is_barred);
         }
         step
     }

@@ -283,8 +283,3 @@ impl Outstanding {
         }
     }
 }
-
-/// Whether the verb begins a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
-pub(super) const fn begins_transaction(verb: Verb) -> bool {
-    matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
-}

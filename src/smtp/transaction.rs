@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
 use super::line::ChunkRule;
-use super::outstanding::{Due, Outstanding, begins_transaction};
-use super::{Answers, Change, Offset, Reply, Verb};
+use super::outstanding::{Due, Outstanding};
+use super::{Answers, Change, Fault, Offset, Reply, Verb};
 
 /// The state of the transaction, as far as it decides about chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,10 +109,12 @@ impl Transaction {
         }
     }
 
-    /// Whether the message that has come whole ends in a CR: Exim looks for the next byte in the
-    /// command behind it then, and answers no line any more until an empty one.
-    pub(super) const fn ends_in_cr(&self) -> bool {
-        self.chunk.has(ChunkFlags::AFTER_CR)
+    /// What is wrong about a message that has come whole, if this is its end: behind a last CR Exim
+    /// looks for the next byte in the command that follows, and answers no line any more until an
+    /// empty one.
+    pub(super) fn fault_of_end(&self, change: Option<Change>) -> Option<Fault> {
+        let is_end = matches!(change, Some(Change::ChunksEnd { .. }));
+        (is_end && self.chunk.has(ChunkFlags::AFTER_CR)).then_some(Fault::DoubtfulChunk)
     }
 
     /// The octets of the chunk under way have come.
@@ -179,8 +181,9 @@ impl Transaction {
     }
 }
 
-/// Whether a line of this verb may end a transaction, whatever is answered to it.
+/// Whether a line of this verb may end a transaction, whatever is answered to it. Some begin the
+/// next one (RFC 5321 4.1.1.2, RFC 821 3.4).
 const fn ends_transaction(verb: Verb) -> bool {
-    let ends = matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls);
-    ends || begins_transaction(verb)
+    let begins = matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml);
+    begins || matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls)
 }

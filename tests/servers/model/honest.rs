@@ -133,6 +133,11 @@ impl Message {
 }
 
 impl Honest {
+    /// Whether a message of it was sent in chunks.
+    pub fn has_sent_chunks(&self) -> bool {
+        self.messages.iter().any(|message| message.by_chunks)
+    }
+
     pub fn choose(choice: &mut Choice<'_>) -> Self {
         let manner = Manner::choose(choice);
         let messages = (0..1 + choice.below(3)).map(|_| Message::choose(choice)).collect();

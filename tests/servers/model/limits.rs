@@ -64,7 +64,7 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let asks = matches!(&*server.breached_verb, "DATA" | "AUTH" | "STARTTLS");
     // Whoever took the second greeting for the reply to EHLO is one line ahead ever after.
     let in_groups = client.manner.pipelines || server.variant.greeting == Greeting::Twice;
-    let has_chunks = client.messages.iter().any(|message| message.by_chunks);
+    let has_chunks = client.has_sent_chunks();
     match server.variant.breach {
         Breach::Missing | Breach::Swapped => asks || in_groups || has_chunks,
         Breach::WithoutCode => has_chunks || (!asks && in_groups),
@@ -88,14 +88,13 @@ pub fn may_bar(server: &Server, verb: &str, at: u64) -> bool {
 /// that follows them.
 pub fn may_lose_place(dialogue: &Dialogue, client: &Honest) -> bool {
     let variant = &dialogue.server.variant;
-    let by_chunks = client.messages.iter().any(|message| message.by_chunks);
     let is_taken = variant.chunks != Chunks::Unknown
         && !variant.wants_tls
         && !variant.refuses_recipients
         && variant.greeting != Greeting::Refusal
         && variant.knows_ehlo
         && dialogue.policy.profile == "esmtp";
-    by_chunks && !is_taken
+    client.has_sent_chunks() && !is_taken
 }
 
 /// Whether a line that the server ran may be anything: where it ends data in the middle, what was
