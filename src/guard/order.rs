@@ -87,9 +87,9 @@ pub(super) struct Sent {
     pub(super) is_last: bool,
 }
 
-/// What a line does.
+/// What a line means for the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Meaning {
     Begin,
     AddRecipient,
     SendChunk,
@@ -97,7 +97,7 @@ enum Deed {
     Reset,
 }
 
-impl Deed {
+impl Meaning {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most verbs change nothing")]
     const fn of(verb: Verb, is_last: bool) -> Option<Self> {
         match verb {
@@ -112,20 +112,20 @@ impl Deed {
 }
 
 impl State {
-    const fn change(&mut self, deed: Deed, is_success: bool) {
-        match deed {
-            Deed::Begin | Deed::Reset if is_success => {
+    const fn change(&mut self, meaning: Meaning, is_success: bool) {
+        match meaning {
+            Meaning::Begin | Meaning::Reset if is_success => {
                 self.clear(!Self::AUTHENTICATED);
-                if matches!(deed, Deed::Begin) {
+                if matches!(meaning, Meaning::Begin) {
                     self.set(Self::OPEN);
                 }
             }
             // Where a transaction lingers, what follows a refused MAIL would belong to that.
-            Deed::Begin if !self.has(Self::OPEN | Self::LINGERS) => self.set(Self::TRIED),
-            Deed::AddRecipient if is_success => self.set(Self::RECIPIENT),
+            Meaning::Begin if !self.has(Self::OPEN | Self::LINGERS) => self.set(Self::TRIED),
+            Meaning::AddRecipient if is_success => self.set(Self::RECIPIENT),
             // A server may go on behind a chunk that it has refused.
-            Deed::SendChunk => self.set(Self::CHUNK),
-            Deed::EndMessage => {
+            Meaning::SendChunk => self.set(Self::CHUNK),
+            Meaning::EndMessage => {
                 self.clear(Self::OPEN | Self::TRIED | Self::RECIPIENT);
                 if is_success {
                     self.clear(Self::CHUNK | Self::LINGERS);
@@ -133,7 +133,7 @@ impl State {
                     self.set(Self::LINGERS);
                 }
             }
-            Deed::Begin | Deed::Reset | Deed::AddRecipient => {}
+            Meaning::Begin | Meaning::Reset | Meaning::AddRecipient => {}
         }
     }
 
@@ -173,10 +173,10 @@ impl Order {
         }
         let mut order = Self { known, hoped: known, feared: known, recipients, ..Self::default() };
         if before.has_mail && before.mails_due > 0 {
-            order.hoped.change(Deed::Begin, true);
+            order.hoped.change(Meaning::Begin, true);
         }
         if before.has_recipient {
-            order.hoped.change(Deed::AddRecipient, before.recipients_due > 0);
+            order.hoped.change(Meaning::AddRecipient, before.recipients_due > 0);
         }
         // A transaction with chunks and no sender has ended with its last.
         order.is_last_chunk = before.has_chunk && !before.has_mail;
@@ -188,19 +188,19 @@ impl Order {
 
     /// A line was sent as it came.
     pub(super) fn send(&mut self, line: Sent) {
-        let Some(deed) = Deed::of(line.verb, line.is_last) else { return };
+        let Some(meaning) = Meaning::of(line.verb, line.is_last) else { return };
         if line.verb == Verb::Bdat {
             self.chunks_due = self.chunks_due.saturating_add(1);
             self.is_last_chunk = line.is_last;
-            self.expect(Deed::SendChunk);
-        } else if matches!(deed, Deed::Begin | Deed::Reset) {
+            self.expect(Meaning::SendChunk);
+        } else if matches!(meaning, Meaning::Begin | Meaning::Reset) {
             self.anew_due = self.anew_due.saturating_add(1);
             self.recipients_since = 0;
         }
-        self.expect(deed);
+        self.expect(meaning);
         if line.verb == Verb::Rset && line.is_bare {
             // No server refuses it (RFC 5321 4.1.1.5).
-            self.feared.change(deed, true);
+            self.feared.change(meaning, true);
             self.recipients = 0;
         }
         self.due = self.due.saturating_add(1);
@@ -208,14 +208,14 @@ impl Order {
 
     /// The end of message data was sent.
     pub(super) fn send_end(&mut self) {
-        self.expect(Deed::EndMessage);
+        self.expect(Meaning::EndMessage);
         self.due = self.due.saturating_add(1);
         (self.recipients, self.recipients_since) = (0, 0);
     }
 
-    fn expect(&mut self, deed: Deed) {
-        self.hoped.change(deed, true);
-        self.feared.change(deed, false);
+    fn expect(&mut self, meaning: Meaning) {
+        self.hoped.change(meaning, true);
+        self.feared.change(meaning, false);
     }
 
     /// One recipient more is named: how many there were, and are.
@@ -228,7 +228,7 @@ impl Order {
 
     /// The server's final answer.
     pub(super) fn hear(&mut self, answers: Answers, code: u16) {
-        let deed = match answers {
+        let meaning = match answers {
             Answers::Verb(Verb::Auth) if code == 235 => {
                 for state in [&mut self.known, &mut self.hoped, &mut self.feared] {
                     state.set(State::AUTHENTICATED);
@@ -237,17 +237,17 @@ impl Order {
             }
             Answers::Verb(Verb::Bdat) => {
                 self.chunks_due = self.chunks_due.saturating_sub(1);
-                self.known.change(Deed::SendChunk, true);
-                Deed::of(Verb::Bdat, self.is_last_chunk && self.chunks_due == 0)
+                self.known.change(Meaning::SendChunk, true);
+                Meaning::of(Verb::Bdat, self.is_last_chunk && self.chunks_due == 0)
             }
-            Answers::Verb(verb) => Deed::of(verb, false),
-            Answers::Message => Some(Deed::EndMessage),
+            Answers::Verb(verb) => Meaning::of(verb, false),
+            Answers::Message => Some(Meaning::EndMessage),
             Answers::Connection | Answers::Own | Answers::Other | Answers::Nothing => None,
         };
-        let Some(deed) = deed else { return };
+        let Some(meaning) = meaning else { return };
         let is_success = code / 100 == 2;
-        self.known.change(deed, is_success);
-        if matches!(deed, Deed::Begin | Deed::Reset) {
+        self.known.change(meaning, is_success);
+        if matches!(meaning, Meaning::Begin | Meaning::Reset) {
             self.anew_due = self.anew_due.saturating_sub(1);
             // Recipients behind a later such line may be one transaction's with those before it.
             if is_success && self.anew_due == 0 {

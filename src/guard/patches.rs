@@ -211,11 +211,12 @@ impl LineWatch {
             mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
             self.mask = Some((Rule::Patch, mask));
             self.refused = Some(Rule::Patch);
-            let masked = self.count_masked(plan, run.bytes.len() - at, draft);
-            if masked.ends_flow() {
-                return masked;
+            let behind = run.bytes.len() - at;
+            let counted = self.count_masked(plan, behind, draft);
+            if counted.ends_flow() {
+                return counted;
             }
-            let excess = self.excess_of_masked(&guard.settings, run.bytes.len() - at);
+            let excess = self.excess_of_masked(&guard.settings, behind);
             return excess.unwrap_or(Ruling::Refuse(Rule::Patch));
         }
         let is_noted = ruling == Ruling::Pass && !draft.strikes.is_empty() && !is_refused;

@@ -103,7 +103,7 @@ impl Size {
         (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
     }
 
-    /// More of the message leaves so.
+    /// More of the message leaves so, of which so much is header.
     fn add_parts(&mut self, header: usize, bytes: &[u8], has_dots: bool) {
         let (header, body) = bytes.split_at_checked(header).unwrap_or((bytes, &[]));
         self.add(header, true, has_dots);
