@@ -66,7 +66,8 @@ fuzz: ## every fuzz target for SECONDS (600) each; what fails is left where `tes
 
 mutants: ## change MODULES (wire flow tcp smtp guard engine) in every small way: does a test notice?
 	@test -x target/tools/bin/cargo-mutants || $(CARGO) install --locked --root target/tools cargo-mutants
-	@for m in $(MODULES); do tests/mutants/run.sh $$m || exit 1; done
+	@PATH="$(CURDIR)/target/tools/bin:$$PATH" nice $(CARGO) run --release --locked --quiet \
+		--manifest-path tests/mutants/Cargo.toml --target-dir target/mutants/tool -- $(MODULES)
 
 flood: setup ## a million SYNs and a hundred thousand half dialogues while mail passes; memory of idle flows
 	@FLOOD=full $(CARGO) test --locked --test kernel -- l_flood l_idle_flows

@@ -1,0 +1,99 @@
+//! The changes to try, as cargo-mutants lists them.
+
+use std::error::Error;
+use std::process::Command;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub struct Mutant {
+    /// `src/wire/seq.rs:45:9: replace Seq::plus -> Self with Default::default()`.
+    pub name: String,
+    pub file: String,
+    pub genre: Genre,
+    pub replacement: String,
+    pub span: Span,
+    #[serde(skip)]
+    pub fate: Fate,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, Hash)]
+pub enum Genre {
+    FnValue,
+    BinaryOperator,
+    UnaryOperator,
+    MatchArm,
+    MatchArmGuard,
+    StructField,
+}
+
+#[derive(Deserialize)]
+pub struct Span {
+    pub start: Place,
+}
+
+/// A place in a source file, both counted from 1.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// The tests are to find out.
+    #[default]
+    Open,
+    /// A test noticed it.
+    Caught,
+    /// The tests did not come to an end.
+    TooSlow,
+    /// No test noticed it.
+    Missed,
+    /// It does not compile.
+    Unviable,
+    /// It cannot be switched while the program runs: a constant, mostly.
+    Fixed,
+}
+
+impl Fate {
+    /// What may become of a change in the end, by name.
+    pub const FINAL: [(Self, &str); 4] = [
+        (Self::Caught, "caught"),
+        (Self::TooSlow, "slow"),
+        (Self::Missed, "missed"),
+        (Self::Unviable, "unviable"),
+    ];
+}
+
+impl Mutant {
+    /// The name without line and column, as the lists of what is known have it.
+    pub fn placeless(&self) -> String {
+        let mut parts = self.name.splitn(4, ':');
+        match (parts.next(), parts.nth(2)) {
+            (Some(file), Some(rest)) => format!("{file}:{rest}"),
+            _ => self.name.clone(),
+        }
+    }
+
+    pub fn is_of(&self, module: &str) -> bool {
+        self.file.strip_prefix("src/").is_some_and(|file| {
+            file.strip_prefix(module).is_some_and(|rest| rest.starts_with(['/', '.']))
+        })
+    }
+}
+
+/// All changes of some modules.
+pub fn list(modules: &[String]) -> Result<Vec<Mutant>, Box<dyn Error>> {
+    let mut command = Command::new("cargo");
+    command.args(["mutants", "--list", "--json"]);
+    for module in modules {
+        command.args([
+            "--file",
+            &format!("src/{module}/**"),
+            "--file",
+            &format!("src/{module}.rs"),
+        ]);
+    }
+    Ok(serde_json::from_slice(&command.output()?.stdout)?)
+}
