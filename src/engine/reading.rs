@@ -188,8 +188,10 @@ impl Passage<'_, '_> {
         if bytes.is_empty() {
             return None;
         }
-        let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), &*bytes));
         let dialogue = &mut conversation.dialogue;
+        let visible = bytes.len().min(readable_at_once(self.direction, dialogue.expect()));
+        let visible = bytes.get(..visible).unwrap_or_default();
+        let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), visible));
         let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
         if is_excused {
             step.fault = None;
@@ -366,6 +368,15 @@ impl Passage<'_, '_> {
         if is_line_end {
             self.hear_line();
         }
+    }
+}
+
+/// How many bytes may become one run. A line is read on only where its length so far was ruled on:
+/// nobody looks at a thousand bytes more of one that its limit has ended.
+const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
+    match (direction, expect) {
+        (Direction::Original, Expect::Command | Expect::Unproved | Expect::AuthLine) => 1_024,
+        _ => usize::MAX,
     }
 }
 

@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::{Verb, span};
+use crate::smtp::{Verb, is_any, span};
 
 /// What the client's lines have shown it to speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl Speech {
 }
 
 const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    is_any(byte, [b' ', b'\t', b'\r', b'\n'])
 }
 
 /// The first word of a line, whatever spaces stand before it: so servers read it.
@@ -88,7 +88,9 @@ impl FirstWord {
         let is_no_word = self.place == Place::Inside && self.length == LENGTH_MAX;
         let first = match self.place {
             Place::Behind => None,
-            Place::Inside if is_no_word => Some(span(run, |byte| !is_space(byte) && byte != b':')),
+            Place::Inside if is_no_word => {
+                Some(span(run, |byte| !is_any(byte, [b' ', b'\t', b'\r', b'\n', b':'])))
+            }
             Place::Before => Some(span(run, is_space)),
             Place::Inside => Some(0),
         };

@@ -3,11 +3,34 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+/// A value for each byte.
+#[derive(Clone, Debug)]
+pub(super) struct ByByte([u8; 256]);
+
+impl ByByte {
+    /// The value of one.
+    #[inline]
+    pub(super) fn of(&self, byte: u8) -> u8 {
+        self.0.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn of_mut(&mut self, byte: u8) -> Option<&mut u8> {
+        self.0.get_mut(usize::from(byte))
+    }
+}
+
+impl Default for ByByte {
+    fn default() -> Self {
+        Self([0; 256])
+    }
+}
+
 /// The automaton. States are numbers; 0 is where nothing has been read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
-    column: Vec<u8>,
+    column: ByByte,
     columns: usize,
     /// The next state, by state and column.
     next: Vec<u16>,
@@ -62,7 +85,10 @@ impl Automaton {
             let at = known.binary_search(&byte.to_ascii_lowercase()).map_or(0, |at| at + 1);
             u8::try_from(at).ok()
         };
-        let column = (0..=u8::MAX).map(column_of).collect::<Option<Vec<u8>>>()?;
+        let mut column = ByByte::default();
+        for byte in 0..=u8::MAX {
+            *column.of_mut(byte)? = column_of(byte)?;
+        }
         let mut next = vec![0_u16; nodes.len() * columns];
         let mut queue = VecDeque::from([0]);
         while let Some(at) = queue.pop_front() {
@@ -96,24 +122,27 @@ impl Automaton {
     }
 
     /// The state behind this byte.
+    #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
-        let column = self.column.get(usize::from(byte)).copied().unwrap_or(0);
-        let at = usize::from(state) * self.columns + usize::from(column);
+        let at = usize::from(state) * self.columns + usize::from(self.column.of(byte));
         self.next.get(at).copied().unwrap_or(0)
     }
 
     /// How many bytes lead to states that are none of these, and to which the last of them led.
+    #[inline]
     pub(super) fn pass(
         &self,
         mut state: u16,
         bytes: &[u8],
         is_stop: impl Fn(u16) -> bool,
+        mut taken: impl FnMut(u8),
     ) -> (usize, u16) {
-        for (at, byte) in bytes.iter().enumerate() {
-            let next = self.step(state, *byte);
+        for (at, &byte) in bytes.iter().enumerate() {
+            let next = self.step(state, byte);
             if is_stop(next) {
                 return (at, state);
             }
+            taken(byte);
             state = next;
         }
         (bytes.len(), state)
@@ -132,6 +161,6 @@ impl Automaton {
 
     /// Bytes of its tables.
     pub(super) fn size(&self) -> usize {
-        self.column.len() + 2 * self.next.len() + 4 * (self.spans.len() + self.found.len())
+        self.column.0.len() + 2 * self.next.len() + 4 * (self.spans.len() + self.found.len())
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::automaton::Automaton;
+use super::automaton::{Automaton, ByByte};
 use super::file::{self, Fault};
 use super::line::{Line, Taken};
 use super::zone::ZoneSet;
@@ -17,9 +17,6 @@ const PATCHES_MAX: usize = 256;
 
 /// Rules they may have together.
 const RULES_MAX: usize = 1_024;
-
-/// Values of a byte.
-const BYTES: usize = 256;
 
 /// Different bytes that rules may ask to have been seen before.
 const BEHIND_MAX: usize = 8;
@@ -37,8 +34,8 @@ struct Content {
     zones: Vec<ZoneSet>,
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
-    /// The same by byte, as long as [`BYTES`] where there are any.
-    behind_bits: Vec<u8>,
+    /// The same by byte.
+    behind_bits: ByByte,
     /// Rules with a length, each with the first byte beyond it, where it is said, once.
     beyond: Vec<(u16, u16)>,
     /// Rules that mind an empty local part.
@@ -204,19 +201,22 @@ impl Catalogue {
     /// Takes bytes that complete no rule's sign, as long as they all stand in one place that has no
     /// parts: how many.
     pub(super) fn pass(&self, line: &mut Line, bytes: &[u8]) -> usize {
-        if !line.is_in_one_place() {
-            return 0;
-        }
+        let Some(place) = line.one_place(bytes) else { return 0 };
         let content = &*self.0;
-        let length = bytes.len().min(content.length_within(line.argument));
+        let mut length = place.length.min(content.length_within(line.argument));
+        if place.is_counted {
+            length = length.min(content.length_within(line.part));
+        }
         let bytes = bytes.get(..length).unwrap_or_default();
-        let zones = line.whole();
-        let is_stop = |state: u16| content.may_be_met(state, zones);
-        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop);
-        line.state = state;
-        line.argument = line.argument.saturating_add(u16::try_from(taken).unwrap_or(u16::MAX));
-        for byte in bytes.iter().take(taken) {
-            line.seen |= content.behind_bits.get(usize::from(*byte)).copied().unwrap_or_default();
+        let is_stop = |state: u16| content.may_be_met(state, place.zones);
+        let mut seen = line.seen;
+        let note = |byte| seen |= content.behind_bits.of(byte);
+        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop, note);
+        let count = u16::try_from(taken).unwrap_or(u16::MAX);
+        (line.state, line.seen) = (state, seen);
+        line.argument = line.argument.saturating_add(count);
+        if place.is_counted {
+            line.part = line.part.saturating_add(count);
         }
         taken
     }
@@ -235,7 +235,7 @@ impl Catalogue {
         if taken.is_dropped || taken.is_skipped {
             line.state = before;
         }
-        line.seen |= content.behind_bits.get(usize::from(byte)).copied().unwrap_or_default();
+        line.seen |= content.behind_bits.of(byte);
     }
 }
 
@@ -247,8 +247,7 @@ impl Content {
             self.behind.len() - 1
         });
         let bit = (at < BEHIND_MAX).then_some(1 << at)?;
-        self.behind_bits.resize(BYTES, 0);
-        *self.behind_bits.get_mut(usize::from(byte))? |= bit;
+        *self.behind_bits.of_mut(byte)? |= bit;
         Some(bit)
     }
 

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use super::keyword::{Keyword, Spelt};
 use super::path::{Parameters, Share, is_control};
 use super::zone::{Zone, ZoneSet};
-use crate::smtp::{Verb, is_blank};
+use crate::smtp::{Verb, is_blank, span};
 
 /// What the rest of a line has to become, from a given byte on, so that every server refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,17 @@ impl Flags {
     }
 }
 
+/// Bytes that all stand in one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnePlace {
+    /// How many.
+    pub(super) length: usize,
+    /// The zones they are in.
+    pub(super) zones: ZoneSet,
+    /// Whether they are counted as a part, too.
+    pub(super) is_counted: bool,
+}
+
 /// What a byte is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
@@ -264,9 +275,34 @@ impl Line {
         }
     }
 
-    /// Whether what comes stands where this stands, to the end of its word or argument.
-    pub(super) const fn is_in_one_place(&self) -> bool {
-        matches!(self.place, Place::Verb | Place::Plain)
+    /// What of the bytes that come stands where this stands, if their place has no parts.
+    pub(super) fn one_place(&self, bytes: &[u8]) -> Option<OnePlace> {
+        let zones = self.whole();
+        match self.place {
+            Place::Verb | Place::Plain => {
+                Some(OnePlace { length: bytes.len(), zones, is_counted: false })
+            }
+            // Blanks are none of it.
+            Place::Response => {
+                let length = span(bytes, |byte| !is_blank(byte));
+                let zones = zones.with(Zone::AuthResponse.bit());
+                Some(OnePlace { length, zones, is_counted: true })
+            }
+            Place::Key
+            | Place::Start
+            | Place::Local
+            | Place::Escape
+            | Place::Quoted
+            | Place::Opened
+            | Place::Route
+            | Place::Aside
+            | Place::Domain
+            | Place::Literal
+            | Place::Phrase
+            | Place::Tail
+            | Place::Behind
+            | Place::Mechanism => None,
+        }
     }
 
     /// Whether a quoted string is open.

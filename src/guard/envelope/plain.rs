@@ -3,7 +3,7 @@
 
 use super::{Envelope, Place};
 use crate::guard::value::Bytes;
-use crate::smtp::{Verb, span};
+use crate::smtp::{Verb, is_of_name, span};
 
 impl Envelope {
     /// Reads the path that a whole argument of MAIL or RCPT begins with, up to and with its `>`,
@@ -45,8 +45,7 @@ impl Envelope {
         if !matches!(self.place, Place::Name | Place::Word) {
             return 0;
         }
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-        let length = span(run, is_plain);
+        let length = span(run, is_of_name);
         if let Some(&last) = length.checked_sub(1).and_then(|last| run.get(last)) {
             self.last = last;
         }
