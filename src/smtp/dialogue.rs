@@ -26,6 +26,14 @@ use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Ste
 /// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
 const OUTSTANDING_MAX: usize = 1_024;
 
+/// How many of them may be anything but recipients and chunks that carry something. RFC 2920 3.1
+/// lets few commands stand in a group, and most of these only once or last. Whoever says thousands
+/// of tiny lines at once would have each read here before the server has seen the first.
+const OTHERS_MAX: u16 = 24;
+
+/// Octets of a chunk that is not counted among these: more than its line has.
+const TINY_CHUNK: u32 = 64;
+
 /// A dialogue between one client and one server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Dialogue {
@@ -51,6 +59,9 @@ pub struct Dialogue {
     if_it_stays: Option<Fault>,
     /// Where the message data under way begins.
     data_start: Offset,
+    /// Lines of the server since the last that answered something.
+    #[serde(skip)]
+    babble: u8,
 }
 
 impl Dialogue {
@@ -74,6 +85,7 @@ impl Dialogue {
             is_leaving: false,
             if_it_stays: None,
             data_start: Offset::ZERO,
+            babble: 0,
         }
     }
 
@@ -198,7 +210,7 @@ impl Dialogue {
 
     fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
         if self.line.is_at_start() {
-            if self.outstanding.len() >= OUTSTANDING_MAX {
+            if !self.has_room() {
                 return Step::WAIT;
             }
             self.secrecy.begin_line();
@@ -221,6 +233,11 @@ impl Dialogue {
         step
     }
 
+    /// Whether one more line may go unanswered.
+    fn has_room(&self) -> bool {
+        self.outstanding.len() < OUTSTANDING_MAX && self.outstanding.others() < OTHERS_MAX
+    }
+
     /// A line has left: the server owes a reply, and some verbs make the client wait for it.
     fn end_line(&mut self, end: Offset) -> Option<Change> {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
@@ -237,6 +254,8 @@ impl Dialogue {
         };
         let mut due = Due::new(answers, end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
+        let octets = chunk.and_then(|size| size.octets());
+        due.is_tiny_chunk = octets.is_some_and(|octets| octets < TINY_CHUNK);
         (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), is_secret);
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
@@ -246,7 +265,7 @@ impl Dialogue {
         }
         let cue = match verb {
             Some(Verb::Data | Verb::StartTls | Verb::Auth) => Cue::Asks,
-            _ => chunk.and_then(|size| size.octets()).map_or(Cue::Line, Cue::Chunk),
+            _ => octets.map_or(Cue::Line, Cue::Chunk),
         };
         self.expect = self.expect.next(cue);
         match chunk {
@@ -335,12 +354,12 @@ impl Dialogue {
         let line = std::mem::take(&mut reader.line);
         let (Some(code), Some(pairing)) = (reply.code, reader.pairing) else {
             self.end_line_without_code(&line, covers);
-            return (None, Some(Fault::MalformedReply));
+            return (None, self.babble().or(Some(Fault::MalformedReply)));
         };
         self.transaction.hear(&reply);
         if !reply.is_last {
             reader.is_later_line = true;
-            return (None, None);
+            return (None, line.is_tiny().then(|| self.babble()).flatten());
         }
         self.end_last_line(code, pairing, covers)
     }
@@ -355,6 +374,9 @@ impl Dialogue {
         self.reply = None;
         let owed = self.if_it_stays.take();
         self.is_leaving = is_leaving(code);
+        if pairing.answers != Answers::Nothing {
+            self.babble = 0;
+        }
         let (change, fault) = if self.refuses_prefix(code, pairing.answers) {
             (None, Some(Fault::BrokenPrefix))
         } else {
@@ -392,7 +414,10 @@ impl Dialogue {
             }
         }
         match (code, pairing.answers) {
-            (_, Answers::Nothing) => (None, self.unasked(code, covers)),
+            (_, Answers::Nothing) => {
+                let fault = self.unasked(code, covers);
+                (None, self.babble().or(fault))
+            }
             (334, answers) => (None, self.grant_auth_line(answers, skipped.is_none())),
             (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls(skipped.is_none())),
             _ => (None, self.answer(code, covers).or(skipped)),

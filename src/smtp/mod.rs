@@ -216,11 +216,13 @@ pub enum Fault {
     /// A 334 out of turn, or to a line with a bare CR: the server may have read two, and answered
     /// both.
     DoubtfulExchange,
+    /// Line after line of the server that answers nothing.
+    Babble,
 }
 
 impl Fault {
     /// Every fault, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnexpectedReply,
         Self::MalformedReply,
         Self::ReplyInsideData,
@@ -234,6 +236,7 @@ impl Fault {
         Self::BarredChunk,
         Self::BrokenPrefix,
         Self::DoubtfulExchange,
+        Self::Babble,
     ];
 
     /// Whether no way of reading on would be the server's.
@@ -252,7 +255,8 @@ impl Fault {
             | Self::DoubtfulChunk
             | Self::BarredChunk
             | Self::BrokenPrefix
-            | Self::DoubtfulExchange => true,
+            | Self::DoubtfulExchange
+            | Self::Babble => true,
         }
     }
 
@@ -273,6 +277,7 @@ impl Fault {
             Self::BarredChunk => "barred-chunk",
             Self::BrokenPrefix => "broken-prefix",
             Self::DoubtfulExchange => "doubtful-exchange",
+            Self::Babble => "babble",
         }
     }
 }

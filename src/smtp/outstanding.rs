@@ -43,6 +43,9 @@ pub(super) struct Due {
     pub(super) has_bare_cr: bool,
     /// It held what may be a credential.
     pub(super) is_secret: bool,
+    /// A BDAT of few octets. Whoever takes the flow over does not count it.
+    #[serde(skip)]
+    pub(super) is_tiny_chunk: bool,
 }
 
 impl Due {
@@ -54,6 +57,7 @@ impl Due {
             is_last_chunk: false,
             has_bare_cr: false,
             is_secret: false,
+            is_tiny_chunk: false,
         }
     }
 }
@@ -75,6 +79,9 @@ pub(super) struct Outstanding {
     others: u16,
     /// How many RCPT are among them.
     recipients: u16,
+    /// How many chunks of few octets.
+    #[serde(skip)]
+    tiny_chunks: u16,
 }
 
 /// What is behind the oldest.
@@ -147,6 +154,11 @@ impl Outstanding {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.oldest.is_none()
+    }
+
+    /// How many are neither recipients nor chunks that carry something.
+    pub(super) const fn others(&self) -> u16 {
+        self.others + self.tiny_chunks
     }
 
     /// Whether anything is unanswered but chunks of the message under way.
@@ -277,7 +289,9 @@ impl Outstanding {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all else is one kind")]
     fn count(&mut self, due: Due) -> Option<&mut u16> {
         match due.answers {
-            Answers::Verb(Verb::Bdat) if !due.is_last_chunk => None,
+            Answers::Verb(Verb::Bdat) if !due.is_last_chunk => {
+                due.is_tiny_chunk.then_some(&mut self.tiny_chunks)
+            }
             Answers::Verb(Verb::Rcpt) => Some(&mut self.recipients),
             _ => Some(&mut self.others),
         }

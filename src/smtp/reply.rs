@@ -14,6 +14,9 @@ use super::{Answers, Offset, Verb};
 /// Longest keyword kept; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
 const KEYWORD_BYTES_MAX: u8 = 24;
 
+/// Lines of fewer bytes say a word or two: `250-PIPELINING` and its line end are as long.
+const TINY: u8 = 16;
+
 /// What is known of a reply line by the end of a run of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -125,6 +128,9 @@ pub(super) struct ReplyLine {
     has_bytes: bool,
     keyword: Keyword,
     is_behind_keyword: bool,
+    /// Its bytes so far. Whoever takes the flow over counts anew.
+    #[serde(skip)]
+    length: u8,
 }
 
 /// The reply under way.
@@ -152,9 +158,10 @@ impl ReplyReader {
 }
 
 impl ReplyLine {
-    /// A line with this code that has come whole.
-    pub(super) fn whole(code: u16, is_last: bool) -> Self {
-        Self { code, digits: 3, head: Head::Code, is_continued: !is_last, ..Self::default() }
+    /// A line with this code that has come whole, of so many bytes.
+    pub(super) fn whole(code: u16, is_last: bool, used: usize) -> Self {
+        let (head, length) = (Head::Code, u8::try_from(used).unwrap_or(u8::MAX));
+        Self { code, digits: 3, head, is_continued: !is_last, length, ..Self::default() }
     }
 
     /// The same, of which the text is at hand.
@@ -176,9 +183,20 @@ impl ReplyLine {
         !self.has_bytes
     }
 
+    /// Whether it has fewer bytes than what a reply says in words.
+    pub(super) const fn is_tiny(&self) -> bool {
+        self.length < TINY
+    }
+
     /// Reads a run of bytes: how many, and what they are. The input is not empty. At a line's end
     /// it stays as it is, for [`ReplyReader`] to be asked about it.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Part) {
+        let (used, part) = self.read_run(input);
+        self.length = self.length.saturating_add(u8::try_from(used).unwrap_or(u8::MAX));
+        (used, part)
+    }
+
+    fn read_run(&mut self, input: &[u8]) -> (usize, Part) {
         let first = input.first().copied().unwrap_or_default();
         if self.head == Head::Open {
             if let Some(run) = self.read_head(first, input) {

@@ -125,8 +125,8 @@ fn held_in_flight(settings: Settings, from: mailguard::flow::Direction) -> u64 {
     assert!(crowd.say(&mut line, C, b"\r\n"));
     for _ in 0..64 {
         let at = line.received[index(from)];
-        let bytes =
-            if from == C { text(BLOCK as usize - 1_000) } else { b"250-a\r\n".repeat(9_000) };
+        let reply = b"250-a line of a long reply\r\n";
+        let bytes = if from == C { text(BLOCK as usize - 1_000) } else { reply.repeat(2_250) };
         crowd.send(&mut line, from, at, &bytes);
     }
     crowd.held_max
@@ -174,15 +174,19 @@ fn runs_ahead_of_a_gap_are_sixteen() {
 }
 
 #[test]
-fn outstanding_commands_are_1024() {
-    let mut crowd = Crowd::new(limited(|_| ()));
-    let mut line = crowd.open(ATTACKER, 1);
-    assert!(crowd.say(&mut line, S, BEGIN[0].1));
-    assert!(!crowd.say(&mut line, C, &b"\n".repeat(3_000)), "the rest has to wait");
-    assert_eq!(line.received[0], 1_024);
-    assert!(crowd.say(&mut line, S, &b"500 what?\r\n".repeat(24)));
-    crowd.say(&mut line, C, &b"\n".repeat(3_000));
-    assert_eq!(line.received[0], 1_024 + 24, "as many more as were answered");
+fn unanswered_lines_are_1024_and_but_for_recipients_24() {
+    for (text, most) in [("RCPT\n", 1_024), ("\n", 24), ("NOOP\n", 24), ("a\n", 24)] {
+        let mut crowd = Crowd::new(limited(|_| ()));
+        let mut line = crowd.open(ATTACKER, 1);
+        assert!(crowd.say(&mut line, S, BEGIN[0].1));
+        let lines = text.repeat(3_000);
+        assert!(!crowd.say(&mut line, C, lines.as_bytes()), "the rest has to wait");
+        assert_eq!(line.received[0], most * text.len() as u64, "{text:?}");
+        assert!(crowd.say(&mut line, S, &b"500 what?\r\n".repeat(24)));
+        crowd.say(&mut line, C, lines.as_bytes());
+        let left = line.received[0] / text.len() as u64;
+        assert_eq!(left, most + 24, "as many more as were answered: {text:?}");
+    }
 }
 
 #[test]
@@ -287,9 +291,9 @@ fn log_of_noise(settings: Settings, seconds: u64) -> usize {
     let mut line = crowd.open(ATTACKER, 1);
     assert!(crowd.say(&mut line, S, BEGIN[0].1));
     for _ in 0..seconds {
-        for _ in 0..4 {
-            assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(1_000)));
-            assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(1_000)));
+        for _ in 0..200 {
+            assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(20)));
+            assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(20)));
         }
         crowd.micros += 1_000_000;
     }
@@ -326,8 +330,10 @@ fn an_offence_is_told_once_however_much_was_told_before() {
     let mut crowd = Crowd::new(settings);
     let mut line = crowd.open(ATTACKER, 1);
     assert!(crowd.say(&mut line, S, BEGIN[0].1));
-    assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(1_000)));
-    assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(1_000)));
+    for _ in 0..50 {
+        assert!(crowd.say(&mut line, C, &b"NOOP\r\n".repeat(20)));
+        assert!(crowd.say(&mut line, S, &b"250 ok\r\n".repeat(20)));
+    }
     for _ in 0..40 {
         assert!(crowd.say(&mut line, C, b"WHAT\r\n"));
         assert!(crowd.say(&mut line, S, b"500 what\r\n"));

@@ -479,7 +479,7 @@ fn a_flow_too_large_for_its_record_is_unknown_until_it_fits_again() {
         |paper: &Paper| paper.0.lock().unwrap().1.values().filter(|r| !r.is_empty()).count();
     let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
     assert_eq!(flows(&paper), 1);
-    let lines = b"NOOP\r\n".repeat(300);
+    let lines = b"RCPT TO:<a@example.org>\r\n".repeat(300);
     let _ = rig.send(C, 0, &lines);
     assert_eq!(flows(&paper), 0);
     let _ = rig.ack(S, 14);

@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 112] = [
+pub const CAUSES: [Cause; 113] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -332,6 +332,7 @@ pub const CAUSES: [Cause; 112] = [
         "The server said 334 out of turn, or to a line with a bare CR, of which it may \
         have made two. The connection ends.",
     ),
+    row("babble", &[], "The server goes on and on, and answers nothing. The connection ends."),
     // Packets that cannot be read.
     row("truncated", &[], "There is only a part of the packet. Record with a larger snaplen."),
     row("ip-header", &[], "It has no valid IP header, or that claims more bytes than there are."),

@@ -2,6 +2,10 @@
 
 use super::{Answers, Cue, Dialogue, Expect, Fault, Hiding, Offset, ReplyLine, Verb};
 
+/// Lines in a row that may answer nothing. Nobody has that much to say unasked, and who says it to
+/// keep a filter busy gets this far in each connection.
+const BABBLE_MAX: u8 = 48;
+
 impl Dialogue {
     /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
     /// says something and the client waits, what it does next is read as commands; and a line that
@@ -32,6 +36,16 @@ impl Dialogue {
         }
         self.expect = self.expect.next(Cue::FinalInData);
         self.unless_it_leaves(Fault::ReplyInsideData)
+    }
+
+    /// One more line that answers nothing, and whether the server says nothing else any more. It
+    /// may answer each line of a text that it took for commands.
+    pub(super) fn babble(&mut self) -> Option<Fault> {
+        if matches!(self.expect, Expect::Disowned(_)) {
+            return None;
+        }
+        self.babble = self.babble.saturating_add(1);
+        (self.babble > BABBLE_MAX).then_some(Fault::Babble)
     }
 
     pub(super) fn unasked(&mut self, code: u16, covers: Offset) -> Option<Fault> {

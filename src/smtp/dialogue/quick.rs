@@ -7,8 +7,8 @@
 use memchr::{memchr, memchr2};
 
 use super::{
-    Answers, CommandLine, Dialogue, Event, Expect, Hiding, OUTSTANDING_MAX, Offset, Reply,
-    ReplyLine, Standing, Step, Verb,
+    Answers, CommandLine, Dialogue, Event, Expect, Hiding, Offset, Reply, ReplyLine, Standing,
+    Step, Verb,
 };
 use crate::smtp::{Swept, Word};
 
@@ -98,8 +98,7 @@ impl Dialogue {
         let is_command = self.expect == Expect::Command
             && self.secrecy.hiding == Hiding::No
             && self.prefix.is_none();
-        let has_room = self.outstanding.len() < OUTSTANDING_MAX;
-        if !is_command || !has_room || !self.line.is_at_start() {
+        if !is_command || !self.has_room() || !self.line.is_at_start() {
             return None;
         }
         let line = input.get(..memchr(b'\n', input)?)?;
@@ -152,7 +151,7 @@ impl Dialogue {
             return None;
         }
         let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-        reader.line = ReplyLine::whole(code, is_last);
+        reader.line = ReplyLine::whole(code, is_last, end + 1);
         if let (true, 250, [_, text @ ..]) = (reader.is_later_line, code, rest) {
             reader.line = reader.line.with_text(text);
         }
@@ -183,7 +182,7 @@ impl Dialogue {
         }
         let reader = self.reply.get_or_insert_default();
         let covers = *reader.covers.get_or_insert(standing.covers);
-        reader.line = ReplyLine::whole(line.code, line.reply.is_last);
+        reader.line = ReplyLine::whole(line.code, line.reply.is_last, line.used);
         let outstanding = &mut self.outstanding;
         reader.pairing.get_or_insert_with(|| outstanding.pair(line.code, covers));
         (step.change, step.fault) = self.end_reply_line(line.reply, covers);

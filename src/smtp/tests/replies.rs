@@ -236,3 +236,39 @@ fn a_354_that_skips_lines_behind_a_refused_data_is_too_late() {
         assert_eq!(talk.server("354 go\r\n"), Some(fault), "{between:?}");
     }
 }
+
+/// With which of so many lines like this the server babbles.
+fn babbles(talk: &mut Talk, line: &str, lines: usize) -> Option<usize> {
+    (1..=lines).find(|_| talk.server(line) == Some(Fault::Babble))
+}
+
+#[test]
+fn a_server_that_answers_nothing_any_more_babbles() {
+    for (line, after) in [
+        ("what\r\n", Some(49)),
+        ("\n", Some(49)),
+        ("250 ok\r\n", Some(49)),
+        ("421 busy\r\n", Some(49)),
+        ("250-a\r\n", Some(49)),
+        ("250-12345678\r\n", Some(49)),
+        ("250-PIPELINING\r\n", None),
+        ("250-a line of a reply that goes on and on\r\n", None),
+    ] {
+        assert_eq!(babbles(&mut Talk::greeted(), line, 1_000), after, "{line:?}");
+    }
+}
+
+#[test]
+fn whoever_answers_in_between_does_not_babble() {
+    let mut talk = Talk::greeted();
+    for _ in 0..20 {
+        talk.client("NOOP\r\n");
+        let before = babbles(&mut talk, "what\r\n", 48);
+        assert_eq!((before, talk.server("250 at last\r\n")), (None, None));
+    }
+    // Each line of the text may be one that the server took for a command.
+    let mut talk = Talk::in_data();
+    talk.client("text\r\n");
+    assert_eq!(talk.server("552 Too much\r\n"), Some(Fault::ReplyInsideData));
+    assert_eq!(babbles(&mut talk, "500 what?\r\n", 1_000), None);
+}
