@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::indexing_slicing,
+    clippy::unwrap_used,
     clippy::cast_possible_truncation,
     reason = "a bench stops where it is wrong"
 )]
@@ -9,8 +10,9 @@
 use mailguard::engine::Settings;
 use mailguard::flow::Direction;
 use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::guard;
 
-use crate::support::rig::settings_with;
+use crate::support::rig::settings;
 use crate::support::tls::{record, session};
 
 /// Payload of an ordinary packet on Ethernet.
@@ -18,6 +20,9 @@ const MTU: usize = 1_448;
 
 /// Payload of a large super-packet.
 const BULK: usize = 65_000;
+
+/// What the name of a kind ends with whose lines have no limit.
+pub(crate) const UNLIMITED: &str = ", no limits";
 
 /// A segment; its place is counted from where the prelude ended.
 pub(crate) struct Segment {
@@ -30,7 +35,7 @@ pub(crate) struct Segment {
 pub(crate) struct Kind {
     pub name: String,
     profile: &'static str,
-    /// Whether lines have no limit: otherwise nobody could send many bytes of this kind.
+    /// Whether lines have no limit.
     is_unlimited: bool,
     /// Whether no patch looks.
     is_unpatched: bool,
@@ -93,6 +98,7 @@ impl Kind {
         self
     }
 
+    /// Those of the profile as it is installed, unless the kind says otherwise.
     pub(crate) fn settings(&self) -> Settings {
         let limits = ["line_max", "envelope_line_max", "auth_line_max", "auth_response_max"];
         let off = limits.map(|name| (name, "0"));
@@ -100,7 +106,13 @@ impl Kind {
         if self.is_unpatched {
             changes.push(("patches", "off"));
         }
-        let mut settings = settings_with(self.profile, &changes);
+        let mut settings = settings(self.profile);
+        let catalogue = std::mem::take(&mut settings.guard.patches.catalogue);
+        settings.guard = guard::Settings::profile(self.profile).unwrap();
+        for (key, value) in changes {
+            settings.guard.set(key, value).unwrap();
+        }
+        settings.guard.patches.catalogue = catalogue;
         settings.limits.handshakes_max = 1_024;
         settings
     }
@@ -109,8 +121,8 @@ impl Kind {
     pub(crate) fn measure(&self) -> Self {
         let (prelude, pattern): (&[(Direction, &str)], _) = match self.beside {
             Beside::Text => (&IN_DATA, TEXT),
-            Beside::Commands => (&GREETED, RECIPIENT),
-            Beside::Replies => (&GREETED, ANSWER),
+            Beside::Commands => (&IN_DATA[..5], RECIPIENT),
+            Beside::Replies => (&IN_DATA[..5], ANSWER),
             Beside::Unpatched => return self.unpatched(),
         };
         let mut kind = Self::new(&self.name, self.profile, prelude);
@@ -381,8 +393,11 @@ fn in_commands() -> Vec<Kind> {
             for length in [MTU, BULK] {
                 let name = format!("{profile}: {name}, {length} bytes");
                 let bytes = [head, &fill(pattern, length - head.len())].concat();
-                kinds.push(Kind::new(&name, profile, &GREETED).unlimited().then(C, &bytes));
+                kinds.push(Kind::new(&name, profile, &GREETED).then(C, &bytes));
             }
+            let name = format!("{profile}: {name}, {BULK} bytes{UNLIMITED}");
+            let bytes = [head, &fill(pattern, BULK - head.len())].concat();
+            kinds.push(Kind::new(&name, profile, &GREETED).unlimited().then(C, &bytes));
         }
     }
     for (name, head, digit) in [
@@ -391,13 +406,12 @@ fn in_commands() -> Vec<Kind> {
         ("blanks behind BDAT", b"BDAT 5", b" "),
     ] {
         let bytes = [head, &fill(digit, MTU - head.len())].concat();
-        kinds.push(Kind::new(name, "esmtp", &EXTENDED).unlimited().then(C, &bytes));
+        kinds.push(Kind::new(name, "esmtp", &EXTENDED).then(C, &bytes));
         let name = format!("refused {name}");
-        kinds.push(Kind::new(&name, "esmtp", &GREETED).unlimited().then(C, &bytes));
+        kinds.push(Kind::new(&name, "esmtp", &GREETED).then(C, &bytes));
     }
-    kinds
-        .push(Kind::new("a line of AUTH", "esmtp", &IN_AUTH).unlimited().then(C, &fill(b"a", MTU)));
-    kinds.push(Kind::new("CRs in AUTH", "esmtp", &IN_AUTH).unlimited().then(C, &fill(b"\r", MTU)));
+    kinds.push(Kind::new("a line of AUTH", "esmtp", &IN_AUTH).then(C, &fill(b"a", MTU)));
+    kinds.push(Kind::new("CRs in AUTH", "esmtp", &IN_AUTH).then(C, &fill(b"\r", MTU)));
     kinds.push(
         Kind::new("a command by bytes", "mailguard", &GREETED).bytewise(C, b"MAIL FROM:<a@b>\r\n"),
     );
