@@ -2,7 +2,9 @@
 //!
 //! Reads the text of `iptables-save`, in which every rule has one form whatever way it was given.
 
-use super::ours::{Change, Ours, number};
+use std::collections::BTreeSet;
+
+use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
 use crate::front::rules;
 
@@ -15,21 +17,60 @@ struct Rule<'a> {
 
 /// What is wrong, one sentence each.
 pub(super) fn findings(listing: &str, ours: &Ours) -> Vec<String> {
-    let mut table = "";
-    let mut found = Vec::new();
-    for line in listing.lines() {
-        if let Some(name) = line.strip_prefix('*') {
-            table = name;
-        }
-        let rule = line.strip_prefix("-A ").and_then(|rest| rest.split_once(' '));
-        let Some((chain, text)) = rule else { continue };
-        let rule = Rule { table, chain, text };
-        let harm =
-            if rules::is_own(table, chain) { rule.harm_of_ours(ours) } else { rule.harm(ours) };
-        found.extend(harm.map(|what| format!("{table} {chain}: `{text}` {what}")));
-    }
-    found
+    let rules = rules_of(listing);
+    let hooked = rules.iter().filter(|rule| BUILT_IN.contains(&rule.chain));
+    let hooked = hooked.map(|rule| (rule.table, rule.chain));
+    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours)).filter_map(|rule| {
+        let target = rule.value("-j").or_else(|| rule.value("-g"))?;
+        Some(((rule.table, rule.chain), (rule.table, target)))
+    });
+    let reached = reached(hooked, jumps);
+    let said = |rule: &Rule<'_>| {
+        let Rule { table, chain, text } = *rule;
+        let harm = if rules::is_own(table, chain) {
+            rule.harm_of_ours(ours)
+        } else {
+            rule.harm(ours).filter(|_| reached.contains(&(table, chain)))
+        };
+        harm.map(|what| format!("{table} {chain}: `{text}` {what}"))
+    };
+    rules.iter().filter_map(said).collect()
 }
+
+fn rules_of(listing: &str) -> Vec<Rule<'_>> {
+    let (mut table, mut rules) = ("", Vec::new());
+    for line in listing.lines() {
+        table = line.strip_prefix('*').unwrap_or(table);
+        let rule = line.strip_prefix("-A ").and_then(|rest| rest.split_once(' '));
+        rules.extend(rule.map(|(chain, text)| Rule { table, chain, text }));
+    }
+    rules
+}
+
+/// The chains that mail can come to: those that hooks call, and where it is sent on from these.
+pub(super) fn reached<C: Copy + Ord>(
+    hooked: impl Iterator<Item = C>,
+    jumps: impl Iterator<Item = (C, C)>,
+) -> BTreeSet<C> {
+    let mut reached: BTreeSet<C> = hooked.collect();
+    let mut jumps: Vec<(C, C)> = jumps.collect();
+    loop {
+        let before = jumps.len();
+        jumps.retain(|(from, to)| {
+            let is_reached = reached.contains(from);
+            if is_reached {
+                reached.insert(*to);
+            }
+            !is_reached
+        });
+        if jumps.len() == before {
+            return reached;
+        }
+    }
+}
+
+/// The chains that hooks call.
+const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
 /// The tables a listing has.
 pub(super) fn tables(listing: &str) -> impl Iterator<Item = &str> {
@@ -51,20 +92,13 @@ impl<'a> Rule<'a> {
             "CT" if self.has("--notrack") => Some(UNTRACKED),
             "NOTRACK" => Some(UNTRACKED),
             "FLOWOFFLOAD" => Some(OFFLOADED),
-            "DNAT" => self.redirection(ours, self.value("--to-destination")?),
-            "REDIRECT" => self.redirection(ours, self.value("--to-ports")?),
+            "DNAT" => redirection(ours, port_behind(self.value("--to-destination")?)?),
+            "REDIRECT" => redirection(ours, self.value("--to-ports")?.split('-').next()?),
             "NFQUEUE" => self.queue(ours),
+            "TPROXY" => Some(ELSEWHERE),
+            "TEE" => Some(COPIED),
             _ => None,
         }
-    }
-
-    /// Where mail is sent to another port, of which the filter knows nothing.
-    fn redirection(&self, ours: &Ours, to: &str) -> Option<&'static str> {
-        let port = to.rsplit([':', ']']).next().unwrap_or_default();
-        let port = port.split('-').next().unwrap_or_default();
-        let has_port = port.parse::<u16>().is_ok();
-        let is_of_mail = self.value("--dport").or_else(|| self.value("--dports")).is_some();
-        (has_port && is_of_mail && !ours.is_mail(port)).then_some(REDIRECTED)
     }
 
     fn queue(&self, ours: &Ours) -> Option<&'static str> {
@@ -78,7 +112,7 @@ impl<'a> Rule<'a> {
             ("mangle", chain) => !matches!(chain, "FORWARD" | "INPUT" | "OUTPUT" | "POSTROUTING"),
             _ => false,
         };
-        is_before.then_some("brings mail to another program first")
+        is_before.then_some(ELSEWHERE)
     }
 
     fn change(&self) -> Option<Change> {
@@ -93,7 +127,9 @@ impl<'a> Rule<'a> {
     }
 
     fn concerns_mail(&self, ours: &Ours) -> bool {
-        let is_other = self.value("-p").is_some_and(|protocol| !matches!(protocol, "tcp" | "all"));
+        let is_named = |protocol| matches!(protocol, "tcp" | "all");
+        let is_inverted = self.text.contains("! -p ");
+        let is_other = self.value("-p").is_some_and(|one| is_named(one) == is_inverted);
         let ports = ["--dport", "--sport", "--dports", "--sports", "--ports"];
         let mut named = ports.into_iter().filter_map(|option| {
             let has_mail = ours.has_mail(self.value(option)?, ':');
@@ -113,6 +149,17 @@ impl<'a> Rule<'a> {
         words.next()
     }
 }
+
+/// Where mail is sent to another port, of which the filter knows nothing.
+fn redirection(ours: &Ours, port: &str) -> Option<&'static str> {
+    ours.is_other(port).then_some(REDIRECTED)
+}
+
+/// What becomes of mail that somebody else gets.
+pub(super) const ELSEWHERE: &str = "brings mail to another program first";
+
+/// What becomes of mail of which copies are made.
+pub(super) const COPIED: &str = "sends copies of mail on, past the filter";
 
 /// What becomes of packets that connection tracking does not see.
 pub(super) const UNTRACKED: &str =

@@ -38,6 +38,35 @@ pub(super) fn examine(is_local: Option<bool>, report: &mut Report) {
     }
 }
 
+/// Examines whether mail servers of this machine can be reached where only forwarded mail is
+/// filtered.
+pub(super) fn local_servers(ports: &[u16], report: &mut Report) {
+    let sockets = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    let open: BTreeSet<u16> = sockets.iter().flatten().flat_map(|list| listening(list)).collect();
+    for port in ports.iter().filter(|port| open.contains(port)) {
+        report.wrong(format!(
+            "port {port}: a program of this machine listens on it, and what is said to it is not \
+             filtered (rules.local = true, or an address of lo for it)"
+        ));
+    }
+}
+
+/// The ports that one of the kernel's lists of TCP sockets has listening, but for addresses that
+/// only the machine itself can reach.
+fn listening(list: &str) -> impl Iterator<Item = u16> {
+    list.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (address, port) = fields.next()?.split_once(':')?;
+        let is_listening = fields.nth(1)? == LISTEN;
+        // Each 32 bits of an address are written as this machine has them.
+        let is_own = address.ends_with("7F") || address == "00000000000000000000000001000000";
+        (is_listening && !is_own).then(|| u16::from_str_radix(port, 16).ok())?
+    })
+}
+
+/// How those lists say that a socket listens.
+const LISTEN: &str = "0A";
+
 fn is_on(path: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|value| value.trim_end() != "0")
 }
@@ -136,6 +165,23 @@ mod tests {
         assert_eq!(filling(89, 100), None);
         let said = filling(90, 100).unwrap();
         assert!(said.starts_with("connection tracking: 90 of 100 entries"), "{said}");
+    }
+
+    #[test]
+    fn servers_of_this_machine_are_found() {
+        let v4 = "  sl  local_address rem_address   st tx_queue\n   \
+                  0: 00000000:0019 00000000:0000 0A 00000000\n   \
+                  1: 0100007F:024B 00000000:0000 0A 00000000\n   \
+                  2: 0A6433C6:0016 0200A8C0:8000 01 00000000\n   \
+                  3: 0A6433C6:01D1 00000000:0000 0A 00000000\n";
+        let addresses = [
+            "00000000000000000000000001000000:0019",
+            "0000000000000000FFFF00000100007F:0019",
+            "00000000000000000000000000000000:024B",
+        ];
+        let v6 = addresses.map(|own| format!("   0: {own} {:032}:0000 0A\n", 0)).concat();
+        assert_eq!(listening(v4).collect::<Vec<_>>(), [25, 465]);
+        assert_eq!(listening(&v6).collect::<Vec<_>>(), [587]);
     }
 
     #[test]

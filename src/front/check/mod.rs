@@ -42,6 +42,9 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     reassembly(has_rules, &mut report);
     foreign(config, has_iptables, &mut report);
     machine::examine(Some(config.rules.local), &mut report);
+    if !config.rules.local {
+        machine::local_servers(&config.engine.ports, &mut report);
+    }
     devices(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })

@@ -2,17 +2,35 @@
 //!
 //! Tables that iptables keeps are left out: they were read in its own words.
 
-use super::iptables::{BYPASSED, OFFLOADED, REDIRECTED, UNTRACKED};
-use super::ours::{Change, Ours, number};
+use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
+use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
 use crate::front::rules;
 
 /// What is wrong, one sentence each. `known` are the tables that iptables keeps, as
 /// `(family, table)`.
 pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Vec<String> {
-    let mut place = Place::default();
-    let mut found = Vec::new();
-    for line in listing.lines().map(str::trim) {
+    let rules = rules_of(listing, known);
+    let hooked = rules.iter().filter(|rule| rule.place.hook.is_some());
+    let jumps =
+        rules.iter().filter(|rule| rule.concerns_mail(ours)).flat_map(|rule| rule.jumps(ours));
+    let reached = reached(hooked.map(|rule| rule.place.chain()), jumps);
+    let said = |rule: &Rule<'_>| {
+        let Place { family, table, chain, .. } = rule.place;
+        let harm = if rules::is_own_table(family, table) {
+            rule.harm_of_ours(ours)
+        } else {
+            rule.harm(ours).filter(|_| reached.contains(&rule.place.chain()))
+        };
+        let line = rule.words.join(" ");
+        harm.map(|what| format!("nft {family} {table} {chain}: `{line}` {what}"))
+    };
+    rules.iter().filter_map(said).collect()
+}
+
+fn rules_of<'a>(listing: &'a str, known: &[(&str, &str)]) -> Vec<Rule<'a>> {
+    let (mut place, mut rules) = (Place::default(), Vec::new());
+    for line in listing.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["table", family, name, "{"] => {
@@ -25,20 +43,10 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
             ["type", ..] => place.hook = hook(&words),
             _ if place.chain.is_empty() || known.contains(&(place.family, place.table)) => {}
             ["}"] => place.chain = "",
-            _ => {
-                let rule = Rule { words: &words, place };
-                let harm = if rules::is_own_table(place.family, place.table) {
-                    rule.harm_of_ours(ours)
-                } else {
-                    rule.harm(ours)
-                };
-                let Place { family, table, chain, .. } = place;
-                let at = format!("nft {family} {table} {chain}");
-                found.extend(harm.map(|what| format!("{at}: `{line}` {what}")));
-            }
+            _ => rules.push(Rule { words, place }),
         }
     }
-    found
+    rules
 }
 
 /// Where in the listing a line stands.
@@ -48,6 +56,15 @@ struct Place<'a> {
     table: &'a str,
     chain: &'a str,
     hook: Option<(&'a str, i32)>,
+}
+
+/// A chain by its family, table and name.
+type Chain<'a> = (&'a str, &'a str, &'a str);
+
+impl<'a> Place<'a> {
+    const fn chain(&self) -> Chain<'a> {
+        (self.family, self.table, self.chain)
+    }
 }
 
 /// The hook of a base chain, and its priority.
@@ -74,14 +91,34 @@ fn hook<'a>(words: &[&'a str]) -> Option<(&'a str, i32)> {
     Some((name, base.saturating_add(offset)))
 }
 
-#[derive(Clone, Copy)]
-struct Rule<'r, 'a> {
-    words: &'r [&'a str],
+struct Rule<'a> {
+    words: Vec<&'a str>,
     place: Place<'a>,
 }
 
-impl<'a> Rule<'_, 'a> {
-    fn harm(self, ours: &Ours) -> Option<&'static str> {
+impl<'a> Rule<'a> {
+    /// Where it sends mail on to: by a map of verdicts where one entry is of mail.
+    fn jumps(&self, ours: &Ours) -> Vec<(Chain<'a>, Chain<'a>)> {
+        let Place { family, table, .. } = self.place;
+        let all = [self.words.as_slice()];
+        let map: Vec<&[&str]> = match self.behind(&["vmap", "{"]) {
+            Some(map) => map.split_inclusive(|word| word.ends_with(',')).collect(),
+            None => all.to_vec(),
+        };
+        let is_of_mail = |entry: &&[&str]| {
+            entry.len() == self.words.len()
+                || any_mail(ours, entry.iter().take_while(|word| **word != ":"))
+        };
+        let targets = map.iter().filter(|entry| is_of_mail(entry)).flat_map(|entry| {
+            entry.windows(2).filter_map(|pair| match *pair {
+                ["jump" | "goto", target] => Some(target.trim_end_matches(',')),
+                _ => None,
+            })
+        });
+        targets.map(|target| (self.place.chain(), (family, table, target))).collect()
+    }
+
+    fn harm(&self, ours: &Ours) -> Option<&'static str> {
         if !self.concerns_mail(ours) {
             return None;
         }
@@ -92,6 +129,9 @@ impl<'a> Rule<'_, 'a> {
                     self.behind(&["flow", "add"]).or_else(|| self.behind(&["flow", "offload"]));
                 flow.map(|_| OFFLOADED)
             })
+            .or_else(|| self.behind(&["fwd"]).map(|_| FORWARDED))
+            .or_else(|| self.behind(&["tproxy"]).map(|_| ELSEWHERE))
+            .or_else(|| self.behind(&["dup"]).map(|_| COPIED))
             .or_else(|| self.redirection(ours))
             .or_else(|| ours.harm_to_connection(change(self.behind(&["ct", "mark", "set"])?, "ct")))
             .or_else(|| {
@@ -103,12 +143,12 @@ impl<'a> Rule<'_, 'a> {
             })
     }
 
-    fn harm_of_ours(self, ours: &Ours) -> Option<&'static str> {
+    fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {
         let has_bypass = self.behind(&["queue"]).is_some() && self.words.contains(&"bypass");
         (ours.fail == Fail::Closed && has_bypass).then_some(BYPASSED)
     }
 
-    fn queue(self, ours: &Ours) -> Option<&'static str> {
+    fn queue(&self, ours: &Ours) -> Option<&'static str> {
         let rest = self.behind(&["queue"])?;
         let numbers = rest.iter().rev().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
         if ours.has_queue(numbers.unwrap_or(&"0"), '-') {
@@ -118,32 +158,36 @@ impl<'a> Rule<'_, 'a> {
             Some(("prerouting" | "ingress", _)) | None => true,
             Some((_, priority)) => priority <= MANGLE,
         };
-        is_before.then_some("brings mail to another program first")
+        is_before.then_some(ELSEWHERE)
     }
 
-    fn redirection(self, ours: &Ours) -> Option<&'static str> {
+    /// To another port than mail's, written behind the address or, in a map, as a number by itself.
+    fn redirection(&self, ours: &Ours) -> Option<&'static str> {
         let rest = self.behind(&["dnat"]).or_else(|| self.behind(&["redirect"]))?;
-        let port = rest.iter().find_map(|word| word.rsplit_once(':').map(|(_, port)| port))?;
-        let port = port.split('-').next().unwrap_or_default();
-        let is_of_mail = self.behind(&["dport"]).is_some();
-        (port.parse::<u16>().is_ok() && is_of_mail && !ours.is_mail(port)).then_some(REDIRECTED)
+        let behind_address = rest.iter().filter_map(|word| port_behind(word.trim_end_matches(',')));
+        let in_map = rest.windows(2).filter_map(|pair| match *pair {
+            [".", port] => port.trim_end_matches(',').split('-').next(),
+            _ => None,
+        });
+        let mut ports = behind_address.chain(in_map);
+        ports.any(|port| ours.is_other(port)).then_some(REDIRECTED)
     }
 
-    fn concerns_mail(self, ours: &Ours) -> bool {
+    fn concerns_mail(&self, ours: &Ours) -> bool {
         let mut named = ["dport", "sport"].into_iter().filter_map(|word| {
             let rest = self.behind(&[word])?;
             let (is_inverted, rest) = match rest {
                 ["!=", rest @ ..] => (true, rest),
                 rest => (false, rest),
             };
-            let ports = match rest {
-                ["{", set @ ..] => {
-                    set.iter().take_while(|word| **word != "}").copied().collect::<String>()
-                }
-                [one, ..] => (*one).to_owned(),
+            let has_mail = match rest {
+                ["{", set @ ..] => any_mail(ours, set.iter().take_while(|word| **word != "}")),
+                // Looked up, perhaps beside an address, in what is written here.
+                ["vmap" | "map", "{", map @ ..] => any_mail(ours, map.iter()),
+                [one, ..] => ours.has_mail(one, '-'),
                 [] => return None,
             };
-            Some(is_inverted || ours.has_mail(&ports, '-'))
+            Some(is_inverted || has_mail)
         });
         let has = |word| self.words.contains(&word);
         let is_other = !has("tcp") && (has("udp") || has("icmp") || has("icmpv6"));
@@ -156,6 +200,17 @@ impl<'a> Rule<'_, 'a> {
         self.words.get(at + words.len()..)
     }
 }
+
+/// Whether one of these is a port of mail, or a range with one. Where none is a port, all may be.
+fn any_mail<'w>(ours: &Ours, words: impl Iterator<Item = &'w &'w str>) -> bool {
+    let ports = words.map(|word| word.trim_end_matches([',', ':']));
+    let is_port = |word: &&str| word.split('-').all(|port| port.parse::<u16>().is_ok());
+    let mut ports = ports.filter(is_port).peekable();
+    ports.peek().is_none() || ports.any(|port| ours.has_mail(port, '-'))
+}
+
+/// What becomes of packets that a device hands to another before any rule.
+const FORWARDED: &str = "sends packets on to another device, past the filter";
 
 /// What `ct mark set …` or `meta mark set …` does: `own` is the word for the mark itself.
 fn change(expression: &[&str], own: &str) -> Change {

@@ -63,9 +63,9 @@ impl Ours {
         })
     }
 
-    /// Whether packets sent to this port come to us as mail.
-    pub(super) fn is_mail(&self, port: &str) -> bool {
-        port.parse().is_ok_and(|port| self.ports.contains(&port))
+    /// Whether this is a port, and packets sent to it do not come to us as mail.
+    pub(super) fn is_other(&self, port: &str) -> bool {
+        port.parse().is_ok_and(|port| !self.ports.contains(&port))
     }
 
     /// Whether one of these queues, `first` or `first` and `last` with this between, is ours.
@@ -76,6 +76,13 @@ impl Ours {
             _ => false,
         }
     }
+}
+
+/// The port behind an address, or the first of several; IPv6 addresses have it behind brackets.
+pub(super) fn port_behind(address: &str) -> Option<&str> {
+    let (address, port) = address.rsplit_once(':')?;
+    let is_port = !address.contains(':') || address.ends_with(']');
+    port.split('-').next().filter(|_| is_port)
 }
 
 /// Which bits of a mark a rule touches, and which of them it sets.

@@ -10,7 +10,10 @@ fn ours(sets: &[&str]) -> Ours {
 
 /// What is said of one iptables rule.
 fn said(table: &str, rule: &str) -> Option<String> {
-    let listing = format!("# Generated\n*{table}\n:PREROUTING ACCEPT [0:0]\n-A {rule}\nCOMMIT\n");
+    let listing = format!(
+        "# Generated\n*{table}\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j dpi\n\
+         -A PREROUTING -p tcp -m tcp --dport 80 -j web\n-A {rule}\nCOMMIT\n"
+    );
     let mut found = iptables::findings(&listing, &ours(&["ports=[25, 587]"]));
     assert!(found.len() <= 1, "{found:?}");
     found.pop()
@@ -27,6 +30,43 @@ fn said_of_nft(hook: &str, rule: &str) -> Option<String> {
     found.pop()
 }
 
+fn is_found(table: &str, rule: &str, expected: &str) {
+    let found = said(table, rule).unwrap_or_default();
+    assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
+    let (chain, text) = rule.split_once(' ').unwrap();
+    assert!(found.starts_with(&format!("{table} {chain}: `{text}` ")), "{found}");
+}
+
+fn is_found_in_nft(hook: &str, rule: &str, expected: &str) {
+    let found = said_of_nft(hook, rule).unwrap_or_default();
+    assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
+    assert!(found.starts_with(&format!("nft inet fw c: `{rule}` ")), "{found}");
+}
+
+#[test]
+fn rules_that_send_mail_to_another_port_are_found() {
+    for rule in [
+        "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination 192.0.2.9:2525",
+        "PREROUTING -p tcp -m multiport --dports 9,25 -j DNAT --to-destination [::9]:2525-2530",
+        "PREROUTING -p tcp -m tcp --dport 20:30 -j REDIRECT --to-ports 2525",
+        "PREROUTING -d 192.0.2.8/32 -j DNAT --to-destination 192.0.2.8:2525",
+        "PREROUTING -m u32 --u32 0x0>>0x16&0x3c@0x0&0xffff=0x19 -j DNAT --to-destination :2525",
+        "dpi -p tcp -j REDIRECT --to-ports 15006",
+    ] {
+        is_found("nat", rule, "passes unread");
+    }
+    for rule in [
+        "tcp dport 25 dnat to 192.0.2.9:2525",
+        "tcp dport 20-30 redirect to :2525",
+        "meta l4proto tcp dnat to 192.0.2.9:2525",
+        "ip protocol tcp dnat ip to [::9]:2525",
+        "tcp dport 25 dnat to numgen inc mod 1 map { 0 : 192.0.2.9 . 2525 }",
+        "dnat ip to tcp dport map { 25 : 192.0.2.9 . 2525, 80 : 192.0.2.9 . 80 }",
+    ] {
+        is_found_in_nft("prerouting priority dstnat", rule, "passes unread");
+    }
+}
+
 #[test]
 fn iptables_rules_that_lead_mail_past_are_found() {
     for (table, rule, expected) in [
@@ -36,6 +76,17 @@ fn iptables_rules_that_lead_mail_past_are_found() {
             "sets the mark",
         ),
         ("mangle", "FORWARD -j CONNMARK --set-xmark 0xffffffff/0xffffffff", "sets the mark"),
+        (
+            "mangle",
+            "FORWARD ! -p udp -j CONNMARK --set-xmark 0xffffffff/0xffffffff",
+            "sets the mark",
+        ),
+        (
+            "mangle",
+            "PREROUTING -p tcp -m tcp --dport 25 -j TPROXY --on-port 2525",
+            "another program",
+        ),
+        ("mangle", "PREROUTING -j TEE --gateway 192.0.2.9", "copies"),
         (
             "mangle",
             "POSTROUTING -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff",
@@ -49,21 +100,6 @@ fn iptables_rules_that_lead_mail_past_are_found() {
         ),
         ("raw", "PREROUTING -p tcp -m tcp --dport 25 -j CT --notrack", "from connection tracking"),
         ("raw", "PREROUTING -j NOTRACK", "from connection tracking"),
-        (
-            "nat",
-            "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination 192.0.2.9:2525",
-            "passes unread",
-        ),
-        (
-            "nat",
-            "PREROUTING -p tcp -m multiport --dports 9,25 -j DNAT --to-destination [::9]:2525-2530",
-            "passes unread",
-        ),
-        (
-            "nat",
-            "PREROUTING -p tcp -m tcp --dport 20:30 -j REDIRECT --to-ports 2525",
-            "passes unread",
-        ),
         (
             "filter",
             "FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j FLOWOFFLOAD --hw",
@@ -90,10 +126,7 @@ fn iptables_rules_that_lead_mail_past_are_found() {
             "lets mail pass",
         ),
     ] {
-        let found = said(table, rule).unwrap_or_default();
-        assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
-        let (chain, text) = rule.split_once(' ').unwrap();
-        assert!(found.starts_with(&format!("{table} {chain}: `{text}` ")), "{found}");
+        is_found(table, rule, expected);
     }
 }
 
@@ -105,6 +138,7 @@ fn iptables_rules_that_do_not_are_left_in_peace() {
         ("mangle", "PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"),
         ("mangle", "FORWARD -p tcp -m tcp --dport 80 -j CONNMARK --set-xmark 0x1/0xffffffff"),
         ("mangle", "FORWARD -p udp -j CONNMARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "FORWARD ! -p tcp -j CONNMARK --set-xmark 0x1/0xffffffff"),
         ("mangle", "FORWARD -j MARK --set-xmark 0x1/0xffffffff"),
         ("raw", "PREROUTING -p udp -m udp --dport 53 -j CT --notrack"),
         ("raw", "PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp"),
@@ -112,6 +146,10 @@ fn iptables_rules_that_do_not_are_left_in_peace() {
         ("nat", "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination [2001:db8::25]:587"),
         ("nat", "PREROUTING -p tcp -m tcp --dport 2525 -j DNAT --to-destination 192.0.2.9:25"),
         ("nat", "PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080"),
+        ("nat", "PREROUTING -d 192.0.2.8/32 -j DNAT --to-destination 2001:db8::1"),
+        // Only the web's requests come there, and nothing at all.
+        ("nat", "web -p tcp -j DNAT --to-destination 192.0.2.9:8080"),
+        ("nat", "nobody -p tcp -j DNAT --to-destination 192.0.2.9:8080"),
         ("filter", "FORWARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 9"),
         ("mangle", "FORWARD -j MAILGUARD"),
         ("mangle", "MAILGUARD -p tcp -m tcp --dport 25 -j NFQUEUE --queue-num 0"),
@@ -136,8 +174,11 @@ fn nft_rules_that_lead_mail_past_are_found() {
         ("prerouting priority raw", "tcp dport { 25, 80 } notrack", "from connection tracking"),
         ("forward priority filter", "ip protocol tcp flow add @f", "past every rule"),
         ("forward priority filter", "ct state established flow offload @f", "past every rule"),
-        ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9:2525", "passes unread"),
-        ("prerouting priority dstnat", "tcp dport 20-30 redirect to :2525", "passes unread"),
+        (
+            "ingress device a priority 0",
+            "tcp dport 25 fwd ip to 192.0.2.9 device b",
+            "another device",
+        ),
         ("forward priority mangle - 1", "tcp dport 25 queue num 5", "another program first"),
         (
             "prerouting priority filter",
@@ -145,10 +186,14 @@ fn nft_rules_that_lead_mail_past_are_found() {
             "another program first",
         ),
         ("forward priority filter", "queue num 0-3", "queue of ours"),
+        (
+            "prerouting priority mangle",
+            "tcp dport 25 tproxy to :2525 accept",
+            "another program first",
+        ),
+        ("prerouting priority mangle", "tcp dport 25 dup to 192.0.2.9", "copies"),
     ] {
-        let found = said_of_nft(hook, rule).unwrap_or_default();
-        assert!(found.contains(expected), "{rule}: {found:?} does not contain {expected:?}");
-        assert!(found.starts_with(&format!("nft inet fw c: `{rule}` ")), "{found}");
+        is_found_in_nft(hook, rule, expected);
     }
 }
 
@@ -164,6 +209,12 @@ fn nft_rules_that_do_not_are_left_in_peace() {
         ("forward priority filter", "tcp dport 443 flow add @f"),
         ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9"),
         ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9:25"),
+        ("prerouting priority dstnat", "meta l4proto tcp dnat to 2001:db8::1"),
+        (
+            "prerouting priority dstnat",
+            "tcp dport 25 dnat to numgen inc mod 1 map { 0 : 192.0.2.9 . 25 }",
+        ),
+        ("prerouting priority dstnat", "tcp dport map { 80 : 192.0.2.9 . 8080 } dnat to x"),
         ("forward priority filter + 10", "tcp dport 25 queue num 5"),
     ] {
         assert_eq!(said_of_nft(hook, rule), None);
@@ -172,6 +223,21 @@ fn nft_rules_that_do_not_are_left_in_peace() {
                 mangle; policy accept;\n\t\tct mark set 0x20000000\n\t}\n}\n";
     assert_eq!(nft::findings(kept, &[("ip", "mangle")], &ours(&[])), Vec::<String>::new());
     assert_eq!(nft::findings(kept, &[("ip6", "mangle")], &ours(&[])).len(), 1);
+}
+
+/// What load balancers make: a chain for each service, to which a map of verdicts leads.
+#[test]
+fn nft_chains_that_mail_comes_to_are_told_from_others() {
+    let map = "192.0.2.8 . 25 : goto mail, 192.0.2.8 . 80 : goto web";
+    let listing = format!(
+        "table ip lb {{\n\tchain p {{\n\t\ttype nat hook prerouting priority dstnat; policy \
+         accept;\n\t\tip daddr . tcp dport vmap {{ {map} }}\n\t}}\n\tchain mail {{\n\t\tmeta \
+         l4proto tcp dnat to 192.0.2.9:2525\n\t}}\n\tchain web {{\n\t\tmeta l4proto tcp dnat to \
+         192.0.2.9:8080\n\t}}\n}}\n"
+    );
+    let found = nft::findings(&listing, &[], &ours(&[]));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("nft ip lb mail: "), "{found:?}");
 }
 
 #[test]
