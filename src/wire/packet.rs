@@ -128,7 +128,8 @@ impl<'a> Packet<'a> {
                 let length = (!is_fragment).then_some(length)?;
                 (20, length.into(), source.into(), destination.into())
             }
-            [0x60..0x70, _, _, _, a, b, TCP, ..] if [a, b] != [0; 2] => {
+            // A length of 0, a jumbogram's, leaves no TCP header.
+            [0x60..0x70, _, _, _, a, b, TCP, ..] => {
                 let (source, rest) = bytes.get(8..)?.split_first_chunk::<16>()?;
                 let destination = rest.first_chunk::<16>()?;
                 let length = 40 + usize::from(u16::from_be_bytes([a, b]));

@@ -151,11 +151,14 @@ impl Finder<'_> {
     }
 
     fn binary(&mut self, binary: &syn::ExprBinary) {
-        let operator = binary.op.span();
+        let mutants = self.take(Genre::BinaryOperator, binary.op.span().start());
         let (left, right) = (range(&*binary.left), range(&*binary.right));
         let kind = match binary.op {
-            // Changing the `&&` of a chain of `let` never compiles.
-            BinOp::And(_) | BinOp::Or(_) if chains(&binary.left) || chains(&binary.right) => return,
+            // A chain of `let` has no other operator.
+            BinOp::And(_) if chains(&binary.left) || chains(&binary.right) => {
+                self.settled.extend(mutants.into_iter().map(|number| (number, Fate::Unviable)));
+                return;
+            }
             BinOp::And(_) => Kind::Lazy { left, right, is_and: true },
             BinOp::Or(_) => Kind::Lazy { left, right, is_and: false },
             op => {
@@ -167,7 +170,6 @@ impl Finder<'_> {
                 }
             }
         };
-        let mutants = self.take(Genre::BinaryOperator, operator.start());
         self.add(range(binary), kind, mutants);
     }
 
