@@ -132,4 +132,23 @@ mod tests {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }
+    #[test]
+    fn blocks_are_all_where_they_leave_no_gap() {
+        for (blocks, expected) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1 0.0.0.0/1", true),
+            ("0.0.0.0/1 64.0.0.0/2 128.0.0.0/1", true),
+            ("0.0.0.0/1", false),
+            ("128.0.0.0/1", false),
+            ("0.0.0.0/2 128.0.0.0/1", false),
+            ("0.0.0.0/1 128.0.0.0/2", false),
+            ("::/0", true),
+            ("8000::/1 ::/1", true),
+            ("::/1", false),
+            ("::/2 8000::/1", false),
+        ] {
+            let blocks: Vec<Network> = blocks.split(' ').map(|b| b.parse().unwrap()).collect();
+            assert_eq!(Network::are_all(blocks.iter()), expected, "{blocks:?}");
+        }
+    }
 }

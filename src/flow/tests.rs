@@ -11,6 +11,10 @@ fn end(last: u8, port: u16) -> Endpoint {
     Endpoint { address: IpAddr::from([192, 0, 2, last]), port }
 }
 
+fn v6(text: &str, port: u16) -> Endpoint {
+    Endpoint { address: text.parse().unwrap(), port }
+}
+
 #[test]
 fn both_directions_have_one_key() {
     let (a, b) = (end(1, 4_000), end(2, 25));
@@ -19,9 +23,35 @@ fn both_directions_have_one_key() {
 }
 
 #[test]
+fn ends_are_ordered_as_derived() {
+    let ends = [
+        end(1, 25),
+        end(1, 4_000),
+        end(2, 25),
+        v6("2001:db8::1", 25),
+        v6("2001:db8::1", 4_000),
+        v6("2001:db8::2", 25),
+    ];
+    for a in ends {
+        for b in ends {
+            assert_eq!(a.is_before(&b), a < b, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn each_end_sends_in_its_direction() {
+    let ends = Ends { originator: end(1, 4_000), responder: end(2, 25) };
+    for direction in Direction::BOTH {
+        let (sender, receiver) = ends.of(direction);
+        assert_eq!(ends.direction(sender), direction);
+        assert_eq!(ends.direction(receiver), direction.other());
+    }
+}
+
+#[test]
 fn a_key_is_hashed_whole() {
     let keyed = Keyed::new(1);
-    let v6 = |text: &str, port| Endpoint { address: text.parse().unwrap(), port };
     let keys = [
         FlowKey::of(end(1, 4_000), end(2, 25)),
         FlowKey::of(end(1, 4_001), end(2, 25)),

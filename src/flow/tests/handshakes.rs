@@ -114,6 +114,28 @@ fn the_same_ends_have_two_handshakes_and_what_the_server_answered_stays() {
 }
 
 #[test]
+fn ends_in_one_set_lose_nothing_by_what_others_were_answered() {
+    let table = HandshakeTable::new(1, 30, 1);
+    let answered =
+        |port: u16| Handshake { isn: Seq(port.into()), is_answered: true, ..record(port, 100) };
+    (1..4).for_each(|port| assert!(!table.put(&answered(port))));
+    for port in 1..4 {
+        assert_eq!(find(&table, &record(port, 0).key, 100), Some(answered(port)));
+    }
+    let other_address_same_ports = FlowKey::of(end(0, 1), end(2, 25));
+    assert_eq!(find(&table, &other_address_same_ports, 100), None);
+}
+
+#[test]
+fn a_window_scale_is_14_at_most() {
+    let table = HandshakeTable::new(1, 30, 1);
+    let record = record(1, 100);
+    table.put(&Handshake { offered_scales: PerDirection::new(Some(15), Some(255)), ..record });
+    let kept = find(&table, &record.key, 100).unwrap();
+    assert_eq!(kept.offered_scales, PerDirection::new(Some(14), Some(14)));
+}
+
+#[test]
 fn handshakes_expire_and_are_replaced() {
     let table = HandshakeTable::new(64, 30, 1);
     assert!(!table.put(&record(1, 100)));

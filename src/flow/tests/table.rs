@@ -26,9 +26,12 @@ fn add<T>(table: &FlowTable<T>, newcomer: Newcomer, state: T) -> Arc<Flow<T>> {
 #[test]
 fn flows_are_bounded_and_expire_once() {
     let table = FlowTable::new(2, 1);
+    assert!(table.is_empty());
     add(&table, newcomer(1, 10), 10);
+    assert!(!table.is_empty() && !table.is_full());
     add(&table, newcomer(2, 10), 20);
     assert!(table.is_full());
+    assert_eq!(table.last_id(), 2);
     let displaced = table.insert(newcomer(3, 30), |_| 30).displaced;
     assert_eq!(displaced.iter().map(|flow| flow.id()).collect::<Vec<_>>(), [1]);
     assert!(displaced[0].has_left() && displaced[0].lock_if_present().is_none());
@@ -41,6 +44,14 @@ fn flows_are_bounded_and_expire_once() {
     assert_eq!(expire(10), (2, vec![]));
     assert_eq!(expire(20), (1, vec![2]));
     assert_eq!(expire(30), (0, vec![2, 3]));
+}
+
+#[test]
+fn a_flow_says_since_when_it_is_there_and_when_it_last_spoke() {
+    let table = FlowTable::new(2, 1);
+    let flow = add(&table, Newcomer { seen: 7, ..newcomer(1, 10) }, ());
+    flow.touch(9);
+    assert_eq!((flow.since(), flow.seen()), (7, 9));
 }
 
 #[test]
@@ -128,6 +139,23 @@ fn the_expiry_queue_holds_no_more_than_the_table() {
     table.for_each(|flow| assert!(table.forget(flow)));
     assert!(places > 0 && table.is_empty());
     assert_eq!(table.expiry_places(), 0);
+}
+
+#[test]
+fn a_second_gives_back_half_the_places_that_flows_left_behind() {
+    let table = FlowTable::new(2_000, 1);
+    let flows: Vec<_> = (0..1_024).map(|port| add(&table, newcomer(port, 10), ())).collect();
+    let mut places = table.expiry_places();
+    for (flow, left) in flows.iter().zip((1..1_024).rev()) {
+        assert!(table.forget(flow));
+        let now = table.expiry_places();
+        if places >= 4 * (left + 5) {
+            assert!((2 * left..=3 * left).contains(&now), "{now} places for {left}");
+        } else {
+            assert_eq!(now, places, "copied although {left} are left");
+        }
+        places = now;
+    }
 }
 
 #[test]
