@@ -64,15 +64,11 @@ impl Stream {
 
     /// The next bytes decide something: they have this value, for ever.
     pub fn keep(&mut self, bytes: &[u8]) {
-        let (judged, acknowledged) = (self.judged, self.acknowledged);
+        let judged = self.judged;
         if let Some(framed) = self.framed_mut() {
             framed.kept.keep(judged, bytes);
-            // A capture may have shown their ACK first.
-            if acknowledged > judged {
-                framed.kept.forget(acknowledged);
-            }
         }
-        self.judged = self.judged.after(bytes.len() as u64);
+        self.judged = judged.after(bytes.len() as u64);
     }
 
     /// So many bytes behind them decide nothing.
