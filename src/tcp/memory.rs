@@ -160,3 +160,19 @@ impl Drop for Reserved {
         self.memory.exchange(self.bytes, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spares_are_bounded() {
+        let mut spares = Spares::default();
+        for (size, most) in SIZES.into_iter().zip(SPARES_MAX) {
+            (0..=most).for_each(|_| spares.take_block(Vec::with_capacity(size)));
+        }
+        (0..=LISTS_MAX).for_each(|_| spares.take_list(Box::default()));
+        assert_eq!(spares.blocks.each_ref().map(Vec::len), SPARES_MAX);
+        assert_eq!(spares.lists.len(), LISTS_MAX);
+    }
+}

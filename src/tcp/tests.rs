@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::memory::BLOCK;
 use super::*;
 use crate::offset::Offset;
 use crate::wire::{Editor, Packet, Parsed, Reset, Seq, build_reset};
+
+mod framed;
 
 const ISN: Seq = Seq(0xffff_fff0);
 
@@ -182,6 +185,7 @@ fn a_copy_that_says_something_else_is_a_contradiction() {
     assert!(!stream.is_contradicted_by(at(0), b"NOOP\r\nVRFY root\r\n"));
     assert!(stream.is_contradicted_by(at(0), b"RSET\r\n"));
     assert!(stream.is_contradicted_by(at(6), b"VRFY root\r\r"));
+    assert!(stream.is_contradicted_by(at(6), b"VRFY root\n\n"));
     assert_eq!(stream.acknowledge(at(6), 500, &mut Spares::default()), Ok(()));
     assert!(!stream.is_contradicted_by(at(0), b"RSET\r\nVRFY root\r\n"));
 }
@@ -275,4 +279,138 @@ fn a_store_is_a_queue_whose_last_part_is_one_slice() {
         let from = Offset::new(start + skip as u64);
         assert!(store.from(from).flatten().eq(&model[skip..]));
     }
+}
+
+#[test]
+fn a_store_gives_what_it_keeps_before_an_offset() {
+    let mut store = Store::new(&Arc::default());
+    let mut end = Offset::ZERO;
+    for value in *b"abc" {
+        store.append(end, &[value; 40_000], &mut Spares::default());
+        end = end.after(40_000);
+    }
+    let before = |offset| store.before(Offset::new(offset)).map(<[u8]>::len).sum::<usize>();
+    assert_eq!([0, 40_000, 50_000, 120_000].map(before), [0, 40_000, 50_000, 120_000]);
+}
+
+#[test]
+fn small_payloads_share_a_block() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    pass(&mut stream, b"NOOP\r\n");
+    assert_eq!(stream.held(), 64);
+}
+
+#[test]
+fn what_others_have_is_counted_until_it_is_dropped() {
+    let memory = Arc::new(Memory::new(1_000));
+    let mut reserved = Reserved::new(&memory);
+    for bytes in [300, 100, 200] {
+        reserved.set(bytes);
+        assert_eq!((reserved.held(), memory.held()), (bytes, bytes));
+    }
+    drop(reserved);
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn an_ack_lacks_what_did_not_come() {
+    let mut stream = stream_within(Window::new(100, 0), b"NOOP\r\n");
+    assert!(!stream.has_early());
+    assert_eq!(stream.admit_early(4, b"EARLY"), Ok(()));
+    assert!(stream.has_early());
+    assert_eq!([0, 6, 7, 15].map(|offset| stream.lacks(at(offset))), [false, false, true, true]);
+    pass(&mut stream, b"fill");
+    assert_eq!([10, 15, 16].map(|offset| stream.lacks(at(offset))), [false, false, true]);
+    let known = [(0, 5), (1, 4), (0, 6), (5, 1)];
+    let known = known.map(|(distance, length)| stream.has_early_at(distance, length));
+    assert_eq!(known, [true, true, false, false]);
+    assert!(stream.is_offered(at(101)) && !stream.is_offered(at(102)));
+    stream.acknowledge_early(at(15), 100, &mut Spares::default());
+    assert_eq!(stream.acknowledged(), Offset::new(10));
+    assert!(stream.is_offered(at(116)));
+}
+
+#[test]
+fn a_gap_ends_where_bytes_were_let_through() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    assert_eq!(stream.admit_early(4, b"EARLY"), Ok(()));
+    assert_eq!(stream.skip_gap(at(6), &mut Spares::default()), None);
+    assert_eq!(stream.skip_gap(at(8), &mut Spares::default()), Some(2));
+    assert_eq!(stream.skip_gap(at(15), &mut Spares::default()), Some(2));
+    assert_eq!(stream.judged(), Offset::new(10));
+}
+
+#[test]
+fn chunks_that_touch_are_one_and_large_ones_may_grow() {
+    let mut stream = stream_with(b"");
+    assert_eq!(stream.admit_early(4, &[b'a'; 40_000]), Ok(()));
+    assert_eq!(stream.held_early(), BLOCK + 96);
+    assert_eq!(stream.admit_early(40_004, &[b'b'; 20_000]), Ok(()));
+    assert_eq!(stream.held_early(), BLOCK + 96);
+    // Half a block is not likely to grow.
+    let mut stream = stream_with(b"");
+    assert_eq!(stream.admit_early(4, &[b'a'; BLOCK / 2]), Ok(()));
+    assert_eq!(stream.held_early(), BLOCK / 2 + 96);
+}
+
+#[test]
+fn a_fin_ahead_of_a_gap_stands_where_it_was_offered() {
+    let mut stream = stream_within(Window::new(100, 0), b"NOOP\r\n");
+    for refused in [200, 5] {
+        stream.note_fin(at(refused));
+        assert_eq!(stream.fin(), None);
+    }
+    for later in [9, 12] {
+        stream.note_fin(at(later));
+        assert_eq!(stream.fin(), Some(Offset::new(9)));
+    }
+    for (ack, is_finished) in [(9, false), (10, true), (6, true)] {
+        stream.acknowledge_early(at(ack), 50, &mut Spares::default());
+        assert_eq!(stream.is_finished(), is_finished, "{ack}");
+    }
+}
+
+#[test]
+fn an_ack_of_the_last_byte_is_not_yet_one_of_the_fin() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    assert!(stream.admit_fin(at(6)));
+    for (ack, is_finished) in [(6, false), (7, true)] {
+        assert_eq!(stream.acknowledge(at(ack), 50, &mut Spares::default()), Ok(()));
+        assert_eq!(stream.is_finished(), is_finished, "{ack}");
+    }
+}
+
+#[test]
+fn where_the_window_is_unknown_an_old_ack_is_believed() {
+    let mut stream = stream_with(&[b'x'; 60_000]);
+    assert_eq!(stream.acknowledge(at(60_000), 10, &mut Spares::default()), Ok(()));
+    assert_eq!(stream.acknowledge(at(100), 10, &mut Spares::default()), Ok(()));
+}
+
+#[test]
+fn an_opaque_stream_counts_what_passed() {
+    let mut stream = stream_with(b"NOOP\r\n");
+    stream.make_opaque();
+    stream.pass_opaque(at(6), 10);
+    stream.pass_opaque(at(0), 6);
+    assert_eq!(stream.judged(), Offset::new(16));
+}
+
+#[test]
+fn what_is_ahead_of_a_gap_is_restored_with_its_bounds() {
+    let mut stream = stream_with(b"");
+    (0..16).for_each(|run| assert_eq!(stream.admit_early(10 + run * 10, b"run"), Ok(())));
+    assert_eq!(stream.admit_early(13, b"longer"), Ok(()));
+    let bytes = postcard::to_allocvec(&stream).unwrap();
+    let state: StreamState = postcard::from_bytes(&bytes).unwrap();
+    let mut restored = state.restore(&Arc::default());
+    assert!(restored.has_early_at(10, 9) && restored.has_early_at(160, 3));
+    assert_eq!(restored.admit_early(500, b"run"), Err(Violation::TooManyGaps));
+    assert_eq!(restored.admit_early(19, b"a"), Ok(()));
+    assert_eq!(restored.admit_early(500, b"run"), Ok(()));
+}
+
+#[test]
+fn a_violation_says_its_name() {
+    assert_eq!(Violation::OldAck.to_string(), "old-ack");
 }
