@@ -71,7 +71,10 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let parsed = address.parse::<IpAddr>().ok().and_then(|address| {
+        // No packet has an IPv4 address written as one of IPv6.
+        let is_mapped = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        let address = address.parse::<IpAddr>().ok().filter(|address| !is_mapped(address));
+        let parsed = address.and_then(|address| {
             let bits = if address.is_ipv6() { 128 } else { 32 };
             let prefix = prefix.map_or(Some(bits), |digits| digits.parse().ok())?;
             (prefix <= bits).then(|| Self { address: first_of(address, prefix), prefix })
@@ -128,7 +131,9 @@ mod tests {
         {
             assert_eq!(block.contains(address.parse().unwrap()), is_inside, "{address}");
         }
-        for text in ["", "x", "192.0.2.25/33", "::/129", "192.0.2.0/", "1.2.3.4/-1"] {
+        for text in
+            ["", "x", "::ffff:192.0.2.9", "192.0.2.25/33", "::/129", "192.0.2.0/", "1.2.3.4/-1"]
+        {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

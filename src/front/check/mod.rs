@@ -20,10 +20,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde::Deserialize;
+
 use self::managers::Managers;
 use self::ours::Ours;
 use self::owner::Holder;
-use super::control::group_named;
+use super::control::{self, group_named};
 use super::nfqueue::listing;
 use super::{FrontError, Outcome, rules};
 use crate::config::{Config, RulesBackend};
@@ -36,6 +38,7 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, &mut report);
     queues(config, &mut report);
+    running(config, &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let has_rules = installed(config, &mut report);
@@ -82,7 +85,8 @@ fn configuration(config: &Config, report: &mut Report) {
     let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
     let ports =
         if ports.is_empty() { "none: no mail is looked at".to_owned() } else { ports.join(", ") };
-    report.good(format!("configuration: profile {}, ports {ports}", config.profile));
+    let mode = if config.engine.monitor { ", monitoring only: nothing is filtered" } else { "" };
+    report.good(format!("configuration: profile {}, ports {ports}{mode}", config.profile));
     if let Some(Err(error)) = config.control.group.as_deref().map(group_named) {
         report.wrong(error.to_string());
     }
@@ -140,6 +144,48 @@ fn queues(config: &Config, report: &mut Report) {
                 served(entry, holders, report);
             }
         }
+    }
+}
+
+/// Whether the filter that runs is what the configuration says: options may have told it otherwise,
+/// and the file may have changed since. Where it does not answer us, its queues have told enough.
+fn running(config: &Config, report: &mut Report) {
+    let Ok(status) = control::ask(Path::new(&config.control.socket), "status") else { return };
+    let Ok(status) = serde_json::from_str::<Status>(&status) else { return };
+    let found = status.differences(config);
+    if found.is_empty() {
+        report.good("running filter: as configured".to_owned());
+    }
+    found.into_iter().for_each(|one| report.wrong(format!("running filter: {one}")));
+}
+
+/// What a running filter says of itself.
+#[derive(Deserialize)]
+struct Status {
+    profile: String,
+    ports: Vec<u16>,
+    monitor: bool,
+}
+
+impl Status {
+    fn differences(&self, config: &Config) -> Vec<String> {
+        let cure = "mailguard ctl reload, or start it without options";
+        let mut found = Vec::new();
+        if self.monitor && !config.engine.monitor {
+            found.push(format!("it only monitors, which is not configured ({cure})"));
+        }
+        if !self.monitor && config.engine.monitor {
+            found.push(format!("it filters, though monitor is configured ({cure})"));
+        }
+        if self.profile != config.profile {
+            let (own, other) = (&self.profile, &config.profile);
+            found.push(format!("its profile is {own}, configured is {other} ({cure})"));
+        }
+        if self.ports != config.engine.ports {
+            let (own, other) = (&self.ports, &config.engine.ports);
+            found.push(format!("its ports are {own:?}, configured are {other:?} ({cure})"));
+        }
+        found
     }
 }
 

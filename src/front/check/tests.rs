@@ -241,6 +241,21 @@ fn nft_chains_that_mail_comes_to_are_told_from_others() {
 }
 
 #[test]
+fn a_filter_that_runs_otherwise_than_configured_is_found() {
+    let config = Config::build(None, &[Override::parse("profile=esmtp").unwrap()]).unwrap();
+    for (status, expected) in [
+        (r#"{"profile":"esmtp","ports":[25],"monitor":false,"flows":1}"#, ""),
+        (r#"{"profile":"esmtp","ports":[25],"monitor":true}"#, "it only monitors"),
+        (r#"{"profile":"asa","ports":[25],"monitor":false}"#, "its profile is asa"),
+        (r#"{"profile":"esmtp","ports":[587],"monitor":false}"#, "its ports are [587]"),
+    ] {
+        let found = serde_json::from_str::<Status>(status).unwrap().differences(&config);
+        assert_eq!(found.len(), usize::from(!expected.is_empty()), "{status}: {found:?}");
+        assert!(found.concat().starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
 fn rules_of_the_older_iptables_are_found() {
     let new = "iptables-save v1.8.9 (nf_tables)\n";
     let said = two_rule_sets(new, "nat\nfilter\n").unwrap();
