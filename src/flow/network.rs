@@ -71,8 +71,6 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        // No packet has an IPv4 address written as one of IPv6.
-        let is_mapped = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
         let address = address.parse::<IpAddr>().ok().filter(|address| !is_mapped(address));
         let parsed = address.and_then(|address| {
             let bits = if address.is_ipv6() { 128 } else { 32 };
@@ -82,6 +80,14 @@ impl FromStr for Network {
         parsed.ok_or_else(|| {
             format!("`{text}` found, expected an address or a block such as 192.0.2.0/24")
         })
+    }
+}
+
+/// Whether it is an IPv4 address in IPv6 form, which no packet has.
+const fn is_mapped(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
     }
 }
 
