@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::{Verb, is_any, span};
+use crate::smtp::{Verb, is_gap, span};
 
 /// What the client's lines have shown it to speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl Speech {
         let mut rest = run;
         while let Some((&byte, behind)) = word.news(rest).split_first() {
             rest = behind;
-            let is_space = is_space(byte);
+            let is_space = is_gap(byte);
             let is_foreign = match word.place {
                 Place::Inside if is_space => self.is_foreign_word(*word, verb),
                 Place::Inside if byte == b':' && *self == Self::Unknown => true,
@@ -67,10 +67,6 @@ impl Speech {
     }
 }
 
-const fn is_space(byte: u8) -> bool {
-    is_any(byte, [b' ', b'\t', b'\r', b'\n'])
-}
-
 /// The first word of a line, whatever spaces stand before it: so servers read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FirstWord {
@@ -88,10 +84,8 @@ impl FirstWord {
         let is_no_word = self.place == Place::Inside && self.length == LENGTH_MAX;
         let first = match self.place {
             Place::Behind => None,
-            Place::Inside if is_no_word => {
-                Some(span(run, |byte| !is_any(byte, [b' ', b'\t', b'\r', b'\n', b':'])))
-            }
-            Place::Before => Some(span(run, is_space)),
+            Place::Inside if is_no_word => Some(span(run, |byte| !(is_gap(byte) | (byte == b':')))),
+            Place::Before => Some(span(run, is_gap)),
             Place::Inside => Some(0),
         };
         first.and_then(|first| run.get(first..)).unwrap_or_default()

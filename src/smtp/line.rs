@@ -15,7 +15,7 @@ use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
-use super::span::{is_any, rspan, span};
+use super::span::{is_gap, rspan, span};
 use super::{Event, Fault, Verb, Word};
 
 /// What a BDAT would mean, by what the server has said.
@@ -176,7 +176,7 @@ impl CommandLine {
             }
             // No octets follow a size of 0.
             Place::BarredChunk => {
-                let used = span(input, |byte| is_any(byte, [b' ', b'0']));
+                let used = span(input, |byte| (byte == b' ') | (byte == b'0'));
                 if used == 0 {
                     self.go_astray();
                 }
@@ -218,7 +218,7 @@ impl CommandLine {
     fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {
         // No byte decides any more where the line is refused or the word longer than any verb.
         let is_decided = self.is_refused() || self.word.is_full();
-        let is_word = |byte| !is_any(byte, [b' ', b'\t', b'\r', b'\n', 0]);
+        let is_word = |byte| !(is_gap(byte) | (byte == 0));
         let used = if is_decided { span(input, is_word) } else { 1 };
         if is_decided {
             input.iter().take(used).take(Word::ROOM).for_each(|&byte| self.word.push(byte));

@@ -28,7 +28,7 @@ pub use reply::{Keyword, Reply};
 pub use sweep::Swept;
 pub use tls::TlsStart;
 
-pub(crate) use span::{is_any, is_blank, is_of_name, mask, rspan, span};
+pub(crate) use span::{is_blank, is_gap, is_of_name, mask, rspan, span};
 
 use std::fmt;
 

@@ -22,21 +22,17 @@ pub(crate) fn rspan(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
 
 /// What separates words: all that `isspace()` knows, but for line ends.
 pub(crate) const fn is_blank(byte: u8) -> bool {
-    is_any(byte, [b' ', b'\t', 0x0B, 0x0C])
+    // What `matches!` makes of a list looks bits up, which vectors cannot.
+    (byte == b' ') | (byte == b'\t') | (byte == 0x0B) | (byte == 0x0C)
 }
 
-/// Whether it is one of these: each is compared, so that a block of bytes becomes vectors. What
-/// `matches!` makes of a list looks bits up, which vectors cannot.
+/// Whether it stands between words or ends a line: most of what C's `isspace()` knows.
 #[inline(always)]
-pub(crate) const fn is_any<const COUNT: usize>(byte: u8, of: [u8; COUNT]) -> bool {
-    let (mut is_any, mut rest) = (false, of.as_slice());
-    while let [one, behind @ ..] = rest {
-        (is_any, rest) = (is_any | (*one == byte), behind);
-    }
-    is_any
+pub(crate) const fn is_gap(byte: u8) -> bool {
+    (byte == b' ') | (byte == b'\t') | (byte == b'\r') | (byte == b'\n')
 }
 
-/// Whether it is a letter, a digit, `.` or `-`, for vectors too.
+/// Whether it is a letter, a digit, `.` or `-`.
 #[inline(always)]
 pub(crate) const fn is_of_name(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
