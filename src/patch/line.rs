@@ -277,32 +277,17 @@ impl Line {
 
     /// What of the bytes that come stands where this stands, if their place has no parts.
     pub(super) fn one_place(&self, bytes: &[u8]) -> Option<OnePlace> {
-        let zones = self.whole();
-        match self.place {
-            Place::Verb | Place::Plain => {
-                Some(OnePlace { length: bytes.len(), zones, is_counted: false })
-            }
-            // Blanks are none of it.
-            Place::Response => {
-                let length = span(bytes, |byte| !is_blank(byte));
-                let zones = zones.with(Zone::AuthResponse.bit());
-                Some(OnePlace { length, zones, is_counted: true })
-            }
-            Place::Key
-            | Place::Start
-            | Place::Local
-            | Place::Escape
-            | Place::Quoted
-            | Place::Opened
-            | Place::Route
-            | Place::Aside
-            | Place::Domain
-            | Place::Literal
-            | Place::Phrase
-            | Place::Tail
-            | Place::Behind
-            | Place::Mechanism => None,
+        let is_response = self.place == Place::Response;
+        if !is_response && !matches!(self.place, Place::Verb | Place::Plain) {
+            return None;
         }
+        let (length, own) = if is_response {
+            // Blanks are none of it.
+            (span(bytes, |byte| !is_blank(byte)), Zone::AuthResponse.bit())
+        } else {
+            (bytes.len(), ZoneSet::NONE)
+        };
+        Some(OnePlace { length, zones: self.whole().with(own), is_counted: is_response })
     }
 
     /// Whether a quoted string is open.
