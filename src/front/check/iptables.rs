@@ -93,7 +93,7 @@ impl<'a> Rule<'a> {
             "NOTRACK" => Some(UNTRACKED),
             "FLOWOFFLOAD" => Some(OFFLOADED),
             "DNAT" => redirection(ours, port_behind(self.value("--to-destination")?)?),
-            "REDIRECT" => redirection(ours, self.value("--to-ports")?.split('-').next()?),
+            "REDIRECT" => redirection(ours, self.value("--to-ports")?),
             "NFQUEUE" => self.queue(ours),
             "TPROXY" => Some(ELSEWHERE),
             "TEE" => Some(COPIED),

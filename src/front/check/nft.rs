@@ -100,16 +100,14 @@ impl<'a> Rule<'a> {
     /// Where it sends mail on to: by a map of verdicts where one entry is of mail.
     fn jumps(&self, ours: &Ours) -> Vec<(Chain<'a>, Chain<'a>)> {
         let Place { family, table, .. } = self.place;
-        let all = [self.words.as_slice()];
-        let map: Vec<&[&str]> = match self.behind(&["vmap", "{"]) {
-            Some(map) => map.split_inclusive(|word| word.ends_with(',')).collect(),
-            None => all.to_vec(),
+        let entries: Vec<&[&str]> = match self.behind(&["vmap", "{"]) {
+            Some(map) => map
+                .split_inclusive(|word| word.ends_with(','))
+                .filter(|entry| any_mail(ours, entry.iter().take_while(|word| **word != ":")))
+                .collect(),
+            None => vec![&self.words],
         };
-        let is_of_mail = |entry: &&[&str]| {
-            entry.len() == self.words.len()
-                || any_mail(ours, entry.iter().take_while(|word| **word != ":"))
-        };
-        let targets = map.iter().filter(|entry| is_of_mail(entry)).flat_map(|entry| {
+        let targets = entries.iter().flat_map(|entry| {
             entry.windows(2).filter_map(|pair| match *pair {
                 ["jump" | "goto", target] => Some(target.trim_end_matches(',')),
                 _ => None,
@@ -166,7 +164,7 @@ impl<'a> Rule<'a> {
         let rest = self.behind(&["dnat"]).or_else(|| self.behind(&["redirect"]))?;
         let behind_address = rest.iter().filter_map(|word| port_behind(word.trim_end_matches(',')));
         let in_map = rest.windows(2).filter_map(|pair| match *pair {
-            [".", port] => port.trim_end_matches(',').split('-').next(),
+            [".", port] => Some(port.trim_end_matches(',')),
             _ => None,
         });
         let mut ports = behind_address.chain(in_map);

@@ -63,9 +63,11 @@ impl Ours {
         })
     }
 
-    /// Whether this is a port, and packets sent to it do not come to us as mail.
+    /// Whether this is a port, or a range by its first one, and packets sent there do not come to us
+    /// as mail.
     pub(super) fn is_other(&self, port: &str) -> bool {
-        port.parse().is_ok_and(|port| !self.ports.contains(&port))
+        let first = port.split('-').next().unwrap_or_default();
+        first.parse().is_ok_and(|port| !self.ports.contains(&port))
     }
 
     /// Whether one of these queues, `first` or `first` and `last` with this between, is ours.
@@ -78,11 +80,11 @@ impl Ours {
     }
 }
 
-/// The port behind an address, or the first of several; IPv6 addresses have it behind brackets.
+/// The port or range behind an address; IPv6 addresses have it behind brackets.
 pub(super) fn port_behind(address: &str) -> Option<&str> {
     let (address, port) = address.rsplit_once(':')?;
     let is_port = !address.contains(':') || address.ends_with(']');
-    port.split('-').next().filter(|_| is_port)
+    is_port.then_some(port)
 }
 
 /// Which bits of a mark a rule touches, and which of them it sets.
