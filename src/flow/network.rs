@@ -143,6 +143,7 @@ mod tests {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }
+
     #[test]
     fn blocks_are_all_where_they_leave_no_gap() {
         for (blocks, expected) in [
