@@ -59,10 +59,15 @@ fn listening(list: &str) -> impl Iterator<Item = u16> {
         let (address, port) = fields.next()?.split_once(':')?;
         let is_listening = fields.nth(1)? == LISTEN;
         // Each 32 bits of an address are written as this machine has them.
-        let is_own = address.ends_with("7F") || address == "00000000000000000000000001000000";
+        let v4 = address.strip_prefix(MAPPED).unwrap_or(address);
+        let is_v4_loopback = v4.len() == 8 && v4.ends_with("7F");
+        let is_own = is_v4_loopback || address == "00000000000000000000000001000000";
         (is_listening && !is_own).then(|| u16::from_str_radix(port, 16).ok())?
     })
 }
+
+/// How those lists begin an IPv4 address in IPv6 form.
+const MAPPED: &str = "0000000000000000FFFF0000";
 
 /// How those lists say that a socket listens.
 const LISTEN: &str = "0A";
@@ -178,10 +183,11 @@ mod tests {
             "00000000000000000000000001000000:0019",
             "0000000000000000FFFF00000100007F:0019",
             "00000000000000000000000000000000:024B",
+            "B80D0120000000000000000000007F7F:0019",
         ];
         let v6 = addresses.map(|own| format!("   0: {own} {:032}:0000 0A\n", 0)).concat();
         assert_eq!(listening(v4).collect::<Vec<_>>(), [25, 465]);
-        assert_eq!(listening(&v6).collect::<Vec<_>>(), [587]);
+        assert_eq!(listening(&v6).collect::<Vec<_>>(), [587, 25]);
     }
 
     #[test]
