@@ -63,8 +63,8 @@ impl Ours {
         })
     }
 
-    /// Whether this is a port, or a range by its first one, and packets sent there do not come to us
-    /// as mail.
+    /// Whether this is a port, or a range by its first one, and packets sent there do not come to
+    /// us as mail.
     pub(super) fn is_other(&self, port: &str) -> bool {
         let first = port.split('-').next().unwrap_or_default();
         first.parse().is_ok_and(|port| !self.ports.contains(&port))
