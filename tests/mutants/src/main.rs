@@ -1,5 +1,6 @@
 //! Changes modules of the core in every small way, and says which changes no test notices:
-//! `mailguard-mutants MODULE…`, at the root of the tree.
+//! `mailguard-mutants MODULE…`, at the root of the tree. A module may be a part of one, such as
+//! `guard/size`.
 //!
 //! cargo-mutants says what changes there are. All of them are put into one copy of the tree, each
 //! behind a switch (`switch.rs`), and built at once. Each is tried by the tests that reach it. What
@@ -73,9 +74,11 @@ fn report(module: &str, mutants: &[Mutant]) -> Result<bool, Box<dyn Error>> {
         100.0 * noticed as f64 / (noticed + missed).max(1) as f64,
         noticed + missed
     );
-    let explained = format!("tests/mutants/{module}.txt");
+    let list = module.split('/').next().unwrap_or_default();
+    let explained = format!("tests/mutants/{list}.txt");
     let text = fs::read_to_string(&explained).unwrap_or_default();
-    let mut known: Vec<&str> = text.lines().filter(|line| line.starts_with("src/")).collect();
+    let is_known = |line: &&str| mutant::is_of(line.split(':').next().unwrap_or_default(), module);
+    let mut known: Vec<&str> = text.lines().filter(is_known).collect();
     let mut new = Vec::new();
     for mutant in named(Fate::Missed) {
         match known.iter().position(|name| *name == mutant.placeless()) {

@@ -77,23 +77,27 @@ impl Mutant {
     }
 
     pub fn is_of(&self, module: &str) -> bool {
-        self.file.strip_prefix("src/").is_some_and(|file| {
-            file.strip_prefix(module).is_some_and(|rest| rest.starts_with(['/', '.']))
-        })
+        is_of(&self.file, module)
     }
+}
+
+/// Whether a source file belongs to a module, or to a part of one: `guard`, `guard/size`.
+pub fn is_of(file: &str, module: &str) -> bool {
+    file.strip_prefix("src/")
+        .and_then(|file| file.strip_prefix(module))
+        .is_some_and(|rest| rest.starts_with(['/', '.']))
+}
+
+/// What tells cargo-mutants of a module's files.
+pub fn files(module: &str) -> [String; 4] {
+    let flag = || "--file".to_owned();
+    [flag(), format!("src/{module}/**"), flag(), format!("src/{module}.rs")]
 }
 
 /// All changes of some modules.
 pub fn list(modules: &[String]) -> Result<Vec<Mutant>, Box<dyn Error>> {
     let mut command = Command::new("cargo");
     command.args(["mutants", "--list", "--json"]);
-    for module in modules {
-        command.args([
-            "--file",
-            &format!("src/{module}/**"),
-            "--file",
-            &format!("src/{module}.rs"),
-        ]);
-    }
+    command.args(modules.iter().flat_map(|module| files(module)));
     Ok(serde_json::from_slice(&command.output()?.stdout)?)
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::mutant::{Fate, Mutant};
+use crate::mutant::{self, Fate, Mutant};
 use crate::run::ROUNDS;
 
 /// Where cargo-mutants copies the tree to.
@@ -28,7 +28,8 @@ pub fn try_out(
     // How many are missed, it says by its exit code as well.
     Command::new("cargo")
         .args(["mutants", "--jobs", "2", "--timeout", "120", "--no-shuffle", "--colors", "never"])
-        .args(["--output", &folder, "--file", &format!("src/{module}/**")])
+        .args(["--output", &folder])
+        .args(mutant::files(module))
         .args(names.flat_map(|name| ["--re".to_owned(), format!("^{name}$")]))
         .args(["--cargo-arg=--locked", "--cargo-arg=--lib", "--cargo-arg=--test=core"])
         // The style of a changed source is not to be judged.
