@@ -230,11 +230,9 @@ impl CommandLine {
 
     fn read_size(&mut self, mut size: ChunkSize, input: &[u8]) -> (usize, Event, Option<Fault>) {
         let mut used = 0;
-        while let Some(&byte) = input.get(used) {
-            let Some(next) = (byte != b'\r' && byte != b'\n').then(|| size.push(byte)).flatten()
-            else {
-                break;
-            };
+        while let Some(&byte) = input.get(used)
+            && let Some(next) = size.push(byte)
+        {
             // Behind a byte that changed nothing more of its kind change nothing either.
             let rest = input.get(used..).unwrap_or_default();
             used += if next == size { span(rest, |other| other == byte) } else { 1 };

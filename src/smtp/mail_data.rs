@@ -63,7 +63,7 @@ pub enum MailData {
     DotCr,
 }
 
-/// Lookalikes with fewer bytes of text between them make one run: some twenty steps of the table
+/// Lookalikes with no more bytes of text between them make one run: some twenty steps of the table
 /// cost as much as a step of the dialogue.
 const CLOSE: usize = 16;
 
@@ -224,21 +224,21 @@ impl MailData {
     /// [`MailData::disown`] leaves of it, or what is harmless to both up to and including the true
     /// end.
     pub(super) fn read_rest(&mut self, input: &[u8]) -> (usize, Rest) {
-        // Where what is harmless and came last begins, and what stands before it.
-        let mut harmless = (0, *self);
+        // Where what is harmless and came last begins.
+        let mut harmless = 0;
         let mut state = *self;
         for (at, &byte) in input.iter().enumerate() {
             match state.ruled_disowned(byte) {
+                Next::End if harmless == 0 => {
+                    *self = Self::Line;
+                    return (at + 1, Rest::End);
+                }
                 Next::End => {
-                    let (start, before) = harmless;
-                    *self = if start == 0 { Self::Line } else { before };
-                    return if start == 0 { (at + 1, Rest::End) } else { (start, Rest::Text) };
+                    *self = Self::Middle;
+                    return (harmless, Rest::Text);
                 }
                 Next::To(next) => state = next,
-                Next::Changed => {
-                    state = Self::Middle;
-                    harmless = (at + 1, state);
-                }
+                Next::Changed => (harmless, state) = (at + 1, Self::Middle),
             }
         }
         *self = state;
@@ -263,20 +263,14 @@ impl MailData {
     /// of an end, true or false.
     #[must_use]
     pub fn is_text_after_anything(bytes: &[u8]) -> bool {
-        // Whatever stood before, few bytes lead to one state; the rest is then read once.
-        let (head, tail) = bytes.split_at(bytes.len().min(4));
-        let mut states = Self::ALL;
+        // Two bytes that are text behind every state lead to one: the rest is read once.
+        let (head, tail) = bytes.split_at(bytes.len().min(2));
         let is_text = |state: &mut Self, run: &[u8]| {
             run.is_empty() || state.read(run) == (run.len(), Run::Text)
         };
-        if !states.iter_mut().all(|state| is_text(state, head)) {
-            return false;
-        }
-        let mut seen: Vec<Self> = Vec::with_capacity(states.len());
-        states.into_iter().all(|mut state| {
-            let is_new = !seen.contains(&state);
-            seen.push(state);
-            !is_new || is_text(&mut state, tail)
-        })
+        let mut states = Self::ALL;
+        let is_head = states.iter_mut().all(|state| is_text(state, head));
+        let [mut state, ..] = states;
+        is_head && is_text(&mut state, tail)
     }
 }

@@ -161,7 +161,7 @@ impl ReplyLine {
     /// A line with this code that has come whole, of so many bytes.
     pub(super) fn whole(code: u16, is_last: bool, used: usize) -> Self {
         let (head, length) = (Head::Code, u8::try_from(used).unwrap_or(u8::MAX));
-        Self { code, digits: 3, head, is_continued: !is_last, length, ..Self::default() }
+        Self { code, head, is_continued: !is_last, length, ..Self::default() }
     }
 
     /// The same, of which the text is at hand.

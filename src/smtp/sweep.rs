@@ -353,8 +353,8 @@ impl Sweep {
 }
 
 /// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
-/// and no NUL follows. Written in lanes and without an early exit, so that the compiler makes
-/// vectors of it.
+/// and no NUL follows; a LF may be the first byte, since what may follow it is text behind a bare
+/// LF too. Written in lanes and without an early exit, so that the compiler makes vectors of it.
 struct IsOrdinary<'a>(&'a [u8]);
 
 impl WithSimd for IsOrdinary<'_> {
@@ -373,6 +373,6 @@ impl WithSimd for IsOrdinary<'_> {
                 *odd |= is_split | is_start;
             }
         }
-        block.first() != Some(&b'\n') && odd == [0; LANES]
+        odd == [0; LANES]
     }
 }
