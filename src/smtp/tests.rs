@@ -6,11 +6,13 @@ use super::*;
 mod chunks;
 mod mail_data;
 mod matching;
+mod outlook;
 mod prefix;
 mod replies;
 mod secrets;
 mod spans;
 mod tls;
+mod whole;
 
 /// A dialogue, and how far the client has spoken.
 struct Talk {
@@ -186,6 +188,8 @@ fn a_command_line_is_read_in_its_parts() {
             (Event::CommandEnd { is_bare: true }, b"\n".to_vec()),
         ]
     );
+    let events = Talk::new().client("NOOP\rx\n");
+    assert_eq!(events.last().unwrap().0, Event::CommandEnd { is_bare: true });
 }
 
 #[test]

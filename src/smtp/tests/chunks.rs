@@ -223,6 +223,82 @@ fn a_chunk_wants_a_recipient() {
     let mut talk = with_recipient();
     assert_eq!(talk.server("250 ok\r\n"), Some(Fault::UnexpectedReply));
     assert_eq!(talk.client_fault("BDAT 5\r\n"), None);
+    // A message is taken with its recipients.
+    let mut talk = with_recipient();
+    talk.client("DATA\r\n");
+    talk.server("354 go\r\n");
+    talk.client(".\r\n");
+    talk.server("250 ok\r\n");
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), barred);
+}
+
+/// Postfix does so behind XCLIENT.
+#[test]
+fn who_greets_again_offers_nothing_any_more() {
+    for (lines, reply, fault) in [
+        ("XCLIENT a\r\n", "220 hi\r\n", Some(Fault::BarredChunk)),
+        ("XCLIENT a\r\n", "250 ok\r\n", None),
+        ("\r\n", "500 what\r\n", None),
+    ] {
+        let mut talk = Talk::new();
+        talk.dialogue = Dialogue::new(DataBegins::OnReply).with_own_verbs();
+        talk.server("220 hi\r\n");
+        talk.client("EHLO a\r\n");
+        talk.server("250-mx\r\n250 CHUNKING\r\n");
+        talk.client(ENVELOPE);
+        talk.server("250 ok\r\n250 ok\r\n");
+        talk.client(lines);
+        assert_eq!(talk.server(reply), None, "{lines:?}");
+        assert_eq!(talk.client_fault("BDAT 5\r\n"), fault, "{lines:?} {reply:?}");
+    }
+}
+
+#[test]
+fn a_chunk_is_lost_only_where_it_is_refused_before_its_end() {
+    for (short, reply, expect) in [
+        (0, "250 ok\r\n", Expect::Command),
+        (0, "550 no\r\n", Expect::Command),
+        (1, "550 no\r\n", Expect::Unproved),
+        (9, "550 no\r\n", Expect::Unproved),
+    ] {
+        let mut talk = with_recipient();
+        talk.client("BDAT 2\r\nab");
+        talk.server_covering(talk.at - short, reply);
+        assert_eq!(talk.expect(), expect, "{short} {reply:?}");
+    }
+    // Nor by a refusal of nothing from who had received all.
+    let mut talk = with_recipient();
+    talk.client("BDAT 2\r\nab");
+    talk.server("250 ok\r\n");
+    talk.server("550 no\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+    let mut talk = Talk::greeted();
+    talk.server_covering(0, "550 no\r\n");
+    assert_eq!(talk.expect(), Expect::Command);
+}
+
+#[test]
+fn each_message_in_chunks_has_its_own_end() {
+    let mut talk = with_recipient();
+    for messages in 1..=3 {
+        talk.client("BDAT 2 LAST\r\nab");
+        talk.server("250 ok\r\n");
+        let ends = talk.changes().into_iter().filter(|c| matches!(c, Change::ChunksEnd { .. }));
+        assert_eq!(ends.count(), messages);
+        talk.client(ENVELOPE);
+        talk.server("250 ok\r\n250 ok\r\n");
+    }
+}
+
+#[test]
+fn octets_that_were_missed_are_counted() {
+    for (missed, left) in [(3, chunk(2)), (5, Expect::Command), (9, Expect::Command)] {
+        let mut talk = with_recipient();
+        talk.client("BDAT 6\r\na");
+        let end = at(talk.at + missed);
+        talk.dialogue.lose_place(Speaker::Client, missed, end);
+        assert_eq!(talk.expect(), left, "{missed}");
+    }
 }
 
 #[test]
@@ -297,6 +373,7 @@ fn chunks_behind_which_exim_counts_no_octets_are_fatal() {
         (&["BDAT 3\r\nab\r", "BDAT 1\r\n\n"], None),
         (&["BDAT 3\r\nab\r", "BDAT 0 LAST\r\n"], doubtful),
         (&["BDAT 3 LAST\r\nab\r"], doubtful),
+        (&["BDAT 3 LAST\r\na\r\r"], doubtful),
         (&["BDAT 3 LAST\r\na\r\n"], None),
         (&["BDAT 3\r\nab\r", "BDAT 1 LAST\r\n\n"], None),
     ] {

@@ -272,3 +272,98 @@ fn of_disowned_text_only_the_true_end_is_left() {
     assert_eq!(disowned(MailData::DotCr, b"\nx", 9), ("\n".to_owned(), Some(1)));
     assert_eq!(disowned(MailData::Line, b".\r\n", 9), (".\r\n".to_owned(), Some(3)));
 }
+
+/// Blocks of text are passed over where nothing in them needs a look: what stands anywhere in one,
+/// and across its edges, is found all the same.
+#[test]
+fn nothing_hides_in_a_block_of_text() {
+    let odd = [
+        ".",
+        "\n",
+        "\r",
+        ".\n",
+        ".\0",
+        "\n.\n",
+        "\r.\r",
+        "\r\n.\r\n",
+        "\r\n.\n",
+        "\r\n.\0",
+        "\r\n\0",
+        "\n\0",
+        "\0\n.\r\n",
+        "\r\n\r\n.\r\n",
+    ];
+    let line = "a line of a message as most of them are\r\n";
+    let plain = [("x", "x"), (line, line), (".x\r\n", ".x\r\n"), ("\r\n", "\r\n"), ("\r", "\n")];
+    // The step over whole blocks is not tried before.
+    let head = ["x".repeat(64), "\n".to_owned(), "x".repeat(63)].concat();
+    for (before, after) in plain {
+        let (before, after) = (before.repeat(1_100), after.repeat(1_200));
+        for odd in odd {
+            for place in (0..5).chain((5..1_015).step_by(101)).chain(1_015..1_030) {
+                let body = [&before[..place], odd, &after[..1_200 - place]].concat();
+                let text = [&head, &body, "x\r\n.\r\nQUIT"].concat().into_bytes();
+                let (out, whole) = swept_bytewise(MailData::Middle, &text, false);
+                let found = swept(&mut MailData::Middle, &text, false);
+                assert_eq!(found, (out.clone(), whole.clone()), "{odd:?} at {place}");
+                assert_eq!(MailData::Middle.find_end(&text), whole.end(), "{odd:?} at {place}");
+                let (lookalikes, end, _) = read_in_runs(MailData::Middle, &text);
+                let changed = (0..text.len()).filter(|&at| text[at] != out[at]);
+                assert_eq!(lookalikes, changed.collect::<Vec<_>>(), "{odd:?} at {place}");
+                assert_eq!(end, whole.end(), "{odd:?} at {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lookalikes_that_stand_close_are_one_run() {
+    // The first is the LF behind a dot.
+    let behind = |text: &str| MailData::BareDot.read(format!("\n{text}").as_bytes());
+    for (between, used) in [(0, 4), (1, 5), (14, 18), (15, 1)] {
+        let text = "x".repeat(between);
+        assert_eq!(behind(&format!("{text}\n.\nx")), (used, Run::Lookalike), "{between}");
+    }
+    assert_eq!(behind(&"\n.\n".repeat(100)), (64, Run::Lookalike));
+    assert_eq!(behind("\r\n.\r\n"), (1, Run::Lookalike), "the true end is none");
+}
+
+/// Text that looks like what it is masked with already does not count as changed.
+#[test]
+fn what_has_the_masks_value_is_not_changed() {
+    for text in ["#".repeat(40), "#".repeat(100) + "\r\n", "#".repeat(40) + "x", {
+        "x".to_owned() + &"#".repeat(40) + "x##"
+    }] {
+        let (out, found) = swept(&mut MailData::Middle, text.as_bytes(), true);
+        let changed: Vec<usize> = text.match_indices('x').map(|(at, _)| at).collect();
+        assert_eq!(String::from_utf8(out).unwrap(), text.replace('x', "#"));
+        assert_eq!((found.used, found.changed), (text.len(), changed.len() as u64), "{text}");
+        assert_eq!(found.edited.is_empty(), changed.is_empty(), "{text}");
+        assert!(changed.iter().all(|at| found.edited.contains(at)), "{text}");
+    }
+}
+
+#[test]
+fn disowned_text_is_masked_behind_many_line_ends() {
+    for text in ["\r".repeat(100) + "x", "\r\n".repeat(100) + "x", "x".repeat(100) + "\rx"] {
+        let whole = swept_bytewise(MailData::Middle, text.as_bytes(), true);
+        assert_eq!(swept(&mut MailData::Middle, text.as_bytes(), true), whole, "{text:?}");
+    }
+}
+
+/// Whatever stands before them, and whether there are two or more of them.
+#[test]
+fn few_bytes_are_text_after_anything_or_not() {
+    let alphabet = b"\r\n.\0x";
+    for number in 0..5_u32.pow(4) {
+        for length in 0..=4 {
+            let digit = |digit| alphabet[(number / 5_u32.pow(digit) % 5) as usize];
+            let text: Vec<u8> = (0..length).map(digit).collect();
+            let is_text = MailData::ALL.iter().all(|&start| {
+                let (out, swept) = swept_bytewise(start, &text, false);
+                !swept.is_end && swept.edited.is_empty() && out == text
+            });
+            assert_eq!(MailData::is_text_after_anything(&text), is_text, "{text:?}");
+        }
+    }
+}

@@ -69,6 +69,38 @@ fn a_late_refusal_of_the_text_may_have_answered_its_message() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// Only a refusal, of the text, and of that text which it heard some of.
+#[test]
+fn what_refuses_no_text_has_not_answered_its_message() {
+    for (heard, reply) in [(3, "250 early\r\n"), (3, "421 busy\r\n"), (0, "552 no\r\n")] {
+        let mut talk = Talk::in_data();
+        let start = talk.at;
+        talk.client("text\r\n.\r\nMAIL FROM:<a@b>\r\n");
+        talk.server_covering(start + heard, reply);
+        talk.server("250 taken\r\n");
+        assert_eq!(talk.server("250 sender\r\n"), None, "{reply:?}");
+        assert!(talk.dialogue.is_idle(), "{reply:?}");
+    }
+    // A line whose half was heard is answered in its turn.
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\nRSET\r\n");
+    assert_eq!(talk.server_covering(3, "500 what\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.server("250 ok\r\n250 ok\r\n"), None);
+    assert!(talk.dialogue.is_idle());
+}
+
+#[test]
+fn what_was_received_ends_where_the_ack_points() {
+    let mut queue = Outstanding::default();
+    for end in [5, 9] {
+        queue.push(Due::new(Answers::Verb(Verb::Noop), at(end)));
+    }
+    for (covers, beyond) in [(0, Some(5)), (4, Some(5)), (5, Some(9)), (8, Some(9)), (9, None)] {
+        let found = queue.first_beyond(at(covers)).map(|due| due.end);
+        assert_eq!(found, beyond.map(at), "{covers}");
+    }
+}
+
 #[test]
 fn an_unasked_354_is_fatal() {
     for (client, replies) in [

@@ -79,6 +79,7 @@ fn a_lines_end_says_what_the_line_said() {
         };
         assert_eq!((end.code, end.is_last), (code, is_last), "{line:?}");
         assert_eq!(end.keyword.as_bytes(), keyword.as_bytes(), "{line:?}");
+        assert_eq!(end.keyword.is_too_long(), line.contains("TWENTY4"), "{line:?}");
     }
 }
 
@@ -135,6 +136,31 @@ fn a_line_without_a_code_frees_who_waits() {
     talk.client("AUTH LOGIN\r\n");
     talk.server("334 a\r\nError: no\r\n");
     assert_eq!(talk.expect(), Expect::Command);
+}
+
+#[test]
+fn a_line_without_a_code_may_have_answered_what_stood_alone() {
+    for (lines, replies) in
+        [("NOOP\r\n", "250 next\r\n"), ("EHLO a\r\nNOOP\r\n", "250 ok\r\n250 ok\r\n250 next\r\n")]
+    {
+        let mut talk = Talk::greeted();
+        talk.client(lines);
+        assert_eq!(talk.server("odd\r\n"), Some(Fault::MalformedReply));
+        talk.client("RSET\r\n");
+        assert_eq!(talk.server(replies), None, "{lines:?}");
+        assert!(talk.dialogue.is_idle(), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_line_without_a_code_lets_nobody_go_who_does_not_wait() {
+    let mut talk = Talk::greeted();
+    talk.client("DATA\r\n");
+    talk.server("odd\r\n");
+    talk.client("RS");
+    talk.server("odd again\r\n");
+    let events = talk.client("ET\r\n");
+    assert_eq!(events[0], (Event::CommandWord(word("RSE")), b"E".to_vec()));
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
         ("a1b LOGIN u p\r\n", "a1b LOGIN u p\r\n"),
         ("XAUTH x\r\n", "XAUTH *\r\n"),
         ("USER joe\r\n", "USER ***\r\n"),
+        ("US joe\r\n", "US joe\r\n"),
         (" AUTH PLAIN x\r\n", " ************\r\n"),
         ("\0AUTH PLAIN x\r\n", "*************\r\n"),
         (".AUTH PLAIN x\r\n", ".AUTH *******\r\n"),
@@ -96,6 +97,20 @@ fn the_line_behind_any_334_is_hidden() {
     }
 }
 
+/// Also where that refuses a chunk that has come whole.
+#[test]
+fn the_line_behind_a_334_to_a_chunk_is_hidden() {
+    let mut talk = Talk::greeted();
+    talk.client("EHLO a\r\n");
+    talk.server("250-mx\r\n250 CHUNKING\r\n");
+    talk.client("MAIL x\r\nRCPT y\r\n");
+    talk.server("250 ok\r\n250 ok\r\n");
+    talk.client("BDAT 2\r\nab");
+    assert_eq!(talk.server_covering(talk.at - 1, "334 x\r\n"), Some(Fault::UnexpectedReply));
+    assert_eq!(talk.expect(), Expect::Unproved);
+    assert_eq!(shown(&mut talk, "QUIT\r\n", 1), "****\r\n");
+}
+
 #[test]
 fn lines_behind_a_refused_auth_are_hidden_until_a_verb_shows() {
     let mut talk = Talk::greeted();
@@ -136,6 +151,21 @@ fn auth_lines_are_no_commands_until_the_final_reply() {
     }
     talk.server("235 ok\r\n");
     assert_eq!(talk.expect(), Expect::Command);
+}
+
+#[test]
+fn the_rest_of_an_auth_line_is_no_command() {
+    for reply in ["535 no\r\n", "no\r\n"] {
+        let mut talk = Talk::greeted();
+        talk.client("AUTH LOGIN\r\n");
+        talk.server("334 x\r\n");
+        talk.client("VRFY ro");
+        talk.server(reply);
+        assert_eq!(talk.expect(), Expect::Command);
+        assert!(talk.dialogue.is_refused(), "{reply:?}");
+        let events = talk.client("ot\r\n");
+        assert_eq!(events[0], (Event::CommandStray, b"ot".to_vec()), "{reply:?}");
+    }
 }
 
 /// sendmail quotes what it cannot decode.

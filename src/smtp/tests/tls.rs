@@ -27,18 +27,33 @@ fn tls_begins_with_a_record_on_both_sides() {
         assert_eq!(talk.dialogue.end(Speaker::Server), None);
     }
     let mut talk = asked();
+    let shown = |talk: &Talk| {
+        let Expect::Tls(start) = talk.expect() else { panic!("{:?}", talk.expect()) };
+        (start.has_begun(), start.is_answered())
+    };
     talk.server("220 go\r\n");
-    talk.client(b"\x16\x03\x01");
+    talk.client(b"\x16\x03");
+    assert_eq!(shown(&talk), (false, false));
+    talk.client(b"\x01");
+    assert_eq!(shown(&talk), (true, false));
     talk.read(Speaker::Server, b"\x15\x03\x01\x00\x02\x02\x28", 13);
+    assert_eq!(shown(&talk), (true, true));
     assert_eq!(talk.changes().len(), 2, "an alert is an answer");
 }
 
 #[test]
 fn plain_text_for_tls_is_fatal_from_either_side() {
     let fault = Some(Fault::PlaintextForTls);
-    for plain in
-        ["QUIT\r\n", "EHLO a\r\n", "\x15\x03\x01", "\x16RSET\r\n", "\x16\x03\x05", "\x17\x03"]
-    {
+    for plain in [
+        "QUIT\r\n",
+        "EHLO a\r\n",
+        "\x15\x03\x01",
+        "\x16RSET\r\n",
+        "\x16\x02\x01",
+        "\x16\x04\x01",
+        "\x16\x03\x05",
+        "\x17\x03",
+    ] {
         for piece in 1..=plain.len() {
             let mut talk = asked();
             talk.server("220 go\r\n");
