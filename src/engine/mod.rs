@@ -300,7 +300,7 @@ impl Engine {
         if let Err(malformed) = turn.verify() {
             return (Verdict::Drop(malformed.into()), mode);
         }
-        let (was_over, is_dead) = (flow.is_over(), conversation.is_dead());
+        let was_over = flow.is_over();
         let scene = Scene::of(flow, turn.now);
         let direction = flow.direction(turn.key.is_low(turn.source));
         let judged = catch_unwind(AssertUnwindSafe(|| {
@@ -317,7 +317,7 @@ impl Engine {
         });
         flow.hold(conversation.held());
         // What is refused, a forgery perhaps, keeps no flow alive.
-        if !is_dead && !matches!(verdict, Verdict::Drop(_)) {
+        if !matches!(verdict, Verdict::Drop(_)) {
             flow.touch(turn.now.seconds());
         }
         let is_over = conversation.is_over();

@@ -217,7 +217,6 @@ fn stage(conversation: &Conversation) -> Stage {
     match (conversation.phase, conversation.dialogue.expect()) {
         (Phase::Reset, _) => Stage::Reset,
         (Phase::Closing, _) => Stage::Closing,
-        (Phase::Open, _) if conversation.is_offloaded() => Stage::Tls,
         (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
         (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,
         (Phase::Open, Expect::AuthLine) => Stage::Auth,

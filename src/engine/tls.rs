@@ -335,7 +335,7 @@ impl Passage<'_, '_> {
     pub(super) fn hear_reply(&mut self, step: &Step, reading: &mut Reading) {
         let Event::ReplyEnd(reply) = step.event else { return };
         match (reply.answers, reply.code) {
-            (Answers::Verb(Verb::StartTls), Some(220)) if reply.is_last => self.begin_records(),
+            (Answers::Verb(Verb::StartTls), Some(220)) => self.begin_records(),
             (Answers::Verb(Verb::StartTls), Some(_)) => {
                 self.effects.counted.starttls_refused += u64::from(reply.is_last);
             }
