@@ -107,6 +107,7 @@ impl Passage<'_, '_> {
             let place = |index: usize| at.after(index as u64);
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
             self.effects.counted.bytes_masked += swept.changed;
+            conversation.deeds.edited = conversation.deeds.edited.saturating_add(1);
             reading.is_edited = true;
             if is_counted {
                 let first = place(swept.edited.start);
@@ -140,6 +141,7 @@ impl Passage<'_, '_> {
         let (step, length) = match self.direction {
             Direction::Original => match dialogue.whole_line(bytes) {
                 Some(line) if guard.pass_line(watch, &line, bytes) => {
+                    conversation.last = line.word;
                     (dialogue.take_line(&line, at), line.length)
                 }
                 Some(_) | None => return false,

@@ -49,7 +49,8 @@ impl Dialogue {
 /// nothing odd about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholeLine {
-    word: Word,
+    /// Its first word.
+    pub word: Word,
     /// The verb.
     pub verb: Verb,
     /// Whether a space stands behind it.
