@@ -176,4 +176,23 @@ mod tests {
             assert_eq!((heard.family(), heard.label().as_str()), (family, label));
         }
     }
+
+    #[test]
+    fn each_family_has_one_sentence_of_its_own() {
+        let heard = [
+            Heard::Suite(None),
+            Heard::Group(None),
+            Heard::Protocol(None),
+            Heard::Fingerprint(None),
+            Heard::Name(None),
+            Heard::Alert(Speaker::Client, None),
+            Heard::Alert(Speaker::Server, None),
+            Heard::Failed(Speaker::Client, None),
+            Heard::Failed(Speaker::Server, None),
+        ];
+        let all: BTreeMap<_, _> = heard.iter().map(|one| (one.family(), one.help())).collect();
+        let sentences: std::collections::BTreeSet<_> = all.values().collect();
+        assert_eq!((all.len(), sentences.len()), (heard.len(), heard.len()));
+        assert!(sentences.iter().all(|help| help.contains(' ') && !help.ends_with('.')));
+    }
 }

@@ -405,4 +405,211 @@ mod tests {
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{before}");
         }
     }
+
+    /// What the log says of a line, by its kind.
+    fn end(journal: &mut Journal) -> Vec<What> {
+        let mut log = Vec::new();
+        journal.end(Direction::Original, What::command, &mut log);
+        log
+    }
+
+    fn edited(
+        offset: u64,
+        rule: Rule,
+        (before, after): (&[u8], &[u8]),
+        length: u64,
+        patches: &[&str],
+    ) -> What {
+        let patches = patches.iter().map(|id| Id::from(*id)).collect();
+        let (before, after) = (before.to_vec(), after.to_vec());
+        What::Edited {
+            direction: Direction::Original,
+            offset,
+            rule,
+            patches,
+            before,
+            after,
+            length,
+        }
+    }
+
+    fn unshown(offset: u64, bytes: u64) -> What {
+        What::Unshown { direction: Direction::Original, offset, bytes }
+    }
+
+    #[test]
+    fn a_line_is_told_without_its_end_and_edits_that_touch_as_one() {
+        let mut journal = Journal::default();
+        assert!(journal.is_empty());
+        let at = Offset::new;
+        journal.read(at(10), b"NOOP\r", 5);
+        assert!(!journal.is_empty());
+        journal.read(at(15), b"a", 1);
+        journal.read(at(16), b"\r", 1);
+        journal.read(at(17), b"\n", 1);
+        journal.edit(at(12), Rule::Verb, b"O", b"X", 1);
+        journal.edit(at(13), Rule::Verb, b"P\r", b"X\r", 2);
+        journal.name("one".into());
+        journal.name("one".into());
+        journal.name("two".into());
+        // One beside it under another rule, and one further on under the same.
+        journal.edit(at(15), Rule::StrayBytes, b"a", b"X", 1);
+        journal.edit(at(17), Rule::StrayBytes, b"\n", b"X", 1);
+        let line = What::command(10, b"NOOP\ra".to_vec(), 6);
+        let edits = [
+            edited(12, Rule::Verb, (b"OP", b"XX"), 2, &["one", "two"]),
+            edited(15, Rule::StrayBytes, (b"a", b"X"), 1, &[]),
+            edited(17, Rule::StrayBytes, (b"\n", b"X"), 1, &[]),
+        ];
+        assert_eq!(end(&mut journal), [&[line][..], &edits].concat());
+        assert!(journal.is_empty() && end(&mut journal).is_empty());
+    }
+
+    #[test]
+    fn a_cr_is_left_out_of_an_edit_where_it_is_the_lines_and_shown() {
+        for (before, after, length, expected) in [
+            (&b"ab\r"[..], &b"XX\r"[..], 3, (&b"ab"[..], &b"XX"[..], 2)),
+            (b"ab\r", b"XXX", 3, (b"ab\r", b"XXX", 3)),
+            (b"abc", b"XX\r", 3, (b"abc", b"XX\r", 3)),
+            // There was more of it than is kept.
+            (b"ab\r", b"XX\r", 4, (b"ab\r", b"XX\r", 4)),
+        ] {
+            let mut journal = Journal::default();
+            journal.edit(Offset::ZERO, Rule::Verb, before, after, length);
+            let mut log = Vec::new();
+            journal.end_edits(Direction::Original, &mut log);
+            let (before, after, length) = expected;
+            assert_eq!(log, [edited(0, Rule::Verb, (before, after), length, &[])]);
+            assert!(journal.is_empty());
+        }
+    }
+
+    /// Of a secret only a CR at its end is known, and only where all of it is kept.
+    #[test]
+    fn a_secret_is_stars_but_for_a_cr_at_its_end() {
+        let step = |given: &[u8]| Step { used: given.len(), is_secret: true, ..Step::WAIT };
+        let long = [&[b'a'; LOGGED_BYTES_MAX][..], b"\r"].concat();
+        for (given, before) in
+            [(&b"ab\r"[..], &b"**\r"[..]), (b"a\rb", b"***"), (&long, &[b'*'; LOGGED_BYTES_MAX])]
+        {
+            let (mut journal, draft) = (Journal::default(), Draft::default());
+            let ruling = Ruling::Edit(Rule::StrayBytes);
+            journal.note(Offset::ZERO, step(given), given, ruling, &draft);
+            let mut log = Vec::new();
+            journal.end_edits(Direction::Original, &mut log);
+            let length = given.len() as u64;
+            assert_eq!(log, [edited(0, Rule::StrayBytes, (before, b""), length, &[])]);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_line_and_of_its_edits_is_bounded() {
+        let mut journal = Journal::default();
+        let half = [b'a'; LOGGED_BYTES_MAX / 2 + 10];
+        for place in 0..3 {
+            let at = Offset::new(place * 1_000);
+            journal.read(at, &half, half.len() as u64);
+            journal.edit(at, Rule::Verb, &half, &half, half.len() as u64);
+        }
+        let log = end(&mut journal);
+        let shown = |what: &What| {
+            if let What::Command { line, length, .. } = what {
+                return (line.len() as u64, *length);
+            }
+            if let What::Edited { before, after, .. } = what {
+                return (before.len() as u64, after.len() as u64);
+            }
+            if let What::Unshown { bytes, .. } = what { (0, *bytes) } else { (0, 0) }
+        };
+        let shown: Vec<_> = log.iter().map(shown).collect();
+        let (most, first) = (LOGGED_BYTES_MAX as u64, half.len() as u64);
+        let second = most - first;
+        let edits = [(first, first), (second, second), (0, first)];
+        assert_eq!(shown, [&[(most, 3 * first)][..], &edits].concat());
+    }
+
+    #[test]
+    fn edits_that_are_only_counted_are_one_entry() {
+        let mut journal = Journal::default();
+        assert!(!journal.passes_over());
+        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
+        assert!(journal.passes_over());
+        journal.pass_over(Offset::new(70), Rule::Lookalike, 4);
+        journal.edit(Offset::new(700), Rule::Lookalike, b"x", b"y", 5);
+        let mut log = Vec::new();
+        journal.end_unfinished(Direction::Original, What::command, &mut log);
+        assert_eq!(log, [unshown(7, 12)], "no line, of which nothing was read");
+        // Behind one that is shown, it is the second.
+        journal.edit(Offset::new(1), Rule::Lookalike, b"x", b"y", 1);
+        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
+        assert!(!journal.passes_over());
+        log.clear();
+        journal.end_edits(Direction::Original, &mut log);
+        assert_eq!(log, [edited(1, Rule::Lookalike, (b"x", b"y"), 1, &[]), unshown(7, 3)]);
+        journal.edit(Offset::new(1), Rule::Lookalike, b"x", b"y", 1);
+        journal.forget();
+        assert!(journal.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_has_not_ended_is_told_where_a_byte_of_it_came() {
+        let mut journal = Journal::default();
+        journal.read(Offset::new(4), b"Q", 1);
+        let mut log = Vec::new();
+        journal.end_unfinished(Direction::Original, What::command, &mut log);
+        assert_eq!(log, [What::command(4, b"Q".to_vec(), 1)]);
+        assert!(journal.is_empty());
+        log.clear();
+        journal.end_unfinished(Direction::Original, What::command, &mut log);
+        assert!(log.is_empty());
+    }
+
+    /// What a flow may have of the log: 300 bytes at once, and so much more in a second.
+    const CHATTER: Chatter = Chatter { burst_bytes: 300, bytes_per_second: 100 };
+
+    #[test]
+    fn a_flow_has_its_burst_and_its_rate_and_what_is_left_out_is_counted() {
+        let mut talk = Talk::new(CHATTER);
+        let mut admit = |second, shown, is_vital| {
+            talk.admit(Instant::from_seconds(second), (shown, is_vital), CHATTER)
+        };
+        assert_eq!(admit(1, 172, false), Ok(None), "all of the burst");
+        assert_eq!(admit(1, 0, false), Err(()));
+        assert_eq!(admit(2, 0, false), Err(()));
+        assert_eq!(admit(2, 0, true), Ok(Some(2)), "vital, and behind two");
+        assert_eq!(admit(3, 72, false), Ok(None), "two seconds' worth: 128 beside the 72");
+        assert_eq!(admit(5, 73, false), Err(()), "one too many");
+        assert_eq!(admit(5, 72, false), Ok(Some(1)));
+        // Silence adds no more than the burst.
+        assert_eq!(admit(1_000, 173, false), Err(()));
+        assert_eq!(admit(1_000, 172, false), Ok(Some(1)));
+        // A clock that steps back adds nothing, nor does it when it comes back.
+        assert_eq!(admit(10, 0, false), Err(()));
+        assert_eq!(admit(1_000, 0, false), Err(()));
+    }
+
+    #[test]
+    fn each_limit_is_passed_for_the_first_time_once() {
+        let mut talk = Talk::new(CHATTER);
+        for limit in Rule::LIMITS {
+            assert!(talk.is_first(limit), "{limit}");
+            assert!(!talk.is_first(limit), "{limit}");
+        }
+        assert!(Rule::LIMITS.into_iter().all(|limit| !talk.is_first(limit)));
+    }
+
+    #[test]
+    fn three_reasons_are_told_once_a_second() {
+        let mut talk = Talk::new(CHATTER);
+        let [a, b, c, d] =
+            [Reason::UnknownFlow, Reason::FlowReset, Reason::WrongInterface, Reason::OwnFault];
+        for second in [1, 2, 3, 0x1_0003, 0x1_0004] {
+            // Of a second only the low bits are kept: one that is 65,536 later looks the same.
+            let is_other = second != 0x1_0003;
+            let mut is_new = |reason| talk.is_new(Instant::from_seconds(second), reason);
+            let told = [a, a, b, a, b, c, d, c].map(&mut is_new);
+            let expected = [true, false, true, false, false, true, false, false];
+            assert_eq!(told, expected.map(|is_new| is_new && is_other), "{second}");
+        }
+    }
 }

@@ -98,3 +98,85 @@ impl Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Direction;
+    use crate::guard::Excess;
+
+    fn settings(names: &str, changes: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::profile("asa").unwrap();
+        settings.set("syslog_names", names).unwrap();
+        changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+        settings
+    }
+
+    fn edited(rule: Rule, before: &[u8]) -> What {
+        let (before, after, patches) = (before.to_vec(), Vec::new(), Vec::new());
+        let direction = Direction::Reply;
+        What::Edited { direction, offset: 0, rule, patches, before, after, length: 1 }
+    }
+
+    fn exceeded(rule: Rule) -> What {
+        let excess = Excess { rule, count: 2, limit: 1, is_end: true };
+        What::Exceeded { direction: Direction::Original, offset: 0, excess }
+    }
+
+    const fn reset(rule: Rule) -> What {
+        What::Reset { reason: Reason::Rule(rule) }
+    }
+
+    fn names(message: Option<Message>) -> &'static str {
+        match message {
+            None => "",
+            Some(Message::Replaced { is_asa: false }) => "replaced-pix",
+            Some(Message::Replaced { is_asa: true }) => "replaced-asa",
+            Some(Message::MaliciousAddress) => "malicious",
+            Some(Message::Met(_)) => "met",
+            Some(Message::SpecialCharacter) => "special",
+            Some(Message::LargerThanDeclared) => "larger",
+            Some(Message::TlsStarted) => "tls",
+            Some(Message::Terminated { severity: 3, .. }) => "terminated-3",
+            Some(Message::Terminated { .. }) => "terminated-4",
+        }
+    }
+
+    /// Settings, an entry, and its message by whose it is.
+    type Row<'a> = (&'a [(&'a str, &'a str)], What, [&'a str; 4]);
+
+    /// What each kind of names says of an entry: our own, a PIX's, an ASA's, and the guide's.
+    #[test]
+    fn an_entry_is_the_message_of_whom_it_is_written_for() {
+        let begin = What::Tls(TlsEvent::Begin { hello: None });
+        let replace = ("address_scan", "replace");
+        let asa = |message: &'static str| ["", "", message, message];
+        let map = ("asa_map", "ehlo-reply-parameter-others,cmd-rcpt-count,cmd-line-length");
+        let ended = ["", "", "terminated-4", "terminated-3"];
+        let replaced = ["", "replaced-pix", "replaced-asa", "replaced-asa"];
+        let larger = ["", "larger", "larger", "larger"];
+        let rows: [Row<'_>; 16] = [
+            (&[replace], edited(Rule::Address, b"|"), replaced),
+            (&[("address_scan", "log")], edited(Rule::Address, b"|"), asa("special")),
+            (&[("address_scan", "refuse")], edited(Rule::Address, b"|"), asa("")),
+            (&[replace], edited(Rule::Verb, b"|"), asa("")),
+            (&[map], edited(Rule::EhloKeyword, b"STARTTLS"), asa("")),
+            (&[map], edited(Rule::EhloKeyword, b"CHUNKING"), asa("met")),
+            (&[map], exceeded(Rule::DeclaredSize), larger),
+            (&[map], exceeded(Rule::IdleCommands), asa("")),
+            (&[map], exceeded(Rule::Recipients), asa("met")),
+            (&[map, ("long_lines", "reset")], reset(Rule::LongLine), asa("")),
+            (&[map, ("long_lines", "pass")], reset(Rule::LongLine), ended),
+            (&[map, ("long_lines", "reset")], reset(Rule::Recipients), ended),
+            (&[map], reset(Rule::Patch), asa("")),
+            (&[("starttls", "allow log")], begin.clone(), asa("tls")),
+            (&[("starttls", "allow")], begin, asa("")),
+            (&[map], What::Closed, asa("")),
+        ];
+        for (changes, what, expected) in rows {
+            let found = ["own", "pix", "asa", "asa-guide"]
+                .map(|named| names(Message::of(&what, &settings(named, changes))));
+            assert_eq!(found, expected, "{changes:?} {what:?}");
+        }
+    }
+}

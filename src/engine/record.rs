@@ -307,3 +307,29 @@ impl What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Notice;
+
+    #[test]
+    fn each_notice_has_its_word() {
+        let words = [
+            Notice::ForeignName,
+            Notice::LostPlace,
+            Notice::OfferGone,
+            Notice::OfferMasked,
+            Notice::PlainAuth,
+            Notice::PlainMail,
+            Notice::Renegotiation,
+        ]
+        .map(|notice| (notice.name(), format!("{notice:?}")));
+        // The variant's name, its words parted by hyphens.
+        for (word, name) in words {
+            let letters: String = word.split('-').collect();
+            assert_eq!(letters, name.to_lowercase());
+            let capitals = name.chars().filter(char::is_ascii_uppercase).count();
+            assert_eq!(word.split('-').count(), capitals, "{word}");
+        }
+    }
+}

@@ -172,4 +172,48 @@ mod tests {
         let entries: usize = sets.iter().map(|set| set.lock().capacity()).sum();
         assert_eq!(entries, SETS * WAYS);
     }
+
+    #[test]
+    fn what_was_never_offered_is_not_gone_on_any_day() {
+        for day in [1, 5, 100] {
+            let servers = Servers::new(1);
+            assert!(servers.hear(server(1), Offer::Masked, at(day)).is_some());
+            assert_eq!(servers.hear(server(1), Offer::Missing, at(day)), None, "{day}");
+        }
+    }
+
+    /// As many servers as would fill a set many times stand in sets of their own.
+    #[test]
+    fn servers_are_spread_over_the_table() {
+        let servers = Servers::new(1);
+        let v6 = |number: u16| {
+            let address = std::net::Ipv6Addr::LOCALHOST;
+            Endpoint { address: address.into(), port: 25 + number }
+        };
+        for number in 0..200 {
+            for server in [server(number.into()), v6(number)] {
+                assert_eq!(servers.hear(server, Offer::Made, at(100)), None);
+            }
+        }
+        for number in 0..200 {
+            for server in [server(number.into()), v6(number)] {
+                let gone = Some((Notice::OfferGone, true));
+                assert_eq!(servers.hear(server, Offer::Missing, at(101)), gone, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_set_loses_its_oldest() {
+        let entry = |number| Entry { server: server(number), offered: 100, gone: 0, masked: 0 };
+        let mut set = Vec::new();
+        for number in 0..8 {
+            assert_eq!(room(&mut set, entry(number)), number as usize);
+        }
+        set[5].offered = 3;
+        set[2].offered = 1;
+        (set[2].gone, set[3].offered, set[3].masked) = (101, 1, 102);
+        assert_eq!((room(&mut set, entry(8)), set.len()), (5, WAYS));
+        assert_eq!(set[5].server, server(8));
+    }
 }

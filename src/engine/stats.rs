@@ -266,3 +266,64 @@ impl Stats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::Violation;
+
+    #[test]
+    fn a_hello_is_large_from_1401_bytes_on() {
+        let mut stats = Stats::default();
+        for (length, count) in [(1_399, 0), (1_400, 0), (1_401, 1), (9_000, 2)] {
+            stats.count_client_hello(&ClientHello { length, ..ClientHello::default() });
+            assert_eq!(stats.tls_large_hellos, count, "{length}");
+        }
+    }
+
+    #[test]
+    fn agreements_are_counted_by_version() {
+        let mut stats = Stats::default();
+        for version in [0x0301, 0x0302, 0x0303, 0x0303, 0x0304, 0x0300, 0x7f1c] {
+            stats.count_agreement(Version(version));
+        }
+        let Stats { tls_agreed_1_0, tls_agreed_1_1, tls_agreed_1_2, tls_agreed_1_3, .. } = stats;
+        assert_eq!([tls_agreed_1_0, tls_agreed_1_1, tls_agreed_1_2, tls_agreed_1_3], [1, 1, 2, 1]);
+        assert_eq!((stats.tls_agreed_other, stats.tls_agreed), (2, 7));
+    }
+
+    #[test]
+    fn what_a_server_chooses_is_counted() {
+        let mut stats = Stats::default();
+        let hello = ServerHello { cipher_suite: 0x1301, ..ServerHello::default() };
+        stats.count_server_hello(&hello);
+        assert_eq!((stats.tls_resumed, stats.tls_retried), (0, 0));
+        stats.count_server_hello(&ServerHello { is_resumed: true, group: Some(29), ..hello });
+        let hello =
+            ServerHello { cipher_suite: 0x1302, is_retried: true, ..ServerHello::default() };
+        stats.count_server_hello(&hello);
+        assert_eq!((stats.tls_resumed, stats.tls_retried), (1, 1));
+        let heard = [
+            (Heard::Suite(Some(0x1301)), 2),
+            (Heard::Suite(Some(0x1302)), 1),
+            (Heard::Group(Some(29)), 1),
+        ];
+        assert_eq!(stats.tls, BTreeMap::from(heard));
+    }
+
+    /// The place of a rule stays in what a worker counts; that is no count.
+    #[test]
+    fn what_was_not_counted_is_not_there() {
+        let mut counted = Stats::default();
+        counted.rules.insert(Rule::Verb, 2);
+        let (first, second) = (Tally::default(), Tally::default());
+        first.take(&mut counted);
+        counted.drops.insert(Violation::OldAck.into(), 1);
+        second.take(&mut counted);
+        let mut stats = Stats::default();
+        second.sum(&mut stats);
+        assert_eq!((stats.rules.len(), stats.drops.len()), (0, 1));
+        first.sum(&mut stats);
+        assert_eq!(stats.rules, BTreeMap::from([(Rule::Verb, 2)]));
+    }
+}

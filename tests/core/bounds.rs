@@ -256,7 +256,7 @@ fn false_ends_beyond_the_16th_of_a_message_are_counted() {
         assert!(crowd.begin_data(&mut line));
         for _ in 0..2 {
             let begun = crowd.records.len();
-            let message = [&part.repeat(count)[..], b"\r\n.\r\n"].concat();
+            let message = [b"S: x\r\n\r\n", &part.repeat(count)[..], b"\r\n.\r\n"].concat();
             for piece in message.chunks(packet) {
                 assert!(crowd.say(&mut line, C, piece));
             }

@@ -45,6 +45,8 @@ mod hellos;
 mod image;
 /// Saved configurations of PIX and ASA: what becomes of each line.
 mod import;
+/// How a flow begins, what keeps it, and how it ends.
+mod lifetimes;
 /// What flows cost in memory.
 mod memory;
 /// The structures of law 2, held against models too simple to be wrong.
@@ -67,6 +69,8 @@ mod reasons;
 mod replay;
 /// Who is client and who is server, whatever packets claim.
 mod roles;
+/// What others are shown of flows, and which of them they can have reset.
+mod sight;
 /// Two real TCP stacks with the engine between them, over a lossy wire.
 mod sim;
 /// Every cut of representative dialogues gives the same streams.
@@ -79,5 +83,7 @@ mod tcp_suite;
 mod tidy;
 /// STARTTLS and what follows it: records, hellos, what nobody may say there.
 mod tls;
+/// Nobody reads the records: none are made, and all else is the same.
+mod unheard;
 /// Packets at their edges: fields, edits, options, the RST.
 mod wire;

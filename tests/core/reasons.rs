@@ -1,13 +1,17 @@
 //! Every reason to drop a packet, and every rule that changes bytes, brought about once.
 
-use mailguard::engine::{Engine, Reason, Settings, UnknownFlow, Verdict, What, Withheld};
+use mailguard::engine::{
+    Arrival, Effects, Engine, Exception, Limits, Reason, Settings, Treatment, UnknownFlow, Verdict,
+    What, Withheld,
+};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::offset::Offset;
 use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker, Standing};
 use mailguard::tcp::Violation;
+use mailguard::time::Instant;
 
-use crate::support::packet::{ACK, FIN, RST, SYN};
+use crate::support::packet::{ACK, FIN, RST, SYN, arrival};
 use crate::support::rig::{Rig, settings};
 
 const ISN: [u32; 2] = [1_000, 5_000];
@@ -44,11 +48,20 @@ fn held_back(rig: &Rig, verdict: Verdict, reason: impl Into<Reason>) {
 fn what_tcp_cannot_say_is_dropped_by_its_name() {
     let mut rig = open();
     dropped(rig.packet(C, 1_001, 5_002, ACK, &[], b""), Violation::AckOfUnsent);
+    let reason = Violation::AckOfUnsent.into();
+    let told = What::Dropped { direction: C, offset: 0, length: 0, reason };
+    assert!(rig.has_told(|what| *what == told));
+    // The same again is told once a second, and counted.
+    dropped(rig.packet(C, 1_001, 5_002, ACK, &[], b"x"), Violation::AckOfUnsent);
+    let stats = rig.engine.stats();
+    assert_eq!((stats.entries_left_out, stats.drops[&reason], stats.packets), (1, 2, 5));
     dropped(rig.packet(C, 1_001, 5_001_u32.wrapping_sub(65_000), ACK, &[], b""), Violation::OldAck);
     let verdict = rig.send(C, 5, b"late");
     held_back(&rig, verdict, Violation::OutOfOrder);
     let verdict = rig.send(C, 64_242, b"far");
     held_back(&rig, verdict, Violation::BeyondWindow);
+    let withheld = rig.engine.stats().withheld;
+    assert_eq!(withheld.values().copied().collect::<Vec<_>>(), [1, 1]);
     dropped(rig.packet(S, 5_001, 900, SYN, &[], b""), Violation::ServerSyn);
     dropped(rig.packet(S, 9_000, 900, SYN | ACK, &[], b""), Violation::Handshake);
     dropped(rig.packet(C, 1, 5_001, RST, &[], b""), Violation::StrayReset);
@@ -99,6 +112,14 @@ fn what_the_dialogue_forbids_is_dropped_by_its_name() {
     let _ = (rig.send(S, 7, b"354 go\r\n"), rig.send(C, 6, b"text\r\n."));
     dropped(rig.send(C, 13, b"\r\n"), Reason::SplitTerminator);
 
+    // A server ends no message, whatever it says.
+    let mut bug = settings("mailguard");
+    bug.guard.set("split_terminator", "bug").unwrap();
+    let (mut rig, start) = in_data_of(bug);
+    let _ = rig.send(C, start, b"text\r\n.");
+    let verdict = rig.send(S, 15, b"\r\n");
+    assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+
     // Text ahead of a gap was no text once the gap is filled, whether or not the filler holds it.
     for filler in [&b".\r\nVR"[..], b".\r\nVRFY a\r\n"] {
         let (mut rig, start) = in_data();
@@ -115,6 +136,14 @@ fn two_versions_of_a_message_are_refused_by_their_name() {
     let _ = rig.send(C, start, b"Pay 10 to A\r\n");
     dropped(rig.send(C, start, b"Pay 99 to B\r\n"), Violation::Contradiction);
     dropped(rig.send(C, start, b"Pay 10 to A\r\n"), Reason::FlowReset);
+
+    // A keep-alive repeats a number with any byte; a byte that others follow has to be the same.
+    let (mut rig, start) = in_data();
+    rig.is_lost_behind = true;
+    let _ = rig.send(C, start, b"Pay 10");
+    assert_eq!(rig.send(C, start + 5, b"9"), Verdict::Rewrite, "as it was");
+    assert_eq!(rig.send(C, start + 5, b"0 to A\r\n"), Verdict::Accept);
+    dropped(rig.send(C, start + 12, b"?B"), Violation::Contradiction);
 
     // In commands the first version stands.
     let mut rig = open();
@@ -232,6 +261,11 @@ fn every_rule_that_ends_a_flow_says_its_name() {
 
 #[test]
 fn a_server_that_leaves_while_it_owes_a_reply_leaves_early() {
+    let mut rig = open();
+    let _ = (rig.send(C, 0, b"NOOP\r\n"), rig.send_fin(S, 0, b""));
+    let is_told = |what: &What| matches!(what, What::Alarm { fault: Fault::EndedEarly, .. });
+    assert!(rig.has_told(is_told));
+    assert_eq!(rig.engine.stats().alarms, 1);
     let mut dialogue = Dialogue::new(DataBegins::OnReply);
     assert_eq!(dialogue.end(Speaker::Server), Some(Fault::EndedEarly));
     assert_eq!(dialogue.end(Speaker::Client), None);
@@ -241,6 +275,99 @@ fn a_server_that_leaves_while_it_owes_a_reply_leaves_early() {
         greeting = &greeting[dialogue.read(Speaker::Server, greeting, standing).used..];
     }
     assert_eq!(dialogue.end(Speaker::Server), None);
+}
+
+/// Bytes ahead of a gap have half of what a flow, and all flows together, may hold.
+#[test]
+fn what_is_ahead_of_a_gap_has_half_of_the_room() {
+    let early = |limit: &dyn Fn(&mut Limits), length: usize| {
+        let mut settings = settings("mailguard");
+        limit(&mut settings.limits);
+        let (mut rig, start) = in_data_of(settings);
+        let _ = rig.ack(C, start);
+        let before = rig.engine.stats().store_bytes_now;
+        let verdict = rig.send(C, start + 10, &vec![b'x'; length]);
+        (rig.refusal(verdict), before)
+    };
+    let full = Some(Violation::StoreFull.into());
+    let of_flow = |limits: &mut Limits| limits.bytes_per_flow_max = 2_000;
+    assert_eq!(early(&of_flow, 1_000).0, None);
+    assert_eq!(early(&of_flow, 1_001).0, full);
+    let (_, before) = early(&|_| (), 1_000);
+    let half = usize::try_from(before).unwrap() + 1_000;
+    assert_eq!(early(&|limits| limits.store_bytes_max = 2 * half, 1_000).0, None);
+    assert_eq!(early(&|limits| limits.store_bytes_max = 2 * half - 1, 1_000).0, full);
+}
+
+#[test]
+fn what_is_ahead_of_a_gap_and_beyond_the_window_is_cut_there() {
+    let (mut rig, start) = in_data();
+    let edge = start + 64_241;
+    let verdict = rig.send(C, edge - 10, b"0123456789beyond");
+    assert_eq!(verdict, Verdict::Rewrite);
+    let reason = Violation::BeyondWindow.into();
+    assert_eq!(rig.effects.withheld, Some(Withheld { passed: 10, reason }));
+    assert!(rig.last_left.ends_with(b"0123456789") && rig.last_left.len() == 50);
+    assert_eq!(rig.send(C, edge - 20, b"0123456789"), Verdict::Accept, "and no further");
+}
+
+/// The mode of what cannot be told whose it is: the strictest that it may fall under.
+#[test]
+fn what_nobody_can_read_is_under_the_strictest_mode() {
+    let guard = || settings("mailguard").guard;
+    let client = Some("192.0.2.0/24".parse().unwrap());
+    let [monitor, enforce] = [Treatment::Monitor(guard()), Treatment::Enforce(guard())];
+    for (monitored, exceptions, is_enforced) in [
+        (false, vec![], true),
+        (true, vec![], false),
+        (false, vec![(None, None, &monitor)], false),
+        (false, vec![(client, None, &monitor)], true),
+        (false, vec![(None, client, &monitor)], true),
+        (false, vec![(None, None, &enforce)], true),
+        (false, vec![(None, None, &monitor), (None, None, &enforce)], false),
+        (false, vec![(client, None, &enforce), (None, None, &monitor)], true),
+        (false, vec![(client, None, &Treatment::HandsOff), (None, None, &monitor)], false),
+    ] {
+        let exception = |(client, server, treatment): (_, _, &Treatment)| Exception {
+            client,
+            server,
+            treatment: treatment.clone(),
+        };
+        let exceptions: Vec<_> = exceptions.into_iter().map(exception).collect();
+        let about = format!("{monitored} {exceptions:?}");
+        let settings = Settings { monitor: monitored, exceptions, ..settings("mailguard") };
+        let cut = Arrival { is_truncated: true, ..arrival(&[0x45, 0, 0]) };
+        let verdict = Engine::new(settings, 1).handle(
+            Instant::from_seconds(1),
+            &cut,
+            &mut Effects::default(),
+        );
+        assert_eq!(verdict != Verdict::Accept, is_enforced, "{about}");
+    }
+}
+
+/// What an edit shows of a credential is what it became, and nothing of what it was.
+#[test]
+fn no_edit_shows_a_credential() {
+    let secret = b"dXNlcm5hb\0WUgb2YgbWluZQ==\r\n";
+    for size in [1, 4, secret.len()] {
+        let mut rig = Rig::established(settings("esmtp"), ISN);
+        let _ = (rig.send(S, 0, b"220 a\r\n"), rig.send(C, 0, b"AUTH LOGIN\r\n"));
+        let _ = rig.send(S, 7, b"334 VXNlcm5hbWU6\r\n");
+        for piece in secret.chunks(size) {
+            let at = rig.original.received;
+            let _ = rig.send(C, at, piece);
+        }
+        let mut edits = 0;
+        for record in &rig.records {
+            if let What::Edited { direction: C, before, after, .. } = &record.what {
+                edits += 1;
+                assert!(before.iter().all(|byte| b"*\r".contains(byte)), "{before:?}");
+                assert!(after.iter().all(|byte| b"*X\r".contains(byte)), "{after:?}");
+            }
+        }
+        assert!(edits > 0, "{size}");
+    }
 }
 
 /// The faults that no case of other suites names by its variant.

@@ -113,4 +113,41 @@ mod tests {
         // Whole, and yet without a beginning.
         assert_eq!(Image::open(&write::seal(FORMAT, &[])).err(), Some(Unreadable::Damaged));
     }
+
+    /// Flows, handshakes, counts and servers that nobody can read are counted, each once.
+    #[test]
+    fn records_that_cannot_be_read_are_counted() {
+        let mut said = write::preamble((Instant::from_seconds(1), 0, 1), 0, Vec::new());
+        (said.handshakes, said.flows) = (3, 2);
+        let mut records = write::Records::default();
+        records.push(&said);
+        (0..7).for_each(|_| records.push_bytes(b"\xff"));
+        let image = write::seal(FORMAT, &[&records.bytes]);
+        let image = Image::open(&image).unwrap();
+        assert_eq!(image.program(), env!("CARGO_PKG_VERSION"));
+        let restored = |image: &Image<'_>| {
+            let (now, mut effects) = (Instant::from_seconds(1), super::super::Effects::default());
+            super::super::Engine::restored(settings(), image, now, &mut effects).1
+        };
+        assert_eq!(restored(&image), Restored { flows: 0, handshakes: 0, undecodable: 7 });
+        // Nor is one that is not there.
+        (said.handshakes, said.flows) = (0, 1);
+        let mut records = write::Records::default();
+        records.push(&said);
+        let image = write::seal(FORMAT, &[&records.bytes]);
+        let image = Image::open(&image).unwrap();
+        assert_eq!(restored(&image), Restored { flows: 0, handshakes: 0, undecodable: 1 });
+    }
+
+    fn settings() -> super::super::Settings {
+        super::super::Settings {
+            ports: vec![25],
+            monitor: false,
+            unknown_flow: super::super::UnknownFlow::Drop,
+            gaps: super::super::Gaps::Refuse,
+            guard: crate::guard::Settings::profile("mailguard").unwrap(),
+            exceptions: Vec::new(),
+            limits: super::super::Limits { handshakes_max: 16, ..Default::default() },
+        }
+    }
 }

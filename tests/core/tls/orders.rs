@@ -433,3 +433,73 @@ fn records_arrive_whole_over_any_schedule_and_their_headers_are_those_judged() {
         assert_eq!(rig.engine.stats().store_bytes_now, 0, "seed {seed}");
     }
 }
+
+/// Two copies of a header that differ are told, but for the one byte of a keep-alive.
+#[test]
+fn a_copy_of_a_header_is_compared() {
+    let data = record(23, 100, b"");
+    for (sent, at, copy, is_told) in [
+        (105, 0, &[20][..], false),
+        (105, 0, &data[..1], false),
+        (105, 0, &data[..], false),
+        (105, 0, &[20, 3, 3], true),
+        (105, 4, &[99, 0], true),
+        (1, 0, &[20, 3, 3], true),
+        (3, 0, &data[..4], false),
+        (3, 2, &[4], false),
+        (3, 2, &[4, 0], true),
+    ] {
+        let mut rig = behind("tls13", 4);
+        rig.is_lost_behind = true;
+        let start = rig.original.received;
+        assert_eq!(rig.send(C, start, &data[..sent]), Verdict::Accept);
+        let _ = rig.send(C, start + at, copy);
+        let was_told = rig.has_told(|what| matches!(what, What::Contradiction { .. }));
+        assert_eq!(was_told, is_told, "{sent} bytes, {copy:?} at {at}");
+    }
+    // And with what was let through ahead of a gap.
+    for (header, is_told) in [(&[23, 3, 3][..], false), (&[20, 3, 3], true)] {
+        let mut rig = behind("tls13", 4);
+        rig.is_lost_behind = true;
+        let start = rig.original.received;
+        assert_eq!(rig.send(C, start + 105, &record(23, 20, b"")), Verdict::Accept);
+        let _ = rig.send(C, start, &[&data[..], header].concat());
+        let was_told = rig.has_told(|what| matches!(what, What::Contradiction { .. }));
+        assert_eq!((was_told, rig.resets), (is_told, 0), "{header:?}");
+    }
+}
+
+/// A segment passes that could keep more than a flow may hold, and what is kept stays bounded.
+#[test]
+fn half_of_what_a_flow_may_hold_is_room_for_any_segment() {
+    let mut small = settings("esmtp");
+    small.limits.bytes_per_flow_max = 4_000;
+    let mut rig = begun(small.clone());
+    play(&mut rig, "tls13", 4, usize::MAX);
+    let at = rig.original.received;
+    assert_eq!(rig.send(C, at, &record(23, 2_995, b"")), Verdict::Accept);
+    let tiny = record(23, 9, b"").repeat(100);
+    for is_monitored in [false, true] {
+        let mut rig = begun(Settings { monitor: is_monitored, ..small.clone() });
+        play(&mut rig, "tls13", 4, usize::MAX);
+        rig.is_lost_behind = true;
+        let at = rig.original.received;
+        let mut sent = 0;
+        while rig.engine.stats().store_bytes_now <= 2_000 {
+            assert_eq!(rig.send(C, at + sent, &tiny[..700]), Verdict::Accept);
+            sent += 700;
+        }
+        assert!(rig.engine.stats().store_bytes_now < 3_000);
+        // There is no room; where monitoring it goes on, and is read all the same.
+        let text = [&record(23, 700, b"")[..], b"EHLO x\r\n"].concat();
+        let verdict = rig.send(C, at + sent, &text);
+        let is_fault = |event: &TlsEvent| matches!(event, TlsEvent::Alarm { .. });
+        let is_told = told(&rig).iter().any(is_fault);
+        if is_monitored {
+            assert_eq!((verdict, is_told), (Verdict::Accept, true));
+        } else {
+            assert_eq!(rig.refusal(verdict), Some(Violation::StoreFull.into()));
+            assert!(!is_told);
+        }
+    }
+}

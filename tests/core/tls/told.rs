@@ -1,15 +1,18 @@
 //! What is said of TLS, what the rules on hellos forbid, and mail in clear where TLS was offered.
 
+use std::ops::ControlFlow;
+
 use mailguard::engine::{
-    Exception, Handling, Notice, Reason, Settings, TlsEvent, Treatment, Verdict, What,
+    Effects, Exception, Handling, Notice, Reason, Settings, TlsEvent, Treatment, Verdict, What,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
+use mailguard::time::Instant;
 
-use super::{esmtp, noticed, play, say};
+use super::{asked, esmtp, noticed, play, say};
 use crate::support::packet::ACK;
 use crate::support::rig::{Rig, settings, settings_with};
-use crate::support::tls::{RENEGOTIATED, SESSIONS, client_hello, server_name, session};
+use crate::support::tls::{RENEGOTIATED, SESSIONS, client_hello, record, server_name, session};
 
 #[test]
 fn only_the_handshake_is_watched_where_that_is_asked() {
@@ -70,6 +73,7 @@ fn hellos_that_rules_forbid_do_not_arrive_whole() {
     let mut rig = esmtp(&[("tls_names", "mail.example")]);
     play(&mut rig, "tls13", 1, usize::MAX);
     assert_eq!(noticed(&rig), [Notice::ForeignName]);
+    assert_eq!(rig.engine.stats().tls_names_foreign, 1);
     // Names of all kinds are counted.
     for (hello, counts) in [
         (client_hello(&[]), [0, 1, 0]),
@@ -160,6 +164,9 @@ fn an_offer_that_goes_away_is_told_and_may_be_refused() {
             let is_wrong = notice.is_some() || (server, offer) == (2, "SIZE");
             assert_eq!(is_refused, is_reset && is_wrong, "{cure} {offer}");
         }
+        let stats = rig.engine.stats();
+        let counted = (stats.starttls_offered, stats.starttls_not_offered, stats.alarms);
+        assert_eq!(counted, (1, 6, 3), "{cure}");
     }
 }
 
@@ -174,8 +181,11 @@ fn mail_and_credentials_in_clear_are_told_once() {
     };
     let offer = b"250-mx\r\n250-STARTTLS\r\n250-AUTH=LOGIN\r\n250 AUTH PLAIN\r\n";
     let mut rig = greeted(offer);
-    for line in ["MAIL FROM:<a@b>\r\n", "RSET\r\n", "MAIL FROM:<a@b>\r\n", "AUTH PLAIN\r\n"] {
-        let _ = say(&mut rig, C, line.as_bytes());
+    for (line, told) in
+        [("MAIL FROM:<a@b>", 1), ("RSET", 1), ("MAIL FROM:<a@b>", 1), ("AUTH PLAIN", 2)]
+    {
+        let _ = say(&mut rig, C, format!("{line}\r\n").as_bytes());
+        assert_eq!(noticed(&rig).len(), told, "{line}");
         let _ = say(&mut rig, S, b"250 ok\r\n");
     }
     assert_eq!(noticed(&rig), [Notice::PlainMail, Notice::PlainAuth]);
@@ -221,4 +231,105 @@ fn where_tls_is_required_mail_goes_inside_it_alone() {
     let exceptions = vec![Exception { client: None, server: None, treatment }];
     let mut rig = greeted(Settings { exceptions, ..required });
     assert_eq!(say(&mut rig, C, b"MAIL FROM:<a@b>\r\n"), Verdict::Accept);
+}
+
+#[test]
+fn a_fault_is_counted_and_so_is_the_patch_that_it_belongs_to() {
+    // Behind its hello a client injects no command.
+    for (flights, patches) in [(0, 1), (1, 0)] {
+        let mut rig = esmtp(&[("patches", "off,CVE-2011-0411=on")]);
+        play(&mut rig, "tls13", flights, usize::MAX);
+        let _ = say(&mut rig, C, b"RSET\r\n");
+        let stats = rig.engine.stats();
+        assert_eq!((stats.alarms, stats.tls_faults), (1, 1), "{flights}");
+        assert_eq!(stats.patches.values().sum::<u64>(), patches, "{flights}");
+    }
+}
+
+/// Everything else that was said of a flow is forgotten before that it was reset.
+#[test]
+fn a_flow_that_was_reset_under_tls_is_remembered_as_any_other() {
+    let mut rig = esmtp(&[]);
+    let _ = say(&mut rig, C, b"RSET\r\n");
+    rig.micros += 20_000_000;
+    rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+    assert_eq!(say(&mut rig, C, b"NOOP\r\n"), Verdict::Drop(Reason::FlowReset));
+    // One that nobody reads is forgotten sooner.
+    let mut rig = esmtp(&[("tls_framing", "log")]);
+    let _ = say(&mut rig, C, b"RSET\r\n");
+    assert_eq!(rig.effects.handling, Handling::HandedOver);
+    for (seconds, flows) in [(4, 1), (2, 0)] {
+        rig.micros += seconds * 1_000_000;
+        rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+        assert_eq!(rig.engine.stats().flows_now, flows);
+    }
+}
+
+/// Until the client has received the server's hello, the server may have to say it again.
+#[test]
+fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() {
+    let flights = session("tls13");
+    let (hello, finished) = (&flights[1].1, &flights[2].1);
+    let mut rig = esmtp(&[("tls_watch", "handshake")]);
+    play(&mut rig, "tls13", 1, usize::MAX);
+    rig.is_lost_behind = true;
+    let back = rig.reply.received;
+    assert_eq!(rig.send(S, back, hello), Verdict::Accept);
+    rig.is_lost_behind = false;
+    let at = rig.original.received;
+    assert_eq!(rig.send(C, at, finished), Verdict::Accept);
+    assert_eq!(rig.engine.stats().tls_handed_over, 0, "it was lost behind the filter");
+    assert_eq!(rig.send(S, back, hello), Verdict::Accept);
+    let at = rig.original.received;
+    assert_eq!(rig.send(C, at, &record(23, 20, b"")), Verdict::Accept);
+    assert_eq!(rig.engine.stats().tls_handed_over, 1);
+    // What stands behind a gap may be no TLS.
+    let mut rig = esmtp(&[("tls_watch", "handshake")]);
+    play(&mut rig, "tls13", 2, usize::MAX);
+    let at = rig.original.received;
+    let end = at + finished.len() as u64;
+    assert_eq!(rig.send(C, end + 25, &record(23, 20, b"")), Verdict::Accept);
+    assert_eq!(rig.send(C, at, finished), Verdict::Accept);
+    assert_eq!(rig.engine.stats().tls_handed_over, 0, "a gap");
+    assert_eq!(rig.send(C, end, &record(23, 20, b"")), Verdict::Accept);
+    assert_eq!(rig.engine.stats().tls_handed_over, 1);
+}
+
+/// What is kept of both streams, and of a hello that has not come whole.
+#[test]
+fn what_a_flow_holds_is_what_is_held_for_it() {
+    let mut rig = asked(settings("esmtp"));
+    rig.is_lost_behind = true;
+    let back = rig.reply.received;
+    assert_eq!(rig.send(S, back, b"220 go\r\n"), Verdict::Accept);
+    let hello = &session("tls13")[0].1;
+    let at = rig.original.received;
+    let mut before = 0;
+    for part in [0..30, 30..90, 90..200] {
+        assert_eq!(rig.send(C, at + part.start as u64, &hello[part.clone()]), Verdict::Accept);
+        let mut held = 0;
+        rig.engine.flows(Instant::from_micros(rig.micros), |seen| {
+            held = seen.held;
+            ControlFlow::Continue(())
+        });
+        assert!(held > before, "{held} behind {part:?}");
+        assert_eq!(rig.engine.stats().store_bytes_now, held as u64, "{part:?}");
+        before = held;
+    }
+}
+
+#[test]
+fn the_greeting_is_told_as_one_whatever_its_code() {
+    for greeting in [&b"220 mx\r\n"[..], b"554 go away\r\n"] {
+        let mut rig = Rig::established(settings("esmtp"), [7, 9]);
+        for (from, line) in [(S, greeting), (C, b"NOOP\r\n"), (S, b"250 ok\r\n")] {
+            let _ = say(&mut rig, from, line);
+        }
+        let is_banner = |what: &What| matches!(what, What::Banner { .. });
+        let is_reply = |what: &What| matches!(what, What::Reply { .. });
+        let count = |is_it: &dyn Fn(&What) -> bool| {
+            rig.records.iter().filter(|record| is_it(&record.what)).count()
+        };
+        assert_eq!((count(&is_banner), count(&is_reply)), (1, 1), "{greeting:?}");
+    }
 }

@@ -1,0 +1,410 @@
+//! How a flow begins, what keeps it, and how it ends, packet by packet.
+
+use std::ops::ControlFlow;
+
+use mailguard::engine::{
+    Effects, Exception, Gaps, Handling, Limits, Path, Reason, Seen, Settings, Stage, Treatment,
+    UnknownFlow, Verdict, What,
+};
+use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::tcp::Violation;
+use mailguard::time::Instant;
+use mailguard::wire::{Packet, Parsed};
+
+use crate::bounds::{ATTACKER, limited, text};
+use crate::support::crowd::{Crowd, Line};
+use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
+use crate::support::rig::{Rig, settings};
+
+const ISN: [u32; 2] = [1_000, 5_000];
+const HANDSHAKE: Verdict = Verdict::Drop(Reason::Violation(Violation::Handshake));
+const STRAY: Verdict = Verdict::Drop(Reason::Violation(Violation::StrayReset));
+const SECOND: u64 = 1_000_000;
+
+/// An option that says how long segments may be.
+const fn mss(size: u16) -> [u8; 4] {
+    let [high, low] = size.to_be_bytes();
+    [2, 4, high, low]
+}
+
+fn unopened() -> Rig {
+    Rig::new(settings("mailguard"), ISN)
+}
+
+fn syn(rig: &mut Rig) -> Verdict {
+    rig.packet(C, ISN[0], 0, SYN, &mss(1_460), b"")
+}
+
+fn syn_ack(rig: &mut Rig) -> Verdict {
+    rig.packet(S, ISN[1], ISN[0] + 1, SYN | ACK, &mss(1_460), b"")
+}
+
+fn third(rig: &mut Rig) -> Verdict {
+    rig.packet(C, ISN[0] + 1, ISN[1] + 1, ACK, &[], b"")
+}
+
+fn seen(rig: &Rig) -> Vec<Seen> {
+    let mut all = Vec::new();
+    rig.engine.flows(Instant::from_micros(rig.micros), |seen| {
+        all.push(seen);
+        ControlFlow::Continue(())
+    });
+    all
+}
+
+#[test]
+fn a_handshake_is_remembered_from_its_last_packet_on() {
+    let wait = |rig: &mut Rig, seconds| rig.micros += seconds * SECOND;
+    let mut rig = unopened();
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    wait(&mut rig, 20);
+    assert_eq!(syn_ack(&mut rig), Verdict::Accept);
+    wait(&mut rig, 20);
+    assert_eq!(third(&mut rig), Verdict::Accept, "behind the answer");
+    let mut rig = unopened();
+    assert_eq!((syn(&mut rig), syn_ack(&mut rig)), (Verdict::Accept, Verdict::Accept));
+    wait(&mut rig, 20);
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    wait(&mut rig, 20);
+    assert_eq!(third(&mut rig), Verdict::Accept, "behind the SYN come again");
+    let mut rig = unopened();
+    assert_eq!((syn(&mut rig), syn_ack(&mut rig)), (Verdict::Accept, Verdict::Accept));
+    wait(&mut rig, Limits::default().handshake_seconds + 1);
+    assert_eq!(third(&mut rig), Verdict::Drop(Reason::UnknownFlow));
+}
+
+#[test]
+fn a_syn_come_again_takes_nothing_back_and_another_is_another() {
+    let mut rig = unopened();
+    for step in [syn, syn_ack, syn, third] {
+        assert_eq!(step(&mut rig), Verdict::Accept);
+    }
+    assert_eq!(rig.engine.stats().flows, 1);
+    let mut rig = unopened();
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    assert_eq!(rig.packet(C, 500, 0, SYN, &mss(1_460), b""), Verdict::Accept);
+    assert_eq!(rig.packet(S, 9, 501, SYN | ACK, &mss(1_460), b""), Verdict::Accept);
+    assert_eq!(rig.packet(C, 501, 10, ACK, &[], b""), Verdict::Accept);
+}
+
+#[test]
+fn only_the_servers_answer_to_the_syn_is_one() {
+    let mut rig = unopened();
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    for ack in [1_000, 1_002] {
+        assert_eq!(rig.packet(S, ISN[1], ack, SYN | ACK, &[], b""), HANDSHAKE, "{ack}");
+    }
+    assert_eq!(rig.packet(C, ISN[1], 1_001, SYN | ACK, &[], b""), HANDSHAKE);
+    assert_eq!((syn_ack(&mut rig), third(&mut rig)), (Verdict::Accept, Verdict::Accept));
+    // Behind the third packet the server may say it again, since that may be lost.
+    assert_eq!(syn_ack(&mut rig), Verdict::Accept);
+    assert_eq!(rig.packet(S, ISN[1] + 1, 1_001, SYN | ACK, &[], b""), HANDSHAKE);
+    assert_eq!(rig.packet(S, ISN[1], 1_002, SYN | ACK, &[], b""), HANDSHAKE);
+    assert_eq!(rig.packet(C, ISN[1], 1_001, SYN | ACK, &[], b""), HANDSHAKE);
+    let answer = rig.build(S, ISN[1], 1_001, SYN | ACK, &[], b"");
+    assert_eq!(rig.raw_from(C, S, &answer), HANDSHAKE);
+    assert_eq!(rig.engine.stats().flows, 1);
+}
+
+#[test]
+fn a_server_may_ask_back_and_opens_nothing_by_it() {
+    for is_answered in [false, true] {
+        let mut rig = unopened();
+        assert_eq!(syn(&mut rig), Verdict::Accept);
+        if is_answered {
+            assert_eq!(syn_ack(&mut rig), Verdict::Accept);
+        }
+        for ack in [77, ISN[1] + 1] {
+            assert_eq!(rig.packet(S, 99, ack, ACK, &[], b""), Verdict::Accept, "{ack}");
+        }
+        assert_eq!(rig.packet(S, 99, 77, ACK, &[], b"x"), HANDSHAKE);
+        assert_eq!(rig.packet(S, 99, 77, ACK | FIN, &[], b""), HANDSHAKE);
+        assert_eq!(rig.packet(C, 99, 77, ACK, &[], b""), HANDSHAKE);
+        let elsewhere = rig.build(S, 99, 77, ACK, &[], b"");
+        assert_eq!(rig.raw_from(C, S, &elsewhere), HANDSHAKE);
+        // What nobody has answered has no third packet.
+        let ack = if is_answered { ISN[1] + 2 } else { ISN[0] + 1 };
+        assert_eq!(rig.packet(C, ISN[0] + 1, ack, ACK, &[], b""), HANDSHAKE);
+        assert_eq!(rig.engine.stats().flows, 0);
+    }
+}
+
+#[test]
+fn a_reset_ends_a_handshake_by_its_number() {
+    for (from, seq, ack, flags, verdict, is_ended) in [
+        (S, 0, ISN[0] + 1, RST | ACK, Verdict::Accept, true),
+        (S, 0, ISN[0] + 2, RST | ACK, STRAY, false),
+        (S, ISN[0] + 1, 0, RST, STRAY, false),
+        (C, ISN[0] + 1, 0, RST, Verdict::Accept, true),
+        (C, ISN[0] + 500, 0, RST, Verdict::Accept, false),
+        (C, 7, ISN[0] + 1, RST | ACK, Verdict::Accept, false),
+    ] {
+        let mut rig = unopened();
+        assert_eq!(syn(&mut rig), Verdict::Accept);
+        assert_eq!(rig.packet(from, seq, ack, flags, &[], b""), verdict, "{from:?} {seq} {ack}");
+        let expected = if is_ended { HANDSHAKE } else { Verdict::Accept };
+        assert_eq!(syn_ack(&mut rig), expected, "{from:?} {seq} {ack}");
+    }
+}
+
+#[test]
+fn handshakes_that_made_room_are_counted() {
+    let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 64));
+    for port in 1..=500 {
+        assert!(crowd.shake(&Line::new("203.0.113.7", port), 0));
+    }
+    let bytes = crowd.engine.image(Instant::from_micros(crowd.micros), 0);
+    let image = mailguard::engine::Image::open(&bytes).unwrap();
+    let settings = limited(|limits| limits.handshakes_max = 10_000);
+    let now = Instant::from_micros(crowd.micros);
+    let (_, restored) =
+        mailguard::engine::Engine::restored(settings, &image, now, &mut Effects::default());
+    assert!(restored.handshakes >= 64 / 2, "{restored:?}");
+    assert_eq!(crowd.engine.stats().handshakes_evicted, 500 - restored.handshakes);
+}
+
+/// The kernel loses a super-packet that was cut to one segment or less.
+#[test]
+fn a_super_packet_that_was_cut_passes_where_more_than_a_segment_is_left() {
+    let lines = b"RCPT TO:<somebody.of.that.name@example.org>\r\n".repeat(20);
+    let said = [&lines[..], b"DATA\r\n"].concat();
+    let passed = u16::try_from(said.len()).unwrap();
+    for (offered, answered, is_lost) in [
+        (Some(1_460), Some(536), false),
+        (Some(536), Some(1_460), false),
+        (Some(1_460), Some(1_460), true),
+        (Some(1_460), Some(passed), true),
+        (Some(1_460), Some(passed - 1), false),
+        (None, Some(536), true),
+        (Some(536), None, true),
+    ] {
+        let mut rig = unopened();
+        let option = |size: Option<u16>| size.map(mss).into_iter().flatten().collect::<Vec<u8>>();
+        let _ = rig.packet(C, ISN[0], 0, SYN, &option(offered), b"");
+        let _ = rig.packet(S, ISN[1], ISN[0] + 1, SYN | ACK, &option(answered), b"");
+        assert_eq!(third(&mut rig), Verdict::Accept);
+        let _ = rig.send(S, 0, b"220 mx\r\n");
+        rig.is_super_packet = true;
+        let verdict = rig.send(C, 0, &[&said[..], b"waits"].concat());
+        if is_lost {
+            assert_eq!(verdict, Verdict::Drop(Reason::AwaitingReply), "{offered:?} {answered:?}");
+        } else {
+            assert_eq!(verdict, Verdict::Rewrite, "{offered:?} {answered:?}");
+            assert_eq!(rig.effects.withheld.map(|held| held.passed), Some(said.len()));
+        }
+    }
+}
+
+/// The server's scale is that of the window into which its client sends.
+#[test]
+fn the_windows_of_both_ends_have_their_scales() {
+    let mut crowd = Crowd::new(limited(|_| ()));
+    let mut line = crowd.open("192.0.2.1", 1_000);
+    assert!(crowd.begin_data(&mut line));
+    for _ in 0..3 {
+        let at = line.received[0];
+        assert_eq!(crowd.send(&mut line, C, at, &[b'a'; 60_000]), Some(60_000));
+    }
+}
+
+/// Ends behind one interface are told apart by their link addresses.
+#[test]
+fn nobody_speaks_for_the_other_end_of_one_interface() {
+    let mut crowd = Crowd::new(limited(|_| ()));
+    let (client, server) = ("192.0.2.1:1000".parse().unwrap(), "198.51.100.2:25".parse().unwrap());
+    let mut arrive = |link, is_client, [seq, ack]: [u32; 2], flags, data: &[u8]| {
+        let (source, destination) = if is_client { (client, server) } else { (server, client) };
+        let bytes = tcp_packet(source, destination, seq, ack, flags, &[], data);
+        crowd.arrive(Path { ingress: 3, egress: 3, link }, &bytes)
+    };
+    for (link, is_client, numbers, flags) in [
+        (11, true, [99, 0], SYN),
+        (22, false, [999, 100], SYN | ACK),
+        (11, true, [100, 1_000], ACK),
+    ] {
+        assert_eq!(arrive(link, is_client, numbers, flags, b""), Verdict::Accept);
+    }
+    let wrong = Verdict::Drop(Reason::WrongInterface);
+    assert_eq!(arrive(22, true, [100, 1_000], ACK, b"NOOP\r\n"), wrong);
+    assert_eq!(arrive(11, false, [1_000, 100], ACK, b"250 ok\r\n"), wrong);
+    assert_eq!(arrive(11, true, [100, 1_000], ACK | PSH, b"NOOP\r\n"), Verdict::Accept);
+}
+
+#[test]
+fn a_new_connection_that_the_server_accepts_ends_the_old_one() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    assert_eq!(rig.packet(C, 90_000, 0, SYN, &[], b""), Verdict::Accept);
+    assert_eq!(seen(&rig).len(), 1, "it has not, yet");
+    rig.records.clear();
+    assert_eq!(rig.packet(S, 80_000, 90_001, SYN | ACK, &[], b""), Verdict::Accept);
+    assert_eq!((rig.effects.handling, rig.effects.ended.len()), (Handling::TakenBack, 1));
+    let told: Vec<_> = rig.records.iter().map(|record| (record.flow, &record.what)).collect();
+    assert_eq!(told, [(1, &What::Closed)]);
+    assert_eq!(seen(&rig).len(), 0);
+    rig.renew([90_000, 80_000]);
+    assert_eq!(rig.packet(C, 90_001, 80_001, ACK, &[], b""), Verdict::Accept);
+    assert_eq!(seen(&rig)[0].id, 2);
+}
+
+/// Where the port is no longer mail's, a flow that was begun is read to its end all the same.
+#[test]
+fn a_port_that_was_mails_has_its_flows_until_a_server_accepts_new_ones() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    rig.engine.reload(&Settings { ports: vec![26], ..settings("mailguard") });
+    let _ = rig.packet(C, 90_000, 0, SYN, &[], b"");
+    assert_eq!(seen(&rig).len(), 1);
+    let _ = rig.packet(S, 80_000, 90_001, SYN | ACK, &[], b"");
+    assert_eq!(seen(&rig).len(), 0);
+}
+
+/// Whose SYN it is, nobody has to guess: it is under the policy of its sender as the client.
+#[test]
+fn a_syn_from_a_mail_port_is_its_clients() {
+    let client = Some("192.0.2.0/24".parse().unwrap());
+    let treatment = Treatment::HandsOff;
+    let exceptions = vec![Exception { client, server: None, treatment }];
+    let mut rig =
+        Rig::new(Settings { ports: vec![25, 587], exceptions, ..settings("mailguard") }, ISN);
+    rig.client.set_port(587);
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    assert_eq!(rig.effects.handling, Handling::HandedOver);
+    std::mem::swap(&mut rig.client, &mut rig.server);
+    assert_eq!(syn(&mut rig), Verdict::Accept);
+    assert_eq!(rig.effects.handling, Handling::Unchanged);
+}
+
+/// What is refused, a forgery perhaps, keeps no flow alive.
+#[test]
+fn only_what_passes_keeps_a_flow() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    rig.micros += 50 * SECOND;
+    let unsent = Verdict::Drop(Violation::AckOfUnsent.into());
+    assert_eq!(rig.packet(C, ISN[0] + 1, ISN[1] + 2, ACK, &[], b""), unsent);
+    assert_eq!(seen(&rig)[0].idle_seconds, 50);
+    assert_eq!(rig.send(C, 0, b"NOOP\r\n"), Verdict::Accept);
+    assert_eq!(seen(&rig)[0].idle_seconds, 0);
+}
+
+#[test]
+fn what_follows_a_reset_is_read_and_opens_the_flow_again() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let exact = rig.packet(C, ISN[0] + 1, 0, RST, &[], b"");
+    assert_eq!((exact, seen(&rig)[0].stage), (Verdict::Accept, Stage::Closing));
+    assert_eq!(rig.send(S, 0, b"220 mx\r\n"), Verdict::Rewrite, "the greeting is masked");
+    assert_eq!(seen(&rig)[0].stage, Stage::Commands);
+}
+
+#[test]
+fn a_dead_flow_answers_everything_but_a_reset() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let mut effects = Effects::default();
+    let _ = rig.engine.kill(1, Instant::from_micros(rig.micros), &mut effects);
+    rig.resets = 0;
+    let before = rig.engine.stats().resets;
+    let dead = Verdict::Drop(Reason::FlowReset);
+    assert_eq!((rig.send(C, 0, b"NOOP\r\n"), rig.resets), (dead, 1));
+    assert_eq!(rig.packet(C, ISN[0] + 1, 0, RST, &[], b""), dead);
+    assert_eq!(rig.resets, 1);
+    assert_eq!((rig.ack(S, 0), rig.resets), (dead, 2));
+    assert_eq!(rig.engine.stats().resets, before + 2);
+}
+
+#[test]
+fn what_a_capture_lacks_is_counted() {
+    let mut rig = Rig::established(Settings { gaps: Gaps::Skip, ..settings("mailguard") }, ISN);
+    assert_eq!(rig.packet(S, ISN[1] + 1, ISN[0] + 21, ACK, &[], b""), Verdict::Accept);
+    assert_eq!((rig.effects.missed, rig.engine.stats().bytes_missed), (20, 20));
+}
+
+/// Some servers run what they have when their client goes.
+#[test]
+fn a_line_that_is_cut_off_is_told_by_its_end_but_not_by_a_reset() {
+    let is_line = |what: &What| matches!(what, What::Command { line, .. } if line == b"RSE");
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let _ = rig.send_fin(C, 0, b"RSE");
+    assert!(rig.has_told(is_line));
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let _ = rig.send(C, 0, b"RSE");
+    let (seq, _) = rig.numbers(C, 3);
+    let _ = rig.packet(C, seq, 0, RST, &[], b"");
+    assert!(rig.has_told(is_line), "its client has reset it");
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let _ = rig.send(C, 0, b"RSE");
+    let mut effects = Effects::default();
+    let _ = rig.engine.kill(1, Instant::from_micros(rig.micros), &mut effects);
+    assert!(!effects.records.iter().any(|record| is_line(&record.what)), "we have");
+    // A reply as well.
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let _ = (rig.send(S, 0, b"220 mx\r\n"), rig.send_fin(S, 8, b"421 b"));
+    let is_reply = |what: &What| matches!(what, What::Reply { line, .. } if line == b"421 b");
+    assert!(rig.has_told(is_reply));
+}
+
+/// Packets of no flow: (sequence number, length and FIN) of what is answered.
+#[test]
+fn what_belongs_to_no_flow_is_answered_with_its_own_numbers() {
+    let numbers = |rig: &mut Rig| {
+        let packets = std::mem::take(&mut rig.reset_packets);
+        let numbers = |bytes: &Vec<u8>| {
+            let Ok(Parsed::Tcp(packet)) = Packet::parse(bytes) else { panic!("a RST") };
+            (packet.destination_port, packet.seq.0)
+        };
+        packets.iter().map(numbers).collect::<Vec<_>>()
+    };
+    let mut rig = unopened();
+    for (flags, payload, end) in [
+        (ACK, &b"NOOP\r\n"[..], 1_007),
+        (ACK | FIN, b"NOOP\r\n", 1_008),
+        (ACK | FIN, b"", 1_002),
+        (ACK, b"", 1_001),
+    ] {
+        let unknown = Verdict::Drop(Reason::UnknownFlow);
+        assert_eq!(rig.packet(C, 1_001, 5_000, flags, &[], payload), unknown);
+        let mut expected = vec![(40_000, 5_000), (25, 1_001), (25, end)];
+        expected.dedup();
+        assert_eq!(numbers(&mut rig), expected, "each as its sender and its receiver expect it");
+    }
+    // A RST is never answered, nor anything where nothing is to be.
+    assert_eq!(rig.packet(C, 1_001, 5_000, RST, &[], b""), Verdict::Drop(Reason::UnknownFlow));
+    assert_eq!(numbers(&mut rig), []);
+    for (unknown_flow, verdict) in [
+        (UnknownFlow::Drop, Verdict::Drop(Reason::UnknownFlow)),
+        (UnknownFlow::Pass, Verdict::Accept),
+    ] {
+        let mut rig = Rig::new(Settings { unknown_flow, ..settings("mailguard") }, ISN);
+        assert_eq!(rig.packet(C, 1_001, 5_000, ACK, &[], b"NOOP\r\n"), verdict);
+        assert_eq!(numbers(&mut rig), []);
+    }
+}
+
+/// Whoever finds no room has an eighth of it made free, and no more; until then nobody loses any.
+#[test]
+fn an_eighth_of_the_memory_is_made_free_at_once() {
+    const STORE: u64 = 4 << 20;
+    let mut crowd = Crowd::new(limited(|limits| limits.store_bytes_max = STORE as usize));
+    let mut port = 0;
+    let mut held = 0;
+    let mut relieved = 0;
+    let is_reset = |crowd: &Crowd| {
+        let reason = Reason::StorePressure;
+        crowd.records.iter().any(|record| record.what == What::Reset { reason })
+    };
+    while relieved < 3 {
+        port += 1;
+        let mut line = crowd.open(ATTACKER, port);
+        let is_begun = crowd.begin_data(&mut line);
+        let at = line.received[0];
+        if is_begun {
+            crowd.send(&mut line, C, at, &text(60_000));
+        }
+        if is_reset(&crowd) {
+            assert!(held > STORE - 2 * 70_000, "{held}: it was full");
+            let left = crowd.held();
+            assert!((STORE / 8 * 6..=STORE / 8 * 7 + 70_000).contains(&left), "{left}");
+            relieved += 1;
+            crowd.records.clear();
+        }
+        held = crowd.held();
+        assert!(port < 2_000, "{relieved}");
+    }
+}
