@@ -376,10 +376,11 @@ impl Envelope {
     #[expect(clippy::wildcard_enum_match_arm, reason = "few places take more than ASCII")]
     fn beyond_ascii(&mut self, byte: u8, rules: &Rules<'_>) -> Option<Place> {
         let to = match self.place {
-            Place::Start | Place::Open | Place::Local => Place::Local,
+            // Strictly, a path begins with its bracket.
+            Place::Start if !rules.is_strict => Place::Local,
+            Place::Open | Place::Local => Place::Local,
             Place::Quoted => Place::Quoted,
             Place::Domain => Place::Domain,
-            Place::Value => Place::Value,
             _ => return None,
         };
         self.is_postmaster = false;

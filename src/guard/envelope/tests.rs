@@ -1,6 +1,8 @@
 //! What leaves of arguments: the specification's cases, each at every cut, with CR LF and with a
 //! bare LF, behind NOOP and before RSET.
 
+mod grammar;
+
 use super::{Envelope, Finding, Rules};
 use crate::guard::extension::Parameters;
 use crate::guard::tests::{Talk, changed};
