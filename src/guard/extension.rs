@@ -171,3 +171,63 @@ const SILENT: [&str; 11] = [
 
 /// Some keyword was offered that is not known here.
 const OTHER: u32 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parameter of this name alone.
+    fn named(name: &str) -> Parameters {
+        let letters = name.bytes().zip(0..);
+        let open = letters.fold(Parameters::ALL, |open, (byte, at)| open.with_letter(at, byte));
+        open.of_length(u8::try_from(name.len()).unwrap())
+    }
+
+    fn offers(keywords: &[&str]) -> Offers {
+        let mut offers = Offers::default();
+        keywords.iter().for_each(|keyword| offers.add(keyword.as_bytes()));
+        offers
+    }
+
+    /// What the standards let each of them add to MAIL and RCPT.
+    #[test]
+    fn each_extension_adds_what_its_standard_says() {
+        let known: [(&str, (u32, u32), &[&str]); 18] = [
+            ("SIZE", (26, 0), &["SIZE"]),
+            ("8BITMIME", (17, 0), &["BODY"]),
+            ("BINARYMIME", (0, 0), &["BODY"]),
+            ("SMTPUTF8", (10, 0), &["SMTPUTF8"]),
+            ("AUTH", (500, 0), &["AUTH"]),
+            ("DSN", (107, 500), &["ENVID", "ORCPT", "RET", "NOTIFY"]),
+            ("DELIVERBY", (17, 0), &["BY"]),
+            ("FUTURERELEASE", (0, 0), &["HOLDFOR", "HOLDUNTIL"]),
+            ("MT-PRIORITY", (0, 0), &["MT-PRIORITY"]),
+            ("REQUIRETLS", (0, 0), &["REQUIRETLS"]),
+            ("SUBMITTER", (0, 0), &["SUBMITTER"]),
+            ("MTRK", (0, 0), &["MTRK"]),
+            ("CONPERM", (0, 0), &["CONPERM"]),
+            ("RRVS", (0, 0), &["RRVS"]),
+            ("NO-SOLICITING", (0, 0), &["SOLICIT"]),
+            ("CHECKPOINT", (0, 0), &["TRANSID"]),
+            ("PIPELINING", (0, 0), &[]),
+            ("CHUNKING", (0, 0), &[]),
+        ];
+        for (keyword, added, parameters) in known {
+            let offers = offers(&[keyword]);
+            assert_eq!(offers.added(), added, "{keyword}");
+            assert_eq!(offers.has_utf8(), keyword == "SMTPUTF8", "{keyword}");
+            for name in NAMES {
+                let is_permitted = offers.permits().meets(named(name));
+                assert_eq!(is_permitted, parameters.contains(&name), "{keyword} {name}");
+            }
+            assert!(!offers.permits().meets(named("XFOO")), "{keyword}");
+        }
+        let all = offers(&known.map(|(keyword, ..)| keyword));
+        assert_eq!(all.added(), (677, 500));
+        assert!(NAMES.iter().all(|name| all.permits().meets(named(name))));
+        // Nobody knows what an unknown one permits.
+        let other = offers(&["XVERP"]);
+        assert!(other.permits().meets(named("XVERP")) && !other.permits().contains(SIZE));
+        assert_eq!(other.added(), (0, 0));
+    }
+}

@@ -43,3 +43,43 @@ impl Utf8 {
 /// Continuation bytes, the first and how many follow it.
 const FIRST: u8 = 0x80;
 const ROOM: u8 = 0x3f;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every sequence of up to four of the bytes at which a rule begins or ends.
+    #[test]
+    fn what_is_taken_is_what_the_standard_library_reads() {
+        const EDGES: [u8; 19] = [
+            0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+            0xef, 0xf0, 0xf1, 0xf4, 0xf5,
+        ];
+        let mut all: Vec<Vec<u8>> = vec![Vec::new()];
+        for length in 0..4 {
+            let longer: Vec<Vec<u8>> = all
+                .iter()
+                .filter(|bytes| bytes.len() == length)
+                .flat_map(|bytes| EDGES.map(|byte| [&bytes[..], &[byte]].concat()))
+                .collect();
+            all.extend(longer);
+        }
+        for bytes in all {
+            let mut utf8 = Utf8::default();
+            let is_taken = bytes.iter().all(|byte| utf8.push(*byte));
+            // What is only cut short has no length of what is wrong.
+            let read = std::str::from_utf8(&bytes);
+            let is_read = read.as_ref().map_or_else(|error| error.error_len().is_none(), |_| true);
+            assert_eq!(
+                (is_taken, is_taken && !utf8.is_due()),
+                (is_read, read.is_ok()),
+                "{bytes:x?}"
+            );
+        }
+        for byte in [0xf2, 0xf3] {
+            let mut utf8 = Utf8::default();
+            assert!([byte, 0x80, 0x80, 0x80].into_iter().all(|byte| utf8.push(byte)));
+            assert!(!utf8.is_due());
+        }
+    }
+}

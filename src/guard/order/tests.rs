@@ -1,8 +1,10 @@
 //! Which lines are refused because they come where they may not, and that the right ones are not.
 
+use super::{Order, OrderBefore, Sent};
 use crate::guard::tests::{Talk, changed};
 use crate::guard::{Rule, Ruling};
 use crate::smtp::Speaker::{self, Client, Server};
+use crate::smtp::{Answers, Verb};
 
 /// What is said, by whom, and what of it leaves.
 type Turn = (Speaker, &'static str, &'static str);
@@ -222,6 +224,8 @@ fn chunks_and_data_are_never_mixed() {
     );
     let last = [same(Client, "BDAT 5 LAST\r\n12345"), same(Server, "250 ok\r\n")];
     check(None, &[&BEGIN, &MAIL, &RCPT, &last, &MAIL, &RCPT, &chunk[..1]]);
+    // Behind the last one no transaction is left that had chunks.
+    check(Some(Rule::DataWithoutMail), &[&BEGIN, &MAIL, &RCPT, &last, &line[..1]]);
 }
 
 #[test]
@@ -239,4 +243,131 @@ fn nobody_is_authenticated_twice_or_inside_a_transaction() {
     check(None, &[&BEGIN, &failed, &auth, &MAIL]);
     check(Some(Rule::AuthAgain), &[&BEGIN, &auth, &[line]]);
     check(Some(Rule::AuthAgain), &[&BEGIN, &MAIL, &[line]]);
+}
+
+/// A line that was sent, of nothing but its verb.
+fn send(order: &mut Order, verb: Verb) {
+    order.send(Sent { verb, is_bare: true, is_last: false });
+}
+
+const ASKED: [Verb; 5] = [Verb::Rcpt, Verb::Data, Verb::Bdat, Verb::Mail, Verb::Auth];
+
+/// Why lines of MAIL, RCPT, DATA, BDAT and AUTH may not come.
+fn barred(order: &Order) -> Vec<(Verb, Rule)> {
+    ASKED.into_iter().filter_map(|verb| Some((verb, order.bars(verb)?))).collect()
+}
+
+const NO_MAIL: [(Verb, Rule); 3] = [
+    (Verb::Rcpt, Rule::RcptWithoutMail),
+    (Verb::Data, Rule::DataWithoutMail),
+    (Verb::Bdat, Rule::DataWithoutMail),
+];
+const NO_RCPT: (Verb, Rule) = (Verb::Data, Rule::DataWithoutRcpt);
+const CHUNKS: (Verb, Rule) = (Verb::Data, Rule::DataAfterBdat);
+const TWICE: (Verb, Rule) = (Verb::Mail, Rule::MailTwice);
+const AGAIN: (Verb, Rule) = (Verb::Auth, Rule::AuthAgain);
+
+/// A server that takes AUTH or ends a message without an answer of its own, or any other line.
+#[test]
+fn what_was_never_answered_counts_as_tried() {
+    let mut tried = Order::default();
+    send(&mut tried, Verb::Mail);
+    tried.settle();
+    assert_eq!(barred(&tried), [NO_RCPT], "its sender may be known, and another may come");
+    send(&mut tried, Verb::Rcpt);
+    tried.settle();
+    assert_eq!(barred(&tried), []);
+    // What was known before stays what it was.
+    let mut open = Order::default();
+    send(&mut open, Verb::Mail);
+    open.hear(Answers::Verb(Verb::Mail), 250);
+    let known = open.known;
+    open.send(Sent { verb: Verb::Rset, is_bare: false, is_last: false });
+    open.settle();
+    assert_eq!(open.known, known);
+    assert_eq!(barred(&open), [NO_RCPT, TWICE, AGAIN]);
+    send(&mut open, Verb::Bdat);
+    open.settle();
+    assert_eq!(barred(&open), [CHUNKS, TWICE, AGAIN]);
+    // Nothing begins by itself, nor with what goes on with a transaction that lingers.
+    let mut none = Order::default();
+    none.send(Sent { verb: Verb::Helo, is_bare: false, is_last: false });
+    none.settle();
+    assert_eq!(barred(&none), NO_MAIL);
+    let mut lingering = Order::default();
+    lingering.send_end();
+    lingering.hear(Answers::Message, 554);
+    send(&mut lingering, Verb::Mail);
+    send(&mut lingering, Verb::Rcpt);
+    lingering.settle();
+    assert_eq!(barred(&lingering), NO_MAIL);
+    // Nor does anything change where every answer has come.
+    let before = lingering;
+    lingering.settle();
+    assert_eq!(lingering, before);
+}
+
+/// What an image of the format before says is known, and what may not come by it.
+#[test]
+fn an_image_of_the_format_before_knows_what_is_open() {
+    let nothing = || OrderBefore {
+        has_mail: false,
+        is_open: false,
+        has_recipient: false,
+        has_accepted: false,
+        has_chunk: false,
+        is_authenticated: false,
+        mails_due: 0,
+        recipients_due: 0,
+    };
+    let tried = || OrderBefore { has_mail: true, ..nothing() };
+    let open = || OrderBefore { is_open: true, ..tried() };
+    assert_eq!(Order::remembered(nothing(), 0), Order::default());
+    // Where no answer is due: the same when it has settled.
+    let known: [(OrderBefore, &[(Verb, Rule)]); 8] = [
+        (nothing(), &NO_MAIL),
+        (OrderBefore { is_open: true, ..nothing() }, &NO_MAIL),
+        (tried(), &[NO_RCPT]),
+        (open(), &[NO_RCPT, TWICE, AGAIN]),
+        (OrderBefore { has_recipient: true, ..open() }, &[NO_RCPT, TWICE, AGAIN]),
+        (OrderBefore { has_accepted: true, ..open() }, &[TWICE, AGAIN]),
+        (OrderBefore { has_chunk: true, ..open() }, &[CHUNKS, TWICE, AGAIN]),
+        (OrderBefore { is_authenticated: true, ..tried() }, &[NO_RCPT, AGAIN]),
+    ];
+    for (before, expected) in known {
+        let shown = format!("{before:?}");
+        let mut order = Order::remembered(before, 7);
+        assert_eq!(barred(&order), expected, "{shown}");
+        assert_eq!(order.due, 0, "{shown}");
+        order.settle();
+        assert_eq!(barred(&order), expected, "{shown}");
+        assert_eq!(order.count_recipient(), (7, 8));
+    }
+    // Where one is due, the client has its benefit.
+    let hoped: [(OrderBefore, u16, &[(Verb, Rule)]); 4] = [
+        (OrderBefore { mails_due: 1, ..nothing() }, 1, &NO_MAIL),
+        (OrderBefore { has_chunk: true, mails_due: 1, ..tried() }, 1, &[NO_RCPT]),
+        (OrderBefore { has_recipient: true, recipients_due: 2, ..tried() }, 2, &[]),
+        (
+            OrderBefore { has_recipient: true, recipients_due: 2, mails_due: 1, ..open() },
+            3,
+            &[TWICE, AGAIN],
+        ),
+    ];
+    for (before, due, expected) in hoped {
+        let shown = format!("{before:?}");
+        let order = Order::remembered(before, 0);
+        assert_eq!((order.due, &*barred(&order)), (due, expected), "{shown}");
+    }
+    // Chunks without a sender: the last one was sent, and its answer ends the message.
+    let last = OrderBefore { has_chunk: true, ..nothing() };
+    let mut order = Order::remembered(last, 0);
+    assert_eq!((order.due, order.bars(Verb::Data)), (1, Some(Rule::DataAfterBdat)));
+    order.hear(Answers::Verb(Verb::Bdat), 250);
+    assert_eq!(barred(&order), NO_MAIL);
+    let all = OrderBefore { has_chunk: true, mails_due: 1, recipients_due: 2, ..nothing() };
+    assert_eq!(Order::remembered(all, 0).due, 4);
+    let mut order = Order::remembered(OrderBefore { has_chunk: true, ..open() }, 0);
+    order.hear(Answers::Verb(Verb::Bdat), 250);
+    assert_eq!(barred(&order), [CHUNKS, TWICE, AGAIN]);
 }
