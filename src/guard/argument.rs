@@ -70,34 +70,51 @@ impl LineWatch {
         let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
         let has_limit = verb == Some(Verb::Mail) && settings.minds_sender();
         let scan = if has_address { settings.address_scan } else { AddressScan::Off };
-        let mut ruling = Ruling::Pass;
+        let (mut ruling, mut end) = (Ruling::Pass, run.len());
         if scan != AddressScan::Off || has_limit {
-            ruling = self.scan_address(settings, scan, run, draft);
+            (ruling, end) = self.scan_address(settings, scan, run, draft);
         }
-        let is_decided = matches!(ruling, Ruling::Refuse(_) | Ruling::Exceed(_));
-        if is_decided || self.envelope.is_free() || !context.has_grammar() {
-            return ruling;
+        if !self.envelope.is_free() && context.has_grammar() {
+            // What stands before the byte at which the scan has decided is the grammar's.
+            let scanned = (self.mask.take(), self.refused.take());
+            let judged = self.read_argument(context, run.get(..end).unwrap_or(run), draft);
+            if judged.ends_flow() || matches!(judged, Ruling::Refuse(_)) {
+                return judged;
+            }
+            (self.mask, self.refused) = scanned;
+            let is_decided = ruling.ends_flow() || matches!(ruling, Ruling::Refuse(_));
+            if judged != Ruling::Pass && !is_decided {
+                ruling = judged;
+            }
         }
-        let judged = self.read_argument(context, run, draft);
-        if judged == Ruling::Pass { ruling } else { judged }
+        match ruling {
+            Ruling::Refuse(_) => self.excess_of_masked(settings, run.len() - end).unwrap_or(ruling),
+            Ruling::Pass
+            | Ruling::Note(_)
+            | Ruling::Edit(_)
+            | Ruling::Exceed(_)
+            | Ruling::Reset(_) => ruling,
+        }
     }
 
+    /// What the scan rules, and how many bytes stand before the one at which it decides.
     fn scan_address(
         &mut self,
         settings: &Settings,
         scan: AddressScan,
         run: &[u8],
         draft: &mut Draft,
-    ) -> Ruling {
+    ) -> (Ruling, usize) {
         let has_limit = self.verb == Some(Verb::Mail) && settings.minds_sender();
         let bytes = draft.copy(run);
         if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
             let is_replaced = scan == AddressScan::Replace;
-            return match (self.address.scan(bytes, is_replaced), is_replaced) {
+            let ruling = match (self.address.scan(bytes, is_replaced), is_replaced) {
                 (false, _) => Ruling::Pass,
                 (true, false) => Ruling::Note(Rule::Address),
                 (true, true) => Ruling::Edit(Rule::Address),
             };
+            return (ruling, run.len());
         }
         let mut ruling = Ruling::Pass;
         for (at, &byte) in run.iter().enumerate() {
@@ -111,19 +128,21 @@ impl LineWatch {
                     rest.iter_mut().take(1).for_each(|byte| *byte = b' ');
                 }
                 AddressScan::Refuse => {
-                    let cure = (Rule::Address, self.address.cure());
-                    return self.refuse(settings, cure, rest);
+                    self.mask_from((Rule::Address, self.address.cure()), rest);
+                    return (Ruling::Refuse(Rule::Address), at);
                 }
             }
             let before = self.address.length();
             self.address.push(byte);
             let length = (before, self.address.length());
             let excess = settings.sender_max.excess(Rule::Sender, length);
-            if let Some(excess) = excess.filter(|_| has_limit) {
-                return Ruling::Exceed(excess);
+            match excess.filter(|_| has_limit) {
+                Some(excess) if excess.is_end => return (Ruling::Exceed(excess), at),
+                Some(excess) if ruling == Ruling::Pass => ruling = Ruling::Exceed(excess),
+                Some(_) | None => {}
             }
         }
-        ruling
+        (ruling, run.len())
     }
 
     /// Whether all of an argument is as the grammar wants it, and no longer than it may be.
@@ -175,8 +194,10 @@ impl LineWatch {
                     return self.refuse(settings, (rule, mask), rest);
                 }
             }
-            if let Some(excess) = self.excess_of_path(settings, before) {
-                return Ruling::Exceed(excess);
+            match self.excess_of_path(settings, before) {
+                Some(excess) if excess.is_end => return Ruling::Exceed(excess),
+                Some(excess) if ruling == Ruling::Pass => ruling = Ruling::Exceed(excess),
+                Some(_) | None => {}
             }
         }
         ruling
@@ -215,20 +236,24 @@ impl LineWatch {
         let of = |before: u16, now: u16| (u32::from(before), u32::from(now));
         let local = settings.local_part_max.excess(Rule::LocalPart, of(before.local, now.local));
         let path = settings.path_max.excess(Rule::PathLength, of(before.path, now.path));
-        local.or(path)
+        Excess::graver(local, path)
     }
 
     /// The line leaves masked from these bytes on.
     fn refuse(
         &mut self,
         settings: &Settings,
-        (rule, mut mask): (Rule, Mask),
+        (rule, mask): (Rule, Mask),
         bytes: &mut [u8],
     ) -> Ruling {
+        self.mask_from((rule, mask), bytes);
+        self.excess_of_masked(settings, bytes.len()).unwrap_or(Ruling::Refuse(rule))
+    }
+
+    fn mask_from(&mut self, (rule, mut mask): (Rule, Mask), bytes: &mut [u8]) {
         mask.apply(bytes);
         self.mask = Some((rule, mask));
         self.refused = Some(rule);
-        self.excess_of_masked(settings, bytes.len()).unwrap_or(Ruling::Refuse(rule))
     }
 
     /// So many bytes of a refused line leave masked: a path that is too long is that all the same.

@@ -120,7 +120,9 @@ impl Watch {
         }
         if matches!(run.event, Event::CommandEnd { .. }) {
             let excess = self.end_line(settings);
-            if let Some(excess) = excess.filter(|_| ruling == Ruling::Pass) {
+            let is_told =
+                |excess: &Excess| ruling == Ruling::Pass || (excess.is_end && !ruling.ends_flow());
+            if let Some(excess) = excess.filter(is_told) {
                 ruling = Ruling::Exceed(excess);
             }
         }
@@ -195,7 +197,7 @@ impl Watch {
         self.line.length.add(run.bytes);
         let patched = self.look_into_response(guard, run, draft);
         let length = self.line.judge_length(settings, self.reply.offers, before);
-        let is_over = matches!(length, Ruling::Reset(_)) && patched != Ruling::Reset(Rule::Patch);
+        let is_over = length.ends_flow() && patched != Ruling::Reset(Rule::Patch);
         let ruling = if is_over || patched == Ruling::Pass { length } else { patched };
         if run.bytes.ends_with(b"\n") {
             self.line = LineWatch::default();
@@ -217,10 +219,9 @@ impl Watch {
         if is_foreign {
             return Ruling::Reset(Rule::OtherProtocol);
         }
-        if let Some(excess) = self.count_recipient(settings, run.event) {
-            return Ruling::Exceed(excess);
-        }
-        self.line.judge_length(settings, self.reply.offers, before)
+        let recipient = self.count_recipient(settings, run.event).map(Ruling::Exceed);
+        let length = self.line.judge_length(settings, self.reply.offers, before);
+        recipient.filter(|ruling| ruling.ends_flow() || !length.ends_flow()).unwrap_or(length)
     }
 
     /// Counts the recipients of a message, refused ones too, and says if this is one too many.
@@ -307,17 +308,16 @@ impl LineWatch {
     /// Whether the bytes just added take the line over a limit.
     fn judge_length(&self, settings: &Settings, offers: Offers, before: u32) -> Ruling {
         let length = (before, self.length.count());
-        if let Some(excess) = self.kind.limit(settings).excess(Rule::LongLine, length) {
-            return Ruling::Exceed(excess);
-        }
-        let excess = match settings.long_lines {
+        let excess = self.kind.limit(settings).excess(Rule::LongLine, length);
+        let standard = match settings.long_lines {
             LongLines::Pass => None,
             LongLines::Log | LongLines::Reset => {
                 self.kind.standard(offers).excess(Rule::LongLine, length)
             }
         };
         let is_end = settings.long_lines == LongLines::Reset;
-        excess.map_or(Ruling::Pass, |excess| Ruling::Exceed(Excess { is_end, ..excess }))
+        let standard = standard.map(|excess| Excess { is_end, ..excess });
+        Excess::graver(excess, standard).map_or(Ruling::Pass, Ruling::Exceed)
     }
 
     /// More of a line that is masked, if it is.

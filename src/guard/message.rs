@@ -159,7 +159,7 @@ impl Message {
                 // Each CR in it stands alone.
                 let lone =
                     if self.has(BODY) { 0 } else { memchr::memchr_iter(b'\r', piece).count() };
-                if lone > 0 { either(taken, self.add_bytes(settings, lone)) } else { taken }
+                if lone > 0 { Excess::graver(taken, self.add_bytes(settings, lone)) } else { taken }
             } else {
                 rest = tail;
                 self.step(settings, byte, has_dots, look)
@@ -224,7 +224,7 @@ impl Message {
             }
             _ if had_cr => {
                 let earlier = self.take_bare_cr(settings, look);
-                either(earlier, self.begin(settings, byte, look))
+                Excess::graver(earlier, self.begin(settings, byte, look))
             }
             _ => self.begin(settings, byte, look),
         }
@@ -234,7 +234,7 @@ impl Message {
     /// folds there.
     fn take_bare_cr(&mut self, settings: &Settings, look: &mut Look<'_>) -> Option<Excess> {
         let taken = self.begin(settings, b'\r', look);
-        if self.has(BODY) { taken } else { either(taken, self.add_bytes(settings, 1)) }
+        if self.has(BODY) { taken } else { Excess::graver(taken, self.add_bytes(settings, 1)) }
     }
 
     /// Takes one byte of text, which may be the line's first.
@@ -247,7 +247,7 @@ impl Message {
         self.fields = self.fields.saturating_add(is_field.into());
         let counts = (fields, u32::from(self.fields));
         let excess = self.passes(Rule::HeaderFields, settings.header_fields_max, counts);
-        either(excess, self.add(settings, 1))
+        Excess::graver(excess, self.add(settings, 1))
     }
 
     /// Has patches look into more of a line's text.
@@ -268,7 +268,7 @@ impl Message {
             true => (Rule::BodyLine, settings.body_line_max),
         };
         let excess = self.passes(rule, limit, (before, u32::from(self.line)));
-        either(excess, self.add_bytes(settings, count))
+        Excess::graver(excess, self.add_bytes(settings, count))
     }
 
     fn add_bytes(&mut self, settings: &Settings, count: usize) -> Option<Excess> {
@@ -371,14 +371,6 @@ impl Guard {
         };
         (ruling, header)
     }
-}
-
-/// The one that ends the flow, or the first.
-fn either(one: Option<Excess>, other: Option<Excess>) -> Option<Excess> {
-    if other.is_some_and(|excess| excess.is_end) && !one.is_some_and(|excess| excess.is_end) {
-        return other;
-    }
-    one.or(other)
 }
 
 /// The text of a line that is whole here and holds no other CR or LF, and the bytes it has with its

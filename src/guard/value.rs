@@ -137,6 +137,16 @@ pub struct Excess {
     pub is_end: bool,
 }
 
+impl Excess {
+    /// The one that ends the flow, or the first.
+    pub(super) fn graver(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        if other.is_some_and(|excess| excess.is_end) && !one.is_some_and(|excess| excess.is_end) {
+            return other;
+        }
+        one.or(other)
+    }
+}
+
 impl<const HIGHEST: u32> Limit<HIGHEST> {
     /// What goes beyond this number is logged.
     pub(super) const fn logged(count: u32) -> Self {
@@ -322,3 +332,71 @@ const MECHANISMS_MAX: usize = 16;
 
 /// RFC 4422 3.1: a mechanism's name has at most 20 letters.
 const MECHANISM_BYTES_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_graver_of_two_is_told_of() {
+        let excess = |count, is_end| Some(Excess { rule: Rule::LongLine, count, limit: 0, is_end });
+        for (one, other, expected) in [
+            (None, None, None),
+            (excess(1, false), None, excess(1, false)),
+            (None, excess(2, false), excess(2, false)),
+            (None, excess(2, true), excess(2, true)),
+            (excess(1, false), excess(2, false), excess(1, false)),
+            (excess(1, false), excess(2, true), excess(2, true)),
+            (excess(1, true), excess(2, false), excess(1, true)),
+            (excess(1, true), excess(2, true), excess(1, true)),
+        ] {
+            assert_eq!(Excess::graver(one, other), expected, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn sets_of_verbs_are_sets() {
+        let all = |set: VerbSet| -> Vec<Verb> {
+            Verb::ALL.into_iter().filter(|verb| set.contains(*verb)).collect()
+        };
+        let (one, other) = (VerbSet::of(&[Verb::Auth, Verb::Mail]), VerbSet::of(&[Verb::Mail]));
+        assert_eq!(all(one), [Verb::Auth, Verb::Mail]);
+        assert_eq!(one.and(other), one);
+        assert_eq!(one.with(&[Verb::Mail]), one);
+        assert_eq!(other.with(&[Verb::Auth]), one);
+        assert_eq!(all(one.and_not(other)), [Verb::Auth]);
+        assert_eq!(one.without(Verb::Auth), other);
+        assert_eq!(other.without(Verb::Auth), other);
+        assert_eq!(all(VerbSet::of(&Verb::ALL)), Verb::ALL);
+    }
+
+    #[test]
+    fn a_limit_is_as_high_as_may_be_and_no_higher() {
+        let last = ByteLimit::parse("4294967294 log").unwrap();
+        assert!(last.is_set() && last.is_logged() && last.count() == 4_294_967_294);
+        assert_eq!(ByteLimit::parse("4294967295"), Err("4294967295"));
+        assert!(!CountLimit::parse("1").unwrap().is_logged());
+        assert!(CountLimit::parse("65535").is_err() && CountLimit::parse("65534").is_ok());
+    }
+
+    #[test]
+    fn a_mechanism_is_found_letter_by_letter() {
+        let mechanisms = Mechanisms::parse("PLAIN,LOGIN,PLUM").unwrap();
+        let open = |word: &str| {
+            let letters = word.bytes().zip(0..);
+            letters.fold(u32::MAX, |open, (byte, at)| mechanisms.with_letter(open, at, byte))
+        };
+        for (word, expected) in [("P", 5), ("pl", 5), ("PLA", 1), ("L", 2), ("LL", 0), ("PO", 0)] {
+            assert_eq!(open(word), expected, "{word}");
+        }
+        assert_eq!(mechanisms.of_length(open("PLUM"), 4), 4);
+        assert_eq!(mechanisms.of_length(open("PLAI"), 4), 0);
+    }
+
+    #[test]
+    fn bytes_are_those_that_were_said() {
+        assert!(Bytes::default().is_empty());
+        let bytes = Bytes::from("$|");
+        assert!(!bytes.is_empty() && bytes.contains(b'|') && !bytes.contains(b'a'));
+    }
+}

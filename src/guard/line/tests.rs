@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::guard::tests::{Talk, changed, check, leaves, profile};
+use crate::patch::Catalogue;
 use crate::smtp::Speaker::{Client, Server};
 
 #[test]
@@ -42,6 +43,58 @@ fn only_the_seven_verbs_pass_whatever_the_cut() {
             ("\x16\x03\x01\r\n", "XXX\r\n"),
         ],
     );
+}
+
+#[test]
+fn what_stands_behind_a_cr_is_masked_in_every_way_of_refusing() {
+    for (refusal, line, expected) in [
+        ("x", "VRFY\rA\rB\r\n", "XXXX\rX\rX\r\n"),
+        ("x", "VRFY\rAB\rCD\r\n", "XXXX\rXX\rXX\r\n"),
+        ("noop", "VRFY\rA\rB\r\n", "NOOP\r \r \r\n"),
+        ("noop", "VRFY\rAB\rC\rD\r\n", "NOOP\r  \r \r \r\n"),
+        ("x-word", "VRFY\rA B\rC\r\n", "XXXX\rXXX\rX\r\n"),
+    ] {
+        let settings = changed("mailguard", &[("refusal", refusal)]);
+        check(&settings, Client, &[(line, expected)]);
+    }
+    // Behind a masked word the rest passes as it came, and nothing else is said of it.
+    let mut talk = Talk::new(&changed("mailguard", &[("refusal", "x-word")]));
+    assert_eq!(talk.say(Client, b"EXPN", 99), "XXXX");
+    talk.rulings.clear();
+    assert_eq!(talk.say(Client, b" staff", 99), " staff");
+    assert_eq!(talk.rulings, [Ruling::Pass, Ruling::Pass]);
+}
+
+/// Where the grammar is only logged, a bare address is as little an address with X behind it.
+#[test]
+fn a_stray_byte_is_cured_where_the_grammar_is_enforced() {
+    for (envelope, line, expected) in [
+        ("lenient", "RCPT TO:a@d\0x\r\n", "RCPT TO:a@d<<\r\n"),
+        ("log", "RCPT TO:a@d\0x\r\n", "RCPT TO:a@dXX\r\n"),
+        ("off", "VRFY\ra\0b\r\n", "VRFY\rXXX\r\n"),
+        ("off", "VRFY a\0b\r\n", "VRFY aXX\r\n"),
+        ("lenient", "NOOP a\0b\r\n", "NOOP aXX\r\n"),
+    ] {
+        check(&changed("esmtp", &[("envelope", envelope)]), Client, &[(line, expected)]);
+    }
+}
+
+#[test]
+fn by_packet_own_verbs_and_what_stands_behind_a_cr_pass() {
+    let verbs = ("verbs", "HELO,EHLO,MAIL,RCPT,NOOP,BDAT,XOWN");
+    let with = changed("asa", &[verbs]);
+    let tls = changed("asa", &[verbs, ("require_tls", "required")]);
+    for (settings, line, expected) in [
+        (&profile("asa"), "NOOP a\rVRFY b\r\n", "NOOP a\rVRFY b\r\n"),
+        (&with, "NOOP a\r\n", "NOOP a\r\n"),
+        (&with, "XOWN a b\r\n", "XOWN a b\r\n"),
+        (&with, "XOWNS a b\r\n", "XXXXX a b\r\n"),
+        (&tls, "XOWN a b\r\n", "XXXX a b\r\n"),
+        (&tls, "NOOP a\r\n", "NOOP a\r\n"),
+        (&profile("asa"), "XOWN a b\r\n", "XXXX a b\r\n"),
+    ] {
+        assert_eq!(leaves(settings, Client, line.as_bytes(), 99), expected, "{line:?}");
+    }
 }
 
 /// A server that ends lines at a CR would run what follows it.
@@ -272,6 +325,10 @@ fn mail_behind_a_tls_hello_ends_the_flow() {
             }
         }
     }
+    // What is no text further behind is none either, but no other protocol.
+    for line in ["ab\x01c\r\n", "ab \x01c\r\n"] {
+        assert_eq!(ended(&profile("mailguard"), &format!("{line}MAIL FROM:<a@b>\r\n"), 99), None);
+    }
     // Behind a verb it is a slip of one line.
     assert_eq!(ended(&profile("mailguard"), "HELO a\r\n\x16\x03\r\nNOOP\r\n", 99), None);
 }
@@ -478,4 +535,111 @@ fn a_senders_address_has_a_limit() {
     let sender = |length| format!("MAIL FROM:<{}>\r\n", "x".repeat(length));
     assert_eq!(ended(&asa, &sender(320), 99_999), None);
     assert_eq!(ended(&asa, &sender(321), 99_999), Some(Rule::Sender));
+}
+
+#[test]
+fn the_first_byte_that_a_judge_refuses_decides_whatever_the_cut() {
+    let lenient = ("envelope", "lenient");
+    let scan = ("address_scan", "refuse");
+    for (changes, line, expected, rule) in [
+        (&[scan][..], "RCPT TO:<a;b|c@d>", "RCPT TO:<aXXXXXXX", None),
+        (&[scan], "RCPT TO:<a|b;c@d>", "RCPT TO:<aXXXXXXX", None),
+        (&[scan], "MAIL FROM:<a@b>\tXA=;|b", "MAIL FROM:<a@b> XA=; X", None),
+        (&[scan], "MAIL FROM:<a@b>|;", "MAIL FROM:<a@b> X", None),
+        (&[scan, ("path_max", "5")], "RCPT TO:<a|bcdef>", "RCPT TO:<aXXXX", Some(Rule::PathLength)),
+        (&[scan, ("path_max", "5")], "RCPT TO:<a|bcd", "RCPT TO:<aXXXX", None),
+        (&[("sender_max", "4")], "MAIL FROM:<a;bcdefgh>", "MAIL FROM:<aXXXXXXXXX", None),
+        (&[("sender_max", "4")], "MAIL FROM:<abcde;>", "MAIL FROM:<abcd", Some(Rule::Sender)),
+        // What is only logged ends nothing, and hides nothing that comes behind it.
+        (&[scan, ("sender_max", "3 log")], "MAIL FROM:<abcde|f>", "MAIL FROM:<abcdeXXX", None),
+        (&[("sender_max", "3 log")], "MAIL FROM:<abcde;f>", "MAIL FROM:<abcdeXXX", None),
+        (&[("local_part_max", "3 log")], "RCPT TO:<abcde;f>", "RCPT TO:<abcdeXXX", None),
+        (&[("path_max", "3 log")], "RCPT TO:<a@bcde;f>", "RCPT TO:<a@bcdeXXX", None),
+        // What is told of a byte keeps no other from being changed.
+        (&[("address_scan", "replace")], "MAIL FROM:<a|b@c>", "MAIL FROM:<a b@c>", None),
+        (
+            &[("address_scan", "replace"), ("sender_max", "3 log")],
+            "MAIL FROM:<a|cde>",
+            "MAIL FROM:<a cde>",
+            None,
+        ),
+        (&[("path_max", "3 log")], "RCPT TO:\t<a@bcde>", "RCPT TO: <a@bcde>", None),
+        (
+            &[("local_part_max", "3 log"), ("path_max", "3")],
+            "RCPT TO:<abcde>",
+            "RCPT TO:<abc",
+            Some(Rule::PathLength),
+        ),
+        (
+            &[("local_part_max", "3"), ("path_max", "3 log")],
+            "RCPT TO:<abcde>",
+            "RCPT TO:<abc",
+            Some(Rule::LocalPart),
+        ),
+        (
+            &[("address_scan", "log"), ("sender_max", "3")],
+            "RCPT TO:<abcde|f>",
+            "RCPT TO:<abcde|f>",
+            None,
+        ),
+    ] {
+        let any = ("parameters", "any");
+        let settings = changed("esmtp", &[&[lenient, any][..], changes].concat());
+        for size in 1..=line.len() + 2 {
+            let mut talk = Talk::new(&settings);
+            let left = talk.say(Client, &format!("{line}\r\n").into_bytes(), size);
+            assert_eq!(talk.ended(), rule, "{changes:?} {line:?} by {size}");
+            let is_refusal = |ruling: &Ruling| matches!(ruling, Ruling::Refuse(_));
+            let is_refused = rule.is_none() && expected.contains("X");
+            assert!(rule.is_some() || talk.rulings.iter().any(is_refusal) == is_refused);
+            let is_log = |ruling: &Ruling| matches!(ruling, Ruling::Exceed(_));
+            let is_logged = changes.iter().any(|(_, value)| value.ends_with(" log"));
+            assert!(size > 1 || rule.is_some() || talk.rulings.iter().any(is_log) == is_logged);
+            if rule.is_none() {
+                assert_eq!(left, format!("{expected}\r\n"), "{changes:?} {line:?} by {size}");
+            } else {
+                assert!(expected.starts_with(&left), "{changes:?} {line:?} by {size}: {left:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_only_logged_keeps_no_other_from_ending_the_flow() {
+    let settings = changed("esmtp", &[("line_max", "8 log"), ("long_lines", "reset")]);
+    let long = format!("NOOP {}\r\n", "x".repeat(600));
+    let counted = changed("esmtp", &[("recipients_max", "1 log"), ("envelope_line_max", "4")]);
+    for size in [1, 7, 9_999] {
+        assert_eq!(ended(&settings, &long, size), Some(Rule::LongLine), "by {size}");
+        assert_eq!(ended(&counted, "RCPT\r\nRCPT a\r\n", size), Some(Rule::LongLine), "{size}");
+    }
+}
+
+/// All patches that are built in, logged.
+fn patched(changes: &[(&str, &str)]) -> Settings {
+    let mut settings = changed("esmtp", &[&[("patches", "log")], changes].concat());
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    settings
+}
+
+#[test]
+fn what_a_patch_logs_hides_no_limit() {
+    for size in [1, 5, 999] {
+        let settings = patched(&[("failed_auth_max", "1"), ("auth_response_max", "5")]);
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        for _ in 0..2 {
+            // A length that base64 never has.
+            talk.say(Client, b"AUTH PLAIN dGVzdA=\r\n", size);
+            talk.say(Server, b"535 no\r\n", 99);
+        }
+        assert_eq!(talk.ended(), Some(Rule::FailedAuth), "by {size}");
+        assert!(talk.rulings.contains(&Ruling::Note(Rule::Patch)), "by {size}");
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"AUTH PLAIN\r\n", size);
+        talk.say(Server, b"334 \r\n", 99);
+        talk.say(Client, b"dGVzdA=\r\n", size);
+        assert_eq!(talk.ended(), Some(Rule::LongLine), "by {size}");
+    }
 }
