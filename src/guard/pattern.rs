@@ -1,6 +1,8 @@
 //! Names by pattern: letters, and `*` for any number of any bytes. All patterns together become one
 //! machine with a row for each state, so a name costs one step a byte and two bytes of memory.
 
+use std::collections::BTreeMap;
+
 use super::value::{Kind, Value, words_of};
 
 /// Patterns, and the machine that finds them.
@@ -40,18 +42,20 @@ impl Patterns {
     /// The machine; none if it has too many states.
     fn compile(words: Vec<String>) -> Option<Self> {
         let begin = words.iter().enumerate().map(|(pattern, _)| (number(pattern), 0)).collect();
-        let mut states: Vec<Places> = vec![closed(&words, begin)];
+        let begin = closed(&words, begin);
+        let mut numbers = BTreeMap::from([(begin.clone(), 0)]);
+        let mut states: Vec<Places> = vec![begin];
         let mut rows = Vec::new();
         while let Some(places) = states.get(rows.len()).cloned() {
             let mut next = [0; CLASSES];
             for (class, next) in next.iter_mut().enumerate() {
                 let reached = closed(&words, step(&words, &places, class));
-                let known = states.iter().position(|state| *state == reached);
-                let state = known.unwrap_or_else(|| {
-                    states.push(reached);
-                    states.len() - 1
+                let count = states.len();
+                let state = numbers.entry(reached).or_insert_with_key(|reached| {
+                    states.push(reached.clone());
+                    count
                 });
-                *next = u16::try_from(state).unwrap_or_default();
+                *next = u16::try_from(*state).unwrap_or_default();
             }
             let is_end = |&(pattern, at): &(u8, u8)| at_of(&words, pattern, at).is_none();
             rows.push(Row { next, is_match: places.iter().any(is_end) });
@@ -185,9 +189,37 @@ mod tests {
             assert_eq!(patterns.is_match(state), is_match, "{name}");
         }
         assert_eq!(patterns.print().split(',').count(), 5);
+        // Each byte that a name may have is itself, and what it may not have is none of them.
+        for byte in b'!'..=b'~' {
+            let pattern = char::from(byte).to_string();
+            let Ok(patterns) = Patterns::parse(&pattern) else {
+                assert!(!byte.is_ascii_alphanumeric() && !b".-_:[]".contains(&byte), "{pattern}");
+                continue;
+            };
+            // A comma stands between two.
+            for other in (0..=u8::MAX).filter(|_| byte != b',') {
+                let is_match = patterns.is_match(patterns.next(0, other));
+                assert_eq!(is_match, byte.eq_ignore_ascii_case(&other), "{pattern} {other}");
+            }
+        }
         for wrong in ["a b;c", "a,b?", "*", "a,**", &"x".repeat(101)] {
             assert!(Patterns::parse(wrong).is_err(), "{wrong}");
         }
         assert!(Patterns::parse("").unwrap().is_empty());
+    }
+
+    /// Where no two begin alike, there is one state for each byte, and two for all of them.
+    #[test]
+    fn patterns_may_have_so_many_states() {
+        let words = |last: usize| -> String {
+            let lengths = (0..20).map(|_| 100).chain([last]);
+            let words =
+                lengths.zip('a'..).map(|(length, c)| format!("{c}{}", "0".repeat(length - 1)));
+            words.collect::<Vec<_>>().join(",")
+        };
+        let patterns = Patterns::parse(&words(46)).unwrap();
+        assert_eq!(patterns.rows.len(), STATES_MAX);
+        assert!(Patterns::parse(&words(47)).is_err());
+        assert!(Patterns::parse(&words(90)).is_err());
     }
 }
