@@ -42,3 +42,36 @@ impl From<WatchBefore> for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Talk, changed};
+    use super::*;
+    use crate::patch::Header;
+    use crate::smtp::Speaker::{Client, Server};
+
+    /// All that the formats share is what it was: an image says it in the order of the fields.
+    #[test]
+    fn what_both_formats_know_stays_as_it_is() {
+        let mut talk = Talk::new(&changed("esmtp", &[("envelope", "lenient")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"\r\nEHLO a\r\n", 99);
+        talk.say(Server, b"500 no\r\n250-a\r\n250-SMTPUTF8\r\n250 SIZE 9\r\n", 99);
+        talk.say(Client, b"MAIL FROM:<a@b> SMTPUTF8\r\n", 99);
+        talk.say(Server, b"250 ok\r\n", 99);
+        talk.say(Client, b"EXPN root\r\nRCPT TO:<c", 99);
+        let now = talk.watch;
+        assert!(now.has_utf8_mail && now.line != LineWatch::default());
+        assert!(now.size != Size::default() && now.tally != Tally::default());
+        assert!(now.speech != Speech::default() && now.reply != ReplyWatch::default());
+        let order = (true, true, false, false, false, false, 0_u8, 0_u16);
+        let message = (0_u32, 0_u8, 0_u16, 0_u16, 0_u32, 0_u32, Header::default());
+        let watch =
+            (now.line, now.speech, order, now.tally, true, 7_u32, message, now.size, now.reply);
+        let image = postcard::to_allocvec(&watch).unwrap();
+        let read = Watch::from(postcard::from_bytes::<WatchBefore>(&image).unwrap());
+        let (order, message) = (read.order, read.message);
+        assert_eq!(read, Watch { order, message, ..now });
+        assert_eq!(read.order.clone().count_recipient(), (7, 8));
+    }
+}

@@ -142,3 +142,23 @@ pub(crate) const MASK: u8 = b'X';
 /// What a refused line becomes where it is long enough (Cisco: "converts any such commands into
 /// NOOP commands").
 pub(super) const NOOP: &[u8] = b"NOOP";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_before_a_strike_is_shown() {
+        let run: Vec<u8> = (0..200).collect();
+        for (place, expected) in [
+            (None, (0, &run[..])),
+            (Some(10), (0, &run[..10])),
+            (Some(64), (0, &run[..64])),
+            (Some(100), (36, &run[36..100])),
+            (Some(200), (136, &run[136..])),
+        ] {
+            let draft = Draft { place, ..Draft::default() };
+            assert_eq!(draft.shown(&run), expected);
+        }
+    }
+}

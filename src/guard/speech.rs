@@ -36,7 +36,7 @@ impl Speech {
             let is_foreign = match word.place {
                 Place::Inside if is_space => self.is_foreign_word(*word, verb),
                 Place::Inside if byte == b':' && *self == Self::Unknown => true,
-                Place::Before if is_space => continue,
+                // Spaces before the word are no news.
                 Place::Before | Place::Inside | Place::Behind => {
                     if word.place == Place::Before
                         && *self == Self::Unknown

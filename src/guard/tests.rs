@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::offset::Offset;
-use crate::smtp::{Dialogue, Event, Speaker, Standing};
+use crate::patch::Catalogue;
+use crate::smtp::{Dialogue, Event, Expect, Speaker, Standing, Verb};
 
 /// Whoever speaks has received all that the other side said.
 const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
@@ -11,8 +12,8 @@ const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MA
 pub(super) struct Talk {
     guard: Guard,
     dialogue: Dialogue,
-    watch: Watch,
-    draft: Draft,
+    pub(super) watch: Watch,
+    pub(super) draft: Draft,
     /// Every ruling so far.
     pub(super) rulings: Vec<Ruling>,
 }
@@ -37,6 +38,12 @@ impl Talk {
         let passes = line.is_some_and(|line| self.guard.pass_line(&mut watch, &line, input));
         assert!(!(waits && passes), "both ways of reading agree");
         waits
+    }
+
+    /// What the client's bytes are read as.
+    pub(super) fn reads(&mut self, input: &[u8]) -> Event {
+        let said = (Speaker::Client, input);
+        self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD).event
     }
 
     /// Whether more of a message would be looked into.
@@ -81,6 +88,16 @@ impl Talk {
             }
         }
         out
+    }
+
+    /// What leaves of message data that is swept; none where it has to be read run by run.
+    fn sweep(&mut self, input: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = input.to_vec();
+        let Self { guard, dialogue, watch, draft, .. } = self;
+        let swept = guard.sweep(watch, dialogue, (&mut bytes, Offset::ZERO), draft);
+        let (step, _) = swept.filter(|(step, _)| step.used > 0)?;
+        bytes.truncate(step.used);
+        Some(bytes)
     }
 
     /// By which rule the flow has ended, if it has.
@@ -304,6 +321,36 @@ fn ehlo_keywords_are_filtered_byte_by_byte() {
 }
 
 #[test]
+fn an_offer_is_masked_behind_its_keyword_too() {
+    let listed = [("envelope", "lenient"), ("auth_mechanisms", "PLAIN")];
+    let passing = [&listed[..], &[("ehlo", "pass")]].concat();
+    let listed = changed("esmtp", &listed);
+    for (settings, reply, expected) in [
+        (&profile("esmtp"), "250-mx\r\n250 SIZ 10\r\n", "250-mx\r\n250 SIZ XX\r\n"),
+        (&profile("esmtp"), "250-mx\r\n250 SIZE 10\r\n", "250-mx\r\n250 SIZE 10\r\n"),
+        (
+            &listed,
+            "250-mx\r\n250-SIZE 10\r\n250 AUTH PLAIN LOGIN PLUM\r\n",
+            "250-mx\r\n250-SIZE 10\r\n250 AUTH PLAIN XXXXX PLXX\r\n",
+        ),
+        (
+            &changed("esmtp", &passing),
+            "250-mx\r\n250-XFOO 10\r\n250 AUTH PLAIN LOGIN\r\n",
+            "250-mx\r\n250-XFOO 10\r\n250 AUTH PLAIN XXXXX\r\n",
+        ),
+        (
+            &changed("esmtp", &[("ehlo", "pass")]),
+            "250-mx\r\n250-XFOO 10\r\n250 AUTH PLAIN\r\n",
+            "250-mx\r\n250-XFOO 10\r\n250 AUTH PLAIN\r\n",
+        ),
+    ] {
+        for size in 1..=reply.len() {
+            assert_eq!(offer(settings, reply, size), expected, "by {size}");
+        }
+    }
+}
+
+#[test]
 fn asa_letters_masked_keywords() {
     let reply = "250-mx\r\n250-PIPELINING\r\n250-DELIVERBY\r\n250-STARTTLS\r\n\
                  250-X-EXPS GSSAPI\r\n250 HELP\r\n";
@@ -382,5 +429,169 @@ fn the_code_alone_in_a_last_line_of_several_is_told_of() {
             };
             assert_eq!(talk.rulings.iter().filter(is_told).count(), rulings, "{setting} {reply:?}");
         }
+    }
+}
+
+/// `esmtp`, where nothing but the size is asked of a message, behind its header.
+fn sized(changes: &[(&str, &str)]) -> Settings {
+    let none = ["header_bytes_max", "header_line_max", "header_fields_max"];
+    let none = none.map(|name| (name, "0"));
+    changed("esmtp", &[&none[..], changes].concat())
+}
+
+/// A talk in the body of a message.
+fn in_body(settings: &Settings, offer: &str) -> Talk {
+    let mut talk = Talk::new(settings);
+    talk.say(Speaker::Server, b"220 a\r\n", 99);
+    talk.say(Speaker::Client, b"EHLO a\r\n", 99);
+    talk.say(Speaker::Server, format!("250-a\r\n{offer}250 DSN\r\n").as_bytes(), 99);
+    talk.say(Speaker::Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n", 99);
+    talk.say(Speaker::Server, b"250 ok\r\n250 ok\r\n354 go\r\n", 99);
+    talk.say(Speaker::Client, b"a: b\r\n\r\n", 99);
+    talk.rulings.clear();
+    assert!(!talk.reads_message());
+    talk
+}
+
+/// Says a piece to both talks, swept where that may be: whether it was.
+fn say_both(quick: &mut Talk, plain: &mut Talk, piece: &[u8]) -> bool {
+    let (mut left, mut rest) = (Vec::new(), piece);
+    let mut is_swept = false;
+    while !rest.is_empty() && quick.ended().is_none() {
+        let before = plain.rulings.len();
+        let part = match quick.sweep(rest) {
+            Some(part) => {
+                is_swept = true;
+                let expected = plain.speak(Speaker::Client, &rest[..part.len()], 9_999_999);
+                assert_eq!(part, expected, "{:?}", String::from_utf8_lossy(piece));
+                let is_cause = |ruling: &Ruling| *ruling == Ruling::Edit(Rule::Lookalike);
+                let has_struck = plain.rulings[before..].iter().any(is_cause);
+                let strikes = usize::from(has_struck && quick.guard.plan.is_some());
+                assert_eq!(quick.draft.strikes().len(), strikes);
+                rest = &rest[part.len()..];
+                part
+            }
+            None => {
+                let part = quick.speak(Speaker::Client, rest, 9_999_999);
+                assert_eq!(part, plain.speak(Speaker::Client, rest, 9_999_999));
+                rest = &[];
+                part
+            }
+        };
+        left.extend(part);
+        assert_eq!(quick.watch, plain.watch, "{:?}", String::from_utf8_lossy(piece));
+        assert_eq!(quick.dialogue.expect(), plain.dialogue.expect());
+        assert_eq!(quick.ended(), plain.ended(), "{:?}", String::from_utf8_lossy(piece));
+    }
+    is_swept
+}
+
+#[test]
+fn what_is_swept_leaves_as_what_is_read_run_by_run() {
+    let mut random = random(4);
+    let (mut swept, mut all) = (0, 0);
+    let mut all_settings = Vec::new();
+    for size in ["0", "60", "9999"] {
+        for lookalikes in ["neutralise", "pass"] {
+            all_settings.push((30, sized(&[("size_assumed", size), ("lookalikes", lookalikes)])));
+        }
+    }
+    let mut patched = sized(&[("size_assumed", "0"), ("patches", "off,CVE-2023-51764=on")]);
+    patched.patches.catalogue = Catalogue::with(&[]).unwrap();
+    all_settings.push((2, patched));
+    for (rounds, settings) in all_settings {
+        for _ in 0..rounds {
+            let (mut quick, mut plain) = (in_body(&settings, ""), in_body(&settings, ""));
+            for _ in 0..20 {
+                let piece: Vec<u8> =
+                    (0..random(30)).map(|_| b"\r\n\n..abcd\r\n\r"[random(12)]).collect();
+                all += usize::from(!piece.is_empty());
+                swept += usize::from(say_both(&mut quick, &mut plain, &piece));
+                if !matches!(quick.dialogue.expect(), Expect::Data(_)) {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(swept > all / 3 && swept < all, "{swept} of {all}");
+}
+
+#[test]
+fn what_is_far_from_any_limit_is_swept_and_nothing_else() {
+    let text = "abc\r\n".repeat(4_000);
+    for (changes, offer, before, is_swept) in [
+        ([("size_assumed", "0")], "", 0, true),
+        ([("size_assumed", "99999")], "", 0, true),
+        ([("size_assumed", "9999")], "", 0, false),
+        ([("size_assumed", "9999")], "", 20_000, true),
+        ([("size_assumed", "99999")], "250-SIZE 9999\r\n", 20_000, true),
+        ([("size_assumed", "99999")], "250-SIZE 70000\r\n", 0, true),
+        ([("size_assumed", "99999")], "250-SIZE 70000\r\n", 60_000, false),
+    ] {
+        let mut talk = in_body(&sized(&changes), offer);
+        let start = "x".repeat(before);
+        assert_eq!(talk.say(Speaker::Client, start.as_bytes(), 9_999), start);
+        let swept = talk.sweep(text.as_bytes());
+        let expected = is_swept.then(|| text.clone().into_bytes());
+        assert_eq!(swept, expected, "{changes:?} {offer:?} {before}");
+    }
+    // What the server surely refuses leaves masked, swept too.
+    let offer = "250-SIZE 65536\r\n";
+    let (mut quick, mut plain) = (in_body(&sized(&[]), offer), in_body(&sized(&[]), offer));
+    let start = "x".repeat(70_000);
+    quick.say(Speaker::Client, start.as_bytes(), 9_999);
+    plain.say(Speaker::Client, start.as_bytes(), 9_999);
+    assert!(say_both(&mut quick, &mut plain, b"EXPN a\r\n.\r\nRSET\r\n"));
+}
+
+#[test]
+fn guards_are_alike_by_their_settings() {
+    let guard = |changes: &[(&str, &str)]| Guard::new(changed("esmtp", changes));
+    assert!(guard(&[]).is_like(&guard(&[])));
+    assert!(!guard(&[]).is_like(&guard(&[("line_max", "9")])));
+    assert!(!guard(&[("line_max", "9")]).is_like(&guard(&[])));
+}
+
+/// The names of the patches that have struck.
+fn struck(guard: &Guard, draft: &Draft) -> Vec<String> {
+    let names = draft.strikes().iter().filter_map(|strike| guard.patch(*strike));
+    names.map(|id| id.to_string()).collect()
+}
+
+#[test]
+fn patches_are_named_by_what_they_are_for() {
+    let mut settings = changed("esmtp", &[("patches", "off,CVE-2019-15846=on,CVE-2014-0160=on")]);
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    let (guard, mut draft) = (Guard::new(settings.clone()), Draft::default());
+    guard.blame_rule(Rule::Sni, &mut draft);
+    assert_eq!(struck(&guard, &draft), ["CVE-2019-15846"]);
+    let mut draft = Draft::default();
+    guard.blame("record-type", Speaker::Client, &mut draft);
+    assert_eq!(struck(&guard, &draft), ["CVE-2014-0160"]);
+    let mut draft = Draft::default();
+    guard.blame_rule(Rule::Verb, &mut draft);
+    guard.blame("early-ccs", Speaker::Client, &mut draft);
+    assert!(draft.strikes().is_empty());
+    // One of which something is said has to be there.
+    assert_eq!(settings.patches.unknown(), None);
+    settings.set("patches", "on,CVE-2019-15846=off,CVE-1=off").unwrap();
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    assert_eq!(settings.patches.unknown(), Some("CVE-1"));
+}
+
+#[test]
+fn a_patch_may_keep_chunks_from_passing() {
+    for (patches, permits) in [
+        ("off", true),
+        ("off,CVE-2017-16943=log", true),
+        ("off,CVE-2017-16943=on", false),
+        ("off,CVE-2019-15846=on", true),
+    ] {
+        let mut settings = changed("esmtp", &[("patches", patches)]);
+        settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+        let guard = Guard::new(settings);
+        assert_eq!(guard.permitted.contains(Verb::Bdat), permits, "{patches}");
+        let offered = guard.settings().ehlo_keywords.iter().any(|keyword| keyword == "CHUNKING");
+        assert_eq!(offered, permits, "{patches}");
     }
 }

@@ -63,6 +63,31 @@ fn a_message_may_be_as_large_as_its_mail_says() {
 }
 
 #[test]
+fn a_size_is_its_mails_alone() {
+    for (mail, rcpt, is_told) in [
+        ("MAIL FROM:<a@b> SIZE=1\r\n", "RCPT TO:<c@d>\r\n", true),
+        ("MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d> SIZE=1\r\n", false),
+        // Of a MAIL that was refused nothing is left.
+        ("MAIL FROM:<a@b> SIZE=1\r\nMAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n", false),
+    ] {
+        let mut talk = Talk::new(&changed("asa", &[("unit", "stream")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        for line in mail.split_inclusive('\n') {
+            talk.say(Client, line.as_bytes(), 99);
+            let answer = if mail.ends_with(line) { "250 ok\r\n" } else { "550 no\r\n" };
+            talk.say(Server, answer.as_bytes(), 99);
+        }
+        talk.say(Client, [rcpt, "DATA\r\n"].concat().as_bytes(), 99);
+        talk.say(Server, b"250 ok\r\n354 go\r\n", 99);
+        talk.say(Client, b"abc\r\n.\r\n", 99);
+        let is_it = |ruling: &Ruling| {
+            matches!(ruling, Ruling::Exceed(Excess { rule: Rule::DeclaredSize, .. }))
+        };
+        assert_eq!(talk.rulings.iter().any(is_it), is_told, "{mail:?} {rcpt:?}");
+    }
+}
+
+#[test]
 fn a_size_is_that_of_one_message() {
     let mut talk = Talk::new(&changed("asa", &[("unit", "stream")]));
     talk.say(Server, b"220 a\r\n", 99);

@@ -1,8 +1,10 @@
 //! Limits on messages: the last byte, line and field that pass and the first beyond, in every cut
 //! into two and byte by byte.
 
+use super::{Header, LineEnds, Message, MessageBefore, Place};
 use crate::guard::tests::{Talk, changed, random};
-use crate::guard::{Excess, Rule, Ruling};
+use crate::guard::{Excess, Guard, Rule, Ruling, Settings, Watch};
+use crate::patch::Catalogue;
 use crate::smtp::Speaker::{Client, Server};
 
 /// What ends the flow, and the limits that were only logged.
@@ -82,6 +84,7 @@ fn a_lone_lf_ends_no_header_whose_first_line_ended_in_crlf() {
     };
     for end in ["\n\n", "\n\r\n", "\n\nc: d\n\n"] {
         assert!(goes_on(&format!("a: b\r\nc: d{end}")), "{end:?}");
+        assert!(goes_on(&format!("a: b\r\r\nc: d{end}")), "{end:?}");
     }
     // There a dot is text, too, and counts wherever it stands.
     let ends = |text: &str| ends("header_bytes_max", "12", Rule::HeaderBytes, text);
@@ -144,6 +147,37 @@ fn fields_count_and_not_their_continuations() {
     assert!(!ends("a: b\r\n c\r\n\td\r\ne: f\r\n\r\ng: h\r\ni: j"));
     assert!(ends("a: b\r\nc: d\r\ne: f"));
     assert!(ends("a: b\nc\n: d"));
+    // What stands in a line or in the body is none.
+    assert!(!ends("a\rb\rc: d\r\ne: f\r\n"));
+    let body = b"a: b\r\nc: d\r\n\r\ne: f\r\ng: h\r\n.\r\n";
+    let limits = [("header_fields_max", "2"), ("body_line_max", "99")];
+    assert_eq!(said(&limits, body, false), (None, Vec::new()));
+}
+
+#[test]
+fn a_limit_that_is_only_logged_keeps_no_other_from_ending_the_flow() {
+    for (logged, name, rule) in [
+        ("header_line_max", "header_bytes_max", Rule::HeaderBytes),
+        ("header_line_max", "header_fields_max", Rule::HeaderFields),
+        ("body_line_max", "body_bytes_max", Rule::BodyBytes),
+    ] {
+        let start = if name == "body_bytes_max" { "x: y\r\n\r\n" } else { "" };
+        let message = format!("{start}a: bcdefgh\r\nc: d\r\ne: f\r\n\r\n.\r\n");
+        for size in [1, 5, 999] {
+            let limits = [("header_bytes_max", "0"), (logged, "5 log"), (name, "2")];
+            let mut talk = Talk::new(&changed("esmtp", &limits));
+            begin(&mut talk, 0, false);
+            talk.say(Client, message.as_bytes(), size);
+            assert_eq!(talk.ended(), Some(rule), "{name} by {size}");
+        }
+    }
+    // The same number is told however much came at once.
+    for size in [1, 999] {
+        let mut talk = Talk::new(&changed("esmtp", &[("header_line_max", "5 log")]));
+        begin(&mut talk, 0, false);
+        talk.say(Client, b"a: bcdefgh\r\n\r\n.\r\n", size);
+        assert_eq!(noted(&talk.rulings), [(Rule::HeaderLine, 6)]);
+    }
 }
 
 #[test]
@@ -201,7 +235,7 @@ fn chunks_have_no_dots_added_and_no_end() {
 fn what_follows_the_header_is_not_read_where_nothing_is_asked_of_it() {
     let mut talk = Talk::new(&changed("esmtp", &[]));
     begin(&mut talk, 0, false);
-    let settings = crate::guard::Guard::new(changed("esmtp", &[("body_line_max", "9")]));
+    let settings = Guard::new(changed("esmtp", &[("body_line_max", "9")]));
     assert!(talk.reads_message());
     talk.say(Client, b"a: b\r\n\r", 99);
     assert!(talk.reads_message());
@@ -209,5 +243,79 @@ fn what_follows_the_header_is_not_read_where_nothing_is_asked_of_it() {
     assert!(!talk.reads_message());
     talk.say(Client, b"text\r\n.\r\n", 99);
     assert!(talk.reads_message(), "the next one has a header again");
-    assert!(settings.reads_message(&crate::guard::Watch::default()));
+    assert!(settings.reads_message(&Watch::default()));
+}
+
+/// `esmtp` with the patches that are built in.
+fn patched(patches: &str, changes: &[(&str, &str)]) -> Settings {
+    let mut settings = changed("esmtp", &[&[("patches", patches)], changes].concat());
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    settings
+}
+
+#[test]
+fn patches_look_into_headers_and_not_into_bodies() {
+    let field = "Message-ID: <service status change: x@d>";
+    let reset = (Some(Rule::Patch), true);
+    for (patches, message, expected) in [
+        ("off,zimbra-message-id=on", format!("a: b\r\n{field}\r\n\r\n"), reset),
+        ("off,zimbra-message-id=on", format!("a: b\r\n\r\n{field}\r\n"), (None, false)),
+        ("off,zimbra-message-id=log", format!("a: b\r\n{field}\r\n\r\n"), (None, true)),
+        // What only logs hides nothing that ends the flow.
+        (
+            "off,zimbra-message-id=on,CVE-2011-1764=log",
+            format!("{field}\r\nDKIM-Signature: s=%s%n; i=%n%n\r\n\r\n"),
+            reset,
+        ),
+    ] {
+        for size in [1, 9, 999] {
+            let limits = [("body_line_max", "99"), ("header_bytes_max", "0")];
+            let mut talk = Talk::new(&patched(patches, &limits));
+            begin(&mut talk, 0, false);
+            talk.rulings.clear();
+            talk.say(Client, format!("{message}.\r\n").as_bytes(), size);
+            let is_told = |ruling: &Ruling| {
+                matches!(ruling, Ruling::Note(Rule::Patch) | Ruling::Reset(Rule::Patch))
+            };
+            let told = talk.rulings.iter().any(is_told);
+            assert_eq!((talk.ended(), told), expected, "{patches} {message:?} by {size}");
+        }
+    }
+}
+
+#[test]
+fn what_stood_before_a_strike_in_a_header_is_shown() {
+    let before = "a: b\r\nMessage-ID: <service status change:";
+    let message = format!("{before} x@d>\r\n\r\ntext\r\n");
+    let mut talk = Talk::new(&patched("off,zimbra-message-id=log", &[("header_bytes_max", "0")]));
+    begin(&mut talk, 0, false);
+    talk.say(Client, message.as_bytes(), 999);
+    let (start, shown) = talk.draft.shown(message.as_bytes());
+    assert_eq!((start, shown), (0, before.as_bytes()));
+}
+
+#[test]
+fn a_header_is_read_where_anything_asks_for_it() {
+    let names = ["header_bytes_max", "header_line_max", "header_fields_max", "size_assumed"];
+    let none: Vec<_> = names.iter().map(|name| (*name, "0")).collect();
+    let reads = |changes: &[(&str, &str)]| {
+        let settings = changed("esmtp", &[&none[..], changes].concat());
+        Guard::new(settings).reads_message(&Watch::default())
+    };
+    assert!(!reads(&[]));
+    for name in names {
+        assert!(reads(&[(name, "9")]), "{name}");
+    }
+    assert!(Guard::new(patched("on", &none)).reads_message(&Watch::default()));
+}
+
+#[test]
+fn an_image_of_the_format_before_knows_how_far_a_message_is() {
+    for (received, ends) in [(0, LineEnds::None), (1, LineEnds::Crlf), (9, LineEnds::Crlf)] {
+        let (place, told, fields, line, bytes) = (Place::Text, 3, 4, 5, 6);
+        let header = Header::default();
+        let before = MessageBefore { place, told, fields, line, bytes, received, header };
+        let now = Message { place, told, fields, line, bytes, received, header, ends };
+        assert_eq!(Message::from(before), now);
+    }
 }

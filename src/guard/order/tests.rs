@@ -4,7 +4,7 @@ use super::{Order, OrderBefore, Sent};
 use crate::guard::tests::{Talk, changed};
 use crate::guard::{Rule, Ruling};
 use crate::smtp::Speaker::{self, Client, Server};
-use crate::smtp::{Answers, Verb};
+use crate::smtp::{Answers, Event, Verb};
 
 /// What is said, by whom, and what of it leaves.
 type Turn = (Speaker, &'static str, &'static str);
@@ -149,6 +149,7 @@ fn what_would_go_on_with_a_refused_message_waits_for_an_answer() {
                 talk.say(*from, text.as_bytes(), 99);
             }
             assert_eq!(talk.waits(group.as_bytes()), waits, "{before:?}");
+            assert!(!waits || talk.reads(group.as_bytes()) == Event::Wait, "{before:?}");
             assert!(!talk.waits(b"QUIT\r\n"));
             for _ in before.lines() {
                 talk.say(Server, b"250 ok\r\n", 99);
@@ -252,6 +253,9 @@ fn send(order: &mut Order, verb: Verb) {
 
 const ASKED: [Verb; 5] = [Verb::Rcpt, Verb::Data, Verb::Bdat, Verb::Mail, Verb::Auth];
 
+/// Which lines may not come, and why.
+type Barred = [(Verb, Rule)];
+
 /// Why lines of MAIL, RCPT, DATA, BDAT and AUTH may not come.
 fn barred(order: &Order) -> Vec<(Verb, Rule)> {
     ASKED.into_iter().filter_map(|verb| Some((verb, order.bars(verb)?))).collect()
@@ -324,7 +328,7 @@ fn an_image_of_the_format_before_knows_what_is_open() {
     let open = || OrderBefore { is_open: true, ..tried() };
     assert_eq!(Order::remembered(nothing(), 0), Order::default());
     // Where no answer is due: the same when it has settled.
-    let known: [(OrderBefore, &[(Verb, Rule)]); 8] = [
+    let known: [(OrderBefore, &Barred); 8] = [
         (nothing(), &NO_MAIL),
         (OrderBefore { is_open: true, ..nothing() }, &NO_MAIL),
         (tried(), &[NO_RCPT]),
@@ -344,7 +348,7 @@ fn an_image_of_the_format_before_knows_what_is_open() {
         assert_eq!(order.count_recipient(), (7, 8));
     }
     // Where one is due, the client has its benefit.
-    let hoped: [(OrderBefore, u16, &[(Verb, Rule)]); 4] = [
+    let hoped: [(OrderBefore, u16, &Barred); 4] = [
         (OrderBefore { mails_due: 1, ..nothing() }, 1, &NO_MAIL),
         (OrderBefore { has_chunk: true, mails_due: 1, ..tried() }, 1, &[NO_RCPT]),
         (OrderBefore { has_recipient: true, recipients_due: 2, ..tried() }, 2, &[]),
@@ -370,4 +374,11 @@ fn an_image_of_the_format_before_knows_what_is_open() {
     let mut order = Order::remembered(OrderBefore { has_chunk: true, ..open() }, 0);
     order.hear(Answers::Verb(Verb::Bdat), 250);
     assert_eq!(barred(&order), [CHUNKS, TWICE, AGAIN]);
+}
+
+/// What asks for more is no answer yet.
+#[test]
+fn a_recipient_is_not_refused_by_354() {
+    let asked = [same(Client, "RCPT TO:<a@b>\r\n"), same(Server, "354 go\r\n")];
+    check(None, &[&BEGIN, &MAIL, &asked, &[same(Client, "DATA\r\n")]]);
 }

@@ -35,6 +35,8 @@ fn settings_say_what_they_expect() {
         ("auth_mechanisms", "plain, LOGIN", "PLAIN,LOGIN"),
         ("auth_mechanisms", "any", "any"),
         ("sender_refuse", "%!", "%!"),
+        ("tls_names", "mx.example, *.Mail.example", "mx.example,*.mail.example"),
+        ("hello_refuse", "localhost *.D.example", "localhost,*.d.example"),
     ] {
         let mut changed = settings.clone();
         changed.set(key, value).unwrap();

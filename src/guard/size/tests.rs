@@ -1,8 +1,8 @@
 //! What a server takes: counted as Exim does it, and what leaves beyond it, in every cut.
 
 use super::Size;
-use crate::guard::Rule;
 use crate::guard::tests::{Talk, changed, random};
+use crate::guard::{Excess, Rule, Ruling};
 use crate::smtp::Speaker::{Client, Server};
 
 /// Exim's count of a message, byte by byte: what it adds when it stores them. In a header it folds
@@ -59,6 +59,35 @@ fn what_exim_counts_lies_between_the_least_and_the_most_whatever_the_cut() {
         let has_lone = bytes.windows(2).any(|two| (two[0] == b'\r') != (two[1] == b'\n'))
             || bytes.first() == Some(&b'\n');
         assert_eq!(whole.doubtful > 0, has_lone, "{bytes:?}");
+    }
+}
+
+/// A dot inside a line, with a line end behind it.
+#[test]
+fn a_line_that_ends_in_a_dot_is_seen_whatever_the_cut() {
+    let found = |pieces: &[&[u8]]| {
+        let mut size = Size::default();
+        pieces.iter().any(|piece| {
+            let is_found = size.before.ends_line_in_dot(piece);
+            size.add(piece, false, true);
+            is_found
+        })
+    };
+    let mut random = random(9);
+    for _ in 0..1_000 {
+        let bytes: Vec<u8> = (0..random(9)).map(|_| b"\r\n\r\n..a"[random(7)]).collect();
+        let expected = (1..bytes.len().saturating_sub(1)).any(|dot| {
+            let is_line_start = dot >= 2 && &bytes[dot - 2..dot] == b"\r\n";
+            bytes[dot] == b'.' && b"\r\n".contains(&bytes[dot + 1]) && !is_line_start
+        });
+        let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(found(&bytewise), expected, "{bytes:?} byte by byte");
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(found(&pieces), expected, "{pieces:?}");
+            }
+        }
     }
 }
 
@@ -218,4 +247,91 @@ fn a_line_that_ends_in_a_dot_at_the_size_that_is_assumed_ends_the_flow() {
         begin(&mut talk, "250 a\r\n", piece);
         assert_eq!(talk.say(Client, message.as_bytes(), piece), message);
     }
+}
+
+#[test]
+fn what_is_taken_is_the_first_number_of_the_last_offer() {
+    let message = dotted(61);
+    for (offer, ends) in [
+        ("250-a\r\n250 SIZE 60\r\n", true),
+        ("250-a\r\n250 SIZE 60 5\r\n", true),
+        ("250-a\r\n250-SIZE 60\r\n250 DSN 7\r\n", true),
+        ("250-a\r\n250-DSN 7\r\n250 SIZE 60\r\n", true),
+        ("250-a\r\n250 DSN\r\n", false),
+    ] {
+        // Whatever an answer before it has said.
+        for before in ["250-b\r\n250 SIZE 60\r\n", "250-b\r\n250 SIZE 9\r\n"] {
+            let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", "999")]));
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, b"EHLO a\r\n", 99);
+            talk.say(Server, before.as_bytes(), 99);
+            begin_again(&mut talk, offer);
+            talk.say(Client, message.as_bytes(), 99);
+            assert_eq!(talk.ended(), ends.then_some(Rule::MessageBytes), "{before:?} {offer:?}");
+        }
+    }
+}
+
+fn begin_again(talk: &mut Talk, offer: &str) {
+    talk.say(Client, b"EHLO a\r\n", 99);
+    talk.say(Server, offer.as_bytes(), 99);
+    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n", 99);
+    talk.say(Server, b"250 ok\r\n250 ok\r\n354 go\r\n", 99);
+}
+
+#[test]
+fn each_message_has_a_size_of_its_own() {
+    for octets in 20..59 {
+        let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", "60")]));
+        begin(&mut talk, "250 a\r\n", 99);
+        // The second has no MAIL before it.
+        for _ in 0..2 {
+            talk.say(Client, dotted(octets).replace("more\r\n", "").as_bytes(), 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+            talk.say(Client, b"DATA\r\n", 99);
+            talk.say(Server, b"354 go\r\n", 99);
+        }
+        assert_eq!(talk.ended(), None, "{octets}");
+    }
+}
+
+#[test]
+fn a_message_that_grows_too_large_is_told_of_once() {
+    let start = format!("Subject: x\r\n\r\n{}", "a".repeat(65_536));
+    for (offer, changes, told) in [
+        ("65536", &[][..], 1),
+        ("65535", &[], 0),
+        ("65540", &[], 1),
+        ("65600", &[], 0),
+        ("65540", &[("size_assumed", "9 log")], 1),
+    ] {
+        for size in [40_000, 65_551, 99_999] {
+            let mut talk = Talk::new(&changed("esmtp", changes));
+            begin(&mut talk, &format!("250-a\r\n250 SIZE {offer}\r\n"), 99);
+            talk.rulings.clear();
+            let message = format!("{start}abc\r\ndef\r\n.\r\n");
+            talk.say(Client, message.as_bytes(), size);
+            let is_it = |ruling: &&Ruling| {
+                matches!(ruling, Ruling::Exceed(Excess { rule: Rule::MessageBytes, .. }))
+            };
+            assert_eq!(talk.rulings.iter().filter(is_it).count(), told, "{offer} by {size}");
+            assert_eq!(talk.ended(), None, "{offer} by {size}");
+        }
+    }
+    // Where that is only logged, a line that ends in a dot ends nothing.
+    let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", "60 log")]));
+    begin(&mut talk, "250 a\r\n", 99);
+    assert_eq!(talk.say(Client, dotted(61).as_bytes(), 99), dotted(61));
+    assert!(matches!(talk.rulings.last(), Some(Ruling::Pass)));
+    assert_eq!(talk.ended(), None);
+}
+
+/// Two rules at the same byte: the one that ends the flow is said.
+#[test]
+fn a_size_that_is_told_of_hides_no_limit_of_the_header() {
+    let changes = [("size_assumed", "60"), ("header_line_max", "50")];
+    let mut talk = Talk::new(&changed("esmtp", &changes));
+    begin(&mut talk, "250 a\r\n", 99);
+    talk.say(Client, format!("{}.\r\n", "a".repeat(61)).as_bytes(), 99);
+    assert_eq!(talk.ended(), Some(Rule::HeaderLine));
 }

@@ -156,3 +156,59 @@ fn a_refusal_for_now_is_no_refusal_of_a_recipient() {
     }
     assert_eq!(talk.ended(), None);
 }
+
+#[test]
+fn a_chunk_of_64_octets_is_not_small() {
+    for (chunk, ends) in [("BDAT 64\r\n", false), ("BDAT 63\r\n", true), ("BDAT 9\r\n", true)] {
+        let octets = chunk[5..chunk.len() - 2].parse().unwrap();
+        let mut talk = talk(&CASES[5], "1");
+        for _ in 0..3 {
+            talk.say(Client, chunk.as_bytes(), 99);
+            talk.say(Client, "x".repeat(octets).as_bytes(), 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+        }
+        assert_eq!(talk.ended(), ends.then_some(Rule::SmallChunks), "{chunk:?}");
+    }
+}
+
+#[test]
+fn a_transaction_that_begins_has_no_chunks_yet() {
+    for (answer, ends) in [("250 ok\r\n", false), ("503 nested\r\n", true)] {
+        let mut talk = talk(&CASES[5], "2");
+        for _ in 0..2 {
+            talk.say(Client, b"RSET\r\n", 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+            talk.say(Client, b"MAIL FROM:<a@b>\r\n", 99);
+            talk.say(Server, answer.as_bytes(), 99);
+            talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+            for _ in 0..2 {
+                talk.say(Client, b"BDAT 0\r\n", 99);
+                talk.say(Server, b"250 ok\r\n", 99);
+            }
+        }
+        assert_eq!(talk.ended(), ends.then_some(Rule::SmallChunks), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_message_in_chunks_ends_with_its_last() {
+    for (chunk, expected) in [
+        ("BDAT 1 LAST\r\nx", Some(Rule::Messages)),
+        ("BDAT 1\r\nx", None),
+        ("BDAT  1\r\nx", None),
+        ("BDAT 1 \r\nx", None),
+    ] {
+        let mut talk = Talk::new(&changed("esmtp", &[("messages_max", "1")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\n", 99);
+        talk.say(Server, b"250-a\r\n250 CHUNKING\r\n", 99);
+        for _ in 0..2 {
+            talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n", 99);
+            talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+            talk.say(Client, chunk.as_bytes(), 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+        }
+        assert_eq!(talk.ended(), expected, "{chunk:?}");
+    }
+}

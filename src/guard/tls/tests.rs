@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::guard::Settings;
+use crate::guard::tests::{Talk, changed};
+use crate::smtp::Speaker::{Client, Server};
 
 fn guard(changes: &[(&str, &str)]) -> Guard {
     let mut settings = Settings::profile("esmtp").unwrap();
@@ -58,5 +60,44 @@ fn an_odd_name_is_ruled_on_as_told() {
     ] {
         let guard = guard(&[("tls_sni", value)]);
         assert_eq!(guard.judge_client_hello(&hello(0x0303, ServerName::Odd)), ruling);
+    }
+}
+
+#[test]
+fn what_is_said_in_clear_is_told_of() {
+    for (watch, tells) in [("off", false), ("handshake", true)] {
+        let settings = changed("esmtp", &[("tls_watch", watch)]);
+        let guard = Guard::new(settings.clone());
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\n", 99);
+        talk.say(Server, b"250-a\r\n250 STARTTLS\r\n", 99);
+        assert_eq!((talk.watch.offer(), talk.watch.take_plain(&guard)), (Offer::Made, None));
+        for is_first in [true, false] {
+            talk.say(Client, b"AUTH PLAIN x\r\n", 99);
+            let told = (tells && is_first).then_some(Plain::Auth);
+            assert_eq!(talk.watch.take_plain(&guard), told, "{watch}");
+            assert_eq!(talk.watch.offer(), Offer::Made);
+            talk.say(Server, b"535 no\r\n", 99);
+        }
+        for is_first in [true, false] {
+            talk.say(Client, b"MAIL FROM:<a@b>\r\n", 99);
+            let mail = Plain::Mail { is_offered: true, is_first };
+            assert_eq!(talk.watch.take_plain(&guard), Some(mail));
+            assert_eq!(talk.watch.take_plain(&guard), None);
+            talk.say(Server, b"550 no\r\n", 99);
+        }
+        // The last answer to EHLO decides, and it alone.
+        for (offer, expected) in [
+            ("250-a\r\n250 XXXXXXXA\r\n", Offer::Masked),
+            ("250-a\r\n250 DSN\r\n", Offer::Missing),
+            ("250-a\r\n250 XXA\r\n", Offer::Missing),
+            ("250-a\r\n250 STARTTLS\r\n", Offer::Made),
+            ("250-a\r\n250 XXXX\r\n", Offer::Masked),
+        ] {
+            talk.say(Client, b"EHLO a\r\n", 99);
+            talk.say(Server, offer.as_bytes(), 99);
+            assert_eq!(talk.watch.offer(), expected, "{offer:?}");
+        }
     }
 }

@@ -29,6 +29,11 @@ fn a_verb_of_the_sites_own_passes_and_no_other() {
     let mut secured = with_verbs("EHLO,MAIL,NOOP,XCLIENT");
     secured.set("require_tls", "required").unwrap();
     check(&secured, Client, &[("XCLIENT a\r\n", "XXXXXXXXX\r\n"), ("NOOP\r\n", "NOOP\r\n")]);
+    for (line, rule) in [("XCLIENT a\r\n", Rule::TlsRequired), ("YES\r\n", Rule::Verb)] {
+        let mut talk = Talk::new(&secured);
+        talk.say(Client, line.as_bytes(), 99);
+        assert!(talk.rulings.contains(&Ruling::Refuse(rule)), "{line:?}");
+    }
 }
 
 #[test]

@@ -382,6 +382,110 @@ fn whole_lines_come_to_what_their_runs_come_to() {
     assert!(whole > 5_000, "only {whole} were read whole");
 }
 
+/// What one says whom everybody hears.
+fn one(from: Speaker, text: &str) -> (Speaker, Vec<u8>, u64) {
+    (from, text.as_bytes().to_vec(), 0)
+}
+
+fn begin() -> [(Speaker, Vec<u8>, u64); 3] {
+    let offer = "250-a\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250 SIZE 9\r\n";
+    [
+        one(Speaker::Server, "220 mx\r\n"),
+        one(Speaker::Client, "EHLO a\r\n"),
+        one(Speaker::Server, offer),
+    ]
+}
+
+/// Lines of which one rule or another has something to say, and how they are answered.
+#[test]
+fn lines_that_a_rule_minds_come_to_the_same_whole_and_by_their_runs() {
+    for (changes, line) in [
+        (&[("envelope", "strict")][..], "MAIL FROM:<a@b.c.>\r\n"),
+        (&[("envelope", "strict")], "MAIL FROM:<a..b@c>\r\n"),
+        (&[("envelope", "strict")], "MAIL FROM:<a@b_c>\r\n"),
+        (&[], "MAIL FROM:<a@b>;\r\n"),
+        (&[], "VRFY ;\r\n"),
+        (&[], "VRFY SMTPUTF8=;\r\n"),
+        (&[], "HELP ;\r\n"),
+        (&[], "BDAT 0 LAST\r\n"),
+        (&[("order", "off")], "BDAT 3\r\nabcBDAT 0 LAST\r\n"),
+        (&[("hello_refuse", "localhost")], "EHLO localhost\r\n"),
+        (&[("hello_refuse", "localhost")], "HELO example\r\n"),
+        (&[("address_scan", "log")], "MAIL FROM:<a|b@c>\r\n"),
+        (&[("address_scan", "refuse")], "MAIL FROM:<a|b@c>\r\n"),
+        (&[("syslog_names", "asa")], "MAIL FROM:<a@b> SIZE=1\r\n"),
+        (&[("unit", "packet"), ("refusal", "x")], "MAIL FROM:<a@b>\r\n"),
+        (&[("line_max", "5")], "NOOP a\r\n"),
+        (&[("line_max", "6")], "NOOP a\r\n"),
+        (&[("envelope_line_max", "14")], "MAIL FROM:<a@b>\r\n"),
+        (&[("sender_max", "2")], "MAIL FROM:<a@b>\r\n"),
+        (&[("local_part_max", "1")], "MAIL FROM:<aa@b>\r\n"),
+        (&[("path_max", "4")], "MAIL FROM:<aa@bb>\r\n"),
+        (&[("recipients_max", "1")], "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n"),
+        (&[("long_lines", "reset"), ("line_max", "0")], &format!("NOOP {}\r\n", "a".repeat(505))),
+        (&[("long_lines", "reset"), ("line_max", "0")], &format!("NOOP {}\r\n", "a".repeat(506))),
+        (&[("long_lines", "log"), ("line_max", "0")], &format!("NOOP {}\r\n", "a".repeat(600))),
+        (&[("messages_max", "1"), ("order", "off")], "MAIL FROM:<a@b>\r\nMAIL FROM:<a@b>\r\n"),
+        (&[("idle_commands_max", "1")], "NOOP\r\nNOOP\r\n"),
+        (&[("order", "log")], "RCPT TO:<a@b>\r\n"),
+        (&[("order", "log")], "DATA\r\n"),
+        (&[], "RCPT TO:<a@b>\r\n"),
+        (&[], "GET /\r\nNOOP\r\n"),
+        (&[], "\x16\x03\r\nMAIL FROM:<a@b>\r\n"),
+        (&[], "\x16\x03\r\nNOOP\r\nMAIL FROM:<a@b>\r\n"),
+        (&[], "MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<\u{e9}@b>\r\n"),
+        (&[("envelope", "strict")], "MAIL FROM:<a@b>\r\nRCPT TO:<\u{e9}@b>\r\n"),
+        (&[("envelope", "strict")], "MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<\u{e9}@b>\r\n"),
+        (&[("require_tls", "required")], "MAIL FROM:<a@b>\r\n"),
+    ] {
+        for unheard in [0, 9] {
+            let mut turns = begin().to_vec();
+            turns.push((Speaker::Client, line.as_bytes().to_vec(), unheard));
+            turns.push(one(Speaker::Server, "250 ok\r\n250 ok\r\n250 ok\r\n"));
+            turns.push(one(Speaker::Client, "RCPT TO:<a@b>\r\nDATA\r\n"));
+            compare(&esmtp_with(changes), &turns);
+        }
+    }
+    // What an ordinary client says is read whole, but for its first word and its AUTH.
+    let mut ordinary = begin().to_vec();
+    let mail = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+    ordinary.push(one(Speaker::Client, mail));
+    ordinary.push(one(Speaker::Server, "250 ok\r\n250 ok\r\n354 go\r\n"));
+    let whole = compare(&esmtp_with(&[]), &ordinary);
+    assert!(whole >= 6, "{whole}");
+}
+
+#[test]
+fn replies_that_a_rule_minds_do_so_too() {
+    for (profile, changes, replies) in [
+        ("pix-4.4", &[][..], "220-a\r\n554 b\r\n"),
+        ("pix-4.4", &[], "220-a\r\n220 b\r\n"),
+        ("esmtp", &[], "220-a\r\nb\r\n220 c\r\n"),
+        ("esmtp", &[("bare_last_line", "log")], "220 a\r\n250-b\r\n250\r\n"),
+        ("esmtp", &[("bare_last_line", "space")], "220 a\r\n250-b\r\n250\r\n"),
+        ("esmtp", &[("bare_last_line", "pass")], "220 a\r\n250-b\r\n250\r\n"),
+        ("esmtp", &[], "220 a\r\n250-b\r\n250 XFOO\r\n"),
+        ("esmtp", &[], "220 a\r\n250-b\r\n250 SIZE 70\r\n"),
+        ("esmtp", &[("auth_mechanisms", "PLAIN")], "220 a\r\n250-b\r\n250 AUTH LOGIN\r\n"),
+        ("esmtp", &[("rejected_recipients_max", "1")], "220 a\r\n550 b\r\n550 b\r\n"),
+    ] {
+        for command in ["EHLO a\r\n", "RCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n"] {
+            let mut settings = Settings::profile(profile).unwrap();
+            settings.set("order", "off").unwrap();
+            changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+            for (at, _) in replies.match_indices('\n') {
+                let (early, late) = replies.split_at(at + 1);
+                let turns = [
+                    one(Speaker::Server, early),
+                    one(Speaker::Client, command),
+                    one(Speaker::Server, late),
+                ];
+                compare(&settings, &turns);
+            }
+        }
+    }
+}
+
 #[test]
 fn every_pair_of_lines_does_so_behind_every_reply() {
     let settings = Settings::profile("esmtp").unwrap();
