@@ -202,7 +202,8 @@ impl Passage<'_, '_> {
         if let Some(inspect) = self.engine.inspect {
             inspect(run);
         }
-        let judged = Run { event: step.event, bytes: run, rest: bytes, is_first };
+        let judged =
+            Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
         if self.effects.is_heard() {
             let journal = &mut conversation.journal[self.direction];

@@ -20,7 +20,7 @@ use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, Fillers, Speaker, Step, Swept, Verb};
+use crate::smtp::{Dialogue, Event, Expect, Fillers, Plain, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -38,6 +38,8 @@ pub struct Run<'a> {
     pub rest: &'a [u8],
     /// Whether the packet begins with them.
     pub is_first: bool,
+    /// What is known to be plain text of them.
+    pub plain: Plain,
 }
 
 /// What is to be done about a run.
@@ -197,10 +199,13 @@ impl Guard {
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
                 before.neutralise(draft.copy(run.bytes), BLANK);
-                let ruling = draft.ask(|bytes, draft| self.look_at_text(watch, bytes, draft));
+                let ruling =
+                    draft.ask(|bytes, draft| self.look_at_text(watch, bytes, Plain::NONE, draft));
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
-            Event::Data | Event::DataLookalike(_) => self.look_at_text(watch, run.bytes, draft),
+            Event::Data | Event::DataLookalike(_) => {
+                self.look_at_text(watch, run.bytes, run.plain, draft)
+            }
             Event::Chunk => {
                 let (ruling, header) = self.look_into(watch, run.bytes, false, draft);
                 let excess = self.measure_chunk(watch, header, run.bytes);
@@ -217,7 +222,7 @@ impl Guard {
             Event::DataEnd => {
                 // The last line's dot was never anybody's text.
                 let text = run.bytes.strip_suffix(b"\n").unwrap_or(run.bytes);
-                let ruling = self.look_at_text(watch, text, draft);
+                let ruling = self.look_at_text(watch, text, Plain::NONE, draft);
                 let larger = watch.larger_than_declared(&self.settings);
                 watch.end_data();
                 // As large as the server takes, and not larger.
@@ -244,9 +249,15 @@ impl Guard {
     }
 
     /// Rules on text of message data, as it leaves.
-    fn look_at_text(&self, watch: &mut Watch, text: &[u8], draft: &mut Draft) -> Ruling {
+    fn look_at_text(
+        &self,
+        watch: &mut Watch,
+        text: &[u8],
+        plain: Plain,
+        draft: &mut Draft,
+    ) -> Ruling {
         let (ruling, header) = self.look_into(watch, text, true, draft);
-        match self.measure(watch, header, text) {
+        match self.measure(watch, header, text, plain) {
             Some(excess) if !ruling.ends_flow() => Ruling::Exceed(excess),
             Some(_) | None => ruling,
         }
@@ -277,7 +288,7 @@ impl Guard {
             watch.end_data();
         } else if let (false, Some(left)) = (is_disowned, bytes.0.get(..step.used)) {
             // There is room for all of it.
-            let _ = self.measure(watch, 0, left);
+            let _ = self.measure(watch, 0, left, step.plain);
         }
         Some((step, swept))
     }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::Excess;
 use super::{Guard, Rule, Watch};
-use crate::smtp::{Dialogue, Expect, Reply, Speaker, Standing, Step, mask};
+use crate::smtp::{Dialogue, Expect, Plain, Reply, Speaker, Standing, Step, mask};
 
 /// What is known of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,17 +103,37 @@ impl Size {
         (self.octets, self.doubtful, self.before) = (0, 0, Before::Line);
     }
 
-    /// More of the message leaves so, of which so much is header.
-    fn add_parts(&mut self, header: usize, bytes: &[u8], has_dots: bool) {
+    /// More of the message leaves so, of which so much is header, and this is plain.
+    fn add_parts(&mut self, header: usize, bytes: &[u8], plain: Plain, has_dots: bool) {
         let (header, body) = bytes.split_at_checked(header).unwrap_or((bytes, &[]));
         self.add(header, true, has_dots);
-        self.add(body, false, has_dots);
+        let Plain { start, end, line_ends } = plain;
+        let parts = [bytes.get(..start), bytes.get(start..end), bytes.get(end..)];
+        let ([Some(before), Some(text), Some(behind)], true) = (parts, header.is_empty()) else {
+            return self.add(body, false, has_dots);
+        };
+        let pairs = i64::try_from(line_ends).unwrap_or(i64::MAX);
+        self.add(before, false, has_dots);
+        self.add_counted(text, [pairs, 0, 2 * pairs], false, has_dots);
+        self.add(behind, false, has_dots);
     }
 
     /// `has_dots`: before a line's first dot another was added, which does not count.
     fn add(&mut self, bytes: &[u8], is_header: bool, has_dots: bool) {
+        let ends = Arch::new().dispatch(LineEnds(bytes));
+        self.add_counted(bytes, ends, is_header, has_dots);
+    }
+
+    /// The same where it is known how many CRLF there are, dots behind them, and CRs and LFs in
+    /// all.
+    fn add_counted(
+        &mut self,
+        bytes: &[u8],
+        [mut pairs, mut dots, ends]: [i64; 3],
+        is_header: bool,
+        has_dots: bool,
+    ) {
         let split_pair = self.before == Before::Cr && bytes.first() == Some(&b'\n');
-        let [mut pairs, mut dots, ends] = Arch::new().dispatch(LineEnds(bytes));
         pairs += i64::from(split_pair);
         let is_dotted = match self.before {
             Before::Line => bytes.first() == Some(&b'.'),
@@ -265,13 +285,19 @@ impl Guard {
     }
 
     /// Counts what leaves of a message, of which so much is header.
-    pub(super) fn measure(&self, watch: &mut Watch, header: usize, bytes: &[u8]) -> Option<Excess> {
+    pub(super) fn measure(
+        &self,
+        watch: &mut Watch,
+        header: usize,
+        bytes: &[u8],
+        plain: Plain,
+    ) -> Option<Excess> {
         if !self.minds_size() {
             return None;
         }
         let (zone, _) = self.zone(watch);
         let has_dot = zone == Zone::Near && watch.size.before.ends_line_in_dot(bytes);
-        watch.size.add_parts(header, bytes, true);
+        watch.size.add_parts(header, bytes, plain, true);
         let (limit, is_firm) = self.limit(watch);
         let is_full = is_firm && zone != Zone::Beyond && self.room(watch) == Some(0);
         let is_end = has_dot && !self.settings.size_assumed.is_logged();
@@ -292,7 +318,7 @@ impl Guard {
             return None;
         }
         let before = watch.size.octets;
-        watch.size.add_parts(header, bytes, false);
+        watch.size.add_parts(header, bytes, Plain::NONE, false);
         let (rule, count) = (Rule::MessageBytes, watch.size.octets);
         let is_end = !self.settings.size_assumed.is_logged();
         (before <= limit && count > limit).then_some(Excess { rule, count, limit, is_end })

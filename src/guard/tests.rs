@@ -67,7 +67,7 @@ impl Talk {
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == packet.len();
-                let run = Run { event: step.event, bytes, rest, is_first };
+                let run = Run { event: step.event, bytes, rest, is_first, plain: step.plain };
                 let ruling = self.guard.judge(&mut self.watch, run, &mut self.draft);
                 if matches!(ruling, Ruling::Refuse(_)) {
                     self.dialogue.refuse();

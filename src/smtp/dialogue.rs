@@ -185,7 +185,7 @@ impl Dialogue {
                 let before = *data;
                 let (used, run) = data.read(input);
                 match run {
-                    Run::Text => Step::of(used, Event::Data),
+                    Run::Text(plain) => Step { plain, ..Step::of(used, Event::Data) },
                     Run::Lookalike => Step::of(used, Event::DataLookalike(before)),
                     Run::End => self.end_data(used, at),
                 }

@@ -21,13 +21,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sweep::{BLOCK, Machine, Next, Sweep, Swept};
+use super::sweep::{BLOCK, Machine, Next, Plain, Sweep, Swept};
 
 /// What a run of message bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
-    /// Message text.
-    Text,
+    /// Message text, and what of it is plain.
+    Text(Plain),
     /// Bytes that make false ends, from the first to the last of them that stand close together:
     /// [`MailData::neutralise`] finds them again.
     Lookalike,
@@ -110,7 +110,7 @@ impl MailData {
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
     pub(super) fn read(&mut self, input: &[u8]) -> (usize, Run) {
-        let mut sweep = Sweep::new(&Machine::DATA);
+        let mut sweep = Sweep::for_runs(&Machine::DATA);
         let mut at = 0;
         loop {
             if *self == Self::Middle {
@@ -132,7 +132,7 @@ impl MailData {
             }
             break;
         }
-        (at, Run::Text)
+        (at, Run::Text(sweep.plain))
     }
 
     /// From a lookalike to the last one that stands close behind another: an attack has thousands,
@@ -182,6 +182,7 @@ impl MailData {
             }
             *self = sweep.change(*self, rest, value, &mut swept);
         }
+        swept.plain = sweep.plain;
         swept
     }
 
@@ -266,7 +267,7 @@ impl MailData {
         // Two bytes that are text behind every state lead to one: the rest is read once.
         let (head, tail) = bytes.split_at(bytes.len().min(2));
         let is_text = |state: &mut Self, run: &[u8]| {
-            run.is_empty() || state.read(run) == (run.len(), Run::Text)
+            run.is_empty() || matches!(state.read(run), (used, Run::Text(_)) if used == run.len())
         };
         let mut states = Self::ALL;
         let is_head = states.iter_mut().all(|state| is_text(state, head));

@@ -25,7 +25,7 @@ pub use dialogue::{Dialogue, Fillers, WholeLine, WholeReply};
 pub use expect::{DataBegins, Expect};
 pub use mail_data::MailData;
 pub use reply::{Keyword, Reply};
-pub use sweep::Swept;
+pub use sweep::{Plain, Swept};
 pub use tls::TlsStart;
 
 pub(crate) use span::{is_blank, is_gap, is_of_name, mask, rspan, span};
@@ -60,6 +60,8 @@ pub struct Step {
     pub fault: Option<Fault>,
     /// Whether they may be a credential, as they came and as they leave: no log may hold them.
     pub is_secret: bool,
+    /// Of [`Event::Data`]: what is known to be plain text of it.
+    pub plain: Plain,
 }
 
 impl Step {
@@ -68,7 +70,7 @@ impl Step {
 
     /// A run of which there is nothing more to say.
     const fn of(used: usize, event: Event) -> Self {
-        Self { used, event, change: None, fault: None, is_secret: false }
+        Self { used, event, change: None, fault: None, is_secret: false, plain: Plain::NONE }
     }
 }
 

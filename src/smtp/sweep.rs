@@ -27,10 +27,10 @@ const CHANGED: u8 = 7 * BITS;
 const END: u8 = 8 * BITS;
 
 /// Bytes looked at in one vectorised step; a block with anything unusual takes the machine's.
-const PLAIN: usize = 16 * LANES;
+const PLAIN: usize = 1_024;
 
-/// Bytes taken together in that step.
-const LANES: usize = 64;
+/// Bytes taken together in that step: as many as a register has, so that sums stay in registers.
+const LANES: usize = 32;
 
 /// Lines of so much text are passed over one by one; shorter ones are stepped through.
 const SPARSE: usize = 32;
@@ -71,6 +71,29 @@ pub struct Swept {
     pub changed: u64,
     /// From the first to behind the last of these.
     pub edited: Range<usize>,
+    /// The longest run of plain text among the bytes that was met, none of it changed.
+    pub plain: Plain,
+}
+
+/// Bytes of message data of which the first stands inside a line: no CR or LF is among them but in
+/// a CRLF, and no dot behind one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// The first of them.
+    pub start: usize,
+    /// Behind the last.
+    pub end: usize,
+    /// CRLFs among them.
+    pub line_ends: usize,
+}
+
+impl Plain {
+    /// No bytes.
+    pub const NONE: Self = Self { start: 0, end: 0, line_ends: 0 };
+
+    const fn length(&self) -> usize {
+        self.end - self.start
+    }
 }
 
 impl Machine {
@@ -244,41 +267,60 @@ pub(super) struct Sweep {
     processor: pulp::Arch,
     /// Where the next step over whole blocks of plain text is worth a try.
     try_at: usize,
+    /// The longest run of text that was passed over.
+    pub(super) plain: Plain,
 }
 
 impl Sweep {
     pub(super) fn new(machine: &'static Machine) -> Self {
-        // Short runs are not worth a try.
-        Self { machine, processor: pulp::Arch::new(), try_at: BLOCK }
+        Self { machine, processor: pulp::Arch::new(), try_at: 0, plain: Plain::NONE }
+    }
+
+    /// The same for what ends where anything has to be changed: where that is near, a step over a
+    /// whole block is not worth a try.
+    pub(super) fn for_runs(machine: &'static Machine) -> Self {
+        Self { try_at: BLOCK, ..Self::new(machine) }
     }
 
     /// From inside a line whose text stays: the place of the next CR or LF that needs a look. Each
     /// byte is looked at by one block at most.
-    pub(super) fn pass_text(&mut self, input: &[u8], mut at: usize) -> usize {
-        while at >= self.try_at
-            && let Some(block) = input.get(at..=at + PLAIN)
-        {
-            // Stop before a line end at the block's edge: the walk carries it over.
-            let before_edge = block.iter().rev().skip(1);
-            let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
-            let is_ordinary = self.processor.dispatch(IsOrdinary(block));
-            if tail == PLAIN || !is_ordinary {
-                self.try_at = at + PLAIN;
-                break;
-            }
-            at += PLAIN - tail;
+    pub(super) fn pass_text(&mut self, input: &[u8], start: usize) -> usize {
+        let mut passed = Plain { start, end: start, line_ends: 0 };
+        self.pass(input, &mut passed);
+        if passed.length() > self.plain.length() {
+            self.plain = passed;
         }
+        passed.end
+    }
+
+    fn pass(&mut self, input: &[u8], passed: &mut Plain) {
+        let Plain { end: at, line_ends, .. } = passed;
         loop {
-            let rest = input.get(at..).unwrap_or_default();
+            if *at >= self.try_at
+                && let Some(block) = input.get(*at..=*at + PLAIN)
+            {
+                // Stop before line ends at the block's edge: what comes next carries them over.
+                let before_edge = block.iter().rev().skip(1);
+                let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
+                let in_block = self.processor.dispatch(LineEnds(block));
+                if let (Some(in_block), true) = (in_block, tail < PLAIN) {
+                    *line_ends += in_block - tail.div_ceil(2);
+                    *at += PLAIN - tail;
+                    continue;
+                }
+                self.try_at = *at + PLAIN;
+            }
+            let rest = input.get(*at..).unwrap_or_default();
             let text = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-            at += text;
+            *at += text;
             let is_ordinary = text >= SPARSE
-                && matches!(input.get(at..at + 3), Some([b'\r', b'\n', next])
+                && matches!(input.get(*at..*at + 3), Some([b'\r', b'\n', next])
                     if !matches!(next, b'.' | b'\r' | b'\n' | 0));
             if !is_ordinary {
-                return at;
+                return;
             }
-            at += 3;
+            *line_ends += 1;
+            *at += 3;
         }
     }
 
@@ -352,27 +394,32 @@ impl Sweep {
     }
 }
 
-/// Whether every CR and LF in a block, given with the byte behind it, stands in a CRLF that no dot
-/// and no NUL follows; a LF may be the first byte, since what may follow it is text behind a bare
-/// LF too. Written in lanes and without an early exit, so that the compiler makes vectors of it.
-struct IsOrdinary<'a>(&'a [u8]);
+/// How many CRLFs begin in a block, given with the byte behind it. `None` if a CR or LF stands
+/// elsewhere, or a dot or NUL behind one. Written in lanes and without an early exit, so that the
+/// compiler makes vectors of it.
+struct LineEnds<'a>(&'a [u8]);
 
-impl WithSimd for IsOrdinary<'_> {
-    type Output = bool;
+impl WithSimd for LineEnds<'_> {
+    type Output = Option<usize>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> bool {
+    fn with_simd<S: Simd>(self, _: S) -> Option<usize> {
         let Self(block) = self;
         let (bytes, _) = block.as_chunks::<LANES>();
         let (nexts, _) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
-        let mut odd = [0; LANES];
+        let [mut odd, mut counts] = [[0_u8; LANES]; 2];
         for (bytes, nexts) in bytes.iter().zip(nexts) {
-            for (odd, (&byte, &next)) in odd.iter_mut().zip(bytes.iter().zip(nexts)) {
-                let is_split = mask(byte == b'\r') ^ mask(next == b'\n');
+            let lanes = bytes.iter().zip(nexts).zip(odd.iter_mut().zip(&mut counts));
+            for ((&byte, &next), (odd, count)) in lanes {
+                let is_end = mask(next == b'\n');
+                let is_split = mask(byte == b'\r') ^ is_end;
                 let is_start = mask(byte == b'\n') & mask(next == b'.' || next == 0);
                 *odd |= is_split | is_start;
+                // What compares equal is all bits: to subtract it counts one.
+                *count = count.wrapping_sub(is_end);
             }
         }
-        odd == [0; LANES]
+        let is_ordinary = block.first() != Some(&b'\n') && odd == [0; LANES];
+        is_ordinary.then(|| counts.iter().map(|&count| usize::from(count)).sum())
     }
 }

@@ -124,7 +124,7 @@ impl Talk {
                 }
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == piece.len();
-                let run = Run { event: step.event, bytes, rest, is_first };
+                let run = Run { event: step.event, bytes, rest, is_first, plain: step.plain };
                 let ruling = self.guard.judge(&mut self.watch, run, &mut draft);
                 if let Some(fault) = step.fault {
                     self.guard.blame(fault.name(), from, &mut draft);

@@ -87,7 +87,7 @@ impl Talk {
             return 0;
         }
         let bytes = &rest[..step.used];
-        let run = Run { event: step.event, bytes, rest, is_first };
+        let run = Run { event: step.event, bytes, rest, is_first, plain: step.plain };
         let ruling = self.guard.judge(&mut self.watch, run, &mut self.draft);
         match ruling {
             Ruling::Pass => self.out.extend(bytes),

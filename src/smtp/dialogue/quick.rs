@@ -39,7 +39,7 @@ impl Dialogue {
         let step = if swept.is_end {
             self.end_data(swept.used, at)
         } else {
-            Step::of(swept.used, Event::Data)
+            Step { plain: swept.plain, ..Step::of(swept.used, Event::Data) }
         };
         Some((step, swept))
     }

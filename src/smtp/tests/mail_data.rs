@@ -2,7 +2,7 @@
 
 use super::super::Swept;
 use super::super::mail_data::{MailData, Rest, Run};
-use super::super::sweep::Next;
+use super::super::sweep::{Next, Plain};
 
 impl Swept {
     fn end(&self) -> Option<usize> {
@@ -18,7 +18,7 @@ fn the_table_is_the_documented_one() {
         for byte in [b'\r', b'\n', b'.', 0, b'x'] {
             let mut next = state;
             let cell = match next.read(&[byte]).1 {
-                Run::Text => format!("{next:?}"),
+                Run::Text(_) => format!("{next:?}"),
                 Run::Lookalike => "lookalike".into(),
                 Run::End => "END".into(),
             };
@@ -43,12 +43,25 @@ fn read_bytewise(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize
     let mut lookalikes = Vec::new();
     for (at, &byte) in input.iter().enumerate() {
         match state.read(&[byte]).1 {
-            Run::Text => {}
+            Run::Text(_) => {}
             Run::Lookalike => lookalikes.push(at),
             Run::End => return (lookalikes, Some(at + 1), state),
         }
     }
     (lookalikes, None, state)
+}
+
+/// What is said to be plain begins inside a line and holds no line ends but CRLFs, as many as were
+/// counted, and no dot behind one.
+fn check_plain(before: MailData, text: &[u8], plain: Plain) {
+    let run = &text[plain.start..plain.end];
+    let start = read_bytewise(before, &text[..plain.start]).2;
+    assert!(run.is_empty() || start == MailData::Middle, "{plain:?} {text:?}");
+    let bare = String::from_utf8_lossy(run).replace("\r\n", "");
+    assert!(!bare.contains(['\r', '\n']), "{plain:?} {text:?}");
+    assert!(!run.windows(3).any(|three| three == b"\r\n."), "{plain:?} {text:?}");
+    let pairs = run.windows(2).filter(|two| *two == b"\r\n").count();
+    assert_eq!(plain.line_ends, pairs, "{plain:?} {text:?}");
 }
 
 fn read_in_runs(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>, MailData) {
@@ -58,7 +71,7 @@ fn read_in_runs(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>
         let before = state;
         let (used, run) = state.read(&input[at..]);
         match run {
-            Run::Text => {}
+            Run::Text(plain) => check_plain(before, &input[at..at + used], plain),
             Run::Lookalike => {
                 let mut bytes = input[at..at + used].to_vec();
                 before.neutralise(&mut bytes, b'#');
@@ -167,12 +180,13 @@ fn swept_bytewise(mut state: MailData, text: &[u8], is_disowned: bool) -> (Vec<u
 }
 
 fn swept(state: &mut MailData, text: &[u8], is_disowned: bool) -> (Vec<u8>, Swept) {
-    let mut out = text.to_vec();
-    let swept = if is_disowned {
+    let (mut out, before) = (text.to_vec(), *state);
+    let mut swept = if is_disowned {
         state.sweep_disowned(&mut out, b'#')
     } else {
         state.sweep(&mut out, Some(b'#'))
     };
+    check_plain(before, text, std::mem::take(&mut swept.plain));
     (out, swept)
 }
 
@@ -200,6 +214,20 @@ fn a_sweep_does_what_single_steps_do() {
                 assert_eq!(swept(&mut state, text, is_disowned), whole, "{start:?} {text:?}");
                 assert_eq!(start.find_end(text), swept_bytewise(start, text, false).1.end());
             }
+        }
+    }
+}
+
+#[test]
+fn line_ends_are_counted_wherever_they_stand() {
+    let behind = [b'b'; 1_100];
+    for before in [1, 31, 32, 70, 1_021, 1_022, 1_023, 1_024, 1_025, 1_100, 2_047, 5_000] {
+        for lines in ["\r\n", "\r\n\r\n", "\r\n\r\n\r\n\r\n"] {
+            let head = vec![b'a'; before];
+            let mut text = [&head[..], lines.as_bytes(), &behind, b"\r\n", &behind].concat();
+            let (end, line_ends) = (text.len(), lines.len() / 2 + 1);
+            let found = MailData::Middle.sweep(&mut text, None).plain;
+            assert_eq!(found, Plain { start: 0, end, line_ends }, "{lines:?} behind {before}");
         }
     }
 }

@@ -158,7 +158,8 @@ impl Talk {
             }
             assert!((1..=offered.len()).contains(&step.used), "{step:?}");
             let (run, behind) = rest.split_at(step.used);
-            let told = Run { event: step.event, bytes: run, rest: offered, is_first };
+            let told =
+                Run { event: step.event, bytes: run, rest: offered, is_first, plain: step.plain };
             let ruling = self.guard.judge(&mut self.watch, told, &mut draft);
             if let Some(fault) = step.fault {
                 self.faults.push((self.heard.len(), fault));

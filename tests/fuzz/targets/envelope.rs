@@ -95,7 +95,8 @@ impl Talk {
             let step = self.dialogue.read(from, rest, standing);
             assert!(step.event != Event::Wait);
             let (run, behind) = rest.split_at(step.used);
-            let told = Run { event: step.event, bytes: run, rest, is_first: false };
+            let told =
+                Run { event: step.event, bytes: run, rest, is_first: false, plain: step.plain };
             let ruling = self.guard.judge(&mut self.watch, told, &mut draft);
             match ruling {
                 Ruling::Edit(_) | Ruling::Refuse(_) => {
