@@ -107,6 +107,8 @@ impl Size {
     fn add_parts(&mut self, header: usize, bytes: &[u8], plain: Plain, has_dots: bool) {
         let (header, body) = bytes.split_at_checked(header).unwrap_or((bytes, &[]));
         self.add(header, true, has_dots);
+        // A short one is counted in less time than told apart.
+        let plain = if plain.length() < PLAIN_MIN { Plain::NONE } else { plain };
         let Plain { start, end, line_ends } = plain;
         let parts = [bytes.get(..start), bytes.get(start..end), bytes.get(end..)];
         let ([Some(before), Some(text), Some(behind)], true) = (parts, header.is_empty()) else {
@@ -120,6 +122,9 @@ impl Size {
 
     /// `has_dots`: before a line's first dot another was added, which does not count.
     fn add(&mut self, bytes: &[u8], is_header: bool, has_dots: bool) {
+        if bytes.is_empty() {
+            return;
+        }
         let ends = Arch::new().dispatch(LineEnds(bytes));
         self.add_counted(bytes, ends, is_header, has_dots);
     }
@@ -175,33 +180,41 @@ impl WithSimd for LineEnds<'_> {
     fn with_simd<S: Simd>(self, _: S) -> [i64; 3] {
         let behind = |count: usize| self.0.get(count..).unwrap_or_default();
         let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
-        let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
-        let (mut all_pairs, mut all_dots, mut all_ends) = (0, 0, 0);
-        for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
-            let [mut pairs, mut dots, mut ends] = [[0_u8; LANES]; 3];
-            for ((firsts, seconds), thirds) in firsts.iter().zip(seconds).zip(thirds) {
-                let bytes = firsts.iter().zip(seconds).zip(thirds);
-                let sums = pairs.iter_mut().zip(&mut dots).zip(&mut ends);
-                for (((&first, &second), &third), ((pairs, dots), ends)) in bytes.zip(sums) {
-                    // What compares equal is all bits: to subtract it counts one.
-                    let is_cr = mask(first == b'\r');
-                    let is_pair = is_cr & mask(second == b'\n');
-                    *pairs = pairs.wrapping_sub(is_pair);
-                    *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
-                    *ends = ends.wrapping_sub(is_cr | mask(first == b'\n'));
-                }
+        let whole = lanes.map(<[_]>::len).into_iter().min().unwrap_or_default();
+        let mut counts = [0; 3];
+        add_lanes(lanes.map(|lanes| lanes.get(..whole).unwrap_or_default()), &mut counts);
+        // What is left, with zeros behind it: nothing that counts comes of them.
+        let rest = behind(whole * LANES);
+        let mut padded = [0; 2 * LANES + 2];
+        padded.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+        let behind = |count: usize| padded.get(count..).unwrap_or_default();
+        add_lanes([0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0), &mut counts);
+        counts
+    }
+}
+
+/// Adds what is counted in these bytes, given three times: as they are, and without the first and
+/// the first two.
+#[inline(always)]
+fn add_lanes(lanes: [&[[u8; LANES]]; 3], counts: &mut [i64; 3]) {
+    let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
+    for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
+        let [mut pairs, mut dots, mut ends] = [[0_u8; LANES]; 3];
+        for ((firsts, seconds), thirds) in firsts.iter().zip(seconds).zip(thirds) {
+            let bytes = firsts.iter().zip(seconds).zip(thirds);
+            let sums = pairs.iter_mut().zip(&mut dots).zip(&mut ends);
+            for (((&first, &second), &third), ((pairs, dots), ends)) in bytes.zip(sums) {
+                // What compares equal is all bits: to subtract it counts one.
+                let is_cr = mask(first == b'\r');
+                let is_pair = is_cr & mask(second == b'\n');
+                *pairs = pairs.wrapping_sub(is_pair);
+                *dots = dots.wrapping_sub(is_pair & mask(third == b'.'));
+                *ends = ends.wrapping_sub(is_cr | mask(first == b'\n'));
             }
-            all_pairs += pairs.iter().map(|&count| i64::from(count)).sum::<i64>();
-            all_dots += dots.iter().map(|&count| i64::from(count)).sum::<i64>();
-            all_ends += ends.iter().map(|&count| i64::from(count)).sum::<i64>();
         }
-        let [.., thirds] = lanes;
-        let rest = behind(thirds.len() * LANES);
-        all_pairs += rest.windows(2).map(|pair| i64::from(pair == b"\r\n")).sum::<i64>();
-        all_dots += rest.windows(3).map(|three| i64::from(three == b"\r\n.")).sum::<i64>();
-        let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
-        all_ends += rest.iter().filter(is_end).map(|_| 1).sum::<i64>();
-        [all_pairs, all_dots, all_ends]
+        for (count, sums) in counts.iter_mut().zip([pairs, dots, ends]) {
+            *count += sums.iter().map(|&sum| i64::from(sum)).sum::<i64>();
+        }
     }
 }
 
@@ -328,6 +341,9 @@ impl Guard {
         self.settings.size_assumed.is_set()
     }
 }
+
+/// Bytes of plain text that are not looked at again.
+const PLAIN_MIN: usize = 512;
 
 /// Bytes taken together where they are counted.
 const LANES: usize = 32;

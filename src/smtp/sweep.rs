@@ -91,7 +91,9 @@ impl Plain {
     /// No bytes.
     pub const NONE: Self = Self { start: 0, end: 0, line_ends: 0 };
 
-    const fn length(&self) -> usize {
+    /// How many they are.
+    #[must_use]
+    pub const fn length(&self) -> usize {
         self.end - self.start
     }
 }
