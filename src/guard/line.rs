@@ -354,7 +354,8 @@ impl LineWatch {
         let end = memchr::memchr2(b'\r', b'\n', packet).unwrap_or(packet.len());
         let text = packet.get(..end).unwrap_or_default();
         let mut word = Word::default();
-        text.iter().take_while(|byte| !byte.is_ascii_whitespace()).for_each(|&b| word.push(b));
+        let letters = text.iter().take(Word::ROOM).take_while(|byte| !byte.is_ascii_whitespace());
+        letters.for_each(|&byte| word.push(byte));
         let permitted = guard.permitted.and_not(guard.tls_only);
         let settings = &guard.settings;
         let is_own = !settings.wants_tls_for_own_verbs() && settings.verbs.has_own(&word);

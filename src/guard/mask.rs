@@ -115,10 +115,9 @@ impl Mask {
                 }
             }
             Self::Noop(left) => {
-                let letters = NOOP.iter().copied().skip(usize::from(*left));
-                for (byte, letter) in run.iter_mut().zip(letters.chain(std::iter::repeat(b' '))) {
-                    *byte = letter;
-                }
+                run.fill(b' ');
+                let letters = NOOP.iter().skip(usize::from(*left));
+                run.iter_mut().zip(letters).for_each(|(byte, letter)| *byte = *letter);
                 *left = left.saturating_add(u8::try_from(run.len()).unwrap_or(u8::MAX));
             }
             Self::Word => {

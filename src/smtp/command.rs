@@ -175,7 +175,7 @@ pub struct Word {
 
 impl Word {
     /// Bytes it keeps.
-    pub(super) const ROOM: usize = WORD_BYTES_MAX;
+    pub const ROOM: usize = WORD_BYTES_MAX;
 
     /// The word of these bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {

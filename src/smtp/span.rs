@@ -46,7 +46,8 @@ pub(crate) const fn mask(is_so: bool) -> u8 {
     if is_so { u8::MAX } else { 0 }
 }
 
-/// Without an early exit.
+/// Without an early exit, and by itself: among other code the compiler may make no vectors of it.
+#[inline(never)]
 fn is_all(block: &[u8; BLOCK], is_kind: impl Fn(u8) -> bool) -> bool {
     block.iter().fold(true, |is_all, &byte| is_all & is_kind(byte))
 }
