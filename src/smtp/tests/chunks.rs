@@ -258,6 +258,7 @@ fn a_chunk_is_lost_only_where_it_is_refused_before_its_end() {
     for (short, reply, expect) in [
         (0, "250 ok\r\n", Expect::Command),
         (0, "550 no\r\n", Expect::Command),
+        (1, "250 ok\r\n", Expect::Command),
         (1, "550 no\r\n", Expect::Unproved),
         (9, "550 no\r\n", Expect::Unproved),
     ] {

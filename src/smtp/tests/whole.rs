@@ -284,3 +284,17 @@ fn message_data_is_swept_as_it_is_read() {
         assert!(sweep.dialogue.sweep(&mut bytes, at(0), fillers).is_none());
     }
 }
+
+#[test]
+fn whole_replies_babble_like_those_read_by_runs() {
+    let is_babble = |text: &str| {
+        let mut talk = Talk::greeted();
+        (0..60).any(|_| {
+            let standing = Standing { at: at(talk.at), covers: at(talk.at) };
+            let line = talk.dialogue.whole_reply(text.as_bytes(), standing).unwrap();
+            talk.dialogue.take_reply(&line, standing).fault == Some(Fault::Babble)
+        })
+    };
+    assert!(is_babble("250-a\r\n"));
+    assert!(!is_babble("250-PIPELINING\r\n"));
+}
