@@ -87,14 +87,9 @@ impl LineWatch {
                 ruling = judged;
             }
         }
-        match ruling {
-            Ruling::Refuse(_) => self.excess_of_masked(settings, run.len() - end).unwrap_or(ruling),
-            Ruling::Pass
-            | Ruling::Note(_)
-            | Ruling::Edit(_)
-            | Ruling::Exceed(_)
-            | Ruling::Reset(_) => ruling,
-        }
+        let is_refused = matches!(ruling, Ruling::Refuse(_));
+        let excess = is_refused.then(|| self.excess_of_masked(settings, run.len() - end));
+        excess.flatten().unwrap_or(ruling)
     }
 
     /// What the scan rules, and how many bytes stand before the one at which it decides.

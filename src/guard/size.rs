@@ -178,25 +178,23 @@ impl WithSimd for LineEnds<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> [i64; 3] {
-        let behind = |count: usize| self.0.get(count..).unwrap_or_default();
-        let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
-        let whole = lanes.map(<[_]>::len).into_iter().min().unwrap_or_default();
         let mut counts = [0; 3];
-        add_lanes(lanes.map(|lanes| lanes.get(..whole).unwrap_or_default()), &mut counts);
+        let used = add_lanes(self.0, &mut counts);
         // What is left, with zeros behind it: nothing that counts comes of them.
-        let rest = behind(whole * LANES);
+        let rest = self.0.get(used..).unwrap_or_default();
         let mut padded = [0; 2 * LANES + 2];
         padded.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-        let behind = |count: usize| padded.get(count..).unwrap_or_default();
-        add_lanes([0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0), &mut counts);
+        add_lanes(&padded, &mut counts);
         counts
     }
 }
 
-/// Adds what is counted in these bytes, given three times: as they are, and without the first and
-/// the first two.
+/// Adds what is counted in these bytes as far as they fill lanes, with two bytes behind each: in
+/// how many that is.
 #[inline(always)]
-fn add_lanes(lanes: [&[[u8; LANES]]; 3], counts: &mut [i64; 3]) {
+fn add_lanes(bytes: &[u8], counts: &mut [i64; 3]) -> usize {
+    let behind = |count: usize| bytes.get(count..).unwrap_or_default();
+    let lanes = [0, 1, 2].map(|count| behind(count).as_chunks::<LANES>().0);
     let [firsts, seconds, thirds] = lanes.map(|lanes| lanes.chunks(SUMS_MAX));
     for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
         let [mut pairs, mut dots, mut ends] = [[0_u8; LANES]; 3];
@@ -216,6 +214,8 @@ fn add_lanes(lanes: [&[[u8; LANES]]; 3], counts: &mut [i64; 3]) {
             *count += sums.iter().map(|&sum| i64::from(sum)).sum::<i64>();
         }
     }
+    let [.., thirds] = lanes;
+    thirds.len() * LANES
 }
 
 /// Whether the line offers SIZE.

@@ -304,7 +304,7 @@ impl Sweep {
                 // Stop before line ends at the block's edge: what comes next carries them over.
                 let before_edge = block.iter().rev().skip(1);
                 let tail = before_edge.take_while(|&&b| b == b'\r' || b == b'\n').count();
-                let in_block = self.processor.dispatch(LineEnds(block));
+                let in_block = self.processor.dispatch(Crlfs(block));
                 if let (Some(in_block), true) = (in_block, tail < PLAIN) {
                     *line_ends += in_block - tail.div_ceil(2);
                     *at += PLAIN - tail;
@@ -399,9 +399,9 @@ impl Sweep {
 /// How many CRLFs begin in a block, given with the byte behind it. `None` if a CR or LF stands
 /// elsewhere, or a dot or NUL behind one. Written in lanes and without an early exit, so that the
 /// compiler makes vectors of it.
-struct LineEnds<'a>(&'a [u8]);
+struct Crlfs<'a>(&'a [u8]);
 
-impl WithSimd for LineEnds<'_> {
+impl WithSimd for Crlfs<'_> {
     type Output = Option<usize>;
 
     #[inline(always)]
