@@ -48,7 +48,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             mutants[number].fate = fate;
         }
         let fixed = of_module(Fate::Fixed, &mutants);
-        plain::try_out(module, &fixed, &mut mutants)?;
+        plain::try_out(module, jobs, &fixed, &mut mutants)?;
         is_good &= report(module, &mutants)?;
     }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -14,6 +14,7 @@ const COPIES: &str = "target/mutants/tmp";
 /// Tries some changes of a module, and notes what becomes of them.
 pub fn try_out(
     module: &str,
+    jobs: usize,
     numbers: &[usize],
     mutants: &mut [Mutant],
 ) -> Result<(), Box<dyn Error>> {
@@ -27,7 +28,8 @@ pub fn try_out(
     let names = numbers.iter().map(|number| escape(&mutants[*number].name));
     // How many are missed, it says by its exit code as well.
     Command::new("cargo")
-        .args(["mutants", "--jobs", "2", "--timeout", "120", "--no-shuffle", "--colors", "never"])
+        .args(["mutants", "--jobs", &jobs.to_string()])
+        .args(["--timeout", "120", "--no-shuffle", "--colors", "never"])
         .args(["--output", &folder])
         .args(mutant::files(module))
         .args(names.flat_map(|name| ["--re".to_owned(), format!("^{name}$")]))
