@@ -196,7 +196,7 @@ impl Passage<'_, '_> {
         let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), visible));
         let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
         if is_excused {
-            step.fault = None;
+            step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
         if let Some(inspect) = self.engine.inspect {

@@ -52,17 +52,20 @@ impl ChunkFlags {
     }
 }
 
-/// What the server has said of recipients.
+/// What the server has said of sender and recipients. The order is that of the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Recipients {
-    /// None is accepted.
-    #[default]
+    /// The sender is accepted, no recipient.
     None,
-    /// One at least.
+    /// One recipient at least.
     Accepted,
     /// Whatever it says: something came between the chunks of a message that does not belong there,
     /// and no more of them pass before the server has begun anew.
     Barred,
+    /// No sender either: a recipient that seems to be accepted is not, for the server mixes up its
+    /// answers (RFC 5321 3.3).
+    #[default]
+    Senderless,
 }
 
 impl Transaction {
@@ -73,7 +76,7 @@ impl Transaction {
         }
         match self.recipients {
             Recipients::Accepted if self.offers_chunking => ChunkRule::Pass,
-            Recipients::None | Recipients::Accepted | Recipients::Barred => ChunkRule::Refuse,
+            _ => ChunkRule::Refuse,
         }
     }
 
@@ -153,7 +156,7 @@ impl Transaction {
             let is_new = due.answers == Answers::Own && code == 220;
             self.offers_chunking &= !is_new;
             if due.answers == Answers::Message || is_new {
-                self.lose_recipients();
+                self.lose_transaction();
             }
             return false;
         };
@@ -161,9 +164,13 @@ impl Transaction {
         if matches!(verb, Verb::Ehlo | Verb::Helo) && code == 250 {
             self.offers_chunking = is_offering;
         }
-        if ends_transaction(verb) && is_success {
+        if begins_transaction(verb) && is_success {
             self.recipients = Recipients::None;
-        } else if ends_transaction(verb) || (due.is_last_chunk && is_success) {
+        } else if ends_transaction(verb) && is_success {
+            self.recipients = Recipients::Senderless;
+        } else if due.is_last_chunk && is_success {
+            self.lose_transaction();
+        } else if ends_transaction(verb) {
             self.lose_recipients();
         } else if verb == Verb::Bdat && !is_success {
             // Behind a chunk that it refuses Exim may read lines up to RSET, and no octets.
@@ -179,11 +186,21 @@ impl Transaction {
             self.recipients = Recipients::None;
         }
     }
+
+    fn lose_transaction(&mut self) {
+        if self.recipients != Recipients::Barred {
+            self.recipients = Recipients::Senderless;
+        }
+    }
 }
 
-/// Whether a line of this verb may end a transaction, whatever is answered to it. Some begin the
-/// next one (RFC 5321 4.1.1.2, RFC 821 3.4).
+/// Whether a line of this verb begins a transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
+const fn begins_transaction(verb: Verb) -> bool {
+    matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
+}
+
+/// Whether it may end one, whatever is answered to it.
 const fn ends_transaction(verb: Verb) -> bool {
-    let begins = matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml);
-    begins || matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls)
+    begins_transaction(verb)
+        || matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls)
 }

@@ -14,7 +14,7 @@ use mailguard::engine::{
     Arrival, Checksum, Effects, Engine, Exception, Reason, Record, Settings, TlsEvent, Treatment,
     UnknownFlow, Verdict, What,
 };
-use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::front::replay::{Checksums, Fate, Session, Step};
 use mailguard::guard::Rule;
 use mailguard::tcp::Violation;
@@ -410,4 +410,47 @@ fn what_waits_takes_no_more_room_than_a_flow_has() {
         assert!(rig.engine.stats().store_bytes_now <= 4_000 + 1_000);
     }
     assert!(rig.engine.stats().store_bytes_now >= 3_000);
+}
+
+/// Where enforcing masks a verb before it is read, nothing of that line is wrong; what the server
+/// says itself may be.
+#[test]
+fn a_line_that_enforcing_masks_is_excused_and_no_other() {
+    let judged = |settings: Settings, lines: &[(Direction, &str)]| {
+        let mut rig = Rig::established(settings, [1_000, 5_000]);
+        rig.is_lost_behind = true;
+        let mut at = [0, 0];
+        for (from, line) in lines {
+            let place = &mut at[usize::from(*from == S)];
+            let _ = rig.send(*from, *place, line.as_bytes());
+            *place += line.len() as u64;
+        }
+        let is_wrong = |what: &&What| matches!(what, What::Alarm { .. } | What::Reset { .. });
+        let wrong = rig.records.iter().map(|record| &record.what).filter(is_wrong).cloned();
+        // An enforcing filter has nothing to say behind its reset.
+        let mut wrong: Vec<What> = wrong.collect();
+        let reset = wrong.iter().position(|what| matches!(what, What::Reset { .. }));
+        wrong.truncate(reset.map_or(wrong.len(), |place| place + 1));
+        wrong
+    };
+    let mut wrong = 0;
+    for profile in PROFILES {
+        for line in ["BDAT 10\r\n", "BDAT x\r\n", "BD", "BDAT 1 LAST\r\n", "STARTTLS\r\n", "WHAT"] {
+            for behind in [
+                &[][..],
+                &[(C, "AT 5\r\n")],
+                &[(C, "\r\nNOOP\r\n")],
+                &[(S, "no code\r\n")],
+                &[(C, "\r\n"), (S, "no code\r\n")],
+            ] {
+                let lines = [&[(S, "220 mx\r\n"), (C, line)], behind].concat();
+                let enforced = judged(settings(profile), &lines);
+                for settings in monitored(&settings(profile)) {
+                    assert_eq!(judged(settings, &lines), enforced, "{profile} {lines:?}");
+                }
+                wrong += enforced.len();
+            }
+        }
+    }
+    assert!(wrong > 10, "{wrong}");
 }

@@ -385,8 +385,8 @@ fn a_354_too_late_and_a_chunk_nobody_swallows_say_their_names() {
         (Speaker::Server, "250 ok\r\n"),
         (Speaker::Client, "EHLO a\r\n"),
         (Speaker::Server, "250-a\r\n250 CHUNKING\r\n"),
-        (Speaker::Client, "RCPT a\r\n"),
-        (Speaker::Server, "250 ok\r\n"),
+        (Speaker::Client, "MAIL a\r\nRCPT a\r\n"),
+        (Speaker::Server, "250 ok\r\n250 ok\r\n"),
         (Speaker::Client, "BDAT 9\r\nabc"),
         (Speaker::Server, "503 no\r\n"),
     ] {

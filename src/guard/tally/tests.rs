@@ -73,8 +73,8 @@ fn talk(case: &Case, limit: &str) -> Talk {
     if case.rule == Rule::SmallChunks {
         talk.say(Client, b"EHLO a\r\n", 99);
         talk.say(Server, b"250-a\r\n250 CHUNKING\r\n", 99);
-        talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);
-        talk.say(Server, b"250 ok\r\n", 99);
+        talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n", 99);
+        talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
     }
     talk
 }
@@ -175,9 +175,9 @@ fn a_chunk_of_64_octets_is_not_small() {
 fn a_transaction_that_begins_has_no_chunks_yet() {
     for (answer, ends) in [("250 ok\r\n", false), ("503 nested\r\n", true)] {
         let mut talk = talk(&CASES[5], "2");
-        for _ in 0..2 {
+        for answer in ["250 ok\r\n", answer] {
             talk.say(Client, b"RSET\r\n", 99);
-            talk.say(Server, b"250 ok\r\n", 99);
+            talk.say(Server, b"500 what\r\n", 99);
             talk.say(Client, b"MAIL FROM:<a@b>\r\n", 99);
             talk.say(Server, answer.as_bytes(), 99);
             talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);

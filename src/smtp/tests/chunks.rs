@@ -278,6 +278,55 @@ fn a_chunk_is_lost_only_where_it_is_refused_before_its_end() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// A server that mixes up its answers has not accepted the recipient that it seems to have.
+#[test]
+fn nobody_has_a_recipient_without_a_sender() {
+    const BARRED: Option<Fault> = Some(Fault::BarredChunk);
+    for (sender, recipient, fault) in [
+        ("250 ok\r\n", "250 ok\r\n", None),
+        ("250 ok\r\n", "550 no\r\n", BARRED),
+        ("550 no\r\n", "250 ok\r\n", BARRED),
+        ("451 later\r\n", "250 ok\r\n", BARRED),
+    ] {
+        // The message before, reset, taken or refused, leaves no sender.
+        for before in [
+            &[("RSET\r\n", "250 ok\r\n")][..],
+            &[("BDAT 2 LAST\r\nab", "250 ok\r\n")],
+            &[("DATA\r\n", "354 go\r\n"), (".\r\n", "250 ok\r\n")],
+            &[("DATA\r\n", "354 go\r\n"), (".\r\n", "550 no\r\n")],
+            &[("EHLO b\r\n", "250-mx\r\n250 CHUNKING\r\n")],
+        ] {
+            let mut talk = with_recipient();
+            for (line, reply) in before {
+                talk.client(line);
+                talk.server(reply);
+            }
+            talk.client(ENVELOPE);
+            talk.server(sender);
+            talk.server(recipient);
+            assert_eq!(
+                talk.client_fault("BDAT 2\r\nab"),
+                fault,
+                "{before:?} {sender:?} {recipient:?}"
+            );
+        }
+    }
+    // Whose next sender is accepted has begun anew.
+    let mut talk = with_recipient();
+    talk.client("RSET\r\n");
+    talk.server("250 ok\r\n");
+    talk.client(ENVELOPE);
+    talk.server("550 no\r\n250 ok\r\n");
+    talk.client(ENVELOPE);
+    talk.server("250 ok\r\n250 ok\r\n");
+    assert_eq!(talk.client_fault("BDAT 2\r\nab"), None);
+    // One that is refused within a transaction leaves that as it is (503, RFC 5321 4.1.4).
+    let mut talk = with_recipient();
+    talk.client(ENVELOPE);
+    talk.server("503 nested\r\n250 ok\r\n");
+    assert_eq!(talk.client_fault("BDAT 2\r\nab"), None);
+}
+
 #[test]
 fn each_message_in_chunks_has_its_own_end() {
     let mut talk = with_recipient();

@@ -107,10 +107,12 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     if is_mute && dialogue.server.breached_verb == "BDAT" {
         return true;
     }
-    // Refused, as every recipient is, and in their group a success too many: to the filter one was
-    // accepted.
-    let is_vouched = variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
-    if is_vouched && variant.wants_tls && dialogue.server.breached_at.is_some() {
+    // Refused, and in the group of the recipients a success too many: to the filter, as to the
+    // client, one was accepted, and octets pass.
+    let refuses = variant.wants_tls || variant.refuses_recipients;
+    let is_vouched = refuses && variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
+    let has_chunk = || dialogue.server.ran.iter().any(|ran| ran.verb == "BDAT" && ran.at < at);
+    if is_vouched && dialogue.server.breached_at.is_some() && has_chunk() {
         return true;
     }
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData
