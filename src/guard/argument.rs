@@ -267,3 +267,6 @@ enum Heeded {
     Replace(u8),
     Refuse(Rule, Mask),
 }
+
+#[cfg(test)]
+mod tests;

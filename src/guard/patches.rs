@@ -240,8 +240,8 @@ impl LineWatch {
         Ruling::Pass
     }
 
-    fn end_for_patches(&self, plan: &Plan, draft: &mut Draft) -> Ruling {
-        match plan.end(&self.patch, &mut draft.strikes) {
+    fn end_for_patches(&mut self, plan: &Plan, draft: &mut Draft) -> Ruling {
+        match plan.end(&mut self.patch, &mut draft.strikes) {
             Some(_) => Ruling::Reset(Rule::Patch),
             None if draft.strikes.is_empty() => Ruling::Pass,
             None => Ruling::Note(Rule::Patch),
@@ -319,3 +319,6 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -300,6 +300,11 @@ impl Line {
         matches!(self.place, Place::Response) && self.part % 4 == 3
     }
 
+    /// What was open at its end is so no longer.
+    pub(super) const fn end(&mut self) {
+        self.place = Place::Plain;
+    }
+
     /// Takes the next byte, and says what it is.
     pub(super) fn take(&mut self, byte: u8) -> Taken {
         let before = self.argument;

@@ -242,3 +242,33 @@ fn flows_under_settings_of_before_are_reset_where_those_differ() {
         assert_eq!(rig.engine.stats().resets, count as u64 * 2, "{what}");
     }
 }
+
+/// A mask that finds what it would write changes nothing.
+#[test]
+fn what_leaves_as_it_came_is_no_edit() {
+    for (line, edited) in [("XXXX\r\n", false), ("VRFY\r\n", true)] {
+        let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+        say(&mut rig, S, "220 mx\r\n");
+        let before = all(&rig).remove(0).deeds.edited;
+        say(&mut rig, C, line);
+        let deeds = all(&rig).remove(0).deeds;
+        assert_eq!((deeds.edited > before, deeds.refused), (edited, 1), "{line:?}");
+    }
+}
+
+/// However a reply comes, the first is a banner and each later one a reply.
+#[test]
+fn a_reply_in_pieces_is_told_as_one_that_came_whole() {
+    for cut in 1..9 {
+        let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+        for (from, line) in [(S, "220 mx a\r\n"), (C, "NOOP\r\n"), (S, "250 okay\r\n")] {
+            let (one, other) = line.split_at(if from == S { cut } else { line.len() });
+            for piece in [one, other].into_iter().filter(|piece| !piece.is_empty()) {
+                say(&mut rig, from, piece);
+            }
+        }
+        let banners = rig.records.iter().filter(|r| matches!(r.what, What::Banner { .. })).count();
+        let replies = rig.records.iter().filter(|r| matches!(r.what, What::Reply { .. })).count();
+        assert_eq!((banners, replies), (1, 1), "cut at {cut}");
+    }
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::guard::tests::{Talk, changed, check, leaves, profile};
-use crate::patch::Catalogue;
 use crate::smtp::Speaker::{Client, Server};
 
 #[test]
@@ -612,34 +611,5 @@ fn a_limit_that_is_only_logged_keeps_no_other_from_ending_the_flow() {
     for size in [1, 7, 9_999] {
         assert_eq!(ended(&settings, &long, size), Some(Rule::LongLine), "by {size}");
         assert_eq!(ended(&counted, "RCPT\r\nRCPT a\r\n", size), Some(Rule::LongLine), "{size}");
-    }
-}
-
-/// All patches that are built in, logged.
-fn patched(changes: &[(&str, &str)]) -> Settings {
-    let mut settings = changed("esmtp", &[&[("patches", "log")], changes].concat());
-    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
-    settings
-}
-
-#[test]
-fn what_a_patch_logs_hides_no_limit() {
-    for size in [1, 5, 999] {
-        let settings = patched(&[("failed_auth_max", "1"), ("auth_response_max", "5")]);
-        let mut talk = Talk::new(&settings);
-        talk.say(Server, b"220 a\r\n", 99);
-        for _ in 0..2 {
-            // A length that base64 never has.
-            talk.say(Client, b"AUTH PLAIN dGVzdA=\r\n", size);
-            talk.say(Server, b"535 no\r\n", 99);
-        }
-        assert_eq!(talk.ended(), Some(Rule::FailedAuth), "by {size}");
-        assert!(talk.rulings.contains(&Ruling::Note(Rule::Patch)), "by {size}");
-        let mut talk = Talk::new(&settings);
-        talk.say(Server, b"220 a\r\n", 99);
-        talk.say(Client, b"AUTH PLAIN\r\n", size);
-        talk.say(Server, b"334 \r\n", 99);
-        talk.say(Client, b"dGVzdA=\r\n", size);
-        assert_eq!(talk.ended(), Some(Rule::LongLine), "by {size}");
     }
 }

@@ -51,7 +51,7 @@ pub fn restrain(variant: &mut Variant) {
 /// that said otherwise, is silent. A chunk waits until every line before it is answered, so with a
 /// server that leaves one out it waits for good. A client that takes something else for the answer
 /// to AUTH goes on while the server reads its lines as an exchange, and answers only the last of
-/// them.
+/// them. A server that reads octets as lines answers each of them.
 pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     let [ours, theirs] = &dialogue.wire.ends;
     if ours.is_eof && theirs.is_closing {
@@ -68,6 +68,7 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
     match server.variant.breach {
         Breach::Missing | Breach::Swapped => asks || in_groups || has_chunks,
         Breach::WithoutCode => has_chunks || (!asks && in_groups),
+        Breach::Unasked if has_chunks && is_vouched(server) => true,
         Breach::Doubled | Breach::Unasked | Breach::Noise => server.breached_verb == "AUTH",
         Breach::None
         | Breach::Leaves
@@ -107,17 +108,22 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     if is_mute && dialogue.server.breached_verb == "BDAT" {
         return true;
     }
-    // Refused, and in the group of the recipients a success too many: to the filter, as to the
-    // client, one was accepted, and octets pass.
-    let refuses = variant.wants_tls || variant.refuses_recipients;
-    let is_vouched = refuses && variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
     let has_chunk = || dialogue.server.ran.iter().any(|ran| ran.verb == "BDAT" && ran.at < at);
-    if is_vouched && dialogue.server.breached_at.is_some() && has_chunk() {
+    if is_vouched(&dialogue.server) && has_chunk() {
         return true;
     }
     let is_dropping = dialogue.server.variant.breach == Breach::DropsData
         && dialogue.server.breached_at.is_some();
     is_dropping && dialogue.wire.crossed.is_none_or(|crossed| at < crossed)
+}
+
+/// Whether a recipient may have been refused that to the filter, as to the client, is accepted: in
+/// its group there was a success too many. The octets that pass then the server reads as lines.
+fn is_vouched(server: &Server) -> bool {
+    let variant = &server.variant;
+    let refuses = variant.wants_tls || variant.refuses_recipients;
+    let is_vouched = refuses && variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
+    is_vouched && server.breached_at.is_some()
 }
 
 /// Whether a message may be stored otherwise than it was sent: where a final reply stands in the
