@@ -138,7 +138,7 @@ impl Watch {
             is_ordered && (self.order.bars(line.verb).is_some() || self.order.waits(line.verb));
         let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
         let has_names = is_hello && !settings.hello_refuse.is_empty();
-        if is_barred || has_names || line.verb == Verb::Bdat {
+        if is_barred || has_names {
             return false;
         }
         let text = text.get(..line.length).unwrap_or(text);

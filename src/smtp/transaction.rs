@@ -74,10 +74,8 @@ impl Transaction {
         if outstanding.has_more_than_chunks() {
             return ChunkRule::Wait;
         }
-        match self.recipients {
-            Recipients::Accepted if self.offers_chunking => ChunkRule::Pass,
-            _ => ChunkRule::Refuse,
-        }
+        let has_recipient = matches!(self.recipients, Recipients::Accepted);
+        if has_recipient && self.offers_chunking { ChunkRule::Pass } else { ChunkRule::Refuse }
     }
 
     /// A line was sent that is no BDAT. `verb`: what the server reads, if it is nothing else.

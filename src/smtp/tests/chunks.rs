@@ -278,6 +278,17 @@ fn a_chunk_is_lost_only_where_it_is_refused_before_its_end() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// Of chunks that cost more to answer than to send few may be unanswered at once.
+#[test]
+fn only_tiny_chunks_wait_for_answers_to_others() {
+    for (octets, waits) in [(1, true), (63, true), (64, false), (65, false)] {
+        let mut talk = with_recipient();
+        let text = format!("BDAT {octets}\r\n{}", "x".repeat(octets));
+        let events: Vec<_> = (0..40).flat_map(|_| talk.client(&text)).collect();
+        assert_eq!(events.iter().any(|(event, _)| *event == Event::Wait), waits, "{octets}");
+    }
+}
+
 /// A server that mixes up its answers has not accepted the recipient that it seems to have.
 #[test]
 fn nobody_has_a_recipient_without_a_sender() {
