@@ -54,8 +54,8 @@ impl Conversation {
         }
     }
 
-    /// Whether little that is wrong with these bytes matters: they are of a line in which the server
-    /// would have read no verb.
+    /// Whether little that is wrong with these bytes matters: they are of a line in which the
+    /// server would have read no verb.
     pub(super) fn is_excused(&self, direction: Direction) -> bool {
         self.line.has_passed_masked() && direction == Direction::Original
     }

@@ -142,13 +142,6 @@ impl Dialogue {
         self.line.refuse();
     }
 
-    /// Whether this is wrong with a line even where the server gets it masked: of octets behind a
-    /// BDAT nobody knows the place.
-    #[must_use]
-    pub fn minds_masked(&self, fault: Fault) -> bool {
-        fault == Fault::BarredChunk && self.masked_chunk != ChunkRule::Lines
-    }
-
     /// Whether the client's line under way is refused.
     #[must_use]
     pub const fn is_refused(&self) -> bool {

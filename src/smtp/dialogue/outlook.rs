@@ -1,7 +1,7 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{Dialogue, Expect, Fault, Offset, Speaker};
+use super::{ChunkRule, Dialogue, Expect, Fault, Offset, Speaker};
 
 impl Dialogue {
     /// What the client's next byte is part of.
@@ -46,5 +46,12 @@ impl Dialogue {
     pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
         let Expect::Data(data) = self.expect else { return None };
         data.find_end(input)
+    }
+
+    /// Whether this is wrong with a line even where the server gets it masked: of octets behind a
+    /// BDAT nobody knows the place.
+    #[must_use]
+    pub fn minds_masked(&self, fault: Fault) -> bool {
+        fault == Fault::BarredChunk && self.masked_chunk != ChunkRule::Lines
     }
 }
