@@ -173,6 +173,8 @@ impl LineWatch {
                 self.patch.begin_argument(self.verb);
                 false
             }
+            // What is to be said of its end was said at its CR.
+            Event::CommandEnd { is_bare: false } => false,
             Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
                 return self.end_for_patches(plan, draft);
             }
@@ -240,8 +242,8 @@ impl LineWatch {
         Ruling::Pass
     }
 
-    fn end_for_patches(&mut self, plan: &Plan, draft: &mut Draft) -> Ruling {
-        match plan.end(&mut self.patch, &mut draft.strikes) {
+    fn end_for_patches(&self, plan: &Plan, draft: &mut Draft) -> Ruling {
+        match plan.end(&self.patch, &mut draft.strikes) {
             Some(_) => Ruling::Reset(Rule::Patch),
             None if draft.strikes.is_empty() => Ruling::Pass,
             None => Ruling::Note(Rule::Patch),
@@ -313,7 +315,11 @@ impl Watch {
             return Ruling::Reset(Rule::Patch);
         }
         match end {
-            Some(_) => self.line.end_for_patches(plan, draft),
+            Some(_) => {
+                let ruling = self.line.end_for_patches(plan, draft);
+                self.line.patch.end_response();
+                ruling
+            }
             None if draft.strikes.is_empty() => Ruling::Pass,
             None => Ruling::Note(Rule::Patch),
         }

@@ -300,8 +300,8 @@ impl Line {
         matches!(self.place, Place::Response) && self.part % 4 == 3
     }
 
-    /// What was open at its end is so no longer.
-    pub(super) const fn end(&mut self) {
+    /// The line of an AUTH exchange has ended: what there is to say of that is said once.
+    pub const fn end_response(&mut self) {
         self.place = Place::Plain;
     }
 

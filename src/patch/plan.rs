@@ -148,9 +148,8 @@ impl Plan {
         header.read((&self.catalogue, fields), bytes, |rule| self.strike(rule), strikes)
     }
 
-    /// The line ends here, or so it seems: whether that ends the flow. It is said once, whatever
-    /// follows.
-    pub fn end(&self, line: &mut Line, strikes: &mut Vec<Strike>) -> Option<Act> {
+    /// The line ends here: whether that ends the flow.
+    pub fn end(&self, line: &Line, strikes: &mut Vec<Strike>) -> Option<Act> {
         let mut act = None;
         if !line.is_in_quotes() && !line.is_short_base64() {
             return act;
@@ -169,7 +168,6 @@ impl Plan {
                 strikes.push(strike);
             }
         }
-        line.end();
         act
     }
 

@@ -28,7 +28,7 @@ fn read(plan: &Plan, verb: Verb, argument: &str, size: usize) -> Vec<(usize, Opt
         start += piece.len();
     }
     let met = strikes.len();
-    let end = plan.end(&mut line, &mut strikes);
+    let end = plan.end(&line, &mut strikes);
     if strikes.len() > met {
         found.push((argument.len(), end));
     }
@@ -288,7 +288,7 @@ fn said_of(plan: &Plan, verb: Verb, argument: &[u8]) -> (bool, bool) {
     let mut is_met = plan.read(&mut line, verb.name().as_bytes(), &mut strikes).is_some();
     line.begin_argument(Some(verb));
     is_met |= plan.read(&mut line, argument, &mut strikes).is_some();
-    is_met |= plan.end(&mut line, &mut strikes).is_some();
+    is_met |= plan.end(&line, &mut strikes).is_some();
     (is_met || !strikes.is_empty(), plan.may_mind(verb, Some(argument)))
 }
 

@@ -90,7 +90,7 @@ impl Puppet {
     /// Shakes hands and hears the banner.
     pub(crate) fn connect(&mut self, wire: &mut Ether) -> Outcome {
         self.shake(wire)?;
-        self.hear(wire, 0, PATIENCE);
+        self.hear(wire, 0, BANNER_TIME_MAX);
         ensure(!self.heard.is_empty(), || "a crafted client heard no banner".to_owned())
     }
 
@@ -207,3 +207,6 @@ const REPEAT: Duration = Duration::from_millis(150);
 
 /// For anything to be answered.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A banner comes, however busy the machine is.
+const BANNER_TIME_MAX: Duration = Duration::from_secs(20);

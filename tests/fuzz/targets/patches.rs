@@ -55,6 +55,6 @@ fn read(plan: &Plan, verb: Verb, bytes: &[u8], size: usize) -> Said {
         }
         start += piece.len();
     }
-    let end = plan.end(&mut line, &mut strikes);
+    let end = plan.end(&line, &mut strikes);
     (acts, strikes, end, line)
 }
