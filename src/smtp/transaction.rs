@@ -55,8 +55,8 @@ impl ChunkFlags {
 /// What the server has said of sender and recipients. The order is that of the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Recipients {
-    /// The sender is accepted, no recipient.
-    None,
+    /// The sender is accepted, no recipient yet.
+    NoneYet,
     /// One recipient at least.
     Accepted,
     /// Whatever it says: something came between the chunks of a message that does not belong there,
@@ -163,7 +163,7 @@ impl Transaction {
             self.offers_chunking = is_offering;
         }
         if begins_transaction(verb) && is_success {
-            self.recipients = Recipients::None;
+            self.recipients = Recipients::NoneYet;
         } else if ends_transaction(verb) && is_success {
             self.recipients = Recipients::Senderless;
         } else if due.is_last_chunk && is_success {
@@ -173,7 +173,7 @@ impl Transaction {
         } else if verb == Verb::Bdat && !is_success {
             // Behind a chunk that it refuses Exim may read lines up to RSET, and no octets.
             self.recipients = Recipients::Barred;
-        } else if verb == Verb::Rcpt && is_success && self.recipients == Recipients::None {
+        } else if verb == Verb::Rcpt && is_success && self.recipients == Recipients::NoneYet {
             self.recipients = Recipients::Accepted;
         }
         is_refused
@@ -181,7 +181,7 @@ impl Transaction {
 
     fn lose_recipients(&mut self) {
         if self.recipients == Recipients::Accepted {
-            self.recipients = Recipients::None;
+            self.recipients = Recipients::NoneYet;
         }
     }
 

@@ -467,6 +467,17 @@ fn recipients_of_one_message_are_counted() {
 }
 
 #[test]
+fn recipients_that_are_only_counted_are_told_of_once() {
+    let mut talk = Talk::new(&changed("esmtp", &[("recipients_max", "1 log")]));
+    talk.say(Client, "RCPT TO:<a@b>\r\n".repeat(3).as_bytes(), 99);
+    let is_told = |ruling: &&Ruling| {
+        matches!(ruling, Ruling::Exceed(Excess { rule: Rule::Recipients, is_end: false, .. }))
+    };
+    assert_eq!(talk.rulings.iter().filter(is_told).count(), 1);
+    assert_eq!(talk.ended(), None);
+}
+
+#[test]
 fn only_what_the_server_accepts_begins_a_new_count_of_recipients() {
     let settings = changed("esmtp", &[("recipients_max", "3")]);
     let recipients = "RCPT TO:<a@b>\r\n".repeat(3);

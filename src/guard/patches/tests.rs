@@ -1,7 +1,7 @@
 //! What patches say of lines beside what limits say of them.
 
 use crate::guard::tests::{Talk, changed};
-use crate::guard::{Excess, Rule, Ruling, Settings};
+use crate::guard::{Rule, Ruling, Settings};
 use crate::patch::Catalogue;
 use crate::smtp::Speaker::{Client, Server};
 
@@ -76,19 +76,4 @@ fn a_masked_path_has_its_length() {
             assert_eq!(talk.ended().is_some(), ends, "{limit} by {size}");
         }
     }
-}
-
-#[test]
-fn recipients_that_are_only_counted_are_told_of() {
-    let mut talk = Talk::new(&changed("esmtp", &[("recipients_max", "1 log")]));
-    talk.say(Server, b"220 a\r\n", 99);
-    for _ in 0..3 {
-        talk.say(Client, b"RCPT TO:<a@b>\r\n", 99);
-        talk.say(Server, b"250 ok\r\n", 99);
-    }
-    let is_told = |ruling: &&Ruling| {
-        matches!(ruling, Ruling::Exceed(Excess { rule: Rule::Recipients, is_end: false, .. }))
-    };
-    assert_eq!(talk.rulings.iter().filter(is_told).count(), 1);
-    assert_eq!(talk.ended(), None);
 }

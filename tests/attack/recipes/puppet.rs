@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::ether::{Ether, Segment};
-use crate::lab::{Outcome, ensure, now};
+use crate::lab::{self, Outcome, ensure, now};
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
 
 /// One end of a TCP connection that exists in this test alone.
@@ -90,7 +90,7 @@ impl Puppet {
     /// Shakes hands and hears the banner.
     pub(crate) fn connect(&mut self, wire: &mut Ether) -> Outcome {
         self.shake(wire)?;
-        self.hear(wire, 0, BANNER_TIME_MAX);
+        self.hear(wire, 0, lab::PATIENCE);
         ensure(!self.heard.is_empty(), || "a crafted client heard no banner".to_owned())
     }
 
@@ -207,6 +207,3 @@ const REPEAT: Duration = Duration::from_millis(150);
 
 /// For anything to be answered.
 const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// A banner comes, however busy the machine is.
-const BANNER_TIME_MAX: Duration = Duration::from_secs(20);

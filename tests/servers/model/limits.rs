@@ -122,8 +122,8 @@ pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
 fn is_vouched(server: &Server) -> bool {
     let variant = &server.variant;
     let refuses = variant.wants_tls || variant.refuses_recipients;
-    let is_vouched = refuses && variant.breach == Breach::Unasked && variant.chunks == Chunks::Read;
-    is_vouched && server.breached_at.is_some()
+    let has_vouched = variant.breach == Breach::Unasked && server.breached_at.is_some();
+    refuses && has_vouched && variant.chunks == Chunks::Read
 }
 
 /// Whether a message may be stored otherwise than it was sent: where a final reply stands in the
