@@ -45,12 +45,12 @@ impl Network {
     fn range(&self) -> (u128, u128) {
         let (first, bits) = match self.address {
             IpAddr::V4(address) => {
-                (u128::from(address.to_bits()) | FIRST_V4, 32 - u32::from(self.prefix))
+                (FIRST_V4 + u128::from(address.to_bits()), 32 - u32::from(self.prefix))
             }
             IpAddr::V6(address) => (address.to_bits(), 128 - u32::from(self.prefix)),
         };
         let hosts = 1_u128.checked_shl(bits).map_or(u128::MAX, |size| size - 1);
-        (first, first | hosts)
+        (first, first + hosts)
     }
 
     /// How many bits all its addresses have in common.

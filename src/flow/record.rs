@@ -49,7 +49,14 @@ impl Packed {
                 ([interface, links], true)
             }
         };
-        let flag = |is_set: bool, bit: u16| if is_set { bit } else { 0 };
+        let flags = [
+            (low.address.is_ipv4(), IS_LOW_V4),
+            (high.address.is_ipv4(), IS_HIGH_V4),
+            (handshake.is_answered, IS_ANSWERED),
+            (handshake.low_is_originator, LOW_IS_ORIGINATOR),
+            (is_one_armed, IS_ONE_ARMED),
+        ];
+        let flags: u16 = flags.map(|(is_set, bit)| if is_set { bit } else { 0 }).iter().sum();
         let scales = handshake.offered_scales;
         Self {
             addresses: [mapped(low.address), mapped(high.address)],
@@ -60,13 +67,7 @@ impl Packed {
             way,
             segment_size: handshake.segment_size,
             windows: [handshake.windows.original, handshake.windows.reply],
-            bits: scale_bits(scales.original)
-                | scale_bits(scales.reply) << SCALE_BITS
-                | flag(low.address.is_ipv4(), IS_LOW_V4)
-                | flag(high.address.is_ipv4(), IS_HIGH_V4)
-                | flag(handshake.is_answered, IS_ANSWERED)
-                | flag(handshake.low_is_originator, LOW_IS_ORIGINATOR)
-                | flag(is_one_armed, IS_ONE_ARMED),
+            bits: flags + (scale_bits(scales.reply) << SCALE_BITS) + scale_bits(scales.original),
         }
     }
 

@@ -30,6 +30,7 @@ pub enum Genre {
 #[derive(Deserialize)]
 pub struct Span {
     pub start: Place,
+    pub end: Place,
 }
 
 /// A place in a source file, both counted from 1.
@@ -37,6 +38,15 @@ pub struct Span {
 pub struct Place {
     pub line: usize,
     pub column: usize,
+}
+
+impl Place {
+    fn offset(self, source: &str) -> usize {
+        let mut lines = source.split_inclusive('\n');
+        let before: usize = lines.by_ref().take(self.line - 1).map(str::len).sum();
+        let letters = lines.next().unwrap_or_default().chars().take(self.column - 1);
+        before + letters.map(char::len_utf8).sum::<usize>()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +84,12 @@ impl Mutant {
             (Some(file), Some(rest)) => format!("{file}:{rest}"),
             _ => self.name.clone(),
         }
+    }
+
+    /// The source with this change alone.
+    pub fn apply(&self, source: &str) -> String {
+        let (before, after) = (self.span.start.offset(source), self.span.end.offset(source));
+        [&source[..before], &self.replacement, &source[after..]].concat()
     }
 
     pub fn is_of(&self, module: &str) -> bool {

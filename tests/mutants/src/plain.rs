@@ -1,68 +1,23 @@
-//! Changes that cannot be switched, tried by cargo-mutants: a build for each.
+//! Changes that cannot be switched: a build for each.
 
-use std::collections::HashMap;
 use std::error::Error;
-use std::fs;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::mutant::{self, Fate, Mutant};
-use crate::run::ROUNDS;
+use crate::mutant::{Fate, Mutant};
+use crate::run;
+use crate::tree::Tree;
 
-/// Where cargo-mutants copies the tree to.
-const COPIES: &str = "target/mutants/tmp";
+/// Where one change stands at a time.
+const PLAIN: Tree = Tree { name: "plain", level: 1 };
+/// How long each of the two programs may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Tries some changes of a module, and notes what becomes of them.
-pub fn try_out(
-    module: &str,
-    jobs: usize,
-    numbers: &[usize],
-    mutants: &mut [Mutant],
-) -> Result<(), Box<dyn Error>> {
-    if numbers.is_empty() {
-        return Ok(());
-    }
-    eprintln!("{module}: {} changes of constants, one by one", numbers.len());
-    let folder = format!("target/mutants/{module}");
-    fs::create_dir_all(&folder)?;
-    fs::create_dir_all(COPIES)?;
-    let names = numbers.iter().map(|number| escape(&mutants[*number].name));
-    // How many are missed, it says by its exit code as well.
-    Command::new("cargo")
-        .args(["mutants", "--jobs", &jobs.to_string()])
-        .args(["--timeout", "120", "--no-shuffle", "--colors", "never"])
-        .args(["--output", &folder])
-        .args(mutant::files(module))
-        .args(names.flat_map(|name| ["--re".to_owned(), format!("^{name}$")]))
-        .args(["--cargo-arg=--locked", "--cargo-arg=--lib", "--cargo-arg=--test=core"])
-        // The style of a changed source is not to be judged.
-        .args(["--", "--", "--skip", "tidy"])
-        .envs(ROUNDS)
-        .env("TMPDIR", fs::canonicalize(COPIES)?)
-        .env("CARGO_PROFILE_TEST_DEBUG", "none")
-        .env("CARGO_PROFILE_DEV_DEBUG", "none")
-        .stdout(Stdio::null())
-        .status()?;
-    let mut fates = HashMap::new();
-    for (fate, name) in Fate::FINAL {
-        let name = if fate == Fate::TooSlow { "timeout" } else { name };
-        let text = fs::read_to_string(format!("{folder}/mutants.out/{name}.txt"))?;
-        fates.extend(text.lines().map(|line| (line.to_owned(), fate)));
-    }
-    for number in numbers {
-        let mutant = &mut mutants[*number];
-        mutant.fate = *fates.get(&mutant.name).ok_or("cargo-mutants did not finish")?;
-    }
-    Ok(())
-}
-
-/// A regular expression that a text alone matches.
-fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        if r".+*?()|[]{}^$\".contains(letter) {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
+/// What becomes of one change.
+pub fn try_out(mutant: &Mutant) -> Result<Fate, Box<dyn Error>> {
+    PLAIN.write(|file, source| {
+        Ok(if file == mutant.file { mutant.apply(&source) } else { source })
+    })?;
+    let Some(programs) = PLAIN.build()? else { return Ok(Fate::Unviable) };
+    let fates = programs.iter().map(|program| run::all_of(program, &PLAIN, PATIENCE));
+    Ok(fates.into_iter().find(|fate| *fate != Fate::Missed).unwrap_or(Fate::Missed))
 }

@@ -7,14 +7,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::compile::TREE;
+use crate::compile::SWITCHED;
 use crate::mutant::Fate;
+use crate::tree::Tree;
 
 /// A test, and what is known of it once it ran.
 pub struct Test {
@@ -32,7 +33,7 @@ pub struct Tests {
 }
 
 /// Fewer rounds of what is random: what a thousand more would find is the business of `make soak`.
-pub const ROUNDS: [(&str, &str); 2] = [("SEEDS", "40"), ("ROUNDS", "2000")];
+const ROUNDS: [(&str, &str); 2] = [("SEEDS", "40"), ("ROUNDS", "2000")];
 /// Tests are run in heaps, quickest first; the first takes so long, each further one this many
 /// times as long as the one before. To the first come some that noticed a change just now.
 const FIRST_HEAP: Duration = Duration::from_millis(100);
@@ -53,7 +54,8 @@ impl Tests {
     pub fn run(programs: &[PathBuf], jobs: usize) -> Result<Self, Box<dyn Error>> {
         let mut tests = Vec::new();
         for program in programs {
-            let list = Command::new(program).arg("--list").current_dir(TREE).output()?.stdout;
+            let list =
+                Command::new(program).arg("--list").current_dir(SWITCHED.path()).output()?.stdout;
             let names = String::from_utf8(list)?;
             let names = names.lines().filter_map(|line| line.strip_suffix(": test"));
             tests.extend(names.filter(|name| !name.contains("tidy")).map(|name| Test {
@@ -128,7 +130,7 @@ impl Tests {
 fn trace(job: usize, mut test: Test) -> Option<Test> {
     // Seen from the tree, where the test runs.
     let name = format!("reached{job}");
-    let path = Path::new(TREE).join(&name);
+    let path = SWITCHED.path().join(&name);
     let _ = fs::remove_file(&path);
     let start = Instant::now();
     match run(&[&test], ("MUTANTS_REACHED", name), LONGEST).0 {
@@ -153,23 +155,36 @@ fn trace(job: usize, mut test: Test) -> Option<Test> {
 /// Runs tests of one program, one after the other, until one fails or too much time has gone. Says
 /// which one failed.
 fn run(tests: &[&Test], environment: (&str, String), patience: Duration) -> (Fate, Option<String>) {
-    let child = Command::new("prlimit")
-        .args([format!("--cpu={}", patience.as_secs().max(1)), format!("--as={MEMORY}")])
-        .args(["--core=0", "--"])
-        .args(tests.iter().take(1).map(|test| &test.program))
-        .args(["--exact", "--test-threads=1"])
-        .args(tests.iter().map(|test| &test.name))
-        .current_dir(TREE)
-        .envs(ROUNDS)
-        .env(environment.0, environment.1)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    watch(child.expect("prlimit runs"), patience + WAIT)
+    let Some(first) = tests.first() else { return (Fate::Missed, None) };
+    let mut command = limited(&first.program, &SWITCHED, patience);
+    command.args(["--exact", "--test-threads=1"]).args(tests.iter().map(|test| &test.name));
+    watch(command.env(environment.0, environment.1), patience + WAIT)
 }
 
-fn watch(mut child: Child, patience: Duration) -> (Fate, Option<String>) {
+/// What all tests of a program say, but for those of the style: that of a changed source is not to
+/// be judged.
+pub fn all_of(program: &Path, tree: &Tree, patience: Duration) -> Fate {
+    watch(limited(program, tree, patience).args(["--skip", "tidy"]), patience).0
+}
+
+/// A program that gets so much of the processor's time, and less memory than there is.
+fn limited(program: &Path, tree: &Tree, time: Duration) -> Command {
+    let mut command = Command::new("prlimit");
+    command
+        .args([format!("--cpu={}", time.as_secs().max(1)), format!("--as={MEMORY}")])
+        .args(["--core=0", "--"])
+        .arg(program)
+        .current_dir(tree.path())
+        .envs(ROUNDS)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Waits until a test fails or all are good.
+fn watch(command: &mut Command, patience: Duration) -> (Fate, Option<String>) {
+    let mut child = command.spawn().expect("prlimit runs");
     let until = Instant::now() + patience;
     let (sender, lines) = channel();
     let output = child.stdout.take().expect("it is piped");
