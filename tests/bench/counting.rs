@@ -1,8 +1,9 @@
 //! Counts what a packet costs in instructions, by kind.
 //!
 //! Instructions are counted by valgrind (callgrind), so the figure is the same on any day and on a
-//! busy machine. Only [`counted`] is: the engine's part, with the event log's records made. The
-//! program that includes this runs itself again under valgrind; see [`play_if_asked`].
+//! busy machine. Only [`counted`] is: the engine's part, with the event log's records made unless
+//! the kind says otherwise. The program that includes this runs itself again under valgrind; see
+//! [`play_if_asked`].
 
 #![allow(
     clippy::unwrap_used,
@@ -110,7 +111,7 @@ fn play_beside_mail(kind: &Kind) {
 /// Flow after flow until enough was counted; how many packets and payload bytes that is.
 fn play(kind: &Kind) -> (usize, usize) {
     let engine = Engine::new(kind.settings(), 1);
-    let mut effects = Effects::default();
+    let mut effects = Effects::of_worker(0, !kind.is_unheard);
     let (mut packets, mut bytes) = (0, 0);
     // The first flow is not counted: it takes memory that all others use again.
     for port in 10_000.. {

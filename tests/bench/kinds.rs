@@ -25,6 +25,7 @@ const BULK: usize = 65_000;
 pub(crate) const UNLIMITED: &str = ", no limits";
 
 /// A segment; its place is counted from where the prelude ended.
+#[derive(Clone)]
 pub(crate) struct Segment {
     pub from: Direction,
     pub at: u64,
@@ -32,6 +33,7 @@ pub(crate) struct Segment {
 }
 
 /// Packets of one kind.
+#[derive(Clone)]
 pub(crate) struct Kind {
     pub name: String,
     profile: &'static str,
@@ -46,6 +48,8 @@ pub(crate) struct Kind {
     pub is_acknowledged: bool,
     /// Whether every packet is counted, from the flow's SYN to its last ACK.
     pub is_whole: bool,
+    /// Whether nobody reads the event log.
+    pub is_unheard: bool,
     beside: Beside,
 }
 
@@ -61,6 +65,7 @@ impl Kind {
             segments: Vec::new(),
             is_acknowledged: true,
             is_whole: false,
+            is_unheard: false,
             beside: Beside::Text,
         }
     }
@@ -90,6 +95,13 @@ impl Kind {
 
     const fn whole(mut self) -> Self {
         self.is_whole = true;
+        self
+    }
+
+    /// The same where no event log is configured.
+    fn unheard(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self.is_unheard = true;
         self
     }
 
@@ -282,8 +294,10 @@ fn ordinary() -> Vec<Kind> {
     for (from, line) in &SMALL_MAIL {
         mail = mail.then(*from, line.as_bytes());
     }
+    let unheard = mail.clone().unheard("ordinary: a small mail, no event log");
     vec![
         mail,
+        unheard,
         data("ordinary: bare ACK").then(S, b"").then(C, b""),
         data("ordinary: text, 1,448 bytes").then(C, &fill(TEXT, MTU)),
         data("ordinary: text, 65,000 bytes").then(C, &fill(TEXT, BULK)),
