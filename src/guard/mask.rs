@@ -92,11 +92,10 @@ impl Mask {
     /// Masks a run in which CRs stay. Whether any byte of it was masked, be it to itself.
     pub(super) fn apply_to_lines(&mut self, run: &mut [u8]) -> bool {
         if *self == Self::X {
-            return run.iter_mut().fold(false, |is_masked, byte| {
-                let stays = *byte == b'\r';
-                *byte = if stays { b'\r' } else { MASK };
-                is_masked | !stays
-            });
+            let is_masked = run.iter().any(|byte| *byte != b'\r');
+            // One choice for each byte, of which the compiler makes vectors.
+            run.iter_mut().for_each(|byte| *byte = if *byte == b'\r' { b'\r' } else { MASK });
+            return is_masked;
         }
         let parts = run.split_mut(|&byte| byte == b'\r').filter(|part| !part.is_empty());
         parts.fold(false, |is_masked, part| self.apply(part) | is_masked)

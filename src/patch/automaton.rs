@@ -32,7 +32,7 @@ pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
     column: ByByte,
     columns: usize,
-    /// The next state, by state and column.
+    /// The next state, by state and column, with [`ENDS`] where a text ends there.
     next: Vec<u16>,
     /// By state: where in `found` its texts stand.
     spans: Vec<(u16, u16)>,
@@ -42,6 +42,9 @@ pub(super) struct Automaton {
 
 /// States there may be: all built in take some 500.
 const STATES_MAX: usize = 16_384;
+
+/// Beside a state's number: a text ends there.
+const ENDS: u16 = 1 << 15;
 
 /// A tree of texts as it grows.
 #[derive(Default)]
@@ -112,6 +115,11 @@ impl Automaton {
                 *next.get_mut(at * columns + index + 1)? = to;
             }
         }
+        for to in &mut next {
+            if nodes.get(usize::from(*to)).is_some_and(|node| !node.found.is_empty()) {
+                *to |= ENDS;
+            }
+        }
         let (mut spans, mut found) = (Vec::new(), Vec::new());
         for node in nodes {
             let start = u16::try_from(found.len()).ok()?;
@@ -124,26 +132,34 @@ impl Automaton {
     /// The state behind this byte.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
+        self.marked(state, byte) & !ENDS
+    }
+
+    /// The same, with [`ENDS`] where a text ends there.
+    #[inline]
+    fn marked(&self, state: u16, byte: u8) -> u16 {
         let at = usize::from(state) * self.columns + usize::from(self.column.of(byte));
         self.next.get(at).copied().unwrap_or(0)
     }
 
-    /// How many bytes lead to states that are none of these, and to which the last of them led.
+    /// How many bytes lead to states that are none of these, all of which a text ends at; and to
+    /// which the last of them led.
     #[inline]
     pub(super) fn pass(
         &self,
         mut state: u16,
         bytes: &[u8],
         is_stop: impl Fn(u16) -> bool,
-        mut taken: impl FnMut(u8),
     ) -> (usize, u16) {
         for (at, &byte) in bytes.iter().enumerate() {
-            let next = self.step(state, byte);
-            if is_stop(next) {
+            let next = self.marked(state, byte);
+            if next & ENDS == 0 {
+                state = next;
+            } else if is_stop(next & !ENDS) {
                 return (at, state);
+            } else {
+                state = next & !ENDS;
             }
-            taken(byte);
-            state = next;
         }
         (bytes.len(), state)
     }

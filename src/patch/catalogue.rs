@@ -209,11 +209,10 @@ impl Catalogue {
         }
         let bytes = bytes.get(..length).unwrap_or_default();
         let is_stop = |state: u16| content.may_be_met(state, place.zones);
-        let mut seen = line.seen;
-        let note = |byte| seen |= content.behind_bits.of(byte);
-        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop, note);
+        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop);
         let count = u16::try_from(taken).unwrap_or(u16::MAX);
-        (line.state, line.seen) = (state, seen);
+        line.state = state;
+        line.seen |= content.behind_bits_in(bytes.get(..taken).unwrap_or_default());
         line.argument = line.argument.saturating_add(count);
         if place.is_counted {
             line.part = line.part.saturating_add(count);
@@ -249,6 +248,12 @@ impl Content {
         let bit = (at < BEHIND_MAX).then_some(1 << at)?;
         *self.behind_bits.of_mut(byte)? |= bit;
         Some(bit)
+    }
+
+    /// The bits of those among these bytes that something is looked for behind.
+    fn behind_bits_in(&self, bytes: &[u8]) -> u8 {
+        let met = self.behind.iter().filter(|byte| memchr::memchr(**byte, bytes).is_some());
+        met.fold(0, |bits, byte| bits | self.behind_bits.of(*byte))
     }
 
     fn zones_of(&self, automaton: &Automaton) -> Vec<ZoneSet> {

@@ -147,13 +147,12 @@ impl Machine {
         }
         left.iter().zip(steps_left).for_each(|(&byte, place)| step(byte, place));
         let [last, ..] = state.to_le_bytes();
-        let (mut highest, mut odd) = (0, 0);
+        let mut highest = 0;
         for place in places {
             *place &= 63;
             highest = (*place).max(highest);
-            odd += mask(*place != 0 && *place != CHANGED) & 1;
         }
-        Walked { place: last & 63, is_stopped: highest >= CHANGED, is_dense: odd >= DENSE }
+        Walked { place: last & 63, is_stopped: highest >= CHANGED }
     }
 }
 
@@ -194,7 +193,7 @@ impl WithSimd for Change<'_> {
             let walked = self.machine.walk(place, block, &mut places);
             place = walked.place;
             self.swept.take(&walked, block, &places, self.value);
-            if self.swept.is_end || !walked.is_dense {
+            if self.swept.is_end || !is_dense(&places) {
                 break;
             }
         }
@@ -207,8 +206,13 @@ struct Walked {
     place: u8,
     /// Whether any byte changes or ends anything.
     is_stopped: bool,
-    /// Whether many bytes stand elsewhere than inside a line.
-    is_dense: bool,
+}
+
+/// Whether many bytes of a block stand elsewhere than inside a line.
+#[inline(always)]
+fn is_dense(places: &[u8; BLOCK]) -> bool {
+    let odd = places.iter().map(|&place| mask(place != 0 && place != CHANGED) & 1);
+    odd.sum::<u8>() >= DENSE
 }
 
 impl Swept {
