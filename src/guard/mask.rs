@@ -4,9 +4,11 @@
 //! None of them lets a word be read that stood behind others: what becomes a space stands behind
 //! NOOP or behind an address, never before a verb.
 
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use crate::patch::Strike;
+use crate::smtp::span;
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
 /// struck in it.
@@ -97,8 +99,16 @@ impl Mask {
             run.iter_mut().for_each(|byte| *byte = if *byte == b'\r' { b'\r' } else { MASK });
             return is_masked;
         }
-        let parts = run.split_mut(|&byte| byte == b'\r').filter(|part| !part.is_empty());
-        parts.fold(false, |is_masked, part| self.apply(part) | is_masked)
+        let (mut rest, mut is_masked) = (run, false);
+        while !rest.is_empty() {
+            let crs = span(rest, |byte| byte == b'\r');
+            let (_, behind) = rest.split_at_mut(crs);
+            let length = memchr(b'\r', behind).unwrap_or(behind.len());
+            let (part, behind) = behind.split_at_mut(length);
+            is_masked |= !part.is_empty() && self.apply(part);
+            rest = behind;
+        }
+        is_masked
     }
 
     /// Masks a run. Whether any byte of it was masked, be it to itself.

@@ -32,7 +32,7 @@ pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
     column: ByByte,
     columns: usize,
-    /// The next state, by state and column, with [`ENDS`] where a text ends there.
+    /// The next state, by state and column, with [`MARK`] where that is marked.
     next: Vec<u16>,
     /// By state: where in `found` its texts stand.
     spans: Vec<(u16, u16)>,
@@ -43,8 +43,8 @@ pub(super) struct Automaton {
 /// States there may be: all built in take some 500.
 const STATES_MAX: usize = 16_384;
 
-/// Beside a state's number: a text ends there.
-const ENDS: u16 = 1 << 15;
+/// Beside the number of a marked state.
+const MARK: u16 = 1 << 15;
 
 /// A tree of texts as it grows.
 #[derive(Default)]
@@ -115,11 +115,6 @@ impl Automaton {
                 *next.get_mut(at * columns + index + 1)? = to;
             }
         }
-        for to in &mut next {
-            if nodes.get(usize::from(*to)).is_some_and(|node| !node.found.is_empty()) {
-                *to |= ENDS;
-            }
-        }
         let (mut spans, mut found) = (Vec::new(), Vec::new());
         for node in nodes {
             let start = u16::try_from(found.len()).ok()?;
@@ -129,21 +124,26 @@ impl Automaton {
         Some(Self { column, columns, next, spans, found })
     }
 
+    /// Marks states that bytes are not to be passed over to without a look.
+    pub(super) fn mark(&mut self, is_marked: impl Fn(u16) -> bool) {
+        let marked = self.next.iter_mut().filter(|next| is_marked(**next));
+        marked.for_each(|next| *next |= MARK);
+    }
+
     /// The state behind this byte.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
-        self.marked(state, byte) & !ENDS
+        self.next(state, byte) & !MARK
     }
 
-    /// The same, with [`ENDS`] where a text ends there.
     #[inline]
-    fn marked(&self, state: u16, byte: u8) -> u16 {
+    fn next(&self, state: u16, byte: u8) -> u16 {
         let at = usize::from(state) * self.columns + usize::from(self.column.of(byte));
         self.next.get(at).copied().unwrap_or(0)
     }
 
-    /// How many bytes lead to states that are none of these, all of which a text ends at; and to
-    /// which the last of them led.
+    /// How many bytes lead to states that need no such look, or are none of these; and to which the
+    /// last of them led.
     #[inline]
     pub(super) fn pass(
         &self,
@@ -152,14 +152,11 @@ impl Automaton {
         is_stop: impl Fn(u16) -> bool,
     ) -> (usize, u16) {
         for (at, &byte) in bytes.iter().enumerate() {
-            let next = self.marked(state, byte);
-            if next & ENDS == 0 {
-                state = next;
-            } else if is_stop(next & !ENDS) {
+            let next = self.next(state, byte);
+            if next & MARK != 0 && is_stop(next & !MARK) {
                 return (at, state);
-            } else {
-                state = next & !ENDS;
             }
+            state = next & !MARK;
         }
         (bytes.len(), state)
     }

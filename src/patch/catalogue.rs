@@ -124,11 +124,12 @@ impl Catalogue {
             }
         }
         let automaton = Automaton::new(&texts);
-        let Some(automaton) = automaton.filter(|_| content.rules.len() <= RULES_MAX) else {
+        let Some(mut automaton) = automaton.filter(|_| content.rules.len() <= RULES_MAX) else {
             let what = "too many rules or texts in all files together".to_owned();
             return Err(Fault::new("patches", None, what));
         };
         content.zones = content.zones_of(&automaton);
+        automaton.mark(|state| content.may_be_met(state, Line::PASSED));
         (content.automaton, content.patches) = (automaton, patches);
         Ok(Self(Arc::new(content)))
     }

@@ -275,6 +275,9 @@ impl Line {
         }
     }
 
+    /// The zones of bytes that all stand in one place.
+    pub(super) const PASSED: ZoneSet = ZoneSet::WHOLE.with(Zone::AuthResponse.bit());
+
     /// What of the bytes that come stands where this stands, if their place has no parts.
     pub(super) fn one_place(&self, bytes: &[u8]) -> Option<OnePlace> {
         let is_response = self.place == Place::Response;

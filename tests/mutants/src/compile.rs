@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::mutant::{Fate, Mutant};
 use crate::rewrite;
 use crate::sites::Function;
-use crate::tree::Tree;
+use crate::tree::{TESTS, Tree};
 
 /// Where all changes stand.
 pub const SWITCHED: Tree = Tree { name: "switched", level: 2 };
@@ -29,7 +29,8 @@ pub fn compile(mutants: &mut [Mutant]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         write_tree(mutants, &consts)?;
         let open = mutants.iter().filter(|mutant| mutant.fate == Fate::Open).count();
         eprintln!("checking {open} changes, {} functions stay constant", consts.len());
-        let messages = SWITCHED.cargo(&["check", "--profile", "test", "--keep-going"])?;
+        let messages =
+            SWITCHED.cargo(&["check", "--profile", "test", "--keep-going"], &TESTS.concat())?;
         let errors: Vec<&Value> =
             messages.iter().map(|m| &m["message"]).filter(|m| m["level"] == "error").collect();
         if errors.is_empty() {
@@ -46,7 +47,9 @@ pub fn compile(mutants: &mut [Mutant]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     }
     fs::write(CONSTS, serde_json::to_vec(&consts)?)?;
     eprintln!("building");
-    SWITCHED.build()?.ok_or_else(|| "the changed tree cannot be linked".into())
+    let programs: Option<Vec<PathBuf>> =
+        TESTS.iter().map(|tests| SWITCHED.build(tests)).collect::<Result<_, _>>()?;
+    programs.ok_or_else(|| "the changed tree cannot be linked".into())
 }
 
 fn write_tree(mutants: &mut [Mutant], consts: &HashSet<Function>) -> Result<(), Box<dyn Error>> {

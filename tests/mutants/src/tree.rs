@@ -7,6 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// The tests that run in process, those of single modules first.
+pub const TESTS: [&[&str]; 2] = [&["--lib"], &["--test", "core"]];
+
 pub struct Tree {
     /// What it is called below target/mutants.
     pub name: &'static str,
@@ -53,21 +56,19 @@ impl Tree {
         fs::write(&path, bytes)
     }
 
-    /// The two test programs that run in process, unless they do not compile.
-    pub fn build(&self) -> Result<Option<Vec<PathBuf>>, Box<dyn Error>> {
-        let messages = self.cargo(&["test", "--no-run"])?;
-        let programs = messages.iter().filter(|m| m["profile"]["test"] == true);
-        let paths: Vec<PathBuf> =
-            programs.filter_map(|m| m["executable"].as_str()).map(PathBuf::from).collect();
-        Ok((paths.len() == 2).then_some(paths))
+    /// The program of some tests that run in process, unless it does not compile.
+    pub fn build(&self, tests: &[&str]) -> Result<Option<PathBuf>, Box<dyn Error>> {
+        let messages = self.cargo(&["test", "--no-run"], tests)?;
+        let mut programs = messages.iter().filter(|m| m["profile"]["test"] == true);
+        Ok(programs.find_map(|m| m["executable"].as_str()).map(PathBuf::from))
     }
 
-    /// What cargo says about them.
-    pub fn cargo(&self, command: &[&str]) -> Result<Vec<Value>, Box<dyn Error>> {
+    /// What cargo says about some tests.
+    pub fn cargo(&self, command: &[&str], tests: &[&str]) -> Result<Vec<Value>, Box<dyn Error>> {
         let output = Command::new("cargo")
             .args(command)
-            .args(["--lib", "--test", "core", "--locked", "--message-format", "json"])
-            .arg("--target-dir")
+            .args(tests)
+            .args(["--locked", "--message-format", "json", "--target-dir"])
             .arg(fs::canonicalize(self.path())?.with_extension("build"))
             .current_dir(self.path())
             .env("RUSTFLAGS", "--cap-lints=allow")
