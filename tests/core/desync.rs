@@ -5,6 +5,7 @@ use mailguard::flow::Direction::{Original as C, Reply as S};
 
 use crate::support::esmtp::{Esmtp, Mode};
 use crate::support::golden::{compare, markdown};
+use crate::support::packet::{ACK, PSH};
 use crate::support::rig::settings;
 use crate::support::session::{Mangle, Session};
 
@@ -236,16 +237,21 @@ fn a_reply_that_began_before_its_sender_had_the_line_opens_nothing() {
         ("AUTH LOGIN\r\n", "334 go\r\n", "unexpected-reply"),
         ("STARTTLS\r\n", "220 go\r\n", "unexpected-reply"),
     ] {
-        let mut session = Session::greeted(settings("esmtp"), Esmtp::new("220 mx.example\r\n"));
-        session.rig.is_lost_behind = true;
-        let start = session.rig.original.received;
-        let _ = session.rig.send(C, start, line.as_bytes());
-        session.rig.is_lost_behind = false;
-        let at = session.rig.reply.received;
-        let _ = session.rig.send(S, at, reply.as_bytes());
-        assert_eq!(session.alarms(), [fault], "{line:?}");
-        let _ = session.rig.send(C, start + line.len() as u64, b"EXPN a\r\n");
-        assert!(!session.server_got().contains("EXPN"), "{line:?}");
+        // The line is lost; or it arrives, and its ACK overtakes the reply that was on its way.
+        for is_lost in [true, false] {
+            let mut session = Session::greeted(settings("esmtp"), Esmtp::new("220 mx.example\r\n"));
+            let start = session.rig.original.received;
+            let at = session.rig.reply.received;
+            let (seq, ack) = session.rig.numbers(S, at);
+            session.rig.is_lost_behind = is_lost;
+            let _ = session.rig.send(C, start, line.as_bytes());
+            session.rig.is_lost_behind = false;
+            let _ = session.rig.ack(S, at);
+            let _ = session.rig.packet(S, seq, ack, ACK | PSH, &[], reply.as_bytes());
+            assert_eq!(session.alarms(), [fault], "{line:?} {is_lost}");
+            let _ = session.rig.send(C, start + line.len() as u64, b"EXPN a\r\n");
+            assert!(!session.server_got().contains("EXPN"), "{line:?} {is_lost}");
+        }
     }
 }
 
