@@ -1,6 +1,7 @@
 //! Replies out of step: whatever the server says or leaves out, no command passes as text, no
 //! text is taken for a command where the server reads text, and an alarm tells of it.
 
+use mailguard::engine::What;
 use mailguard::flow::Direction::{Original as C, Reply as S};
 
 use crate::support::esmtp::{Esmtp, Mode};
@@ -200,6 +201,9 @@ fn a_final_reply_in_the_body_disowns_the_rest() {
             session.say("ne\r\nEXPN a\r\n.\r\nQUIT\r\n");
             let masked = b"Subject: x\r\n\r\nhalf a liXX\r\nXXXXXX\r\n.\r\n";
             assert_eq!(session.server.messages, [masked], "{profile}");
+            // That it is masked was told as an alarm; how many bytes were is no news.
+            let is_number = |what: &What| matches!(what, What::Unshown { .. });
+            assert!(!session.rig.has_told(is_number), "{profile} {reply:?}");
             assert!(session.has_run(&["QUIT"]), "{profile}");
         }
     }
