@@ -299,41 +299,6 @@ fn false_ends_beyond_the_16th_of_a_message_are_counted() {
     }
 }
 
-/// Where a message proves larger than its server takes the rest is masked: of that none is told.
-#[test]
-fn what_is_counted_of_a_message_is_told_when_it_is_one_no_more() {
-    let part = b"some text that is long enough to part them\n.\n";
-    for (count, expected) in [(1, (1, vec![])), (20, (16, vec![4]))] {
-        let mut crowd = Crowd::new(settings("esmtp"));
-        let mut line = crowd.open(ATTACKER, 1);
-        for (from, said) in [
-            (S, &b"220 mx\r\n"[..]),
-            (C, b"EHLO a\r\n"),
-            (S, b"250-mx\r\n250 SIZE 65536\r\n"),
-            (C, b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n"),
-            (S, b"250 ok\r\n250 ok\r\n"),
-            (C, b"DATA\r\n"),
-            (S, b"354 go\r\n"),
-            (C, &[b"S: x\r\n\r\n", &part.repeat(count)[..]].concat()),
-        ] {
-            assert!(crowd.say(&mut line, from, said));
-        }
-        for _ in 0..80 {
-            assert!(crowd.say(&mut line, C, &b"text\r\n".repeat(200)));
-        }
-        let (mut shown, mut unshown) = (0, Vec::new());
-        for record in &crowd.records {
-            if let What::Edited { direction: C, .. } = &record.what {
-                shown += 1;
-            } else if let What::Unshown { bytes, .. } = &record.what {
-                unshown.push(*bytes);
-            }
-        }
-        assert_eq!((shown, unshown), expected, "{count}");
-        assert!(crowd.engine.stats().bytes_masked > 10_000, "the rest was masked");
-    }
-}
-
 /// Bytes that a client of many short commands puts into the log in so many seconds.
 fn log_of_noise(settings: Settings, seconds: u64) -> usize {
     let mut crowd = Crowd::new(settings);
