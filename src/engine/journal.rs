@@ -201,11 +201,6 @@ impl Journal {
         }
     }
 
-    /// Nothing of it is to be logged.
-    pub(super) fn forget(&mut self) {
-        self.0 = None;
-    }
-
     /// Logs the edits alone: they belong to no line.
     pub(super) fn end_edits(&mut self, direction: Direction, log: &mut Vec<What>) {
         if let Some(line) = self.0.take() {
@@ -546,8 +541,6 @@ mod tests {
         log.clear();
         journal.end_edits(Direction::Original, &mut log);
         assert_eq!(log, [edited(1, Rule::Lookalike, (b"x", b"y"), 1, &[]), unshown(7, 3)]);
-        journal.edit(Offset::new(1), Rule::Lookalike, b"x", b"y", 1);
-        journal.forget();
         assert!(journal.is_empty());
     }
 

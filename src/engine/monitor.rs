@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::conversation::{Conversation, Scene};
+use super::conversation::{Conversation, LineFate, Scene};
 use super::passage::Passage;
 use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
@@ -232,9 +232,20 @@ impl Passage<'_, '_> {
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();
             self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
+            self.lose_line(direction);
             self.read_what_waited(direction);
         }
         let stream = &mut self.conversation.streams[direction];
         stream.acknowledge_early(ack, window, &mut self.effects.spares);
+    }
+
+    /// What was said before a gap is no part of the line behind it, and nothing that was ruled on
+    /// it holds for that.
+    fn lose_line(&mut self, direction: Direction) {
+        self.conversation.tell_unfinished(&self.scene, direction, self.effects);
+        if direction == Direction::Original {
+            self.conversation.line = LineFate::default();
+            self.conversation.watch.lose_line();
+        }
     }
 }

@@ -205,7 +205,7 @@ impl Passage<'_, '_> {
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
-        if self.effects.is_heard() {
+        if self.effects.is_heard() && !is_masked_text(step.event) {
             let journal = &mut conversation.journal[self.direction];
             if is_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
@@ -305,12 +305,9 @@ impl Passage<'_, '_> {
             Event::DataEnd => journal.end_edits(direction, &mut ended),
             // What is only counted is told when the message ends, or is one no more.
             Event::DataLookalike(_) if journal.passes_over() => {}
-            Event::DataLookalike(_) | Event::AuthLine => journal.end_edits(direction, &mut ended),
-            Event::Disowned(_) if journal.passes_over() => {
+            Event::DataLookalike(_) | Event::Disowned(_) | Event::AuthLine => {
                 journal.end_edits(direction, &mut ended);
             }
-            // Masked text is no news by the byte: that it is masked was told as an alarm.
-            Event::Disowned(_) | Event::RefusedChunk => journal.forget(),
             Event::CommandWord(_)
             | Event::CommandGap(_)
             | Event::CommandArgument(_)
@@ -319,6 +316,7 @@ impl Passage<'_, '_> {
             | Event::AuthStray
             | Event::Data
             | Event::Chunk
+            | Event::RefusedChunk
             | Event::ReplyCode(_)
             | Event::ReplySeparator(_)
             | Event::ReplyKeyword(_)
@@ -386,6 +384,11 @@ const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
 /// Whether a patch has something to say of a run that leaves as it came.
 const fn is_struck(ruling: Ruling) -> bool {
     matches!(ruling, Ruling::Note(Rule::Patch) | Ruling::Reset(Rule::Patch))
+}
+
+/// Whether it is no news by the byte: that this is masked was told as an alarm.
+const fn is_masked_text(event: Event) -> bool {
+    matches!(event, Event::Disowned(_) | Event::RefusedChunk)
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the

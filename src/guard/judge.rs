@@ -98,6 +98,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// The rest of the client's line was missed: what comes begins another.
+    pub fn lose_line(&mut self) {
+        self.line = LineWatch::default();
+    }
+
     /// The end of message data was sent.
     fn end_data(&mut self) {
         self.message = Message::default();

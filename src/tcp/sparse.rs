@@ -51,21 +51,14 @@ impl Sparse {
 
     /// Adds bytes that stand at `at`, which lies behind all others.
     pub(super) fn keep(&mut self, at: Offset, bytes: &[u8]) {
-        let (mut at, mut rest) = (at, bytes);
-        while !rest.is_empty() {
-            let open = self.runs.back_mut().filter(|run| run.end() == at);
-            let room = open.as_ref().map_or(0, |run| RUN.saturating_sub(run.count.into()));
-            let (taken, behind) = rest.split_at(rest.len().min(if room > 0 { room } else { RUN }));
-            match open.filter(|_| room > 0) {
-                Some(run) => run.extend(taken),
-                None => {
-                    let mut run = Run { start: at, bytes: [0; RUN], count: 0 };
-                    run.extend(taken);
-                    self.runs.push_back(run);
-                }
-            }
-            at = at.after(taken.len() as u64);
-            rest = behind;
+        let open = self.runs.back_mut().filter(|run| run.end() == at);
+        let filled = open.map_or(0, |run| run.fill(bytes));
+        let mut at = at.after(filled as u64);
+        for piece in bytes.get(filled..).unwrap_or_default().chunks(RUN) {
+            let mut run = Run { start: at, bytes: [0; RUN], count: 0 };
+            run.fill(piece);
+            at = run.end();
+            self.runs.push_back(run);
         }
         self.count();
     }
@@ -113,12 +106,12 @@ impl Sparse {
 }
 
 impl Run {
-    fn extend(&mut self, bytes: &[u8]) {
-        let (start, more) = (usize::from(self.count), bytes.len());
-        if let Some(place) = self.bytes.get_mut(start..start + more) {
-            place.copy_from_slice(bytes);
-            self.count += u8::try_from(more).unwrap_or_default();
-        }
+    /// Takes as many bytes as it has room for, and says how many.
+    fn fill(&mut self, bytes: &[u8]) -> usize {
+        let room = self.bytes.iter_mut().skip(self.count.into());
+        let taken = room.zip(bytes).map(|(place, byte)| *place = *byte).count();
+        self.count += u8::try_from(taken).unwrap_or_default();
+        taken
     }
 }
 

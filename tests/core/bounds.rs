@@ -9,8 +9,8 @@ use std::cell::Cell;
 use crate::support::crowd::{BEGIN, Crowd, Line, index};
 use crate::support::packet::ACK;
 use crate::support::random::Random;
-use crate::support::rig::{settings, settings_without_rules};
-use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Settings, What};
+use crate::support::rig::{settings, settings_with, settings_without_rules};
+use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Record, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 
@@ -245,19 +245,33 @@ fn edits_beyond_the_16th_of_a_line_are_counted() {
 fn false_ends_beyond_the_16th_of_a_message_are_counted() {
     // Far enough apart to be an edit each; one byte of each is changed.
     let part = b"some text that is long enough to part them\n.\n";
-    for (count, packet, expected) in [
+    let cases = [
         (16, 1_000, (16, vec![])),
         (17, 1_000, (16, vec![1])),
         (40, 1_000, (16, vec![24])),
         (40, 1, (16, vec![24])),
-    ] {
-        let mut crowd = Crowd::new(settings("mailguard"));
+    ];
+    // Where nothing is asked of the body it is read in one pass.
+    let limits = ["0", "1000000"].into_iter();
+    for ((count, packet, expected), limit) in
+        limits.flat_map(|limit| cases.iter().cloned().map(move |case| (case, limit)))
+    {
+        let mut crowd = Crowd::new(settings_with("mailguard", &[("body_bytes_max", limit)]));
         let mut line = crowd.open(ATTACKER, 1);
         assert!(crowd.begin_data(&mut line));
         for _ in 0..2 {
             let begun = crowd.records.len();
-            let message = [b"S: x\r\n\r\n", &part.repeat(count)[..], b"\r\n.\r\n"].concat();
-            for piece in message.chunks(packet) {
+            let text = [b"S: x\r\n\r\n", &part.repeat(count)[..]].concat();
+            for piece in text.chunks(packet) {
+                assert!(crowd.say(&mut line, C, piece));
+            }
+            // Those that are shown are told at once.
+            let told = &crowd.records[begun..];
+            let is_shown = |record: &&Record| {
+                matches!(record.what, What::Edited { rule: Rule::Lookalike, .. })
+            };
+            assert_eq!(told.iter().filter(is_shown).count(), 16, "{count} {packet} {limit}");
+            for piece in b"\r\n.\r\n".chunks(packet) {
                 assert!(crowd.say(&mut line, C, piece));
             }
             let (mut shown, mut unshown) = (0, Vec::new());
@@ -271,7 +285,7 @@ fn false_ends_beyond_the_16th_of_a_message_are_counted() {
                     _ => {}
                 }
             }
-            assert_eq!((shown, unshown.clone()), expected, "{count} in packets of {packet}");
+            assert_eq!((shown, unshown.clone()), expected, "{count} {packet} {limit}");
             assert_eq!(ends, [unshown.len()], "it is told before the end");
             // Each message has its own.
             let again = ["MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA"];

@@ -316,6 +316,27 @@ fn what_a_capture_lacks_is_counted() {
     assert_eq!((rig.effects.missed, rig.engine.stats().bytes_missed), (20, 20));
 }
 
+/// What was said before a gap is no part of the line behind it, nor is that judged by it.
+#[test]
+fn behind_what_a_capture_lacks_a_line_begins() {
+    let mut rig = Rig::established(Settings { gaps: Gaps::Skip, ..settings("mailguard") }, ISN);
+    let (client, server) = (ISN[0] + 1, ISN[1] + 1);
+    let _ = (rig.send(S, 0, b"220 mx\r\n"), rig.send(C, 0, b"VRFY ro"));
+    assert_eq!(rig.packet(S, server + 8, client + 17, ACK, &[], b""), Verdict::Accept);
+    assert_eq!(rig.send(C, 17, b"NOOP\r\n"), Verdict::Accept);
+    let _ = rig.packet(S, server + 8, client + 23, ACK, &[], b"250 o");
+    assert_eq!(rig.packet(C, client + 23, server + 23, ACK, &[], b""), Verdict::Accept);
+    let _ = rig.packet(S, server + 23, client + 23, ACK, &[], b"250 ok\r\n");
+    let said = |what: &What| {
+        let (What::Command { line, .. } | What::Reply { line, .. }) = what else { return None };
+        Some(String::from_utf8_lossy(line).into_owned())
+    };
+    let lines: Vec<_> = rig.records.iter().filter_map(|record| said(&record.what)).collect();
+    assert_eq!(lines, ["VRFY ro", "NOOP", "250 o", "250 ok"]);
+    let stats = rig.engine.stats();
+    assert_eq!((stats.commands_passed, stats.commands_refused), (1, 0));
+}
+
 /// Some servers run what they have when their client goes.
 #[test]
 fn a_line_that_is_cut_off_is_told_by_its_end_but_not_by_a_reset() {

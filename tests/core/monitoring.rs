@@ -353,6 +353,43 @@ fn what_had_to_wait_is_read_as_soon_as_it_may_be() {
     }
 }
 
+/// The same of replies: one that frees the client may come ahead of another.
+#[test]
+fn replies_are_read_in_their_order_while_the_client_waits() {
+    let mut rig = watched();
+    rig.is_lost_behind = true;
+    assert_eq!(rig.send(S, 0, b"220 mx\r\n"), Verdict::Accept);
+    assert_eq!(rig.send(C, 0, b"HELO a\r\nDATA\r\n"), Verdict::Accept);
+    for (at, reply) in [(16, b"354 go\r\n"), (8, b"250 mx\r\n")] {
+        let covers = 1_001 + 14;
+        let verdict = rig.packet(S, 5_001 + at, covers, ACK | PSH, &[], reply);
+        assert_eq!(verdict, Verdict::Accept);
+    }
+    assert_eq!(rig.send(C, 14, b"QUIT\r\n.\r\nQUIT\r\n"), Verdict::Accept);
+    assert_eq!(lines(&rig), ["HELO a", "DATA", "(end)", "QUIT"]);
+}
+
+/// What is no TLS ends the flow where enforcing, and is looked at once.
+#[test]
+fn what_shows_that_a_flow_is_no_tls_is_not_read_again() {
+    let mut rig = Rig::established(Settings { monitor: true, ..settings("esmtp") }, [1_000, 5_000]);
+    for (from, line) in [
+        (S, &b"220 mx\r\n"[..]),
+        (C, b"EHLO a\r\n"),
+        (S, b"250-mx\r\n250 STARTTLS\r\n"),
+        (C, b"STARTTLS\r\n"),
+        (S, b"220 go\r\n"),
+        (C, b"NOOP\r\n"),
+    ] {
+        let at = rig.side(from).received;
+        assert_eq!(rig.send(from, at, line), Verdict::Accept);
+    }
+    let is_alarm =
+        |what: &What| matches!(what, What::Alarm { .. } | What::Tls(TlsEvent::Alarm { .. }));
+    assert_eq!(count(&rig, is_alarm), 1);
+    assert_eq!(count(&rig, |what| matches!(what, What::Reset { .. })), 1);
+}
+
 /// Whether a packet was told to be dropped for this reason.
 fn has_dropped(rig: &Rig, reason: Reason) -> bool {
     rig.has_told(|what| {

@@ -1,9 +1,10 @@
 //! Clients that are named may say whom they speak for; nobody else may.
 
 use crate::support::esmtp::Esmtp;
-use crate::support::rig::settings;
+use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::session::Session;
-use mailguard::engine::{Exception, Settings, Treatment, What};
+use mailguard::engine::{Exception, Settings, Treatment, Verdict, What};
+use mailguard::flow::Direction::Original as C;
 use mailguard::guard::Settings as Guard;
 
 const HEADER: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 51234 25\r\n";
@@ -54,4 +55,18 @@ fn a_broken_header_ends_the_flow() {
         |what: &What| matches!(what, What::Reset { reason } if reason.name() == "broken-prefix");
     assert!(session.rig.records.iter().any(|record| is_reset(&record.what)));
     assert!(!session.server_got().contains("EXPN"));
+}
+
+/// Where monitoring it goes on, and begins a line for a server that knows no such header.
+#[test]
+fn a_broken_header_is_told_with_the_line_that_it_begins() {
+    let guarded = settings_with("esmtp", &[("proxy_protocol", "pass")]);
+    let mut rig = Rig::established(Settings { monitor: true, ..guarded }, [1, 2]);
+    assert_eq!(rig.send(C, 0, b"PROXY TCP4\tNOOP\r\nRSET\r\n"), Verdict::Accept);
+    let line = |what: &What| {
+        let What::Command { line, .. } = what else { return None };
+        Some(String::from_utf8_lossy(line).into_owned())
+    };
+    let lines: Vec<_> = rig.records.iter().filter_map(|record| line(&record.what)).collect();
+    assert_eq!(lines, ["PROXY TCP4\tNOOP", "RSET"]);
 }

@@ -11,6 +11,8 @@ use mailguard::smtp::{DataBegins, Dialogue, Fault, Speaker, Standing};
 use mailguard::tcp::Violation;
 use mailguard::time::Instant;
 
+use crate::bounds::ATTACKER;
+use crate::support::crowd::Crowd;
 use crate::support::packet::{ACK, FIN, RST, SYN, arrival};
 use crate::support::rig::{Rig, settings};
 
@@ -370,6 +372,63 @@ fn no_edit_shows_a_credential() {
         }
         assert!(edits > 0, "{size}");
     }
+}
+
+/// Where a message proves larger than its server takes the rest is masked: of that none is told.
+#[test]
+fn what_is_counted_of_a_message_is_told_when_it_is_one_no_more() {
+    let part = b"some text that is long enough to part them\n.\n";
+    for (count, expected) in [(1, (1, vec![])), (20, (16, vec![4]))] {
+        let mut crowd = Crowd::new(settings("esmtp"));
+        let mut line = crowd.open(ATTACKER, 1);
+        for (from, said) in [
+            (S, &b"220 mx\r\n"[..]),
+            (C, b"EHLO a\r\n"),
+            (S, b"250-mx\r\n250 SIZE 65536\r\n"),
+            (C, b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n"),
+            (S, b"250 ok\r\n250 ok\r\n"),
+            (C, b"DATA\r\n"),
+            (S, b"354 go\r\n"),
+            (C, &[b"S: x\r\n\r\n", &part.repeat(count)[..]].concat()),
+        ] {
+            assert!(crowd.say(&mut line, from, said));
+        }
+        for _ in 0..80 {
+            assert!(crowd.say(&mut line, C, &b"text\r\n".repeat(200)));
+        }
+        let (mut shown, mut unshown) = (0, Vec::new());
+        for record in &crowd.records {
+            if let What::Edited { direction: C, .. } = &record.what {
+                shown += 1;
+            } else if let What::Unshown { bytes, .. } = &record.what {
+                unshown.push(*bytes);
+            }
+        }
+        assert_eq!((shown, unshown), expected, "{count}");
+        assert!(crowd.engine.stats().bytes_masked > 10_000, "the rest was masked");
+    }
+}
+
+/// The rest of it leaves, and is not shown so: behind any 334 a line may be a credential.
+#[test]
+fn an_edit_within_a_credential_shows_the_edited_byte_alone() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    for (from, line) in [
+        (S, &b"220 a\r\n"[..]),
+        (C, b"NOOP\r\n"),
+        (S, b"334 go on\r\n"),
+        (C, b"HELO dXNlcm5h;mU\r\n"),
+    ] {
+        let at = rig.side(from).received;
+        let _ = rig.send(from, at, line);
+    }
+    assert!(rig.original.bytes().ends_with(b"HELO dXNlcm5hXmU\r\n"));
+    let edit = |what: &What| {
+        let What::Edited { direction: C, before, after, .. } = what else { return None };
+        Some((before.clone(), after.clone()))
+    };
+    let edits: Vec<_> = rig.records.iter().filter_map(|record| edit(&record.what)).collect();
+    assert_eq!(edits, [(b"***********".to_vec(), b"********X**".to_vec())]);
 }
 
 /// The faults that no case of other suites names by its variant.

@@ -34,6 +34,27 @@ fn the_headers_of_a_framed_stream_have_one_value() {
     assert_eq!(memory.held(), 0);
 }
 
+/// However a header comes, all of it is kept, and at the same cost.
+#[test]
+fn a_header_is_kept_whole_whatever_pieces_it_comes_in() {
+    let header = b"HEADER1HEADER2HEADER3HEADER4";
+    let cuts = (0..=header.len()).flat_map(|one| (one..=header.len()).map(move |two| (one, two)));
+    for (one, two) in cuts {
+        let mut stream = Stream::new(ISN, Window::unknown(), &Arc::default());
+        stream.frame();
+        for piece in [&header[..one], &header[one..two], &header[two..]] {
+            stream.keep(piece);
+        }
+        for index in 0..header.len() {
+            let mut copy = *header;
+            copy[index] = b'x';
+            assert!(stream.differs_from_kept(at(0), &copy), "{one} {two}: {index}");
+        }
+        assert!(!stream.differs_from_kept(at(0), header), "{one} {two}");
+        assert_eq!(stream.held(), 4 * 16, "{one} {two}");
+    }
+}
+
 #[test]
 fn headers_cost_little_and_are_counted() {
     let memory = Arc::default();

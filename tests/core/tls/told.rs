@@ -320,16 +320,19 @@ fn what_a_flow_holds_is_what_is_held_for_it() {
 
 #[test]
 fn the_greeting_is_told_as_one_whatever_its_code() {
-    for greeting in [&b"220 mx\r\n"[..], b"554 go away\r\n"] {
+    let greetings = [&b"220 mx\r\n"[..], b"554 go away\r\n"];
+    for (greeting, size) in greetings.into_iter().flat_map(|line| [(line, 1), (line, 100)]) {
         let mut rig = Rig::established(settings("esmtp"), [7, 9]);
         for (from, line) in [(S, greeting), (C, b"NOOP\r\n"), (S, b"250 ok\r\n")] {
-            let _ = say(&mut rig, from, line);
+            for piece in line.chunks(size) {
+                let _ = say(&mut rig, from, piece);
+            }
         }
         let is_banner = |what: &What| matches!(what, What::Banner { .. });
         let is_reply = |what: &What| matches!(what, What::Reply { .. });
         let count = |is_it: &dyn Fn(&What) -> bool| {
             rig.records.iter().filter(|record| is_it(&record.what)).count()
         };
-        assert_eq!((count(&is_banner), count(&is_reply)), (1, 1), "{greeting:?}");
+        assert_eq!((count(&is_banner), count(&is_reply)), (1, 1), "{greeting:?} {size}");
     }
 }
