@@ -136,8 +136,8 @@ const LETTERS: [u64; Verb::ALL.len()] = {
 
 /// Words that a credential follows: RFC 4954's, Exchange's, and those of other protocols and of
 /// early drafts that clients have been seen to try.
-const CREDENTIAL_WORDS: [&[u8]; 7] =
-    [b"AUTH", b"LOGIN", b"PASS", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
+const CREDENTIAL_WORDS: [&[u8]; 8] =
+    [b"AUTH", b"LOGIN", b"PASS", b"PROXY-AUT", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
 
 /// Whether these are the letters of AUTH in another order, all but one of them, one more, or
 /// another in place of one.
@@ -155,12 +155,12 @@ fn is_mistyped_auth(word: &[u8]) -> bool {
     }
 }
 
-/// Whether this is a tag as IMAP has before each command, LOGIN among them: `a1`, `.`.
+/// Whether this is a tag as IMAP has before each command, LOGIN among them: `a`, `a1`, `.`.
 fn is_tag(word: &[u8]) -> bool {
     let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let behind = word.get(letters..).unwrap_or_default();
     let is_numbered = !behind.is_empty() && behind.iter().all(u8::is_ascii_digit);
-    word == b"." || (letters <= 1 && is_numbered)
+    word == b"." || (letters == 1 && behind.is_empty()) || (letters <= 1 && is_numbered)
 }
 
 /// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
@@ -252,11 +252,24 @@ impl Word {
     /// servers pass over blanks before a verb).
     #[must_use]
     pub fn asks_for_credential(&self) -> bool {
+        self.is_empty() || self.is_credential_word() || is_tag(self.as_bytes())
+    }
+
+    /// Whether it is a word of an authentication, also with more behind it, or AUTH mistyped.
+    pub(super) fn is_credential_word(&self) -> bool {
+        self.begins_with_credential_word() || is_mistyped_auth(self.spelt())
+    }
+
+    /// Whether it begins with a word of an authentication.
+    pub(super) fn begins_with_credential_word(&self) -> bool {
+        CREDENTIAL_WORDS.iter().any(|known| self.spelt().starts_with(known))
+    }
+
+    /// What it has from its first letter or digit on.
+    fn spelt(&self) -> &[u8] {
         let word = self.as_bytes();
-        let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
-        let spelt = word.get(letters..).unwrap_or_default();
-        let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known));
-        word.is_empty() || is_begun || is_mistyped_auth(spelt) || is_tag(word)
+        let start = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
+        word.get(start..).unwrap_or_default()
     }
 
     /// Whether it is a word of an authentication with more behind it, which may be the credential.

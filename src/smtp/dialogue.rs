@@ -224,7 +224,9 @@ impl Dialogue {
             self.transaction.chunk_rule(&self.outstanding)
         };
         let (used, event, fault) = self.line.read(input, rule);
-        let is_secret = self.secrecy.hides(event, self.line.word());
+        let run = input.get(..used).unwrap_or_default();
+        let shown = self.secrecy.shows(event, self.line.word(), run);
+        let (used, is_secret) = if shown == 0 { (used, used > 0) } else { (shown, false) };
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
         if matches!(event, Event::CommandEnd { .. }) {
             step.change = self.end_line(at.after(used as u64));
@@ -320,7 +322,8 @@ impl Dialogue {
     fn read_server(&mut self, input: &[u8], covers: Offset) -> Step {
         let reader = self.reply.get_or_insert_default();
         let covers = *reader.covers.get_or_insert(covers);
-        let (used, part) = reader.line.read(input);
+        let is_data_due = self.outstanding.guess(covers) == Answers::Verb(Verb::Data);
+        let (used, part) = reader.line.read(input, is_data_due);
         if let (None, Some(code)) = (reader.pairing, reader.line.known_code()) {
             reader.pairing = Some(self.outstanding.pair(code, covers));
         }

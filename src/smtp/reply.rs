@@ -189,17 +189,18 @@ impl ReplyLine {
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty. At a line's end
-    /// it stays as it is, for [`ReplyReader`] to be asked about it.
-    pub(super) fn read(&mut self, input: &[u8]) -> (usize, Part) {
-        let (used, part) = self.read_run(input);
+    /// it stays as it is, for [`ReplyReader`] to be asked about it. `is_data_due`: it may answer
+    /// DATA.
+    pub(super) fn read(&mut self, input: &[u8], is_data_due: bool) -> (usize, Part) {
+        let (used, part) = self.read_run(input, is_data_due);
         self.length = self.length.saturating_add(u8::try_from(used).unwrap_or(u8::MAX));
         (used, part)
     }
 
-    fn read_run(&mut self, input: &[u8]) -> (usize, Part) {
+    fn read_run(&mut self, input: &[u8], is_data_due: bool) -> (usize, Part) {
         let first = input.first().copied().unwrap_or_default();
         if self.head == Head::Open {
-            if let Some(run) = self.read_head(first, input) {
+            if let Some(run) = self.read_head(first, input, is_data_due) {
                 return run;
             }
         } else if first == b'\n' {
@@ -216,7 +217,7 @@ impl ReplyLine {
     }
 
     /// Digits, and what follows them; `None` where text begins.
-    fn read_head(&mut self, first: u8, input: &[u8]) -> Option<(usize, Part)> {
+    fn read_head(&mut self, first: u8, input: &[u8], is_data_due: bool) -> Option<(usize, Part)> {
         self.has_bytes |= !matches!(first, b'\r' | b'\n');
         let is_whole = self.digits == 3;
         if !is_whole && first.is_ascii_digit() {
@@ -230,7 +231,9 @@ impl ReplyLine {
             }
             return Some((used, Part::Code));
         }
-        let is_code = is_whole && matches!(first, b' ' | b'-' | b'\r' | b'\n');
+        // Whoever says `354Go` reads message data, and many a client sends it.
+        let is_go = is_data_due && self.code == 354 && !first.is_ascii_digit();
+        let is_code = is_whole && (is_go || matches!(first, b' ' | b'-' | b'\r' | b'\n'));
         self.head = if is_code { Head::Code } else { Head::Malformed };
         match first {
             b'\n' => Some((1, Part::End)),

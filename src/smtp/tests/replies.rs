@@ -112,6 +112,35 @@ fn a_line_without_a_code_takes_no_place() {
     }
 }
 
+/// What follows the code is no space: servers of one's own making say such things, and most clients
+/// look at no more than the three digits.
+#[test]
+fn a_354_with_anything_behind_it_grants_data() {
+    for (reply, is_granted) in [
+        ("354Go ahead\r\n", true),
+        ("354\tGo\r\n", true),
+        ("354:\r\n", true),
+        ("354\r\n", true),
+        ("3540 go\r\n", false),
+        ("35 4 go\r\n", false),
+        ("250Go\r\n", false),
+    ] {
+        for piece in 1..=reply.len() {
+            let mut talk = Talk::greeted();
+            talk.client("DATA\r\n");
+            let pieces = reply.as_bytes().chunks(piece).map(|part| str::from_utf8(part).unwrap());
+            let faults: Vec<_> = pieces.filter_map(|part| talk.server(part)).collect();
+            assert_eq!(faults.is_empty(), is_granted, "{reply:?} in pieces of {piece}");
+            let is_data = matches!(talk.expect(), Expect::Data(_));
+            assert_eq!(is_data, is_granted, "{reply:?} in pieces of {piece}");
+        }
+    }
+    // Where nobody has asked for that, it is no reply.
+    let mut talk = Talk::greeted();
+    talk.client("NOOP\r\n");
+    assert_eq!(talk.server("354Go ahead\r\n"), Some(Fault::MalformedReply));
+}
+
 #[test]
 fn a_line_without_a_code_frees_who_waits() {
     for line in ["DATA\r\n", "STARTTLS\r\n", "AUTH LOGIN\r\n"] {
