@@ -275,6 +275,7 @@ impl Watch {
         }
         let begun = self.line;
         let ruling = self.line.read_by_patches(guard, run, draft);
+        // In a line that is refused already only what ends the flow strikes, in either reading.
         if draft.strikes.is_empty() {
             return ruling;
         }
