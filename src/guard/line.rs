@@ -250,7 +250,7 @@ impl Watch {
         if is_named && patched == Ruling::Pass {
             return Ruling::Reset(Rule::HelloName);
         }
-        if is_line_end || matches!(patched, Ruling::Refuse(_) | Ruling::Reset(_)) {
+        if is_line_end || patched.ends_flow() || matches!(patched, Ruling::Refuse(_)) {
             return patched;
         }
         if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {

@@ -41,7 +41,7 @@ struct State(u8);
 impl State {
     /// The transaction's MAIL was accepted.
     const OPEN: u8 = 1;
-    /// It was refused: what follows is the server's to refuse.
+    /// One was said, and may have been refused: what follows is the server's to refuse then.
     const TRIED: u8 = 1 << 1;
     /// A recipient is accepted.
     const RECIPIENT: u8 = 1 << 2;
@@ -266,9 +266,9 @@ impl Order {
         if self.due > 0 {
             self.known.set(self.feared.0 & State::CHUNK);
             if !self.known.has(State::LINGERS | State::CHUNK) {
-                let has_mail = self.hoped.has(State::OPEN | State::TRIED);
-                let is_new = has_mail && !self.known.has(State::OPEN | State::TRIED);
-                self.known.set(if is_new { State::TRIED } else { 0 });
+                if self.hoped.has(State::OPEN | State::TRIED) {
+                    self.known.set(State::TRIED);
+                }
                 self.known.set(self.hoped.0 & State::RECIPIENT);
             }
         }

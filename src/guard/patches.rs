@@ -232,7 +232,14 @@ impl LineWatch {
             let piece = MASKED.get(..left).unwrap_or(&MASKED);
             let before = draft.strikes.len();
             match plan.read(&mut self.patch, piece, &mut draft.strikes) {
-                Some((_, Act::Reset)) => return Ruling::Reset(Rule::Patch),
+                Some((_, Act::Reset)) => {
+                    // Of what only seems to stand in the mask nothing else is said.
+                    let struck = draft.strikes.split_off(before);
+                    let gravest = struck.iter().map(|one| one.deed).max();
+                    let kept = struck.into_iter().filter(|one| Some(one.deed) == gravest);
+                    draft.strikes.extend(kept);
+                    return Ruling::Reset(Rule::Patch);
+                }
                 Some((used, Act::Cure(_))) => left -= used,
                 None => left -= piece.len(),
             }
@@ -263,12 +270,12 @@ impl Watch {
         run: Run<'_>,
         draft: &mut Draft,
     ) -> Ruling {
-        let is_free = self.line.mask.is_none() && self.line.refused.is_none();
-        if !is_free || !matches!(run.event, Event::CommandArgument(_)) {
+        if !matches!(run.event, Event::CommandArgument(_)) {
             return self.line.read_by_patches(guard, run, draft);
         }
         let begun = self.line;
         let ruling = self.line.read_by_patches(guard, run, draft);
+        // In a line that is refused already only what ends the flow strikes, in either reading.
         if draft.strikes.is_empty() {
             return ruling;
         }

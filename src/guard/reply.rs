@@ -133,10 +133,6 @@ impl Watch {
             self.reply.offers = Offers::default();
         }
         let (Some(code), true) = (reply.code, reply.is_last) else { return Ruling::Pass };
-        // 334 and 354 ask for more.
-        if code / 100 == 3 {
-            return Ruling::Pass;
-        }
         self.order.hear(reply.answers, code);
         let Answers::Verb(verb) = reply.answers else { return Ruling::Pass };
         let excess = self.tally.hear(&guard.settings, verb, code);

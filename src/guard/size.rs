@@ -311,8 +311,8 @@ impl Guard {
         let (zone, _) = self.zone(watch);
         let has_dot = zone == Zone::Near && watch.size.before.ends_line_in_dot(bytes);
         watch.size.add_parts(header, bytes, plain, true);
-        let (limit, is_firm) = self.limit(watch);
-        let is_full = is_firm && zone != Zone::Beyond && self.room(watch) == Some(0);
+        let (limit, _) = self.limit(watch);
+        let is_full = zone != Zone::Beyond && self.room(watch) == Some(0);
         let is_end = has_dot && !self.settings.size_assumed.is_logged();
         let (rule, count) = (Rule::MessageBytes, watch.size.octets);
         (has_dot || is_full).then_some(Excess { rule, count, limit, is_end })

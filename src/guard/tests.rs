@@ -3,7 +3,7 @@
 use super::*;
 use crate::offset::Offset;
 use crate::patch::Catalogue;
-use crate::smtp::{Dialogue, Event, Expect, Speaker, Standing, Verb};
+use crate::smtp::{Dialogue, Event, Expect, Fault, Speaker, Standing, Verb};
 
 /// Whoever speaks has received all that the other side said.
 const HEARD: Standing = Standing { at: Offset::ZERO, covers: Offset::new(u64::MAX) };
@@ -14,26 +14,28 @@ pub(super) struct Talk {
     dialogue: Dialogue,
     pub(super) watch: Watch,
     pub(super) draft: Draft,
-    /// Every ruling so far.
+    /// Every ruling so far, and all that was wrong.
     pub(super) rulings: Vec<Ruling>,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl Talk {
     pub(super) fn new(settings: &Settings) -> Self {
+        let guard = Guard::new(settings.clone());
         Self {
-            guard: Guard::new(settings.clone()),
-            dialogue: Guard::new(settings.clone()).dialogue(),
+            dialogue: guard.dialogue(),
+            guard,
             watch: Watch::default(),
             draft: Draft::default(),
             rulings: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
     /// Whether the client's bytes have to wait.
     pub(super) fn waits(&mut self, input: &[u8]) -> bool {
-        let dialogue = &self.dialogue;
-        let line = dialogue.whole_line(input);
-        let waits = self.guard.has_to_wait(&mut self.watch, dialogue, input);
+        let line = self.dialogue.whole_line(input);
+        let waits = self.guard.has_to_wait(&mut self.watch, &self.dialogue, input);
         let mut watch = self.watch;
         let passes = line.is_some_and(|line| self.guard.pass_line(&mut watch, &line, input));
         assert!(!(waits && passes), "both ways of reading agree");
@@ -42,8 +44,7 @@ impl Talk {
 
     /// What the client's bytes are read as.
     pub(super) fn reads(&mut self, input: &[u8]) -> Event {
-        let said = (Speaker::Client, input);
-        self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD).event
+        self.guard.read(&mut self.watch, &mut self.dialogue, (Speaker::Client, input), HEARD).event
     }
 
     /// Whether more of a message would be looked into.
@@ -84,6 +85,7 @@ impl Talk {
                     Ruling::Reset(_) => {}
                 }
                 self.rulings.push(ruling);
+                self.faults.extend(step.fault);
                 rest = behind;
             }
         }

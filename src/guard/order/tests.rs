@@ -100,12 +100,17 @@ fn what_the_server_refuses_ends_and_begins_nothing() {
         let yes = answered(line, "250 ok\r\n");
         check(None, &[&BEGIN, &MAIL, &yes, &MAIL, &RCPT, &MESSAGE]);
     }
+    // Whatever is no success is a refusal, also where no command has such an answer.
+    let data = [(Client, "DATA\r\n", "XXXX\r\n")];
+    for answer in ["450 no\r\n", "550 no\r\n", "350 more\r\n", "999 no\r\n"] {
+        let rcpt = answered("RCPT TO:<a@b>\r\n", answer);
+        check(Some(Rule::DataWithoutRcpt), &[&BEGIN, &MAIL, &rcpt, &data]);
+    }
     // The answer is that transaction's whose recipient it was.
     let group = [
         same(Client, "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRSET\r\nMAIL FROM:<a@b>\r\n"),
         same(Server, "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n"),
     ];
-    let data = [(Client, "DATA\r\n", "XXXX\r\n")];
     check(Some(Rule::DataWithoutRcpt), &[&BEGIN, &group, &REFUSED_RCPT, &data]);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::guard::tests::{Talk, changed};
 use crate::guard::{Rule, Ruling, Settings};
-use crate::patch::Catalogue;
+use crate::patch::{Catalogue, Deed};
 use crate::smtp::Speaker::{Client, Server};
 
 /// All patches that are built in.
@@ -45,8 +45,8 @@ fn what_a_limit_logs_hides_no_patch() {
     for size in [1, 5, 999] {
         let mut talk = Talk::new(&logged(&[("failed_auth_max", "1 log")]));
         talk.say(Server, b"220 a\r\n", 99);
-        for _ in 0..3 {
-            talk.say(Client, b"AUTH PLAIN dGVzdA=\r\n", size);
+        for end in ["\r\n", "\r\n", "\n"] {
+            talk.say(Client, format!("AUTH PLAIN dGVzdA={end}").as_bytes(), size);
             talk.say(Server, b"535 no\r\n", 99);
         }
         assert_eq!(talk.ended(), None, "by {size}");
@@ -58,6 +58,123 @@ fn what_a_limit_logs_hides_no_patch() {
         talk.say(Server, b"334 \r\n", 99);
         talk.say(Client, b"dGVzdA=\r\n", size);
         assert_eq!(talk.rulings.iter().filter(is_noted).count(), 1, "by {size}");
+    }
+}
+
+/// A patch of one's own that has these rules, and no other.
+fn own(rules: &str, changes: &[(&str, &str)]) -> Settings {
+    let text = format!(
+        "id = 'X'\ntitle = 'x'\nproducts = [{{ name = 'x', versions = '<2' }}]\n\
+         references = ['x']\ngrade = 'M'\nscope = 'cleartext'\ncloses = 'the fault'\n\
+         default = 'on'\n{rules}\
+         [[test]]\nclient = 'a'\nserver = 'X'\n[[test]]\nclient = 'b'\n"
+    );
+    let mut settings = changed("esmtp", &[&[("patches", "off,X=on")], changes].concat());
+    settings.patches.catalogue = Catalogue::with(&[("X".to_owned(), text)]).unwrap();
+    settings
+}
+
+/// Refuses recipients with `|`, or with what a mask is made of; ends the flow beyond 150.
+const RECIPIENTS: &str = "[[rule]]\nzone = ['rcpt.local']\nbytes = '|x'\ndo = 'refuse'\n\
+    [[rule]]\nzone = ['rcpt.path']\nover = 150\ndo = 'reset'\n";
+
+#[test]
+fn what_leaves_masked_has_its_length_for_patches_too() {
+    let settings = own(RECIPIENTS, &[]);
+    for (length, ends) in [(150, false), (151, true), (300, true)] {
+        for before in [0, 1, 60, 149] {
+            let path = format!("{}|{}", "a".repeat(before), "b".repeat(length - before - 1));
+            for size in [1, 7, 64, 100, 999] {
+                let mut talk = Talk::new(&settings);
+                talk.say(Server, b"220 a\r\n", 99);
+                talk.say(Client, format!("RCPT TO:<{path}\r\n").as_bytes(), size);
+                let expected = ends.then_some(Rule::Patch);
+                assert_eq!(talk.ended(), expected, "{before} of {length} by {size}");
+            }
+        }
+    }
+}
+
+/// What only logs would be said of an attack that never came.
+#[test]
+fn of_what_leaves_masked_only_what_ends_the_flow_is_told() {
+    let rules = format!(
+        "{RECIPIENTS}[[rule]]\nzone = ['rcpt.path']\nover = 140\ndo = 'log'\n\
+         [[rule]]\nzone = ['rcpt.path']\nover = 150\ndo = 'log'\n"
+    );
+    for size in [1, 7, 999] {
+        let mut talk = Talk::new(&own(&rules, &[]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"RCPT TO:<", 99);
+        talk.say(Client, b"|", 99);
+        talk.say(Client, format!("{}\r\n", "b".repeat(200)).as_bytes(), size);
+        assert_eq!(talk.ended(), Some(Rule::Patch), "by {size}");
+        let deeds: Vec<_> = talk.draft.strikes.iter().map(|strike| strike.deed).collect();
+        assert_eq!(deeds, [Deed::Reset], "by {size}");
+    }
+}
+
+#[test]
+fn a_limit_that_a_masked_path_passes_first_is_named() {
+    let settings = own(RECIPIENTS, &[("envelope", "lenient"), ("path_max", "40")]);
+    for size in [1, 9, 999] {
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\nMAIL FROM:<a@b>\r\n", 99);
+        assert_eq!(talk.say(Client, b"RCPT TO:<a", 99), "RCPT TO:<a");
+        // The grammar stops behind the path, for which spaces do not count unless masked.
+        let rest = format!("x@b>{}\x01{}\r\n", " ".repeat(50), "c".repeat(99));
+        talk.say(Client, rest.as_bytes(), size);
+        assert_eq!(talk.ended(), Some(Rule::PathLength), "by {size}");
+    }
+}
+
+/// Had they come alone, bytes behind one that the grammar refuses would not be looked at.
+#[test]
+fn what_the_grammar_masks_is_no_attack() {
+    let rules = "[[rule]]\nzone = ['rcpt.local']\ntext = 'ab'\ndo = 'reset'\n";
+    let settings = own(rules, &[("envelope", "lenient")]);
+    for (path, ends, left) in
+        [("<a;ab@c>", false, "<aXXXXXX"), ("<a;b@c>", false, "<aXXXXX"), ("<cab;@c>", true, "")]
+    {
+        for size in [1, 7, 999] {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 99);
+            let out = talk.say(Client, format!("RCPT TO:{path}\r\n").as_bytes(), size);
+            assert_eq!(talk.ended(), ends.then_some(Rule::Patch), "{path} by {size}");
+            assert!(ends || out == format!("RCPT TO:{left}\r\n"), "{path} by {size}: {out}");
+        }
+    }
+}
+
+#[test]
+fn what_is_logged_in_the_middle_of_a_response_is_told_of() {
+    let rules = "[[rule]]\nzone = ['auth.response']\nbytes = 'z'\ndo = 'log'\n";
+    for size in [1, 4, 999] {
+        let mut talk = Talk::new(&own(rules, &[]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"AUTH PLAIN\r\n", size);
+        talk.say(Server, b"334 \r\n", 99);
+        talk.rulings.clear();
+        talk.say(Client, b"dGVzdA==\r\n", size);
+        let notes = talk.rulings.iter().filter(|ruling| **ruling == Ruling::Note(Rule::Patch));
+        assert_eq!(notes.count(), 1, "by {size}");
+    }
+}
+
+/// However the line ends, which is where a limit has something to say as well.
+#[test]
+fn a_patch_that_ends_the_flow_is_named_before_a_limit_that_does() {
+    for end in ["\r\n", "\n"] {
+        for size in [1, 999] {
+            let mut talk = Talk::new(&patched(&[("failed_auth_max", "1")]));
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, b"AUTH PLAIN dGVzdA==\r\n", 99);
+            talk.say(Server, b"535 no\r\n", 99);
+            // A length that base64 never has.
+            talk.say(Client, format!("AUTH PLAIN dGVzdA={end}").as_bytes(), size);
+            assert_eq!(talk.ended(), Some(Rule::Patch), "{end:?} by {size}");
+        }
     }
 }
 

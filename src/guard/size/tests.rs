@@ -3,6 +3,7 @@
 use super::Size;
 use crate::guard::tests::{Talk, changed, random};
 use crate::guard::{Excess, Rule, Ruling};
+use crate::smtp::Fault;
 use crate::smtp::Speaker::{Client, Server};
 
 /// Exim's count of a message, byte by byte: what it adds when it stores them. In a header it folds
@@ -329,9 +330,27 @@ fn a_message_that_grows_too_large_is_told_of_once() {
 /// Two rules at the same byte: the one that ends the flow is said.
 #[test]
 fn a_size_that_is_told_of_hides_no_limit_of_the_header() {
-    let changes = [("size_assumed", "60"), ("header_line_max", "50")];
-    let mut talk = Talk::new(&changed("esmtp", &changes));
-    begin(&mut talk, "250 a\r\n", 99);
-    talk.say(Client, format!("{}.\r\n", "a".repeat(61)).as_bytes(), 99);
-    assert_eq!(talk.ended(), Some(Rule::HeaderLine));
+    for (assumed, limit) in [("60", "50"), ("60", "61"), ("60 log", "61")] {
+        for size in [1, 99] {
+            let changes = [("size_assumed", assumed), ("header_line_max", limit)];
+            let mut talk = Talk::new(&changed("esmtp", &changes));
+            begin(&mut talk, "250 a\r\n", 99);
+            talk.say(Client, format!("{}.\r\n", "a".repeat(61)).as_bytes(), size);
+            assert_eq!(talk.ended(), Some(Rule::HeaderLine), "{assumed} {limit} by {size}");
+        }
+    }
+}
+
+/// The server has heard enough, and says so before the client says more.
+#[test]
+fn a_refusal_of_a_message_as_large_as_may_be_is_told_of() {
+    for (text, piece) in [(65_536, 1), (65_536, 99), (65_000, 99)] {
+        let mut talk = Talk::new(&changed("esmtp", &[]));
+        begin(&mut talk, "250-a\r\n250 SIZE 65536\r\n", 99);
+        talk.say(Client, format!("\r\n{}", "a".repeat(text)).as_bytes(), 9_999);
+        assert_eq!(talk.faults, []);
+        let refusal = "552 too large\r\n";
+        assert_eq!(talk.say(Server, refusal.as_bytes(), piece), refusal, "{text} by {piece}");
+        assert_eq!(talk.faults, [Fault::ReplyInsideData], "{text} by {piece}");
+    }
 }

@@ -7,9 +7,9 @@ use crate::offset::Offset;
 use crate::patch::Catalogue;
 use crate::smtp::{Dialogue, Event, Speaker, Standing};
 
-struct Talk {
+struct Talk<'a> {
     is_quick: bool,
-    guard: Guard,
+    guard: &'a Guard,
     dialogue: Dialogue,
     watch: Watch,
     draft: Draft,
@@ -22,9 +22,8 @@ struct Talk {
     whole: usize,
 }
 
-impl Talk {
-    fn new(settings: &Settings, is_quick: bool) -> Self {
-        let guard = Guard::new(settings.clone());
+impl<'a> Talk<'a> {
+    fn new(guard: &'a Guard, is_quick: bool) -> Self {
         Self {
             is_quick,
             dialogue: guard.dialogue(),
@@ -166,9 +165,9 @@ const REPLIES: [&[u8]; 22] = [
     b"999 ok\r\n",
 ];
 
-fn compare(settings: &Settings, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
-    let mut quick = Talk::new(settings, true);
-    let mut plain = Talk::new(settings, false);
+fn compare(guard: &Guard, turns: &[(Speaker, Vec<u8>, u64)]) -> usize {
+    let mut quick = Talk::new(guard, true);
+    let mut plain = Talk::new(guard, false);
     for (from, bytes, unheard) in turns {
         quick.say(*from, bytes, *unheard);
         plain.say(*from, bytes, *unheard);
@@ -216,7 +215,7 @@ fn offers_come_to_the_same_whole_and_by_their_runs() {
         settings.push(esmtp_with(&changes));
     }
     let mut whole = 0;
-    for settings in settings {
+    for guard in settings.into_iter().map(Guard::new) {
         for _ in 0..200 {
             let count = random(6);
             let mut reply = String::from(["250-a\r\n", "250-a SIZE\n", "ok\r\n"][random(3)]);
@@ -231,7 +230,7 @@ fn offers_come_to_the_same_whole_and_by_their_runs() {
                 (Speaker::Server, reply.into_bytes(), 0),
                 (Speaker::Server, b"250-ok\r\n250 XCLIENT\r\n".to_vec(), 0),
             ];
-            whole += compare(&settings, &turns);
+            whole += compare(&guard, &turns);
         }
     }
     assert!(whole > 5_000, "only {whole} were read whole");
@@ -308,7 +307,7 @@ fn envelopes_come_to_the_same_whole_and_by_their_runs() {
         settings.push(esmtp_with(&changes));
     }
     let mut whole = 0;
-    for settings in settings {
+    for guard in settings.into_iter().map(Guard::new) {
         let offer = b"250-a\r\n250-SMTPUTF8\r\n250 SIZE 9\r\n".to_vec();
         let hello = [
             (Speaker::Server, b"220 mx\r\n".to_vec(), 0),
@@ -327,7 +326,7 @@ fn envelopes_come_to_the_same_whole_and_by_their_runs() {
             let line = (Speaker::Client, [line.as_bytes(), b"\r\nRSET\r\n"].concat(), 0);
             let before = [b"RSET\r\n".to_vec(), b"MAIL FROM:<a@b>\r\n".to_vec()];
             let before = (Speaker::Client, before[random(2)].clone(), 0);
-            whole += compare(&settings, &[&hello[..], &[before, line]].concat());
+            whole += compare(&guard, &[&hello[..], &[before, line]].concat());
         }
     }
     assert!(whole > 10_000, "only {whole} were read whole");
@@ -362,7 +361,7 @@ fn all_settings() -> Vec<Settings> {
 fn whole_lines_come_to_what_their_runs_come_to() {
     let mut random = random(1);
     let mut whole = 0;
-    for settings in all_settings() {
+    for guard in all_settings().into_iter().map(Guard::new) {
         for _ in 0..400 {
             let mut turns = vec![(Speaker::Server, b"220 mx\r\n".to_vec(), 0)];
             for _ in 0..random(14) {
@@ -376,7 +375,7 @@ fn whole_lines_come_to_what_their_runs_come_to() {
                 let unheard = [0, 0, 0, 9][random(4)];
                 turns.push((from, bytes, unheard));
             }
-            whole += compare(&settings, &turns);
+            whole += compare(&guard, &turns);
         }
     }
     assert!(whole > 5_000, "only {whole} were read whole");
@@ -438,12 +437,13 @@ fn lines_that_a_rule_minds_come_to_the_same_whole_and_by_their_runs() {
         (&[("envelope", "strict")], "MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<\u{e9}@b>\r\n"),
         (&[("require_tls", "required")], "MAIL FROM:<a@b>\r\n"),
     ] {
+        let guard = Guard::new(esmtp_with(changes));
         for unheard in [0, 9] {
             let mut turns = begin().to_vec();
             turns.push((Speaker::Client, line.as_bytes().to_vec(), unheard));
             turns.push(one(Speaker::Server, "250 ok\r\n250 ok\r\n250 ok\r\n"));
             turns.push(one(Speaker::Client, "RCPT TO:<a@b>\r\nDATA\r\n"));
-            compare(&esmtp_with(changes), &turns);
+            compare(&guard, &turns);
         }
     }
     // What an ordinary client says is read whole, but for its first word and its AUTH.
@@ -451,7 +451,7 @@ fn lines_that_a_rule_minds_come_to_the_same_whole_and_by_their_runs() {
     let mail = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
     ordinary.push(one(Speaker::Client, mail));
     ordinary.push(one(Speaker::Server, "250 ok\r\n250 ok\r\n354 go\r\n"));
-    let whole = compare(&esmtp_with(&[]), &ordinary);
+    let whole = compare(&Guard::new(esmtp_with(&[])), &ordinary);
     assert_eq!(whole, 10);
 }
 
@@ -473,6 +473,7 @@ fn replies_that_a_rule_minds_do_so_too() {
             let mut settings = Settings::profile(profile).unwrap();
             settings.set("order", "off").unwrap();
             changes.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
+            let guard = Guard::new(settings);
             for (at, _) in replies.match_indices('\n') {
                 let (early, late) = replies.split_at(at + 1);
                 let turns = [
@@ -480,17 +481,17 @@ fn replies_that_a_rule_minds_do_so_too() {
                     one(Speaker::Client, command),
                     one(Speaker::Server, late),
                 ];
-                compare(&settings, &turns);
+                compare(&guard, &turns);
             }
         }
     }
 }
 
-#[test]
-fn every_pair_of_lines_does_so_behind_every_reply() {
-    let settings = Settings::profile("esmtp").unwrap();
+/// Every pair of lines of which one of these is the first, behind every reply.
+fn compare_pairs(firsts: &[&[u8]]) {
+    let guard = Guard::new(Settings::profile("esmtp").unwrap());
     let greeted = (Speaker::Server, b"220 mx\r\n".to_vec(), 0);
-    for one in LINES {
+    for one in firsts {
         for other in LINES {
             for reply in REPLIES {
                 let turns = [
@@ -500,8 +501,28 @@ fn every_pair_of_lines_does_so_behind_every_reply() {
                     (Speaker::Client, other.to_vec(), 0),
                     (Speaker::Server, reply.to_vec(), 0),
                 ];
-                compare(&settings, &turns);
+                compare(&guard, &turns);
             }
         }
     }
+}
+
+#[test]
+fn every_pair_that_begins_with_an_envelope_does_so_behind_every_reply() {
+    compare_pairs(&LINES[..7]);
+}
+
+#[test]
+fn every_pair_that_begins_with_a_message_does_so_behind_every_reply() {
+    compare_pairs(&LINES[7..14]);
+}
+
+#[test]
+fn every_pair_that_begins_with_an_exchange_or_a_chunk_does_so_behind_every_reply() {
+    compare_pairs(&LINES[14..20]);
+}
+
+#[test]
+fn every_pair_that_begins_oddly_does_so_behind_every_reply() {
+    compare_pairs(&LINES[20..]);
 }
