@@ -65,14 +65,8 @@ impl Journal {
     ) {
         let hidden;
         let run = if step.is_secret {
-            let mut stars = vec![b'*'; given.len().min(LOGGED_BYTES_MAX)];
-            // A CR at its end may be the line's, and is known by its byte.
-            if given.ends_with(b"\r")
-                && let Some(last) = stars.get_mut(given.len() - 1)
-            {
-                *last = b'\r';
-            }
-            hidden = stars;
+            let stars = given.iter().take(LOGGED_BYTES_MAX).map(|&byte| star(byte));
+            hidden = stars.collect::<Vec<u8>>();
             &hidden
         } else {
             given
@@ -248,9 +242,14 @@ fn veiled(after: &[u8], before: &[u8]) -> Vec<u8> {
     let pairs = after.iter().zip(before).enumerate();
     let shown = pairs.map(|(at, (&to, &from))| {
         let is_mask = at >= start && to == MASK;
-        if to == from && !is_mask { b'*' } else { to }
+        if to == from && !is_mask { star(to) } else { to }
     });
     shown.collect()
+}
+
+/// What stands for a byte of a secret. A CR or LF is none: it ends the line, or begins another.
+const fn star(byte: u8) -> u8 {
+    if matches!(byte, b'\r' | b'\n') { byte } else { b'*' }
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
@@ -391,7 +390,7 @@ mod tests {
             ("aGVsbG8X", "XXXXXXXX", "XXXXXXXX"),
             ("XGXsXXG8", "XXXXXXXX", "XXXXXXXX"),
             ("aXVs bG8", "aXVs XXX", "*****XXX"),
-            ("aGVsbX\r", "XXXXXX\r", "XXXXXX*"),
+            ("aGVsbX\r", "XXXXXX\r", "XXXXXX\r"),
             // One byte of it is changed, and the rest leaves.
             ("aX\0sbG8X", "aXXsbG8X", "**X*****"),
             ("XXXX", "XXXX", "****"),
@@ -479,14 +478,16 @@ mod tests {
         }
     }
 
-    /// Of a secret only a CR at its end is known, and only where all of it is kept.
+    /// Of a secret only its line ends are known, as far as it is kept: how it is cut shows nowhere.
     #[test]
-    fn a_secret_is_stars_but_for_a_cr_at_its_end() {
+    fn a_secret_is_stars_but_for_its_line_ends() {
         let step = |given: &[u8]| Step { used: given.len(), is_secret: true, ..Step::WAIT };
         let long = [&[b'a'; LOGGED_BYTES_MAX][..], b"\r"].concat();
-        for (given, before) in
-            [(&b"ab\r"[..], &b"**\r"[..]), (b"a\rb", b"***"), (&long, &[b'*'; LOGGED_BYTES_MAX])]
-        {
+        for (given, before) in [
+            (&b"ab\r"[..], &b"**\r"[..]),
+            (b"a\rb\n", b"*\r*\n"),
+            (&long, &[b'*'; LOGGED_BYTES_MAX]),
+        ] {
             let (mut journal, draft) = (Journal::default(), Draft::default());
             let ruling = Ruling::Edit(Rule::StrayBytes);
             journal.note(Offset::ZERO, step(given), given, ruling, &draft);

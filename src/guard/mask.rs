@@ -8,7 +8,6 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use crate::patch::Strike;
-use crate::smtp::span;
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
 /// struck in it.
@@ -101,7 +100,7 @@ impl Mask {
         }
         let (mut rest, mut is_masked) = (run, false);
         while !rest.is_empty() {
-            let crs = span(rest, |byte| byte == b'\r');
+            let crs = rest.iter().take_while(|byte| **byte == b'\r').count();
             let (_, behind) = rest.split_at_mut(crs);
             let length = memchr(b'\r', behind).unwrap_or(behind.len());
             let (part, behind) = behind.split_at_mut(length);

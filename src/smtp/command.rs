@@ -139,6 +139,33 @@ const LETTERS: [u64; Verb::ALL.len()] = {
 const CREDENTIAL_WORDS: [&[u8]; 8] =
     [b"AUTH", b"LOGIN", b"PASS", b"PROXY-AUT", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
 
+/// Which words of an authentication a word may be: a bit each, all before its first letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CredentialWords(u8);
+
+impl CredentialWords {
+    pub(super) const ALL: Self = Self(u8::MAX);
+    pub(super) const NONE: Self = Self(0);
+
+    /// Those that go on with this byte behind so many others, and whether one of them is whole.
+    pub(super) fn read(&mut self, length: u8, byte: u8) -> bool {
+        let (mut bit, mut left, mut is_whole) = (1, 0, false);
+        for word in CREDENTIAL_WORDS {
+            if self.0 & bit != 0
+                && word.get(usize::from(length)) == Some(&byte.to_ascii_uppercase())
+            {
+                left |= bit;
+                is_whole |= word.len() == usize::from(length) + 1;
+            }
+            bit <<= 1;
+        }
+        self.0 = left;
+        is_whole
+    }
+}
+
+const _: () = assert!(CREDENTIAL_WORDS.len() == 8, "a bit for each");
+
 /// Whether these are the letters of AUTH in another order, all but one of them, one more, or
 /// another in place of one.
 fn is_mistyped_auth(word: &[u8]) -> bool {
@@ -155,12 +182,12 @@ fn is_mistyped_auth(word: &[u8]) -> bool {
     }
 }
 
-/// Whether this is a tag as IMAP has before each command, LOGIN among them: `a`, `a1`, `.`.
+/// Whether this is a tag as IMAP has before each command, LOGIN among them: `a1`, `.`.
 fn is_tag(word: &[u8]) -> bool {
     let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let behind = word.get(letters..).unwrap_or_default();
     let is_numbered = !behind.is_empty() && behind.iter().all(u8::is_ascii_digit);
-    word == b"." || (letters == 1 && behind.is_empty()) || (letters <= 1 && is_numbered)
+    word == b"." || (letters <= 1 && is_numbered)
 }
 
 /// Longest word kept: one byte more than the longest verb, so that a longer word equals none.
@@ -252,24 +279,11 @@ impl Word {
     /// servers pass over blanks before a verb).
     #[must_use]
     pub fn asks_for_credential(&self) -> bool {
-        self.is_empty() || self.is_credential_word() || is_tag(self.as_bytes())
-    }
-
-    /// Whether it is a word of an authentication, also with more behind it, or AUTH mistyped.
-    pub(super) fn is_credential_word(&self) -> bool {
-        self.begins_with_credential_word() || is_mistyped_auth(self.spelt())
-    }
-
-    /// Whether it begins with a word of an authentication.
-    pub(super) fn begins_with_credential_word(&self) -> bool {
-        CREDENTIAL_WORDS.iter().any(|known| self.spelt().starts_with(known))
-    }
-
-    /// What it has from its first letter or digit on.
-    fn spelt(&self) -> &[u8] {
         let word = self.as_bytes();
-        let start = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
-        word.get(start..).unwrap_or_default()
+        let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
+        let spelt = word.get(letters..).unwrap_or_default();
+        let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known));
+        word.is_empty() || is_begun || is_mistyped_auth(spelt) || is_tag(word)
     }
 
     /// Whether it is a word of an authentication with more behind it, which may be the credential.

@@ -22,16 +22,7 @@ use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
 use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
 
-/// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
-/// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
-const OUTSTANDING_MAX: usize = 1_024;
-
-/// How many of them may be anything but recipients and chunks that carry something. RFC 2920 3.1
-/// lets few commands stand in a group, and most of these only once or last. Whoever says thousands
-/// of tiny lines at once would have each read here before the server has seen the first.
-const OTHERS_MAX: u16 = 24;
-
-/// Octets of a chunk that is not counted among these: more than its line has.
+/// Octets of a chunk that may stand unanswered beside any number of others: more than its line has.
 const TINY_CHUNK: u32 = 64;
 
 /// A dialogue between one client and one server.
@@ -210,7 +201,7 @@ impl Dialogue {
 
     fn read_line(&mut self, input: &[u8], at: Offset) -> Step {
         if self.line.is_at_start() {
-            if !self.has_room() {
+            if !self.outstanding.has_room() {
                 return Step::WAIT;
             }
             self.secrecy.begin_line();
@@ -225,19 +216,13 @@ impl Dialogue {
         };
         let (used, event, fault) = self.line.read(input, rule);
         let run = input.get(..used).unwrap_or_default();
-        let shown = self.secrecy.shows(event, self.line.word(), run);
-        let (used, is_secret) = if shown == 0 { (used, used > 0) } else { (shown, false) };
+        let (used, is_secret) = self.secrecy.cut(event, self.line.word(), run);
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
         if matches!(event, Event::CommandEnd { .. }) {
             step.change = self.end_line(at.after(used as u64));
             step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
         }
         step
-    }
-
-    /// Whether one more line may go unanswered.
-    fn has_room(&self) -> bool {
-        self.outstanding.len() < OUTSTANDING_MAX && self.outstanding.others() < OTHERS_MAX
     }
 
     /// A line has left: the server owes a reply, and some verbs make the client wait for it.

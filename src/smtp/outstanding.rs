@@ -28,6 +28,15 @@ use serde::{Deserialize, Serialize};
 use super::reply::is_leaving;
 use super::{Answers, Offset, Verb};
 
+/// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
+/// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
+const OUTSTANDING_MAX: usize = 1_024;
+
+/// How many of them may be anything but recipients and chunks that carry something. RFC 2920 3.1
+/// lets few commands stand in a group, and most of these only once or last. Whoever says thousands
+/// of tiny lines at once would have each read here before the server has seen the first.
+const OTHERS_MAX: u16 = 24;
+
 /// One line, message or connection that is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Due {
@@ -148,6 +157,11 @@ impl Sought {
 }
 
 impl Outstanding {
+    /// Whether one more line may go unanswered.
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < OUTSTANDING_MAX && self.others() < OTHERS_MAX
+    }
+
     pub(super) fn len(&self) -> usize {
         usize::from(self.oldest.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.due.len())
     }

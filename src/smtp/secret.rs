@@ -6,9 +6,10 @@
 //! recognised again: a client whose AUTH was refused may have sent the rest of the exchange all the
 //! same, and where the filter only watches, replies may be read before the lines that they answer.
 
-use memchr::memchr;
+use memchr::memchr2;
 use serde::{Deserialize, Serialize};
 
+use super::command::CredentialWords;
 use super::{Event, Word, is_gap};
 
 /// What the client's coming lines may be.
@@ -21,6 +22,45 @@ pub(super) enum Hiding {
     Line,
     /// Credentials, until a verb is recognised.
     UntilCommand,
+    /// Commands; within the line under way stands what may be its first word to some server.
+    Within(Inner),
+}
+
+/// A word within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inner {
+    /// What it may be; nothing of that behind it.
+    words: CredentialWords,
+    /// Letters so far.
+    length: u8,
+    /// It was one of these: the rest of the line may be the credential.
+    has_asked: bool,
+}
+
+impl Inner {
+    /// Before the word.
+    const BEGUN: Self = Self { words: CredentialWords::ALL, length: 0, has_asked: false };
+
+    /// Reads a run: how many bytes of it come before what may be a credential.
+    fn read(&mut self, run: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(&byte) = run.get(at).filter(|_| !self.has_asked) {
+            if matches!(byte, 0 | b'\r') {
+                *self = Self::BEGUN;
+            } else if self.words == CredentialWords::NONE {
+                let rest = run.get(at..).unwrap_or_default();
+                at += memchr2(0, b'\r', rest).unwrap_or(rest.len());
+                continue;
+            } else if is_gap(byte) && self.length > 0 {
+                self.words = CredentialWords::NONE;
+            } else if self.length > 0 || byte.is_ascii_alphanumeric() {
+                self.has_asked = self.words.read(self.length, byte);
+                self.length += 1;
+            }
+            at += 1;
+        }
+        at
+    }
 }
 
 /// What is hidden of the line under way.
@@ -32,57 +72,6 @@ pub(super) struct Secrecy {
     is_whole: bool,
     /// Some of it was hidden.
     has_hidden: bool,
-    /// Whoever takes the flow over has not seen it, and hides what it is asked about.
-    #[serde(skip, default = "Inner::unknown")]
-    inner: Inner,
-}
-
-/// A word within the line under way that may be the first to some server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Inner {
-    word: Word,
-    /// It has come.
-    is_begun: bool,
-    /// Nothing more belongs to it.
-    is_over: bool,
-    /// It was a word of an authentication: the rest of the line may be the credential.
-    has_asked: bool,
-}
-
-impl Inner {
-    fn unknown() -> Self {
-        Self { has_asked: true, ..Self::default() }
-    }
-
-    /// Another one may begin.
-    fn begin(&mut self) {
-        *self = Self { is_begun: true, has_asked: self.has_asked, ..Self::default() };
-    }
-
-    /// Reads a run: how many bytes of it come before what may be a credential.
-    fn read(&mut self, run: &[u8]) -> usize {
-        let mut at = 0;
-        while let Some(&byte) = run.get(at).filter(|_| !self.has_asked) {
-            if byte == 0 {
-                self.begin();
-            } else if self.is_over {
-                at += memchr(0, run.get(at..).unwrap_or_default()).unwrap_or(run.len() - at);
-                continue;
-            } else if !is_gap(byte) {
-                self.word.push(byte);
-                self.has_asked = self.word.begins_with_credential_word();
-                self.is_over = self.word.is_full();
-            } else if !self.word.is_empty() {
-                self.is_over = true;
-                self.has_asked = self.word.is_credential_word();
-                if self.has_asked {
-                    break;
-                }
-            }
-            at += 1;
-        }
-        at
-    }
 }
 
 impl Secrecy {
@@ -90,29 +79,43 @@ impl Secrecy {
     pub(super) fn begin_line(&mut self) {
         self.is_whole = self.hiding == Hiding::Line;
         self.has_hidden = false;
-        self.inner = Inner::default();
     }
 
-    /// How much of a run of a command line, of which `word` is the first word so far, comes before
-    /// what may be a credential; nothing of it if its first byte may be one.
-    pub(super) fn shows(&mut self, event: Event, word: &Word, run: &[u8]) -> usize {
-        let shown =
-            if self.is_credential(event, word) { 0 } else { self.look_into(event, word, run) };
-        self.has_hidden |= shown < run.len();
-        shown
+    /// How much of a run of a command line, of which `word` is the first word so far, is one thing:
+    /// what may be a credential, or what comes before that.
+    pub(super) fn cut(&mut self, event: Event, word: &Word, run: &[u8]) -> (usize, bool) {
+        let is_hidden = self.is_credential(event, word);
+        let shown = if is_hidden { 0 } else { self.look_into(event, word, run) };
+        if shown > 0 || run.is_empty() {
+            return (shown, false);
+        }
+        self.has_hidden = true;
+        (run.len(), true)
     }
 
+    /// How much of a run that is none by its first word comes before what may be one.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
     fn look_into(&mut self, event: Event, word: &Word, run: &[u8]) -> usize {
-        match event {
-            Event::CommandCr => self.inner.begin(),
-            Event::CommandArgument(_) if word.verb().is_none() => return self.inner.read(run),
-            Event::CommandStray if self.inner.is_begun || run.starts_with(b"\0") => {
-                return self.inner.read(run);
-            }
-            _ => {}
+        let inner = match self.hiding {
+            Hiding::Within(inner) => Some(inner),
+            Hiding::No => None,
+            Hiding::Line | Hiding::UntilCommand => return run.len(),
+        };
+        let is_begun = inner.is_some() || run.starts_with(b"\0");
+        let is_read = match event {
+            Event::CommandCr => true,
+            Event::CommandArgument(_) => word.verb().is_none(),
+            Event::CommandStray => is_begun,
+            _ => false,
+        };
+        if !is_read {
+            return run.len();
         }
-        run.len()
+        let mut inner = inner.unwrap_or(Inner::BEGUN);
+        let shown = inner.read(run);
+        self.hiding = Hiding::Within(inner);
+        // A CR shows nothing.
+        if event == Event::CommandCr { run.len() } else { shown }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
@@ -137,10 +140,13 @@ impl Secrecy {
 
     /// The line has ended: whether some of it was hidden.
     pub(super) fn end_line(&mut self, word: &Word) -> bool {
-        let has_asked = self.inner.has_asked || (word.asks_for_credential() && !word.is_empty());
+        let is_inner = matches!(self.hiding, Hiding::Within(Inner { has_asked: true, .. }));
+        let has_asked = is_inner || (word.asks_for_credential() && !word.is_empty());
         if self.is_whole || has_asked {
             self.hiding = Hiding::UntilCommand;
-        } else if self.hiding == Hiding::UntilCommand && word.verb().is_some() {
+        } else if matches!(self.hiding, Hiding::Within(_))
+            || (self.hiding == Hiding::UntilCommand && word.verb().is_some())
+        {
             self.hiding = Hiding::No;
         }
         self.is_whole = false;

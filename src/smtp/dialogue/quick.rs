@@ -99,7 +99,7 @@ impl Dialogue {
         let is_command = self.expect == Expect::Command
             && self.secrecy.hiding == Hiding::No
             && self.prefix.is_none();
-        if !is_command || !self.has_room() || !self.line.is_at_start() {
+        if !is_command || !self.outstanding.has_room() || !self.line.is_at_start() {
             return None;
         }
         let line = input.get(..memchr(b'\n', input)?)?;
