@@ -165,6 +165,16 @@ impl Drop for Reserved {
 mod tests {
     use super::*;
 
+    /// A short line costs little, and a payload on Ethernet no more than its size rounded up.
+    #[test]
+    fn a_block_is_the_smallest_that_holds_the_bytes() {
+        for (bytes, expected) in
+            [(1, 64), (64, 64), (65, 256), (1_448, 2_048), (9_000, 16_384), (65_535, 65_536)]
+        {
+            assert_eq!(Spares::default().block(bytes).capacity(), expected, "{bytes} bytes");
+        }
+    }
+
     #[test]
     fn spares_are_bounded() {
         let mut spares = Spares::default();
