@@ -32,7 +32,7 @@ pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
     column: ByByte,
     columns: usize,
-    /// The next state, by state and column, with [`MARK`] where that is marked.
+    /// The next state, by state and column, with its [`Marks`].
     next: Vec<u16>,
     /// By state: where in `found` its texts stand.
     spans: Vec<(u16, u16)>,
@@ -41,10 +41,20 @@ pub(super) struct Automaton {
 }
 
 /// States there may be: all built in take some 500.
-const STATES_MAX: usize = 16_384;
+const STATES_MAX: u16 = 16_384;
 
-/// Beside the number of a marked state.
-const MARK: u16 = 1 << 15;
+/// What stands beside a state's number.
+const MARKS: u16 = !(STATES_MAX - 1);
+
+/// States that bytes are not to be passed over to without a look, of one sort or the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks(u16);
+
+impl Marks {
+    pub(super) const ORDINARY: Self = Self(1 << 15);
+    pub(super) const OTHER: Self = Self(1 << 14);
+    pub(super) const BOTH: Self = Self(MARKS);
+}
 
 /// A tree of texts as it grows.
 #[derive(Default)]
@@ -72,7 +82,7 @@ impl Automaton {
             }
             nodes.get_mut(at)?.found.push((*number, u16::try_from(text.len()).ok()?));
         }
-        if nodes.len() > STATES_MAX {
+        if nodes.len() > usize::from(STATES_MAX) {
             return None;
         }
         Self::from_tree(nodes)
@@ -124,41 +134,55 @@ impl Automaton {
         Some(Self { column, columns, next, spans, found })
     }
 
-    /// Marks states that bytes are not to be passed over to without a look.
-    pub(super) fn mark(&mut self, is_marked: impl Fn(u16) -> bool) {
-        let marked = self.next.iter_mut().filter(|next| is_marked(**next));
-        marked.for_each(|next| *next |= MARK);
+    /// Marks states.
+    pub(super) fn mark(&mut self, marks: Marks, is_marked: impl Fn(u16) -> bool) {
+        let marked = self.next.iter_mut().filter(|next| is_marked(**next & !MARKS));
+        marked.for_each(|next| *next |= marks.0);
     }
 
     /// The state behind this byte.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
-        self.next(state, byte) & !MARK
+        self.next(state, byte) & !MARKS
     }
 
+    /// The same, with its marks.
     #[inline]
     fn next(&self, state: u16, byte: u8) -> u16 {
         let at = usize::from(state) * self.columns + usize::from(self.column.of(byte));
         self.next.get(at).copied().unwrap_or(0)
     }
 
-    /// How many bytes lead to states that need no such look, or are none of these; and to which the
-    /// last of them led.
+    /// How many bytes lead to states without such marks, or with them that are none of these; and
+    /// to which the last of them led.
     #[inline]
     pub(super) fn pass(
         &self,
         mut state: u16,
         bytes: &[u8],
+        Marks(marks): Marks,
         is_stop: impl Fn(u16) -> bool,
     ) -> (usize, u16) {
-        for (at, &byte) in bytes.iter().enumerate() {
-            let next = self.next(state, byte);
-            if next & MARK != 0 && is_stop(next & !MARK) {
-                return (at, state);
+        let mut used = 0;
+        let (fours, _) = bytes.as_chunks();
+        for &[a, b, c, d] in fours {
+            let first = self.next(state, a);
+            let second = self.next(first & !MARKS, b);
+            let third = self.next(second & !MARKS, c);
+            let last = self.next(third & !MARKS, d);
+            if (first | second | third | last) & marks != 0 {
+                break;
             }
-            state = next & !MARK;
+            (state, used) = (last & !MARKS, used + 4);
         }
-        (bytes.len(), state)
+        for &byte in bytes.get(used..).unwrap_or_default() {
+            let next = self.step(state, byte);
+            if is_stop(next) {
+                break;
+            }
+            (state, used) = (next, used + 1);
+        }
+        (used, state)
     }
 
     /// How many states there are.

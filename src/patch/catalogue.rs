@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::automaton::{Automaton, ByByte};
+use super::automaton::{Automaton, ByByte, Marks};
 use super::file::{self, Fault};
 use super::line::{Line, Taken};
-use super::zone::ZoneSet;
+use super::zone::{Zone, ZoneSet};
 use super::{Deed, Patch, Release, Sign, builtin};
 
 /// The name of a patch. Copies share it.
@@ -129,7 +129,9 @@ impl Catalogue {
             return Err(Fault::new("patches", None, what));
         };
         content.zones = content.zones_of(&automaton);
-        automaton.mark(|state| content.may_be_met(state, Line::PASSED));
+        automaton.mark(Marks::ORDINARY, |state| content.may_be_met(state, Line::PASSED));
+        // Nearly every byte is wrong where a size should begin.
+        automaton.mark(Marks::OTHER, |state| content.may_be_met(state, Zone::Bdat.bit()));
         (content.automaton, content.patches) = (automaton, patches);
         Ok(Self(Arc::new(content)))
     }
@@ -210,7 +212,9 @@ impl Catalogue {
         }
         let bytes = bytes.get(..length).unwrap_or_default();
         let is_stop = |state: u16| content.may_be_met(state, place.zones);
-        let (taken, state) = content.automaton.pass(line.state, bytes, is_stop);
+        let is_size = place.zones.meets(Zone::Bdat.bit());
+        let marks = if is_size { Marks::BOTH } else { Marks::ORDINARY };
+        let (taken, state) = content.automaton.pass(line.state, bytes, marks, is_stop);
         let count = u16::try_from(taken).unwrap_or(u16::MAX);
         line.state = state;
         line.seen |= content.behind_bits_in(bytes.get(..taken).unwrap_or_default());

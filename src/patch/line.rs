@@ -275,8 +275,9 @@ impl Line {
         }
     }
 
-    /// The zones of bytes that all stand in one place.
-    pub(super) const PASSED: ZoneSet = ZoneSet::WHOLE.with(Zone::AuthResponse.bit());
+    /// The zones of bytes that all stand in one place, but for those of a chunk's size.
+    pub(super) const PASSED: ZoneSet =
+        ZoneSet::WHOLE.without(Zone::Bdat.bit()).with(Zone::AuthResponse.bit());
 
     /// What of the bytes that come stands where this stands, if their place has no parts.
     pub(super) fn one_place(&self, bytes: &[u8]) -> Option<OnePlace> {

@@ -214,6 +214,11 @@ impl ZoneSet {
         Self(self.0 | other.0)
     }
 
+    /// Those in this one alone.
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Those in both.
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)

@@ -149,22 +149,39 @@ impl CredentialWords {
 
     /// Those that go on with this byte behind so many others, and whether one of them is whole.
     pub(super) fn read(&mut self, length: u8, byte: u8) -> bool {
-        let (mut bit, mut left, mut is_whole) = (1, 0, false);
-        for word in CREDENTIAL_WORDS {
-            if self.0 & bit != 0
-                && word.get(usize::from(length)) == Some(&byte.to_ascii_uppercase())
-            {
-                left |= bit;
-                is_whole |= word.len() == usize::from(length) + 1;
-            }
-            bit <<= 1;
-        }
-        self.0 = left;
-        is_whole
+        let place = CREDENTIAL_LETTERS.get(usize::from(length));
+        let known = place.and_then(|(letters, _)| letters.get(usize::from(byte)));
+        self.0 &= known.copied().unwrap_or_default();
+        place.is_some_and(|(_, ends)| self.0 & ends != 0)
+    }
+
+    /// Whether each of the words has one of these letters, and some nothing before it.
+    pub(super) const fn need(byte: u8) -> bool {
+        let letter = byte | 0x20;
+        (letter == b'g') | (letter == b'p') | (letter == b'u')
     }
 }
 
-const _: () = assert!(CREDENTIAL_WORDS.len() == 8, "a bit for each");
+/// By how many letters came before: the words that have this byte there, and those that it ends.
+const CREDENTIAL_LETTERS: [([u8; 256], u8); WORD_BYTES_MAX] = credential_letters();
+
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const fn credential_letters() -> [([u8; 256], u8); WORD_BYTES_MAX] {
+    let mut letters = [([0; 256], 0); WORD_BYTES_MAX];
+    let mut at = 0;
+    while at < CREDENTIAL_WORDS.len() {
+        let (word, bit) = (CREDENTIAL_WORDS[at], 1_u8 << at);
+        let mut length = 0;
+        while length < word.len() {
+            letters[length].0[word[length] as usize] |= bit;
+            letters[length].0[word[length].to_ascii_lowercase() as usize] |= bit;
+            length += 1;
+        }
+        letters[length - 1].1 |= bit;
+        at += 1;
+    }
+    letters
+}
 
 /// Whether these are the letters of AUTH in another order, all but one of them, one more, or
 /// another in place of one.

@@ -10,7 +10,7 @@ use memchr::memchr2;
 use serde::{Deserialize, Serialize};
 
 use super::command::CredentialWords;
-use super::{Event, Word, is_gap};
+use super::{Event, Word, is_gap, rspan, span};
 
 /// What the client's coming lines may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +43,9 @@ impl Inner {
 
     /// Reads a run: how many bytes of it come before what may be a credential.
     fn read(&mut self, run: &[u8]) -> usize {
-        let mut at = 0;
+        let mut at = if self.is_within() { 0 } else { skipped(run) };
         while let Some(&byte) = run.get(at).filter(|_| !self.has_asked) {
-            if matches!(byte, 0 | b'\r') {
+            if is_border(byte) {
                 *self = Self::BEGUN;
             } else if self.words == CredentialWords::NONE {
                 let rest = run.get(at..).unwrap_or_default();
@@ -61,6 +61,23 @@ impl Inner {
         }
         at
     }
+
+    /// Whether some of such a word has come, but not all.
+    fn is_within(&self) -> bool {
+        self.length > 0 && self.words != CredentialWords::NONE
+    }
+}
+
+/// Whether another word may begin behind it.
+const fn is_border(byte: u8) -> bool {
+    matches!(byte, 0 | b'\r')
+}
+
+/// How much of a run comes before the border of the first part that has anything such a word needs.
+fn skipped(run: &[u8]) -> usize {
+    let first = span(run, |byte| !CredentialWords::need(byte));
+    let part = rspan(run.get(..first).unwrap_or_default(), |byte| (byte != 0) & (byte != b'\r'));
+    first.saturating_sub(part + 1)
 }
 
 /// What is hidden of the line under way.
@@ -112,10 +129,13 @@ impl Secrecy {
             return run.len();
         }
         let mut inner = inner.unwrap_or(Inner::BEGUN);
-        let shown = inner.read(run);
+        // CRs show nothing, and behind a word of an authentication end nothing.
+        let shown = if event == Event::CommandCr { run.len() } else { inner.read(run) };
+        if event == Event::CommandCr && !inner.has_asked {
+            inner = Inner::BEGUN;
+        }
         self.hiding = Hiding::Within(inner);
-        // A CR shows nothing.
-        if event == Event::CommandCr { run.len() } else { shown }
+        shown
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "only command lines come here")]
