@@ -78,21 +78,9 @@ macro_rules! counters {
         impl Tally {
             /// Adds what one packet counted, and empties it.
             pub(super) fn take(&self, counted: &mut Stats) {
-                // Every packet counts here, and most count nothing else.
-                for (tally, count) in [
-                    (&self.packets, &mut counted.packets),
-                    (&self.accepted, &mut counted.accepted),
-                    (&self.rewritten, &mut counted.rewritten),
-                ] {
-                    if *count > 0 {
-                        tally.fetch_add(std::mem::take(count), Ordering::Relaxed);
-                    }
-                }
-                if (0 $(| counted.$name)+) > 0 {
-                    $(if counted.$name > 0 {
-                        self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
-                    })+
-                }
+                $(if counted.$name > 0 {
+                    self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
+                })+
                 if !counted.tls.is_empty() {
                     self.reasons.lock().tls.take(&mut counted.tls);
                 }
