@@ -171,12 +171,14 @@ const fn credential_letters() -> [([u8; 256], u8); WORD_BYTES_MAX] {
     let mut at = 0;
     while at < CREDENTIAL_WORDS.len() {
         let (word, bit) = (CREDENTIAL_WORDS[at], 1_u8 << at);
-        let mut length = 0;
+        let (mut length, mut has_needed) = (0, false);
         while length < word.len() {
+            has_needed |= CredentialWords::need(word[length]);
             letters[length].0[word[length] as usize] |= bit;
             letters[length].0[word[length].to_ascii_lowercase() as usize] |= bit;
             length += 1;
         }
+        assert!(has_needed, "what is searched for stands in each word");
         letters[length - 1].1 |= bit;
         at += 1;
     }

@@ -70,13 +70,13 @@ impl Inner {
 
 /// Whether another word may begin behind it.
 const fn is_border(byte: u8) -> bool {
-    matches!(byte, 0 | b'\r')
+    (byte == 0) | (byte == b'\r')
 }
 
 /// How much of a run comes before the border of the first part that has anything such a word needs.
 fn skipped(run: &[u8]) -> usize {
     let first = span(run, |byte| !CredentialWords::need(byte));
-    let part = rspan(run.get(..first).unwrap_or_default(), |byte| (byte != 0) & (byte != b'\r'));
+    let part = rspan(run.get(..first).unwrap_or_default(), |byte| !is_border(byte));
     first.saturating_sub(part + 1)
 }
 
