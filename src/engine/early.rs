@@ -92,6 +92,7 @@ pub(super) fn is_free(dialogue: &Dialogue, distance: usize, bytes: &[u8]) -> boo
         Expect::Command
         | Expect::Wait
         | Expect::Disowned(_)
+        | Expect::Oversize(_)
         | Expect::RefusedChunk { .. }
         | Expect::Unproved
         | Expect::AuthLine

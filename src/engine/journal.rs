@@ -134,7 +134,7 @@ impl Journal {
     /// So many bytes of a message were changed of which the log shows nothing but the number.
     pub(super) fn pass_over(&mut self, offset: Offset, rule: Rule, bytes: u64) {
         let edits = &mut self.line(offset).edits;
-        match edits.last_mut().filter(|last| last.is_rest()) {
+        match edits.last_mut().filter(|last| last.is_rest() && last.rule == rule) {
             Some(rest) => rest.length += bytes,
             None => edits.push(Edit {
                 offset,

@@ -204,6 +204,7 @@ impl Passage<'_, '_> {
         match self.conversation.dialogue.expect() {
             Expect::Data(_)
             | Expect::Disowned(_)
+            | Expect::Oversize(_)
             | Expect::Chunk { .. }
             | Expect::RefusedChunk { .. } => direction == Direction::Original,
             Expect::Command

@@ -76,7 +76,7 @@ impl Passage<'_, '_> {
         let is_news = match self.conversation.dialogue.expect() {
             Expect::Data(_) if guard.reads_message(&self.conversation.watch) => return false,
             Expect::Data(_) => self.conversation.lookalikes < LOOKALIKES_LOGGED_MAX,
-            Expect::Disowned(_) => false,
+            Expect::Disowned(_) | Expect::Oversize(_) => false,
             Expect::Command
             | Expect::Wait
             | Expect::Chunk { .. }
@@ -96,8 +96,8 @@ impl Passage<'_, '_> {
         let bytes = stream.tail(at);
         let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
         // Where the log hears of anything at all, this message has shown it enough false ends.
-        let is_counted =
-            self.effects.is_heard() && matches!(conversation.dialogue.expect(), Expect::Data(_));
+        let counted = passed_over(conversation.dialogue.expect());
+        let counted = counted.filter(|_| self.effects.is_heard());
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
         if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
@@ -109,10 +109,10 @@ impl Passage<'_, '_> {
             self.effects.counted.bytes_masked += swept.changed;
             conversation.deeds.edited = conversation.deeds.edited.saturating_add(1);
             reading.is_edited = true;
-            if is_counted {
+            if let Some(rule) = counted {
                 let first = place(swept.edited.start);
                 let journal = &mut conversation.journal[self.direction];
-                journal.pass_over(first, Rule::Lookalike, swept.changed);
+                journal.pass_over(first, rule, swept.changed);
             }
         }
         for strike in draft.strikes() {
@@ -202,6 +202,7 @@ impl Passage<'_, '_> {
         if let Some(inspect) = self.engine.inspect {
             inspect(run);
         }
+        let is_oversize = matches!(dialogue.expect(), Expect::Oversize(_));
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
@@ -212,6 +213,10 @@ impl Passage<'_, '_> {
             } else if let Ruling::Edit(rule) = ruling {
                 journal.pass_over(at, rule, changed(run, draft.as_bytes()));
             }
+        } else if self.effects.is_heard() && is_oversize {
+            let journal = &mut conversation.journal[self.direction];
+            journal.end_edits(self.direction, &mut self.effects.told);
+            journal.pass_over(at, Rule::MessageBytes, changed(run, draft.as_bytes()));
         }
         self.note_strikes(step.fault, draft);
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
@@ -304,7 +309,7 @@ impl Passage<'_, '_> {
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
             Event::DataEnd => journal.end_edits(direction, &mut ended),
             // What is only counted is told when the message ends, or is one no more.
-            Event::DataLookalike(_) if journal.passes_over() => {}
+            Event::DataLookalike(_) | Event::Disowned(_) if journal.passes_over() => {}
             Event::DataLookalike(_) | Event::Disowned(_) | Event::AuthLine => {
                 journal.end_edits(direction, &mut ended);
             }
@@ -384,6 +389,16 @@ const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
 /// Whether a patch has something to say of a run that leaves as it came.
 const fn is_struck(ruling: Ruling) -> bool {
     matches!(ruling, Ruling::Note(Rule::Patch) | Ruling::Reset(Rule::Patch))
+}
+
+/// What is masked of such text is only counted; of text behind a reply an alarm has told.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all else is no text of a message")]
+const fn passed_over(expect: Expect) -> Option<Rule> {
+    match expect {
+        Expect::Data(_) => Some(Rule::Lookalike),
+        Expect::Oversize(_) => Some(Rule::MessageBytes),
+        _ => None,
+    }
 }
 
 /// Whether it is no news by the byte: that this is masked was told as an alarm.

@@ -218,6 +218,7 @@ fn stage(conversation: &Conversation) -> Stage {
         (Phase::Reset, _) => Stage::Reset,
         (Phase::Closing, _) => Stage::Closing,
         (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
+        (Phase::Open, Expect::Oversize(_)) => Stage::Message,
         (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,
         (Phase::Open, Expect::AuthLine) => Stage::Auth,
         (Phase::Open, Expect::Tls(_)) => Stage::Tls,

@@ -279,7 +279,7 @@ impl Guard {
     ) -> Option<(Step, Swept)> {
         let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
         let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
-        let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_));
+        let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_) | Expect::Oversize(_));
         if !is_disowned && !self.has_room(watch, bytes.0.len()) {
             return None;
         }

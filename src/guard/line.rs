@@ -118,8 +118,8 @@ impl Watch {
                 ruling = judged;
             }
         }
-        if matches!(run.event, Event::CommandEnd { .. }) {
-            let excess = self.end_line(settings);
+        if let Event::CommandEnd { verb, .. } = run.event {
+            let excess = self.end_line(settings, verb);
             let is_told =
                 |excess: &Excess| ruling == Ruling::Pass || (excess.is_end && !ruling.ends_flow());
             if let Some(excess) = excess.filter(is_told) {
@@ -152,7 +152,7 @@ impl Watch {
                 return false;
             }
         }
-        self.end_line(settings).is_none()
+        self.end_line(settings, Some(line.verb)).is_none()
     }
 
     /// What arguments are judged by.
@@ -160,8 +160,8 @@ impl Watch {
         Context { settings, offers: self.reply.offers, has_utf8_mail: self.has_utf8_mail }
     }
 
-    /// The client's line has ended: it counts as what the server gets.
-    fn end_line(&mut self, settings: &Settings) -> Option<Excess> {
+    /// The client's line has ended: it counts as what the server gets, which answers `answered`.
+    fn end_line(&mut self, settings: &Settings, answered: Option<Verb>) -> Option<Excess> {
         let line = std::mem::take(&mut self.line);
         let is_refused = line.refused.is_some();
         let verb = line.verb.filter(|_| !is_refused);
@@ -175,6 +175,8 @@ impl Watch {
                 self.size.begin();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
+        } else if let Some(verb) = answered {
+            self.order.send_refused(verb);
         }
         if verb == Some(Verb::Bdat) && line.chunk.is_last {
             self.tally.end_message();

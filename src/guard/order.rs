@@ -206,6 +206,15 @@ impl Order {
         self.due = self.due.saturating_add(1);
     }
 
+    /// A line was sent that the server refuses, and answers as one of this verb.
+    pub(super) fn send_refused(&mut self, verb: Verb) {
+        let Some(meaning) = Meaning::of(verb, false) else { return };
+        if matches!(meaning, Meaning::Begin | Meaning::Reset) {
+            self.anew_due = self.anew_due.saturating_add(1);
+        }
+        self.due = self.due.saturating_add(1);
+    }
+
     /// The end of message data was sent.
     pub(super) fn send_end(&mut self) {
         self.expect(Meaning::EndMessage);

@@ -174,7 +174,7 @@ impl LineWatch {
                 false
             }
             // What is to be said of its end was said at its CR.
-            Event::CommandEnd { is_bare: false } => false,
+            Event::CommandEnd { is_bare: false, .. } => false,
             Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
                 return self.end_for_patches(plan, draft);
             }

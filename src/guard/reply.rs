@@ -150,15 +150,45 @@ impl Guard {
             && run.starts_with(b"\r")
     }
 
-    fn judge_bare(&self, run: &[u8], draft: &mut Draft) -> Ruling {
-        match self.settings.bare_last_line {
-            BareLastLine::Pass => Ruling::Pass,
-            BareLastLine::Log => Ruling::Note(Rule::BareLastLine),
-            BareLastLine::Space => {
-                draft.copy(run).iter_mut().take(1).for_each(|byte| *byte = b' ');
-                Ruling::Edit(Rule::BareLastLine)
-            }
+    /// Rules on a run that begins with such a CR. What stands behind that, which is no line end
+    /// then, is text.
+    fn judge_bare(
+        &self,
+        watch: &mut ReplyWatch,
+        reply: &Reply,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        watch.has_separator = true;
+        let Some((first, rest)) = draft.copy(run).split_first_mut() else { return Ruling::Pass };
+        let rule = if rest.is_empty() { None } else { self.mask_text(watch, reply, false, rest) };
+        if self.settings.bare_last_line == BareLastLine::Space {
+            *first = b' ';
+            return Ruling::Edit(Rule::BareLastLine);
         }
+        match rule {
+            Some(rule) if draft.as_bytes() != run => Ruling::Edit(rule),
+            Some(_) | None => Ruling::Note(Rule::BareLastLine),
+        }
+    }
+
+    /// Masks what no client may see of a run of text: the rule for that, if there is one.
+    fn mask_text(
+        &self,
+        watch: &mut ReplyWatch,
+        reply: &Reply,
+        is_keyword: bool,
+        bytes: &mut [u8],
+    ) -> Option<Rule> {
+        if is_greeting(reply) {
+            self.mask_greeting(watch, reply, bytes);
+            return Some(Rule::Banner);
+        }
+        let is_offer = watch.is_offer(reply);
+        if is_offer {
+            self.filter(watch, reply, is_keyword, bytes);
+        }
+        is_offer.then_some(Rule::EhloKeyword)
     }
 
     /// Rules on a run of a reply line, its end apart.
@@ -181,16 +211,11 @@ impl Guard {
                 is_star.then_some(Rule::Banner)
             }
             Event::ReplyText(_) if self.is_bare(watch, reply, run) => {
-                return self.judge_bare(run, draft);
+                return self.judge_bare(watch, reply, run, draft);
             }
-            _ if is_greeting(reply) => {
-                self.mask_greeting(watch, reply, draft.copy(run));
-                Some(Rule::Banner)
-            }
-            _ if watch.is_offer(reply) => {
+            _ if is_greeting(reply) || watch.is_offer(reply) => {
                 let is_keyword = matches!(event, Event::ReplyKeyword(_));
-                self.filter(watch, reply, is_keyword, draft.copy(run));
-                Some(Rule::EhloKeyword)
+                self.mask_text(watch, reply, is_keyword, draft.copy(run))
             }
             _ => None,
         };

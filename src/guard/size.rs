@@ -87,8 +87,8 @@ impl Size {
         if !reply.is_later_line {
             self.offered = 0;
         } else if is_size(reply) {
-            // Beyond what is counted there is no limit.
-            self.offered = if number == u32::MAX { 0 } else { number };
+            // Servers without a limit say no number (Postfix, Exim, sendmail) or 0 (RFC 1870 4).
+            self.offered = if number == 0 { UNLIMITED } else { number };
         }
     }
 
@@ -260,6 +260,9 @@ impl Guard {
     fn zone(&self, watch: &Watch) -> (Zone, usize) {
         let Size { octets, doubtful, .. } = watch.size;
         let (limit, is_firm) = self.limit(watch);
+        if limit == UNLIMITED {
+            return (Zone::Below, usize::MAX);
+        }
         let least = octets.saturating_sub(doubtful);
         let end = if is_firm { limit } else { limit.saturating_add(NEAR) };
         let (zone, room) = if octets < limit {
@@ -359,6 +362,9 @@ enum Zone {
     Near,
     Beyond,
 }
+
+/// A size that is none: no limit was said, or one beyond what is counted.
+const UNLIMITED: u32 = u32::MAX;
 
 /// What every server has to take.
 const OFFERED_MIN: u32 = 65_536;

@@ -142,16 +142,17 @@ impl Dialogue {
     /// The message under way is more than the server takes: whether it still reads it as one nobody
     /// knows.
     pub fn disown(&mut self) {
-        self.expect = self.expect.next(Cue::FinalInData);
+        self.expect = self.expect.next(Cue::TooLarge);
     }
 
     /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
     /// line, since most packets do, or goes on with the message.
     pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
         match (from, &mut self.expect) {
-            (Speaker::Client, Expect::Data(data) | Expect::Disowned(data)) => {
-                *data = MailData::Middle;
-            }
+            (
+                Speaker::Client,
+                Expect::Data(data) | Expect::Disowned(data) | Expect::Oversize(data),
+            ) => *data = MailData::Middle,
             (Speaker::Client, Expect::Chunk { left } | Expect::RefusedChunk { left }) => {
                 *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
                 let is_out = *left == 0;
@@ -181,7 +182,7 @@ impl Dialogue {
                     Run::End => self.end_data(used, at),
                 }
             }
-            Expect::Disowned(data) => {
+            Expect::Disowned(data) | Expect::Oversize(data) => {
                 let before = *data;
                 match data.read_rest(input) {
                     (used, Rest::Text) => Step::of(used, Event::Disowned(before)),
@@ -235,7 +236,9 @@ impl Dialogue {
         let otherwise = if is_own { Answers::Own } else { Answers::Other };
         let answers = match verb {
             // Exim and OpenSMTPD refuse a QUIT that says more, and stay.
-            Some(Verb::Quit) if !line.is_word() => Answers::Other,
+            Some(Verb::Quit) if !line.is_word() || line.is_refused() || line.has_bare_cr() => {
+                Answers::Other
+            }
             Some(verb) => Answers::Verb(verb),
             None => otherwise,
         };
@@ -392,7 +395,7 @@ impl Dialogue {
     ) -> (Option<Change>, Option<Fault>) {
         let skipped = pairing.has_skipped.then_some(Fault::SkippedReply);
         if self.data_begins == DataBegins::OnReply {
-            if matches!(self.expect, Expect::Data(_)) {
+            if matches!(self.expect, Expect::Data(_) | Expect::Oversize(_)) {
                 return (None, self.reply_inside_data(code, covers));
             }
             match (code, pairing.answers) {
@@ -413,7 +416,7 @@ impl Dialogue {
     }
 
     /// Whether nothing was sent behind the oldest line.
-    fn is_last_word(&self) -> bool {
+    pub(super) fn is_last_word(&self) -> bool {
         let is_behind_a_line = self.line.is_at_start() || self.expect == Expect::AuthLine;
         self.outstanding.len() == 1 && is_behind_a_line
     }

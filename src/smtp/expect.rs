@@ -8,6 +8,7 @@
 //! | Wait         | =    | =    | =     | =          | =         | =           |
 //! | Data         | =    | =    | =     | =          | =         | Command     |
 //! | Disowned     | =    | =    | =     | =          | =         | Command     |
+//! | Oversize     | =    | =    | =     | =          | =         | Command     |
 //! | Chunk        | =    | =    | =     | Command    | =         | =           |
 //! | RefusedChunk | =    | =    | =     | Unproved   | =         | =           |
 //! | Unproved     | Wait | Wait | Wait  | =          | =         | =           |
@@ -22,6 +23,7 @@
 //! | Wait         | Data | AuthLine | Tls | Command  | Command | =             | =             |
 //! | Data         | =    | =        | =   | =        | =       | =             | Disowned      |
 //! | Disowned     | =    | =        | =   | =        | =       | =             | =             |
+//! | Oversize     | =    | =        | =   | =        | =       | =             | Disowned      |
 //! | Chunk        | =    | =        | =   | =        | =       | RefusedChunk  | =             |
 //! | RefusedChunk | =    | =        | =   | =        | =       | =             | =             |
 //! | Unproved     | =    | =        | =   | =        | =       | =             | =             |
@@ -30,7 +32,8 @@
 //!
 //! Only the server's reply leaves `Wait`, so a client alone never talks us out of reading commands
 //! (CVE-2000-1022; [`super::DataBegins::OnCommand`] brings that fault back). 354, 334 and 220 come
-//! here only where they answer the DATA, AUTH or STARTTLS that was sent last.
+//! here only where they answer the DATA, AUTH or STARTTLS that was sent last. `Data` becomes
+//! `Oversize` where a message is larger than the server has said it takes.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,9 @@ pub enum Expect {
     AuthLine,
     /// TLS.
     Tls(TlsStart),
+    /// Message data beyond what the server has said it takes: not answered yet, and nobody knows
+    /// how it is read.
+    Oversize(MailData),
 }
 
 /// What moves the dialogue on.
@@ -105,6 +111,8 @@ pub(super) enum Cue {
     ChunkRefused,
     /// A final reply in message data.
     FinalInData,
+    /// A message is larger than the server takes.
+    TooLarge,
 }
 
 impl Expect {
@@ -118,7 +126,9 @@ impl Expect {
             (Self::Chunk { .. }, Cue::OctetsOut) => Self::Command,
             (Self::RefusedChunk { .. }, Cue::OctetsOut) => Self::Unproved,
             (Self::AuthLine, Cue::AuthLine) => Self::Wait,
-            (Self::Data(_) | Self::Disowned(_), Cue::EndOfData) => Self::Command,
+            (Self::Data(_) | Self::Disowned(_) | Self::Oversize(_), Cue::EndOfData) => {
+                Self::Command
+            }
             // The server's half. Behind a line without a code a late 354, 334 or 220 still counts.
             (Self::Command | Self::Wait, Cue::Go354) => Self::Data(MailData::Line),
             (Self::Command | Self::Wait, Cue::Go334) => Self::AuthLine,
@@ -126,7 +136,8 @@ impl Expect {
             (Self::Wait | Self::AuthLine, Cue::Answered | Cue::NoCode) => Self::Command,
             (Self::Chunk { left }, Cue::ChunkRefused) => Self::RefusedChunk { left },
             (Self::Command, Cue::ChunkRefused) => Self::Unproved,
-            (Self::Data(data), Cue::FinalInData) => Self::Disowned(data),
+            (Self::Data(data) | Self::Oversize(data), Cue::FinalInData) => Self::Disowned(data),
+            (Self::Data(data), Cue::TooLarge) => Self::Oversize(data),
             (same, _) => same,
         }
     }

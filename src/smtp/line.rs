@@ -155,7 +155,8 @@ impl CommandLine {
         if first == b'\n' {
             let is_bare = !self.is_after_cr;
             let fault = self.is_doubtful().then_some(Fault::DoubtfulChunk);
-            return (1, Event::CommandEnd { is_bare }, fault);
+            let verb = self.word_sent().leading_verb();
+            return (1, Event::CommandEnd { is_bare, verb }, fault);
         }
         if first == b'\r' {
             let crs = span(input, |byte| byte == b'\r');

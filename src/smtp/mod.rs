@@ -93,6 +93,9 @@ pub enum Event {
     CommandEnd {
         /// No CR stood before it.
         is_bare: bool,
+        /// The verb that the server answers, if it reads one: of a refused line, too, if that still
+        /// begins with its letters.
+        verb: Option<Verb>,
     },
     /// Message data.
     Data,

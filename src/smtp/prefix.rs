@@ -1,7 +1,8 @@
 //! The header of the PROXY protocol, with which a load balancer says whom it speaks for: the first
 //! bytes of a connection, before anything of SMTP, and nothing answers them. A server that knows
 //! nothing of it refuses it as a line, and each reply behind that seems to answer the next command:
-//! so the first that is no greeting must not be a refusal.
+//! so the first that is no greeting must not be a refusal, unless the client waited for the greeting
+//! before it said more: by then such a server has refused the header.
 //!
 //! Version 1 is a line of text of at most 107 bytes, version 2 a signature, a length, and as many
 //! bytes. A client that begins otherwise has sent no header.
@@ -28,6 +29,9 @@ pub(super) enum Prefix {
     Rest(u16),
     /// It has come whole, and no command was answered since.
     Whole,
+    /// The same, and the server has greeted before the client said anything more: what refuses the
+    /// header comes before any command does.
+    Greeted,
 }
 
 /// What a run of bytes was.
@@ -101,7 +105,7 @@ impl Prefix {
                 length if length <= REST_BYTES_MAX => Found::More(Self::Rest(length)),
                 _ => Found::Broken,
             },
-            Self::Rest(_) | Self::Whole => Found::Broken,
+            Self::Rest(_) | Self::Whole | Self::Greeted => Found::Broken,
         }
     }
 }
@@ -109,7 +113,7 @@ impl Prefix {
 impl Dialogue {
     /// A run of the header, if there is one.
     pub(super) fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
-        if prefix == Prefix::Whole {
+        if matches!(prefix, Prefix::Whole | Prefix::Greeted) {
             return None;
         }
         let (used, found) = prefix.read(input);
@@ -125,13 +129,18 @@ impl Dialogue {
 
     /// A reply with this code has come, which may be the server's to a header it does not know.
     pub(super) fn refuses_prefix(&mut self, code: u16, answers: Answers) -> bool {
-        if self.prefix != Some(Prefix::Whole) {
-            return false;
-        }
+        let was_greeted = match self.prefix {
+            Some(Prefix::Whole) => false,
+            Some(Prefix::Greeted) => true,
+            Some(_) | None => return false,
+        };
         if answers != Answers::Connection {
             self.prefix = None;
+        } else if self.is_last_word() {
+            self.prefix = Some(Prefix::Greeted);
         }
-        code / 100 == 5 && !is_leaving(code)
+        let is_due = was_greeted && answers != Answers::Nothing;
+        code / 100 == 5 && !is_leaving(code) && !is_due
     }
 }
 

@@ -126,6 +126,7 @@ fn the_machines_tables_are_the_documented_ones() {
         Expect::Wait,
         Expect::Data(MailData::Dot),
         Expect::Disowned(MailData::Dot),
+        Expect::Oversize(MailData::Dot),
         Expect::Chunk { left: 7 },
         Expect::RefusedChunk { left: 7 },
         Expect::Unproved,
@@ -161,6 +162,8 @@ fn the_machines_tables_are_the_documented_ones() {
     // What the client and the server have agreed on is kept.
     let data = Expect::Data(MailData::Dot).next(Cue::FinalInData);
     assert_eq!(data, Expect::Disowned(MailData::Dot));
+    let data = Expect::Data(MailData::Dot).next(Cue::TooLarge);
+    assert_eq!(data, Expect::Oversize(MailData::Dot));
     let chunk = Expect::Chunk { left: 7 }.next(Cue::ChunkRefused);
     assert_eq!(chunk, Expect::RefusedChunk { left: 7 });
 }
@@ -184,12 +187,15 @@ fn a_command_line_is_read_in_its_parts() {
             (Event::CommandCr, b"\r".to_vec()),
             (Event::CommandStray, b"VRFY".to_vec()),
             (Event::CommandCr, b"\r\r".to_vec()),
-            (Event::CommandEnd { is_bare: false }, b"\n".to_vec()),
-            (Event::CommandEnd { is_bare: true }, b"\n".to_vec()),
+            (Event::CommandEnd { is_bare: false, verb: None }, b"\n".to_vec()),
+            (Event::CommandEnd { is_bare: true, verb: None }, b"\n".to_vec()),
         ]
     );
     let events = Talk::new().client("NOOP\rx\n");
-    assert_eq!(events.last().unwrap().0, Event::CommandEnd { is_bare: true });
+    assert_eq!(
+        events.last().unwrap().0,
+        Event::CommandEnd { is_bare: true, verb: Some(Verb::Noop) }
+    );
 }
 
 #[test]

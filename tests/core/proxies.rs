@@ -4,7 +4,7 @@ use crate::support::esmtp::Esmtp;
 use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::session::Session;
 use mailguard::engine::{Exception, Settings, Treatment, Verdict, What};
-use mailguard::flow::Direction::Original as C;
+use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Settings as Guard;
 
 const HEADER: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 51234 25\r\n";
@@ -69,4 +69,31 @@ fn a_broken_header_is_told_with_the_line_that_it_begins() {
     };
     let lines: Vec<_> = rig.records.iter().filter_map(|record| line(&record.what)).collect();
     assert_eq!(lines, ["PROXY TCP4\tNOOP", "RSET"]);
+}
+
+/// A server that knows the header greets behind it, and refuses what it likes of what follows; one
+/// that does not has refused the header before a client that waits says more.
+#[test]
+fn a_refusal_is_the_headers_unless_a_command_was_said_to_the_greeting() {
+    let play = |lines: &[(_, &[u8])]| {
+        let mut rig = Rig::established(named("192.0.2.0/24"), [1, 2]);
+        for &(from, line) in lines {
+            let at = if from == C { rig.original.received } else { rig.reply.received };
+            let _ = rig.send(from, at, line);
+        }
+        rig.has_told(
+            |what| matches!(what, What::Reset { reason } if reason.name() == "broken-prefix"),
+        )
+    };
+    let (header, hello, greeting) = (HEADER.as_bytes(), b"EHLO a\r\n", b"220 a\r\n");
+    for code in ["500", "502", "504", "530", "550"] {
+        let no = format!("{code} no\r\n");
+        let no = no.as_bytes();
+        assert!(!play(&[(C, header), (S, greeting), (C, hello), (S, no), (C, b"HELO a\r\n")]));
+        assert!(play(&[(C, header), (S, greeting), (S, no)]), "nothing was said but the header");
+        assert!(play(&[(S, greeting), (C, header), (S, no)]));
+        // Who does not wait leaves it open what is refused.
+        assert!(play(&[(C, header), (C, hello), (S, greeting), (S, no)]));
+        assert!(play(&[(S, greeting), (C, header), (C, hello), (S, no)]));
+    }
 }

@@ -68,7 +68,8 @@ fn what_tcp_cannot_say_is_dropped_by_its_name() {
     dropped(rig.packet(S, 9_000, 900, SYN | ACK, &[], b""), Violation::Handshake);
     dropped(rig.packet(C, 1, 5_001, RST, &[], b""), Violation::StrayReset);
     let _ = rig.send_with(C, 0, b"QUIT\r\n", ACK | FIN);
-    dropped(rig.send(C, 6, b"more"), Violation::BeyondFin);
+    let verdict = rig.send(C, 6, b"more");
+    held_back(&rig, verdict, Violation::BeyondFin);
 
     let mut rig = open();
     let _ = (rig.send(C, 0, b"NOOP\r\n"), rig.ack(S, 0));
@@ -405,7 +406,15 @@ fn what_is_counted_of_a_message_is_told_when_it_is_one_no_more() {
             }
         }
         assert_eq!((shown, unshown), expected, "{count}");
-        assert!(crowd.engine.stats().bytes_masked > 10_000, "the rest was masked");
+        let masked = crowd.engine.stats().bytes_masked;
+        assert!(masked > 10_000, "the rest was masked");
+        // How much that was is told when it has ended.
+        crowd.records.clear();
+        assert!(crowd.say(&mut line, C, b".\r\n"));
+        let rest = crowd.records.iter().find_map(|record| {
+            if let What::Unshown { bytes, .. } = &record.what { Some(*bytes) } else { None }
+        });
+        assert_eq!(rest, Some(masked - count as u64), "a dot was masked of each false end");
     }
 }
 

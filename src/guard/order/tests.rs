@@ -86,6 +86,28 @@ fn a_pipeline_has_the_benefit_of_every_answer_that_is_due() {
     check(None, &[&BEGIN, &MAIL, &due, &[same(Client, "DATA\r\n")]]);
 }
 
+/// A line that the filter has refused is answered, too: what is due behind it stays due.
+#[test]
+fn what_answers_a_refused_line_settles_nothing_else() {
+    for (line, left, answer) in [
+        ("RCPT TO:<a;b@c>\r\n", "RCPT TO:<aXXXXX\r\n", "501 no\r\n"),
+        ("RCPTX\r\n", "RCPTX\r\n", "500 no\r\n"),
+        ("MAILX\r\n", "MAILX\r\n", "500 no\r\n"),
+    ] {
+        for size in [1, 2, 5, 999] {
+            let mut talk =
+                Talk::new(&changed("esmtp", &[("banner", "pass"), ("envelope", "lenient")]));
+            for (from, text, _) in BEGIN.iter().chain(&MAIL) {
+                talk.say(*from, text.as_bytes(), size);
+            }
+            assert_eq!(talk.say(Client, line.as_bytes(), size), left);
+            talk.say(Client, b"RCPT TO:<a@b>\r\n", size);
+            talk.say(Server, answer.as_bytes(), size);
+            assert_eq!(talk.say(Client, b"DATA\r\n", size), "DATA\r\n", "{line:?} by {size}");
+        }
+    }
+}
+
 /// A line, and how it is answered.
 fn answered(line: &'static str, answer: &'static str) -> [Turn; 2] {
     [same(Client, line), same(Server, answer)]

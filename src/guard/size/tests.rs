@@ -2,7 +2,7 @@
 
 use super::Size;
 use crate::guard::tests::{Talk, changed, random};
-use crate::guard::{Excess, Rule, Ruling};
+use crate::guard::{Excess, Guard, Rule, Ruling, Watch};
 use crate::smtp::Fault;
 use crate::smtp::Speaker::{Client, Server};
 
@@ -250,6 +250,28 @@ fn a_line_that_ends_in_a_dot_at_the_size_that_is_assumed_ends_the_flow() {
     }
 }
 
+/// Not even what is assumed of servers that say nothing of it.
+#[test]
+fn who_takes_anything_is_held_to_no_size() {
+    let message = dotted(61);
+    for (offer, ends) in [
+        ("250-a\r\n250 DSN\r\n", true),
+        ("250-a\r\n250 SIZE\r\n", false),
+        ("250-a\r\n250 SIZE 0\r\n", false),
+        ("250-a\r\n250 SIZE 5000000000\r\n", false),
+    ] {
+        let mut talk = Talk::new(&changed("esmtp", &[("size_assumed", "60")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        begin_again(&mut talk, offer);
+        talk.say(Client, message.as_bytes(), 99);
+        assert_eq!(talk.ended(), ends.then_some(Rule::MessageBytes), "{offer:?}");
+    }
+    let mut watch = Watch::default();
+    (watch.size.offered, watch.size.octets) = (super::UNLIMITED, u32::MAX);
+    let guard = Guard::new(changed("esmtp", &[]));
+    assert!(guard.has_room(&watch, usize::MAX - 1), "nor where no more is counted");
+}
+
 #[test]
 fn what_is_taken_is_the_first_number_of_the_last_offer() {
     let message = dotted(61);
@@ -259,6 +281,11 @@ fn what_is_taken_is_the_first_number_of_the_last_offer() {
         ("250-a\r\n250-SIZE 60\r\n250 DSN 7\r\n", true),
         ("250-a\r\n250-DSN 7\r\n250 SIZE 60\r\n", true),
         ("250-a\r\n250 DSN\r\n", false),
+        // No number: servers without a limit say so.
+        ("250-a\r\n250 SIZE\r\n", false),
+        ("250-a\r\n250 SIZE 0\r\n", false),
+        ("250-a\r\n250 SIZE 4294967295\r\n", false),
+        ("250-a\r\n250 SIZE 5000000000\r\n", false),
     ] {
         // Whatever an answer before it has said.
         for before in ["250-b\r\n250 SIZE 60\r\n", "250-b\r\n250 SIZE 9\r\n"] {

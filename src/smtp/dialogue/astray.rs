@@ -34,8 +34,10 @@ impl Dialogue {
         if is_late || code == 354 {
             return Some(Fault::UnexpectedReply);
         }
+        // What is too large may be refused at any time.
+        let is_due = matches!(self.expect, Expect::Oversize(_));
         self.expect = self.expect.next(Cue::FinalInData);
-        self.unless_it_leaves(Fault::ReplyInsideData)
+        if is_due { None } else { self.unless_it_leaves(Fault::ReplyInsideData) }
     }
 
     /// One more line that answers nothing, and whether the server says nothing else any more. It

@@ -32,6 +32,7 @@ impl Dialogue {
             Expect::Wait
             | Expect::Data(_)
             | Expect::Disowned(_)
+            | Expect::Oversize(_)
             | Expect::Chunk { .. }
             | Expect::RefusedChunk { .. }
             | Expect::AuthLine => false,

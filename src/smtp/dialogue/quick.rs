@@ -33,7 +33,9 @@ impl Dialogue {
         #[expect(clippy::wildcard_enum_match_arm, reason = "all else is read in runs")]
         let swept = match &mut self.expect {
             Expect::Data(data) => data.sweep(input, fillers.lookalike),
-            Expect::Disowned(data) => data.sweep_disowned(input, fillers.disowned),
+            Expect::Disowned(data) | Expect::Oversize(data) => {
+                data.sweep_disowned(input, fillers.disowned)
+            }
             _ => return None,
         };
         let step = if swept.is_end {
@@ -124,7 +126,8 @@ impl Dialogue {
         let used = line.used();
         self.line = CommandLine::whole(line.word, line.has_gap);
         let change = self.end_line(at.after(used as u64));
-        Step { change, ..Step::of(used, Event::CommandEnd { is_bare: line.is_bare }) }
+        let event = Event::CommandEnd { is_bare: line.is_bare, verb: Some(line.verb) };
+        Step { change, ..Step::of(used, event) }
     }
 }
 

@@ -391,3 +391,44 @@ fn a_334_to_a_line_with_a_bare_cr_is_doubtful() {
         }
     }
 }
+
+/// To a server a QUIT that is more than that is none: what refuses it is no other line's.
+#[test]
+fn what_only_begins_with_quit_is_refused_as_any_line() {
+    for line in ["QUITX\r\n", "QUIT\x0b\r\n", "QUIT now\r\n", "QUIT\r\r\n"] {
+        let mut talk = Talk::greeted();
+        for (at, byte) in line.bytes().enumerate() {
+            talk.client([byte]);
+            if at == 4 && byte != b' ' && byte != b'\r' {
+                talk.dialogue.refuse();
+            }
+        }
+        talk.client("NOOP\r\nRCPT TO:<a@b>\r\n");
+        assert_eq!(talk.server("500 what?\r\n"), None, "{line:?}");
+        assert_eq!(talk.server("250 ok\r\n"), None, "{line:?}");
+        assert!(talk.dialogue.is_owed(), "{line:?}: RCPT is not answered yet");
+        assert_eq!(talk.server("550 no\r\n"), None, "{line:?}");
+        assert!(talk.dialogue.is_idle(), "{line:?}");
+    }
+}
+
+/// The refusal of a message that is too large is that message's, whatever is pipelined behind it.
+#[test]
+fn what_refuses_a_message_that_is_too_large_answers_it() {
+    let mut talk = Talk::in_data();
+    talk.client("text\r\n");
+    talk.dialogue.disown();
+    talk.client("more\r\n.\r\nRSET\r\n");
+    assert_eq!(talk.server("552 too large\r\n"), None);
+    assert_eq!(talk.server("250 ok\r\n"), None);
+    assert!(talk.dialogue.is_idle());
+    // Said in the middle of it, it may have been the only answer there is.
+    let mut talk = Talk::in_data();
+    talk.client("text\r\n");
+    talk.dialogue.disown();
+    assert_eq!(talk.server("552 too large\r\n"), None);
+    assert!(matches!(talk.expect(), Expect::Disowned(_)));
+    talk.client("more\r\n.\r\nRSET\r\n");
+    assert_eq!(talk.server("250 reset\r\n"), None);
+    assert!(talk.dialogue.is_idle());
+}

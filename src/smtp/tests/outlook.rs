@@ -53,7 +53,7 @@ fn the_end_of_a_message_is_foreseen() {
     assert_eq!(Talk::greeted().dialogue.find_data_end(b".\r\n"), None);
     // Whether its end would be the server's nobody knows.
     talk.dialogue.disown();
-    assert_eq!(talk.expect(), Expect::Disowned(MailData::Dot));
+    assert_eq!(talk.expect(), Expect::Oversize(MailData::Dot));
     assert_eq!(talk.dialogue.find_data_end(b"\r\n"), None);
 }
 
@@ -80,7 +80,7 @@ fn behind_a_gap_the_client_begins_a_line_or_goes_on_with_its_message() {
     talk.client("\r\n.");
     talk.dialogue.disown();
     lost(&mut talk, 9);
-    assert_eq!(talk.expect(), Expect::Disowned(MailData::Middle));
+    assert_eq!(talk.expect(), Expect::Oversize(MailData::Middle));
 }
 
 #[test]
