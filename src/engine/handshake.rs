@@ -138,7 +138,7 @@ impl Engine {
             return (self.handle_refusal(turn, handshake, effects), mode);
         }
         let has_side = |direction| handshake.way.has(direction, turn.hop(), &self.keyed);
-        if !turn.completes(handshake) {
+        if !turn.completes(handshake, self.skips_gaps) {
             // A server that knows an earlier SYN of these ends asks back with an ACK, and its
             // client must answer that with a RST (RFC 9293 3.10.7.3) or wait until it gives up.
             let asks_back = turn.source == handshake.responder()
@@ -211,6 +211,10 @@ impl Engine {
         effects: &mut Effects,
     ) -> Verdict {
         let is_refusal = turn.source == handshake.responder();
+        let direction = if is_refusal { Direction::Reply } else { Direction::Original };
+        if !handshake.way.has(direction, turn.hop(), &self.keyed) {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
         if turn.resets(handshake) {
             self.handshakes.remove(handshake);
         } else if is_refusal {
@@ -224,9 +228,9 @@ impl Engine {
 
 impl Turn<'_> {
     /// Which of the handshakes between its ends a packet without SYN speaks of.
-    pub(super) fn handshake(&self, table: &HandshakeTable) -> Option<Handshake> {
+    pub(super) fn handshake(&self, table: &HandshakeTable, has_gaps: bool) -> Option<Handshake> {
         let is_meant = |known: &Handshake| {
-            if self.packet.flags.rst { self.resets(known) } else { self.completes(known) }
+            if self.packet.flags.rst { self.resets(known) } else { self.completes(known, has_gaps) }
         };
         let find = |is_wanted: &dyn Fn(&Handshake) -> bool| {
             table.find(&self.key, self.seconds(), is_wanted)
@@ -234,11 +238,13 @@ impl Turn<'_> {
         find(&is_meant).or_else(|| find(&|_| true))
     }
 
-    /// Whether this is the third packet.
-    fn completes(&self, handshake: &Handshake) -> bool {
+    /// Whether this is the third packet. A server that keeps no state may take the client's first
+    /// number from it, so it must be the SYN's; a capture with gaps may lack the very packet.
+    fn completes(&self, handshake: &Handshake, has_gaps: bool) -> bool {
         handshake.is_answered
             && self.source == handshake.originator()
             && self.packet.ack == handshake.answer.after(1)
+            && (self.packet.seq == handshake.isn.after(1) || has_gaps)
     }
 
     /// Whether a RST bears the number that ends it.

@@ -44,7 +44,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::flow::{Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
+use crate::flow::{Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};
@@ -259,7 +259,7 @@ impl Engine {
         let (flags, policies) = (turn.packet.flags, turn.policies());
         if ![turn.source, turn.destination].iter().any(|end| policies.is_mail_port(end.port)) {
             // What a server accepts here is none of ours, and no old flow must judge it.
-            if flags.syn && flags.ack {
+            if flags.syn && flags.ack && self.is_of_responder(turn) {
                 self.retire(turn, effects);
             }
             return (Verdict::Accept, policies.general_mode);
@@ -284,6 +284,18 @@ impl Engine {
         }
     }
 
+    /// Whether the server of the flow between the packet's ends has sent this, and no other.
+    fn is_of_responder(&self, turn: &Turn<'_>) -> bool {
+        self.flows.find(&turn.key).is_some_and(|flow| {
+            let is_right = |conversation: &Conversation| {
+                conversation.has_right_side(turn, Direction::Reply, &self.keyed)
+            };
+            turn.source == flow.ends().responder
+                && turn.verify().is_ok()
+                && flow.lock_if_present().is_some_and(|conversation| is_right(&conversation))
+        })
+    }
+
     /// A segment of an established flow.
     fn handle_segment(
         &self,
@@ -300,7 +312,6 @@ impl Engine {
         if let Err(malformed) = turn.verify() {
             return (Verdict::Drop(malformed.into()), mode);
         }
-        let was_over = flow.is_over();
         let scene = Scene::of(flow, turn.now);
         let direction = flow.direction(turn.key.is_low(turn.source));
         let judged = catch_unwind(AssertUnwindSafe(|| {
@@ -315,18 +326,23 @@ impl Engine {
             conversation.tell_drop(&scene, (turn.packet, direction), Reason::OwnFault, effects);
             Verdict::Drop(Reason::OwnFault)
         });
-        flow.hold(conversation.held());
         // What is refused, a forgery perhaps, keeps no flow alive.
         if !matches!(verdict, Verdict::Drop(_)) {
             flow.touch(turn.now.seconds());
         }
-        let is_over = conversation.is_over();
-        flow.set_over(is_over);
-        if is_over && !was_over {
-            self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
-        }
+        self.account(flow, conversation);
         self.write_down(turn, flow, conversation);
         (verdict, mode)
+    }
+
+    /// What a flow holds now, and whether it is over: then it is remembered for a shorter time.
+    fn account(&self, flow: &Arc<Flow<Conversation>>, conversation: &Conversation) {
+        flow.hold(conversation.held());
+        let was_over = flow.is_over();
+        flow.set_over(conversation.is_over());
+        if conversation.is_over() && !was_over {
+            self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
+        }
     }
 
     fn expire_some(&self, now: Instant, looks_max: usize, effects: &mut Effects) {

@@ -33,7 +33,6 @@ impl Mode {
             Self::Enforce => verdict,
             Self::Monitor => {
                 effects.rewritten.clear();
-                effects.resets.clear();
                 effects.withheld = None;
                 Verdict::Accept
             }
@@ -116,7 +115,7 @@ impl Passage<'_, '_> {
             return reason != Reason::WrongInterface && reason != Violation::OldAck.into();
         }
         let acknowledged = &self.conversation.streams[self.direction.other()];
-        if !acknowledged.is_offered(self.turn.packet.ack) {
+        if !acknowledged.is_offered(self.turn.packet.ack) || !self.is_heeded() {
             return false;
         }
         self.pass_over();

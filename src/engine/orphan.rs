@@ -35,19 +35,20 @@ impl Engine {
         mode: Mode,
         effects: &mut Effects,
     ) -> (Verdict, Mode) {
-        if let Some(handshake) = turn.handshake(&self.handshakes) {
+        if let Some(handshake) = turn.handshake(&self.handshakes, self.skips_gaps) {
             return self.handle_third(turn, &handshake, mode, effects);
         }
-        (self.refuse_orphan(turn, effects), mode)
+        (self.refuse_orphan(turn, mode, effects), mode)
     }
 
-    fn refuse_orphan(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
+    fn refuse_orphan(&self, turn: &Turn<'_>, mode: Mode, effects: &mut Effects) -> Verdict {
         if turn.policies().unknown_flow == UnknownFlow::Pass {
             return Verdict::Accept;
         }
         // A RST is never answered, or two guards could talk for ever. What may belong to a
         // handshake that had to make room comes again, and its SYN with it.
-        let is_answered = turn.policies().unknown_flow == UnknownFlow::Reset
+        let is_answered = mode == Mode::Enforce
+            && turn.policies().unknown_flow == UnknownFlow::Reset
             && !turn.packet.flags.rst
             && !self.handshakes.may_have_evicted(&turn.key, turn.seconds());
         if is_answered {

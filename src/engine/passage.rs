@@ -10,7 +10,7 @@
 
 use super::conversation::{Conversation, Phase, Scene};
 use super::reading::speaker_of;
-use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
+use super::{Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::offset::Offset;
@@ -86,9 +86,18 @@ impl Passage<'_, '_> {
     /// The ACK and window that the segment carries for the other direction.
     fn take_ack(&mut self) -> Result<(), Violation> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
-        let other = self.direction.other();
-        let taken =
-            self.conversation.streams[other].acknowledge(ack, window, &mut self.effects.spares);
+        let is_heeded = self.is_heeded();
+        let is_offloaded = self.conversation.is_offloaded();
+        let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
+        let stream = &mut self.conversation.streams[self.direction.other()];
+        // One of them may be opaque and the other not: then its bytes still come by.
+        if stream.is_unsent(ack) && is_enforced && !is_offloaded {
+            return Err(Violation::AckOfUnsent);
+        }
+        if !is_heeded {
+            return stream.check_ack(ack);
+        }
+        let taken = stream.acknowledge(ack, window, &mut self.effects.spares);
         if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
             self.pass_over();
             return Ok(());
@@ -96,12 +105,22 @@ impl Passage<'_, '_> {
         taken
     }
 
+    /// Whether the segment's number is such that its receiver looks at its ACK. Else an ACK that
+    /// was guessed would make us forget what the receiver never got. A capture may lack what has
+    /// moved the window.
+    pub(super) fn is_heeded(&self) -> bool {
+        let packet = self.turn.packet;
+        let stream = &self.conversation.streams[self.direction];
+        self.engine.skips_gaps || stream.is_acceptable(packet.seq, packet.payload().len())
+    }
+
     pub(super) fn pass_payload(&mut self) -> Verdict {
         let (seq, payload) = (self.turn.packet.seq, self.turn.packet.payload());
         let stream = &mut self.conversation.streams[self.direction];
         let length = stream.before_fin(seq, payload.len());
+        // Bare, a keep-alive behind a FIN still draws its ACK.
         if length == 0 && !payload.is_empty() {
-            return Verdict::Drop(Violation::BeyondFin.into());
+            return self.hold_back(0, Violation::BeyondFin.into());
         }
         if stream.is_opaque() {
             stream.pass_opaque(seq, length);
@@ -264,7 +283,7 @@ impl Passage<'_, '_> {
     /// Anything that a reset flow still sends is answered with a RST at the very number its sender
     /// expects, which a challenge ACK (RFC 5961 3.2) names.
     fn answer_dead(&mut self) -> Verdict {
-        if !self.turn.packet.flags.rst {
+        if !self.turn.packet.flags.rst && self.conversation.mode() == Mode::Enforce {
             self.effects.inject(&Reset {
                 source: self.turn.destination.into(),
                 destination: self.turn.source.into(),

@@ -31,8 +31,8 @@ impl Engine {
             let Some(mut conversation) = flow.lock_if_present() else { continue };
             conversation.reset(&Scene::of(&flow, now), Reason::StorePressure, effects);
             conversation.discard();
-            flow.hold(conversation.held());
-            flow.set_over(conversation.is_over());
+            self.account(&flow, &conversation);
+            self.write_anew(&flow, &mut conversation);
         }
     }
 }

@@ -177,9 +177,8 @@ impl Engine {
         (now, effects): (Instant, &mut Effects),
     ) {
         conversation.reset_both_ends(&Scene::of(flow, now), Reason::Cleared, effects);
-        flow.hold(conversation.held());
-        flow.set_over(true);
-        self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
+        self.account(flow, conversation);
+        self.write_anew(flow, conversation);
     }
 }
 

@@ -114,7 +114,7 @@ impl HandshakeTable {
     }
 
     /// Writes a record, in place of the one with its key and SYN or, where its set is full, of the
-    /// one written longest ago; true if a live record of other ends had to go.
+    /// one written longest ago; true if a live record of another SYN had to go.
     pub fn put(&self, record: &Handshake) -> bool {
         let Some(set) = self.set(&record.key) else { return false };
         let packed = Packed::of(record);
@@ -131,7 +131,8 @@ impl HandshakeTable {
         let gone = place.map(|place| records.remove(place));
         records.push(packed);
         let is_lost = gone.is_some_and(|gone| {
-            !gone.is_of(&record.key) && self.is_alive(gone.seconds(), record.seconds)
+            let is_same = gone.is_of(&record.key) && gone.isn() == record.isn;
+            !is_same && self.is_alive(gone.seconds(), record.seconds)
         });
         if is_lost {
             set.evicted = set.evicted.max(Some(record.seconds));

@@ -164,42 +164,76 @@ impl Stream {
     /// The sequence numbers a RST to the receiver may have to carry: its next expected byte is one
     /// of these, or between them where its ACK is still on the way.
     pub fn reset_seqs(&self) -> impl Iterator<Item = Seq> + use<> {
-        let judged = match self.framed() {
-            Some(framed) if self.is_framed() => {
-                self.fin().unwrap_or_default().max(framed.left).max(self.acknowledged)
-            }
-            Some(_) | None => self.judged,
-        };
-        let end = judged.after(u64::from(self.behind_fin.is_some()));
+        let end = self.left().after(u64::from(self.behind_fin.is_some()));
         let first = self.seq(self.acknowledged.after(u64::from(self.is_fin_acknowledged)));
         let last = self.seq(end);
         std::iter::once(first).chain((last != first).then_some(last))
     }
 
-    /// Takes the receiver's cumulative ACK and window.
+    /// Behind the last byte that may have left. What a header has announced has not, yet.
+    fn left(&self) -> Offset {
+        match self.framed() {
+            Some(framed) if self.is_framed() => {
+                self.fin().unwrap_or_default().max(framed.left).max(self.acknowledged)
+            }
+            Some(_) | None => self.judged,
+        }
+    }
+
+    /// Whether the receiver looks at more of a segment with this number and so many bytes than the
+    /// number (RFC 9293 3.10.7.4). What it has received is at least what it has acknowledged, and
+    /// its sender knows no more of the window than is known here.
+    #[must_use]
+    pub fn is_acceptable(&self, seq: Seq, length: usize) -> bool {
+        let whole = |offset: Offset| i64::try_from(offset.value()).unwrap_or(i64::MAX);
+        let start = whole(self.judged).saturating_add(self.distance(seq));
+        let next = whole(self.acknowledged);
+        let is_old = if length == 0 {
+            start < next
+        } else {
+            start.saturating_add_unsigned(length as u64) <= next
+        };
+        !is_old && start <= whole(self.window.end())
+    }
+
+    /// Whether an ACK covers bytes that never left towards the receiver.
+    #[must_use]
+    pub fn is_unsent(&self, ack: Seq) -> bool {
+        let left = self.left();
+        let fin = u64::from(self.fin() == Some(left));
+        self.offset(ack).is_some_and(|offset| offset > left.after(fin))
+    }
+
+    /// Whether no receiver could send this ACK.
     ///
     /// # Errors
     /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver,
-    /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2). Nothing is taken
-    /// then.
+    /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2).
+    pub fn check_ack(&self, ack: Seq) -> Result<(), Violation> {
+        let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
+        let oldest = oldest.saturating_add(i64::from(self.window.largest()));
+        if self.distance(ack) < oldest.saturating_neg() {
+            return Err(Violation::OldAck);
+        }
+        if self.is_unsent(ack) && !self.is_opaque() {
+            return Err(Violation::AckOfUnsent);
+        }
+        Ok(())
+    }
+
+    /// Takes the receiver's cumulative ACK and window.
+    ///
+    /// # Errors
+    /// As [`Self::check_ack`]. Nothing is taken then.
     pub fn acknowledge(
         &mut self,
         ack: Seq,
         window: u16,
         spares: &mut Spares,
     ) -> Result<(), Violation> {
-        let fin = u64::from(self.fin() == Some(self.judged));
-        let distance = self.distance(ack);
-        let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
-        let oldest = oldest.saturating_add(i64::from(self.window.largest()));
-        if distance < oldest.saturating_neg() {
-            return Err(Violation::OldAck);
-        }
-        let offset = self.judged.value().checked_add_signed(distance);
-        let Some(offset) = offset.map(Offset::new) else { return Ok(()) };
-        if offset > self.judged.after(fin) && !self.is_opaque() {
-            return Err(Violation::AckOfUnsent);
-        }
+        self.check_ack(ack)?;
+        // Before the stream's first byte nothing was offered.
+        let Some(offset) = self.offset(ack) else { return Ok(()) };
         self.window.offer(offset, window);
         if self.is_opaque() {
             self.judged = self.judged.max(offset);

@@ -144,6 +144,13 @@ fn a_reset_ends_a_handshake_by_its_number() {
         assert_eq!(rig.packet(from, seq, ack, flags, &[], b""), verdict, "{from:?} {seq} {ack}");
         let expected = if is_ended { HANDSHAKE } else { Verdict::Accept };
         assert_eq!(syn_ack(&mut rig), expected, "{from:?} {seq} {ack}");
+        // From another side it is nobody's.
+        let mut rig = unopened();
+        let _ = syn(&mut rig);
+        let forged = rig.build(from, seq, ack, flags, &[], b"");
+        let wrong = Verdict::Drop(Reason::WrongInterface);
+        assert_eq!(rig.raw_from(from.other(), from, &forged), wrong, "{from:?} {seq} {ack}");
+        assert_eq!(syn_ack(&mut rig), Verdict::Accept, "{from:?} {seq} {ack}");
     }
 }
 
@@ -253,8 +260,41 @@ fn a_port_that_was_mails_has_its_flows_until_a_server_accepts_new_ones() {
     rig.engine.reload(&Settings { ports: vec![26], ..settings("mailguard") });
     let _ = rig.packet(C, 90_000, 0, SYN, &[], b"");
     assert_eq!(seen(&rig).len(), 1);
-    let _ = rig.packet(S, 80_000, 90_001, SYN | ACK, &[], b"");
+    // Nobody else says that: neither the client nor a third party.
+    let _ = rig.packet(C, 90_000, 80_001, SYN | ACK, &[], b"");
+    let answer = rig.build(S, 80_000, 90_001, SYN | ACK, &[], b"");
+    let _ = rig.raw_from(C, S, &answer);
+    assert_eq!(seen(&rig).len(), 1);
+    let _ = rig.raw(S, &answer);
     assert_eq!(seen(&rig).len(), 0);
+}
+
+/// A server that keeps no state may take another first number from it (SYN cookies).
+#[test]
+fn a_third_packet_has_the_number_behind_the_syns() {
+    for beside in [1, 3, 1 << 30, 0_u32.wrapping_sub(1)] {
+        let mut rig = unopened();
+        let _ = (syn(&mut rig), syn_ack(&mut rig));
+        let seq = (ISN[0] + 1).wrapping_add(beside);
+        assert_eq!(rig.packet(C, seq, ISN[1] + 1, ACK, &[], b""), HANDSHAKE, "{beside}");
+        assert_eq!(seen(&rig).len(), 0, "{beside}");
+        assert_eq!(third(&mut rig), Verdict::Accept);
+        assert_eq!(seen(&rig).len(), 1, "{beside}");
+    }
+}
+
+/// Two forged SYNs take the place of a real one: its server's answer brings it back.
+#[test]
+fn a_syn_that_two_rivals_put_out_is_recalled_by_its_answer() {
+    let mut rig = unopened();
+    let _ = syn(&mut rig);
+    for isn in [77, 78] {
+        assert_eq!(rig.packet(C, isn, 0, SYN, &mss(1_460), b""), Verdict::Accept);
+    }
+    assert_eq!(syn_ack(&mut rig), Verdict::Accept);
+    assert_eq!(third(&mut rig), Verdict::Accept);
+    assert_eq!(rig.send(S, 0, b"220 a\r\n"), Verdict::Rewrite);
+    assert_eq!(rig.send(C, 0, b"NOOP\r\n"), Verdict::Accept);
 }
 
 /// Whose SYN it is, nobody has to guess: it is under the policy of its sender as the client.
@@ -396,6 +436,45 @@ fn what_belongs_to_no_flow_is_answered_with_its_own_numbers() {
         assert_eq!(rig.packet(C, 1_001, 5_000, ACK, &[], b"NOOP\r\n"), verdict);
         assert_eq!(numbers(&mut rig), []);
     }
+}
+
+/// Both ends of what had to make room are told, also where a monitored packet made that so.
+#[test]
+fn what_makes_room_for_monitored_flows_is_reset_all_the_same() {
+    let exception = Exception {
+        client: Some("203.0.113.0/24".parse().unwrap()),
+        server: None,
+        treatment: Treatment::Monitor(settings("mailguard").guard),
+    };
+    let few = limited(|limits| limits.flows_max = 3);
+    let mut crowd = Crowd::new(Settings { exceptions: vec![exception], ..few });
+    for port in 1..=3 {
+        let mut line = crowd.open("192.0.2.1", port);
+        assert!(crowd.say(&mut line, S, b"220 a\r\n"));
+    }
+    assert_eq!(crowd.resets_max, 0);
+    let _ = crowd.open("203.0.113.7", 1);
+    assert!(crowd.resets_max >= 2, "each end has its RST");
+    assert_eq!(crowd.engine.stats().resets, crowd.resets_max as u64);
+}
+
+/// A flow that was reset to make room is forgotten as soon as any other that was reset.
+#[test]
+fn what_was_reset_for_want_of_memory_is_soon_forgotten() {
+    let mut crowd = Crowd::new(limited(|limits| limits.store_bytes_max = 1 << 20));
+    let mut port = 0;
+    while crowd.engine.stats().resets == 0 {
+        port += 1;
+        let mut line = crowd.open(ATTACKER, port);
+        let at = if crowd.begin_data(&mut line) { line.received[0] } else { 0 };
+        crowd.send(&mut line, C, at, &text(60_000));
+        assert!(port < 200);
+    }
+    let before = crowd.engine.stats().flows_now;
+    crowd.micros += 60 * SECOND;
+    let now = Instant::from_micros(crowd.micros);
+    (0..10).for_each(|_| crowd.engine.expire(now, &mut Effects::default()));
+    assert!(crowd.engine.stats().flows_now < before, "{before} all the same");
 }
 
 /// Whoever finds no room has an eighth of it made free, and no more; until then nobody loses any.

@@ -15,6 +15,8 @@ mod support;
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
 
+/// ACKs of a third party: whoever guesses one number of a connection has guessed nothing.
+mod acknowledgements;
 /// What comes again asks the allocator for nothing.
 mod allocations;
 /// The messages of an ASA: each row of its default map, and that nobody else has them.

@@ -90,10 +90,23 @@ impl Engine {
         flow: &Flow<Conversation>,
         conversation: &mut Conversation,
     ) {
-        let Some(diarist) = &self.diarist else { return };
+        if self.diarist.is_none() {
+            return;
+        }
         let flags = turn.packet.flags;
         let is_ack = turn.packet.payload().is_empty() && !flags.fin && !flags.rst;
         if !is_ack || conversation.slot.as_ref().is_none_or(|slot| slot.is_empty) {
+            self.write_anew(flow, conversation);
+        }
+    }
+
+    /// Writes down what a flow has become without a packet of its own.
+    pub(in super::super) fn write_anew(
+        &self,
+        flow: &Flow<Conversation>,
+        conversation: &mut Conversation,
+    ) {
+        if let Some(diarist) = &self.diarist {
             diarist.write(flow, conversation);
         }
     }

@@ -91,15 +91,19 @@ fn the_same_ends_have_two_handshakes_and_what_the_server_answered_stays() {
         let of = |isn| table.find(&record(1, 0).key, 103, |known| known.isn == Seq(isn));
         (0..9).filter(|&isn| of(isn).is_some()).collect::<Vec<_>>()
     };
-    table.put(&with(1, false, 100));
-    table.put(&with(2, false, 101));
+    assert!(!table.put(&with(1, false, 100)));
+    assert!(!table.put(&with(2, false, 101)));
+    assert!(!table.put(&with(1, false, 101)), "the same again");
+    assert!(!table.may_have_evicted(&record(1, 0).key, 101));
+    assert!(!table.put(&with(2, false, 101)));
     assert_eq!(numbers(), [1, 2]);
     // Of two that are not answered the older goes.
     table.put(&with(3, false, 102));
     assert_eq!(numbers(), [2, 3]);
     // What is answered stays, whatever comes.
     table.put(&with(2, true, 102));
-    (4..9).for_each(|isn| assert!(!table.put(&with(isn, false, 103))));
+    assert!(table.may_have_evicted(&record(1, 0).key, 103), "two rivals have put out a third");
+    (4..9).for_each(|isn| assert!(table.put(&with(isn, false, 103))));
     assert_eq!(numbers(), [2, 8]);
     // The server has taken another one now.
     table.put(&with(8, true, 103));

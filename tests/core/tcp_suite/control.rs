@@ -3,15 +3,12 @@
 
 use mailguard::engine::{Reason, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
-use mailguard::tcp::Violation;
 use mailguard::time::Instant;
 use mailguard::wire::Malformed;
 
 use super::{Case, EVIL, STD, case, pieces};
 use crate::support::packet::{ACK, FIN, PSH, RST, URG, patched};
 use crate::support::talk::{End, Talk};
-
-const BEYOND_FIN: Verdict = Verdict::Drop(Reason::Violation(Violation::BeyondFin));
 
 pub const CASES: &[Case] = &[
     case("D01", "urgent in verb", |suite| {
@@ -72,8 +69,10 @@ pub const CASES: &[Case] = &[
     case("D06", "FIN, then data", |suite| {
         let mut talk = suite.talk(b"NOOP\r\n");
         let _ = talk.rig.send_fin(C, 0, b"NOOP\r\n");
-        assert_eq!(talk.send(6, b"VRFY root\r\n"), BEYOND_FIN);
-        assert_eq!(talk.send(20, b"VRFY root\r\n"), BEYOND_FIN);
+        for at in [6, 20] {
+            assert_eq!(talk.send(at, b"VRFY root\r\n"), Verdict::Rewrite);
+            assert_eq!(talk.rig.last_left.len(), 40, "bare");
+        }
         let _ = talk.send(0, b"NOOP\r\nVRFY root\r\n");
         assert!(talk.rig.last_left.ends_with(b"NOOP\r\n"), "cut at the FIN");
         assert!(talk.rig.original.is_finished);

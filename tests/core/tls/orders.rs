@@ -1,7 +1,7 @@
 //! Records in whatever segments: cut, swapped, repeated, contradicted, ahead of a gap, ended.
 
 use mailguard::engine::{
-    Arrival, Effects, Gaps, Notice, Reason, Settings, TlsEvent, Verdict, What,
+    Arrival, Effects, Gaps, Notice, Reason, Settings, TlsEvent, Verdict, What, Withheld,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
@@ -103,8 +103,11 @@ fn acknowledgements_and_ends_lie_inside_records() {
     let (mut rig, at, back) = open();
     let (seq, _) = rig.numbers(S, back);
     let ack = |offset: u64| 8_u32.wrapping_add(offset as u32);
-    let beyond = rig.packet(S, seq, ack(at + 1_006), ACK, &[], b"");
-    assert_eq!(beyond, Verdict::Drop(Violation::AckOfUnsent.into()));
+    // What the header has announced and has not left is none, either.
+    for end in [501, 1_005, 1_006] {
+        let beyond = rig.packet(S, seq, ack(at + end), ACK, &[], b"");
+        assert_eq!(beyond, Verdict::Drop(Violation::AckOfUnsent.into()), "{end}");
+    }
     assert_eq!(rig.packet(S, seq, ack(at + 400), ACK, &[], b""), Verdict::Accept);
     // A FIN inside a record.
     let (mut rig, at, back) = open();
@@ -118,8 +121,9 @@ fn acknowledgements_and_ends_lie_inside_records() {
     );
     assert!(rig.has_told(|what| *what == What::Closed));
     assert_eq!(rig.engine.stats().tls_agreed_1_3, 1);
-    let verdict = rig.send(C, at + 503, b"more");
-    assert_eq!(verdict, Verdict::Drop(Violation::BeyondFin.into()));
+    assert_eq!(rig.send(C, at + 503, b"more"), Verdict::Rewrite);
+    let reason = Violation::BeyondFin.into();
+    assert_eq!(rig.effects.withheld, Some(Withheld { passed: 0, reason }));
     // An exact RST inside a record ends the flow, though its sender has announced more.
     let (mut rig, at, _) = open();
     let (seq, ack) = rig.numbers(C, at + 500);

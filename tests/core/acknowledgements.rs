@@ -1,0 +1,110 @@
+//! ACKs of a third party: whoever guesses one number of a connection has guessed nothing.
+//!
+//! A receiver looks at no ACK of a segment that is none of its window (RFC 9293 3.10.7.4), and
+//! neither does the filter: what the other end never got is not forgotten, and not blanked.
+
+use mailguard::engine::{Reason, Verdict};
+use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::tcp::Violation;
+
+use crate::support::packet::ACK;
+use crate::support::rig::{Rig, settings, settings_with};
+use crate::support::tls::{record, session};
+
+const ISN: [u32; 2] = [1_000, 5_000];
+const UNSENT: Verdict = Verdict::Drop(Reason::Violation(Violation::AckOfUnsent));
+
+/// How far beside the number that comes next a forger's is: none of these lies in the window.
+const BESIDE: [u32; 4] = [1 << 30, 1 << 31, 70_000, 0_u32.wrapping_sub(1)];
+
+/// A bare ACK in the server's name, of so many bytes of the client's, `beside` its next number.
+fn forge(rig: &mut Rig, beside: u32, acknowledged: u64) -> Verdict {
+    let (seq, _) = rig.numbers(S, rig.reply.received);
+    let ack = ISN[0].wrapping_add(1 + acknowledged as u32);
+    rig.packet(S, seq.wrapping_add(beside), ack, ACK, &[], b"")
+}
+
+fn play(rig: &mut Rig, lines: &[(mailguard::flow::Direction, &[u8])]) {
+    for &(from, line) in lines {
+        let at = if from == C { rig.original.received } else { rig.reply.received };
+        assert!(matches!(rig.send(from, at, line), Verdict::Accept | Verdict::Rewrite));
+    }
+}
+
+#[test]
+fn what_a_forger_acknowledges_comes_again_as_it_was() {
+    for beside in BESIDE {
+        // In front of what the server has, in the middle of what was lost, and behind it.
+        for acknowledged in [3, 40, 80] {
+            let mut rig = Rig::established(settings("mailguard"), ISN);
+            play(&mut rig, &[(S, b"220 a\r\n"), (C, b"DATA\r\n"), (S, b"354 go\r\n")]);
+            let (at, text) = (rig.original.received, b"Subject: a line of text\r\n".repeat(4));
+            rig.is_lost_behind = true;
+            assert_eq!(rig.send(C, at, &text), Verdict::Accept);
+            rig.is_lost_behind = false;
+            assert_ne!(forge(&mut rig, beside, at + acknowledged), Verdict::Rewrite);
+            assert_eq!(rig.send(C, at, &text), Verdict::Accept, "{beside} {acknowledged}");
+            assert_eq!(rig.original.received, at + text.len() as u64);
+            assert!(rig.original.bytes().ends_with(&text), "{beside} {acknowledged}");
+        }
+    }
+}
+
+/// The same number in the window is the server's own, as far as anybody can tell.
+#[test]
+fn what_lies_in_the_window_is_believed() {
+    for beside in [0, 1, 60_000] {
+        let mut rig = Rig::established(settings("mailguard"), ISN);
+        play(&mut rig, &[(S, b"220 a\r\n"), (C, b"NOOP\r\n")]);
+        assert_eq!(forge(&mut rig, beside, 6), Verdict::Accept);
+        assert_eq!(
+            rig.send(C, 0, b"NOOP\r\n"),
+            Verdict::Rewrite,
+            "{beside}: it has been forgotten"
+        );
+    }
+}
+
+/// A record announces what has not left, and no ACK covers that.
+#[test]
+fn what_a_header_of_tls_announces_is_not_there_to_be_acknowledged() {
+    let mut rig = Rig::established(settings("esmtp"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n"), (C, b"EHLO a\r\n"), (S, b"250-a\r\n250 STARTTLS\r\n")]);
+    play(&mut rig, &[(C, b"STARTTLS\r\n"), (S, b"220 go\r\n")]);
+    for (from, said) in session("tls13").into_iter().take(4) {
+        play(&mut rig, &[(from, &said)]);
+    }
+    let (at, whole) = (rig.original.received, record(23, 16_000, b""));
+    assert_eq!(rig.send(C, at, &whole[..1_400]), Verdict::Accept);
+    for beside in [0, 1 << 30] {
+        assert_eq!(forge(&mut rig, beside, at + 2_000), UNSENT, "{beside}");
+    }
+    assert_eq!(rig.send(C, at + 1_400, &whole[1_400..2_800]), Verdict::Accept);
+    assert_eq!(forge(&mut rig, 0, at + 2_800), Verdict::Accept, "what has left is another thing");
+}
+
+/// While one side has not shown yet that it speaks TLS, all of both still comes by.
+#[test]
+fn nothing_unsent_is_acknowledged_while_one_side_is_read() {
+    for beside in BESIDE.into_iter().chain([0]) {
+        let mut rig = Rig::established(settings_with("esmtp", &[("tls_watch", "off")]), ISN);
+        play(&mut rig, &[(S, b"220 a\r\n"), (C, b"EHLO a\r\n"), (S, b"250-a\r\n250 STARTTLS\r\n")]);
+        play(&mut rig, &[(C, b"STARTTLS\r\n"), (S, b"220 go\r\n")]);
+        let (at, hello) = (rig.original.received, session("tls13")[0].1.clone());
+        assert_eq!(rig.send(C, at, &hello[..100]), Verdict::Accept);
+        assert_eq!(forge(&mut rig, beside, at + 2_000), UNSENT, "{beside}");
+        assert_eq!(rig.send(C, at + 100, &hello[100..]), Verdict::Accept, "{beside}");
+        assert!(rig.original.bytes().ends_with(&hello));
+    }
+}
+
+/// A keep-alive may carry a byte (RFC 9293 3.8.4), behind a FIN too: bare, it draws its ACK.
+#[test]
+fn a_keep_alive_behind_a_fin_goes_on_bare() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n")]);
+    assert_eq!(rig.send_fin(C, 0, b"QUIT\r\n"), Verdict::Accept);
+    let _ = rig.ack(S, rig.reply.received);
+    assert_eq!(rig.send(C, 6, b"x"), Verdict::Rewrite);
+    assert_eq!(rig.last_left.len(), 40);
+}
