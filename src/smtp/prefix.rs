@@ -1,8 +1,8 @@
 //! The header of the PROXY protocol, with which a load balancer says whom it speaks for: the first
 //! bytes of a connection, before anything of SMTP, and nothing answers them. A server that knows
 //! nothing of it refuses it as a line, and each reply behind that seems to answer the next command:
-//! so the first that is no greeting must not be a refusal, unless the client waited for the greeting
-//! before it said more: by then such a server has refused the header.
+//! so the first that is no greeting must not be a refusal, unless the client had waited for the
+//! greeting before it said more: by then such a server has refused the header.
 //!
 //! Version 1 is a line of text of at most 107 bytes, version 2 a signature, a length, and as many
 //! bytes. A client that begins otherwise has sent no header.
