@@ -41,6 +41,7 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
         ("EHLO a AUTH PLAIN x\r\n", "EHLO a AUTH PLAIN x\r\n"),
         ("EHLO a\rAUTH PLAIN x\rMAIL y\r\n", "EHLO a\rAUTH********\r******\r\n"),
         ("NOOP\rRSET\r PASS x\r\n", "NOOP\rRSET\r PASS**\r\n"),
+        ("NOOP\rA-UTH PLAIN x\r\n", "NOOP\rA-UTH PLAIN x\r\n"),
         ("NOOP\0AUTH PLAIN x\r\n", "NOOP\0AUTH********\r\n"),
         ("NOOP a\rb AUTH\0XAUTH PLAIN x\r\n", "NOOP a\rb AUTH\0XAUTH********\r\n"),
         ("RSET\rincomprehensible AUTH x\r\n", "RSET\rincomprehensible AUTH x\r\n"),
