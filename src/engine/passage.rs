@@ -90,7 +90,8 @@ impl Passage<'_, '_> {
         let is_offloaded = self.conversation.is_offloaded();
         let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
         let stream = &mut self.conversation.streams[self.direction.other()];
-        // One of them may be opaque and the other not: then its bytes still come by.
+        // What a record has announced has not left yet, and of an opaque stream all still comes by
+        // while the other is read. A capture may lack some, and monitoring lets more go on.
         if stream.is_unsent(ack) && is_enforced && !is_offloaded {
             return Err(Violation::AckOfUnsent);
         }

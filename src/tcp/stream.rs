@@ -199,15 +199,19 @@ impl Stream {
     /// Whether an ACK covers bytes that never left towards the receiver.
     #[must_use]
     pub fn is_unsent(&self, ack: Seq) -> bool {
-        let left = self.left();
-        let fin = u64::from(self.fin() == Some(left));
-        self.offset(ack).is_some_and(|offset| offset > left.after(fin))
+        self.is_beyond(ack, self.left())
+    }
+
+    /// Whether an ACK covers more than all below this offset, and the FIN if that stands there.
+    fn is_beyond(&self, ack: Seq, end: Offset) -> bool {
+        let fin = u64::from(self.fin() == Some(end));
+        self.offset(ack).is_some_and(|offset| offset > end.after(fin))
     }
 
     /// Whether no receiver could send this ACK.
     ///
     /// # Errors
-    /// [`Violation::AckOfUnsent`] if it covers bytes that never left towards the receiver,
+    /// [`Violation::AckOfUnsent`] if it covers bytes that were neither judged nor announced,
     /// [`Violation::OldAck`] if no receiver could still send it (RFC 5961 5.2).
     pub fn check_ack(&self, ack: Seq) -> Result<(), Violation> {
         let oldest = i64::try_from(self.judged.since(self.acknowledged)).unwrap_or(i64::MAX);
@@ -215,7 +219,7 @@ impl Stream {
         if self.distance(ack) < oldest.saturating_neg() {
             return Err(Violation::OldAck);
         }
-        if self.is_unsent(ack) && !self.is_opaque() {
+        if self.is_beyond(ack, self.judged) && !self.is_opaque() {
             return Err(Violation::AckOfUnsent);
         }
         Ok(())
