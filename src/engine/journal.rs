@@ -75,6 +75,10 @@ impl Journal {
         if is_line(step.event) {
             self.read(at, run, length);
         }
+        // A limit that only logs is told of beside the patch that it hides.
+        let is_hidden = matches!(ruling, Ruling::Exceed(excess) if !excess.is_end);
+        let is_struck = is_hidden && !draft.strikes().is_empty();
+        let ruling = if is_struck { Ruling::Note(Rule::Patch) } else { ruling };
         match ruling {
             Ruling::Pass | Ruling::Exceed(_) => {}
             Ruling::Note(rule) | Ruling::Reset(rule) => match draft.shown(run) {
@@ -150,6 +154,20 @@ impl Journal {
     /// Whether the number is all there is to log.
     pub(super) fn passes_over(&self) -> bool {
         self.0.as_ref().is_some_and(|line| line.edits.first().is_some_and(Edit::is_rest))
+    }
+
+    /// The flow ends within it: what there is to log, the line first if it is one.
+    pub(super) fn end_at(&mut self, event: Event, direction: Direction, log: &mut Vec<What>) {
+        if is_line(event) {
+            self.end(direction, What::command, log)
+        } else {
+            self.end_edits(direction, log)
+        }
+    }
+
+    /// Whether anything is kept of it but a number.
+    pub(super) fn has_edits(&self) -> bool {
+        self.0.as_ref().is_some_and(|line| line.edits.first().is_some_and(|edit| !edit.is_rest()))
     }
 
     /// A patch has struck in the run just noted.

@@ -293,12 +293,12 @@ impl Passage<'_, '_> {
         let journal = &mut self.conversation.journal[direction];
         match ruled.step.event {
             // What was seen in a message belongs to no line that is logged.
-            Event::Data | Event::DataEnd | Event::Chunk if is_struck(ruled.ruling) => {
+            Event::Data | Event::DataEnd | Event::Chunk if journal.has_edits() => {
                 journal.end_edits(direction, &mut ended);
             }
             // What ends the flow has no end of its own, and the patch's name stands beside it.
-            _ if ruled.ruling == Ruling::Reset(Rule::Patch) => {
-                journal.end(direction, What::command, &mut ended);
+            event if ruled.ruling == Ruling::Reset(Rule::Patch) => {
+                journal.end_at(event, direction, &mut ended);
             }
             Event::CommandEnd { .. } | Event::Prefix { is_end: true } => {
                 journal.end(direction, What::command, &mut ended);
@@ -384,11 +384,6 @@ const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
         (Direction::Original, Expect::Command | Expect::Unproved | Expect::AuthLine) => 1_024,
         _ => usize::MAX,
     }
-}
-
-/// Whether a patch has something to say of a run that leaves as it came.
-const fn is_struck(ruling: Ruling) -> bool {
-    matches!(ruling, Ruling::Note(Rule::Patch) | Ruling::Reset(Rule::Patch))
 }
 
 /// What is masked of such text is only counted; of text behind a reply an alarm has told.

@@ -281,7 +281,11 @@ impl Watch {
             }
             _ => Ruling::Pass,
         };
-        if ruling == Ruling::Pass { patched } else { ruling }
+        match (patched, ruling) {
+            (_, Ruling::Pass) | (Ruling::Edit(_), Ruling::Note(_)) => patched,
+            (Ruling::Edit(_), Ruling::Exceed(excess)) if !excess.is_end => patched,
+            _ => ruling,
+        }
     }
 
     /// Where the order is only logged: the verb that may not come is whole.

@@ -3,6 +3,7 @@
 use super::judge::{Run, Watch};
 use super::line::LineWatch;
 use super::mask::{MASK, Mask};
+use super::settings::Unit;
 use super::value::{Kind, Value};
 use super::{Draft, Guard, Rule, Ruling};
 use crate::patch::{Act, Catalogue, Cure, Deed, Line, Patch, PatchRule, Plan, Sign, State, Zone};
@@ -157,14 +158,20 @@ impl LineWatch {
         draft: &mut Draft,
     ) -> Ruling {
         let Some(plan) = &guard.plan else { return Ruling::Pass };
-        let is_refused = self.refused.is_some() || self.mask.is_some();
+        // By the packet, what follows a part that was masked may leave as it came.
+        let is_by_packet = guard.settings.unit == Unit::Packet;
+        let is_refused = (self.refused.is_some() && !is_by_packet) || self.mask.is_some();
         let is_read = match run.event {
             Event::CommandWord(_) => true,
             Event::CommandStray if self.verb == Some(Verb::Bdat) => true,
+            Event::CommandStray if is_by_packet && !is_refused => {
+                self.begin_for_patches();
+                true
+            }
             Event::CommandArgument(_) | Event::CommandStray if is_refused => {
                 // Behind a CR the argument may have begun, as Exim sees it.
-                if self.refused.is_none() && !self.patch.is_in_argument() {
-                    self.patch.begin_argument(self.verb);
+                if self.refused.is_none() {
+                    self.begin_for_patches();
                 }
                 return self.count_masked(plan, run.bytes.len(), draft);
             }
@@ -225,6 +232,13 @@ impl LineWatch {
         if is_noted { Ruling::Note(Rule::Patch) } else { ruling }
     }
 
+    /// The argument has begun by now.
+    fn begin_for_patches(&mut self) {
+        if !self.patch.is_in_argument() {
+            self.patch.begin_argument(self.verb);
+        }
+    }
+
     /// So many bytes are masked: what the patches make of them.
     fn count_masked(&mut self, plan: &Plan, count: usize, draft: &mut Draft) -> Ruling {
         let mut left = if self.patch.is_in_argument() { count } else { 0 };
@@ -283,7 +297,7 @@ impl Watch {
         let refused = run.bytes.iter().position(|byte| {
             draft.begin();
             let judged = line.judge_argument(context, std::slice::from_ref(byte), draft);
-            matches!(judged, Ruling::Refuse(_) | Ruling::Exceed(_))
+            matches!(judged, Ruling::Refuse(_)) || judged.ends_flow()
         });
         // Of the run all leaves, also what is behind the part that is read now.
         draft.begin();

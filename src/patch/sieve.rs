@@ -101,7 +101,7 @@ impl Table {
                             // A comment may hide that a string is quoted.
                             table.add(b"(");
                         }
-                        Some(byte) => table.add(&[byte]),
+                        Some(byte) => table.add_but(key, &[byte]),
                         None if rule.is_first && rule.zones.and(ZoneSet::LOCALS) == rule.zones => {
                             texts.iter().for_each(|text| table.add_behind(BEFORE_FIRST, text));
                         }

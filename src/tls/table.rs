@@ -144,7 +144,12 @@ const fn next_of_client(asked: Question, kind: ContentType) -> Result<Next, Faul
         (State::Start, _) => Err(Fault::NoHello),
         (State::Hello, Handshake) => Ok(Next::Message),
         (State::Hello | State::Said | State::Clear | State::Clear13, Alert) => Ok(Next::Alert),
-        (State::Said | State::Clear13, ChangeCipherSpec) => Ok(Next::Stay),
+        (State::Clear13, ChangeCipherSpec) => Ok(Next::Stay),
+        // Where RFC 8446 D.4 has one; else it is CVE-2014-0224's, before there are any keys.
+        (State::Said, ChangeCipherSpec) if asked.is_retried || asked.offers_early_data => {
+            Ok(Next::Stay)
+        }
+        (State::Said, ChangeCipherSpec) => Err(Fault::EarlyCcs),
         (State::Said, Handshake) if asked.is_retried => Ok(Next::Message),
         (State::Said, ApplicationData) if asked.offers_early_data => Ok(Next::Stay),
         (State::Clear, ChangeCipherSpec) if asked.may_have_keys => Ok(Next::Seal),

@@ -246,7 +246,8 @@ fn records_come_in_their_order() {
         ("tls13", 2, C, change().repeat(4), Ok(())),
         ("tls13", 2, C, change().repeat(5), Err(Fault::BadCcs)),
         ("tls13", 2, C, record(20, 2, b""), Err(Fault::BadCcs)),
-        ("tls13", 1, C, record(20, 1, b"\x02"), Err(Fault::BadCcs)),
+        ("tls13", 1, C, record(20, 1, b"\x02"), Err(Fault::EarlyCcs)),
+        ("tls13-retried", 2, C, record(20, 1, b"\x02"), Err(Fault::BadCcs)),
         ("tls13", 3, C, change(), Err(Fault::RecordType)),
         ("tls13", 3, C, record(23, 8, b""), Err(Fault::RecordLength)),
         ("tls13", 3, C, record(23, 9, b""), Ok(())),
@@ -264,6 +265,7 @@ fn records_come_in_their_order() {
         ("tls13", 1, C, record(23, 100, b""), Err(Fault::RecordType)),
         ("tls13", 1, C, client_hello(), Err(Fault::RecordType)),
         // TLS 1.2.
+        ("tls12", 1, C, change(), Err(Fault::EarlyCcs)),
         ("tls12", 2, C, change(), Err(Fault::EarlyCcs)),
         ("tls12", 2, C, [record(22, 40, b"\x10\0\0\x24"), change()].concat(), Ok(())),
         ("tls12", 2, C, [record(22, 1, b"\x10"), change()].concat(), Err(Fault::EarlyCcs)),
@@ -274,13 +276,7 @@ fn records_come_in_their_order() {
         ("tls12", 4, C, record(23, 18_432, b""), Ok(())),
         ("tls12", 4, C, record(23, 18_433, b""), Err(Fault::RecordLength)),
         ("tls12", 4, C, [record(21, 26, b""), b"\n".to_vec()].concat(), Err(Fault::TextAfterTls)),
-        (
-            "tls12",
-            4,
-            C,
-            [record(21, 26, b""), record(23, 40, b"")].concat(),
-            Err(Fault::AfterClose),
-        ),
+        ("tls12", 4, C, [record(21, 26, b""), record(23, 9, b"")].concat(), Err(Fault::AfterClose)),
         ("tls12", 4, C, [record(21, 26, b""), b"NOOP".to_vec()].concat(), Err(Fault::TextAfterTls)),
         // Not even an alert behind one under keys, of whatever length, of either side.
         ("tls12", 4, C, record(21, 26, b""), Ok(())),

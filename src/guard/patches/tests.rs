@@ -194,3 +194,71 @@ fn a_masked_path_has_its_length() {
         }
     }
 }
+
+/// What leaves of a line, in packets of this size.
+fn left(settings: &Settings, line: &str, size: usize) -> String {
+    let mut talk = Talk::new(settings);
+    talk.say(Server, b"220 a\r\n", 99);
+    talk.say(Client, line.as_bytes(), size)
+}
+
+/// A limit that is only logged masks nothing: what stands behind it arrives, and is looked at.
+#[test]
+fn behind_a_limit_that_only_logs_patches_go_on() {
+    let line = "MAIL FROM:<aaaaaaaaaaaaaaaaaaaa${run{x}}@x>\r\n";
+    for limit in ["local_part_max", "path_max", "sender_max"] {
+        let changes = [("patches", "on"), ("envelope", "lenient"), (limit, "10 log")];
+        let settings = patched(&changes);
+        let expected = left(&settings, line, 1);
+        assert!(!expected.contains("${"), "{limit}: {expected}");
+        for size in [2, 3, 5, 999] {
+            assert_eq!(left(&settings, line, size), expected, "{limit} by {size}");
+        }
+    }
+}
+
+/// What is only noted of a run takes back nothing that a patch has changed in it.
+#[test]
+fn what_the_grammar_notes_undoes_no_patch() {
+    let settings = patched(&[("patches", "on"), ("envelope", "log")]);
+    for line in
+        ["NOOP \"a\"{(\r\n", "HELO ${jndi:ldap://x/a}\r\n", "HELO \\]service status change:\r\n"]
+    {
+        for size in [1, 2, 5, 999] {
+            let left = left(&settings, line, size);
+            assert!(left != line && left.contains('X'), "{left:?} by {size}");
+        }
+    }
+    let rules = "[[rule]]\nzone = ['rcpt.local']\nbytes = 'q'\ndo = 'blank'\n";
+    let settings = own(rules, &[("envelope", "lenient"), ("parameters", "log"), ("order", "off")]);
+    for size in [1, 2, 5, 999] {
+        let left = left(&settings, "RCPT TO:<aq@x> FOO=1\r\n", size);
+        assert_eq!(left, "RCPT TO:<aX@x> FOO=1\r\n", "by {size}");
+    }
+}
+
+/// By the packet a bare CR masks nothing, and a part that was masked nothing of the next packet.
+#[test]
+fn what_leaves_by_the_packet_is_looked_at() {
+    let mut settings = changed("pix-6.3", &[("patches", "on")]);
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    for cr in ["\r", "\0"] {
+        let left = left(&settings, &format!("MAIL FROM:<{cr}${{run{{x}}}}@y>\r\n"), 999);
+        assert!(!left.contains("${"), "{left:?}");
+    }
+    let mut talk = Talk::new(&settings);
+    talk.say(Server, b"220 a\r\n", 99);
+    let left: String = [&b"MAIL FROM:"[..], b"x", b"MAIL <${run{x}}@y>\r\n"]
+        .map(|packet| talk.say(Client, packet, 999))
+        .concat();
+    assert!(!left.contains("${"), "{left:?}");
+}
+
+/// A byte that something is looked for behind may stand in the key itself.
+#[test]
+fn what_stands_behind_a_byte_of_the_key_is_no_line_to_pass_whole() {
+    let rules = "[[rule]]\nzone = ['rcpt.local']\nbytes = 'q'\nbehind = '<'\ndo = 'refuse'\n";
+    let settings = own(rules, &[("envelope", "lenient"), ("order", "off")]);
+    let plan = settings.patches.plan().unwrap();
+    assert!(plan.may_mind(crate::smtp::Verb::Rcpt, Some(b"TO:<aq@x>")));
+}

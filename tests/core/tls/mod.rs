@@ -181,6 +181,7 @@ fn text_for_tls_resets_both_ends_and_does_not_arrive() {
         ("tls12", 4, C, b"NOOP\r\n", Fault::TextAfterTls),
         ("tls13", 1, C, b"QUIT\r\n", Fault::NotTls),
         ("tls13", 1, C, &hello, Fault::RecordType),
+        ("tls12", 1, C, b"\x14\x03\x03\0\x01\x01", Fault::EarlyCcs),
         ("tls12", 2, C, b"\x14\x03\x03\0\x01\x01", Fault::EarlyCcs),
     ] {
         let mut rig = esmtp(&[]);
