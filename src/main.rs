@@ -12,7 +12,7 @@ use mailguard::pix;
 
 fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
-        let config = configuration(&cli.command, front::read_configuration);
+        let config = configuration(&cli.command, front::read_configuration, false);
         match (&cli.command, config) {
             // Whoever is to repair a configuration has to get at the filter all the same.
             (Command::Ctl(_) | Command::Top(_), Err(_)) => {
@@ -54,11 +54,12 @@ const VERSION: &str = match option_env!("MAILGUARD_VERSION") {
 fn configuration(
     command: &Command,
     read: fn(&Path) -> Result<String, FrontError>,
+    had_file: bool,
 ) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.config_file() {
-        Some((path, is_wanted)) if is_read && (is_wanted || path.exists()) => {
+        Some((path, is_wanted)) if is_read && (is_wanted || had_file || is_there(path)) => {
             Some((path.display().to_string(), read(path)?))
         }
         _ => None,
@@ -70,6 +71,12 @@ fn configuration(
     config.with_patches(&patches).map_err(FrontError::new)
 }
 
+/// Whether the usual file is there, readable or not: only without it the defaults hold.
+fn is_there(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    !matches!(found, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
 fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
     match command {
         Command::Run(ref run) => {
@@ -77,8 +84,10 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
                 if run.take_over { front::run::Start::TakeOver } else { front::run::Start::Fresh };
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
-            let reread = || configuration(&command, front::reread_configuration);
             let file = command.config_file().map(|(path, _)| path);
+            // One that is gone is no wish for the defaults.
+            let had_file = file.is_some_and(is_there);
+            let reread = || configuration(&command, front::reread_configuration, had_file);
             front::run::run(config, start, (&reread, file)).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => replayed(replay, config),

@@ -99,8 +99,8 @@ impl Talk<'_> {
             }
             return Err(FrontError::said(&why));
         }
-        let needs_rules = show(reply.body)?;
-        if needs_rules {
+        let has_changed = show(reply.body)?;
+        if has_changed && !is_looking(words) {
             let mut config = String::new();
             let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
             (self.asked.rules_up)(&config)?;
@@ -181,6 +181,12 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
 
 fn broken(path: &Path, error: io::Error) -> FrontError {
     FrontError::io(format!("no answer from {}", path.display()), error)
+}
+
+/// Whether these words only look at something: what is shown may be a client's text.
+pub(super) fn is_looking(words: &str) -> bool {
+    let first = words.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    ["events", "flows", "show", "stats", "status"].iter().any(|known| known.starts_with(&first))
 }
 
 /// Prints an answer as it comes; whether the packet filter's rules have to follow.

@@ -76,10 +76,12 @@ impl Server {
 
     /// Waits for somebody to say or take something; who of the sessions does.
     fn wait(&self, sessions: &[Session]) -> Vec<bool> {
+        // Who waits at the door of as many as are served would be seen at once, again and again.
+        let metrics = self.metrics.as_ref().filter(|_| has_place_to_collect(sessions));
         let listeners = [
             Some(self.end.as_fd()),
             self.control.as_ref().map(AsFd::as_fd),
-            self.metrics.as_ref().map(AsFd::as_fd),
+            metrics.map(AsFd::as_fd),
         ];
         let listeners: Vec<BorrowedFd<'_>> = listeners.into_iter().flatten().collect();
         let mut polled: Vec<PollFd<'_>> = listeners
@@ -111,13 +113,18 @@ impl Server {
                 Some(Err(_)) | None => break,
             }
         }
-        while sessions.iter().filter(|one| !one.is_control()).count() < COLLECTORS_MAX {
+        while has_place_to_collect(sessions) {
             match self.metrics.as_ref().map(TcpListener::accept) {
                 Some(Ok((stream, _))) => sessions.extend(Session::metrics(stream, now)),
                 Some(Err(_)) | None => break,
             }
         }
     }
+}
+
+/// Whether one more collector of metrics is served.
+fn has_place_to_collect(sessions: &[Session]) -> bool {
+    sessions.iter().filter(|one| !one.is_control()).count() < COLLECTORS_MAX
 }
 
 /// Whether one more connection to the control socket is served.

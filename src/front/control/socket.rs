@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,8 @@ impl Listener {
         if let Some(folder) = path.parent()
             && !folder.exists()
         {
-            fs::create_dir(folder).map_err(failed)?;
+            // Whatever the umask: who may write there may put another socket in this one's place.
+            fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
         }
         if !is_successor && UnixStream::connect(path).is_ok() {
             return Err(failed(io::Error::from(ErrorKind::AddrInUse)));

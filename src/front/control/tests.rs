@@ -193,3 +193,14 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     let expected = "control.group: `no such group` found, expected a group of this machine";
     assert_eq!(error, expected);
 }
+
+/// What is shown may be a client's text, and that must bring no rules up.
+#[test]
+fn who_only_looks_changes_no_rules() {
+    for words in ["events", "ev follow", "Events follow", "flows", "sh fixup", "status", "stats"] {
+        assert!(client::is_looking(words), "{words}");
+    }
+    for words in ["reload", "no fixup protocol smtp 25", "fixup protocol smtp 26", "write memory"] {
+        assert!(!client::is_looking(words), "{words}");
+    }
+}
