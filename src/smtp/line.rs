@@ -183,7 +183,7 @@ impl CommandLine {
                 }
                 (used.max(1), Event::CommandStray, None)
             }
-            Place::Stray => (line_rest(input), Event::CommandStray, None),
+            Place::Stray => (self.read_stray(input), Event::CommandStray, None),
         };
         self.is_after_cr &= used == 0;
         let is_own = !self.is_unproved || event == Event::Wait;
@@ -198,7 +198,7 @@ impl CommandLine {
             self.has_bare_cr |= self.is_after_cr;
             self.go_astray();
             self.is_after_cr = false;
-            return (line_rest(input), Event::AuthStray);
+            return (self.read_stray(input), Event::AuthStray);
         }
         if self.place != Place::Stray {
             self.place = Place::Argument;
@@ -209,6 +209,14 @@ impl CommandLine {
         self.hear_crs(crs);
         let has_lf = end.get(crs) == Some(&b'\n');
         (text + crs + usize::from(has_lf), Event::AuthLine)
+    }
+
+    /// The rest of a line: a CR with anything behind it ends one for some servers.
+    fn read_stray(&mut self, input: &[u8]) -> usize {
+        let used = line_rest(input);
+        let rest = input.get(..used).unwrap_or_default();
+        self.has_bare_cr |= memchr(b'\r', rest).is_some();
+        used
     }
 
     fn hear_crs(&mut self, crs: usize) {
