@@ -153,7 +153,7 @@ impl Journal {
 
     /// Whether the number is all there is to log.
     pub(super) fn passes_over(&self) -> bool {
-        self.0.as_ref().is_some_and(|line| line.edits.first().is_some_and(Edit::is_rest))
+        self.first_edit().is_some_and(Edit::is_rest)
     }
 
     /// The flow ends within it: what there is to log, the line first if it is one.
@@ -167,7 +167,11 @@ impl Journal {
 
     /// Whether anything is kept of it but a number.
     pub(super) fn has_edits(&self) -> bool {
-        self.0.as_ref().is_some_and(|line| line.edits.first().is_some_and(|edit| !edit.is_rest()))
+        self.first_edit().is_some_and(|edit| !edit.is_rest())
+    }
+
+    fn first_edit(&self) -> Option<&Edit> {
+        self.0.as_ref()?.edits.first()
     }
 
     /// A patch has struck in the run just noted.

@@ -56,8 +56,9 @@ pub(super) fn offered(hello: &ClientHello) -> String {
     let protocols = protocols(hello);
     if !protocols.is_empty() {
         // A name may hold any byte, and what ends one in this line, too.
-        let names = protocols.join("\n").replace(' ', "\\x20").replace(',', "\\x2c");
-        let _ = write!(text, ", protocols {}", names.replace('\n', " "));
+        let sealed = |name: &String| name.replace(' ', "\\x20").replace(',', "\\x2c");
+        let names: Vec<_> = protocols.iter().map(sealed).collect();
+        let _ = write!(text, ", protocols {}", names.join(" "));
     }
     for (is_there, word) in
         [(hello.has_encrypted_hello, "ech"), (hello.has_early_data, "early data")]

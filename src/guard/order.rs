@@ -194,7 +194,6 @@ impl Order {
             self.is_last_chunk = line.is_last;
             self.expect(Meaning::SendChunk);
         } else if matches!(meaning, Meaning::Begin | Meaning::Reset) {
-            self.anew_due = self.anew_due.saturating_add(1);
             self.recipients_since = 0;
         }
         self.expect(meaning);
@@ -203,12 +202,18 @@ impl Order {
             self.feared.change(meaning, true);
             self.recipients = 0;
         }
-        self.due = self.due.saturating_add(1);
+        self.owe(meaning);
     }
 
     /// A line was sent that the server refuses, and answers as one of this verb.
     pub(super) fn send_refused(&mut self, verb: Verb) {
-        let Some(meaning) = Meaning::of(verb, false) else { return };
+        if let Some(meaning) = Meaning::of(verb, false) {
+            self.owe(meaning);
+        }
+    }
+
+    /// One answer more is due.
+    fn owe(&mut self, meaning: Meaning) {
         if matches!(meaning, Meaning::Begin | Meaning::Reset) {
             self.anew_due = self.anew_due.saturating_add(1);
         }

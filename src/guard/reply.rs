@@ -102,6 +102,12 @@ pub(super) fn is_greeting(reply: &Reply) -> bool {
     is_new_greeting(reply) || (is_first && reply.code.is_none_or(|code| code / 100 == 2))
 }
 
+/// What a line's text is masked by, if by anything.
+fn rule_of_text(watch: &ReplyWatch, reply: &Reply) -> Option<Rule> {
+    let offer = || watch.is_offer(reply).then_some(Rule::EhloKeyword);
+    is_greeting(reply).then_some(Rule::Banner).or_else(offer)
+}
+
 /// Whether the server greets again, behind a verb of the site's own.
 fn is_new_greeting(reply: &Reply) -> bool {
     reply.answers == Answers::Own && reply.code == Some(220)
@@ -161,7 +167,10 @@ impl Guard {
     ) -> Ruling {
         watch.has_separator = true;
         let Some((first, rest)) = draft.copy(run).split_first_mut() else { return Ruling::Pass };
-        let rule = if rest.is_empty() { None } else { self.mask_text(watch, reply, false, rest) };
+        let rule = rule_of_text(watch, reply).filter(|_| !rest.is_empty());
+        if let Some(rule) = rule {
+            self.mask_text(rule, watch, (reply, false), rest);
+        }
         if self.settings.bare_last_line == BareLastLine::Space {
             *first = b' ';
             return Ruling::Edit(Rule::BareLastLine);
@@ -172,23 +181,19 @@ impl Guard {
         }
     }
 
-    /// Masks what no client may see of a run of text: the rule for that, if there is one.
+    /// Masks what by this rule no client may see of a run of text.
     fn mask_text(
         &self,
+        rule: Rule,
         watch: &mut ReplyWatch,
-        reply: &Reply,
-        is_keyword: bool,
+        (reply, is_keyword): (&Reply, bool),
         bytes: &mut [u8],
-    ) -> Option<Rule> {
-        if is_greeting(reply) {
+    ) {
+        if rule == Rule::Banner {
             self.mask_greeting(watch, reply, bytes);
-            return Some(Rule::Banner);
-        }
-        let is_offer = watch.is_offer(reply);
-        if is_offer {
+        } else {
             self.filter(watch, reply, is_keyword, bytes);
         }
-        is_offer.then_some(Rule::EhloKeyword)
     }
 
     /// Rules on a run of a reply line, its end apart.
@@ -213,11 +218,14 @@ impl Guard {
             Event::ReplyText(_) if self.is_bare(watch, reply, run) => {
                 return self.judge_bare(watch, reply, run, draft);
             }
-            _ if is_greeting(reply) || watch.is_offer(reply) => {
+            _ => {
                 let is_keyword = matches!(event, Event::ReplyKeyword(_));
-                self.mask_text(watch, reply, is_keyword, draft.copy(run))
+                let rule = rule_of_text(watch, reply);
+                if let Some(rule) = rule {
+                    self.mask_text(rule, watch, (reply, is_keyword), draft.copy(run));
+                }
+                rule
             }
-            _ => None,
         };
         match rule {
             Some(rule) if draft.as_bytes() != run => Ruling::Edit(rule),

@@ -154,6 +154,11 @@ impl Stream {
         seq.distance_from(self.seq(self.judged))
     }
 
+    /// Where a sequence number lies, by offset; negative before the stream's first byte.
+    fn start(&self, seq: Seq) -> i64 {
+        whole(self.judged).saturating_add(self.distance(seq))
+    }
+
     /// The offset of a sequence number, by the shorter way from what comes next; none for numbers
     /// before the stream's first byte.
     #[must_use]
@@ -185,9 +190,7 @@ impl Stream {
     /// its sender knows no more of the window than is known here.
     #[must_use]
     pub fn is_acceptable(&self, seq: Seq, length: usize) -> bool {
-        let whole = |offset: Offset| i64::try_from(offset.value()).unwrap_or(i64::MAX);
-        let start = whole(self.judged).saturating_add(self.distance(seq));
-        let next = whole(self.acknowledged);
+        let (start, next) = (self.start(seq), whole(self.acknowledged));
         let is_old = if length == 0 {
             start < next
         } else {
@@ -306,9 +309,7 @@ impl Stream {
 
     /// How many of `length` payload bytes from `seq` on lie before this offset.
     fn before(&self, end: Offset, seq: Seq, length: usize) -> usize {
-        let whole = |offset: Offset| i64::try_from(offset.value()).unwrap_or(i64::MAX);
-        let start = whole(self.judged).saturating_add(self.distance(seq));
-        let room = whole(end).saturating_sub(start);
+        let room = whole(end).saturating_sub(self.start(seq));
         usize::try_from(room.max(0)).unwrap_or(usize::MAX).min(length)
     }
 
@@ -552,4 +553,9 @@ impl Stream {
         self.forget(self.judged, spares);
         Some(missed)
     }
+}
+
+/// An offset as a number that others can be below.
+fn whole(offset: Offset) -> i64 {
+    i64::try_from(offset.value()).unwrap_or(i64::MAX)
 }
