@@ -89,8 +89,8 @@ client = \"198.51.100.0/24\"
 treatment = \"hands-off\"
 ";
 
-/// Source ports whose RSTs the client's host keeps. The kernel chooses higher ones for others: their
-/// servers would remember connections that nobody resets, and not let the same ports in again.
+/// Source ports whose RSTs the client's host keeps. The kernel chooses higher ones for others:
+/// their servers would remember connections that nobody resets, and not let their ports in again.
 pub(crate) const PORTS: u16 = 30_000;
 
 /// Servers that keep a connection for longer have not closed it.
