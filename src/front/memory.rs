@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::{FrontError, read_configuration};
@@ -48,18 +49,25 @@ pub(super) fn is_forbidden(error: &FrontError) -> bool {
     error.kind().is_some_and(|kind| forbidden.contains(&kind))
 }
 
-/// The old text goes beside the file, the new one takes its place: at no moment is there none.
+/// The old text goes beside the file, the new one takes its place: at no moment is there none. A
+/// link stays one, and whose the file is stays so where that can be.
 fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
+    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let beside = |end: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(end);
         PathBuf::from(name)
     };
-    let permissions = fs::metadata(file).map(|found| found.permissions());
+    let found = fs::metadata(file);
     let write = |path: &Path, text: &str| -> io::Result<()> {
         let mut written = File::create(path)?;
-        if let Ok(permissions) = &permissions {
-            written.set_permissions(permissions.clone())?;
+        if let Ok(found) = &found {
+            let made = written.metadata()?;
+            if (made.uid(), made.gid()) != (found.uid(), found.gid()) {
+                // Ahead of what could open it to others, and only root may.
+                let _ = fchown(&written, Some(found.uid()), Some(found.gid()));
+            }
+            written.set_permissions(found.permissions())?;
         }
         written.write_all(text.as_bytes())?;
         written.sync_all()
@@ -68,4 +76,36 @@ fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
     let new_file = beside(".new");
     write(&new_file, new)?;
     fs::rename(&new_file, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_to_the_file_stays_one_and_so_do_owner_and_mode() {
+        let folder = std::env::temp_dir().join(format!("mailguard-memory-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (file, link) = (folder.join("real.toml"), folder.join("link.toml"));
+        fs::write(&file, "monitor = true\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(65_534), Some(65_534)).unwrap();
+        }
+        symlink(&file, &link).unwrap();
+        let owner = |path: &Path| {
+            let found = fs::metadata(path).unwrap();
+            (found.uid(), found.gid(), found.permissions().mode() & 0o777)
+        };
+        let before = owner(&file);
+        let config = Config::build(None, &[]).unwrap();
+        write(&link, &config).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(owner(&file), before);
+        assert_eq!(owner(&folder.join("real.toml.1")), before);
+        assert_ne!(fs::read_to_string(&file).unwrap(), "monitor = true\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

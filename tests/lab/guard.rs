@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::manager::Manager;
 use super::network::Side;
 use super::outcome::{Because, Outcome, ensure, lacking};
-use super::process::{Background, PATIENCE, run, wait_until};
+use super::process::{Background, PATIENCE, run, run_any, wait_until};
 use super::root::DIRECTORY;
 use super::scenario::ACCEPT_ALL;
 
@@ -166,6 +166,17 @@ impl Guard {
         filter.daemon = start_daemon(start, &filter.arguments, &log)?;
         filter.logs.push(log);
         Ok(())
+    }
+
+    /// Starts another process with these further words, as the manager would if there is one, that
+    /// ends at once; what it says.
+    pub(crate) fn refused(&self, words: &[&str]) -> Outcome<String> {
+        let filter = self.filter.as_ref().because("no daemon")?;
+        let mut start = command(filter.is_mailguard, &filter.queue, filter.manager.as_ref())?;
+        start.args(&filter.arguments).args(words).env("RUST_LOG", "info");
+        let (status, _, said) = run_any(&mut start, PATIENCE)?;
+        ensure(status.code() == Some(2), || format!("{words:?}: {status}\n{said}"))?;
+        Ok(said)
     }
 
     /// Has another process take over from the daemon, which then ends well.

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::hash::Hasher;
 use std::io::{Read, Seek};
+use std::net::TcpListener;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -48,6 +49,39 @@ pub(crate) fn take_overs() -> Outcome<String> {
         old.expect(Pace::Whole, "VRFY root", 500)?;
         old.quit()
     })
+}
+
+/// A start that fails takes nothing from who runs, nor from who starts next: the control socket,
+/// the queue and the flows are left where they are.
+pub(crate) fn failed_starts() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let message = Message::new("after-all", b"1\r\n");
+    let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
+    let socket = fs::metadata(CONTROL).because(CONTROL)?.ino();
+    let said = guard.refused(&[])?;
+    let why = "queue 0 is served by another filter: expected none, or --take-over";
+    ensure(said.contains(why), || said.clone())?;
+    let taken = Side::Gateway.within(|| Ok(TcpListener::bind("127.0.0.1:9625")?))?;
+    let unlucky = ["--set", "metrics.listen=127.0.0.1:9625"];
+    let taking_over = [&unlucky[..], &["--take-over"]].concat();
+    let said = guard.refused(&taking_over)?;
+    ensure(said.contains("cannot listen at 127.0.0.1:9625"), || said.clone())?;
+    ensure(fs::metadata(CONTROL)?.ino() == socket, || "another socket stands there".to_owned())?;
+    guard.ctl(&["status"])?;
+    old.expect(Pace::Whole, "VRFY root", 500)?;
+    guard.stop()?;
+    let said = guard.refused(&unlucky)?;
+    ensure(said.contains("going on with 1 flows"), || said.clone())?;
+    drop(taken);
+    guard.restart()?;
+    let log = guard.log();
+    ensure(log.contains("going on with 1 flows"), || log.clone())?;
+    old.expect(Pace::Whole, "VRFY root", 500)?;
+    old.deliver(Pace::Whole, &message)?;
+    old.quit()?;
+    let figures = Site { network, postfix, guard }.finish(&[message])?;
+    Ok(format!("3 starts failed, nothing was lost; {figures}"))
 }
 
 /// `kill -9` under a service manager: queue and flows live on. Nothing passes, what comes waits,

@@ -37,8 +37,9 @@ use crate::config::{Config, RulesBackend};
 pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, &mut report);
-    queues(config, &mut report);
-    running(config, &mut report);
+    let status = Status::asked(config);
+    queues(config, status.is_some(), &mut report);
+    running(config, status.as_ref(), &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let has_rules = installed(config, &mut report);
@@ -133,7 +134,7 @@ fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
     }
 }
 
-fn queues(config: &Config, report: &mut Report) {
+fn queues(config: &Config, is_answered: bool, report: &mut Report) {
     let Some(entries) = queue_listing(report) else { return };
     let holders = owner::holders(entries.iter().map(|entry| entry.port));
     for number in config.queue_numbers() {
@@ -141,7 +142,7 @@ fn queues(config: &Config, report: &mut Report) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
             Some(entry) => {
                 let holders = holders.get(&entry.port).map_or(&[][..], Vec::as_slice);
-                served(entry, holders, report);
+                served(entry, holders, is_answered, report);
             }
         }
     }
@@ -149,9 +150,8 @@ fn queues(config: &Config, report: &mut Report) {
 
 /// Whether the filter that runs is what the configuration says: options may have told it otherwise,
 /// and the file may have changed since. Where it does not answer us, its queues have told enough.
-fn running(config: &Config, report: &mut Report) {
-    let Ok(status) = control::ask(Path::new(&config.control.socket), "status") else { return };
-    let Ok(status) = serde_json::from_str::<Status>(&status) else { return };
+fn running(config: &Config, status: Option<&Status>, report: &mut Report) {
+    let Some(status) = status else { return };
     let found = status.differences(config);
     if found.is_empty() {
         report.good("running filter: as configured".to_owned());
@@ -168,6 +168,11 @@ struct Status {
 }
 
 impl Status {
+    fn asked(config: &Config) -> Option<Self> {
+        let status = control::ask(Path::new(&config.control.socket), "status").ok()?;
+        serde_json::from_str(&status).ok()
+    }
+
     fn differences(&self, config: &Config) -> Vec<String> {
         let cure = "mailguard ctl reload, or start it without options";
         let mut found = Vec::new();
@@ -190,16 +195,21 @@ impl Status {
 }
 
 /// Who holds a queue: the filter, somebody else, or whoever keeps it until a filter comes.
-fn served(entry: &listing::Entry, holders: &[Holder], report: &mut Report) {
+/// Where that cannot be seen, whether a filter has answered tells.
+fn served(entry: &listing::Entry, holders: &[Holder], is_answered: bool, report: &mut Report) {
     let listing::Entry { number, port, waiting, .. } = *entry;
-    let foreign = match holders.first() {
-        _ if holders.iter().any(|one| one.name == OUR_NAME) => None,
+    let holder = match holders.first() {
+        _ if holders.iter().any(|one| one.name == OUR_NAME) => Some((OUR_NAME.to_owned(), port)),
         Some(first) => Some((first.name.clone(), first.process)),
         // We may not see what others have open.
-        None => owner(port).filter(|name| name != OUR_NAME).map(|name| (name, port)),
+        None if is_answered => Some((OUR_NAME.to_owned(), port)),
+        None => owner(port).map(|name| (name, port)),
     };
-    match foreign {
-        None => report.good(format!(
+    match holder {
+        None => report.wrong(format!(
+            "queue {number}: who holds it cannot be seen, {waiting} packets waiting"
+        )),
+        Some((name, _)) if name == OUR_NAME => report.good(format!(
             "queue {number}: served by netlink port id {port}, {waiting} packets waiting"
         )),
         Some((name, MANAGER)) => report.wrong(format!(

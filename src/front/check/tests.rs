@@ -280,12 +280,15 @@ fn a_queue_that_no_filter_reads_is_found() {
         ),
         (vec![manager, ours], SERVED),
         // Who may not see what others have open says no more than it knows.
-        (vec![], SERVED),
+        (vec![], "wrong  queue 3: who holds it cannot be seen, 7 packets waiting\n"),
     ] {
         let mut report = Report::default();
-        served(&entry, &holders, &mut report);
+        served(&entry, &holders, false, &mut report);
         assert_eq!(report.text, expected);
     }
+    let mut report = Report::default();
+    served(&entry, &[], true, &mut report);
+    assert_eq!(report.text, SERVED);
 }
 
 const SERVED: &str = "ok     queue 3: served by netlink port id 4294967295, 7 packets waiting\n";

@@ -1,6 +1,6 @@
 //! `mailguard ctl`: one request, or a prompt for many.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -99,8 +99,8 @@ impl Talk<'_> {
             }
             return Err(FrontError::said(&why));
         }
-        let has_changed = show(reply.body)?;
-        if has_changed && !is_looking(words) {
+        show(reply.body)?;
+        if reply.how == "rules" {
             let mut config = String::new();
             let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
             (self.asked.rules_up)(&config)?;
@@ -155,15 +155,15 @@ pub(in crate::front) fn ask(socket: &Path, words: &str) -> Result<String, FrontE
     if reply.how == "ok" { Ok(body) } else { Err(FrontError::said(&body)) }
 }
 
-/// Sends a line, and reads the head of the answer. A body that is followed may be long in coming,
-/// any other has a limit of time for each piece.
+/// Sends a line, and reads the head of the answer. Each piece of the body has this limit of time;
+/// what is followed may be long in coming.
 fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, FrontError> {
     let failed = |error| broken(path, error);
     let mut stream = UnixStream::connect(path).map_err(|error| {
         FrontError::io(format!("no mailguard answers at {}", path.display()), error)
     })?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-    stream.set_read_timeout(limit).map_err(failed)?;
+    stream.set_read_timeout(limit.or(Some(HEAD_PATIENCE))).map_err(failed)?;
     // Who is turned away may be told why before all of it is said.
     let said = stream.write_all(line.as_bytes());
     let mut body = io::BufReader::new(stream);
@@ -172,6 +172,7 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
     if head.is_empty() {
         said.map_err(failed)?;
     }
+    body.get_ref().set_read_timeout(limit).map_err(failed)?;
     let mut parts = head.trim_end().splitn(3, ' ');
     let how = parts.next().unwrap_or_default().to_owned();
     let place = parts.next().and_then(Place::named);
@@ -180,28 +181,23 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
 }
 
 fn broken(path: &Path, error: io::Error) -> FrontError {
+    if error.kind() == ErrorKind::WouldBlock {
+        return FrontError::new(format!("no answer from {} in time", path.display()));
+    }
     FrontError::io(format!("no answer from {}", path.display()), error)
 }
 
-/// Whether these words only look at something: what is shown may be a client's text.
-pub(super) fn is_looking(words: &str) -> bool {
-    let first = words.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-    ["events", "flows", "show", "stats", "status"].iter().any(|known| known.starts_with(&first))
-}
-
-/// Prints an answer as it comes; whether the packet filter's rules have to follow.
-fn show(body: impl Read) -> Result<bool, FrontError> {
-    let mut needs_rules = false;
+/// Prints an answer as it comes.
+fn show(body: impl Read) -> Result<(), FrontError> {
     let mut lines = io::BufReader::new(body);
     let mut line = String::new();
     loop {
         line.clear();
         match lines.read_line(&mut line) {
-            Ok(0) => return Ok(needs_rules),
+            Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) => return Err(FrontError::io("the answer broke off", error)),
         }
-        needs_rules |= line.contains(RULES_CHANGED);
         print(&line)?;
     }
 }
@@ -219,9 +215,6 @@ fn confirmed(question: &str) -> Result<bool, FrontError> {
     Ok(line.trim().is_empty() || line.trim_start().to_ascii_lowercase().starts_with('y'))
 }
 
-/// What an answer says where the packet filter's rules have to follow.
-pub(in crate::front) const RULES_CHANGED: &str = "`mailguard rules up` brings the packets here";
-
 /// What an answer says where the daemon may not write what it was asked to.
 pub(in crate::front) const ROOT_WRITES: &str = "root's `mailguard ctl` may";
 
@@ -230,3 +223,6 @@ const CONFIRMED: &str = "--confirmed ";
 
 /// For the daemon to take a request, and to answer one that is asked again and again.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For the answer to a person, who may ask for much.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);

@@ -2,7 +2,8 @@
 //! metrics by HTTP.
 //!
 //! One connection is one request: a line of at most 4,096 bytes within five seconds. The answer is
-//! a head (`ok`, `confirm QUESTION` or `error CODE`), then the body until the end of the stream.
+//! a head (`ok PLACE`, `rules PLACE`, `confirm PLACE QUESTION` or `error PLACE`), then the body, to
+//! the end of the stream.
 //! What the words mean is the business of whoever serves: this knows none of them. Everything is
 //! bounded: connections, a request, an answer, the time for each. One thread serves all of them, so
 //! no answer costs more than one.
@@ -123,6 +124,8 @@ pub(in crate::front) enum How {
     /// As it was asked.
     #[default]
     Done,
+    /// As it was asked, and now the packet filter's rules have to follow.
+    RulesFollow,
     /// It has to be confirmed by an answer to this question.
     Question(String),
     /// Nothing was changed; the body says why.
@@ -145,6 +148,7 @@ impl Answer {
         let place = self.place.map_or("gone", Place::word);
         let mut text = match self.how {
             How::Done => format!("ok {place}\n"),
+            How::RulesFollow => format!("rules {place}\n"),
             How::Question(question) => format!("confirm {place} {question}\n"),
             How::Refused => format!("error {place}\n"),
         };
@@ -171,4 +175,4 @@ fn cut(text: &mut String) {
 const CUT: &str = "(the rest is left out: ask for less, as with --limit)\n";
 
 /// Bytes of an answer: ten thousand lines of a flow each.
-const ANSWER_MAX: usize = 1 << 20;
+pub(in crate::front) const ANSWER_MAX: usize = 1 << 20;

@@ -55,6 +55,13 @@ impl Server {
         Ok((Self { control, metrics, end }, Waker(waker)))
     }
 
+    /// From here on the control socket is ours, whoever's it was.
+    pub(in crate::front) fn take_place(&mut self) {
+        if let Some(Err(error)) = self.control.as_mut().map(Listener::take_place) {
+            log::warn!("the control socket is where nobody looks for it: {error}");
+        }
+    }
+
     /// Serves until the waker is gone.
     pub(in crate::front) fn serve(&self, service: &Service<'_>) {
         let mut sessions: Vec<Session> = Vec::new();

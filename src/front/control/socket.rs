@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,16 @@ use crate::front::FrontError;
 #[derive(Debug)]
 pub(in crate::front) struct Listener {
     socket: UnixListener,
+    /// Where it is to be found.
     path: PathBuf,
+    /// Where it is.
+    at: PathBuf,
     inode: u64,
 }
 
 impl Listener {
-    /// Listens at a path that nobody else listens at. The daemon's user and group may connect, or
-    /// this group. Whoever takes over takes the place of who listens there.
+    /// Listens beside a path that nobody else listens at. The daemon's user and group may connect,
+    /// or this group. Whoever takes over takes the place of who listens there, once it is sure to.
     ///
     /// # Errors
     /// Somebody listens there, or the socket cannot be made.
@@ -40,27 +43,39 @@ impl Listener {
         if !is_successor && UnixStream::connect(path).is_ok() {
             return Err(failed(io::Error::from(ErrorKind::AddrInUse)));
         }
-        let is_socket = fs::symlink_metadata(path)
-            .is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()));
-        if is_socket {
-            // One that was left behind: nobody listens.
-            fs::remove_file(path).map_err(failed)?;
+        if path.symlink_metadata().is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(failed(io::Error::from(ErrorKind::AlreadyExists)));
         }
         Self::bind(path, group).map_err(failed)
     }
 
     fn bind(path: &Path, group: Option<u32>) -> io::Result<Self> {
-        let socket = UnixListener::bind(path)?;
+        let mut at = path.as_os_str().to_owned();
+        at.push(".new");
+        let at = PathBuf::from(at);
+        if at.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+            // Whoever made it has ended before it served.
+            fs::remove_file(&at)?;
+        }
+        let socket = UnixListener::bind(&at)?;
         // Until here the mode lets nobody in who is not let in later: to connect takes the right to
         // write, which no usual umask gives to a group.
-        let made = fs::symlink_metadata(path)?;
+        let made = fs::symlink_metadata(&at)?;
+        let listener = Self { socket, path: path.to_owned(), at, inode: made.ino() };
         // A unit may refuse the call to everybody, and whose group it is already need not make it.
         if let Some(group) = group.filter(|&group| group != made.gid()) {
-            chown(path, None, Some(group)).map_err(|error| not_given(group, &error))?;
+            chown(&listener.at, None, Some(group)).map_err(|error| not_given(group, &error))?;
         }
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, path: path.to_owned(), inode: made.ino() })
+        fs::set_permissions(&listener.at, Permissions::from_mode(MODE))?;
+        listener.socket.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    /// Goes where it is to be found, in the place of one that was there.
+    pub(in crate::front) fn take_place(&mut self) -> io::Result<()> {
+        fs::rename(&self.at, &self.path)?;
+        self.at.clone_from(&self.path);
+        Ok(())
     }
 
     pub(super) fn accept(&self) -> io::Result<UnixStream> {
@@ -77,8 +92,8 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         // A successor may have put its own there.
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            let _ = fs::remove_file(&self.path);
+        if fs::symlink_metadata(&self.at).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = fs::remove_file(&self.at);
         }
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! A service manager keeps both from one process to the next, or the process before hands them over
 //! itself. The image is in a file in memory that is emptied as soon as it has been read: whoever
-//! dies leaves none, and nobody begins with what was true long ago.
+//! dies leaves none, and nobody begins with what was true long ago. Whoever ends before it serves
+//! puts it back.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
@@ -28,10 +30,18 @@ use crate::front::nfqueue::OpenQueue;
 #[derive(Debug, Default)]
 pub(super) struct Estate {
     queues: BTreeMap<u16, OwnedFd>,
-    image: Vec<u8>,
+    image: Borrowed,
     /// What the diary of a process says that left no image.
     diary: Vec<u8>,
     predecessor: Option<Predecessor>,
+}
+
+/// What a file held, which goes back there unless it is kept.
+#[derive(Debug, Default)]
+struct Borrowed {
+    bytes: Vec<u8>,
+    /// None: it is ours.
+    file: Option<File>,
 }
 
 /// What we shall leave.
@@ -59,9 +69,9 @@ impl Estate {
                 Kept::File(_) => legacy.manager.release(&name),
             }
         }
-        estate.image = legacy.take_image().unwrap_or_else(|error| {
+        estate.image = legacy.borrow_image().unwrap_or_else(|error| {
             log::warn!("cannot read what the process before has left: {error}");
-            Vec::new()
+            Borrowed::default()
         });
         if let Err(error) = legacy.diary.read_to_end(&mut estate.diary) {
             log::warn!("cannot read the diary of the process before: {error}");
@@ -77,7 +87,9 @@ impl Estate {
         let (predecessor, Handed { image, queues }) = Predecessor::ask(queue)?;
         legacy.image = image;
         let failed = |error| FrontError::io("cannot read the image handed over", error);
-        let image = legacy.take_image().map_err(failed)?;
+        let mut image = legacy.borrow_image().map_err(failed)?;
+        // The predecessor goes on with its flows, if it goes on.
+        image.keep();
         let queues = queues.into_iter().collect();
         Ok(Self { queues, image, diary: Vec::new(), predecessor: Some(predecessor) })
     }
@@ -132,7 +144,7 @@ impl Estate {
         let failed = |error| FrontError::io("cannot begin a diary", error);
         let (mut recovered, mut died) = (Vec::new(), 0);
         let mut docket = Docket::kept(&self.diary, now);
-        let mut image = Image::open(&self.image);
+        let mut image = Image::open(&self.image.bytes);
         // Who wrote an image in another format did not die, and its diary is in that format too.
         let is_foreign = matches!(image, Err(Unreadable::Format(_)));
         if image.is_err() && !is_foreign && !self.diary.is_empty() {
@@ -141,7 +153,8 @@ impl Estate {
             diary::record_death(&legacy.diary, died, &docket).map_err(failed)?;
             image = Image::open(&recovered);
         }
-        if let (Err(error), false) = (&image, self.image.is_empty() && recovered.is_empty()) {
+        let is_nothing_left = self.image.bytes.is_empty() && recovered.is_empty();
+        if let (Err(error), false) = (&image, is_nothing_left) {
             log::warn!("the flows of the process before are unknown, its image: {error}");
         }
         let (mut engine, clock) = match image {
@@ -165,8 +178,31 @@ impl Estate {
     }
 
     /// All is ready: may we serve?
-    pub(super) fn accept(self) -> Result<(), FrontError> {
-        self.predecessor.map_or(Ok(()), Predecessor::take_leave)
+    pub(super) fn accept(mut self) -> Result<(), FrontError> {
+        self.predecessor.map_or(Ok(()), Predecessor::take_leave)?;
+        self.image.keep();
+        Ok(())
+    }
+}
+
+impl Borrowed {
+    /// It is ours.
+    fn keep(&mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // What is read in a panic may be its cause.
+        let file = self.file.as_mut().filter(|_| !thread::panicking());
+        let put_back = file.map(|file| {
+            file.rewind()?;
+            file.write_all(&self.bytes)
+        });
+        if let Some(Err(error)) = put_back {
+            log::warn!("the next process will not know the flows: {error}");
+        }
     }
 }
 
@@ -201,13 +237,14 @@ impl Legacy {
         &self.image
     }
 
-    /// What the file holds, which is in nobody's hands from here on.
-    fn take_image(&mut self) -> io::Result<Vec<u8>> {
+    /// What the file holds, which is in nobody's hands from here on but the borrower's.
+    fn borrow_image(&mut self) -> io::Result<Borrowed> {
         let mut bytes = Vec::new();
         self.image.rewind()?;
         let read = self.image.read_to_end(&mut bytes);
         self.image.set_len(0)?;
-        read.map(|_| bytes)
+        read?;
+        Ok(Borrowed { bytes, file: Some(self.image.try_clone()?) })
     }
 }
 

@@ -57,8 +57,10 @@ pub fn run(
     let signals = Signals::catch()?;
     let faults = Faults::default();
     let (mut estate, mut legacy) = Estate::of_manager()?;
-    if start == Start::TakeOver {
-        estate = Estate::of_predecessor(config.queue.first, &mut legacy)?;
+    let queue = config.queue.first;
+    match start {
+        Start::Fresh => succession::ensure_nobody_serves(queue)?,
+        Start::TakeOver => estate = Estate::of_predecessor(queue, &mut legacy)?,
     }
     let (events, writer) = Events::open(&config.log)?;
     // Before any thread is there: finding the sockets among the open files needs that nobody else
@@ -84,9 +86,10 @@ pub fn run(
         asked: AtomicU32::new(0),
     };
     // Ahead of what cannot be taken back.
-    let (server, waker) = steer::open(config, start)?;
-    sandbox::enter(config, file);
+    let (mut server, waker) = steer::open(config, start)?;
     estate.accept()?;
+    server.take_place();
+    sandbox::enter(config, file);
     shared.deliver(&mut effects);
     shared.reset_blocked(&mut effects);
     let panics = supervisor::catch_panics();

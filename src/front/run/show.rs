@@ -12,6 +12,7 @@ use super::worker::Shared;
 use crate::config::{Config, Fail};
 use crate::engine::{Seen, Stage};
 use crate::flow::{Direction, FlowId, Network};
+use crate::front::control::ANSWER_MAX;
 use crate::front::nfqueue::listing;
 use crate::smtp::Verb;
 
@@ -186,7 +187,7 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> Stri
         if !wanted.is_met_by(&seen) {
             return ControlFlow::Continue(());
         }
-        if shown < wanted.limit {
+        if shown < wanted.limit && text.len() <= ANSWER_MAX {
             shown += 1;
             text.push_str(&if is_json { object(&seen) } else { line(&seen) });
         } else {

@@ -10,7 +10,7 @@ use std::path::Path;
 use socket2::{Domain, Socket, Type};
 
 use super::metrics;
-use super::running::Running;
+use super::running::{Needs, Pending, Running};
 use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
@@ -102,7 +102,7 @@ impl Steering<'_> {
             Ok(typed) => self.perform(&typed, request),
             Err(mistake) => Answer::refused(request.place, mistake.to_string()),
         };
-        if let (Some(filter), How::Done) = (filter, &answer.how) {
+        if let (Some(filter), How::Done | How::RulesFollow) = (filter, &answer.how) {
             match filtered(&answer.body, filter) {
                 Some(body) => answer.body = body,
                 None => {
@@ -217,9 +217,8 @@ impl Steering<'_> {
             Ok(new) => {
                 let pending = self.running.apply(new);
                 let profile = self.running.config().profile.clone();
-                let said = [format!("new connections: profile {profile}")].into_iter();
-                let said = said.chain(pending.iter().map(ToString::to_string));
-                Answer::text(request.place, said.collect::<Vec<_>>().join("\n"))
+                let said = format!("new connections: profile {profile}");
+                applied(request.place, vec![said], &pending)
             }
             Err(error) => {
                 let why = format!("the old configuration stays in force:\n{error}");
@@ -243,8 +242,7 @@ impl Steering<'_> {
             // have to come here: the rules may stay.
             pending.retain(|one| one.what != "ports");
         }
-        let said = changed.said.into_iter().chain(pending.iter().map(ToString::to_string));
-        Answer::text(request.place, said.collect::<Vec<_>>().join("\n"))
+        applied(request.place, changed.said, &pending)
     }
 
     /// Resets what began under other settings.
@@ -320,6 +318,14 @@ impl Steering<'_> {
             config.rules.offload_mark
         )
     }
+}
+
+/// What is to be said of a new configuration, and what is not yet in force of it.
+fn applied(place: Place, mut said: Vec<String>, pending: &[Pending]) -> Answer {
+    said.extend(pending.iter().map(ToString::to_string));
+    let need_rules = pending.iter().any(|one| one.needs == Needs::Rules);
+    let how = if need_rules { How::RulesFollow } else { How::Done };
+    Answer { how, ..Answer::text(place, said.join("\n")) }
 }
 
 fn no_such_flow(id: FlowId) -> String {

@@ -12,7 +12,7 @@
 //! kernel meanwhile.
 //!
 //! The two meet at an abstract socket, whose names belong to a network namespace as queues do, and
-//! each makes sure whose process the other is.
+//! each makes sure whose process the other is. Strangers are heard by neither.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -28,6 +28,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use rustix::process::{Uid, geteuid};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::front::FrontError;
 
@@ -53,7 +54,8 @@ pub(super) struct Handed {
 impl Door {
     /// Opens it. Without one the filter runs as well.
     pub(super) fn open(queue: u16) -> Self {
-        let opened = address(queue).and_then(|address| UnixListener::bind_addr(&address));
+        let address = SocketAddr::from_abstract_name(name(queue));
+        let opened = address.and_then(|address| UnixListener::bind_addr(&address));
         let opened = opened.and_then(|door| door.set_nonblocking(true).map(|()| door));
         match opened {
             Ok(door) => Self(Some(door)),
@@ -76,14 +78,27 @@ impl Door {
 
     /// Who stands there and may come in.
     pub(super) fn answer(&self) -> Option<Successor> {
-        let (stream, _) = self.0.as_ref()?.accept().ok()?;
-        match greet(stream) {
-            Ok(successor) => Some(successor),
-            Err(error) => {
-                log::warn!("nothing is handed over: {error}");
-                None
+        for _ in 0..STRANGERS_MAX {
+            let (stream, _) = self.0.as_ref()?.accept().ok()?;
+            // Anybody may knock, as often as they like: a line for each would fill the log.
+            if trust(&stream).is_ok() {
+                let greeted = greet(stream);
+                let greeted = greeted.inspect_err(|error| log::warn!("{NOTHING}: {error}"));
+                return greeted.ok();
             }
         }
+        None
+    }
+}
+
+/// Makes sure that no other filter serves this queue: what a manager has kept may have gone to it
+/// by a take-over, and two would read one socket.
+pub(super) fn ensure_nobody_serves(queue: u16) -> Result<(), FrontError> {
+    match knock(queue) {
+        Ok(stream) if trust(&stream).is_ok() => Err(FrontError::new(format!(
+            "queue {queue} is served by another filter: expected none, or --take-over"
+        ))),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -122,9 +137,9 @@ impl Predecessor {
             }
             FrontError::io(format!("cannot take over queue {queue}"), error)
         };
-        let asked = address(queue).and_then(|address| {
-            let mut stream = UnixStream::connect_addr(&address)?;
+        let asked = knock(queue).and_then(|mut stream| {
             trust(&stream)?;
+            stream.set_nonblocking(false)?;
             stream.set_read_timeout(Some(PREDECESSOR_PATIENCE))?;
             stream.write_all(HAND_OVER)?;
             let handed = take(&stream)?;
@@ -144,7 +159,6 @@ fn greet(mut stream: UnixStream) -> io::Result<Successor> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(SUCCESSOR_PATIENCE))?;
     stream.set_write_timeout(Some(SUCCESSOR_PATIENCE))?;
-    trust(&stream)?;
     expect(&mut stream, HAND_OVER)?;
     Ok(Successor(stream))
 }
@@ -156,6 +170,14 @@ fn trust(stream: &UnixStream) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("user {} is neither root nor ours", other.as_raw())))
+}
+
+/// Goes to the door of the filter that runs; where a crowd stands before it, nobody waits.
+fn knock(queue: u16) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(format!("\0{}", name(queue)))?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
 fn take(stream: &UnixStream) -> io::Result<Handed> {
@@ -190,13 +212,18 @@ fn expect(stream: &mut UnixStream, word: &[u8]) -> io::Result<()> {
     if heard == word { Ok(()) } else { Err(io::Error::other("an unexpected word")) }
 }
 
-fn address(queue: u16) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("mailguard/queue-{queue}"))
+fn name(queue: u16) -> String {
+    format!("mailguard/queue-{queue}")
 }
 
 const HAND_OVER: &[u8] = b"mailguard: hand over\n";
 const ADOPTED: &[u8] = b"mailguard: adopted\n";
 const GO: &[u8] = b"mailguard: go\n";
+
+const NOTHING: &str = "nothing is handed over";
+
+/// Strangers that are sent away before others get their turn.
+const STRANGERS_MAX: usize = 64;
 
 /// How long packets wait for a successor before its predecessor goes on.
 const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -17,6 +18,7 @@ use super::succession::{Door, Successor};
 use super::worker::Shared;
 use crate::engine::{Effects, Reason};
 use crate::front::nfqueue::listing::{self, Entry};
+use crate::time::Instant;
 
 /// Why the threads of the queues are to end.
 pub(super) enum Wish {
@@ -69,25 +71,33 @@ impl<'a> Supervisor<'a> {
         effects: &mut Effects,
         mut attend: impl FnMut(),
     ) -> Wish {
+        let mut due = Instant::default();
         while !self.signals.is_asked_to_end() {
+            let now = self.shared.clock.now();
+            // Not each time that somebody knocks at the door.
+            if now >= due {
+                due = Instant::from_micros(now.micros().saturating_add(TICK_MICROS));
+                attend();
+                self.shared.expire(effects);
+                self.tell();
+            }
+            let wait = Duration::from_micros(due.micros().saturating_sub(now.micros()));
+            let wait = Timespec::try_from(wait).ok();
             let signal = self.signals.readiness();
             let ready = [Some(signal), door.readiness()].into_iter().flatten();
             let ready = ready.map(|one| PollFd::from_borrowed_fd(one, PollFlags::IN));
             let mut ready: Vec<_> = ready.collect();
             // An error is an interruption, and the loop looks at everything anyway.
-            let _ = poll(&mut ready, Some(&TICK));
+            let _ = poll(&mut ready, wait.as_ref());
             self.signals.rearm();
             if let Some(successor) = door.answer() {
                 return Wish::HandOver(successor);
             }
-            attend();
             if self.signals.is_asked_to_reload() {
                 log::info!("reading the configuration and opening the event log anew");
                 self.shared.events.reopen();
                 self.reload();
             }
-            self.shared.expire(effects);
-            self.tell();
         }
         self.tell();
         Wish::End
@@ -209,7 +219,7 @@ pub(super) fn catch_panics() -> Receiver<String> {
 }
 
 /// How often silent flows are looked for.
-const TICK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const TICK_MICROS: u64 = 1_000_000;
 
 /// Drops are the daily bread of a filter: a line a minute for each reason is enough.
 const TICKS_BETWEEN_DROPS: u64 = 60;
