@@ -3,10 +3,10 @@
 //! The only edit that changes a length is [`Editor::cut`], which shortens: what was cut off stays
 //! unsent, and TCP repeats it.
 
-use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket};
+use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket};
 
 use super::options::are_usual;
-use super::{Packet, restrict_options};
+use super::{Packet, checksum, restrict_options};
 
 /// What bytes become that their receiver has read already.
 const BLANK: u8 = b'X';
@@ -115,9 +115,10 @@ impl<'p, 'a> Editor<'p, 'a> {
     }
 
     fn complete(mut self) {
-        let (source, destination): (IpAddress, IpAddress) =
-            (self.packet.source.into(), self.packet.destination.into());
-        self.tcp(|tcp| tcp.fill_checksum(&source, &destination));
+        let packet = self.packet;
+        if let Some(segment) = self.copy().get_mut(packet.tcp_start()..) {
+            checksum::fill_tcp(packet.addresses(), segment);
+        }
         let length = self.out.len();
         if self.packet.source.is_ipv4() {
             let mut ip = Ipv4Packet::new_unchecked(self.out.as_mut_slice());

@@ -221,8 +221,18 @@ impl<'a> Packet<'a> {
         self.bytes.get(..usize::from(words) * 4).unwrap_or_default()
     }
 
+    /// The same packet with its checksum filled in, which its sender has left to the network card:
+    /// the kernel would write that wherever the sender said, behind our back.
+    pub fn fill_checksum(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(self.bytes);
+        if let Some(segment) = out.get_mut(self.tcp_start..) {
+            checksum::fill_tcp(self.addresses(), segment);
+        }
+    }
+
     /// Both addresses, as they stand in the header.
-    fn addresses(&self) -> &'a [u8] {
+    pub(super) fn addresses(&self) -> &'a [u8] {
         let place = if self.source.is_ipv4() { 12..20 } else { 8..40 };
         self.bytes.get(place).unwrap_or_default()
     }

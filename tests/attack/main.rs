@@ -16,7 +16,7 @@ mod support;
 mod recipes;
 
 use lab::Scenario;
-use recipes::{blind, bypasses, chatter, crowd, dialogues, forged, hold, holes, pairing};
+use recipes::{blind, bypasses, chatter, crowd, dialogues, forged, hold, holes, pairing, written};
 
 fn main() -> ExitCode {
     lab::main(&SCENARIOS)
@@ -27,10 +27,11 @@ fn is_full() -> bool {
     std::env::var("ATTACK").as_deref() == Ok("full")
 }
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     scenario("evasions_in_dialogues", dialogues::every_recipe),
     scenario("evasions_by_forged_packets", forged::third_interface),
     scenario("evasions_on_one_arm", forged::one_arm),
+    scenario("evasions_by_checksums_written_later", written::checksums),
     scenario("servers_with_bad_manners", pairing::bad_manners),
     scenario("bypasses_that_check_must_name", bypasses::every_bypass),
     scenario("harm_by_blind_injection", blind::injection),

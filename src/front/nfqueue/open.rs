@@ -1,7 +1,7 @@
 //! A queue that is bound and configured, or taken over, and not yet served.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{fs, io};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -121,8 +121,16 @@ impl OpenQueue {
             Some(queue) => Box::new(Nfq::new(number, queue, socket)),
             None => Box::new(Netlink::new(number, socket)),
         };
-        KernelQueue::new(number, backend, faults)
+        KernelQueue::new(number, backend, faults, trusts_super_packets())
     }
+}
+
+/// Whether the kernel takes no super-packet from a neighbour that wants its checksum elsewhere than
+/// in the TCP header (commit 89add40066f9). Release 6.11 has that, and many older ones.
+fn trusts_super_packets() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(11))
 }
 
 const fn setup(settings: &config::Queue) -> Setup {

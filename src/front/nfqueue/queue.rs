@@ -5,8 +5,8 @@
 //! packet. What may pass as it came is answered together with its neighbours, before anything else
 //! is answered and before the queue is found empty.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{io, mem};
 
 use rustix::io::Errno;
 
@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::message::Fate;
 use super::packet::Head;
 use crate::engine::{Arrival, Checksum, Path};
+use crate::wire::{Packet, Parsed};
 
 /// A queue we serve.
 pub(in crate::front) struct KernelQueue<'c> {
@@ -22,6 +23,10 @@ pub(in crate::front) struct KernelQueue<'c> {
     backend: Box<dyn Backend>,
     ledger: Ledger,
     faults: &'c Faults,
+    /// Whether the kernel checks of a super-packet where its sender wants the checksum written.
+    trusts_super_packets: bool,
+    /// For a packet with its checksum.
+    finished: Vec<u8>,
 }
 
 /// What went wrong between the kernel and us, all queues together.
@@ -63,8 +68,14 @@ pub(in crate::front) enum Received<'q, 'c> {
 }
 
 impl<'c> KernelQueue<'c> {
-    pub(super) fn new(number: u16, backend: Box<dyn Backend>, faults: &'c Faults) -> Self {
-        Self { number, backend, ledger: Ledger::default(), faults }
+    pub(super) fn new(
+        number: u16,
+        backend: Box<dyn Backend>,
+        faults: &'c Faults,
+        trusts_super_packets: bool,
+    ) -> Self {
+        let (ledger, finished) = (Ledger::default(), Vec::new());
+        Self { number, backend, ledger, faults, trusts_super_packets, finished }
     }
 
     /// The queue's number.
@@ -189,7 +200,21 @@ impl Held<'_, '_> {
     }
 
     /// Lets the packet go on as it came, or with its mark changed and nothing else.
+    ///
+    /// A checksum that its sender has left to a network card is filled in first: the kernel would
+    /// write it where the sender said, which may be into what was judged.
     pub(in crate::front) fn accept(mut self, marking: Option<Marking>) {
+        let Head { is_unfinished, is_super_packet, .. } = self.head;
+        if is_unfinished && !(is_super_packet && self.queue.trusts_super_packets) {
+            let mut finished = mem::take(&mut self.queue.finished);
+            let parsed = Packet::parse(self.queue.backend.bytes());
+            if let Ok(Parsed::Tcp(packet)) = parsed {
+                packet.fill_checksum(&mut finished);
+                self.replace(&finished, marking);
+                self.queue.finished = finished;
+                return;
+            }
+        }
         if marking.is_some() || !self.queue.ledger.accept() {
             return self.answer(Fate::Accept, marking, None);
         }
@@ -201,11 +226,15 @@ impl Held<'_, '_> {
 
     /// Lets these bytes go on instead.
     pub(in crate::front) fn rewrite(mut self, bytes: &[u8], marking: Option<Marking>) {
+        self.replace(bytes, marking);
+    }
+
+    fn replace(&mut self, bytes: &[u8], marking: Option<Marking>) {
         if bytes.len() > ANSWER_BYTES_MAX {
             self.queue.faults.oversized.fetch_add(1, Ordering::Relaxed);
-            return;
+        } else {
+            self.answer(Fate::Accept, marking, Some(bytes));
         }
-        self.answer(Fate::Accept, marking, Some(bytes));
     }
 
     fn answer(&mut self, fate: Fate, marking: Option<Marking>, bytes: Option<&[u8]>) {

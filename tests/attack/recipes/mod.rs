@@ -28,3 +28,4 @@ mod table;
 mod talk;
 mod trial;
 mod trust;
+pub(crate) mod written;
