@@ -72,7 +72,8 @@ impl Passage<'_, '_> {
                 self.conversation.line.pass_masked();
             }
         } else {
-            self.conversation.dialogue.refuse();
+            let is_path = self.conversation.watch.is_path_masked();
+            self.conversation.dialogue.refuse(is_path);
         }
     }
 

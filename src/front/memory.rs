@@ -89,7 +89,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("mailguard-memory-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (file, link) = (folder.join("real.toml"), folder.join("link.toml"));
-        fs::write(&file, "monitor = true\n").unwrap();
+        fs::write(&file, "ports = [26]\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&file, Some(65_534), Some(65_534)).unwrap();
@@ -105,7 +105,7 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(owner(&file), before);
         assert_eq!(owner(&folder.join("real.toml.1")), before);
-        assert_ne!(fs::read_to_string(&file).unwrap(), "monitor = true\n");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "ports = [25]\n");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -212,6 +212,13 @@ impl Envelope {
         }
     }
 
+    /// Whether what comes may be read as of the path: behind one without brackets everything may.
+    pub(super) const fn may_be_in_path(&self) -> bool {
+        let is_behind =
+            matches!(self.place, Place::End | Place::Gap | Place::Keyword | Place::Value);
+        !(self.is_open && is_behind)
+    }
+
     /// What the next byte and the rest of the line have to become so that no server takes the line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "an X is the cure in most places")]
     pub(super) const fn cure(&self) -> Mask {

@@ -98,6 +98,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Whether what is masked of the client's line is of a path.
+    #[must_use]
+    pub fn is_path_masked(&self) -> bool {
+        self.line.masks_path()
+    }
+
     /// The rest of the client's line was missed: what comes begins another.
     pub fn lose_line(&mut self) {
         self.line = LineWatch::default();

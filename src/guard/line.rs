@@ -176,7 +176,7 @@ impl Watch {
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            self.order.send_refused(verb);
+            self.order.send_refused(verb, line.masks_path());
         }
         if verb == Some(Verb::Bdat) && line.chunk.is_last {
             self.tally.end_message();
@@ -392,17 +392,13 @@ impl LineWatch {
                 if !permitted.has_prefix(&word) && (is_own_late || !own.has_own_prefix(&word)) =>
             {
                 let barred = word.openings().find(|&verb| guard.permitted.contains(verb));
-                let rule = match barred {
-                    Some(verb) if guard.tls_only.contains(verb) => Some(Rule::TlsRequired),
-                    None if own.has_own_prefix(&word) => Some(Rule::TlsRequired),
-                    barred => barred.and_then(|verb| order.bars(verb)),
-                };
-                (rule.unwrap_or(Rule::Verb), true)
+                (rule_of(guard, order, barred, own.has_own_prefix(&word)), true)
             }
             Event::CommandGap(word)
                 if !self.verb.is_some_and(is_permitted) && (is_own_late || !own.has_own(&word)) =>
             {
-                (Rule::Verb, !word.is_empty())
+                let barred = self.verb.filter(|&verb| guard.permitted.contains(verb));
+                (rule_of(guard, order, barred, own.has_own(&word)), !word.is_empty())
             }
             _ => return,
         };
@@ -423,10 +419,26 @@ impl LineWatch {
         self.mask = Some((self.refused.unwrap_or(rule), mask));
     }
 
+    /// Whether what is masked of it, if anything is, may be of the path in MAIL or RCPT.
+    pub(super) fn masks_path(&self) -> bool {
+        let has_path = |verb| verb == Verb::Rcpt || BEGINNERS.contains(verb);
+        self.verb.is_some_and(has_path) && self.envelope.may_be_in_path()
+    }
+
     /// Whether the line has an address that the grammar reads.
     fn has_path(&self, guard: &Guard) -> bool {
         guard.settings.enforces_grammar()
             && matches!(self.verb, Some(Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn))
+    }
+}
+
+/// Why a word that is this verb, or a site's own, may not come.
+fn rule_of(guard: &Guard, order: &Order, verb: Option<Verb>, is_own: bool) -> Rule {
+    match verb {
+        Some(verb) if guard.tls_only.contains(verb) => Rule::TlsRequired,
+        Some(verb) => order.bars(verb).unwrap_or(Rule::Verb),
+        None if is_own => Rule::TlsRequired,
+        None => Rule::Verb,
     }
 }
 

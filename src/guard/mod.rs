@@ -106,6 +106,8 @@ pub enum Rule {
     Lookalike,
     /// MAIL inside a transaction.
     MailTwice,
+    /// The server has accepted a MAIL or RCPT whose path is masked.
+    MaskedPath,
     /// Bytes of a message: more than the server takes.
     MessageBytes,
     /// Messages in a connection.
@@ -195,6 +197,7 @@ impl Rule {
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",
             Self::MailTwice => "mail-twice",
+            Self::MaskedPath => "masked-path",
             Self::MessageBytes => "message-bytes",
             Self::Messages => "messages",
             Self::OtherProtocol => "other-protocol",

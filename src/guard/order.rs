@@ -4,7 +4,8 @@
 //! Known is what the server has answered, line by line. Where an answer is due, the client is given
 //! the benefit of it, so a pipeline passes whatever becomes of it. Not so behind a message that the
 //! server refused, or chunks: there a server may hold on to a transaction that has ended (Postfix
-//! does), and what would go on with that waits until it is known to be over.
+//! does), and what would go on with that waits until it is known to be over. Nor behind a path that
+//! is masked: most servers refuse it, and one that does not (qmail) gets no message for it.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,10 @@ pub(super) struct Order {
     recipients: u32,
     /// Those of them behind the last line that begins anew.
     recipients_since: u16,
+    /// Answers that are due to a MAIL or RCPT whose path is masked. Whoever takes the flow over
+    /// does not count them.
+    #[serde(skip)]
+    masked_due: u16,
 }
 
 /// What a server holds of a client, a bit each.
@@ -50,6 +55,8 @@ impl State {
     /// A message was refused, or its chunks were: some servers go on with the transaction.
     const LINGERS: u8 = 1 << 4;
     const AUTHENTICATED: u8 = 1 << 5;
+    /// A path that nobody wrote is accepted.
+    const MASKED: u8 = 1 << 6;
 
     const fn has(self, any: u8) -> bool {
         self.0 & any != 0
@@ -126,7 +133,7 @@ impl State {
             // A server may go on behind a chunk that it has refused.
             Meaning::SendChunk => self.set(Self::CHUNK),
             Meaning::EndMessage => {
-                self.clear(Self::OPEN | Self::TRIED | Self::RECIPIENT);
+                self.clear(Self::OPEN | Self::TRIED | Self::RECIPIENT | Self::MASKED);
                 if is_success {
                     self.clear(Self::CHUNK | Self::LINGERS);
                 } else {
@@ -142,6 +149,7 @@ impl State {
     fn bars(self, verb: Verb) -> Option<Rule> {
         let has_mail = self.has(Self::OPEN | Self::TRIED);
         match verb {
+            Verb::Data | Verb::Bdat if self.has(Self::MASKED) => Some(Rule::MaskedPath),
             Verb::Rcpt if !has_mail => Some(Rule::RcptWithoutMail),
             // RFC 3030 2: the two are never mixed.
             Verb::Data if self.has(Self::CHUNK) => Some(Rule::DataAfterBdat),
@@ -206,7 +214,8 @@ impl Order {
     }
 
     /// A line was sent that the server refuses, and answers as one of this verb.
-    pub(super) fn send_refused(&mut self, verb: Verb) {
+    pub(super) fn send_refused(&mut self, verb: Verb, is_path_masked: bool) {
+        self.masked_due = self.masked_due.saturating_add(u16::from(is_path_masked));
         if let Some(meaning) = Meaning::of(verb, false) {
             self.owe(meaning);
         }
@@ -254,7 +263,7 @@ impl Order {
                 self.known.change(Meaning::SendChunk, true);
                 Meaning::of(Verb::Bdat, self.is_last_chunk && self.chunks_due == 0)
             }
-            Answers::Verb(verb) => Meaning::of(verb, false),
+            Answers::Verb(verb) | Answers::MaskedPath(verb) => Meaning::of(verb, false),
             Answers::Message => Some(Meaning::EndMessage),
             Answers::Connection | Answers::Own | Answers::Other | Answers::Nothing => None,
         };
@@ -268,9 +277,24 @@ impl Order {
                 self.recipients = u32::from(self.recipients_since);
             }
         }
+        if matches!(answers, Answers::MaskedPath(_)) {
+            self.hear_of_masked(is_success);
+        }
         self.due = self.due.saturating_sub(1);
         if self.due == 0 {
             self.settle();
+        }
+    }
+
+    /// What is sent already and begins anew leaves nothing of it, if the server takes that.
+    const fn hear_of_masked(&mut self, is_accepted: bool) {
+        self.masked_due = self.masked_due.saturating_sub(1);
+        if is_accepted {
+            self.known.set(State::MASKED);
+            if self.anew_due == 0 {
+                self.hoped.set(State::MASKED);
+                self.feared.set(State::MASKED);
+            }
         }
     }
 
@@ -287,7 +311,7 @@ impl Order {
             }
         }
         (self.hoped, self.feared) = (self.known, self.known);
-        (self.due, self.anew_due, self.chunks_due) = (0, 0, 0);
+        (self.due, self.anew_due, self.chunks_due, self.masked_due) = (0, 0, 0, 0);
     }
 
     /// Why a line of this verb may not come now, if it may not, whatever is still answered.
@@ -308,12 +332,19 @@ impl Order {
             let rules = [Rule::RcptWithoutMail, Rule::DataWithoutMail, Rule::DataAfterBdat];
             rules.contains(&rule)
         };
-        self.feared.bars(verb).is_some_and(is_grave) && self.hoped.bars(verb).is_none()
+        let is_message = matches!(verb, Verb::Data | Verb::Bdat);
+        (is_message && self.may_be_masked())
+            || (self.feared.bars(verb).is_some_and(is_grave) && self.hoped.bars(verb).is_none())
+    }
+
+    /// Whether an answer that is due says if a path that nobody wrote is accepted, or still is.
+    const fn may_be_masked(&self) -> bool {
+        self.masked_due > 0 || (self.known.has(State::MASKED) && !self.hoped.has(State::MASKED))
     }
 
     /// The same of a line that begins with this byte.
     pub(super) fn waits_before(&self, first: u8) -> bool {
-        self.feared != self.hoped
+        (self.feared != self.hoped || self.may_be_masked())
             && ORDERED.into_iter().any(|verb| {
                 let initial = verb.name().as_bytes().first();
                 initial == Some(&first.to_ascii_uppercase()) && self.waits(verb)

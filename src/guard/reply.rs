@@ -72,7 +72,9 @@ impl ReplyWatch {
             | Answers::Own
             | Answers::Other
             | Answers::Nothing => true,
-            Answers::Verb(_) | Answers::Message => self.clear.is_offer_owed(),
+            Answers::Verb(_) | Answers::MaskedPath(_) | Answers::Message => {
+                self.clear.is_offer_owed()
+            }
             Answers::Connection => false,
         };
         is_answer && reply.is_later_line && reply.code == Some(250)

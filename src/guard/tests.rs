@@ -64,14 +64,23 @@ impl Talk {
             let mut rest = packet;
             while !rest.is_empty() && self.ended().is_none() {
                 let said = (from, rest);
-                let step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
+                let mut step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
+                // Lines here end in a LF alone, and the next one waits for their answers.
+                while step.event == Event::Wait && self.dialogue.is_owed() {
+                    let mut reply = &b"500\n"[..];
+                    while !reply.is_empty() {
+                        let used = self.dialogue.read(Speaker::Server, reply, HEARD).used;
+                        reply = &reply[used..];
+                    }
+                    step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
+                }
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
                 let is_first = rest.len() == packet.len();
                 let run = Run { event: step.event, bytes, rest, is_first, plain: step.plain };
                 let ruling = self.guard.judge(&mut self.watch, run, &mut self.draft);
                 if matches!(ruling, Ruling::Refuse(_)) {
-                    self.dialogue.refuse();
+                    self.dialogue.refuse(self.watch.is_path_masked());
                 }
                 match ruling {
                     _ if ruling.ends_flow() => {}

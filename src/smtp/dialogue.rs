@@ -88,6 +88,10 @@ impl Dialogue {
         self
     }
 
+    fn reads_as_originals(&self) -> bool {
+        self.masked_chunk == ChunkRule::Lines
+    }
+
     /// The same dialogue, in which lines that nobody refuses have a verb, known here or not.
     #[must_use]
     pub const fn with_own_verbs(mut self) -> Self {
@@ -128,9 +132,9 @@ impl Dialogue {
         !self.outstanding.is_empty()
     }
 
-    /// From the byte just read on, the server gets the client's line masked.
-    pub fn refuse(&mut self) {
-        self.line.refuse();
+    /// From the byte just read on, the server gets the client's line masked; of a path or not.
+    pub fn refuse(&mut self, is_path: bool) {
+        self.line.refuse(is_path);
     }
 
     /// Whether the client's line under way is refused.
@@ -143,24 +147,6 @@ impl Dialogue {
     /// knows.
     pub fn disown(&mut self) {
         self.expect = self.expect.next(Cue::TooLarge);
-    }
-
-    /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
-    /// line, since most packets do, or goes on with the message.
-    pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
-        match (from, &mut self.expect) {
-            (
-                Speaker::Client,
-                Expect::Data(data) | Expect::Disowned(data) | Expect::Oversize(data),
-            ) => *data = MailData::Middle,
-            (Speaker::Client, Expect::Chunk { left } | Expect::RefusedChunk { left }) => {
-                *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
-                let is_out = *left == 0;
-                self.read_octets(0, is_out, at);
-            }
-            (Speaker::Client, _) => (self.line, self.prefix) = (CommandLine::new(), None),
-            (Speaker::Server, _) => self.reply = None,
-        }
     }
 }
 
@@ -219,16 +205,19 @@ impl Dialogue {
         let run = input.get(..used).unwrap_or_default();
         let (used, is_secret) = self.secrecy.cut(event, self.line.word(), run);
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
-        if matches!(event, Event::CommandEnd { .. }) {
-            step.change = self.end_line(at.after(used as u64));
+        if let Event::CommandEnd { is_bare, .. } = event {
+            step.change = self.end_line(at.after(used as u64), is_bare);
             step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
         }
         step
     }
 
-    /// A line has left: the server owes a reply, and some verbs make the client wait for it.
-    fn end_line(&mut self, end: Offset) -> Option<Change> {
+    /// A line has left: the server owes a reply, and some lines make the client wait for it. One
+    /// that ends in a LF alone does, too: some servers would read on (Courier, Python's), and what
+    /// came next would be a part of it for them. Behind an empty one that is no verb.
+    fn end_line(&mut self, end: Offset, is_bare: bool) -> Option<Change> {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
+        let is_empty = line.is_at_start();
         let is_secret = self.secrecy.end_line(line.word());
         let verb = line.word_sent().leading_verb();
         let chunk = line.chunk();
@@ -239,6 +228,7 @@ impl Dialogue {
             Some(Verb::Quit) if !line.is_word() || line.is_refused() || line.has_bare_cr() => {
                 Answers::Other
             }
+            Some(verb) if line.has_masked_path() => Answers::MaskedPath(verb),
             Some(verb) => Answers::Verb(verb),
             None => otherwise,
         };
@@ -255,6 +245,9 @@ impl Dialogue {
         }
         let cue = match verb {
             Some(Verb::Data | Verb::StartTls | Verb::Auth) => Cue::Asks,
+            _ if is_bare && !is_empty && octets.is_none() && !self.reads_as_originals() => {
+                Cue::Asks
+            }
             _ => octets.map_or(Cue::Line, Cue::Chunk),
         };
         self.expect = self.expect.next(cue);

@@ -4,10 +4,11 @@
 //!   Word ──SP,TAB──► Argument, Chunk ──CR──► Cr ──LF──► (line end)
 //!     └──────CR─────────────────────────────►┘└─other─► Stray, until the line end
 //! ```
-//! Every server tried ends a line at a bare LF, and none at a bare CR: so a LF ends the line here,
-//! with or without a CR, and what stands behind a bare CR or a NUL is stray. A word comes byte by
-//! byte as long as a verb can come of it, since each byte decides; everything else comes in runs,
-//! and a stray one goes on over CRs, which stay.
+//! Most servers end a line at a bare LF, and none at a bare CR: so a LF ends the line here, with or
+//! without a CR, and what stands behind a bare CR or a NUL is stray. A server that does not says
+//! nothing to a line that ends so, and nothing more passes until it does. A word comes byte by byte
+//! as long as a verb can come of it, since each byte decides; everything else comes in runs, and a
+//! stray one goes on over CRs, which stay.
 //!
 //! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
 
@@ -52,7 +53,7 @@ pub(super) struct CommandLine {
     /// A CR stands in it that no LF follows: some servers would read two lines.
     has_bare_cr: bool,
     /// The guard changes the rest of the line: the server will read no verb in it but so many
-    /// letters that had left already.
+    /// letters that had left already. [`IN_PATH`] is set where it masks the path.
     refused_at: Option<u8>,
     /// Digits of a chunk size have left, and something that servers read differently behind them.
     is_doubtful: bool,
@@ -95,11 +96,16 @@ impl CommandLine {
 
     /// The first word that the server reads.
     pub(super) fn word_sent(&self) -> Word {
-        self.refused_at.map_or(self.word, |letters| self.word.cut(letters))
+        self.refused_at.map_or(self.word, |at| self.word.cut(at & !IN_PATH))
     }
 
     pub(super) const fn is_refused(&self) -> bool {
         self.refused_at.is_some()
+    }
+
+    /// Whether the server reads another path than the client wrote.
+    pub(super) fn has_masked_path(&self) -> bool {
+        self.refused_at.is_some_and(|at| at & IN_PATH != 0)
     }
 
     /// Whether it is one word and no more.
@@ -134,11 +140,12 @@ impl CommandLine {
         self.has_bare_cr
     }
 
-    /// From the byte just read on, the line leaves masked.
-    pub(super) fn refuse(&mut self) {
+    /// From the byte just read on, the line leaves masked; of its path or not.
+    pub(super) fn refuse(&mut self, is_path: bool) {
         let letters = self.word.length();
         let kept = if self.place == Place::Word { letters.saturating_sub(1) } else { letters };
-        self.refused_at.get_or_insert(kept);
+        let kept = *self.refused_at.get_or_insert(kept);
+        self.refused_at = Some(if is_path { kept | IN_PATH } else { kept });
     }
 
     /// From the next byte on, nothing in the line is a command.
@@ -154,7 +161,9 @@ impl CommandLine {
         let first = input.first().copied().unwrap_or_default();
         if first == b'\n' {
             let is_bare = !self.is_after_cr;
-            let fault = self.is_doubtful().then_some(Fault::DoubtfulChunk);
+            // Where a bare LF ends no line, octets are not counted from there.
+            let is_doubtful = self.is_doubtful() || (is_bare && self.chunk().is_some());
+            let fault = is_doubtful.then_some(Fault::DoubtfulChunk);
             let verb = self.word_sent().leading_verb();
             return (1, Event::CommandEnd { is_bare, verb }, fault);
         }
@@ -277,6 +286,9 @@ impl CommandLine {
         (1, Event::CommandGap(self.word), None)
     }
 }
+
+/// Far above the letters of a word.
+const IN_PATH: u8 = 1 << 7;
 
 /// Bytes up to the next CR, LF or NUL; at least one.
 fn run(input: &[u8]) -> usize {

@@ -189,6 +189,19 @@ pub enum Answers {
     Message,
     /// Nothing that was asked.
     Nothing,
+    /// A command with this verb whose path the guard has masked: every server should refuse it.
+    MaskedPath(Verb),
+}
+
+impl Answers {
+    /// The verb that the server read.
+    #[must_use]
+    pub const fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Verb(verb) | Self::MaskedPath(verb) => Some(verb),
+            Self::Connection | Self::Own | Self::Other | Self::Message | Self::Nothing => None,
+        }
+    }
 }
 
 /// How the dialogue broke its own rules.

@@ -306,7 +306,9 @@ impl Outstanding {
             Answers::Verb(Verb::Bdat) if !due.is_last_chunk => {
                 due.is_tiny_chunk.then_some(&mut self.tiny_chunks)
             }
-            Answers::Verb(Verb::Rcpt) => Some(&mut self.recipients),
+            Answers::Verb(Verb::Rcpt) | Answers::MaskedPath(Verb::Rcpt) => {
+                Some(&mut self.recipients)
+            }
             _ => Some(&mut self.others),
         }
     }

@@ -216,7 +216,7 @@ fn what_no_byte_decides_is_one_run() {
     // Once the line is refused, its word is one run however short.
     let mut talk = Talk::new();
     talk.client("g");
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     assert_eq!(talk.client("oodmorni").len(), 1);
     let reply = format!("250-{long} {long}\r\n");
     assert_eq!(talk.read(Speaker::Server, reply.as_bytes(), 0).len(), 5);
@@ -281,12 +281,12 @@ fn the_old_fault_begins_data_on_the_command() {
 fn a_refused_data_still_waits_if_its_letters_left() {
     let mut talk = Talk::greeted();
     talk.client("DATAF");
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     talk.client("OO\r\n");
     assert_eq!(talk.expect(), Expect::Wait);
     talk.server("500 no\r\n");
     talk.client("D");
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     talk.client("ATA\r\n");
     assert_eq!(talk.expect(), Expect::Command);
 }

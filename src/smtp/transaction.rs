@@ -149,7 +149,7 @@ impl Transaction {
     pub(super) fn answer(&mut self, due: Due, code: u16, covers: Offset) -> bool {
         let is_offering = std::mem::take(&mut self.is_offering);
         let is_success = code / 100 == 2;
-        let Answers::Verb(verb) = due.answers else {
+        let Some(verb) = due.answers.verb() else {
             // A server that greets again has forgotten what it offered (Postfix behind XCLIENT).
             let is_new = due.answers == Answers::Own && code == 220;
             self.offers_chunking &= !is_new;

@@ -175,7 +175,7 @@ fn runs_ahead_of_a_gap_are_sixteen() {
 
 #[test]
 fn unanswered_lines_are_1024_and_but_for_recipients_24() {
-    for (text, most) in [("RCPT\n", 1_024), ("\n", 24), ("NOOP\n", 24), ("a\n", 24)] {
+    for (text, most) in [("RCPT\r\n", 1_024), ("\n", 24), ("NOOP\r\n", 24), ("a\r\n", 24)] {
         let mut crowd = Crowd::new(limited(|_| ()));
         let mut line = crowd.open(ATTACKER, 1);
         assert!(crowd.say(&mut line, S, BEGIN[0].1));

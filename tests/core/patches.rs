@@ -134,7 +134,7 @@ impl Talk {
                 self.struck.extend(struck.map(|id| id.to_string()));
                 self.is_over |= ruling.ends_flow();
                 if matches!(ruling, Ruling::Refuse(_)) {
-                    self.dialogue.refuse();
+                    self.dialogue.refuse(self.watch.is_path_masked());
                 }
                 if self.is_over {
                     break;

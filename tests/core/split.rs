@@ -48,8 +48,10 @@ const CASES: &[Case] = &[
             (S, "220-a\r\n220 b\r\n"),
             (C, "EHLO a\r\nHELP\r\nVRFY root\r\nMAIL FROM:<|a>\r\nDATA\r\n"),
             (S, "500 x\r\n500 x\r\n500 x\r\n250 ok\r\n354 go\r\n"),
-            (C, "a\r\n.\r\nVRFY b\r\nNOOP\nEXPN c\n"),
-            (S, "250 ok\r\n500 x\r\n250 ok\r\n500 x\r\n"),
+            (C, "a\r\n.\r\nVRFY b\r\nNOOP\n"),
+            (S, "250 ok\r\n500 x\r\n250 ok\r\n"),
+            (C, "EXPN c\n"),
+            (S, "500 x\r\n"),
         ],
         server_gets: "XXXXXX\r\nHELX\r\nXXXXXXXXX\r\nMAIL FROM:<XXX\r\nDATA\r\n\
                       a\r\n.\r\nXXXXXX\r\nNOOP\nXXXXXX\n",

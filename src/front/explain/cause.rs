@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 113] = [
+pub const CAUSES: [Cause; 114] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -103,6 +103,7 @@ pub const CAUSES: [Cause; 113] = [
         servers take it for one (SMTP smuggling). One byte of it becomes a space.",
     ),
     row("mail-twice", &["order"], "MAIL comes inside a transaction."),
+    row("masked-path", &["order"], "The server has taken a masked address: no message goes there."),
     row(
         "message-bytes",
         &["size_assumed"],

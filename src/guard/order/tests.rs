@@ -409,3 +409,76 @@ fn a_recipient_is_not_refused_by_354() {
     let asked = [same(Client, "RCPT TO:<a@b>\r\n"), same(Server, "354 go\r\n")];
     check(None, &[&BEGIN, &MAIL, &asked, &[same(Client, "DATA\r\n")]]);
 }
+
+/// Plays it where the grammar masks, with a server that takes whatever comes; what was refused.
+fn play_to_qmail(turns: &[&[Turn]]) -> Vec<Rule> {
+    let settings =
+        changed("esmtp", &[("order", "enforce"), ("envelope", "lenient"), ("banner", "pass")]);
+    let mut talk = Talk::new(&settings);
+    for (from, text, expected) in turns.iter().copied().flatten() {
+        assert_eq!(talk.say(*from, text.as_bytes(), 999), *expected);
+    }
+    let refused = talk.rulings.iter().filter_map(|ruling| match ruling {
+        Ruling::Refuse(rule) => Some(*rule),
+        Ruling::Pass | Ruling::Note(_) | Ruling::Edit(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
+            None
+        }
+    });
+    refused.collect()
+}
+
+/// qmail wants no `>` and takes any name without an `@`: the mail would go to one of its own users.
+#[test]
+fn a_server_that_takes_a_masked_path_gets_no_message_for_it() {
+    let masked =
+        [(Client, "RCPT TO:<joe;x@d>\r\n", "RCPT TO:<joeXXXXX\r\n"), same(Server, "250 ok\r\n")];
+    let sender =
+        [(Client, "MAIL FROM:<j(x@d>\r\n", "MAIL FROM:<jXXXX\r\n"), same(Server, "250 ok\r\n")];
+    let parameter =
+        [(Client, "RCPT TO:<a@b>=x\r\n", "RCPT TO:<a@b> X\r\n"), same(Server, "250 ok\r\n")];
+    let refused = [(Client, "DATA\r\n", "XXXX\r\n"), same(Server, "502 what\r\n")];
+    let anew = [same(Client, "RSET\r\n"), same(Server, "250 ok\r\n")];
+    let (path, rule) = (Rule::Envelope, Rule::MaskedPath);
+    let played = |turns: &[&[Turn]]| play_to_qmail(&[&[&BEGIN[..]], turns].concat());
+    assert_eq!(played(&[&MAIL, &RCPT, &masked, &refused]), [path, rule]);
+    assert_eq!(played(&[&MAIL, &masked, &RCPT, &refused]), [path, rule]);
+    assert_eq!(played(&[&sender, &RCPT, &refused]), [path, rule]);
+    assert_eq!(played(&[&MAIL, &masked, &refused, &anew, &MAIL, &RCPT, &MESSAGE]), [path, rule]);
+    // Where the address itself is whole, it is whom the client meant.
+    assert_eq!(played(&[&MAIL, &parameter, &MESSAGE]), [path]);
+    // Most servers refuse it, and the message goes to the others.
+    let answered = [masked[0], same(Server, "501 what\r\n")];
+    assert_eq!(played(&[&MAIL, &RCPT, &answered, &MESSAGE]), [path]);
+}
+
+#[test]
+fn a_message_waits_for_what_is_said_to_a_masked_path() {
+    let mut order = Order::default();
+    send(&mut order, Verb::Mail);
+    order.send_refused(Verb::Rcpt, true);
+    send(&mut order, Verb::Rcpt);
+    assert!(order.waits(Verb::Data) && order.waits(Verb::Bdat) && !order.waits(Verb::Rcpt));
+    assert!(order.waits_before(b'd') && !order.waits_before(b'R'));
+    order.hear(Answers::Verb(Verb::Mail), 250);
+    let mut taken = order;
+    order.hear(Answers::MaskedPath(Verb::Rcpt), 501);
+    assert!(!order.waits(Verb::Data));
+    taken.hear(Answers::MaskedPath(Verb::Rcpt), 250);
+    assert_eq!((taken.bars(Verb::Data), taken.waits(Verb::Data)), (Some(Rule::MaskedPath), false));
+    // One that begins anew behind it may be refused, and then it stays.
+    let mut nested = Order::default();
+    nested.send_refused(Verb::Mail, true);
+    send(&mut nested, Verb::Mail);
+    nested.hear(Answers::MaskedPath(Verb::Mail), 250);
+    assert!(nested.waits(Verb::Data));
+    let mut refused = nested;
+    refused.hear(Answers::Verb(Verb::Mail), 503);
+    assert_eq!(refused.bars(Verb::Data), Some(Rule::MaskedPath));
+    nested.hear(Answers::Verb(Verb::Mail), 250);
+    assert_eq!(nested.bars(Verb::Data), Some(Rule::DataWithoutRcpt));
+    // What is never answered keeps nobody waiting.
+    let mut lost = Order::default();
+    lost.send_refused(Verb::Rcpt, true);
+    lost.settle();
+    assert!(!lost.waits(Verb::Data));
+}

@@ -97,7 +97,7 @@ impl<'a> Talk<'a> {
             Ruling::Edit(_) | Ruling::Refuse(_) => self.out.extend(self.draft.as_bytes()),
         }
         if matches!(ruling, Ruling::Refuse(_)) {
-            self.dialogue.refuse();
+            self.dialogue.refuse(self.watch.is_path_masked());
         }
         self.note(step.fault, step.change);
         step.used

@@ -1,12 +1,34 @@
-//! What the server says out of turn: lines without a code, replies that answer nothing.
+//! What the server says out of turn, lines without a code, replies that answer nothing; and what
+//! nobody has seen.
 
-use super::{Answers, Cue, Dialogue, Expect, Fault, Hiding, Offset, ReplyLine, Verb};
+use super::{
+    Answers, CommandLine, Cue, Dialogue, Expect, Fault, Hiding, MailData, Offset, ReplyLine,
+    Speaker, Verb,
+};
 
 /// Lines in a row that may answer nothing. Nobody has that much to say unasked, and who says it to
 /// keep a filter busy gets this far in each connection.
 const BABBLE_MAX: u8 = 48;
 
 impl Dialogue {
+    /// So many bytes before this offset were missed (a capture has a gap). What follows begins a
+    /// line, since most packets do, or goes on with the message.
+    pub fn lose_place(&mut self, from: Speaker, missed: u64, at: Offset) {
+        match (from, &mut self.expect) {
+            (
+                Speaker::Client,
+                Expect::Data(data) | Expect::Disowned(data) | Expect::Oversize(data),
+            ) => *data = MailData::Middle,
+            (Speaker::Client, Expect::Chunk { left } | Expect::RefusedChunk { left }) => {
+                *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
+                let is_out = *left == 0;
+                self.read_octets(0, is_out, at);
+            }
+            (Speaker::Client, _) => (self.line, self.prefix) = (CommandLine::new(), None),
+            (Speaker::Server, _) => self.reply = None,
+        }
+    }
+
     /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
     /// says something and the client waits, what it does next is read as commands; and a line that
     /// alone awaits an answer may have got it.

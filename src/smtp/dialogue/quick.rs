@@ -125,7 +125,7 @@ impl Dialogue {
     pub fn take_line(&mut self, line: &WholeLine, at: Offset) -> Step {
         let used = line.used();
         self.line = CommandLine::whole(line.word, line.has_gap);
-        let change = self.end_line(at.after(used as u64));
+        let change = self.end_line(at.after(used as u64), line.is_bare);
         let event = Event::CommandEnd { is_bare: line.is_bare, verb: Some(line.verb) };
         Step { change, ..Step::of(used, event) }
     }

@@ -181,7 +181,7 @@ fn a_masked_chunk_is_fatal_unless_all_are_lines() {
                     talk.dialogue = talk.dialogue.with_masked_chunks_as_lines();
                 }
                 talk.client(&line[..1]);
-                talk.dialogue.refuse();
+                talk.dialogue.refuse(false);
                 let parts = line.as_bytes()[1..].chunks(piece);
                 let found: Vec<_> =
                     parts.flat_map(|part| talk.read(Speaker::Client, part, 0)).collect();
@@ -604,7 +604,7 @@ fn what_stands_between_chunks_ends_the_message() {
     // A line that leaves masked is one as well, whatever letters of it had left.
     let mut talk = with_recipient();
     talk.client("BDAT 2\r\nabNOOP");
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     talk.client("X\r\n");
     talk.server("250 ok\r\n500 no\r\n");
     assert_eq!(talk.client_fault("BDAT 2\r\n"), Some(Fault::BarredChunk));
@@ -647,4 +647,18 @@ fn a_quit_that_says_more_is_answered_like_any_line() {
     let mut talk = offered();
     talk.client("QUIT x\r\n");
     assert_eq!(talk.server("221 bye\r\n"), None);
+}
+
+/// A server that ends lines at CRLF alone reads on, and counts no octets from there.
+#[test]
+fn a_chunk_behind_a_bare_lf_is_doubtful() {
+    let mut talk = Talk::greeted();
+    talk.client("EHLO a\r\n");
+    talk.server("250-a\r\n250 CHUNKING\r\n");
+    for line in ["MAIL FROM:<a@b>\r\n", "RCPT TO:<a@b>\r\n"] {
+        talk.client(line);
+        talk.server("250 ok\r\n");
+    }
+    let steps = talk.read(Speaker::Client, b"BDAT 5\n", 0);
+    assert_eq!(steps.last().unwrap().0.fault, Some(Fault::DoubtfulChunk));
 }

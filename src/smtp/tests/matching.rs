@@ -400,7 +400,7 @@ fn what_only_begins_with_quit_is_refused_as_any_line() {
         for (at, byte) in line.bytes().enumerate() {
             talk.client([byte]);
             if at == 4 && byte != b' ' && byte != b'\r' {
-                talk.dialogue.refuse();
+                talk.dialogue.refuse(false);
             }
         }
         talk.client("NOOP\r\nRCPT TO:<a@b>\r\n");

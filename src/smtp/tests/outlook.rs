@@ -32,7 +32,7 @@ fn a_line_is_refused_until_its_end() {
     let mut talk = Talk::greeted();
     talk.client("VRFY ");
     assert!(!talk.dialogue.is_refused());
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     assert!(talk.dialogue.is_refused());
     talk.client("root\r");
     assert!(talk.dialogue.is_refused());

@@ -327,3 +327,26 @@ fn whoever_answers_in_between_does_not_babble() {
     assert_eq!(talk.server("552 Too much\r\n"), Some(Fault::ReplyInsideData));
     assert_eq!(babbles(&mut talk, "500 what?\r\n", 1_000), None);
 }
+
+/// Courier and Python's smtpd end a line at CRLF alone: what stands behind a LF is a part of it.
+#[test]
+fn what_follows_a_line_that_ends_in_a_bare_lf_waits_for_its_answer() {
+    for line in ["NOOP a\n", "MAIL FROM:<a@b>\n", "XXXX\n", " NOOP\n"] {
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        assert_eq!(talk.expect(), Expect::Wait, "{line:?}");
+        let whole = talk.dialogue.whole_line(b"RSET\r\n").is_some();
+        assert!(!whole && talk.client("RSET\r\n").last().unwrap().0 == Event::Wait, "{line:?}");
+        talk.server("250 ok\r\n");
+        assert_eq!(talk.expect(), Expect::Command, "{line:?}");
+    }
+    // Behind an empty line nothing is a verb for who reads on, and some servers pass over it.
+    let mut talk = Talk::greeted();
+    talk.client("\n");
+    assert_eq!(talk.expect(), Expect::Command);
+    // The originals wait for nothing.
+    let mut dialogue = Dialogue::new(DataBegins::OnReply).with_masked_chunks_as_lines();
+    let line = dialogue.whole_line(b"NOOP\n").unwrap();
+    dialogue.take_line(&line, Offset::ZERO);
+    assert!(dialogue.whole_line(b"NOOP\n").is_some());
+}

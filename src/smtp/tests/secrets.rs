@@ -67,7 +67,7 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
                 let mut talk = Talk::greeted();
                 if refused {
                     talk.client(&text[..1]);
-                    talk.dialogue.refuse();
+                    talk.dialogue.refuse(false);
                     let rest = shown(&mut talk, &text[1..], piece);
                     assert_eq!(rest, expected[1..], "{text:?}, refused, in pieces of {piece}");
                 } else {
@@ -132,7 +132,7 @@ fn the_line_behind_a_334_to_a_chunk_is_hidden() {
 fn lines_behind_a_refused_auth_are_hidden_until_a_verb_shows() {
     let mut talk = Talk::greeted();
     talk.client("A");
-    talk.dialogue.refuse();
+    talk.dialogue.refuse(false);
     talk.client("UTH LOGIN\r\n");
     assert_eq!(shown(&mut talk, "xNlcg==\r\nxFzcw==\r\n", 99), "*******\r\n*******\r\n");
     assert_eq!(shown(&mut talk, "xFz cw\r\n", 99), "*** **\r\n");

@@ -187,7 +187,7 @@ impl Talk {
                 self.heard.push((from, byte, event));
             }
             if matches!(ruling, Ruling::Refuse(_)) {
-                self.dialogue.refuse();
+                self.dialogue.refuse(self.watch.is_path_masked());
             }
             if let Expect::Tls(start) = self.dialogue.expect() {
                 assert!(!start.has_begun() || step.event == Event::Opaque);

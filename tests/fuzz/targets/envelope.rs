@@ -108,7 +108,7 @@ impl Talk {
                 }
             }
             if matches!(ruling, Ruling::Refuse(_)) {
-                self.dialogue.refuse();
+                self.dialogue.refuse(self.watch.is_path_masked());
                 refused_at = Some(left.len() - run.len());
             }
             rest = behind;
