@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
-use crate::front::rules;
+use crate::front::rules::{self, Printer};
 
 /// One rule of the listing.
 struct Rule<'a> {
     table: &'a str,
     chain: &'a str,
     text: &'a str,
+    words: Vec<&'a str>,
 }
 
 /// What is wrong, one sentence each.
@@ -21,12 +22,12 @@ pub(super) fn findings(listing: &str, ours: &Ours) -> Vec<String> {
     let hooked = rules.iter().filter(|rule| BUILT_IN.contains(&rule.chain));
     let hooked = hooked.map(|rule| (rule.table, rule.chain));
     let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours)).filter_map(|rule| {
-        let target = rule.value("-j").or_else(|| rule.value("-g"))?;
+        let target = rules::target(&rule.words)?;
         Some(((rule.table, rule.chain), (rule.table, target)))
     });
     let reached = reached(hooked, jumps);
     let said = |rule: &Rule<'_>| {
-        let Rule { table, chain, text } = *rule;
+        let Rule { table, chain, text, .. } = *rule;
         let harm = if rules::is_own(table, chain) {
             rule.harm_of_ours(ours)
         } else {
@@ -42,7 +43,10 @@ fn rules_of(listing: &str) -> Vec<Rule<'_>> {
     for line in listing.lines() {
         table = line.strip_prefix('*').unwrap_or(table);
         let rule = line.strip_prefix("-A ").and_then(|rest| rest.split_once(' '));
-        rules.extend(rule.map(|(chain, text)| Rule { table, chain, text }));
+        rules.extend(rule.map(|(chain, text)| {
+            let words = rules::words(text, Printer::Iptables);
+            Rule { table, chain, text, words }
+        }));
     }
     rules
 }
@@ -86,7 +90,7 @@ impl<'a> Rule<'a> {
         if !self.concerns_mail(ours) {
             return None;
         }
-        match self.value("-j").or_else(|| self.value("-g"))? {
+        match rules::target(&self.words)? {
             "CONNMARK" => ours.harm_to_connection(self.change()?),
             "MARK" => ours.harm_to_packet(self.change()?),
             "CT" if self.has("--notrack") => Some(UNTRACKED),
@@ -128,25 +132,26 @@ impl<'a> Rule<'a> {
 
     fn concerns_mail(&self, ours: &Ours) -> bool {
         let is_named = |protocol| matches!(protocol, "tcp" | "all");
-        let is_inverted = self.text.contains("! -p ");
-        let is_other = self.value("-p").is_some_and(|one| is_named(one) == is_inverted);
+        let is_other = self.value("-p").is_some_and(|one| is_named(one) == self.is_inverted("-p"));
         let ports = ["--dport", "--sport", "--dports", "--sports", "--ports"];
         let mut named = ports.into_iter().filter_map(|option| {
             let has_mail = ours.has_mail(self.value(option)?, ':');
-            let is_inverted = self.text.contains(&format!("! {option} "));
-            Some(has_mail || is_inverted)
+            Some(has_mail || self.is_inverted(option))
         });
         !is_other && named.next().is_none_or(|first| first || named.any(|one| one))
     }
 
     fn has(&self, option: &str) -> bool {
-        self.text.split(' ').any(|word| word == option)
+        rules::position(&self.words, option).is_some()
+    }
+
+    fn is_inverted(&self, option: &str) -> bool {
+        let before = rules::position(&self.words, option).and_then(|at| at.checked_sub(1));
+        before.and_then(|before| self.words.get(before)) == Some(&"!")
     }
 
     fn value(&self, option: &str) -> Option<&'a str> {
-        let mut words = self.text.split(' ');
-        words.find(|word| *word == option)?;
-        words.next()
+        rules::value(&self.words, option)
     }
 }
 

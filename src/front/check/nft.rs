@@ -5,7 +5,7 @@
 use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
-use crate::front::rules;
+use crate::front::rules::{self, Printer};
 
 /// What is wrong, one sentence each. `known` are the tables that iptables keeps, as
 /// `(family, table)`.
@@ -31,7 +31,7 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
 fn rules_of<'a>(listing: &'a str, known: &[(&str, &str)]) -> Vec<Rule<'a>> {
     let (mut place, mut rules) = (Place::default(), Vec::new());
     for line in listing.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words = rules::words(line, Printer::Nft);
         match *words.as_slice() {
             ["table", family, name, "{"] => {
                 place = Place { family, table: name, ..Place::default() }

@@ -52,12 +52,16 @@ fn rules_that_send_mail_to_another_port_are_found() {
         "PREROUTING -d 192.0.2.8/32 -j DNAT --to-destination 192.0.2.8:2525",
         "PREROUTING -m u32 --u32 0x0>>0x16&0x3c@0x0&0xffff=0x19 -j DNAT --to-destination :2525",
         "dpi -p tcp -j REDIRECT --to-ports 15006",
+        "PREROUTING -p tcp -m comment --comment \"not -j ACCEPT\" -j REDIRECT --to-ports 2525",
+        "PREROUTING -p tcp -m comment --comment \"all ! -p tcp\" -j REDIRECT --to-ports 2525",
+        "PREROUTING -m comment --comment \"a \\\" --dport 80 \" -j REDIRECT --to-ports 2525",
     ] {
         is_found("nat", rule, "passes unread");
     }
     for rule in [
         "tcp dport 25 dnat to 192.0.2.9:2525",
         "tcp dport 20-30 redirect to :2525",
+        "log prefix \"tcp dport 80 \" redirect to :2525",
         "meta l4proto tcp dnat to 192.0.2.9:2525",
         "ip protocol tcp dnat ip to [::9]:2525",
         "tcp dport 25 dnat to numgen inc mod 1 map { 0 : 192.0.2.9 . 2525 }",
@@ -146,6 +150,7 @@ fn iptables_rules_that_do_not_are_left_in_peace() {
         ("nat", "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination [2001:db8::25]:587"),
         ("nat", "PREROUTING -p tcp -m tcp --dport 2525 -j DNAT --to-destination 192.0.2.9:25"),
         ("nat", "PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080"),
+        ("nat", "PREROUTING -p tcp -m comment --comment \"or -j REDIRECT\" -j ACCEPT"),
         ("nat", "PREROUTING -d 192.0.2.8/32 -j DNAT --to-destination 2001:db8::1"),
         // Only the web's requests come there, and nothing at all.
         ("nat", "web -p tcp -j DNAT --to-destination 192.0.2.9:8080"),
@@ -207,6 +212,7 @@ fn nft_rules_that_do_not_are_left_in_peace() {
         ("forward priority filter", "ct mark 0x20000000 accept"),
         ("prerouting priority raw", "udp dport 53 notrack"),
         ("forward priority filter", "tcp dport 443 flow add @f"),
+        ("prerouting priority raw", "accept comment \"no notrack here\""),
         ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9"),
         ("prerouting priority dstnat", "tcp dport 25 dnat to 192.0.2.9:25"),
         ("prerouting priority dstnat", "meta l4proto tcp dnat to 2001:db8::1"),

@@ -9,8 +9,11 @@ mod nft;
 mod saved;
 mod template;
 mod tool;
+mod words;
 
 use std::path::Path;
+
+pub(in crate::front) use words::{Printer, position, target, value, words};
 
 use super::FrontError;
 use crate::config::{Config, RulesBackend};

@@ -4,6 +4,7 @@
 //! filter, and rules that are not ours are not named.
 
 use super::template::{self, Expanded};
+use super::words::{Printer, target as target_of, words};
 
 /// What a table holds of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,9 +153,7 @@ impl Saved {
 }
 
 fn target(rule: &str) -> Option<&str> {
-    let mut words = rule.split(' ');
-    words.find(|&word| word == "-j" || word == "-g")?;
-    words.next()
+    target_of(&words(rule, Printer::Iptables))
 }
 
 #[cfg(test)]
@@ -184,6 +183,18 @@ mod tests {
              -X MAILGUARD\nCOMMIT\n"
         );
         assert_eq!(Saved::parse("filter", LISTING).remove("filter"), None);
+    }
+
+    #[test]
+    fn what_a_comment_says_is_no_jump() {
+        let listing = "-A FORWARD -s 192.0.2.1/32 -m comment --comment \"was -j MAILGUARD once\" \
+                       -j DROP\n\
+                       -A FORWARD -m comment --comment \"say \\\"x -j DROP\" -j MAILGUARD\n";
+        let saved = Saved::parse("mangle", listing);
+        let rule = "-m comment --comment \"say \\\"x -j DROP\" -j MAILGUARD";
+        assert_eq!(saved.jumps, [Jump { hook: "FORWARD".into(), rule: rule.into(), position: 2 }]);
+        let script = saved.remove("mangle").unwrap();
+        assert_eq!(script, format!("*mangle\n-D FORWARD {rule}\nCOMMIT\n"));
     }
 
     #[test]
