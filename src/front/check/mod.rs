@@ -8,6 +8,7 @@ mod iptables;
 mod links;
 mod machine;
 mod managers;
+mod map;
 mod nft;
 mod ours;
 mod owner;

@@ -2,7 +2,10 @@
 //!
 //! Tables that iptables keeps are left out: they were read in its own words.
 
+use std::collections::BTreeMap;
+
 use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
+use super::map::{self, Map};
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
 use crate::front::rules::{self, Printer};
@@ -10,17 +13,17 @@ use crate::front::rules::{self, Printer};
 /// What is wrong, one sentence each. `known` are the tables that iptables keeps, as
 /// `(family, table)`.
 pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Vec<String> {
-    let rules = rules_of(listing, known);
+    let (rules, maps) = read(listing, known);
     let hooked = rules.iter().filter(|rule| rule.place.hook.is_some());
-    let jumps =
-        rules.iter().filter(|rule| rule.concerns_mail(ours)).flat_map(|rule| rule.jumps(ours));
+    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours));
+    let jumps = jumps.flat_map(|rule| rule.jumps(ours, &maps));
     let reached = reached(hooked.map(|rule| rule.place.chain()), jumps);
     let said = |rule: &Rule<'_>| {
         let Place { family, table, chain, .. } = rule.place;
         let harm = if rules::is_own_table(family, table) {
             rule.harm_of_ours(ours)
         } else {
-            rule.harm(ours).filter(|_| reached.contains(&rule.place.chain()))
+            rule.harm(ours, &maps).filter(|_| reached.contains(&rule.place.chain()))
         };
         let line = rule.words.join(" ");
         harm.map(|what| format!("nft {family} {table} {chain}: `{line}` {what}"))
@@ -28,8 +31,10 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
     rules.iter().filter_map(said).collect()
 }
 
-fn rules_of<'a>(listing: &'a str, known: &[(&str, &str)]) -> Vec<Rule<'a>> {
-    let (mut place, mut rules) = (Place::default(), Vec::new());
+/// The rules of a listing, and the maps that have a name.
+fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a>) {
+    let (mut place, mut rules, mut maps) = (Place::default(), Vec::new(), Maps::new());
+    let mut map = None;
     for line in listing.lines() {
         let words = rules::words(line, Printer::Nft);
         match *words.as_slice() {
@@ -40,14 +45,25 @@ fn rules_of<'a>(listing: &'a str, known: &[(&str, &str)]) -> Vec<Rule<'a>> {
                 place.chain = name;
                 place.hook = None;
             }
+            ["map", name, "{"] => map = Some((place.family, place.table, name)),
+            ["}"] if map.is_some() => map = None,
+            ["elements", "=", "{", ref entries @ ..] if let Some(name) = map => {
+                maps.insert(name, entries.to_vec());
+            }
+            _ if let Some(name) = map => {
+                maps.get_mut(&name).into_iter().for_each(|entries| entries.extend(&words));
+            }
             ["type", ..] => place.hook = hook(&words),
             _ if place.chain.is_empty() || known.contains(&(place.family, place.table)) => {}
             ["}"] => place.chain = "",
             _ => rules.push(Rule { words, place }),
         }
     }
-    rules
+    (rules, maps)
 }
+
+/// The maps that have a name, by family, table and that: their entries.
+type Maps<'a> = BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a str>>;
 
 /// Where in the listing a line stands.
 #[derive(Clone, Copy, Default)]
@@ -98,17 +114,14 @@ struct Rule<'a> {
 
 impl<'a> Rule<'a> {
     /// Where it sends mail on to: by a map of verdicts where one entry is of mail.
-    fn jumps(&self, ours: &Ours) -> Vec<(Chain<'a>, Chain<'a>)> {
+    fn jumps(&self, ours: &Ours, maps: &Maps<'a>) -> Vec<(Chain<'a>, Chain<'a>)> {
         let Place { family, table, .. } = self.place;
-        let entries: Vec<&[&str]> = match self.behind(&["vmap", "{"]) {
-            Some(map) => map
-                .split_inclusive(|word| word.ends_with(','))
-                .filter(|entry| any_mail(ours, entry.iter().take_while(|word| **word != ":")))
-                .collect(),
-            None => vec![&self.words],
+        let lines = match self.map("vmap", maps) {
+            Some(map) => map.values_of_mail(ours),
+            None => vec![self.words.as_slice()],
         };
-        let targets = entries.iter().flat_map(|entry| {
-            entry.windows(2).filter_map(|pair| match *pair {
+        let targets = lines.into_iter().flat_map(|words| {
+            words.windows(2).filter_map(|pair| match *pair {
                 ["jump" | "goto", target] => Some(target.trim_end_matches(',')),
                 _ => None,
             })
@@ -116,7 +129,20 @@ impl<'a> Rule<'a> {
         targets.map(|target| (self.place.chain(), (family, table, target))).collect()
     }
 
-    fn harm(&self, ours: &Ours) -> Option<&'static str> {
+    /// The map it looks something up in, written there or by its name, and whether that is a port.
+    fn map<'m>(&'m self, word: &str, maps: &'m Maps<'a>) -> Option<Map<'m, 'a>> {
+        let at = self.words.iter().position(|one| *one == word)?;
+        let (before, behind) = (self.words.get(..at)?, self.words.get(at + 1..)?);
+        let Place { family, table, .. } = self.place;
+        let words = match behind {
+            ["{", words @ ..] => words,
+            [name, ..] => maps.get(&(family, table, name.strip_prefix('@')?))?,
+            [] => return None,
+        };
+        Some(Map::new(before, words))
+    }
+
+    fn harm(&self, ours: &Ours, maps: &Maps<'a>) -> Option<&'static str> {
         if !self.concerns_mail(ours) {
             return None;
         }
@@ -130,7 +156,7 @@ impl<'a> Rule<'a> {
             .or_else(|| self.behind(&["fwd"]).map(|_| FORWARDED))
             .or_else(|| self.behind(&["tproxy"]).map(|_| ELSEWHERE))
             .or_else(|| self.behind(&["dup"]).map(|_| COPIED))
-            .or_else(|| self.redirection(ours))
+            .or_else(|| self.redirection(ours, maps))
             .or_else(|| ours.harm_to_connection(change(self.behind(&["ct", "mark", "set"])?, "ct")))
             .or_else(|| {
                 let rest = self
@@ -160,15 +186,13 @@ impl<'a> Rule<'a> {
     }
 
     /// To another port than mail's, written behind the address or, in a map, as a number by itself.
-    fn redirection(&self, ours: &Ours) -> Option<&'static str> {
+    fn redirection(&self, ours: &Ours, maps: &Maps<'a>) -> Option<&'static str> {
         let rest = self.behind(&["dnat"]).or_else(|| self.behind(&["redirect"]))?;
-        let behind_address = rest.iter().filter_map(|word| port_behind(word.trim_end_matches(',')));
-        let in_map = rest.windows(2).filter_map(|pair| match *pair {
-            [".", port] => Some(port.trim_end_matches(',')),
-            _ => None,
-        });
-        let mut ports = behind_address.chain(in_map);
-        ports.any(|port| ours.is_other(port)).then_some(REDIRECTED)
+        let mut written = rest.iter().take_while(|word| **word != "map");
+        let is_written = written
+            .any(|word| port_behind(word.trim_end_matches(',')).is_some_and(|p| ours.is_other(p)));
+        let is_looked_up = self.map("map", maps).is_some_and(|map| map.leads_elsewhere(ours));
+        (is_written || is_looked_up).then_some(REDIRECTED)
     }
 
     fn concerns_mail(&self, ours: &Ours) -> bool {
@@ -179,9 +203,9 @@ impl<'a> Rule<'a> {
                 rest => (false, rest),
             };
             let has_mail = match rest {
-                ["{", set @ ..] => any_mail(ours, set.iter().take_while(|word| **word != "}")),
+                ["{", set @ ..] => map::any_mail(ours, set.iter().take_while(|word| **word != "}")),
                 // Looked up, perhaps beside an address, in what is written here.
-                ["vmap" | "map", "{", map @ ..] => any_mail(ours, map.iter()),
+                ["vmap" | "map", "{", map @ ..] => map::any_mail(ours, map.iter()),
                 [one, ..] => ours.has_mail(one, '-'),
                 [] => return None,
             };
@@ -197,14 +221,6 @@ impl<'a> Rule<'a> {
         let at = self.words.windows(words.len()).position(|window| window == words)?;
         self.words.get(at + words.len()..)
     }
-}
-
-/// Whether one of these is a port of mail, or a range with one. Where none is a port, all may be.
-fn any_mail<'w>(ours: &Ours, words: impl Iterator<Item = &'w &'w str>) -> bool {
-    let ports = words.map(|word| word.trim_end_matches([',', ':']));
-    let is_port = |word: &&str| word.split('-').all(|port| port.parse::<u16>().is_ok());
-    let mut ports = ports.filter(is_port).peekable();
-    ports.peek().is_none() || ports.any(|port| ours.has_mail(port, '-'))
 }
 
 /// What becomes of packets that a device hands to another before any rule.

@@ -22,13 +22,30 @@ fn said(table: &str, rule: &str) -> Option<String> {
 /// The same of one nft rule, in a chain of this hook and priority.
 fn said_of_nft(hook: &str, rule: &str) -> Option<String> {
     let listing = format!(
-        "table inet fw {{\n\tset s {{\n\t\ttype inet_service\n\t}}\n\tchain c {{\n\t\ttype filter \
-         hook {hook}; policy accept;\n\t\t{rule}\n\t}}\n}}\n"
+        "table inet fw {{\n\tset s {{\n\t\ttype inet_service\n\t}}\n{MAPS}\tchain c {{\n\t\ttype \
+         filter hook {hook}; policy accept;\n\t\t{rule}\n\t}}\n}}\n"
     );
     let mut found = nft::findings(&listing, &[], &ours(&["ports=[25, 587]"]));
     assert!(found.len() <= 1, "{found:?}");
     found.pop()
 }
+
+/// Maps with a name, as nft lists them.
+const MAPS: &str = r#"
+	map d {
+		type ipv4_addr . inet_service : ipv4_addr . inet_service
+		flags interval
+		elements = { 192.0.2.8 . 80 : 192.0.2.9 . 8080,
+			     192.0.2.8 . 20-30 comment "a : b, c" : 192.0.2.9 . 2525 }
+	}
+	map web {
+		type inet_service : ipv4_addr . inet_service
+		elements = { 25 : 192.0.2.9 . 25, 80 : 192.0.2.9 . 8080 }
+	}
+	map empty {
+		type inet_service : inet_service
+	}
+"#;
 
 fn is_found(table: &str, rule: &str, expected: &str) {
     let found = said(table, rule).unwrap_or_default();
@@ -66,6 +83,8 @@ fn rules_that_send_mail_to_another_port_are_found() {
         "ip protocol tcp dnat ip to [::9]:2525",
         "tcp dport 25 dnat to numgen inc mod 1 map { 0 : 192.0.2.9 . 2525 }",
         "dnat ip to tcp dport map { 25 : 192.0.2.9 . 2525, 80 : 192.0.2.9 . 80 }",
+        "redirect to :tcp dport map { 25 : 2525 } comment \"to 80\"",
+        "dnat ip to ip daddr . tcp dport map @d",
     ] {
         is_found_in_nft("prerouting priority dstnat", rule, "passes unread");
     }
@@ -221,6 +240,9 @@ fn nft_rules_that_do_not_are_left_in_peace() {
             "tcp dport 25 dnat to numgen inc mod 1 map { 0 : 192.0.2.9 . 25 }",
         ),
         ("prerouting priority dstnat", "tcp dport map { 80 : 192.0.2.9 . 8080 } dnat to x"),
+        ("prerouting priority dstnat", "dnat ip to tcp dport map @web"),
+        ("prerouting priority dstnat", "dnat ip to ip daddr map { 192.0.2.8 : 192.0.2.9 }"),
+        ("prerouting priority dstnat", "redirect to :tcp dport map @empty"),
         ("forward priority filter + 10", "tcp dport 25 queue num 5"),
     ] {
         assert_eq!(said_of_nft(hook, rule), None);
@@ -234,16 +256,44 @@ fn nft_rules_that_do_not_are_left_in_peace() {
 /// What load balancers make: a chain for each service, to which a map of verdicts leads.
 #[test]
 fn nft_chains_that_mail_comes_to_are_told_from_others() {
-    let map = "192.0.2.8 . 25 : goto mail, 192.0.2.8 . 80 : goto web";
-    let listing = format!(
-        "table ip lb {{\n\tchain p {{\n\t\ttype nat hook prerouting priority dstnat; policy \
-         accept;\n\t\tip daddr . tcp dport vmap {{ {map} }}\n\t}}\n\tchain mail {{\n\t\tmeta \
-         l4proto tcp dnat to 192.0.2.9:2525\n\t}}\n\tchain web {{\n\t\tmeta l4proto tcp dnat to \
-         192.0.2.9:8080\n\t}}\n}}\n"
-    );
-    let found = nft::findings(&listing, &[], &ours(&[]));
+    let entries = "192.0.2.8 . 25 : goto mail, 192.0.2.8 . 80 : goto web";
+    let written = (String::new(), format!("{{ {entries} }}"));
+    let lines = entries.replace(", ", ",\n\t\t\t     ");
+    let kind = "type ipv4_addr . inet_service : verdict";
+    let named = format!("\tmap m {{\n\t\t{kind}\n\t\telements = {{ {lines} }}\n\t}}\n");
+    for (map, name) in [written, (named, "@m".to_owned())] {
+        let listing = format!(
+            "table ip lb {{\n{map}\tchain p {{\n\t\ttype nat hook prerouting priority dstnat; \
+             policy accept;\n\t\tip daddr . tcp dport vmap {name}\n\t}}\n\tchain mail \
+             {{\n\t\tmeta l4proto tcp dnat to 192.0.2.9:2525\n\t}}\n\tchain web {{\n\t\tmeta \
+             l4proto tcp dnat to 192.0.2.9:8080\n\t}}\n}}\n"
+        );
+        let found = nft::findings(&listing, &[], &ours(&[]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("nft ip lb mail: "), "{found:?}");
+    }
+}
+
+/// What is looked up is a protocol, and its number no port.
+#[test]
+fn nft_maps_of_other_things_than_ports_lead_mail_too() {
+    let listing = "table inet fw {
+	map m {
+		type inet_proto : verdict
+		elements = { 6 : jump all }
+	}
+	chain all {
+		notrack
+	}
+	chain p {
+		type filter hook prerouting priority raw; policy accept;
+		meta l4proto vmap @m
+	}
+}
+";
+    let found = nft::findings(listing, &[], &ours(&[]));
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("nft ip lb mail: "), "{found:?}");
+    assert!(found[0].starts_with("nft inet fw all: `notrack` "), "{found:?}");
 }
 
 #[test]
