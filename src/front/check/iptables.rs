@@ -21,17 +21,19 @@ pub(super) fn findings(listing: &str, ours: &Ours) -> Vec<String> {
     let rules = rules_of(listing);
     let hooked = rules.iter().filter(|rule| BUILT_IN.contains(&rule.chain));
     let hooked = hooked.map(|rule| (rule.table, rule.chain));
+    let behind = hooked.clone().filter(|(table, chain)| is_behind(table, chain, ours));
     let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours)).filter_map(|rule| {
         let target = rules::target(&rule.words)?;
         Some(((rule.table, rule.chain), (rule.table, target)))
     });
-    let reached = reached(hooked, jumps);
+    let (behind, reached) = (reached(behind, jumps.clone()), reached(hooked, jumps));
     let said = |rule: &Rule<'_>| {
         let Rule { table, chain, text, .. } = *rule;
         let harm = if rules::is_own(table, chain) {
             rule.harm_of_ours(ours)
         } else {
-            rule.harm(ours).filter(|_| reached.contains(&(table, chain)))
+            let is_behind = behind.contains(&(table, chain));
+            rule.harm(ours, is_behind).filter(|_| reached.contains(&(table, chain)))
         };
         harm.map(|what| format!("{table} {chain}: `{text}` {what}"))
     };
@@ -76,6 +78,17 @@ pub(super) fn reached<C: Copy + Ord>(
 /// The chains that hooks call.
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
+/// Whether a packet comes through a chain behind the filter's verdict, and before our rules have
+/// read from its mark what that says of the connection. In mangle ours come first, and so they do
+/// in filter INPUT.
+fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
+    match (table, chain) {
+        ("mangle" | "filter" | "security", "FORWARD") => true,
+        ("mangle", "INPUT") | ("mangle" | "nat" | "filter" | "security", "OUTPUT") => ours.local,
+        _ => false,
+    }
+}
+
 /// The tables a listing has.
 pub(super) fn tables(listing: &str) -> impl Iterator<Item = &str> {
     listing.lines().filter_map(|line| line.strip_prefix('*'))
@@ -86,13 +99,16 @@ impl<'a> Rule<'a> {
         (ours.fail == Fail::Closed && self.has("--queue-bypass")).then_some(BYPASSED)
     }
 
-    fn harm(&self, ours: &Ours) -> Option<&'static str> {
+    fn harm(&self, ours: &Ours, is_behind: bool) -> Option<&'static str> {
         if !self.concerns_mail(ours) {
             return None;
         }
         match rules::target(&self.words)? {
+            "CONNMARK" if self.has("--restore-mark") => {
+                ours.harm_to_packet(self.restored()?, is_behind)
+            }
             "CONNMARK" => ours.harm_to_connection(self.change()?),
-            "MARK" => ours.harm_to_packet(self.change()?),
+            "MARK" => ours.harm_to_packet(self.change()?, is_behind),
             "CT" if self.has("--notrack") => Some(UNTRACKED),
             "NOTRACK" => Some(UNTRACKED),
             "FLOWOFFLOAD" => Some(OFFLOADED),
@@ -128,6 +144,12 @@ impl<'a> Rule<'a> {
         let (set, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
         let (set, mask) = (number(set)?, number(mask)?);
         Some(Change { touched: set | mask, set })
+    }
+
+    /// What a connection's mark does to that of a packet.
+    fn restored(&self) -> Option<Change> {
+        let mask = |option| self.value(option).map_or(Some(u32::MAX), number);
+        Some(Change { touched: mask("--nfmask")? | mask("--ctmask")?, set: 0 })
     }
 
     fn concerns_mail(&self, ours: &Ours) -> bool {

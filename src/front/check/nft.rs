@@ -14,16 +14,20 @@ use crate::front::rules::{self, Printer};
 /// `(family, table)`.
 pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Vec<String> {
     let (rules, maps) = read(listing, known);
-    let hooked = rules.iter().filter(|rule| rule.place.hook.is_some());
+    let hooked = rules.iter().map(|rule| rule.place).filter(|place| place.hook.is_some());
+    let behind = hooked.clone().filter(|place| place.is_behind(ours));
     let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours));
     let jumps = jumps.flat_map(|rule| rule.jumps(ours, &maps));
-    let reached = reached(hooked.map(|rule| rule.place.chain()), jumps);
+    let behind = reached(behind.map(|place| place.chain()), jumps.clone());
+    let reached = reached(hooked.map(|place| place.chain()), jumps);
     let said = |rule: &Rule<'_>| {
         let Place { family, table, chain, .. } = rule.place;
         let harm = if rules::is_own_table(family, table) {
             rule.harm_of_ours(ours)
         } else {
-            rule.harm(ours, &maps).filter(|_| reached.contains(&rule.place.chain()))
+            let is_behind = behind.contains(&rule.place.chain());
+            let harm = rule.harm(ours, &maps).or_else(|| rule.harm_to_packet(ours, is_behind));
+            harm.filter(|_| reached.contains(&rule.place.chain()))
         };
         let line = rule.words.join(" ");
         harm.map(|what| format!("nft {family} {table} {chain}: `{line}` {what}"))
@@ -81,6 +85,19 @@ impl<'a> Place<'a> {
     const fn chain(&self) -> Chain<'a> {
         (self.family, self.table, self.chain)
     }
+
+    /// Whether a packet comes through this chain behind the filter's verdict, and before our rules
+    /// have read from its mark what that says of the connection. Of two chains with one priority
+    /// nobody knows which is the first.
+    fn is_behind(&self, ours: &Ours) -> bool {
+        match self.hook {
+            Some(("forward", priority)) => priority >= MANGLE,
+            Some(("output", priority)) => priority >= MANGLE && ours.local,
+            Some(("input", priority)) => (MANGLE..=FILTER).contains(&priority) && ours.local,
+            Some(("postrouting", priority)) => priority <= MANGLE,
+            Some(_) | None => false,
+        }
+    }
 }
 
 /// The hook of a base chain, and its priority.
@@ -93,7 +110,7 @@ fn hook<'a>(words: &[&'a str]) -> Option<(&'a str, i32)> {
         "raw" => Some(-300),
         "mangle" => Some(MANGLE),
         "dstnat" => Some(-100),
-        "filter" => Some(0),
+        "filter" => Some(FILTER),
         "security" => Some(50),
         "srcnat" => Some(100),
         other => other.parse().ok(),
@@ -158,13 +175,18 @@ impl<'a> Rule<'a> {
             .or_else(|| self.behind(&["dup"]).map(|_| COPIED))
             .or_else(|| self.redirection(ours, maps))
             .or_else(|| ours.harm_to_connection(change(self.behind(&["ct", "mark", "set"])?, "ct")))
-            .or_else(|| {
-                let rest = self
-                    .behind(&["meta", "mark", "set"])
-                    .or_else(|| self.behind(&["mark", "set"]))?;
-                let is_of_packet = self.behind(&["ct", "mark", "set"]).is_none();
-                is_of_packet.then(|| ours.harm_to_packet(change(rest, "meta")))?
-            })
+    }
+
+    fn harm_to_packet(&self, ours: &Ours, is_behind: bool) -> Option<&'static str> {
+        if !self.concerns_mail(ours) {
+            return None;
+        }
+        let is_set = |at: &usize| {
+            let (before, behind) = self.words.split_at_checked(*at).unwrap_or_default();
+            behind.starts_with(&["mark", "set"]) && before.last() != Some(&"ct")
+        };
+        let at = (0..self.words.len()).find(is_set)?;
+        ours.harm_to_packet(change(self.words.get(at + 2..)?, "meta"), is_behind)
     }
 
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {
@@ -261,3 +283,6 @@ const fn copy(is_own: bool) -> Change {
 
 /// The priority of our own rules (`NF_IP_PRI_MANGLE`).
 const MANGLE: i32 = -150;
+
+/// That of those which read the mark of packets to this machine (`NF_IP_PRI_FILTER`).
+const FILTER: i32 = 0;

@@ -18,6 +18,8 @@ pub(super) struct Ours {
     pub(super) queues: RangeInclusive<u16>,
     /// What becomes of mail while no filter runs.
     pub(super) fail: Fail,
+    /// Whether what this machine itself sends and receives comes to the filter too.
+    pub(super) local: bool,
 }
 
 impl Ours {
@@ -28,6 +30,7 @@ impl Ours {
             offload_mark: config.rules.offload_mark,
             queues: config.queue.first..=config.queue.last,
             fail: config.queue.fail,
+            local: config.rules.local,
         }
     }
 
@@ -42,10 +45,18 @@ impl Ours {
         }
     }
 
-    /// What a change to the mark of a packet does to ours.
-    pub(super) const fn harm_to_packet(&self, change: Change) -> Option<&'static str> {
-        if change.set & (self.mark | self.offload_mark) != 0 {
+    /// What a change to the mark of a packet does to ours: behind the verdict, of which the mark is
+    /// a part, or elsewhere.
+    pub(super) const fn harm_to_packet(
+        &self,
+        change: Change,
+        is_behind: bool,
+    ) -> Option<&'static str> {
+        let own = self.mark | self.offload_mark;
+        if change.set & own != 0 {
             Some("sets mark bits that are the filter's own")
+        } else if is_behind && change.touched & own != 0 {
+            Some("overwrites what the filter says of a connection by the mark; give it a mask")
         } else {
             None
         }

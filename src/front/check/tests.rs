@@ -121,6 +121,12 @@ fn iptables_rules_that_lead_mail_past_are_found() {
             "OUTPUT -p tcp -m tcp --dport 25 -j MARK --set-xmark 0x10000000/0x10000000",
             "the filter's own",
         ),
+        ("mangle", "FORWARD -s 192.0.2.0/24 -j MARK --set-xmark 0x7/0xffffffff", "by the mark"),
+        (
+            "filter",
+            "FORWARD -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+            "by the mark",
+        ),
         ("raw", "PREROUTING -p tcp -m tcp --dport 25 -j CT --notrack", "from connection tracking"),
         ("raw", "PREROUTING -j NOTRACK", "from connection tracking"),
         (
@@ -162,7 +168,13 @@ fn iptables_rules_that_do_not_are_left_in_peace() {
         ("mangle", "FORWARD -p tcp -m tcp --dport 80 -j CONNMARK --set-xmark 0x1/0xffffffff"),
         ("mangle", "FORWARD -p udp -j CONNMARK --set-xmark 0x1/0xffffffff"),
         ("mangle", "FORWARD ! -p tcp -j CONNMARK --set-xmark 0x1/0xffffffff"),
-        ("mangle", "FORWARD -j MARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "FORWARD -j MARK --set-xmark 0x1/0xff"),
+        ("mangle", "FORWARD -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff"),
+        // Before the filter, or where none is.
+        ("mangle", "PREROUTING -j MARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "INPUT -j MARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "OUTPUT -j MARK --set-xmark 0x1/0xffffffff"),
+        ("mangle", "POSTROUTING -j MARK --set-xmark 0x1/0xffffffff"),
         ("raw", "PREROUTING -p udp -m udp --dport 53 -j CT --notrack"),
         ("raw", "PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp"),
         ("nat", "PREROUTING -p tcp -m tcp --dport 25 -j DNAT --to-destination 192.0.2.9"),
@@ -195,6 +207,9 @@ fn nft_rules_that_lead_mail_past_are_found() {
         ("forward priority filter", "ct mark set meta mark", "overwrites"),
         ("output priority -200", "meta mark set 0x10000000 accept", "the filter's own"),
         ("output priority -200", "meta mark set meta mark | 0x10000000", "the filter's own"),
+        ("forward priority -140", "meta mark set 0x00000001", "by the mark"),
+        ("forward priority mangle", "tcp dport 25 meta mark set ct mark", "by the mark"),
+        ("postrouting priority -200", "meta mark set meta mark and 0xff", "by the mark"),
         ("prerouting priority raw", "tcp dport { 25, 80 } notrack", "from connection tracking"),
         ("forward priority filter", "ip protocol tcp flow add @f", "past every rule"),
         ("forward priority filter", "ct state established flow offload @f", "past every rule"),
@@ -227,7 +242,11 @@ fn nft_rules_that_do_not_are_left_in_peace() {
         ("forward priority filter", "ct mark set ct mark or 0x00000001"),
         ("forward priority filter", "ct mark set ct mark and 0xffffff00 or 0x00000001"),
         ("forward priority filter", "tcp dport 80 ct mark set 0x00000001"),
-        ("forward priority filter", "meta mark set ct mark"),
+        ("prerouting priority filter", "meta mark set ct mark"),
+        ("forward priority -151", "meta mark set 0x00000001"),
+        ("forward priority filter", "meta mark set meta mark or 0x00000001"),
+        ("output priority filter", "meta mark set 0x00000001"),
+        ("postrouting priority filter", "meta mark set 0x00000001"),
         ("forward priority filter", "ct mark 0x20000000 accept"),
         ("prerouting priority raw", "udp dport 53 notrack"),
         ("forward priority filter", "tcp dport 443 flow add @f"),
@@ -251,6 +270,38 @@ fn nft_rules_that_do_not_are_left_in_peace() {
                 mangle; policy accept;\n\t\tct mark set 0x20000000\n\t}\n}\n";
     assert_eq!(nft::findings(kept, &[("ip", "mangle")], &ours(&[])), Vec::<String>::new());
     assert_eq!(nft::findings(kept, &[("ip6", "mangle")], &ours(&[])).len(), 1);
+}
+
+#[test]
+fn marks_of_local_mail_matter_where_it_is_filtered() {
+    let ours = ours(&["rules.local=true"]);
+    for (table, chain, expected) in [
+        ("mangle", "INPUT", 1),
+        ("mangle", "OUTPUT", 1),
+        ("nat", "OUTPUT", 1),
+        ("raw", "OUTPUT", 0),
+        ("filter", "INPUT", 0),
+    ] {
+        // Also where a chain of somebody's own does it.
+        let listing = format!(
+            "*{table}\n:own - [0:0]\n-A {chain} -p tcp -j own\n-A own -j MARK --set-xmark \
+             0x7/0xffffffff\nCOMMIT\n"
+        );
+        assert_eq!(iptables::findings(&listing, &ours).len(), expected, "{table} {chain}");
+    }
+    for (hook, expected) in [
+        ("input priority -200", 0),
+        ("input priority -10", 1),
+        ("input priority 10", 0),
+        ("output priority -200", 0),
+        ("output priority filter", 1),
+    ] {
+        let own = "chain own {\n\t\tmeta mark set 0x00000007\n\t}";
+        let base =
+            format!("chain c {{\n\t\ttype filter hook {hook}; policy accept;\n\t\tjump own\n\t}}");
+        let listing = format!("table inet fw {{\n\t{own}\n\t{base}\n}}\n");
+        assert_eq!(nft::findings(&listing, &[], &ours).len(), expected, "{hook}");
+    }
 }
 
 /// What load balancers make: a chain for each service, to which a map of verdicts leads.
