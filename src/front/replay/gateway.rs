@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use smoltcp::wire::TcpSeqNumber;
 
-use super::repeat::{Kept, Repeats, Segment, Sequel};
+use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
 use crate::front::capture::link;
@@ -343,14 +343,19 @@ impl<J: Judge> Gateway<J> {
         self.repeats.keep(mail.key, kept);
     }
 
-    /// Sends again what waits for a flow, until nothing more gets through.
+    /// Sends again what waits for a flow, until nothing more gets through. What could not is not
+    /// judged: a sender's whole window may wait, and any number of packets arrive meanwhile.
     fn repeat(&mut self, key: FlowKey, present: Shape, step: &mut Step) {
         let mut waiting = self.repeats.take(&key);
         let mut has_moved = !waiting.is_empty();
         while has_moved {
             has_moved = false;
-            let mut still = Vec::new();
+            let (mut still, mut stuck) = (Vec::new(), Stuck::default());
             for mut kept in waiting {
+                if stuck.holds(&kept) {
+                    still.push(kept);
+                    continue;
+                }
                 let (sequel, has_ended) = self.resend(&key, &kept, present, step);
                 if has_ended {
                     return;
@@ -358,14 +363,17 @@ impl<J: Judge> Gateway<J> {
                 match sequel {
                     Sequel::Arrived | Sequel::Refused => {
                         has_moved = true;
+                        stuck.clear();
                         continue;
                     }
                     Sequel::Cut(passed) if passed > kept.passed => {
                         has_moved = true;
+                        stuck.clear();
                         kept.passed = passed;
                     }
                     Sequel::Cut(_) | Sequel::Lost => {}
                 }
+                stuck.note(&kept);
                 still.push(kept);
             }
             waiting = still;

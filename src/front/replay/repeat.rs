@@ -108,6 +108,11 @@ impl Segment {
         self.sequence + self.length + usize::from(self.is_syn) + usize::from(self.is_fin)
     }
 
+    /// Whether it carries a part of its sender's stream, and does no more than that.
+    const fn is_data(&self) -> bool {
+        (self.length > 0 || self.is_fin) && !self.is_syn && !self.is_rst
+    }
+
     /// A frame of this segment, acknowledging no more than this.
     #[must_use]
     pub fn lowered(&self, frame: &[u8], packet_start: usize, to: TcpSeqNumber) -> Vec<u8> {
@@ -115,6 +120,52 @@ impl Segment {
         let header = frame.get_mut(packet_start.saturating_add(self.header)..);
         lower(header.unwrap_or_default(), to, self.is_unfinished);
         frame
+    }
+}
+
+/// Where the ends' streams stand still while what waits is offered again: bytes behind those that
+/// do not get through do not either.
+#[derive(Debug, Default)]
+pub struct Stuck(Vec<Standstill>);
+
+/// A packet that did not get through.
+#[derive(Debug)]
+struct Standstill {
+    source: Endpoint,
+    sequence: TcpSeqNumber,
+    length: usize,
+    /// The first number that did not arrive.
+    lacking: TcpSeqNumber,
+}
+
+impl Stuck {
+    /// A packet does not get through, or no more of it.
+    pub fn note(&mut self, kept: &Kept) {
+        let (Some(segment), Some((source, lacking))) = (&kept.segment, kept.lacking()) else {
+            return;
+        };
+        let Segment { sequence, length, .. } = *segment;
+        if segment.is_data() {
+            self.0.push(Standstill { source, sequence, length, lacking });
+        }
+    }
+
+    /// Whether a packet has no more to hope for than one that stands still: its bytes are behind
+    /// that one's, or they are the same ones.
+    #[must_use]
+    pub fn holds(&self, kept: &Kept) -> bool {
+        let Some(segment) = kept.segment.as_ref().filter(|segment| segment.is_data()) else {
+            return false;
+        };
+        self.0.iter().filter(|one| one.source == segment.source).any(|one| {
+            let is_same = one.sequence == segment.sequence && one.length == segment.length;
+            is_same || segment.sequence > one.lacking
+        })
+    }
+
+    /// Something got through, behind which more may.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -183,6 +183,34 @@ fn what_gets_through_may_let_others_through() {
     assert_eq!(gateway.summary().stalled, 0);
 }
 
+/// A window full of segments waits, and packets arrive that change nothing: each has the first of
+/// them judged again, and none of those behind it.
+#[test]
+fn what_stands_behind_a_lost_packet_is_not_judged_again() {
+    let segment = |number: u32| {
+        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(A, B, 64);
+        let mut bytes = Vec::new();
+        builder.tcp(40_000, 25, 1 + 4 * number, 1).ack(1).write(&mut bytes, b"body").unwrap();
+        bytes
+    };
+    let (waiting, arriving) = (256, 100);
+    let mut frames: Vec<_> = (0..waiting).map(segment).collect();
+    // The first one is there twice.
+    frames[9] = segment(0);
+    frames.extend((0..arriving).map(|_| server(b"")));
+    let mut answers = vec![Answer::Drop; 256];
+    for _ in 0..arriving {
+        answers.extend([Answer::Accept, Answer::Drop]);
+    }
+    // At last everything gets through, in one pass.
+    frames.push(server(b"354"));
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    let seen = gateway.judge().seen.borrow().len();
+    assert_eq!(seen, 256 + 100 * 2 + 1 + 256);
+    assert_eq!(steps.last().unwrap().fates.len(), 1 + 256);
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (256, 0));
+}
+
 #[test]
 fn a_cut_packet_is_repeated_whole_until_all_of_it_passes() {
     let frames = [client(b"DATA\r\nbody"), server(b"ack"), server(b"354"), server(b"later")];
