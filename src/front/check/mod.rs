@@ -231,12 +231,18 @@ fn owner(port: u32) -> Option<String> {
 
 /// Whether iptables is there, by which others may have made rules, and what it does not show.
 fn programs(is_wanted: bool, report: &mut Report) -> bool {
-    let legacy = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
-    let version = Command::new("iptables-save").arg("--version").stdin(Stdio::null()).output();
-    let is_there = version.is_ok();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let version = version.unwrap_or_default();
-    two_rule_sets(&version, &legacy).into_iter().for_each(|one| report.wrong(one));
+    let mut is_there = false;
+    for (program, names) in
+        [("iptables", "/proc/net/ip_tables_names"), ("ip6tables", "/proc/net/ip6_tables_names")]
+    {
+        let legacy = fs::read_to_string(names).unwrap_or_default();
+        let save = format!("{program}-save");
+        let version = Command::new(save).arg("--version").stdin(Stdio::null()).output();
+        is_there |= version.is_ok();
+        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let found = two_rule_sets(program, &version.unwrap_or_default(), &legacy);
+        found.into_iter().for_each(|one| report.wrong(one));
+    }
     if is_there {
         report.good("iptables: installed".to_owned());
     } else if is_wanted {
@@ -246,12 +252,12 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
 }
 
 /// What iptables made before it came to stand on nf_tables goes on beside it.
-fn two_rule_sets(version: &str, legacy: &str) -> Option<String> {
+fn two_rule_sets(program: &str, version: &str, legacy: &str) -> Option<String> {
     let tables = legacy.split_whitespace().collect::<Vec<_>>().join(", ");
     (!version.contains("legacy") && !tables.is_empty()).then(|| {
         format!(
-            "iptables: rules of iptables-legacy are in force too, and not looked at: {tables} \
-             (iptables-legacy-save)"
+            "{program}: rules of {program}-legacy are in force too, and not looked at: {tables} \
+             ({program}-legacy-save)"
         )
     })
 }

@@ -365,10 +365,13 @@ fn a_filter_that_runs_otherwise_than_configured_is_found() {
 #[test]
 fn rules_of_the_older_iptables_are_found() {
     let new = "iptables-save v1.8.9 (nf_tables)\n";
-    let said = two_rule_sets(new, "nat\nfilter\n").unwrap();
-    assert!(said.contains("not looked at: nat, filter"), "{said}");
-    assert_eq!(two_rule_sets(new, ""), None);
-    assert_eq!(two_rule_sets("iptables-save v1.8.9 (legacy)\n", "nat\n"), None);
+    for program in ["iptables", "ip6tables"] {
+        let said = two_rule_sets(program, new, "nat\nfilter\n").unwrap();
+        let expected = format!("not looked at: nat, filter ({program}-legacy-save)");
+        assert!(said.ends_with(&expected), "{said}");
+    }
+    assert_eq!(two_rule_sets("iptables", new, ""), None);
+    assert_eq!(two_rule_sets("iptables", "iptables-save v1.8.9 (legacy)\n", "nat\n"), None);
 }
 
 #[test]
