@@ -4,6 +4,7 @@
 //! was expected. It opens no file: the caller passes the text. What a guard setting may be is the
 //! business of `guard`.
 
+mod digest;
 mod document;
 mod exceptions;
 mod keys;

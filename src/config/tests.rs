@@ -175,3 +175,41 @@ fn what_is_no_option_is_refused() {
         assert!(Override::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_digest_tells_configurations_apart() {
+    let built = |text: &str| build(text, &[]).unwrap();
+    let digest = |text: &str| built(text).digest();
+    let usual = digest("");
+    assert_eq!(usual, built("").digest());
+    // What says the same is the same, and what only a start changes is not asked for.
+    for text in ["ports = [25]", "[limits]\nflows_max = 9", "[log]\nevents = \"-\""] {
+        assert_eq!(digest(text), usual, "{text}");
+    }
+    let exception = |rest: &str| format!("[[exceptions]]\nclient = \"::1\"\n{rest}\n");
+    let mut digests = vec![usual.clone()];
+    for text in [
+        "ports = [587]",
+        "monitor = true",
+        "unknown_flow = \"pass\"",
+        "profile = \"asa\"",
+        "[queue]\nfail = \"open\"",
+        "[settings]\nrefusal = \"noop\"",
+        "[settings]\nline_max = 600",
+        "[patches]\nCVE-2019-10149 = \"off\"",
+        &exception(""),
+        &exception("treatment = \"monitor\""),
+        &exception("treatment = \"hands-off\""),
+        &exception("settings = { refusal = \"noop\" }"),
+    ] {
+        digests.push(digest(text));
+    }
+    let count = digests.len();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), count);
+    // Files of patches are a part of it.
+    let with_patches = built("").with_patches(&[]).unwrap().digest();
+    assert_ne!(with_patches, usual);
+    assert_eq!(with_patches, built("").with_patches(&[]).unwrap().digest());
+}

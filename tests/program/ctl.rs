@@ -257,6 +257,7 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
             ("flows --state commands --client 127.0.0.0/8 --limit 5", "127.0.0.1:25"),
             ("--json flows", "\"last\":\"VRFY\",\"monitored\":false"),
             ("--json status", "\"flows\":1"),
+            ("--json status", "\"settings\":\""),
             ("show conn", "1 in use, 1 most used\nTCP outside 127.0.0.1:"),
             ("show conn long", "inside: 127.0.0.1/25 (127.0.0.1/25), flags UIOBM , idle "),
             ("show service-policy", "Inspect: esmtp _default_esmtp_map, packet "),

@@ -166,6 +166,9 @@ struct Status {
     profile: String,
     ports: Vec<u16>,
     monitor: bool,
+    version: Option<String>,
+    /// A digest of all its settings, which says something to the same build alone.
+    settings: Option<String>,
 }
 
 impl Status {
@@ -190,6 +193,11 @@ impl Status {
         if self.ports != config.engine.ports {
             let (own, other) = (&self.ports, &config.engine.ports);
             found.push(format!("its ports are {own:?}, configured are {other:?} ({cure})"));
+        }
+        let is_alike = self.version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
+        let settings = self.settings.as_deref().filter(|_| is_alike && found.is_empty());
+        if settings.is_some_and(|own| own != config.digest()) {
+            found.push(format!("its settings differ from the configuration ({cure})"));
         }
         found
     }

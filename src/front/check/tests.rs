@@ -362,6 +362,30 @@ fn a_filter_that_runs_otherwise_than_configured_is_found() {
     }
 }
 
+/// What is told of by name is not told of again, and of another version nothing is known.
+#[test]
+fn settings_that_no_line_names_are_compared_by_their_digest() {
+    let build = |set: &str| Config::build(None, &[Override::parse(set).unwrap()]).unwrap();
+    let said = |running: &Config, version: &str| {
+        let status = serde_json::json!({
+            "profile": running.profile, "ports": running.engine.ports,
+            "monitor": running.engine.monitor, "version": version,
+            "settings": running.digest(),
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        status.differences(&build("profile=mailguard")).join("\n")
+    };
+    let own = env!("CARGO_PKG_VERSION");
+    let differ = "its settings differ from the configuration (mailguard ctl reload, or start it \
+                  without options)";
+    assert_eq!(said(&build("ports=[25]"), own), "");
+    assert_eq!(said(&build("unknown_flow=pass"), own), differ);
+    assert_eq!(said(&build("verbs=[\"HELO\", \"QUIT\"]"), own), differ);
+    assert_eq!(said(&build("unknown_flow=pass"), "0.0"), "");
+    assert!(said(&build("monitor=true"), own).starts_with("it only monitors"));
+    assert_eq!(said(&build("monitor=true"), own).lines().count(), 1);
+}
+
 #[test]
 fn rules_of_the_older_iptables_are_found() {
     let new = "iptables-save v1.8.9 (nf_tables)\n";

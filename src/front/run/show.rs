@@ -30,7 +30,7 @@ pub(super) fn status(shared: &Shared<'_>, config: &Config, is_json: bool) -> Str
             "monitor": config.engine.monitor, "seconds": since, "flows": stats.flows_now,
             "flows_max": flows_max, "store_bytes": stats.store_bytes_now,
             "store_bytes_max": store_max, "reloads": shared.reloads.done(),
-            "reloads_failed": shared.reloads.failed(),
+            "reloads_failed": shared.reloads.failed(), "settings": config.digest(),
         })
         .to_string();
     }
