@@ -144,6 +144,15 @@ pub(super) fn read_settings(
             continue;
         };
         let expected = || format!("expected {}", setting.expected());
+        let is_list = matches!(entry.node.value, Value::List(_));
+        if setting.kind == guard::Kind::Bytes && is_list {
+            // The commas of a list would be taken for bytes.
+            let found = entry.node.found();
+            let message =
+                format!("{}: {found} found, expected one text: {}", entry.key, setting.expected());
+            faults.push(Fault { place: entry.node.place.clone(), message });
+            continue;
+        }
         let Some(words) = words(&entry.node) else {
             let message = format!("{}: {} found, {}", entry.key, entry.node.found(), expected());
             faults.push(Fault { place: entry.node.place.clone(), message });

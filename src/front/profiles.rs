@@ -33,7 +33,7 @@ fn lines(profile: &Settings) -> String {
                 let words: Vec<_> = words_of(&value).map(|word| format!("\"{word}\"")).collect();
                 writeln!(text, "{name} = [{}]", words.join(", "))
             }
-            Kind::Word => {
+            Kind::Word | Kind::Bytes => {
                 writeln!(text, "# Expected: {}.\n{name} = \"{value}\"", setting.expected())
             }
             Kind::Number => {
@@ -91,7 +91,7 @@ fn shown(setting: &Setting, profile: &Settings) -> String {
     let value = setting.print(profile);
     match setting.kind {
         Kind::List => words_of(&value).count().to_string(),
-        Kind::Number | Kind::Word => value,
+        Kind::Number | Kind::Word | Kind::Bytes => value,
     }
 }
 

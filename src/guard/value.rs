@@ -15,6 +15,8 @@ pub enum Kind {
     List,
     /// A whole number.
     Number,
+    /// Bytes with nothing between them.
+    Bytes,
 }
 
 /// A type that a setting may have.
@@ -296,7 +298,7 @@ impl From<&str> for Bytes {
 }
 
 impl Value for Bytes {
-    const KIND: Kind = Kind::Word;
+    const KIND: Kind = Kind::Bytes;
 
     fn parse(text: &str) -> Result<Self, &str> {
         // A quote and a backslash have their own rules in an address.

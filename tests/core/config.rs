@@ -97,7 +97,7 @@ fn value(setting: &Setting, settings: &Settings) -> String {
     let printed = setting.print(settings);
     match setting.kind {
         Kind::Number if printed.parse::<u32>().is_ok() => printed,
-        Kind::Number | Kind::Word => format!("\"{printed}\""),
+        Kind::Number | Kind::Word | Kind::Bytes => format!("\"{printed}\""),
         Kind::List => {
             let words = printed.split(',').filter(|word| !word.is_empty());
             format!("[{}]", words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
