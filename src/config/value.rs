@@ -127,7 +127,12 @@ impl Read for Network {
 
     fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
         let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
-        text.parse().map_err(|_| wrong::<Self>(node))
+        text.parse().map_err(|_| match Self::meant_by(text) {
+            Some((block, address)) => {
+                vec![Wrong::new(node, &format!("\"{block}\" or \"{address}\""))]
+            }
+            None => wrong::<Self>(node),
+        })
     }
 }
 

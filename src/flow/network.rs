@@ -66,21 +66,45 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The block with so many bits in common that an address lies in, if there is one.
+    #[must_use]
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        let bits = if address.is_ipv6() { 128 } else { 32 };
+        let is_one = !is_mapped(&address) && prefix <= bits;
+        is_one.then(|| Self { address: first_of(address, prefix), prefix })
+    }
+
+    /// The block and the address of a text that has a block's length behind an address which is not
+    /// the block's first: it may mean either.
+    #[must_use]
+    pub fn meant_by(text: &str) -> Option<(Self, IpAddr)> {
+        let (block, address) = parsed(text)?;
+        (block.address != address).then_some((block, address))
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let address = address.parse::<IpAddr>().ok().filter(|address| !is_mapped(address));
-        let parsed = address.and_then(|address| {
-            let bits = if address.is_ipv6() { 128 } else { 32 };
-            let prefix = prefix.map_or(Some(bits), |digits| digits.parse().ok())?;
-            (prefix <= bits).then(|| Self { address: first_of(address, prefix), prefix })
-        });
-        parsed.ok_or_else(|| {
-            format!("`{text}` found, expected an address or a block such as 192.0.2.0/24")
-        })
+        match parsed(text) {
+            Some((block, address)) if block.address == address => Ok(block),
+            Some((block, address)) => Err(format!("`{text}` found, expected {block} or {address}")),
+            None => {
+                Err(format!("`{text}` found, expected an address or a block such as 192.0.2.0/24"))
+            }
+        }
     }
+}
+
+/// The block that a text names, and the address that stands there.
+fn parsed(text: &str) -> Option<(Network, IpAddr)> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+    let address = address.parse::<IpAddr>().ok()?;
+    let host = if address.is_ipv6() { 128 } else { 32 };
+    let prefix = prefix.map_or(Some(host), |digits| digits.parse().ok())?;
+    Some((Network::around(address, prefix)?, address))
 }
 
 /// Whether it is an IPv4 address in IPv6 form, which no packet has.
@@ -123,13 +147,25 @@ mod tests {
     fn a_block_is_named_by_its_first_address() {
         for (text, expected) in [
             ("192.0.2.25", "192.0.2.25/32"),
-            ("192.0.2.25/24", "192.0.2.0/24"),
-            ("10.1.2.3/0", "0.0.0.0/0"),
+            ("192.0.2.0/24", "192.0.2.0/24"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
             ("2001:db8::1", "2001:db8::1/128"),
-            ("2001:db8::1/64", "2001:db8::/64"),
-            ("::1/0", "::/0"),
+            ("2001:db8::/64", "2001:db8::/64"),
+            ("::/0", "::/0"),
         ] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
+            assert_eq!(Network::meant_by(text), None);
+        }
+        for (text, block, address) in [
+            ("192.0.2.25/24", "192.0.2.0/24", "192.0.2.25"),
+            ("10.1.2.3/0", "0.0.0.0/0", "10.1.2.3"),
+            ("2001:db8::1/64", "2001:db8::/64", "2001:db8::1"),
+        ] {
+            let said = format!("`{text}` found, expected {block} or {address}");
+            assert_eq!(text.parse::<Network>().unwrap_err(), said);
+            let meant =
+                Network::meant_by(text).map(|(block, address)| (block.to_string(), address));
+            assert_eq!(meant, Some((block.to_owned(), address.parse().unwrap())));
         }
         let block: Network = "192.0.2.128/25".parse().unwrap();
         for (address, is_inside) in

@@ -165,7 +165,7 @@ impl Gathered {
     /// The hosts whose other ports may be closed, as the configuration has them.
     pub(super) fn networks(&self) -> Vec<Network> {
         let closed = self.hosts.keys().filter(|host| !self.open.contains_key(host));
-        closed.filter_map(|host| format!("{}/{}", host.address, host.prefix).parse().ok()).collect()
+        closed.filter_map(|host| host.network()).collect()
     }
 }
 

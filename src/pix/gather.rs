@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::{Block, Hosts, Line, Local, Rule, SMTP, Static};
 use super::names::Names;
+use crate::flow::Network;
 
 /// What lines say of mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,6 +230,11 @@ impl Rule {
 }
 
 impl Block {
+    /// The same as we name it: a PIX takes any address in it.
+    pub(super) fn network(self) -> Option<Network> {
+        Network::around(self.address.into(), self.prefix)
+    }
+
     /// Whether all of the other lies in this one.
     fn has(&self, other: &Self) -> bool {
         let mask = u32::MAX.checked_shl(u32::from(32 - self.prefix)).unwrap_or(0);

@@ -217,7 +217,7 @@ fn written(settings: &[String], ports: &BTreeSet<u16>, gathered: &Gathered) -> S
         for (host, lines) in closed {
             let block = match host.prefix {
                 32 => host.address.to_string(),
-                prefix => format!("{}/{prefix}", host.address),
+                _ => host.network().map_or_else(String::new, |block| block.to_string()),
             };
             let s = if lines.len() == 1 { "" } else { "s" };
             let _ = writeln!(text, "    \"{block}\", # line{s} {}", listed(lines.iter()));

@@ -166,6 +166,12 @@ fn lines_that_name_mail_hosts_close_and_open_them() {
     assert_eq!(hosts(&config), ["198.51.100.1/32", "10.0.0.25/32"]);
     let (config, _) = after(own, &["mailhost (outside) 192.0.2.25 10.0.0.25", "clear mailhost"]);
     assert_eq!(hosts(&config), ["198.51.100.1/32"]);
+    // A PIX takes any address of a block for the block.
+    let block = "static (inside,outside) 192.0.2.10 10.1.1.10 netmask 255.255.255.248";
+    let (config, _) = after("", &[block, lines[1]]);
+    assert_eq!(hosts(&config), ["10.1.1.8/29"]);
+    let settings = import(&format!("{block}\n{}\n", lines[1]), Wish::default()).settings;
+    assert!(settings.contains("\"10.1.1.8/29\", # lines 1, 2"), "{settings}");
     let (config, _) = after("", &["static (inside,outside) tcp interface smtp 10.1.1.42 2525"]);
     assert_eq!(
         (hosts(&config), config.engine.ports),
