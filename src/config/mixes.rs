@@ -33,6 +33,7 @@ pub(super) fn examine(config: &Config, root: &Node) -> Vec<Fault> {
     guard(&config.engine.guard, &["settings"], &mut faults);
     proxies(&config.engine, &mut faults);
     exceptions(&config.engine.exceptions, &mut faults);
+    hands_off_in_blocks(&config.engine.exceptions, &mut faults);
     faults.found
 }
 
@@ -209,6 +210,31 @@ fn exceptions(exceptions: &[Exception], faults: &mut Faults<'_>) {
             Treatment::HandsOff => {}
             Treatment::Monitor(settings) | Treatment::Enforce(settings) => {
                 guard(settings, &key("settings"), faults);
+            }
+        }
+    }
+}
+
+/// Several blocks that leave nobody out, as one that is everybody.
+fn hands_off_in_blocks(exceptions: &[Exception], faults: &mut Faults<'_>) {
+    let idle = || {
+        let idle = exceptions.iter().filter(|one| one.treatment == Treatment::HandsOff);
+        idle.filter(|one| !is_everybody(one))
+    };
+    let clients = || idle().filter(|one| one.server.is_none_or(is_all)).map(|one| one.client);
+    let servers = || idle().filter(|one| one.client.is_none_or(is_all)).map(|one| one.server);
+    for (is_ipv6, family) in [(false, "IPv4"), (true, "IPv6")] {
+        let is_its = |block: &Network| block.is_ipv6() == is_ipv6;
+        for (end, blocks) in [
+            ("clients", clients().flatten().filter(is_its).collect::<Vec<_>>()),
+            ("servers", servers().flatten().filter(is_its).collect()),
+        ] {
+            if Network::are_all(blocks.iter()) {
+                let message = format!(
+                    "exceptions: hands-off for all {end} of {family}, in several blocks, expected \
+                     blocks of some addresses, or ports = [] where nothing is to be filtered"
+                );
+                faults.add(&[&["exceptions"]], message);
             }
         }
     }
