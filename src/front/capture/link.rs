@@ -1,7 +1,8 @@
 //! Link headers of captured frames: where the IP packet stands, and how to put another in its
 //! place.
 //!
-//! Knows Ethernet, VLAN tags (802.1Q, QinQ), Linux cooked captures, raw IP and BSD loopback.
+//! Knows Ethernet, VLAN tags (802.1Q, QinQ), sessions of PPPoE, MPLS, Linux cooked captures, raw IP
+//! and BSD loopback.
 //! Whatever follows the IP packet (padding, checksums) stays as it was; what holds no IP packet is
 //! not for us. The IP packet itself is the engine's business.
 
@@ -24,6 +25,28 @@ const TYPE_IPV4: u16 = 0x0800;
 const TYPE_IPV6: u16 = 0x86dd;
 /// 802.1Q, 802.1ad, and the number QinQ used before it.
 const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// A session of PPPoE (RFC 2516).
+const TYPE_PPPOE: u16 = 0x8864;
+/// MPLS (RFC 3032), to one and to many.
+const TYPES_MPLS: [u16; 2] = [0x8847, 0x8848];
+/// What carries no IP packet: ARP, RARP, slow protocols, the begin of PPPoE, 802.1X, LLDP, loopback
+/// tests.
+const TYPES_OTHER: [u16; 7] = [0x0806, 0x8035, 0x8809, 0x8863, 0x888e, 0x88cc, 0x9000];
+/// Lower numbers are lengths, or words of the recording system.
+const TYPE_MIN: u16 = 0x0600;
+
+/// What PPPoE and PPP put before an IP packet: version and code, session, length, protocol.
+const PPPOE_LENGTH: usize = 8;
+/// Where in that the length stands.
+const PPPOE_LENGTH_AT: usize = 4;
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+/// The version of PPPoE, and the code of a session.
+const PPPOE_BEGIN: u16 = 0x1100;
+
+/// Labels read at most.
+const LABELS_MAX: usize = 16;
+
 /// Tags read at most; two are standard, more is a provider's own affair.
 const TAGS_MAX: usize = 8;
 
@@ -95,11 +118,35 @@ pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
     Some(Located { range, is_whole, is_stated: stated != 0 })
 }
 
+/// The type of what a frame holds, where it may carry IP packets in a way that is not read here.
+#[must_use]
+pub fn unread_type(link: LinkType, frame: &[u8]) -> Option<u16> {
+    let Header::Typed { type_at, end } = header(link)? else { return None };
+    let Typed { kind, is_beside, .. } = typed(frame, type_at, end)?;
+    let is_read = [TYPE_IPV4, TYPE_IPV6].contains(&kind)
+        || TYPES_MPLS.contains(&kind)
+        || (kind == TYPE_PPPOE && is_beside);
+    (kind >= TYPE_MIN && !is_read && !TYPES_OTHER.contains(&kind)).then_some(kind)
+}
+
 /// Appends the frame with another packet in the place of the one located in it.
 pub fn replace(frame: &[u8], old: &Range<usize>, packet: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
     out.extend_from_slice(frame.get(..old.start).unwrap_or_default());
+    state_length(out.get_mut(start..).unwrap_or_default(), packet);
     out.extend_from_slice(packet);
     out.extend_from_slice(frame.get(old.end..).unwrap_or_default());
+}
+
+/// A header of PPPoE says how long the packet is.
+fn state_length(header: &mut [u8], packet: &[u8]) {
+    let Some(at) = header.len().checked_sub(PPPOE_LENGTH) else { return };
+    let is_one = at.checked_sub(2).and_then(|at| short(header, at)) == Some(TYPE_PPPOE)
+        && session(header, at).is_some();
+    let field = header.get_mut(at + PPPOE_LENGTH_AT..).and_then(<[u8]>::first_chunk_mut);
+    if let (true, Some(field)) = (is_one, field) {
+        *field = u16::try_from(packet.len() + 2).unwrap_or(u16::MAX).to_be_bytes();
+    }
 }
 
 /// Appends the frame of a packet that we originate, with the link header of a frame of the same
@@ -134,6 +181,7 @@ pub fn originate(
         }
         _ => {}
     }
+    state_length(header, packet);
     out.extend_from_slice(packet);
 }
 
@@ -147,18 +195,62 @@ fn goes_back(other: &[u8], packet: &[u8]) -> bool {
     source.is_some() && source == destination
 }
 
-/// The offset behind a type field and the VLAN tags it may announce, if they lead to IP.
-fn behind_type(frame: &[u8], type_at: usize, mut start: usize) -> Option<usize> {
-    let mut kind = short(frame, type_at)?;
+/// The offset behind a type field and what it may announce before IP, if it leads there.
+fn behind_type(frame: &[u8], type_at: usize, end: usize) -> Option<usize> {
+    let Typed { kind, start, is_beside } = typed(frame, type_at, end)?;
+    let version = |start: usize| frame.get(start).map(|byte| byte >> 4);
+    if TYPES_MPLS.contains(&kind) {
+        // What is below the labels is said nowhere.
+        let start = behind_labels(frame, start)?;
+        return matches!(version(start)?, 4 | 6).then_some(start);
+    }
+    let (kind, start) = match kind {
+        TYPE_PPPOE if is_beside => (session(frame, start)?, start.checked_add(PPPOE_LENGTH)?),
+        _ => (kind, start),
+    };
+    matches!((kind, version(start)?), (TYPE_IPV4, 4) | (TYPE_IPV6, 6)).then_some(start)
+}
+
+/// What a type field announces.
+struct Typed {
+    kind: u16,
+    /// Where that begins.
+    start: usize,
+    /// Whether it begins just behind the field.
+    is_beside: bool,
+}
+
+/// Reads a type field, and behind it the VLAN tags there are.
+fn typed(frame: &[u8], type_at: usize, mut start: usize) -> Option<Typed> {
+    let (mut kind, mut at) = (short(frame, type_at)?, type_at);
     for _ in 0..TAGS_MAX {
         if !TYPES_VLAN.contains(&kind) {
             break;
         }
-        kind = short(frame, start.checked_add(2)?)?;
+        at = start.checked_add(2)?;
+        kind = short(frame, at)?;
         start = start.checked_add(4)?;
     }
-    let version = frame.get(start)? >> 4;
-    matches!((kind, version), (TYPE_IPV4, 4) | (TYPE_IPV6, 6)).then_some(start)
+    Some(Typed { kind, start, is_beside: at.checked_add(2)? == start })
+}
+
+/// What a session of PPPoE that begins there carries, by the type that Ethernet has for it.
+fn session(frame: &[u8], start: usize) -> Option<u16> {
+    let protocol = short(frame, start.checked_add(PPPOE_LENGTH - 2)?)?;
+    match (short(frame, start)?, protocol) {
+        (PPPOE_BEGIN, PPP_IPV4) => Some(TYPE_IPV4),
+        (PPPOE_BEGIN, PPP_IPV6) => Some(TYPE_IPV6),
+        _ => None,
+    }
+}
+
+/// The offset behind a stack of labels; each is four bytes, of which one bit says that it is the
+/// last.
+fn behind_labels(frame: &[u8], start: usize) -> Option<usize> {
+    let labels = frame.get(start..)?.chunks_exact(4).take(LABELS_MAX);
+    let last =
+        labels.map(|label| label.get(2)).position(|byte| byte.is_some_and(|b| b & 1 != 0))?;
+    start.checked_add((last + 1) * 4)
 }
 
 /// The offset behind a BSD loopback header: an address family in the recording machine's byte
@@ -200,6 +292,11 @@ mod tests {
         [&MACS, types].concat()
     }
 
+    /// A session of PPPoE behind a header: what it carries is so long, and of this protocol.
+    fn pppoe(header: &[u8], length: u8, protocol: u8) -> Vec<u8> {
+        [header, &[0x11, 0, 0xab, 0xcd, 0, length, 0, protocol]].concat()
+    }
+
     /// Each link type's headers in front of IPv4 and of IPv6.
     fn headers() -> Vec<(LinkType, Vec<u8>, bool)> {
         let cooked = |kind: [u8; 2]| [&[0, 0, 0, 1, 0, 6][..], &[3; 8], &kind].concat();
@@ -210,6 +307,11 @@ mod tests {
             (ETHERNET, ethernet(&[0x81, 0, 0, 5, 8, 0]), false),
             (ETHERNET, ethernet(&[0x88, 0xa8, 0, 9, 0x81, 0, 0, 5, 0x86, 0xdd]), true),
             (ETHERNET, ethernet(&[0x91, 0, 0, 9, 0x81, 0, 0, 5, 8, 0]), false),
+            (ETHERNET, pppoe(&ethernet(&[0x88, 0x64]), 22, 0x21), false),
+            (ETHERNET, pppoe(&ethernet(&[0x81, 0, 0, 5, 0x88, 0x64]), 46, 0x57), true),
+            (ETHERNET, ethernet(&[0x88, 0x47, 0, 1, 0x11, 64]), false),
+            (ETHERNET, ethernet(&[0x88, 0x47, 1, 1, 0x10, 64, 0, 0, 0x21, 64]), true),
+            (LINUX_COOKED, pppoe(&cooked([0x88, 0x64]), 22, 0x21), false),
             (LINUX_COOKED, cooked([8, 0]), false),
             (LINUX_COOKED, cooked([0x86, 0xdd]), true),
             (LINUX_COOKED, frame(&cooked([0x81, 0]), &[0, 5, 8, 0]), false),
@@ -260,7 +362,56 @@ mod tests {
         assert_eq!(locate(NULL, &frame(&[7, 0, 0, 0], &V4)), None);
         assert_eq!(locate(RAW, &[0x50; 40]), None);
         assert_eq!(locate(127, &V4), None);
+        let session = |header: &[u8]| frame(&pppoe(header, 22, 0x21), &V4);
+        // The beginning of a session, another protocol, another version of IP.
+        assert_eq!(locate(ETHERNET, &session(&ethernet(&[0x88, 0x63]))), None);
+        let header = ethernet(&[0x88, 0x64]);
+        assert_eq!(locate(ETHERNET, &frame(&pppoe(&header, 22, 0x23), &V4)), None);
+        assert_eq!(locate(ETHERNET, &frame(&pppoe(&header, 22, 0x57), &V4)), None);
+        // A label that is not the last, and one with something else below it.
+        assert_eq!(locate(ETHERNET, &frame(&ethernet(&[0x88, 0x47, 0, 1, 0x10, 64]), &V4)), None);
+        let below = ethernet(&[0x88, 0x47, 0, 1, 0x11, 64]);
+        assert_eq!(locate(ETHERNET, &frame(&below, &[0; 20])), None);
         assert_eq!(locate(ETHERNET, &ethernet(&[0x81, 0].repeat(40))), None);
+    }
+
+    #[test]
+    fn what_may_carry_ip_in_another_way_is_told_of() {
+        let kind = |types: &[u8]| unread_type(ETHERNET, &frame(&ethernet(types), &[0; 20]));
+        assert_eq!(kind(&[0x88, 0xe5]), Some(0x88e5));
+        assert_eq!(kind(&[0x81, 0, 0, 5, 0x89, 0x4f]), Some(0x894f));
+        let read_or_other: [&[u8]; 8] = [
+            &[8, 0],
+            &[0x86, 0xdd],
+            &[0x88, 0x64],
+            &[0x88, 0x47],
+            &[8, 6],
+            &[0x88, 0xcc],
+            &[0, 38],
+            &[0x81, 0, 0, 5, 8, 6],
+        ];
+        for types in read_or_other {
+            assert_eq!(kind(types), None, "{types:x?}");
+        }
+        // There its length could not be found again.
+        let cooked = [&[0x88, 0x64][..], &[0; 40]].concat();
+        assert_eq!(unread_type(LINUX_COOKED_2, &cooked), Some(TYPE_PPPOE));
+        assert_eq!(unread_type(RAW, &V4), None);
+    }
+
+    #[test]
+    fn a_session_says_how_long_its_packet_is() {
+        let header = pppoe(&ethernet(&[0x88, 0x64]), 22, 0x21);
+        let bytes = frame(&header, &V4);
+        let range = header.len()..bytes.len();
+        let mut out = Vec::new();
+        replace(&bytes, &range, &V4[..10], &mut out);
+        assert_eq!(out, frame(&pppoe(&ethernet(&[0x88, 0x64]), 12, 0x21), &V4[..10]));
+        let longer = [&BACK[..], &[0; 4]].concat();
+        let swapped = [&[2; 6][..], &[1; 6], &[0x88, 0x64]].concat();
+        let mut out = Vec::new();
+        originate(ETHERNET, &bytes, &range, &longer, &mut out);
+        assert_eq!(out, frame(&pppoe(&swapped, 26, 0x21), &longer));
     }
 
     #[test]

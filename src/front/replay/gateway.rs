@@ -113,6 +113,7 @@ impl<J: Judge> Gateway<J> {
             if !link::is_known(packet.link) {
                 self.summary.foreign_links.insert(packet.link);
             }
+            self.summary.foreign_types.extend(link::unread_type(packet.link, packet.frame));
             return self.pass(packet, Bystander::NotIp, step);
         };
         let is_short = u32::try_from(packet.frame.len()).is_ok_and(|n| n < packet.original_length);

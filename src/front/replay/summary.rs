@@ -30,6 +30,8 @@ pub struct Summary {
     pub not_ip: u64,
     /// Link types whose frames cannot be read here, and so count as such.
     pub foreign_links: BTreeSet<LinkType>,
+    /// Types of Ethernet that are not read here, and whose frames count as such.
+    pub foreign_types: BTreeSet<u16>,
     /// Packets of mail.
     pub mail: u64,
     /// Packets of mail of which the capture holds only a part.
@@ -96,7 +98,7 @@ const COUNTERS: [Counter; 16] = [
 
 const DROPPED: &str = "  dropped";
 
-/// Flows with gaps that are named one by one.
+/// Flows with gaps that are named one by one, and types of Ethernet.
 const NAMED_MAX: usize = 16;
 
 impl Summary {
@@ -124,6 +126,7 @@ impl Summary {
             .iter()
             .map(|link| format!("link type {link} is not known here: its packets passed unread"));
         let causes = [
+            self.remark_types(),
             self.remark_checksums(),
             self.remark_truncated(),
             self.remark_handshakes(),
@@ -132,6 +135,16 @@ impl Summary {
         ];
         let lines = links.chain(causes.into_iter().flatten()).chain(self.remark_gaps());
         lines.chain(self.remark_uncertain()).collect()
+    }
+
+    fn remark_types(&self) -> Option<String> {
+        let named = self.foreign_types.iter().take(NAMED_MAX);
+        let mut named: Vec<String> = named.map(|kind| format!("{kind:#06x}")).collect();
+        let more = self.foreign_types.len().saturating_sub(NAMED_MAX);
+        named.extend((more > 0).then(|| format!("{more} more")));
+        let named = named.join(", ");
+        (!self.foreign_types.is_empty())
+            .then(|| format!("EtherTypes not known here: {named}; their packets passed unread"))
     }
 
     fn remark_checksums(&self) -> Option<String> {

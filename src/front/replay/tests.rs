@@ -315,6 +315,30 @@ fn what_no_gateway_queues_passes_unread() {
 }
 
 #[test]
+fn frames_that_cannot_be_opened_are_told_of() {
+    let sealed = |kind: [u8; 2]| [&[0xff; 12][..], &kind, &client(b"x")[14..]].concat();
+    let frames = [sealed([0x88, 0xe5]), sealed([0x88, 0xe5]), sealed([0x89, 0x4f])];
+    let (gateway, _) = replay(Vec::new(), &seconds(&frames));
+    let summary = gateway.summary();
+    assert_eq!(summary.not_ip, 3);
+    let said = "EtherTypes not known here: 0x88e5, 0x894f; their packets passed unread";
+    assert_eq!(summary.remarks(), [said]);
+}
+
+#[test]
+fn a_session_of_pppoe_is_judged_and_keeps_its_length_right() {
+    let behind = |frame: &[u8]| {
+        let length = u8::try_from(frame.len() - 12).unwrap();
+        [&frame[..12], &[0x88, 0x64, 0x11, 0, 0, 1, 0, length, 0, 0x21], &frame[14..]].concat()
+    };
+    let frame = client(b"DATA\r\nbody");
+    let (gateway, steps) = replay(vec![Answer::Cut(46)], &seconds(&[behind(&frame)]));
+    assert_eq!(gateway.judge().bytes.borrow()[0], frame[14..]);
+    let cut = behind(&frame[..60]);
+    assert_eq!(steps[0].written, record_bytes(1, &cut, cut.len()));
+}
+
+#[test]
 fn what_claims_to_be_tcp_is_for_the_engine_to_refuse() {
     let mut short = client(b"");
     short.truncate(14 + 22);
