@@ -89,6 +89,12 @@ fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
     }
 }
 
+/// Whether a rule asks where a source address belongs.
+pub(super) fn has_source_check(listing: &str) -> bool {
+    let asks = |rule: &Rule<'_>| rule.words.windows(2).any(|pair| pair == ["-m", "rpfilter"]);
+    rules_of(listing).iter().any(asks)
+}
+
 /// The tables a listing has.
 pub(super) fn tables(listing: &str) -> impl Iterator<Item = &str> {
     listing.lines().filter_map(|line| line.strip_prefix('*'))

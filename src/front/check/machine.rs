@@ -10,9 +10,9 @@ use std::path::Path;
 
 use super::Report;
 
-/// Examines forwarding, bridges and interfaces. Whether local mail is to be filtered is not known
-/// where the configuration is faulty.
-pub(super) fn examine(is_local: Option<bool>, report: &mut Report) {
+/// Examines forwarding, bridges and interfaces. Whether local mail is to be filtered, and whether a
+/// rule asks where a source of IPv6 belongs, is not known where the configuration is faulty.
+pub(super) fn examine(is_local: Option<bool>, has_source_check: Option<bool>, report: &mut Report) {
     let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
     let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
     match (v4, v6, is_local) {
@@ -34,7 +34,14 @@ pub(super) fn examine(is_local: Option<bool>, report: &mut Report) {
     if v4 || v6 {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let routed = routed(&read("/proc/net/route"), &read("/proc/net/ipv6_route"));
-        interfaces(&routed, v4, report);
+        if !is_one_armed(&routed, report) {
+            if v4 {
+                sources(&routed, report);
+            }
+            if v6 && routed.len() > 1 {
+                sources_of_ipv6(has_source_check, report);
+            }
+        }
     }
 }
 
@@ -114,15 +121,18 @@ fn bridges(report: &mut Report) {
     }
 }
 
-fn interfaces(routed: &BTreeSet<String>, is_v4: bool, report: &mut Report) {
+fn is_one_armed(routed: &BTreeSet<String>, report: &mut Report) -> bool {
     let mut names = routed.iter();
-    if let (Some(only), None) = (names.next(), names.next()) {
-        report.wrong(format!(
-            "one-armed: both ends of every connection are behind {only}, and whoever is there with \
-             them can speak in their names"
-        ));
-        return;
-    }
+    let (Some(only), None) = (names.next(), names.next()) else { return false };
+    report.wrong(format!(
+        "one-armed: both ends of every connection are behind {only}, and whoever is there with \
+         them can speak in their names"
+    ));
+    true
+}
+
+/// Whether the kernel asks where a source address of IPv4 belongs.
+fn sources(routed: &BTreeSet<String>, report: &mut Report) {
     let setting = |name: &str| {
         let text = fs::read_to_string(format!("{CONF}/{name}/rp_filter")).unwrap_or_default();
         text.trim_end().parse::<u8>().unwrap_or(0)
@@ -130,7 +140,6 @@ fn interfaces(routed: &BTreeSet<String>, is_v4: bool, report: &mut Report) {
     let all = setting("all");
     let lax: Vec<String> = routed
         .iter()
-        .filter(|_| is_v4)
         .filter_map(|name| match all.max(setting(name)) {
             0 => Some(format!("off on {name}")),
             1 => None,
@@ -139,12 +148,26 @@ fn interfaces(routed: &BTreeSet<String>, is_v4: bool, report: &mut Report) {
         .collect();
     if !lax.is_empty() {
         report.wrong(format!(
-            "rp_filter: {}: a third party can speak in a server's name (sysctl \
+            "rp_filter: {} for IPv4: a third party can speak in a server's name (sysctl \
              net.ipv4.conf.all.rp_filter=1, and no interface at 2)",
             lax.join(", ")
         ));
-    } else if routed.len() > 1 && is_v4 {
-        report.good("rp_filter: strict".to_owned());
+    } else if routed.len() > 1 {
+        report.good("rp_filter: strict for IPv4".to_owned());
+    }
+}
+
+/// The kernel itself never asks where a source address of IPv6 belongs; a rule may.
+fn sources_of_ipv6(has_check: Option<bool>, report: &mut Report) {
+    match has_check {
+        Some(true) => report.good("rp_filter: a rule stands for it for IPv6".to_owned()),
+        Some(false) => report.wrong(
+            "rp_filter: there is none for IPv6, and no rule in its place: a third party can speak \
+             in a server's name (nft: `fib saddr . iif oif missing drop` at prerouting; ip6tables: \
+             -t raw -A PREROUTING -m rpfilter --invert -j DROP)"
+                .to_owned(),
+        ),
+        None => {}
     }
 }
 
@@ -170,6 +193,20 @@ mod tests {
         assert_eq!(filling(89, 100), None);
         let said = filling(90, 100).unwrap();
         assert!(said.starts_with("connection tracking: 90 of 100 entries"), "{said}");
+    }
+
+    #[test]
+    fn a_gateway_of_ipv6_needs_a_rule() {
+        for (has_check, expected) in [
+            (Some(true), "ok     rp_filter: a rule stands for it for IPv6\n"),
+            (Some(false), "wrong  rp_filter: there is none for IPv6, and no rule in its place: "),
+            (None, ""),
+        ] {
+            let mut report = Report::default();
+            sources_of_ipv6(has_check, &mut report);
+            assert!(report.text.starts_with(expected), "{}", report.text);
+            assert_eq!(report.text.is_empty(), expected.is_empty());
+        }
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     let has_iptables = programs(wants_iptables, &mut report);
     let has_rules = installed(config, &mut report);
     reassembly(has_rules, &mut report);
-    foreign(config, has_iptables, &mut report);
-    machine::examine(Some(config.rules.local), &mut report);
+    let has_source_check = foreign(config, has_iptables, &mut report);
+    machine::examine(Some(config.rules.local), Some(has_source_check), &mut report);
     if !config.rules.local {
         machine::local_servers(&config.engine.ports, &mut report);
     }
@@ -63,7 +63,7 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     let _ = queue_listing(&mut report);
     programs(false, &mut report);
-    machine::examine(None, &mut report);
+    machine::examine(None, None, &mut report);
     if !is_brief {
         report.text.push_str(UNSEEN);
     }
@@ -294,8 +294,9 @@ fn reassembly(has_rules: bool, report: &mut Report) {
     }
 }
 
-/// What others made that leads mail past us, in all the rule sets there are.
-fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
+/// What others made that leads mail past us, in all the rule sets there are. Whether some rule asks
+/// where a source address of IPv6 belongs.
+fn foreign(config: &Config, has_iptables: bool, report: &mut Report) -> bool {
     let ours = Ours::new(config);
     let mut found = Vec::new();
     let mut listings = Vec::new();
@@ -305,8 +306,10 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
             Err(error) => found.push(error.to_string()),
         }
     }
-    for (_, listing) in &listings {
+    let mut has_source_check = false;
+    for (family, listing) in &listings {
         found.extend(iptables::findings(listing, &ours));
+        has_source_check |= *family == "ip6" && iptables::has_source_check(listing);
     }
     match nft_listing() {
         Ok(Some(listing)) => {
@@ -315,6 +318,7 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
             });
             let known: Vec<_> = tables.collect();
             found.extend(nft::findings(&listing, &known, &ours));
+            has_source_check |= nft::has_source_check(&listing);
         }
         Ok(None) => {
             report.good("nft: not installed; rules made without iptables are not known".to_owned())
@@ -325,6 +329,7 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) {
         report.good("other rules: none leads mail past the filter".to_owned());
     }
     found.into_iter().for_each(|one| report.wrong(one));
+    has_source_check
 }
 
 /// What devices do with packets ahead of all rules, where there is a tool to list it.

@@ -35,6 +35,15 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
     rules.iter().filter_map(said).collect()
 }
 
+/// Whether a rule asks where a source address of IPv6 belongs.
+pub(super) fn has_source_check(listing: &str) -> bool {
+    let (rules, _) = read(listing, &[]);
+    let of_ipv6 = rules.iter().filter(|rule| matches!(rule.place.family, "ip6" | "inet"));
+    // Beside the address may stand what else decides about the route, as `. mark`.
+    let mut asked = of_ipv6.filter_map(|rule| rule.behind(&["fib", "saddr"]));
+    asked.any(|rest| rest.iter().take_while(|word| **word != "oif").any(|word| *word == "iif"))
+}
+
 /// The rules of a listing, and the maps that have a name.
 fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a>) {
     let (mut place, mut rules, mut maps) = (Place::default(), Vec::new(), Maps::new());
