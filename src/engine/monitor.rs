@@ -17,6 +17,10 @@ use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
 
+/// Bytes that waited are read so many at a time. A packet pays for no more of them than these
+/// beside those that are read.
+const READ_AT_ONCE: usize = 4_096;
+
 /// How far judging goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
@@ -184,25 +188,29 @@ impl Passage<'_, '_> {
         loop {
             let stream = &mut self.conversation.streams[direction];
             let start = stream.judged();
-            if stream.append_early() == 0 {
+            let appended = stream.append_waiting(READ_AT_ONCE, &mut self.effects.spares);
+            if appended == 0 {
                 break;
             }
-            let reading = self.read(start);
+            let end = self.read_on(start);
             let stream = &mut self.conversation.streams[direction];
-            let waiting = stream.tail(reading.end).to_vec();
-            self.commit(reading.end);
-            let is_all = waiting.is_empty();
-            if !is_all {
-                let stream = &mut self.conversation.streams[direction];
-                let _ = stream.admit_early(0, &waiting);
-            }
-            match reading.fatal {
-                Some(reason) => self.conversation.reset(&self.scene, reason, self.effects),
-                None if is_all => {}
-                None => break,
+            stream.settle(end, &mut self.effects.spares);
+            if end < start.after(appended as u64) {
+                break;
             }
         }
         self.direction = way;
+    }
+
+    /// Reads what was appended from `start` on until all is read or has to wait, whatever of it the
+    /// flow would have to be reset for: up to where.
+    fn read_on(&mut self, start: Offset) -> Offset {
+        let mut reading = self.read(start);
+        while let Some(reason) = reading.fatal {
+            self.conversation.reset(&self.scene, reason, self.effects);
+            reading = self.read(reading.end);
+        }
+        reading.end
     }
 
     /// Whether an ACK beyond what was let through is no offence: the capture lacks what it covers,

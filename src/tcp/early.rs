@@ -181,11 +181,7 @@ impl Early {
         {
             let (start, block) = first.remove_entry();
             let end = start.after(block.len() as u64);
-            self.held = self.held.saturating_sub(cost(&block));
-            self.memory.give_back(cost(&block));
-            if !self.chunks.contains_key(&end) {
-                self.runs = self.runs.saturating_sub(1);
-            }
+            self.let_go(end, &block);
             if start == edge {
                 return Some(block);
             }
@@ -196,6 +192,33 @@ impl Early {
             }
         }
         None
+    }
+
+    /// The bytes that stand at `edge`, at most so many and of one chunk: to be read, while they are
+    /// remembered here.
+    pub(super) fn peek(&self, edge: Offset, most: usize) -> &[u8] {
+        let first = self.known(edge, most).next().filter(|(place, _)| *place == 0);
+        first.map_or(&[], |(_, bytes)| bytes)
+    }
+
+    /// Everything below `edge` is known otherwise now: forgets each chunk of which nothing is left.
+    pub(super) fn forget(&mut self, edge: Offset) {
+        while let Some(first) = self.chunks.first_entry()
+            && let end = first.key().after(first.get().len() as u64)
+            && end <= edge
+        {
+            let block = first.remove();
+            self.let_go(end, &block);
+        }
+    }
+
+    /// A chunk that ends here is out of the tree.
+    fn let_go(&mut self, end: Offset, block: &Vec<u8>) {
+        self.held = self.held.saturating_sub(cost(block));
+        self.memory.give_back(cost(block));
+        if !self.chunks.contains_key(&end) {
+            self.runs = self.runs.saturating_sub(1);
+        }
     }
 }
 

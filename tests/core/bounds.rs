@@ -90,6 +90,48 @@ fn a_byte_is_judged_once() {
     assert!(runs <= 4_000, "{runs}: no run for nothing");
 }
 
+/// A monitored flow behind its greeting.
+fn monitored() -> (Crowd, Line) {
+    let settings = limited(|limits| limits.log_burst_bytes = 1 << 16);
+    let settings = Settings { monitor: true, ..settings };
+    let mut crowd = Crowd::new(settings.clone());
+    crowd.engine = mailguard::engine::Engine::new(settings, 1).inspected_by(note);
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    JUDGED.set((0, 0));
+    (crowd, line)
+}
+
+/// Bytes of memory asked for on the way: no copy of what waits is made without.
+fn asked(work: impl FnOnce()) -> u64 {
+    allocation_counter::measure(work).bytes_total
+}
+
+#[test]
+fn what_monitoring_lets_go_on_is_read_in_its_place() {
+    let lines = [b'\n'; 60_000];
+    // Behind the 48th each line is one that enforcing resets the flow for.
+    let (mut crowd, mut line) = monitored();
+    let at = line.received[index(S)];
+    let bytes = asked(|| assert!(crowd.send(&mut line, S, at, &lines).is_some()));
+    assert_eq!(JUDGED.get(), (60_000, 60_000));
+    assert!(bytes < 60_000 * 500, "{bytes} bytes are asked for in one packet");
+    // And behind the 24th each has to wait, whatever else comes.
+    let (mut crowd, mut line) = monitored();
+    assert!(crowd.send(&mut line, C, 0, &lines).is_some());
+    assert_eq!(JUDGED.get(), (24, 24));
+    let at = line.received[index(S)];
+    for answer in [&b""[..], b"500 what?\r\n"] {
+        let bytes = asked(|| {
+            for number in 0..100 {
+                crowd.send(&mut line, S, at + number * answer.len() as u64, answer);
+            }
+        });
+        assert!(bytes < 1 << 20, "{bytes} bytes are asked for in 100 packets of {answer:?}");
+    }
+    assert_eq!(JUDGED.get().1, 24 + 100 + 100 * 11, "as many more as were answered");
+}
+
 #[test]
 fn a_packet_draws_four_resets_at_most() {
     let mut crowd = Crowd::new(limited(|limits| limits.closed_seconds = 1));

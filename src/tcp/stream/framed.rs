@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::{Aside, Early, Framed, Manner, Memory, Sparse, Stream};
+use super::{Aside, Early, Framed, Manner, Memory, Spares, Sparse, Stream};
 use crate::offset::Offset;
 use crate::wire::Seq;
 
@@ -90,6 +90,27 @@ impl Stream {
         let block = self.aside.as_mut()?.early.take(self.judged);
         self.drop_aside();
         block
+    }
+
+    /// Appends some of the bytes that were let through ahead of the gap and stand at
+    /// [`Self::judged`], so many at most, and says how many; 0 if there are none. They are to be
+    /// judged and then settled: until then they are remembered ahead as well, so what has to wait
+    /// longer needs not be put back.
+    pub fn append_waiting(&mut self, most: usize, spares: &mut Spares) -> usize {
+        self.store.take_back(self.judged, spares);
+        let Some(aside) = &self.aside else { return 0 };
+        let bytes = aside.early.peek(self.judged, most);
+        self.store.append(self.judged, bytes, spares);
+        bytes.len()
+    }
+
+    /// Commits what was appended so up to an offset, and forgets what of it was remembered ahead.
+    pub fn settle(&mut self, end: Offset, spares: &mut Spares) {
+        self.commit(end, spares);
+        if let Some(aside) = &mut self.aside {
+            aside.early.forget(self.judged);
+        }
+        self.drop_aside();
     }
 
     /// Whether a copy of bytes says something else than those that are kept of them.
