@@ -88,6 +88,8 @@ impl LineFate {
 /// One flow: its two streams, the dialogue they carry, and what the guard remembers.
 #[derive(Debug)]
 pub(super) struct Conversation {
+    /// Its place in the diary, once it has one: given up before the terms that are named there.
+    pub(super) slot: Option<Box<Slot>>,
     pub(super) terms: Arc<Terms>,
     /// The way of the SYN.
     way: Way,
@@ -115,8 +117,6 @@ pub(super) struct Conversation {
     /// What is known of TLS where that is followed.
     pub(super) records: Option<Box<Records>>,
     talk: Talk,
-    /// Its place in the diary, once it has one.
-    pub(super) slot: Option<Box<Slot>>,
 }
 
 impl Conversation {

@@ -295,7 +295,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
 }
 
 /// How much of a flow the log takes.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chatter {
     burst_bytes: u32,
     bytes_per_second: u32,

@@ -153,7 +153,7 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let limits = settings.limits;
         Self {
-            policies: ArcSwap::from_pointee(Policies::new(&settings, &limits)),
+            policies: ArcSwap::from_pointee(Policies::new(&settings, &limits, None)),
             flows: FlowTable::new(limits.flows_max, seed),
             handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
             seed,
@@ -182,7 +182,8 @@ impl Engine {
     /// with, also on a port that is no longer mail's; packets of no flow follow the new ones.
     /// Limits stay what they were.
     pub fn reload(&self, settings: &Settings) {
-        self.policies.store(Arc::new(Policies::new(settings, &self.limits)));
+        let before = self.policies.load();
+        self.policies.store(Arc::new(Policies::new(settings, &self.limits, Some(&before))));
     }
 
     /// One verdict for each packet, at once. A fault of our own costs the packet and its flow.

@@ -26,6 +26,13 @@ pub(super) struct Terms {
     pub(super) chatter: Chatter,
 }
 
+impl Terms {
+    /// Whether no flow could tell whether it is judged by these or by others.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.chatter == other.chatter && self.guard.is_like(&other.guard)
+    }
+}
+
 /// Whom an exception concerns.
 #[derive(Debug)]
 struct Parties {
@@ -45,11 +52,14 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    pub(super) fn new(settings: &Settings, limits: &Limits) -> Self {
+    /// Those of these settings. What is as it was before is the same as before.
+    pub(super) fn new(settings: &Settings, limits: &Limits, before: Option<&Self>) -> Self {
         let chatter = Chatter::of(limits);
         let judge = |guard: &crate::guard::Settings, monitor: bool| {
             let mode = if monitor || settings.monitor { Mode::Monitor } else { Mode::Enforce };
-            Policy::Judge(Arc::new(Terms { guard: Guard::new(guard.clone()), mode, chatter }))
+            let terms = Terms { guard: Guard::new(guard.clone()), mode, chatter };
+            let known = before.into_iter().flat_map(Self::terms).find(|one| one.is_like(&terms));
+            Policy::Judge(known.map_or_else(|| Arc::new(terms), Arc::clone))
         };
         let exceptions = settings.exceptions.iter().map(|exception| {
             let policy = match &exception.treatment {
@@ -68,6 +78,15 @@ impl Policies {
         };
         policies.general_mode = policies.strictest_mode();
         policies
+    }
+
+    /// All that flows are judged by.
+    fn terms(&self) -> impl Iterator<Item = &Arc<Terms>> {
+        let exceptions = self.exceptions.iter().map(|(_, policy)| policy);
+        exceptions.chain([&self.general]).filter_map(|policy| match policy {
+            Policy::HandsOff => None,
+            Policy::Judge(terms) => Some(terms),
+        })
     }
 
     /// Whether this is the port of an SMTP server.

@@ -421,15 +421,25 @@ fn a_flow_under_tls_goes_on_with_the_successor() {
     assert_eq!(rig.engine.stats().tls_begun, 1);
 }
 
-/// A diary that outlives its engine.
-#[derive(Clone, Debug, Default)]
-struct Paper(Arc<Mutex<(Vec<u8>, Slots)>>);
+/// A diary that outlives its engine, and how much it takes of what is said for all.
+#[derive(Clone, Debug)]
+struct Paper(Arc<Mutex<(Vec<u8>, Slots)>>, usize);
+
+impl Default for Paper {
+    fn default() -> Self {
+        Self(Arc::default(), usize::MAX)
+    }
+}
 
 type Slots = BTreeMap<u32, Vec<u8>>;
 
 impl Diary for Paper {
-    fn keep_preamble(&self, preamble: &[u8]) {
-        self.0.lock().unwrap().0 = preamble.to_vec();
+    fn keep_preamble(&self, preamble: &[u8]) -> bool {
+        let has_room = preamble.len() <= self.1;
+        if has_room {
+            self.0.lock().unwrap().0 = preamble.to_vec();
+        }
+        has_room
     }
 
     fn keep(&self, slot: u32, record: &[u8]) {
@@ -552,4 +562,63 @@ fn a_flow_that_is_gone_leaves_its_place_in_the_diary() {
     assert!(slots().values().all(|record| !record.is_empty()) && slots().len() == 1);
     rig.engine.expire(Instant::from_seconds(1_000_000), &mut Effects::default());
     assert!(slots().values().all(Vec::is_empty) && slots().len() == 1);
+}
+
+/// A flow of these settings that has said something; how many there are that a successor knows, and
+/// how long what is said for all is.
+fn begin(rig: &mut Rig, paper: &Paper, settings: &Settings) -> (u64, usize) {
+    rig.engine.reload(settings);
+    rig.client.set_port(rig.client.port() + 1);
+    rig.renew([1, 2]);
+    rig.shake_hands();
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    let (bytes, now) = (paper.image(), Instant::from_micros(rig.micros));
+    let image = Image::open(&bytes).unwrap();
+    let settings = self::settings("mailguard");
+    let (_, restored) = Engine::restored(settings, &image, now, &mut Effects::default());
+    (restored.flows, paper.0.lock().unwrap().0.len())
+}
+
+/// However often the configuration is read anew, the diary says no more than its flows need.
+#[test]
+fn a_diary_says_once_what_many_flows_are_judged_by() {
+    let line_max = |most: u32| settings_with("esmtp", &[("line_max", &most.to_string())]);
+    let mut rig = Rig::established(line_max(1), [1, 2]);
+    let paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let (_, one) = begin(&mut rig, &paper, &line_max(1));
+    // Two that take turns are two, and their flows outlive a death.
+    for number in 0..20 {
+        let (flows, length) = begin(&mut rig, &paper, &line_max(1 + number % 2));
+        assert_eq!(flows, u64::from(number) + 3);
+        assert!(length < 3 * one, "{length}, and one is {one}");
+    }
+    // Of many, those stay that judge a flow.
+    let mut micros = rig.micros;
+    for number in 100..200 {
+        rig.engine.expire(Instant::from_micros(micros), &mut Effects::default());
+        micros += Limits::default().idle_seconds * 1_000_000 / 4;
+        rig.micros = micros;
+        let (flows, length) = begin(&mut rig, &paper, &line_max(number));
+        assert!(flows > 0 && length < 10 * one, "{length}, and one is {one}");
+    }
+}
+
+/// What has no room there leaves what is there, and is written down once there is room.
+#[test]
+fn a_diary_that_is_full_names_nothing_that_it_does_not_say() {
+    let line_max = |most: u32| settings_with("esmtp", &[("line_max", &most.to_string())]);
+    let mut rig = Rig::established(line_max(77), [1, 2]);
+    let mut paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let (_, one) = begin(&mut rig, &paper, &line_max(77));
+    let mut rig = Rig::established(line_max(77), [1, 2]);
+    paper = Paper(Arc::default(), 2 * one);
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let known: Vec<u64> = (77..81).map(|most| begin(&mut rig, &paper, &line_max(most)).0).collect();
+    // The one that was there, and one each; then there is no room.
+    assert_eq!(known, [2, 3, 3, 3]);
+    rig.micros += 2 * Limits::default().idle_seconds * 1_000_000;
+    rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+    assert_eq!(begin(&mut rig, &paper, &line_max(80)).0, 1);
 }

@@ -24,8 +24,10 @@ use crate::time::Instant;
 
 /// Where a diary is kept.
 pub trait Diary: fmt::Debug + Send + Sync {
-    /// Keeps what is said once for all flows, in place of what was kept of it before.
-    fn keep_preamble(&self, preamble: &[u8]);
+    /// Keeps what is said once for all flows, in place of what was kept of it before; false, and
+    /// that still stands, where there is no room.
+    #[must_use]
+    fn keep_preamble(&self, preamble: &[u8]) -> bool;
 
     /// Keeps a flow's record in this slot, in place of the one there; an empty one is none.
     fn keep(&self, slot: u32, record: &[u8]);
@@ -43,10 +45,19 @@ pub(in super::super) struct Diarist {
     diary: Box<dyn Diary>,
     slots: Mutex<Slots>,
     /// What flows are judged by, in the order of the preamble.
-    terms: Mutex<Vec<Arc<Terms>>>,
+    terms: Mutex<Vec<Place>>,
     now: Instant,
     clock: u64,
     seed: u64,
+}
+
+/// A place in the preamble.
+#[derive(Debug, Default)]
+struct Place {
+    /// Terms that are alike: the preamble says one of them. Without any it is free.
+    alike: Vec<Arc<Terms>>,
+    /// Whether the preamble that is kept says them.
+    is_said: bool,
 }
 
 /// Slots are given out lowest first, so that few flows need few pages.
@@ -132,30 +143,75 @@ impl Diarist {
         if conversation.held() > HELD_MAX {
             return &[];
         }
+        let Some(terms) = self.place(&conversation.terms) else { return &[] };
         // What the log says of a line under way is lost, and nothing else.
         let journal = PerDirection::default();
         let state = FlowState {
             id: flow.id(),
             ends: flow.ends(),
             seen: flow.seen(),
-            terms: self.place(&conversation.terms),
+            terms,
             conversation: conversation.shape_with(&journal),
         };
         postcard::to_slice(&state, bytes).map_or(&[], |record| record)
     }
 
-    fn place(&self, terms: &Arc<Terms>) -> u32 {
-        let mut known = self.terms.lock();
-        let place = known.iter().position(|one| Arc::ptr_eq(one, terms));
-        let place = place.unwrap_or_else(|| {
-            known.push(Arc::clone(terms));
-            let states = known.iter().map(|terms| TermsState::of(terms)).collect();
-            let said = preamble((self.now, self.clock, self.seed), 0, states);
-            self.diary.keep_preamble(&postcard::to_allocvec(&said).unwrap_or_default());
-            known.len() - 1
-        });
-        u32::try_from(place).unwrap_or(u32::MAX)
+    /// Where the preamble says these terms; none where it has no room for them.
+    fn place(&self, terms: &Arc<Terms>) -> Option<u32> {
+        let mut places = self.terms.lock();
+        let has = |place: &Place| place.alike.iter().any(|one| Arc::ptr_eq(one, terms));
+        let number = places.iter().position(has);
+        let number = number.unwrap_or_else(|| self.find_place(&mut places, terms));
+        let is_said = |places: &[Place]| places.get(number).is_some_and(|place| place.is_said);
+        if !is_said(&places) && free(&mut places) {
+            self.say(&mut places);
+        }
+        u32::try_from(number).ok().filter(|_| is_said(&places))
     }
+
+    /// A place for terms that have none: that of like ones, or one that is free, which the preamble
+    /// is written anew for.
+    fn find_place(&self, places: &mut Vec<Place>, terms: &Arc<Terms>) -> usize {
+        free(places);
+        let is_like = |place: &Place| place.alike.first().is_some_and(|one| one.is_like(terms));
+        let like = places.iter().position(is_like);
+        let number = like.or_else(|| places.iter().position(|place| place.alike.is_empty()));
+        let number = number.unwrap_or(places.len());
+        if number == places.len() {
+            places.push(Place::default());
+        }
+        if let Some(place) = places.get_mut(number) {
+            place.alike.push(Arc::clone(terms));
+            place.is_said &= like.is_some();
+        }
+        if like.is_none() {
+            self.say(places);
+        }
+        number
+    }
+
+    fn say(&self, places: &mut [Place]) {
+        let state = |place: &Place| {
+            place.alike.first().map_or_else(TermsState::none, |one| TermsState::of(one))
+        };
+        let states = places.iter().map(state).collect();
+        let said = preamble((self.now, self.clock, self.seed), 0, states);
+        if self.diary.keep_preamble(&postcard::to_allocvec(&said).unwrap_or_default()) {
+            places.iter_mut().for_each(|place| place.is_said = true);
+        }
+    }
+}
+
+/// Forgets what nobody else has: it judges no flow any more, and no slot names it. Whether there is
+/// more room in the preamble now.
+fn free(places: &mut [Place]) -> bool {
+    let mut is_more = false;
+    for place in places {
+        let was_free = place.alike.is_empty();
+        place.alike.retain(|one| Arc::strong_count(one) > 1);
+        is_more |= place.alike.is_empty() && !was_free;
+    }
+    is_more
 }
 
 impl Slot {

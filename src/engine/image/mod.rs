@@ -27,9 +27,9 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::Mode;
 use super::journal::Chatter;
 use super::policy::Terms;
+use super::{Limits, Mode};
 use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
@@ -90,6 +90,12 @@ impl TermsState {
         let settings = words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Self { settings, mode: terms.mode, chatter: terms.chatter }
     }
+
+    /// What no flow is judged by, and nobody can read.
+    fn none() -> Self {
+        let settings = vec![(String::new(), String::new())];
+        Self { settings, mode: Mode::Enforce, chatter: Chatter::of(&Limits::default()) }
+    }
 }
 
 fn hash(bytes: &[u8]) -> [u8; HASH] {
@@ -147,7 +153,7 @@ mod tests {
             gaps: super::super::Gaps::Refuse,
             guard: crate::guard::Settings::profile("mailguard").unwrap(),
             exceptions: Vec::new(),
-            limits: super::super::Limits { handshakes_max: 16, ..Default::default() },
+            limits: Limits { handshakes_max: 16, ..Default::default() },
         }
     }
 }

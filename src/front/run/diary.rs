@@ -25,6 +25,8 @@ pub(super) struct Table {
     file: File,
     /// Something could not be written: what stands there may be too old.
     is_broken: AtomicBool,
+    /// It was said that the preamble has no room.
+    has_warned: AtomicBool,
 }
 
 impl Table {
@@ -33,7 +35,7 @@ impl Table {
         file.set_len(0)?;
         file.write_all_at(&FORMAT.to_le_bytes(), FORMAT_AT as u64)?;
         record_death(&file, recovered, docket)?;
-        Ok(Self { file, is_broken: AtomicBool::new(false) })
+        Ok(Self { file, is_broken: AtomicBool::new(false), has_warned: AtomicBool::new(false) })
     }
 
     fn write(&self, bytes: &[u8], at: u64) {
@@ -49,12 +51,19 @@ impl Table {
 }
 
 impl Diary for Table {
-    fn keep_preamble(&self, preamble: &[u8]) {
+    fn keep_preamble(&self, preamble: &[u8]) -> bool {
         if preamble.len() + PREAMBLE > DOCKET {
-            return;
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                log::warn!(
+                    "the connections judged by the newest settings will not outlive a crash: \
+                     those of before, by which others are judged, fill the diary"
+                );
+            }
+            return false;
         }
         let length = u32::try_from(preamble.len()).unwrap_or(0).to_le_bytes();
         self.write(&[&length, preamble].concat(), LENGTH as u64);
+        true
     }
 
     fn keep(&self, slot: u32, record: &[u8]) {
@@ -113,7 +122,26 @@ const _: () = assert!(RECORD_BYTES_MAX + 2 <= SLOT, "a record and its length fit
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{MemfdFlags, memfd_create};
+
     use super::*;
+
+    #[test]
+    fn a_preamble_without_room_leaves_the_one_before() {
+        let file = File::from(memfd_create("diary", MemfdFlags::empty()).unwrap());
+        let table = Table::begin(file.try_clone().unwrap(), 0, &Docket::default()).unwrap();
+        let kept = || {
+            let mut bytes = [0; DOCKET - LENGTH];
+            let read = file.read_at(&mut bytes, LENGTH as u64).unwrap();
+            bytes[..read].to_vec()
+        };
+        assert!(table.keep_preamble(b"short"));
+        let before = kept();
+        assert!(!table.keep_preamble(&[1; DOCKET - PREAMBLE + 1]));
+        assert!(kept() == before && table.has_warned.load(Ordering::Relaxed));
+        assert!(table.keep_preamble(&[1; DOCKET - PREAMBLE]));
+        assert!(kept()[4..].iter().all(|&byte| byte == 1));
+    }
 
     #[test]
     fn who_dies_twice_within_a_minute_recovers_nothing() {
