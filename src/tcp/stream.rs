@@ -301,10 +301,14 @@ impl Stream {
         }
     }
 
-    /// The first offset of a payload that is not below the receiver's ACK. A payload may begin
-    /// before the stream does: a keep-alive repeats the byte before the next one.
-    fn first_kept(&self, seq: Seq) -> Offset {
-        self.offset(seq).unwrap_or(Offset::ZERO).max(self.acknowledged)
+    /// The first byte of a payload that may be kept, by its offset and by its place in there. What
+    /// is kept begins at the receiver's ACK, or behind it where a flow goes on although all was
+    /// discarded. A payload may begin before the stream does: a keep-alive repeats the byte before
+    /// the next one.
+    fn first_kept(&self, seq: Seq, length: usize) -> (Offset, usize) {
+        let first = self.store.start(self.judged).max(self.acknowledged);
+        let at = self.offset(seq).unwrap_or(Offset::ZERO).max(first);
+        (at, self.before(first, seq, length))
     }
 
     /// How many of `length` payload bytes from `seq` on lie before this offset.
@@ -400,9 +404,8 @@ impl Stream {
     /// nothing: no TCP repeats itself so.
     #[must_use]
     pub fn is_contradicted_by(&self, seq: Seq, known: &[u8]) -> bool {
-        let Place::At { stale, .. } = self.place(seq, known.len()) else { return false };
-        let mut at = self.first_kept(seq);
-        let mut rest = known.get(stale..).unwrap_or_default();
+        let (mut at, skipped) = self.first_kept(seq, known.len());
+        let mut rest = known.get(skipped..).unwrap_or_default();
         for kept in self.kept_from(at) {
             let length = kept.len().min(rest.len());
             let (Some(kept), Some(copy)) = (kept.get(..length), rest.get(..length)) else { break };
@@ -497,8 +500,8 @@ impl Stream {
             Place::Beyond { .. } => return,
         };
         editor.blank_payload(stale);
-        let mut at = stale;
-        for piece in self.kept_from(self.first_kept(seq)) {
+        let (first, mut at) = self.first_kept(seq, length);
+        for piece in self.kept_from(first) {
             let Some(piece) = piece.get(..piece.len().min(length - at)) else { break };
             if piece.is_empty() {
                 break;

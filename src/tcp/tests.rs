@@ -190,6 +190,35 @@ fn a_copy_that_says_something_else_is_a_contradiction() {
     assert!(!stream.is_contradicted_by(at(0), b"RSET\r\nVRFY root\r\n"));
 }
 
+/// A monitored flow goes on although what it kept was discarded.
+#[test]
+fn what_was_discarded_contradicts_nothing_and_moves_nothing() {
+    let mut stream = stream_with(b"NOOP\r\nRSET\r\n");
+    assert_eq!(stream.acknowledge(at(3), 500, &mut Spares::default()), Ok(()));
+    stream.discard();
+    assert!(!stream.is_contradicted_by(at(0), b"NOOP\r\nRSET\r\n"));
+    assert!(left(&stream, at(0), b"NOOP\r\n").ends_with(b"XXXP\r\n"));
+    pass(&mut stream, b"QUIT\r\n");
+    assert!(!stream.is_contradicted_by(at(0), b"NOOP\r\nRSET\r\n"));
+    assert!(!stream.is_contradicted_by(at(6), b"RSET\r\nQUIT\r\n"));
+    assert!(stream.is_contradicted_by(at(6), b"RSET\r\nQUIET\r"));
+    assert!(stream.is_contradicted_by(at(14), b"QT\r\n"));
+    assert!(left(&stream, at(0), b"NOOP\r\nRSET\r\nquit\r\n").ends_with(b"\r\nRSET\r\nQUIT\r\n"));
+}
+
+/// What a payload leaves as.
+fn left(stream: &Stream, seq: Seq, payload: &[u8]) -> Vec<u8> {
+    let addresses = ["192.0.2.1:9".parse().unwrap(), "192.0.2.2:25".parse().unwrap()];
+    let reset = Reset { source: addresses[0], destination: addresses[1], seq, ack: at(0) };
+    let mut bytes = [build_reset(&reset).unwrap(), payload.to_vec()].concat();
+    bytes[3] += u8::try_from(payload.len()).unwrap();
+    let Ok(Parsed::Tcp(packet)) = Packet::parse(&bytes) else { panic!("a packet") };
+    let mut out = Vec::new();
+    let mut editor = Editor::new(&packet, &mut out);
+    stream.restore(seq, payload.len(), &mut editor);
+    if editor.finish() { out } else { bytes }
+}
+
 #[test]
 fn memory_counts_what_is_held_and_gives_it_back() {
     let memory = Arc::new(Memory::new(200_000));
@@ -207,18 +236,9 @@ fn memory_counts_what_is_held_and_gives_it_back() {
 
 #[test]
 fn a_payload_below_the_ack_leaves_blank() {
-    let addresses = ["192.0.2.1:9".parse().unwrap(), "192.0.2.2:25".parse().unwrap()];
-    let reset = Reset { source: addresses[0], destination: addresses[1], seq: at(0), ack: at(0) };
-    let mut bytes = [build_reset(&reset).unwrap(), b"VRFY".to_vec()].concat();
-    bytes[3] += 4;
-    let Ok(Parsed::Tcp(packet)) = Packet::parse(&bytes) else { panic!("a packet") };
     let mut stream = stream_with(b"NOOP");
     assert_eq!(stream.acknowledge(at(4), 500, &mut Spares::default()), Ok(()));
-    let mut out = Vec::new();
-    let mut editor = Editor::new(&packet, &mut out);
-    stream.restore(at(0), 4, &mut editor);
-    assert!(editor.finish());
-    assert!(out.ends_with(b"XXXX"));
+    assert!(left(&stream, at(0), b"VRFY").ends_with(b"XXXX"));
 }
 
 #[test]
