@@ -213,8 +213,9 @@ impl Passage<'_, '_> {
             self.conversation.go_blind();
         }
         match stop {
-            Stop::Reset(_) => verdict,
-            Stop::Blind => self.pass_payload(),
+            Stop::Blind if self.direction == self.sent => self.pass_payload(),
+            // What waited is read because of a packet that goes the other way, and has its verdict.
+            Stop::Reset(_) | Stop::Blind => verdict,
         }
     }
 

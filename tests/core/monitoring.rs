@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use mailguard::engine::{
@@ -15,6 +15,7 @@ use mailguard::engine::{
     UnknownFlow, Verdict, What,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
+use mailguard::flow::PerDirection;
 use mailguard::front::replay::{Checksums, Fate, Session, Step};
 use mailguard::guard::Rule;
 use mailguard::tcp::Violation;
@@ -388,6 +389,38 @@ fn what_shows_that_a_flow_is_no_tls_is_not_read_again() {
         |what: &What| matches!(what, What::Alarm { .. } | What::Tls(TlsEvent::Alarm { .. }));
     assert_eq!(count(&rig, is_alarm), 1);
     assert_eq!(count(&rig, |what| matches!(what, What::Reset { .. })), 1);
+}
+
+/// What a client sends behind its STARTTLS waits for the 220, and shows then that it is no TLS: the
+/// packet that brings the 220 goes the other way.
+#[test]
+fn what_waited_for_a_reply_is_no_part_of_its_packet() {
+    let settings = settings_with("esmtp", &[("tls_framing", "log")]);
+    let mut rig =
+        Rig::established(Settings { monitor: true, ..settings }, [0x1000_0000, 0x7000_0000]);
+    for (from, line) in [
+        (S, &b"220 mx\r\n"[..]),
+        (C, b"EHLO a\r\n"),
+        (S, b"250-mx\r\n250 STARTTLS\r\n"),
+        (C, b"STARTTLS\r\nNOOP\r\n"),
+    ] {
+        let at = rig.side(from).received;
+        assert_eq!(rig.send(from, at, line), Verdict::Accept);
+    }
+    let [said, answered] = [rig.original.received, rig.reply.received];
+    assert_eq!(rig.send_fin(S, answered, b"220 go\r\n"), Verdict::Accept);
+    assert_eq!(count(&rig, |what| matches!(what, What::Tls(TlsEvent::Alarm { .. }))), 1);
+    let _ = rig.ack(C, said);
+    let _ = rig.ack(S, answered + 9);
+    let mut seen = None;
+    rig.engine.flows(Instant::from_micros(rig.micros), |flow| {
+        seen = Some(flow.bytes);
+        ControlFlow::Break(())
+    });
+    assert_eq!(seen, Some(PerDirection::new(said, answered + 9)), "with the FIN's number");
+    // The client has not ended: what it says is not beyond its end.
+    assert_eq!(rig.send(C, said, b"NOOP\r\n"), Verdict::Accept);
+    assert!(!has_dropped(&rig, Violation::BeyondFin.into()));
 }
 
 /// Whether a packet was told to be dropped for this reason.
