@@ -92,9 +92,11 @@ impl Passage<'_, '_> {
         }
     }
 
-    /// What enforcing holds back goes on where monitoring, and is read.
+    /// What enforcing holds back goes on where monitoring, and is read unless an operator has reset
+    /// the flow.
     pub(super) fn go_on_all_the_same(&mut self, verdict: Verdict) {
-        if !self.conversation.is_monitored() || self.turn.packet.flags.rst {
+        let is_read = self.conversation.is_monitored() && !self.conversation.is_dead();
+        if !is_read || self.turn.packet.flags.rst {
             return;
         }
         if let Verdict::Drop(reason) = verdict

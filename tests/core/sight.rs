@@ -171,6 +171,23 @@ fn one_flow_is_reset_and_no_other() {
     }
 }
 
+/// What its ends still say goes on, and is nobody's business.
+#[test]
+fn a_monitored_flow_that_was_reset_is_told_of_no_more() {
+    let mut rig = Rig::established(Settings { monitor: true, ..settings("mailguard") }, [1, 2]);
+    say(&mut rig, S, "220 mx\r\n");
+    let mut effects = Effects::default();
+    assert_eq!(kill(&rig, 1, &mut effects), Killed::Done);
+    let (count, bytes) = (rig.records.len(), all(&rig)[0].bytes);
+    for line in ["NOOP\r\n", "GET / HTTP/1.0\r\n"] {
+        say(&mut rig, C, line);
+        say(&mut rig, S, "250 ok\r\n");
+    }
+    let told = rig.records[count..].iter().map(|record| &record.what);
+    assert_eq!(told.filter(|what| !matches!(what, What::Dropped { .. })).count(), 0);
+    assert_eq!((all(&rig)[0].bytes, all(&rig)[0].held), (bytes, 0));
+}
+
 #[test]
 fn what_has_ended_or_passes_elsewhere_cannot_be_reset() {
     let mut effects = Effects::default();
