@@ -175,6 +175,21 @@ impl HandshakeTable {
         evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
     }
 
+    /// When a live record last had to go anywhere, whole seconds.
+    #[must_use]
+    pub fn evicted(&self) -> Option<u32> {
+        self.sets.iter().filter_map(|set| set.lock().evicted).max()
+    }
+
+    /// A live record last had to go at this second, and nobody knows any more where: it may have
+    /// been anywhere.
+    pub fn note_evicted(&self, seconds: u32) {
+        for set in &self.sets {
+            let mut set = set.lock();
+            set.evicted = set.evicted.max(Some(seconds));
+        }
+    }
+
     /// Looks at every record, alive or not. Nobody may look back at the table meanwhile.
     pub fn for_each(&self, mut look: impl FnMut(&Handshake)) {
         for set in &self.sets {

@@ -109,6 +109,12 @@ impl Watch {
         self.line = LineWatch::default();
     }
 
+    /// What comes is read by another catalogue of patches.
+    pub const fn change_catalogue(&mut self) {
+        self.line.patch.change_catalogue();
+        self.message.change_catalogue();
+    }
+
     /// The end of message data was sent.
     fn end_data(&mut self) {
         self.message = Message::default();

@@ -118,6 +118,11 @@ impl Message {
         self.told & flag != 0
     }
 
+    /// What comes is read by another catalogue of patches.
+    pub(super) const fn change_catalogue(&mut self) {
+        self.header.change_catalogue();
+    }
+
     /// Bytes of it so far, as far as bodies are read.
     pub(super) const fn received(&self) -> u32 {
         self.received

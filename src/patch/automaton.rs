@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// A value for each byte.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct ByByte([u8; 256]);
 
 impl ByByte {
@@ -27,7 +27,7 @@ impl Default for ByByte {
 }
 
 /// The automaton. States are numbers; 0 is where nothing has been read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
     column: ByByte,

@@ -1,7 +1,10 @@
 //! All patches there are, and what their rules look for, as one machine.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
 
 use super::automaton::{Automaton, ByByte, Marks};
 use super::file::{self, Fault};
@@ -42,6 +45,8 @@ struct Content {
     empty: Vec<u16>,
     /// All of those bytes' numbers, as bits: most bytes of a long line pay for no more than this.
     beyond_bits: Vec<u64>,
+    /// What the numbers in a [`Line`] and a header mean here.
+    fingerprint: u64,
 }
 
 /// A rule as the machine has it.
@@ -133,7 +138,15 @@ impl Catalogue {
         // Nearly every byte is wrong where a size should begin.
         automaton.mark(Marks::OTHER, |state| content.may_be_met(state, Zone::Bdat.bit()));
         (content.automaton, content.patches) = (automaton, patches);
+        content.fingerprint = content.hash();
         Ok(Self(Arc::new(content)))
+    }
+
+    /// Another catalogue with this number reads on where this one stopped, in the middle of a line
+    /// or of a header.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.0.fingerprint
     }
 
     /// The patches, by name.
@@ -244,6 +257,14 @@ impl Catalogue {
 }
 
 impl Content {
+    /// A hash of all that gives the numbers a meaning which one byte hands on to the next.
+    fn hash(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        (&self.automaton, &self.behind).hash(&mut hasher);
+        self.rules.iter().for_each(|rule| rule.nth.hash(&mut hasher));
+        hasher.finish()
+    }
+
     fn behind_bit(&mut self, byte: u8) -> Option<u8> {
         let known = self.behind.iter().position(|known| *known == byte);
         let at = known.unwrap_or_else(|| {

@@ -272,6 +272,12 @@ impl Header {
         self.bits & !(IN_NAME | IN_VALUE)
     }
 
+    /// What comes is read by another catalogue: a text that has begun is forgotten, and the place
+    /// is not.
+    pub const fn change_catalogue(&mut self) {
+        (self.state, self.times) = (0, 0);
+    }
+
     /// The line has ended.
     pub fn end_line(&mut self) {
         if self.place() == Place::Name {

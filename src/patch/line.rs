@@ -228,6 +228,12 @@ impl Line {
         *self == Self::default()
     }
 
+    /// What comes is read by another catalogue: a text that has begun is forgotten, and the place
+    /// is not.
+    pub const fn change_catalogue(&mut self) {
+        (self.state, self.seen) = (0, 0);
+    }
+
     /// Whether it has come to its argument.
     #[must_use]
     pub fn is_in_argument(&self) -> bool {

@@ -487,6 +487,33 @@ fn a_greeting_names_its_product() {
     assert_eq!(catalogue.for_product("nothing-1.0"), None);
 }
 
+/// Numbers of one catalogue mean the same to another only where their fingerprints are one.
+#[test]
+fn what_is_remembered_of_a_line_is_one_catalogue_s() {
+    let of = |rule: &str| {
+        let text = format!("{HEAD}[[rule]]\nzone = ['noop']\n{rule}\ndo = 'log'\n{TESTS}");
+        Catalogue::of(vec![file::read("x", &text).unwrap()]).unwrap()
+    };
+    let [one, like] = ["text = 'abc'", "text = 'abc'"].map(of);
+    assert_eq!(one.fingerprint(), like.fingerprint());
+    for other in ["text = 'xyz'", "text = 'ab'", "text = 'abc'\nbehind = 'd'"].map(of) {
+        assert_ne!(one.fingerprint(), other.fingerprint());
+    }
+    let strikes = |catalogue: &Catalogue, line: &mut Line, bytes: &[u8]| {
+        let (plan, mut strikes) = (Plan::new(catalogue, |_| State::On).unwrap(), Vec::new());
+        while plan.read(line, bytes, &mut strikes).is_some() {}
+        strikes.len()
+    };
+    let mut line = Line::default();
+    line.begin_argument(Some(Verb::Noop));
+    let place = line;
+    assert_eq!(strikes(&one, &mut line, b"ab"), 0);
+    assert_eq!(strikes(&of("text = 'xyz'"), &mut line.clone(), b"z"), 1, "so it would be");
+    line.change_catalogue();
+    assert_eq!(strikes(&of("text = 'xyz'"), &mut line.clone(), b"z"), 0);
+    assert_eq!((line.place, line.kind, line.argument), (place.place, place.kind, 2));
+}
+
 #[test]
 fn the_machine_has_bounds() {
     let catalogue = Catalogue::with(&[]).unwrap();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::support::crowd::{Crowd, Line};
 use crate::support::esmtp::Esmtp;
 use crate::support::packet::{ACK, FIN, RST};
 use crate::support::quiet::failure;
@@ -14,11 +15,12 @@ use crate::support::session::Session;
 use crate::support::tls::{SESSIONS, session};
 use crate::targets;
 use mailguard::engine::{
-    Diary, Effects, Engine, Image, Limits, Notice, RECORD_BYTES_MAX, Settings, Stats, Unreadable,
-    Verdict, What, image_of_diary,
+    Diary, Effects, Engine, FORMAT, Image, Limits, Notice, RECORD_BYTES_MAX, Settings, Stats,
+    Unreadable, Verdict, What, image_of_diary,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::guard::Unit;
+use mailguard::patch::Catalogue;
 use mailguard::time::Instant;
 
 /// Seeds of each kind, unless `SEEDS` says otherwise: some thousand hand-overs.
@@ -223,17 +225,18 @@ fn the_form_of_an_image_is_that_of_its_format() {
     goes_on(&golden);
 }
 
-/// A program of the format before has written this, and its flows go on here.
+/// Programs of the formats before have written these, and their flows go on here.
 #[test]
-fn an_image_of_the_format_before_is_read() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/image-before");
-    let before = std::fs::read(path).unwrap();
+fn images_of_the_formats_before_are_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let before = [9, 10].map(|format| std::fs::read(format!("{folder}/image-{format}")).unwrap());
     let now = image(&populated().engine);
     let format = |image: &[u8]| u32::from_le_bytes(image[16..20].try_into().unwrap());
-    assert_eq!(format(&before) + 1, format(&now), "that of FORMAT - 1 has to be beside it");
-    goes_on(&before);
-    // And as if it had been written in today's.
-    for reading in [&before, &now] {
+    let formats = [&before[0], &before[1], &now].map(|image| format(image));
+    assert_eq!(formats, [9, 10, FORMAT], "that of FORMAT - 1 has to be beside it");
+    before.iter().for_each(|image| goes_on(image));
+    // And as if they had been written in today's.
+    for reading in [&before[0], &before[1], &now] {
         let mut left = String::new();
         for (port, client, said) in [
             (40_000, 58, "OM:<a@b>\r\nNOOP\r\n"),
@@ -406,6 +409,59 @@ fn a_handshake_goes_on_with_the_successor() {
     rig.shake_hands();
     let _ = rig.send(C, 0, b"NOOP\r\n");
     assert_eq!(rig.original.bytes(), b"NOOP\r\n");
+}
+
+/// What a flood has displaced may come again, whoever is asked then.
+#[test]
+fn a_lost_handshake_is_known_to_the_successor() {
+    let limits = Limits { handshakes_max: 16, ..Limits::default() };
+    let settings = Settings { limits, ..settings("mailguard") };
+    for (seconds, is_known) in [(1, true), (31, false)] {
+        let mut crowd = Crowd::new(settings.clone());
+        let line = Line::new("192.0.2.1", 1_000);
+        assert!(crowd.shake(&line, 0));
+        let flood = |port| crowd.shake(&Line::new("192.0.2.66", port), 0);
+        assert!((1..=200).all(flood));
+        crowd.micros += seconds * 1_000_000;
+        let now = Instant::from_micros(crowd.micros);
+        let bytes = crowd.engine.image(now, 0);
+        let image = Image::open(&bytes).unwrap();
+        crowd.engine = Engine::restored(settings.clone(), &image, now, &mut Effects::default()).0;
+        // Behind its SYN/ACK a client waits for the greeting and says no SYN again.
+        let _ = crowd.packet(&line, C, [100, 1_000], ACK, &[], b"");
+        assert_eq!(crowd.resets > 0, !is_known);
+        assert_eq!(crowd.shake(&line, 1), is_known);
+        assert_eq!(crowd.shake(&line, 2), is_known);
+    }
+}
+
+/// Where other patches are known, what has begun of a text is no part of another.
+#[test]
+fn what_patches_have_seen_of_a_line_is_forgotten_with_them() {
+    let patches = |text: &str| {
+        let patch = format!(
+            "id = 'X'\ntitle = 'x'\nproducts = [{{ name = 'x', versions = '<2' }}]\n\
+             references = ['x']\ngrade = 'M'\nscope = 'cleartext'\ncloses = 'the fault'\n\
+             default = 'on'\n[[rule]]\nzone = ['noop']\ntext = '{text}'\ndo = 'log'\n\
+             [[test]]\nclient = 'a'\nserver = 'X'\n[[test]]\nclient = 'b'\n"
+        );
+        let all = Catalogue::with(&[("x.toml".to_owned(), patch)]).unwrap();
+        let catalogue = Catalogue::of(vec![all.find("X").unwrap().clone()]).unwrap();
+        let mut settings = settings_with("esmtp", &[("patches", "off,X=on")]);
+        settings.guard.patches.catalogue = catalogue;
+        settings
+    };
+    for (other, rest, count) in [("abc", "c", 1), ("xyz", "z", 0), ("xyz", "xyz", 1)] {
+        let mut rig = Rig::established(patches("abc"), [1, 2]);
+        let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+        let _ = rig.send(C, 0, b"NOOP ab");
+        let (bytes, now) = (image(&rig.engine), Instant::from_micros(rig.micros));
+        let image = Image::open(&bytes).unwrap();
+        rig.engine = Engine::restored(patches(other), &image, now, &mut Effects::default()).0;
+        let _ = rig.send(C, 7, format!("{rest}\r\n").as_bytes());
+        let struck: u64 = rig.engine.stats().patches.values().sum();
+        assert_eq!(struck, count, "{other} {rest}");
+    }
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! All that an engine knows, as bytes for its successor, and back.
 //!
 //! ```text
-//!   "mailguard image" format length │ preamble handshakes flows counts servers │ hash "COMPLETE"
-//!                                   └──────── each record: length, postcard ───┘
+//!   "mailguard image" format length │ preamble handshakes flows rest │ hash "COMPLETE"
+//!                                   └─── each record: length, postcard ┘
+//!   rest: counts, servers, when a handshake was last lost
 //! ```
 //! The hash is over everything before it, so an image of which a byte differs is none: what it held
 //! is unknown then, as after a crash. It keeps mistakes out, not liars: who may write an image may
-//! write the program. A reader takes its own format and the one before.
+//! write the program. A reader takes its own format and those before whose types it has.
 //!
 //! A record's form is that of the types as they stand. Whoever changes one of them raises
-//! [`FORMAT`] and [`FORMAT_MIN`], and keeps the old type to be read (`guard/before`), in place of
-//! what stood there. Records of the log that were under way are in it too: what is told does not
+//! [`FORMAT`], and [`FORMAT_MIN`] as well unless the old type is kept to be read (`before`,
+//! `guard/before`). Records of the log that were under way are in it too: what is told does not
 //! depend on who tells it.
 
+mod before;
 mod counts;
 mod diary;
 mod read;
@@ -34,7 +36,7 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 10;
+pub const FORMAT: u32 = 11;
 
 /// The oldest format that is read.
 const FORMAT_MIN: u32 = 9;
@@ -50,7 +52,7 @@ const HEAD: usize = MAGIC.len() + 4 + 8;
 
 /// What is said once for all.
 #[derive(Debug, Serialize, Deserialize)]
-struct Preamble {
+struct Preamble<T = TermsState> {
     /// The version of the program that wrote it.
     program: String,
     /// The engine's time.
@@ -59,7 +61,7 @@ struct Preamble {
     clock: u64,
     seed: u64,
     last_flow: FlowId,
-    terms: Vec<TermsState>,
+    terms: Vec<T>,
     handshakes: u32,
     flows: u32,
 }
@@ -71,6 +73,9 @@ struct TermsState {
     settings: Vec<(String, String)>,
     mode: Mode,
     chatter: Chatter,
+    /// The fingerprint of the patches: what a flow remembers of a line or a header are numbers that
+    /// mean nothing to others.
+    catalogue: u64,
 }
 
 /// One flow. `C` is its conversation, as it is written or as it is read.
@@ -88,13 +93,15 @@ impl TermsState {
     fn of(terms: &Terms) -> Self {
         let words = terms.guard.settings().words();
         let settings = words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { settings, mode: terms.mode, chatter: terms.chatter }
+        let catalogue = terms.guard.settings().patches.catalogue.fingerprint();
+        Self { settings, mode: terms.mode, chatter: terms.chatter, catalogue }
     }
 
     /// What no flow is judged by, and nobody can read.
     fn none() -> Self {
         let settings = vec![(String::new(), String::new())];
-        Self { settings, mode: Mode::Enforce, chatter: Chatter::of(&Limits::default()) }
+        let chatter = Chatter::of(&Limits::default());
+        Self { settings, mode: Mode::Enforce, chatter, catalogue: 0 }
     }
 }
 
@@ -120,14 +127,14 @@ mod tests {
         assert_eq!(Image::open(&write::seal(FORMAT, &[])).err(), Some(Unreadable::Damaged));
     }
 
-    /// Flows, handshakes, counts and servers that nobody can read are counted, each once.
+    /// Flows, handshakes and what stands behind them that nobody can read are counted, each once.
     #[test]
     fn records_that_cannot_be_read_are_counted() {
         let mut said = write::preamble((Instant::from_seconds(1), 0, 1), 0, Vec::new());
         (said.handshakes, said.flows) = (3, 2);
         let mut records = write::Records::default();
         records.push(&said);
-        (0..7).for_each(|_| records.push_bytes(b"\xff"));
+        (0..8).for_each(|_| records.push_bytes(b"\xff"));
         let image = write::seal(FORMAT, &[&records.bytes]);
         let image = Image::open(&image).unwrap();
         assert_eq!(image.program(), env!("CARGO_PKG_VERSION"));
@@ -135,7 +142,7 @@ mod tests {
             let (now, mut effects) = (Instant::from_seconds(1), super::super::Effects::default());
             super::super::Engine::restored(settings(), image, now, &mut effects).1
         };
-        assert_eq!(restored(&image), Restored { flows: 0, handshakes: 0, undecodable: 7 });
+        assert_eq!(restored(&image), Restored { flows: 0, handshakes: 0, undecodable: 8 });
         // Nor is one that is not there.
         (said.handshakes, said.flows) = (0, 1);
         let mut records = write::Records::default();

@@ -9,6 +9,7 @@ use super::super::conversation::ConversationState;
 use super::super::policy::Terms;
 use super::super::servers::Entry;
 use super::super::{Effects, Engine, Settings};
+use super::before::TermsBefore;
 use super::counts::Counts;
 use super::{
     COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, MAGIC, Preamble, TermsState, hash,
@@ -88,7 +89,12 @@ impl<'a> Image<'a> {
             return Err(Unreadable::Format(format));
         }
         let mut records = Records(content.get(HEAD..).unwrap_or_default());
-        let preamble = records.next().flatten().ok_or(Unreadable::Damaged)?;
+        let preamble = if format == FORMAT {
+            records.next::<Preamble>().flatten()
+        } else {
+            records.next::<Preamble<TermsBefore>>().flatten().map(Preamble::from)
+        };
+        let preamble = preamble.ok_or(Unreadable::Damaged)?;
         Ok(Self { format, preamble, records })
     }
 
@@ -138,10 +144,10 @@ impl Engine {
             }
         }
         for _ in 0..image.preamble.flows {
-            let is_known = if image.format == FORMAT {
-                engine.take_in::<Watch>(&mut records, &terms, now, effects)
-            } else {
+            let is_known = if image.format == FORMAT_MIN {
                 engine.take_in::<WatchBefore>(&mut records, &terms, now, effects)
+            } else {
+                engine.take_in::<Watch>(&mut records, &terms, now, effects)
             };
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
@@ -151,18 +157,24 @@ impl Engine {
         (engine, restored)
     }
 
-    /// Goes on with what was counted and with the memory of servers. An image of before and a diary
-    /// have none. How many records could not be read.
+    /// Goes on with what was counted, with the memory of servers, and with what is known of lost
+    /// handshakes. A diary has none of it, and an image of before lacks the last. How many records
+    /// could not be read.
     fn count_on(&self, records: &mut Records<'_>) -> u64 {
         let (counts, servers) = (records.next::<Counts>(), records.next::<Vec<Entry>>());
         let undecodable = u64::from(matches!(counts, Some(None)));
         if let (Some(Some(counts)), Some(tally)) = (counts, self.tallies.first()) {
             tally.take(&mut counts.into_stats());
         }
-        match servers {
-            Some(Some(servers)) => self.servers.restore(servers),
-            Some(None) => return undecodable + 1,
-            None => {}
+        let evicted = records.next::<Option<u32>>();
+        let undecodable = undecodable
+            + u64::from(matches!(servers, Some(None)))
+            + u64::from(matches!(evicted, Some(None)));
+        if let Some(servers) = servers.flatten() {
+            self.servers.restore(servers);
+        }
+        if let Some(seconds) = evicted.flatten().flatten() {
+            self.handshakes.note_evicted(seconds);
         }
         undecodable
     }
@@ -171,7 +183,7 @@ impl Engine {
     fn take_in<W: DeserializeOwned + Into<Watch>>(
         &self,
         records: &mut Records<'_>,
-        terms: &[Option<Arc<Terms>>],
+        terms: &[Option<(Arc<Terms>, bool)>],
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
@@ -179,8 +191,11 @@ impl Engine {
         let Some(flow) = flow else { return false };
         let FlowState { id, ends, seen, terms: place, conversation } = flow;
         let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let Some(Some(terms)) = terms.get(place) else { return false };
-        let conversation = conversation.restore(terms, &self.memory);
+        let Some(Some((terms, has_same_patches))) = terms.get(place) else { return false };
+        let mut conversation = conversation.restore(terms, &self.memory);
+        if !has_same_patches {
+            conversation.watch.change_catalogue();
+        }
         let due = conversation.deadline(seen, &self.limits);
         let (held, is_over) = (conversation.held(), conversation.is_over());
         // A diary does not know of all flows that came after its beginning.
@@ -205,12 +220,14 @@ impl<'a> Records<'a> {
 }
 
 impl TermsState {
-    /// None where the settings are not ours any more. The patches themselves are those of today.
-    fn restore(&self, catalogue: &Catalogue) -> Option<Arc<Terms>> {
+    /// None where the settings are not ours any more. The patches themselves are those of today;
+    /// beside, whether they are those of before.
+    fn restore(&self, catalogue: &Catalogue) -> Option<(Arc<Terms>, bool)> {
         let mut settings = guard::Settings::profile(guard::Settings::PROFILES.first()?)?;
         self.settings.iter().try_for_each(|(key, value)| settings.set(key, value)).ok()?;
         settings.patches.catalogue = catalogue.clone();
         let guard = Guard::new(settings);
-        Some(Arc::new(Terms { guard, mode: self.mode, chatter: self.chatter }))
+        let terms = Terms { guard, mode: self.mode, chatter: self.chatter };
+        Some((Arc::new(terms), self.catalogue == catalogue.fingerprint()))
     }
 }

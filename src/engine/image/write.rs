@@ -43,6 +43,7 @@ impl Engine {
         let mut known = Records::default();
         known.push(&Counts::of(self.stats()));
         known.push(&self.servers.entries());
+        known.push(&self.handshakes.evicted());
         let mut preamble = preamble((now, clock, self.seed), self.flows.last_id(), terms.states);
         (preamble.handshakes, preamble.flows) = (handshakes.count, flows.count);
         let mut first = Records::default();

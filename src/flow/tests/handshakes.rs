@@ -185,6 +185,14 @@ fn what_may_have_been_lost_is_known_as_long_as_it_would_have_lived() {
     // A packet that was read late takes back nothing of that.
     table.put(&record(10_001, 90));
     assert!(lost.iter().all(|key| table.may_have_evicted(key, 130)));
+    // Another table knows the second and no place.
+    let heir = HandshakeTable::new(64, 30, 1);
+    assert_eq!((table.evicted(), heir.evicted()), (Some(100), None));
+    heir.note_evicted(100);
+    heir.note_evicted(90);
+    for (seconds, expected) in [(100, true), (130, true), (131, false)] {
+        assert!(lost.iter().all(|key| heir.may_have_evicted(key, seconds) == expected));
+    }
     // Records that had expired are no loss.
     let table = HandshakeTable::new(8, 30, 1);
     (0..8).for_each(|port| assert!(!table.put(&record(port, 100))));
