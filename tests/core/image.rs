@@ -394,6 +394,7 @@ fn flows_that_have_no_room_any_more_are_reset() {
     let (engine, _) = Engine::restored(fewer, &image, now, &mut effects);
     assert_eq!((engine.stats().flows_now, engine.stats().flows_evicted), (2, 2));
     assert_eq!(effects.resets.len(), 4, "two flows, two ends");
+    assert_eq!(engine.stats().resets, 4);
     let is_told = |what: &What| {
         let What::Reset { reason } = what else { return false };
         reason.name() == "flows-full"

@@ -152,6 +152,8 @@ impl Engine {
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
         }
+        // Flows that had to make room.
+        effects.counted.resets += effects.resets.len() as u64;
         engine.tally(effects);
         restored.undecodable += engine.count_on(&mut records);
         (engine, restored)
