@@ -319,7 +319,10 @@ impl Passage<'_, '_> {
         });
         if is_over && records.known.watch.has_agreed() {
             self.effects.counted.tls_handed_over += 1;
-            conversation.count_agreement(self.effects);
+            // A RST whose receiver did not take it was the end of the flow, which counts as well.
+            if !conversation.has_closed || records.known.has_failed {
+                conversation.count_agreement(self.effects);
+            }
             conversation.go_blind();
         }
     }

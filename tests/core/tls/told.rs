@@ -10,7 +10,7 @@ use mailguard::guard::Rule;
 use mailguard::time::Instant;
 
 use super::{asked, esmtp, noticed, play, say};
-use crate::support::packet::ACK;
+use crate::support::packet::{ACK, RST};
 use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::tls::{RENEGOTIATED, SESSIONS, client_hello, record, server_name, session};
 
@@ -293,6 +293,34 @@ fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() 
     assert_eq!(rig.engine.stats().tls_handed_over, 0, "a gap");
     assert_eq!(rig.send(C, end, &record(23, 20, b"")), Verdict::Accept);
     assert_eq!(rig.engine.stats().tls_handed_over, 1);
+}
+
+/// A RST that its receiver ignores is the end of the flow as far as is known, and then it goes on.
+#[test]
+fn what_a_reset_has_counted_is_not_counted_again() {
+    let flights = session("tls13");
+    let (hello, finished) = (&flights[1].1, &flights[2].1);
+    let mut rig = esmtp(&[("tls_watch", "handshake")]);
+    play(&mut rig, "tls13", 1, usize::MAX);
+    rig.is_lost_behind = true;
+    let back = rig.reply.received;
+    assert_eq!(rig.send(S, back, hello), Verdict::Accept);
+    rig.is_lost_behind = false;
+    let at = rig.original.received;
+    assert_eq!(rig.send(C, at, finished), Verdict::Accept);
+    let at = rig.original.received;
+    let (seq, ack) = rig.numbers(C, at);
+    assert_eq!(rig.packet(C, seq, ack, RST, &[], &[]), Verdict::Accept);
+    assert!(rig.has_told(|what| *what == What::Closed));
+    let agreed = |rig: &Rig| {
+        let stats = rig.engine.stats();
+        (stats.tls_handed_over, stats.tls_agreed, stats.tls_agreed_1_3)
+    };
+    assert_eq!(agreed(&rig), (0, 1, 1));
+    assert_eq!(rig.send(S, back, hello), Verdict::Accept);
+    let at = rig.original.received;
+    assert_eq!(rig.send(C, at, &record(23, 20, b"")), Verdict::Accept);
+    assert_eq!(agreed(&rig), (1, 1, 1));
 }
 
 /// What is kept of both streams, and of a hello that has not come whole.
