@@ -87,6 +87,8 @@ impl Question {
                 !matches!(kind, ApplicationData)
             }
             (State::Clear, Handshake) => matches!(self.side, Speaker::Client),
+            // One that closes and one that does not are told apart by what they say.
+            (State::Clear | State::Clear13, Alert) => true,
             _ => false,
         }
     }

@@ -328,12 +328,18 @@ fn alerts_and_second_handshakes_are_seen() {
     let both = [&record(21, 2, b"\x01\x70"), &hello[..]].concat();
     assert_eq!(reader.read(Speaker::Server, &both), Ok(()));
     assert_eq!(reader.watch.standing(Speaker::Server), Standing::Sealed);
-    // In clear but not kept: read where it is in the segment, fatal where it is not.
-    let mut reader = behind("tls12", 2);
-    assert_eq!(reader.read(Speaker::Client, &record(21, 2, b"\x01\x70")), Ok(()));
-    assert_eq!(reader.watch.standing(Speaker::Client), Standing::Clear);
-    assert_eq!(reader.read(Speaker::Client, b"\x15\x03\x03\0\x02"), Ok(()));
-    assert_eq!(reader.watch.standing(Speaker::Client), Standing::Closed);
+    // In clear it is read wherever it is cut.
+    for (name, flights) in [("tls12", 2), ("tls13", 2)] {
+        let mut reader = behind(name, flights);
+        assert_eq!(reader.read(Speaker::Client, &record(21, 2, b"\x01\x70")), Ok(()));
+        let clear = reader.watch.standing(Speaker::Client);
+        for part in [&b"\x15\x03\x03\0\x02"[..], b"\x01", b"\x5a\x15\x03\x03\0\x02\x02"] {
+            assert_eq!(reader.read(Speaker::Client, part), Ok(()));
+            assert_eq!(reader.watch.standing(Speaker::Client), clear, "{name}");
+        }
+        assert_eq!(reader.read(Speaker::Client, b"\x28"), Ok(()));
+        assert_eq!(reader.watch.standing(Speaker::Client), Standing::Closed);
+    }
 
     let mut reader = behind("tls12", 4);
     reader.seen.clear();

@@ -433,7 +433,7 @@ fn a_server_that_takes_a_masked_path_gets_no_message_for_it() {
     let masked =
         [(Client, "RCPT TO:<joe;x@d>\r\n", "RCPT TO:<joeXXXXX\r\n"), same(Server, "250 ok\r\n")];
     let sender =
-        [(Client, "MAIL FROM:<j(x@d>\r\n", "MAIL FROM:<jXXXX\r\n"), same(Server, "250 ok\r\n")];
+        [(Client, "MAIL FROM:<j(x@d>\r\n", "MAIL FROM:<jXXXXX\r\n"), same(Server, "250 ok\r\n")];
     let parameter =
         [(Client, "RCPT TO:<a@b>=x\r\n", "RCPT TO:<a@b> X\r\n"), same(Server, "250 ok\r\n")];
     let refused = [(Client, "DATA\r\n", "XXXX\r\n"), same(Server, "502 what\r\n")];
