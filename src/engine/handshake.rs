@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
-use super::{Conversation, Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What};
+use super::{
+    Conversation, Effects, Engine, Handling, Mode, Reason, Turn, UnknownFlow, Verdict, What,
+};
 use crate::flow::{
     Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
 };
@@ -102,7 +104,8 @@ impl Engine {
         let is_lost = path.ingress != path.egress
             && turn.policies().is_mail_port(turn.source.port)
             && !turn.policies().is_mail_port(turn.destination.port)
-            && self.handshakes.may_have_evicted(&turn.key, turn.seconds())
+            && (self.handshakes.may_have_evicted(&turn.key, turn.seconds())
+                || self.handshakes.may_be_older(turn.seconds()))
             && self.flows.find(&turn.key).is_none();
         is_lost.then(|| Handshake {
             key: turn.key,
@@ -147,6 +150,19 @@ impl Engine {
                 && !turn.packet.flags.fin;
             if asks_back {
                 return (turn.pass_bare(effects), mode);
+            }
+            // While no server has answered the SYN, which may be anybody's, it may belong to a flow
+            // that was not seen to begin.
+            if !handshake.is_answered && turn.policies().unknown_flow == UnknownFlow::Pass {
+                return (Verdict::Accept, mode);
+            }
+            // A server that keeps no state may have answered two SYNs: whose answer is void would
+            // wait for a greeting that nobody sends.
+            let is_void = turn.source == handshake.originator()
+                && handshake.is_answered
+                && has_side(Direction::Original);
+            if is_void && self.may_reset_orphan(turn, mode, effects) {
+                turn.reset_source(effects);
             }
             return (Verdict::Drop(Violation::Handshake.into()), mode);
         }
@@ -201,6 +217,14 @@ impl Engine {
             }
             conversation.close(&scene, effects);
         }
+    }
+
+    /// Whether this RST is the server's word on a SYN that is remembered.
+    pub(super) fn ends_handshake(&self, turn: &Turn<'_>) -> bool {
+        let is_refused = |known: &Handshake| {
+            turn.source == known.responder() && !known.is_answered && turn.resets(known)
+        };
+        self.handshakes.find(&turn.key, turn.seconds(), is_refused).is_some()
     }
 
     /// A RST before the connection stands: the server refuses, or the client gives up.

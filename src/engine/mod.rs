@@ -224,6 +224,11 @@ impl Engine {
         self.policies.load().general_mode
     }
 
+    /// Whoever filtered before has left no handshakes: some may be under way.
+    pub fn begin_behind_others(&self, now: Instant) {
+        self.handshakes.begin_behind_others(u32::try_from(now.seconds()).unwrap_or(u32::MAX));
+    }
+
     fn tally(&self, effects: &mut Effects) {
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
             tally.take(&mut effects.counted);
@@ -246,7 +251,9 @@ impl Engine {
         let (all_policies, policies) = (&self.policies, OnceCell::new());
         let packet = &packet;
         let turn = Turn { now, arrival, packet, all_policies, policies, source, destination, key };
-        let known = if packet.flags.syn { None } else { self.flows.find(&key) };
+        // A refusal is the new connection's, whatever is remembered of an old one.
+        let is_new = packet.flags.syn || (packet.flags.rst && self.ends_handshake(&turn));
+        let known = if is_new { None } else { self.flows.find(&key) };
         if let Some(flow) = known {
             return self.handle_segment(&turn, &flow, effects);
         }
@@ -270,8 +277,13 @@ impl Engine {
             _ => policies.choose_for(turn.source, turn.destination),
         };
         let mode = policy.mode();
-        // A flow that we began to read is read to its end.
-        if matches!(policy, Policy::HandsOff) && self.flows.find(&turn.key).is_none() {
+        // A flow that we began to read is read to its end. Where both ends have a port of mail, and
+        // one alone is to be let alone, the SYN's record says which is the client.
+        let is_let_alone = || {
+            let policy = policies.choose_for(turn.source, turn.destination);
+            matches!(policy, Policy::HandsOff) && self.flows.find(&turn.key).is_none()
+        };
+        if matches!(policy, Policy::HandsOff) && is_let_alone() {
             effects.handling = Handling::HandedOver;
             return (Verdict::Accept, mode);
         }

@@ -45,21 +45,29 @@ impl Engine {
         if turn.policies().unknown_flow == UnknownFlow::Pass {
             return Verdict::Accept;
         }
-        // A RST is never answered, or two guards could talk for ever. What may belong to a
-        // handshake that had to make room comes again, and its SYN with it.
-        let is_answered = mode == Mode::Enforce
-            && turn.policies().unknown_flow == UnknownFlow::Reset
-            && !turn.packet.flags.rst
-            && !self.handshakes.may_have_evicted(&turn.key, turn.seconds());
-        if is_answered {
-            let packets_max = self.limits.orphan_resets_per_second;
-            if self.orphan_resets.admits(turn.now.seconds(), packets_max) {
-                turn.reset_both_ends(effects);
-            } else {
-                effects.counted.resets_spared += 1;
-            }
+        // What may belong to a handshake that had to make room comes again, and its SYN with it.
+        let may_be_lost = self.handshakes.may_have_evicted(&turn.key, turn.seconds());
+        if !may_be_lost && self.may_reset_orphan(turn, mode, effects) {
+            turn.reset_both_ends(effects);
         }
         Verdict::Drop(Reason::UnknownFlow)
+    }
+
+    /// Whether a packet of no flow is answered with RSTs. A RST never is, or two guards could talk
+    /// for ever.
+    pub(super) fn may_reset_orphan(
+        &self,
+        turn: &Turn<'_>,
+        mode: Mode,
+        effects: &mut Effects,
+    ) -> bool {
+        let is_answered = mode == Mode::Enforce
+            && turn.policies().unknown_flow == UnknownFlow::Reset
+            && !turn.packet.flags.rst;
+        let packets_max = self.limits.orphan_resets_per_second;
+        let is_admitted = is_answered && self.orphan_resets.admits(turn.now.seconds(), packets_max);
+        effects.counted.resets_spared += u64::from(is_answered && !is_admitted);
+        is_admitted
     }
 }
 
@@ -71,9 +79,16 @@ impl Turn<'_> {
         let length = self.packet.payload().len() + usize::from(self.packet.flags.fin);
         let end = seq.after(u32::try_from(length).unwrap_or(0));
         let (source, destination) = (self.source.into(), self.destination.into());
-        effects.inject(&Reset { source: destination, destination: source, seq: ack, ack: seq });
+        self.reset_source(effects);
         for seq in std::iter::once(seq).chain((end != seq).then_some(end)) {
             effects.inject(&Reset { source, destination, seq, ack });
         }
+    }
+
+    /// As a server does that awaits another third packet (RFC 9293 3.10.7.4).
+    pub(super) fn reset_source(&self, effects: &mut Effects) {
+        let (source, destination) = (self.destination.into(), self.source.into());
+        let (seq, ack) = (self.packet.ack, self.packet.seq);
+        effects.inject(&Reset { source, destination, seq, ack });
     }
 }

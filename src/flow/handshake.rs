@@ -7,7 +7,10 @@
 //! behind the server's answer, a repeated SYN/ACK.
 //!
 //! Two ends may have two records, by the numbers of their SYNs: which of them the server takes, its
-//! SYN/ACK says. So a SYN that somebody forged between SYN/ACK and third packet changes nothing.
+//! SYN/ACK says. So a SYN that somebody forged between SYN/ACK and third packet changes nothing,
+//! unless the server keeps no state (SYN cookies) and answers that one as well.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -77,6 +80,8 @@ pub struct HandshakeTable {
     sets: Box<[Mutex<Set>]>,
     keyed: Keyed,
     seconds_max: u32,
+    /// Before this second nobody kept records here, and others that did have left none.
+    begun: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +101,20 @@ impl HandshakeTable {
             sets: (0..sets).map(|_| Mutex::default()).collect(),
             keyed: Keyed::new(seed),
             seconds_max: u32::try_from(seconds_max).unwrap_or(u32::MAX),
+            begun: AtomicU32::new(0),
         }
+    }
+
+    /// Somebody may have kept records before this second that were lost with it.
+    pub fn begin_behind_others(&self, seconds: u32) {
+        self.begun.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Whether a handshake may be older than the table.
+    #[must_use]
+    pub fn may_be_older(&self, seconds: u32) -> bool {
+        let begun = self.begun.load(Ordering::Relaxed);
+        begun != 0 && self.is_alive(begun, seconds)
     }
 
     /// The record of these two ends that is wanted, if there is one that has not expired.

@@ -9,7 +9,7 @@ use mailguard::engine::{
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
 use mailguard::time::Instant;
-use mailguard::wire::{Packet, Parsed};
+use mailguard::wire::{Packet, Parsed, Seq};
 
 use crate::bounds::{ATTACKER, limited, text};
 use crate::support::crowd::{Crowd, Line};
@@ -307,10 +307,60 @@ fn a_syn_from_a_mail_port_is_its_clients() {
         Rig::new(Settings { ports: vec![25, 587], exceptions, ..settings("mailguard") }, ISN);
     rig.client.set_port(587);
     assert_eq!(syn(&mut rig), Verdict::Accept);
+    assert_eq!(syn_ack(&mut rig), Verdict::Accept, "its server may answer");
+    assert_eq!(third(&mut rig), Verdict::Accept);
     assert_eq!(rig.effects.handling, Handling::HandedOver);
     std::mem::swap(&mut rig.client, &mut rig.server);
     assert_eq!(syn(&mut rig), Verdict::Accept);
     assert_eq!(rig.effects.handling, Handling::Unchanged);
+}
+
+/// A server that keeps no state answers each SYN (SYN cookies), and knows the first answer no more
+/// than we do: its client is told, and does not wait for a greeting.
+#[test]
+fn a_third_packet_whose_answer_is_void_is_reset() {
+    let play = |unknown_flow| {
+        let mut rig = Rig::new(Settings { unknown_flow, ..settings("mailguard") }, ISN);
+        let _ = (syn(&mut rig), syn_ack(&mut rig));
+        assert_eq!(rig.packet(C, 77, 0, SYN, &mss(1_460), b""), Verdict::Accept);
+        assert_eq!(rig.packet(S, 9_000, 78, SYN | ACK, &mss(1_460), b""), Verdict::Accept);
+        assert_eq!(third(&mut rig), HANDSHAKE);
+        // Nobody else's packet draws one.
+        assert_eq!(rig.packet(S, 1, 2, ACK | PSH, &[], b"x"), HANDSHAKE);
+        rig.reset_packets
+    };
+    let resets = play(UnknownFlow::Reset);
+    let [reset] = &resets[..] else { panic!("{}", resets.len()) };
+    let Ok(Parsed::Tcp(packet)) = Packet::parse(reset) else { panic!("{reset:x?}") };
+    assert!(packet.flags.rst && packet.source_port == 25);
+    assert_eq!(packet.seq, Seq(ISN[1] + 1), "what its client awaits");
+    assert!(play(UnknownFlow::Drop).is_empty());
+}
+
+/// The same ports again, and nobody listens any more: the client is told so at once.
+#[test]
+fn a_refusal_is_the_new_connections_while_the_old_one_is_remembered() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    assert_eq!(rig.packet(C, 90_000, 0, SYN, &[], b""), Verdict::Accept);
+    assert_eq!(rig.packet(S, 0, 90_000, RST | ACK, &[], b""), STRAY);
+    let refusal = rig.build(S, 0, 90_001, RST | ACK, &[], b"");
+    assert!(matches!(rig.raw_from(C, S, &refusal), Verdict::Drop(_)), "by a third party");
+    assert_eq!(rig.raw(S, &refusal), Verdict::Accept);
+    assert_eq!(rig.raw(S, &refusal), STRAY, "it was one");
+    assert_eq!(seen(&rig).len(), 1);
+}
+
+/// A SYN that anybody may have sent takes nothing from a flow whose beginning was not seen.
+#[test]
+fn a_flow_that_was_not_seen_to_begin_goes_on_behind_a_syn() {
+    let unknown_flow = UnknownFlow::Pass;
+    let mut crowd = Crowd::new(Settings { unknown_flow, ..settings("mailguard") });
+    let line = Line::new(ATTACKER, 1);
+    assert!(crowd.shake(&line, 0));
+    for from in [C, S] {
+        let verdict = crowd.packet(&line, from, [7, 9], ACK | PSH, &[], b"text\r\n");
+        assert_eq!(verdict, Verdict::Accept);
+    }
 }
 
 /// What is refused, a forgery perhaps, keeps no flow alive.

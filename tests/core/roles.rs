@@ -9,6 +9,7 @@ use mailguard::engine::{Exception, Handling, Path, Reason, Treatment, Verdict};
 use mailguard::flow::Direction::Original as C;
 use mailguard::flow::Direction::Reply as S;
 use mailguard::tcp::Violation;
+use mailguard::time::Instant;
 
 /// Mail of a client that waits for the greeting of a handshake that had to make room.
 #[test]
@@ -40,6 +41,14 @@ fn nobody_else_brings_an_evicted_handshake_back() {
     // Where nothing had to make room there is nothing to bring back.
     let mut crowd = Crowd::new(limited(|_| {}));
     assert!(!crowd.shake(&Line::new("192.0.2.1", 1_000), 1));
+    // Unless others kept handshakes before, and have left none.
+    crowd.engine.begin_behind_others(Instant::from_micros(crowd.micros));
+    let mut late = Line::new("192.0.2.2", 1_000);
+    assert!((1..3).all(|step| crowd.shake(&late, step)));
+    late.received = [0; 2];
+    assert!(crowd.begin_data(&mut late));
+    crowd.wait(31);
+    assert!(!crowd.shake(&Line::new("192.0.2.3", 1_000), 1));
     // Nor does it end a flow that stands.
     let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
     let mut line = crowd.open("192.0.2.1", 1_000);

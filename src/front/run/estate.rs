@@ -164,6 +164,9 @@ impl Estate {
             }
             Ok(image) => restored(config, &image, now, effects),
         };
+        if self.image.bytes.is_empty() {
+            engine.begin_behind_others(clock.now());
+        }
         let mut notes = None;
         if legacy.manager.is_there() {
             let file = legacy.diary.try_clone().map_err(failed)?;
