@@ -157,9 +157,11 @@ impl Engine {
                 return (Verdict::Accept, mode);
             }
             // A server that keeps no state may have answered two SYNs: whose answer is void would
-            // wait for a greeting that nobody sends.
+            // wait for a greeting that nobody sends. Where one number is right the other is late.
             let is_void = turn.source == handshake.originator()
                 && handshake.is_answered
+                && turn.packet.seq != handshake.isn.after(1)
+                && turn.packet.ack != handshake.answer.after(1)
                 && has_side(Direction::Original);
             if is_void && self.may_reset_orphan(turn, mode, effects) {
                 turn.reset_source(effects);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::journal::Chatter;
 use super::{Limits, Mode, Settings, Treatment, UnknownFlow};
 use crate::flow::{Endpoint, Network};
-use crate::guard::Guard;
+use crate::guard::{self, Guard};
 
 /// What is done with a flow.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    pub(super) fn new(settings: guard::Settings, mode: Mode, chatter: Chatter) -> Self {
+        Self { guard: Guard::new(settings).monitoring(mode == Mode::Monitor), mode, chatter }
+    }
+
     /// Whether no flow could tell whether it is judged by these or by others.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.mode == other.mode && self.chatter == other.chatter && self.guard.is_like(&other.guard)
@@ -55,9 +59,9 @@ impl Policies {
     /// Those of these settings. What is as it was before is the same as before.
     pub(super) fn new(settings: &Settings, limits: &Limits, before: Option<&Self>) -> Self {
         let chatter = Chatter::of(limits);
-        let judge = |guard: &crate::guard::Settings, monitor: bool| {
+        let judge = |guard: &guard::Settings, monitor: bool| {
             let mode = if monitor || settings.monitor { Mode::Monitor } else { Mode::Enforce };
-            let terms = Terms { guard: Guard::new(guard.clone()), mode, chatter };
+            let terms = Terms::new(guard.clone(), mode, chatter);
             let known = before.into_iter().flat_map(Self::terms).find(|one| one.is_like(&terms));
             Policy::Judge(known.map_or_else(|| Arc::new(terms), Arc::clone))
         };

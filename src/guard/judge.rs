@@ -133,6 +133,8 @@ pub struct Guard {
     pub(super) tls_only: VerbSet,
     /// What patches do; none if all are off.
     pub(super) plan: Option<Plan>,
+    /// The server gets everything as it was written, and answers that.
+    pub(super) changes_nothing: bool,
 }
 
 impl Guard {
@@ -144,7 +146,14 @@ impl Guard {
             settings.ehlo_keywords.retain(|keyword| keyword != "CHUNKING");
         }
         let plan = settings.patches.plan();
-        Self { permitted: settings.permitted(), tls_only: settings.tls_only(), settings, plan }
+        let (permitted, tls_only) = (settings.permitted(), settings.tls_only());
+        Self { permitted, tls_only, settings, plan, changes_nothing: false }
+    }
+
+    /// The same guard, whose rulings are told and not carried out.
+    #[must_use]
+    pub fn monitoring(self, changes_nothing: bool) -> Self {
+        Self { changes_nothing, ..self }
     }
 
     /// Whether another guard has the same settings.

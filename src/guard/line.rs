@@ -119,7 +119,7 @@ impl Watch {
             }
         }
         if let Event::CommandEnd { verb, .. } = run.event {
-            let excess = self.end_line(settings, verb);
+            let excess = self.end_line(guard, verb);
             let is_told =
                 |excess: &Excess| ruling == Ruling::Pass || (excess.is_end && !ruling.ends_flow());
             if let Some(excess) = excess.filter(is_told) {
@@ -152,7 +152,7 @@ impl Watch {
                 return false;
             }
         }
-        self.end_line(settings, Some(line.verb)).is_none()
+        self.end_line(guard, Some(line.verb)).is_none()
     }
 
     /// What arguments are judged by.
@@ -161,7 +161,7 @@ impl Watch {
     }
 
     /// The client's line has ended: it counts as what the server gets, which answers `answered`.
-    fn end_line(&mut self, settings: &Settings, answered: Option<Verb>) -> Option<Excess> {
+    fn end_line(&mut self, guard: &Guard, answered: Option<Verb>) -> Option<Excess> {
         let line = std::mem::take(&mut self.line);
         let is_refused = line.refused.is_some();
         let verb = line.verb.filter(|_| !is_refused);
@@ -176,14 +176,15 @@ impl Watch {
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            self.order.send_refused(verb, line.masks_path());
+            let is_path_masked = line.masks_path() && !guard.changes_nothing;
+            self.order.send_refused(verb, is_path_masked);
         }
         if verb == Some(Verb::Bdat) && line.chunk.is_last {
             self.tally.end_message();
         }
         let is_empty = line.length.count() == 0;
         let octets = line.chunk.octets;
-        self.tally.end_line(settings, Ended { verb, is_refused, is_empty, octets })
+        self.tally.end_line(&guard.settings, Ended { verb, is_refused, is_empty, octets })
     }
 
     /// Rules on more of a line in an AUTH exchange.

@@ -18,6 +18,8 @@ pub struct Draft {
     is_begun: bool,
     /// How far into the run a patch has struck, where the run is more than a line.
     pub(super) place: Option<usize>,
+    /// From which byte of the run on a patch has it masked.
+    pub(super) cured: Option<usize>,
     pub(super) strikes: Vec<Strike>,
 }
 
@@ -53,7 +55,7 @@ impl Draft {
     /// Another run comes.
     pub(super) fn begin(&mut self) {
         self.is_begun = false;
-        self.place = None;
+        (self.place, self.cured) = (None, None);
         self.strikes.clear();
     }
 

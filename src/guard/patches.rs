@@ -218,8 +218,8 @@ impl LineWatch {
                 Act::Cure(Cure::BareParameter) => Mask::BareParameter,
             };
             mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
-            self.mask = Some((Rule::Patch, mask));
-            self.refused = Some(Rule::Patch);
+            (self.mask, self.refused) = (Some((Rule::Patch, mask)), Some(Rule::Patch));
+            draft.cured = Some(at - 1);
             let behind = run.bytes.len() - at;
             let counted = self.count_masked(plan, behind, draft);
             if counted.ends_flow() {
@@ -306,6 +306,14 @@ impl Watch {
         let length = refused.map_or(run.bytes.len(), |at| at + 1);
         let bytes = run.bytes.get(..length).unwrap_or_default();
         let ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
+        if let Some(before) = draft.cured.and_then(|at| run.bytes.get(..at)) {
+            // Where the mask begins the grammar stands, too, however the line was cut.
+            let (mut line, mut unused) = (begun, Draft::default());
+            for byte in before {
+                let _ = line.judge_argument(context, std::slice::from_ref(byte), &mut unused);
+            }
+            self.line.envelope = line.envelope;
+        }
         let masked = run.bytes.len() - bytes.len();
         match &guard.plan {
             Some(plan) if masked > 0 && !ruling.ends_flow() => {

@@ -142,7 +142,7 @@ impl Watch {
         }
         let (Some(code), true) = (reply.code, reply.is_last) else { return Ruling::Pass };
         self.order.hear(reply.answers, code);
-        let Answers::Verb(verb) = reply.answers else { return Ruling::Pass };
+        let Some(verb) = reply.answers.verb() else { return Ruling::Pass };
         let excess = self.tally.hear(&guard.settings, verb, code);
         excess.map_or(Ruling::Pass, Ruling::Exceed)
     }

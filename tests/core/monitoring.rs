@@ -327,6 +327,27 @@ fn what_goes_on_is_read_in_its_order() {
     }
 }
 
+/// The server gets the path as it was written: no message waits for what it says to a mask.
+#[test]
+fn nothing_waits_for_what_only_a_mask_would_bring_about() {
+    let settings = Settings { monitor: true, ..settings("esmtp") };
+    let mut rig = Rig::established(settings, [1_000, 5_000]);
+    let said: [(Direction, &[u8]); 6] = [
+        (S, b"220 mx\r\n"),
+        (C, b"EHLO a\r\n"),
+        (S, b"250 mx\r\n"),
+        (C, b"MAIL FROM:<a@b>\r\nRCPT TO:<j;x@d>\r\nDATA\r\n"),
+        (S, b"250 ok\r\n250 ok\r\n354 go\r\n"),
+        (C, b"Subject: x\r\n\r\nVRFY root\r\n.\r\nRSET\r\n"),
+    ];
+    for (from, text) in said {
+        let at = if from == C { rig.original.received } else { rig.reply.received };
+        assert_eq!(rig.send(from, at, text), Verdict::Accept);
+    }
+    assert_eq!(count(&rig, |what| matches!(what, What::Reset { .. })), 0);
+    assert_eq!(lines(&rig)[3..], ["DATA", "(end)", "RSET"]);
+}
+
 /// Text that its client sends without waiting is a message once the server has said so.
 #[test]
 fn what_had_to_wait_is_read_as_soon_as_it_may_be() {

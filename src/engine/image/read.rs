@@ -15,7 +15,7 @@ use super::{
     COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, MAGIC, Preamble, TermsState, hash,
 };
 use crate::flow::{Handshake, Newcomer};
-use crate::guard::{self, Guard, Watch, WatchBefore};
+use crate::guard::{self, Watch, WatchBefore};
 use crate::patch::Catalogue;
 use crate::time::Instant;
 
@@ -228,8 +228,7 @@ impl TermsState {
         let mut settings = guard::Settings::profile(guard::Settings::PROFILES.first()?)?;
         self.settings.iter().try_for_each(|(key, value)| settings.set(key, value)).ok()?;
         settings.patches.catalogue = catalogue.clone();
-        let guard = Guard::new(settings);
-        let terms = Terms { guard, mode: self.mode, chatter: self.chatter };
+        let terms = Terms::new(settings, self.mode, self.chatter);
         Some((Arc::new(terms), self.catalogue == catalogue.fingerprint()))
     }
 }

@@ -62,6 +62,13 @@ impl Server {
         }
     }
 
+    /// The control socket's place is a successor's, or is about to be.
+    pub(in crate::front) fn leave_place(&mut self) {
+        if let Some(control) = &mut self.control {
+            control.leave_place();
+        }
+    }
+
     /// Serves until the waker is gone.
     pub(in crate::front) fn serve(&self, service: &Service<'_>) {
         let mut sessions: Vec<Session> = Vec::new();

@@ -15,8 +15,8 @@ pub(in crate::front) struct Listener {
     socket: UnixListener,
     /// Where it is to be found.
     path: PathBuf,
-    /// Where it is.
-    at: PathBuf,
+    /// Where it is, until somebody else takes the place.
+    at: Option<PathBuf>,
     inode: u64,
 }
 
@@ -50,10 +50,10 @@ impl Listener {
     }
 
     fn bind(path: &Path, group: Option<u32>) -> io::Result<Self> {
-        let mut at = path.as_os_str().to_owned();
-        at.push(".new");
-        let at = PathBuf::from(at);
-        if at.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+        // A short name: there is not much room for one in an address.
+        let at = path.with_file_name(format!(".{}", std::process::id()));
+        let is_socket = |found: fs::Metadata| found.file_type().is_socket();
+        if at.symlink_metadata().is_ok_and(is_socket) && UnixStream::connect(&at).is_err() {
             // Whoever made it has ended before it served.
             fs::remove_file(&at)?;
         }
@@ -61,21 +61,29 @@ impl Listener {
         // Until here the mode lets nobody in who is not let in later: to connect takes the right to
         // write, which no usual umask gives to a group.
         let made = fs::symlink_metadata(&at)?;
-        let listener = Self { socket, path: path.to_owned(), at, inode: made.ino() };
+        let listener =
+            Self { socket, path: path.to_owned(), at: Some(at.clone()), inode: made.ino() };
         // A unit may refuse the call to everybody, and whose group it is already need not make it.
         if let Some(group) = group.filter(|&group| group != made.gid()) {
-            chown(&listener.at, None, Some(group)).map_err(|error| not_given(group, &error))?;
+            chown(&at, None, Some(group)).map_err(|error| not_given(group, &error))?;
         }
-        fs::set_permissions(&listener.at, Permissions::from_mode(MODE))?;
+        fs::set_permissions(&at, Permissions::from_mode(MODE))?;
         listener.socket.set_nonblocking(true)?;
         Ok(listener)
     }
 
     /// Goes where it is to be found, in the place of one that was there.
     pub(in crate::front) fn take_place(&mut self) -> io::Result<()> {
-        fs::rename(&self.at, &self.path)?;
-        self.at.clone_from(&self.path);
+        if let Some(at) = &mut self.at {
+            fs::rename(&*at, &self.path)?;
+            at.clone_from(&self.path);
+        }
         Ok(())
+    }
+
+    /// Its place is somebody else's.
+    pub(in crate::front) fn leave_place(&mut self) {
+        self.at = None;
     }
 
     pub(super) fn accept(&self) -> io::Result<UnixStream> {
@@ -92,8 +100,9 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         // A successor may have put its own there.
-        if fs::symlink_metadata(&self.at).is_ok_and(|found| found.ino() == self.inode) {
-            let _ = fs::remove_file(&self.at);
+        let Some(at) = &self.at else { return };
+        if fs::symlink_metadata(at).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = fs::remove_file(at);
         }
     }
 }

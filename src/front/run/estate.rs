@@ -3,8 +3,8 @@
 //!
 //! A service manager keeps both from one process to the next, or the process before hands them over
 //! itself. The image is in a file in memory that is emptied as soon as it has been read: whoever
-//! dies leaves none, and nobody begins with what was true long ago. Whoever ends before it serves
-//! puts it back.
+//! dies leaves none, and nobody begins with what was true long ago. Whoever ends before it may
+//! serve puts it back, and the diary with it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -32,11 +32,11 @@ pub(super) struct Estate {
     queues: BTreeMap<u16, OwnedFd>,
     image: Borrowed,
     /// What the diary of a process says that left no image.
-    diary: Vec<u8>,
+    diary: Borrowed,
     predecessor: Option<Predecessor>,
 }
 
-/// What a file held, which goes back there unless it is kept.
+/// What a file holds or held, which goes back there unless it is kept.
 #[derive(Debug, Default)]
 struct Borrowed {
     bytes: Vec<u8>,
@@ -73,10 +73,10 @@ impl Estate {
             log::warn!("cannot read what the process before has left: {error}");
             Borrowed::default()
         });
-        if let Err(error) = legacy.diary.read_to_end(&mut estate.diary) {
+        estate.diary = Borrowed::read(&mut legacy.diary).unwrap_or_else(|error| {
             log::warn!("cannot read the diary of the process before: {error}");
-            estate.diary.clear();
-        }
+            Borrowed::default()
+        });
         legacy.manager.keep(IMAGE, legacy.image.as_fd());
         legacy.manager.keep(DIARY, legacy.diary.as_fd());
         Ok((estate, legacy))
@@ -91,7 +91,7 @@ impl Estate {
         // The predecessor goes on with its flows, if it goes on.
         image.keep();
         let queues = queues.into_iter().collect();
-        Ok(Self { queues, image, diary: Vec::new(), predecessor: Some(predecessor) })
+        Ok(Self { queues, image, diary: Borrowed::default(), predecessor: Some(predecessor) })
     }
 
     /// Opens the queues, those that were left to us as they are.
@@ -143,13 +143,13 @@ impl Estate {
         let now = monotonic_micros();
         let failed = |error| FrontError::io("cannot begin a diary", error);
         let (mut recovered, mut died) = (Vec::new(), 0);
-        let mut docket = Docket::kept(&self.diary, now);
+        let mut docket = Docket::kept(&self.diary.bytes, now);
         let mut image = Image::open(&self.image.bytes);
         // Who wrote an image in another format did not die, and its diary is in that format too.
         let is_foreign = matches!(image, Err(Unreadable::Format(_)));
-        if image.is_err() && !is_foreign && !self.diary.is_empty() {
-            docket = Docket::read(&self.diary, now);
-            (recovered, died) = (diary::recover(&self.diary, now, &docket), now);
+        if image.is_err() && !is_foreign && !self.diary.bytes.is_empty() {
+            docket = Docket::read(&self.diary.bytes, now);
+            (recovered, died) = (diary::recover(&self.diary.bytes, now, &docket), now);
             diary::record_death(&legacy.diary, died, &docket).map_err(failed)?;
             image = Image::open(&recovered);
         }
@@ -184,11 +184,20 @@ impl Estate {
     pub(super) fn accept(mut self) -> Result<(), FrontError> {
         self.predecessor.map_or(Ok(()), Predecessor::take_leave)?;
         self.image.keep();
+        self.diary.keep();
         Ok(())
     }
 }
 
 impl Borrowed {
+    /// What a file holds.
+    fn read(file: &mut File) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(Self { bytes, file: Some(file.try_clone()?) })
+    }
+
     /// It is ours.
     fn keep(&mut self) {
         self.file = None;
@@ -200,6 +209,7 @@ impl Drop for Borrowed {
         // What is read in a panic may be its cause.
         let file = self.file.as_mut().filter(|_| !thread::panicking());
         let put_back = file.map(|file| {
+            file.set_len(0)?;
             file.rewind()?;
             file.write_all(&self.bytes)
         });
@@ -242,12 +252,9 @@ impl Legacy {
 
     /// What the file holds, which is in nobody's hands from here on but the borrower's.
     fn borrow_image(&mut self) -> io::Result<Borrowed> {
-        let mut bytes = Vec::new();
-        self.image.rewind()?;
-        let read = self.image.read_to_end(&mut bytes);
+        let read = Borrowed::read(&mut self.image);
         self.image.set_len(0)?;
-        read?;
-        Ok(Borrowed { bytes, file: Some(self.image.try_clone()?) })
+        read
     }
 }
 

@@ -110,11 +110,14 @@ pub fn run(
         drop(waker);
         join(control).and(ended)
     });
+    if matches!(ended, Ok(true)) {
+        server.leave_place();
+    }
     if let Some(written) = written {
         events.end(&written);
     }
     supervisor::summarise(&shared);
-    ended
+    ended.map(drop)
 }
 
 /// How a run begins.

@@ -28,14 +28,14 @@ pub(super) struct Reign<'a> {
 }
 
 impl Reign<'_> {
-    /// Serves the queues until the end.
+    /// Serves the queues until the end. Whether another process goes on.
     pub(super) fn until_the_end(
         &self,
         mut supervisor: Supervisor<'_>,
         legacy: &mut Legacy,
         mut queues: Vec<OpenQueue>,
         mut effects: Effects,
-    ) -> Result<(), FrontError> {
+    ) -> Result<bool, FrontError> {
         let mut door = Door::open(self.config.queue.first);
         loop {
             let sockets = queues.iter().map(|queue| Ok((queue.number(), queue.duplicate()?)));
@@ -50,7 +50,7 @@ impl Reign<'_> {
             match self.hand_over(successor, legacy, &mut door, &sockets) {
                 Ok(()) => {
                     log::info!("another process goes on");
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) => log::warn!("going on, since nobody has taken over: {error}"),
             }
@@ -61,7 +61,7 @@ impl Reign<'_> {
         }
         legacy.manager().tell("STOPPING=1");
         legacy.leave(self.shared.engine, &self.shared.clock);
-        Ok(())
+        Ok(false)
     }
 
     fn hand_over(

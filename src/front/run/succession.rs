@@ -94,12 +94,16 @@ impl Door {
 /// Makes sure that no other filter serves this queue: what a manager has kept may have gone to it
 /// by a take-over, and two would read one socket.
 pub(super) fn ensure_nobody_serves(queue: u16) -> Result<(), FrontError> {
-    match knock(queue) {
-        Ok(stream) if trust(&stream).is_ok() => Err(FrontError::new(format!(
-            "queue {queue} is served by another filter: expected none, or --take-over"
-        ))),
-        Ok(_) | Err(_) => Ok(()),
+    let is_served = match knock(queue) {
+        Ok(stream) => trust(&stream).is_ok(),
+        // A crowd stands before it.
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    };
+    if is_served {
+        let sentence = format!("queue {queue} is served by another filter: expected none, or");
+        return Err(FrontError::new(sentence + " --take-over"));
     }
+    Ok(())
 }
 
 impl Successor {

@@ -3,6 +3,7 @@
 use super::{Order, OrderBefore, Sent};
 use crate::guard::tests::{Talk, changed};
 use crate::guard::{Rule, Ruling};
+use crate::patch::Catalogue;
 use crate::smtp::Speaker::{self, Client, Server};
 use crate::smtp::{Answers, Event, Verb};
 
@@ -481,4 +482,32 @@ fn a_message_waits_for_what_is_said_to_a_masked_path() {
     lost.send_refused(Verb::Rcpt, true);
     lost.settle();
     assert!(!lost.waits(Verb::Data));
+}
+
+/// A patch masks a parameter: whether the path is whole does not depend on where the line was cut.
+#[test]
+fn whether_a_path_is_masked_does_not_depend_on_the_cut() {
+    let mut settings = changed("esmtp", &[("order", "enforce"), ("envelope", "lenient")]);
+    settings.patches.catalogue = Catalogue::with(&[]).unwrap();
+    for (line, is_masked) in [
+        (&b"MAIL FROM:<a@d.example> AUTH=x+0Ay\r\n"[..], false),
+        (b"RCPT TO:<a@b> ORCPT=rfc822;${jndi:ldap://x}\r\n", false),
+        (b"RCPT TO:<a${jndi:ldap://x}@b>\r\n", true),
+        (b"RCPT TO:<a;b@c>\r\n", true),
+    ] {
+        for size in 1..=line.len() {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 999);
+            talk.say(Client, b"EHLO a\r\n", 999);
+            talk.say(Server, b"250-a\r\n250-DSN\r\n250 AUTH PLAIN\r\n", 999);
+            if line.starts_with(b"RCPT") {
+                talk.say(Client, b"MAIL FROM:<a@b>\r\n", 999);
+                talk.say(Server, b"250 ok\r\n", 999);
+            }
+            let left = talk.say(Client, line, size);
+            assert_ne!(left.as_bytes(), line, "{size}");
+            let waits = talk.watch.order.waits(Verb::Data);
+            assert_eq!(waits, is_masked, "{left:?} by {size}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn wanted(config: &Config, file: Option<&Path>) -> Vec<Wanted> {
     // An editor, and `write memory`, put a new file in the place of the old.
     if let Some(file) = file {
         all.push((folder(file), read | replace));
-        all.extend(file.canonicalize().ok().map(|real| (folder(&real), read)));
+        all.extend(file.canonicalize().ok().map(|real| (folder(&real), read | replace)));
     }
     all.extend(config.patch_directory.iter().map(|path| (PathBuf::from(path), read)));
     // To send a daemon something takes no right to a file.
