@@ -1,6 +1,11 @@
 //! Maps of nf_tables: what a rule looks up, and what it finds there.
 
+use std::collections::BTreeMap;
+
 use super::ours::{Ours, port_behind};
+
+/// The sets and maps that have a name, by family, table and that: their entries.
+pub(super) type Maps<'a> = BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a str>>;
 
 /// A map as a rule uses it.
 pub(super) struct Map<'m, 'a> {

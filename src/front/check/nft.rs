@@ -2,10 +2,9 @@
 //!
 //! Tables that iptables keeps are left out: they were read in its own words.
 
-use std::collections::BTreeMap;
-
 use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
-use super::map::{self, Map};
+use super::map::{self, Map, Maps};
+use super::matches::Matches;
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
 use crate::front::rules::{self, Printer};
@@ -16,7 +15,7 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
     let (rules, maps) = read(listing, known);
     let hooked = rules.iter().map(|rule| rule.place).filter(|place| place.hook.is_some());
     let behind = hooked.clone().filter(|place| place.is_behind(ours));
-    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours));
+    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours, &maps));
     let jumps = jumps.flat_map(|rule| rule.jumps(ours, &maps));
     let behind = reached(behind.map(|place| place.chain()), jumps.clone());
     let reached = reached(hooked.map(|place| place.chain()), jumps);
@@ -26,7 +25,7 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
             rule.harm_of_ours(ours)
         } else {
             let is_behind = behind.contains(&rule.place.chain());
-            let harm = rule.harm(ours, &maps).or_else(|| rule.harm_to_packet(ours, is_behind));
+            let harm = rule.harm(ours, &maps, is_behind);
             harm.filter(|_| reached.contains(&rule.place.chain()))
         };
         let line = rule.words.join(" ");
@@ -44,7 +43,7 @@ pub(super) fn has_source_check(listing: &str) -> bool {
     asked.any(|rest| rest.iter().take_while(|word| **word != "oif").any(|word| *word == "iif"))
 }
 
-/// The rules of a listing, and the maps that have a name.
+/// The rules of a listing, and the sets and maps that have a name.
 fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a>) {
     let (mut place, mut rules, mut maps) = (Place::default(), Vec::new(), Maps::new());
     let mut map = None;
@@ -58,7 +57,7 @@ fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a
                 place.chain = name;
                 place.hook = None;
             }
-            ["map", name, "{"] => map = Some((place.family, place.table, name)),
+            ["set" | "map", name, "{"] => map = Some((place.family, place.table, name)),
             ["}"] if map.is_some() => map = None,
             ["elements", "=", "{", ref entries @ ..] if let Some(name) = map => {
                 maps.insert(name, entries.to_vec());
@@ -74,9 +73,6 @@ fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a
     }
     (rules, maps)
 }
-
-/// The maps that have a name, by family, table and that: their entries.
-type Maps<'a> = BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a str>>;
 
 /// Where in the listing a line stands.
 #[derive(Clone, Copy, Default)]
@@ -168,8 +164,8 @@ impl<'a> Rule<'a> {
         Some(Map::new(before, words))
     }
 
-    fn harm(&self, ours: &Ours, maps: &Maps<'a>) -> Option<&'static str> {
-        if !self.concerns_mail(ours) {
+    fn harm(&self, ours: &Ours, maps: &Maps<'a>, is_behind: bool) -> Option<&'static str> {
+        if !self.concerns_mail(ours, maps) {
             return None;
         }
         self.queue(ours)
@@ -184,12 +180,10 @@ impl<'a> Rule<'a> {
             .or_else(|| self.behind(&["dup"]).map(|_| COPIED))
             .or_else(|| self.redirection(ours, maps))
             .or_else(|| ours.harm_to_connection(change(self.behind(&["ct", "mark", "set"])?, "ct")))
+            .or_else(|| self.harm_to_packet(ours, is_behind))
     }
 
     fn harm_to_packet(&self, ours: &Ours, is_behind: bool) -> Option<&'static str> {
-        if !self.concerns_mail(ours) {
-            return None;
-        }
         let is_set = |at: &usize| {
             let (before, behind) = self.words.split_at_checked(*at).unwrap_or_default();
             behind.starts_with(&["mark", "set"]) && before.last() != Some(&"ct")
@@ -226,7 +220,7 @@ impl<'a> Rule<'a> {
         (is_written || is_looked_up).then_some(REDIRECTED)
     }
 
-    fn concerns_mail(&self, ours: &Ours) -> bool {
+    fn concerns_mail(&self, ours: &Ours, maps: &Maps<'a>) -> bool {
         let mut named = ["dport", "sport"].into_iter().filter_map(|word| {
             let rest = self.behind(&[word])?;
             let (is_inverted, rest) = match rest {
@@ -242,9 +236,9 @@ impl<'a> Rule<'a> {
             };
             Some(is_inverted || has_mail)
         });
-        let has = |word| self.words.contains(&word);
-        let is_other = !has("tcp") && (has("udp") || has("icmp") || has("icmpv6"));
-        !is_other && named.next().is_none_or(|first| first || named.any(|one| one))
+        let Place { family, table, .. } = self.place;
+        let matches = Matches { words: &self.words, family, table, maps };
+        matches.may_be_tcp() && named.next().is_none_or(|first| first || named.any(|one| one))
     }
 
     /// What stands behind these words in a row.

@@ -1,5 +1,7 @@
 //! Rules that lead mail past the filter, each as its tool prints it, beside some that do not.
 
+mod asked;
+
 use super::*;
 use crate::config::{Fail, Override};
 
@@ -44,6 +46,10 @@ const MAPS: &str = r#"
 	}
 	map empty {
 		type inet_service : inet_service
+	}
+	set protocols {
+		type inet_proto
+		elements = { 1, 17 }
 	}
 "#;
 
