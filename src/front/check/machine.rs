@@ -33,12 +33,14 @@ pub(super) fn examine(is_local: Option<bool>, has_source_check: Option<bool>, re
     }
     if v4 || v6 {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let routed = routed(&read("/proc/net/route"), &read("/proc/net/ipv6_route"));
-        if !is_one_armed(&routed, report) {
+        // Each family has interfaces of its own: across one alone it is not forwarded.
+        let routed_v4 = routed_v4(&read("/proc/net/route"));
+        let routed_v6 = routed_v6(&read("/proc/net/ipv6_route"));
+        if !is_one_armed(&(&routed_v4 | &routed_v6), report) {
             if v4 {
-                sources(&routed, report);
+                sources(&routed_v4, report);
             }
-            if v6 && routed.len() > 1 {
+            if v6 && routed_v6.len() > 1 {
                 sources_of_ipv6(has_source_check, report);
             }
         }
@@ -171,14 +173,19 @@ fn sources_of_ipv6(has_check: Option<bool>, report: &mut Report) {
     }
 }
 
-/// The interfaces that routes lead to, but for the machine itself and what every interface has
-/// (link-local and multicast addresses, across which nothing is forwarded).
-fn routed(v4: &str, v6: &str) -> BTreeSet<String> {
-    let first = v4.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+/// The interfaces that routes of IPv4 lead to, but for the machine itself.
+fn routed_v4(list: &str) -> BTreeSet<String> {
+    let names = list.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "lo").map(str::to_owned).collect()
+}
+
+/// The same of IPv6, but also for what every interface has (link-local and multicast addresses,
+/// across which nothing is forwarded).
+fn routed_v6(list: &str) -> BTreeSet<String> {
     let is_forwarded = |line: &&str| !line.starts_with("fe8") && !line.starts_with("ff");
-    let last = v6.lines().filter(is_forwarded);
-    let last = last.filter_map(|line| line.split_whitespace().next_back());
-    first.chain(last).filter(|name| *name != "lo").map(str::to_owned).collect()
+    let lines = list.lines().filter(is_forwarded);
+    let names = lines.filter_map(|line| line.split_whitespace().next_back());
+    names.filter(|name| *name != "lo").map(str::to_owned).collect()
 }
 
 /// Settings of IPv4, a folder for each interface of this network namespace.
@@ -232,7 +239,8 @@ mod tests {
         let v4 = "Iface\tDestination\tGateway\neth0\t00000000\t0101A8C0\neth1\t0001A8C0\t0\n";
         let v6 =
             "fe80 40 00 00 eth7\nff00 08 00 00 eth8\n2001 40 00 00 eth2\n00 00 00 00       lo\n";
-        assert_eq!(routed(v4, v6).into_iter().collect::<Vec<_>>(), ["eth0", "eth1", "eth2"]);
-        assert!(routed("", "").is_empty());
+        assert_eq!(routed_v4(v4).into_iter().collect::<Vec<_>>(), ["eth0", "eth1"]);
+        assert_eq!(routed_v6(v6).into_iter().collect::<Vec<_>>(), ["eth2"]);
+        assert!(routed_v4("").is_empty() && routed_v6("").is_empty());
     }
 }
