@@ -10,7 +10,8 @@ use crate::guard;
 
 impl Config {
     /// A digest of all that is in force for new connections once a filter was told to read this
-    /// anew, 16 digits. Where patches are given, what their files say is part of it.
+    /// anew, and of the marks by which filter and rules understand each other, 16 digits. Where
+    /// patches are given, what their files say is part of it.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut digest = Digest(DefaultHasher::new());
@@ -25,6 +26,8 @@ impl Config {
             &self.engine;
         writeln!(to, "{ports:?} {monitor} {unknown_flow:?} {gaps:?} {:?}", self.queue.fail)?;
         writeln!(to, "{} {}", self.profile, self.control.group_may_change)?;
+        // The filter keeps its marks until it starts anew, while rules may take new ones at once.
+        writeln!(to, "{:#x} {:#x}", self.rules.mark, self.rules.offload_mark)?;
         settings(guard, to)?;
         for Exception { client, server, treatment } in exceptions {
             write!(to, "{client:?} {server:?} ")?;

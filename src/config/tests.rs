@@ -194,6 +194,8 @@ fn a_digest_tells_configurations_apart() {
         "unknown_flow = \"pass\"",
         "profile = \"asa\"",
         "[queue]\nfail = \"open\"",
+        "[rules]\nmark = 4",
+        "[rules]\noffload_mark = 4",
         "[settings]\nrefusal = \"noop\"",
         "[settings]\nline_max = 600",
         "[patches]\nCVE-2019-10149 = \"off\"",

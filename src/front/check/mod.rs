@@ -179,7 +179,7 @@ impl Status {
     }
 
     fn differences(&self, config: &Config) -> Vec<String> {
-        let cure = "mailguard ctl reload, or start it without options";
+        let cure = "mailguard ctl reload, or a restart without options";
         let mut found = Vec::new();
         if self.monitor && !config.engine.monitor {
             found.push(format!("it only monitors, which is not configured ({cure})"));

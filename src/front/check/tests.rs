@@ -407,10 +407,11 @@ fn settings_that_no_line_names_are_compared_by_their_digest() {
         status.differences(&build("profile=mailguard")).join("\n")
     };
     let own = env!("CARGO_PKG_VERSION");
-    let differ = "its settings differ from the configuration (mailguard ctl reload, or start it \
-                  without options)";
+    let differ = "its settings differ from the configuration (mailguard ctl reload, or a \
+                  restart without options)";
     assert_eq!(said(&build("ports=[25]"), own), "");
     assert_eq!(said(&build("unknown_flow=pass"), own), differ);
+    assert_eq!(said(&build("rules.mark=4"), own), differ);
     assert_eq!(said(&build("verbs=[\"HELO\", \"QUIT\"]"), own), differ);
     assert_eq!(said(&build("unknown_flow=pass"), "0.0"), "");
     assert!(said(&build("monitor=true"), own).starts_with("it only monitors"));
