@@ -215,11 +215,19 @@ fn exceptions(exceptions: &[Exception], faults: &mut Faults<'_>) {
     }
 }
 
-/// Several blocks that leave nobody out, as one that is everybody.
+/// Several blocks that leave nobody out, as one that is everybody. Where the filter does look at
+/// some of a block, by an exception further up, somebody is left.
 fn hands_off_in_blocks(exceptions: &[Exception], faults: &mut Faults<'_>) {
+    let is_whole = |number: usize, block: &Exception| {
+        let earlier = exceptions.iter().take(number);
+        let mut others = earlier.filter(|first| first.treatment != Treatment::HandsOff);
+        !others.any(|first| takes_some(first, block))
+    };
     let idle = || {
-        let idle = exceptions.iter().filter(|one| one.treatment == Treatment::HandsOff);
-        idle.filter(|one| !is_everybody(one))
+        let idle = exceptions.iter().enumerate();
+        let idle = idle.filter(|(_, one)| one.treatment == Treatment::HandsOff);
+        let idle = idle.filter(move |(number, one)| is_whole(*number, one));
+        idle.map(|(_, one)| one).filter(|one| !is_everybody(one))
     };
     let clients = || idle().filter(|one| one.server.is_none_or(is_all)).map(|one| one.client);
     let servers = || idle().filter(|one| one.client.is_none_or(is_all)).map(|one| one.server);
@@ -248,6 +256,21 @@ fn covers(first: &Exception, second: &Exception) -> bool {
         (Some(first), Some(second)) => first.covers(&second),
     };
     covers(first.client, second.client) && covers(first.server, second.server)
+}
+
+/// Whether something that matches the second matches the first.
+fn takes_some(first: &Exception, second: &Exception) -> bool {
+    let meet = |first: Option<Network>, second: Option<Network>| match (first, second) {
+        (None, _) | (_, None) => true,
+        (Some(first), Some(second)) => first.covers(&second) || second.covers(&first),
+    };
+    // One end alone says what the other is too: a connection is of one family.
+    let is_ipv6 = |one: &Exception| one.client.or(one.server).map(|block| block.is_ipv6());
+    let is_one_family = match (is_ipv6(first), is_ipv6(second)) {
+        (Some(first), Some(second)) => first == second,
+        (None, _) | (_, None) => true,
+    };
+    is_one_family && meet(first.client, second.client) && meet(first.server, second.server)
 }
 
 fn is_everybody(exception: &Exception) -> bool {

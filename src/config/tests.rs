@@ -215,3 +215,26 @@ fn a_digest_tells_configurations_apart() {
     assert_ne!(with_patches, usual);
     assert_eq!(with_patches, built("").with_patches(&[]).unwrap().digest());
 }
+
+/// Whoever begins with some blocks leaves all others alone, further down.
+#[test]
+fn hands_off_for_the_rest_is_no_hands_off_for_all() {
+    let block = |ends: &str, treatment: &str| {
+        format!("[[exceptions]]\n{ends}\ntreatment = \"{treatment}\"\n")
+    };
+    let low = block("client = \"0.0.0.0/1\"", "hands-off");
+    let high = block("client = \"128.0.0.0/1\"", "hands-off");
+    for (first, is_right) in [
+        (block("client = \"10.0.0.0/8\"", "enforce"), true),
+        (block("server = \"192.0.2.25\"", "monitor"), true),
+        (block("client = \"10.0.0.0/8\"", "hands-off"), false),
+        (block("server = \"2001:db8::25\"", "enforce"), false),
+        (String::new(), false),
+    ] {
+        let text = [first.as_str(), &low, &high].concat();
+        assert_eq!(build(&text, &[]).is_ok(), is_right, "{text}");
+    }
+    // What stands further down takes nothing any more from what all blocks take.
+    let last = block("server = \"192.0.2.25\"", "enforce");
+    assert!(build(&[low, high, last].concat(), &[]).is_err());
+}
