@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ours::{Change, Ours, number, port_behind};
+use super::ours::{self, Change, End, Ours, number, port_behind};
 use crate::config::Fail;
 use crate::front::rules::{self, Printer};
 
@@ -115,6 +115,8 @@ impl<'a> Rule<'a> {
             }
             "CONNMARK" => ours.harm_to_connection(self.change()?),
             "MARK" => ours.harm_to_packet(self.change()?, is_behind),
+            // What the machine sends to itself has been tracked on its way out.
+            "CT" | "NOTRACK" if self.is_loopback("-i") => None,
             "CT" if self.has("--notrack") => Some(UNTRACKED),
             "NOTRACK" => Some(UNTRACKED),
             "FLOWOFFLOAD" => Some(OFFLOADED),
@@ -161,12 +163,17 @@ impl<'a> Rule<'a> {
     fn concerns_mail(&self, ours: &Ours) -> bool {
         let is_named = |protocol| matches!(protocol, "tcp" | "all");
         let is_other = self.value("-p").is_some_and(|one| is_named(one) == self.is_inverted("-p"));
-        let ports = ["--dport", "--sport", "--dports", "--sports", "--ports"];
-        let mut named = ports.into_iter().filter_map(|option| {
-            let has_mail = ours.has_mail(self.value(option)?, ':');
-            Some(has_mail || self.is_inverted(option))
+        let asked = PORTS.into_iter().filter_map(|(end, option)| {
+            let ports: Vec<&str> = self.value(option)?.split(',').collect();
+            Some((end, ours.asked(self.is_inverted(option), &ports, ':')))
         });
-        !is_other && named.next().is_none_or(|first| first || named.any(|one| one))
+        let is_unseen = !ours.local && (self.is_loopback("-i") || self.is_loopback("-o"));
+        !is_other && !is_unseen && ours::may_be_mail(&asked.collect::<Vec<_>>())
+    }
+
+    /// Whether it is only for what the machine sends to itself.
+    fn is_loopback(&self, option: &str) -> bool {
+        self.value(option) == Some("lo") && !self.is_inverted(option)
     }
 
     fn has(&self, option: &str) -> bool {
@@ -182,6 +189,15 @@ impl<'a> Rule<'a> {
         rules::value(&self.words, option)
     }
 }
+
+/// The options that ask for ports.
+const PORTS: [(End, &str); 5] = [
+    (End::Destination, "--dport"),
+    (End::Source, "--sport"),
+    (End::Destination, "--dports"),
+    (End::Source, "--sports"),
+    (End::Either, "--ports"),
+];
 
 /// Where mail is sent to another port, of which the filter knows nothing.
 fn redirection(ours: &Ours, port: &str) -> Option<&'static str> {

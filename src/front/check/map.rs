@@ -27,8 +27,7 @@ impl<'m, 'a> Map<'m, 'a> {
 
     /// What stands for mail in it.
     pub(super) fn values_of_mail(&self, ours: &Ours) -> Vec<&'m [&'a str]> {
-        let entries = self.words.split_inclusive(|word| word.ends_with(','));
-        let split = entries.filter_map(|entry| {
+        let split = entries(self.words).filter_map(|entry| {
             let at = entry.iter().position(|word| *word == ":")?;
             Some((entry.get(..at)?, entry.get(at + 1..)?))
         });
@@ -44,10 +43,27 @@ impl<'m, 'a> Map<'m, 'a> {
     }
 }
 
+/// What is listed of a set or a map, one by one.
+fn entries<'m, 'a>(words: &'m [&'a str]) -> impl Iterator<Item = &'m [&'a str]> {
+    words.split_inclusive(|word| word.ends_with(','))
+}
+
+/// What a set has, or what is looked up in a map, but for what is told of it beside.
+pub(super) fn keys<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let is_key =
+        |word: &&&str| !matches!(**word, ":" | "comment" | "timeout" | "expires" | "counter");
+    let keys = entries(words).flat_map(|entry| entry.iter().take_while(is_key));
+    keys.map(|word| word.trim_end_matches(',')).collect()
+}
+
+/// Whether this is a port or a range.
+pub(super) fn is_port(word: &str) -> bool {
+    word.split('-').all(|port| port.parse::<u16>().is_ok())
+}
+
 /// Whether one of these is a port of mail, or a range with one. Where none is a port, all may be.
-pub(super) fn any_mail<'w>(ours: &Ours, words: impl Iterator<Item = &'w &'w str>) -> bool {
+fn any_mail<'w>(ours: &Ours, words: impl Iterator<Item = &'w &'w str>) -> bool {
     let ports = words.map(|word| word.trim_end_matches([',', ':']));
-    let is_port = |word: &&str| word.split('-').all(|port| port.parse::<u16>().is_ok());
-    let mut ports = ports.filter(is_port).peekable();
+    let mut ports = ports.filter(|word| is_port(word)).peekable();
     ports.peek().is_none() || ports.any(|port| ours.has_mail(port, '-'))
 }

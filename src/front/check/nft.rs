@@ -3,7 +3,7 @@
 //! Tables that iptables keeps are left out: they were read in its own words.
 
 use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
-use super::map::{self, Map, Maps};
+use super::map::{Map, Maps};
 use super::matches::Matches;
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
@@ -169,7 +169,11 @@ impl<'a> Rule<'a> {
             return None;
         }
         self.queue(ours)
-            .or_else(|| self.behind(&["notrack"]).map(|_| UNTRACKED))
+            .or_else(|| {
+                // What the machine sends to itself has been tracked on its way out.
+                let is_tracked = self.matches(maps).is_loopback_input();
+                self.behind(&["notrack"]).filter(|_| !is_tracked).map(|_| UNTRACKED)
+            })
             .or_else(|| {
                 let flow =
                     self.behind(&["flow", "add"]).or_else(|| self.behind(&["flow", "offload"]));
@@ -221,24 +225,12 @@ impl<'a> Rule<'a> {
     }
 
     fn concerns_mail(&self, ours: &Ours, maps: &Maps<'a>) -> bool {
-        let mut named = ["dport", "sport"].into_iter().filter_map(|word| {
-            let rest = self.behind(&[word])?;
-            let (is_inverted, rest) = match rest {
-                ["!=", rest @ ..] => (true, rest),
-                rest => (false, rest),
-            };
-            let has_mail = match rest {
-                ["{", set @ ..] => map::any_mail(ours, set.iter().take_while(|word| **word != "}")),
-                // Looked up, perhaps beside an address, in what is written here.
-                ["vmap" | "map", "{", map @ ..] => map::any_mail(ours, map.iter()),
-                [one, ..] => ours.has_mail(one, '-'),
-                [] => return None,
-            };
-            Some(is_inverted || has_mail)
-        });
+        self.matches(maps).may_be_mail(ours)
+    }
+
+    fn matches<'m>(&'m self, maps: &'m Maps<'a>) -> Matches<'m, 'a> {
         let Place { family, table, .. } = self.place;
-        let matches = Matches { words: &self.words, family, table, maps };
-        matches.may_be_tcp() && named.next().is_none_or(|first| first || named.any(|one| one))
+        Matches { words: &self.words, family, table, maps }
     }
 
     /// What stands behind these words in a row.

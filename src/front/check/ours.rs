@@ -74,6 +74,21 @@ impl Ours {
         })
     }
 
+    /// What a match asks for that has these ports and ranges, with this between their ends.
+    pub(super) fn asked(&self, is_inverted: bool, ports: &[&str], between: char) -> Asked {
+        let range = |one: &str| {
+            let (low, high) = one.split_once(between).unwrap_or((one, one));
+            Some(low.trim().parse::<u16>().ok()?..=high.trim().parse().ok()?)
+        };
+        let is_named =
+            |own: &u16| ports.iter().filter_map(|one| range(one)).any(|range| range.contains(own));
+        match is_inverted {
+            true if self.ports.iter().all(is_named) => Asked::AllButMail,
+            false if !ports.iter().any(|one| self.has_mail(one, between)) => Asked::Others,
+            true | false => Asked::Mail,
+        }
+    }
+
     /// Whether this is a port, or a range by its first one, and packets sent there do not come to
     /// us as mail.
     pub(super) fn is_other(&self, port: &str) -> bool {
@@ -89,6 +104,38 @@ impl Ours {
             _ => false,
         }
     }
+}
+
+/// The end of a connection whose ports a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Destination,
+    Source,
+    /// One or the other.
+    Either,
+}
+
+/// What a rule asks of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// One of mail, perhaps beside others.
+    Mail,
+    /// None of mail, but some that are named.
+    Others,
+    /// Any but those of mail.
+    AllButMail,
+}
+
+/// Whether a packet of mail may be what all of this asks for. One end of it alone has a port of
+/// mail, so a rule that leaves this out at one end is still for what the server or the client says.
+pub(super) fn may_be_mail(asked: &[(End, Asked)]) -> bool {
+    let has = |what| asked.iter().any(|(_, one)| *one == what);
+    let leaves_out = |end| {
+        let mut of_end = asked.iter().filter(|(at, _)| *at == end || *at == End::Either);
+        of_end.any(|(_, one)| *one == Asked::AllButMail)
+    };
+    let is_spared = leaves_out(End::Destination) && leaves_out(End::Source);
+    has(Asked::Mail) || !has(Asked::Others) && !is_spared
 }
 
 /// The port or range behind an address; IPv6 addresses have it behind brackets.

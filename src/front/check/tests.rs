@@ -47,6 +47,20 @@ const MAPS: &str = r#"
 	map empty {
 		type inet_service : inet_service
 	}
+	set webs {
+		type inet_service
+		elements = { 80, 443 timeout 25s counter packets 25 bytes 587 }
+	}
+	set all_mail {
+		type inet_service
+		flags interval
+		elements = { 20-30,
+			     587 }
+	}
+	set services {
+		type ipv4_addr . inet_service
+		elements = { 192.0.2.8 . 80 }
+	}
 	set protocols {
 		type inet_proto
 		elements = { 1, 17 }
