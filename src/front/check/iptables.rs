@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::ours::{self, Change, End, Ours, number, port_behind};
 use crate::config::Fail;
-use crate::front::rules::{self, Printer};
+use crate::front::rules::{self, Keeper, Printer};
 
 /// One rule of the listing.
 struct Rule<'a> {
@@ -79,10 +79,14 @@ pub(super) fn reached<C: Copy + Ord>(
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
 /// Whether a packet comes through a chain behind the filter's verdict, and before our rules have
-/// read from its mark what that says of the connection. In mangle ours come first, and so they do
-/// in filter INPUT.
+/// read from its mark what that says of the connection. Where iptables keeps ours they come first
+/// in mangle and in filter INPUT. Those of nft have the priorities of these tables, and of two
+/// with one priority nobody knows which is the first.
 fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
+    let may_be_first = ours.keeper == Keeper::Nft;
     match (table, chain) {
+        ("mangle", "POSTROUTING") => may_be_first,
+        ("filter", "INPUT") => may_be_first && ours.local,
         ("mangle" | "filter" | "security", "FORWARD") => true,
         ("mangle", "INPUT") | ("mangle" | "nat" | "filter" | "security", "OUTPUT") => ours.local,
         _ => false,
@@ -134,10 +138,14 @@ impl<'a> Rule<'a> {
         if ours.has_queue(numbers.unwrap_or("0"), ':') {
             return Some("brings packets to a queue of ours that are not for it");
         }
-        // In mangle FORWARD, INPUT and OUTPUT our rule is the first, or that is said elsewhere.
+        // In mangle FORWARD, INPUT and OUTPUT our rule is the first, or that is said elsewhere,
+        // where iptables keeps it.
         let is_before = match (self.table, self.chain) {
             ("raw", _) => true,
-            ("mangle", chain) => !matches!(chain, "FORWARD" | "INPUT" | "OUTPUT" | "POSTROUTING"),
+            ("mangle", "POSTROUTING") => false,
+            ("mangle", "FORWARD") => ours.keeper == Keeper::Nft,
+            ("mangle", "INPUT" | "OUTPUT") => ours.keeper == Keeper::Nft && ours.local,
+            ("mangle", _) => true,
             _ => false,
         };
         is_before.then_some(ELSEWHERE)

@@ -29,7 +29,8 @@ use self::ours::Ours;
 use self::owner::Holder;
 use super::control::{self, group_named};
 use super::nfqueue::listing;
-use super::{FrontError, Outcome, rules};
+use super::rules::{self, Keeper};
+use super::{FrontError, Outcome};
 use crate::config::{Config, RulesBackend};
 
 /// Prints what it finds, or only what is wrong of it.
@@ -44,9 +45,10 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     running(config, status.as_ref(), &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
-    let has_rules = installed(config, &mut report);
+    let (keeper, has_rules) = installed(config, &mut report);
     reassembly(has_rules, &mut report);
-    let has_source_check = foreign(config, has_iptables, &mut report);
+    let ours = Ours::new(config, keeper);
+    let has_source_check = foreign(&ours, has_iptables, &mut report);
     machine::examine(Some(config.rules.local), Some(has_source_check), &mut report);
     if !config.rules.local {
         machine::local_servers(&config.engine.ports, &mut report);
@@ -271,17 +273,27 @@ fn two_rule_sets(program: &str, version: &str, legacy: &str) -> Option<String> {
     })
 }
 
-fn installed(config: &Config, report: &mut Report) -> bool {
+/// What keeps our rules, or would, and whether they are as they should be.
+fn installed(config: &Config, report: &mut Report) -> (Keeper, bool) {
     match rules::differences(config) {
         Ok((keeper, found)) if found.is_empty() => {
             report.good(format!("rules: as configured, kept by {}", keeper.name()));
             Managers::look().findings(keeper).into_iter().for_each(|one| report.wrong(one));
-            return true;
+            (keeper, true)
         }
-        Ok((_, found)) => found.into_iter().for_each(|one| report.wrong(format!("rules: {one}"))),
-        Err(error) => report.wrong(format!("rules: {error}")),
+        Ok((keeper, found)) => {
+            found.into_iter().for_each(|one| report.wrong(format!("rules: {one}")));
+            (keeper, false)
+        }
+        Err(error) => {
+            report.wrong(format!("rules: {error}"));
+            let keeper = match config.rules.backend {
+                RulesBackend::Iptables => Keeper::Iptables,
+                RulesBackend::Nft | RulesBackend::Auto => Keeper::Nft,
+            };
+            (keeper, false)
+        }
     }
-    false
 }
 
 /// Connection tracking reassembles, where some rule asks for it; ours do, by their connmark match.
@@ -297,8 +309,7 @@ fn reassembly(has_rules: bool, report: &mut Report) {
 
 /// What others made that leads mail past us, in all the rule sets there are. Whether some rule asks
 /// where a source address of IPv6 belongs.
-fn foreign(config: &Config, has_iptables: bool, report: &mut Report) -> bool {
-    let ours = Ours::new(config);
+fn foreign(ours: &Ours, has_iptables: bool, report: &mut Report) -> bool {
     let mut found = Vec::new();
     let mut listings = Vec::new();
     if has_iptables {
@@ -309,7 +320,7 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) -> bool {
     }
     let mut has_source_check = false;
     for (family, listing) in &listings {
-        found.extend(iptables::findings(listing, &ours));
+        found.extend(iptables::findings(listing, ours));
         has_source_check |= *family == "ip6" && iptables::has_source_check(listing);
     }
     match nft_listing() {
@@ -318,7 +329,7 @@ fn foreign(config: &Config, has_iptables: bool, report: &mut Report) -> bool {
                 iptables::tables(listing).map(|table| (*family, table))
             });
             let known: Vec<_> = tables.collect();
-            found.extend(nft::findings(&listing, &known, &ours));
+            found.extend(nft::findings(&listing, &known, ours));
             has_source_check |= nft::has_source_check(&listing);
         }
         Ok(None) => {

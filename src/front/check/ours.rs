@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use crate::config::{Config, Fail};
+use crate::front::rules::Keeper;
 
 /// What of the configuration other people's rules can run into.
 #[derive(Clone, Debug)]
@@ -20,10 +21,12 @@ pub(super) struct Ours {
     pub(super) fail: Fail,
     /// Whether what this machine itself sends and receives comes to the filter too.
     pub(super) local: bool,
+    /// What keeps our rules: where other people's stand by them depends on it.
+    pub(super) keeper: Keeper,
 }
 
 impl Ours {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, keeper: Keeper) -> Self {
         Self {
             ports: config.engine.ports.clone(),
             mark: config.rules.mark,
@@ -31,6 +34,7 @@ impl Ours {
             queues: config.queue.first..=config.queue.last,
             fail: config.queue.fail,
             local: config.rules.local,
+            keeper,
         }
     }
 

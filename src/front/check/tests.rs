@@ -1,13 +1,14 @@
 //! Rules that lead mail past the filter, each as its tool prints it, beside some that do not.
 
 mod asked;
+mod marks;
 
 use super::*;
 use crate::config::{Fail, Override};
 
 fn ours(sets: &[&str]) -> Ours {
     let overrides: Vec<_> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
-    Ours::new(&Config::build(None, &overrides).unwrap())
+    Ours::new(&Config::build(None, &overrides).unwrap(), Keeper::Iptables)
 }
 
 /// What is said of one iptables rule.
