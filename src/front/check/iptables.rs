@@ -16,16 +16,16 @@ struct Rule<'a> {
     words: Vec<&'a str>,
 }
 
+/// A chain by its table and name.
+type Chain<'a> = (&'a str, &'a str);
+
 /// What is wrong, one sentence each.
 pub(super) fn findings(listing: &str, ours: &Ours) -> Vec<String> {
     let rules = rules_of(listing);
     let hooked = rules.iter().filter(|rule| BUILT_IN.contains(&rule.chain));
     let hooked = hooked.map(|rule| (rule.table, rule.chain));
     let behind = hooked.clone().filter(|(table, chain)| is_behind(table, chain, ours));
-    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours)).filter_map(|rule| {
-        let target = rules::target(&rule.words)?;
-        Some(((rule.table, rule.chain), (rule.table, target)))
-    });
+    let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours)).filter_map(Rule::jump);
     let (behind, reached) = (reached(behind, jumps.clone()), reached(hooked, jumps));
     let said = |rule: &Rule<'_>| {
         let Rule { table, chain, text, .. } = *rule;
@@ -93,10 +93,17 @@ fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
     }
 }
 
-/// Whether a rule asks where a source address belongs.
-pub(super) fn has_source_check(listing: &str) -> bool {
-    let asks = |rule: &Rule<'_>| rule.words.windows(2).any(|pair| pair == ["-m", "rpfilter"]);
-    rules_of(listing).iter().any(asks)
+/// Whether a rule drops every packet whose source address belongs elsewhere, as the kernel's own
+/// check of IPv4 does where it is strict.
+pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
+    let mut rules = rules_of(listing);
+    rules.retain(|rule| rule.concerns_mail(ours) && !rule.is_for_some());
+    let is_hooked =
+        |rule: &&Rule<'_>| matches!(rule.table, "raw" | "mangle") && rule.chain == "PREROUTING";
+    let hooked = rules.iter().filter(is_hooked).map(|rule| (rule.table, rule.chain));
+    let reached = reached(hooked, rules.iter().filter_map(Rule::jump));
+    let mut reached = rules.iter().filter(|rule| reached.contains(&(rule.table, rule.chain)));
+    reached.any(Rule::drops_strangers)
 }
 
 /// The tables a listing has.
@@ -105,6 +112,24 @@ pub(super) fn tables(listing: &str) -> impl Iterator<Item = &str> {
 }
 
 impl<'a> Rule<'a> {
+    /// Where it leads packets, and from where.
+    fn jump(&self) -> Option<(Chain<'a>, Chain<'a>)> {
+        let target = rules::target(&self.words)?;
+        Some(((self.table, self.chain), (self.table, target)))
+    }
+
+    /// Whether it is for what comes by one device alone, or from or to some addresses.
+    fn is_for_some(&self) -> bool {
+        ["-i", "-s", "-d"].into_iter().any(|option| self.has(option) && !self.is_inverted(option))
+    }
+
+    /// Whether it drops what comes from where its source address does not belong.
+    fn drops_strangers(&self) -> bool {
+        let is_asked = self.words.windows(2).any(|pair| pair == ["-m", "rpfilter"]);
+        let is_strict = self.has("--invert") && !self.has("--loose");
+        is_asked && is_strict && rules::target(&self.words) == Some("DROP")
+    }
+
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {
         (ours.fail == Fail::Closed && self.has("--queue-bypass")).then_some(BYPASSED)
     }

@@ -307,8 +307,8 @@ fn reassembly(has_rules: bool, report: &mut Report) {
     }
 }
 
-/// What others made that leads mail past us, in all the rule sets there are. Whether some rule asks
-/// where a source address of IPv6 belongs.
+/// What others made that leads mail past us, in all the rule sets there are. Whether some rule
+/// drops what has a source address of IPv6 that belongs elsewhere.
 fn foreign(ours: &Ours, has_iptables: bool, report: &mut Report) -> bool {
     let mut found = Vec::new();
     let mut listings = Vec::new();
@@ -321,7 +321,7 @@ fn foreign(ours: &Ours, has_iptables: bool, report: &mut Report) -> bool {
     let mut has_source_check = false;
     for (family, listing) in &listings {
         found.extend(iptables::findings(listing, ours));
-        has_source_check |= *family == "ip6" && iptables::has_source_check(listing);
+        has_source_check |= *family == "ip6" && iptables::has_source_check(listing, ours);
     }
     match nft_listing() {
         Ok(Some(listing)) => {
@@ -330,7 +330,7 @@ fn foreign(ours: &Ours, has_iptables: bool, report: &mut Report) -> bool {
             });
             let known: Vec<_> = tables.collect();
             found.extend(nft::findings(&listing, &known, ours));
-            has_source_check |= nft::has_source_check(&listing);
+            has_source_check |= nft::has_source_check(&listing, ours);
         }
         Ok(None) => {
             report.good("nft: not installed; rules made without iptables are not known".to_owned())

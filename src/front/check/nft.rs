@@ -34,16 +34,22 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
     rules.iter().filter_map(said).collect()
 }
 
-/// Whether a rule asks where a source address of IPv6 belongs.
-pub(super) fn has_source_check(listing: &str) -> bool {
-    let (rules, _) = read(listing, &[]);
-    let of_ipv6 = rules.iter().filter(|rule| matches!(rule.place.family, "ip6" | "inet"));
-    // Beside the address may stand what else decides about the route, as `. mark`.
-    let mut asked = of_ipv6.filter_map(|rule| rule.behind(&["fib", "saddr"]));
-    asked.any(|rest| rest.iter().take_while(|word| **word != "oif").any(|word| *word == "iif"))
+/// Whether a rule drops every packet of IPv6 whose source address belongs elsewhere.
+pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
+    let (mut rules, maps) = read(listing, &[]);
+    rules.retain(|rule| {
+        let is_its = matches!(rule.place.family, "ip6" | "inet");
+        is_its && rule.concerns_mail(ours, &maps) && !rule.is_for_some()
+    });
+    let places = rules.iter().map(|rule| rule.place);
+    let hooked = places.filter(|place| matches!(place.hook, Some(("prerouting" | "forward", _))));
+    let jumps = rules.iter().flat_map(|rule| rule.jumps(ours, &maps));
+    let reached = reached(hooked.map(|place| place.chain()), jumps);
+    let mut reached = rules.iter().filter(|rule| reached.contains(&rule.place.chain()));
+    reached.any(Rule::drops_strangers)
 }
 
-/// The rules of a listing, and the sets and maps that have a name.
+/// The rules of a listing that are in force, and the sets and maps that have a name.
 fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a>) {
     let (mut place, mut rules, mut maps) = (Place::default(), Vec::new(), Maps::new());
     let mut map = None;
@@ -65,9 +71,14 @@ fn read<'a>(listing: &'a str, known: &[(&str, &str)]) -> (Vec<Rule<'a>>, Maps<'a
             _ if let Some(name) = map => {
                 maps.get_mut(&name).into_iter().for_each(|entries| entries.extend(&words));
             }
+            ["flags", flags] if place.chain.is_empty() => {
+                place.is_dormant |= flags.split(',').any(|flag| flag == "dormant");
+            }
             ["type", ..] => place.hook = hook(&words),
             _ if place.chain.is_empty() || known.contains(&(place.family, place.table)) => {}
             ["}"] => place.chain = "",
+            // The kernel passes it over.
+            _ if place.is_dormant => {}
             _ => rules.push(Rule { words, place }),
         }
     }
@@ -81,6 +92,7 @@ struct Place<'a> {
     table: &'a str,
     chain: &'a str,
     hook: Option<(&'a str, i32)>,
+    is_dormant: bool,
 }
 
 /// A chain by its family, table and name.
@@ -222,6 +234,35 @@ impl<'a> Rule<'a> {
             .any(|word| port_behind(word.trim_end_matches(',')).is_some_and(|p| ours.is_other(p)));
         let is_looked_up = self.map("map", maps).is_some_and(|map| map.leads_elsewhere(ours));
         (is_written || is_looked_up).then_some(REDIRECTED)
+    }
+
+    /// Whether it is for what comes by some devices alone, from or to some addresses, or for IPv4.
+    fn is_for_some(&self) -> bool {
+        let is_positive = |at: usize| self.words.get(at + 1).is_some_and(|next| *next != "!=");
+        let mut words = self.words.iter().enumerate();
+        words.any(|(at, word)| {
+            let before = at.checked_sub(1).and_then(|before| self.words.get(before));
+            match (before, *word) {
+                // As a part of `fib`.
+                (Some(&"."), "iif") => false,
+                (_, "oif") => self.words.get(at + 1).is_some_and(|next| next.starts_with('"')),
+                (_, "iif" | "iifname" | "iifgroup" | "oifname" | "oifgroup")
+                | (Some(&"ip6"), "saddr" | "daddr") => is_positive(at),
+                (Some(&"nfproto"), "2" | "ipv4") | (_, "ip") => true,
+                _ => false,
+            }
+        })
+    }
+
+    /// Whether it drops what comes from where its source address does not belong.
+    fn drops_strangers(&self) -> bool {
+        // Beside the address may stand what else decides about the route, as `. mark`.
+        let Some(rest) = self.behind(&["fib", "saddr"]) else { return false };
+        let (asked, found) =
+            rest.split_at(rest.iter().position(|word| *word == "oif").unwrap_or(rest.len()));
+        let is_none = matches!(found, ["oif", "0" | "missing" | "vmap", ..]);
+        let is_dropped = |word: &&str| matches!(word.trim_end_matches(','), "drop" | "reject");
+        asked.contains(&"iif") && is_none && found.iter().any(is_dropped)
     }
 
     fn concerns_mail(&self, ours: &Ours, maps: &Maps<'a>) -> bool {

@@ -2,6 +2,7 @@
 
 mod asked;
 mod marks;
+mod sources;
 
 use super::*;
 use crate::config::{Fail, Override};
@@ -380,31 +381,6 @@ fn a_filter_that_runs_otherwise_than_configured_is_found() {
         let found = serde_json::from_str::<Status>(status).unwrap().differences(&config);
         assert_eq!(found.len(), usize::from(!expected.is_empty()), "{status}: {found:?}");
         assert!(found.concat().starts_with(expected), "{found:?}");
-    }
-}
-
-#[test]
-fn rules_that_ask_where_a_source_belongs_are_found() {
-    for (rule, expected) in [
-        ("-A PREROUTING -m mark --mark 0x1 -m rpfilter --validmark --invert -j DROP", true),
-        ("-A PREROUTING -m comment --comment \"no -m rpfilter\" -j DROP", false),
-    ] {
-        let listing = format!("*raw\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n");
-        assert_eq!(iptables::has_source_check(&listing), expected, "{rule}");
-    }
-    for (family, rule, expected) in [
-        ("inet", "fib saddr . iif oif missing drop", true),
-        ("inet", "meta nfproto ipv6 fib saddr . mark . iif oif missing drop", true),
-        ("ip6", "fib saddr . iif oif 0 drop", true),
-        ("ip", "fib saddr . iif oif missing drop", false),
-        // In whatever way it may be reached.
-        ("inet", "fib saddr oif missing drop", false),
-        ("inet", "fib daddr . iif type local accept", false),
-    ] {
-        let hook = "type filter hook prerouting priority raw; policy accept;";
-        let listing =
-            format!("table {family} fw {{\n\tchain c {{\n\t\t{hook}\n\t\t{rule}\n\t}}\n}}\n");
-        assert_eq!(nft::has_source_check(&listing), expected, "{family} {rule}");
     }
 }
 
