@@ -9,6 +9,7 @@ mod links;
 mod machine;
 mod managers;
 mod map;
+mod marks;
 mod matches;
 mod nft;
 mod ours;

@@ -4,6 +4,7 @@
 
 use super::iptables::{BYPASSED, COPIED, ELSEWHERE, OFFLOADED, REDIRECTED, UNTRACKED, reached};
 use super::map::{Map, Maps};
+use super::marks;
 use super::matches::Matches;
 use super::ours::{Change, Ours, number, port_behind};
 use crate::config::Fail;
@@ -165,7 +166,10 @@ impl<'a> Rule<'a> {
 
     /// The map it looks something up in, written there or by its name, and whether that is a port.
     fn map<'m>(&'m self, word: &str, maps: &'m Maps<'a>) -> Option<Map<'m, 'a>> {
-        let at = self.words.iter().position(|one| *one == word)?;
+        self.map_at(self.words.iter().position(|one| *one == word)?, maps)
+    }
+
+    fn map_at<'m>(&'m self, at: usize, maps: &'m Maps<'a>) -> Option<Map<'m, 'a>> {
         let (before, behind) = (self.words.get(..at)?, self.words.get(at + 1..)?);
         let Place { family, table, .. } = self.place;
         let words = match behind {
@@ -195,17 +199,42 @@ impl<'a> Rule<'a> {
             .or_else(|| self.behind(&["tproxy"]).map(|_| ELSEWHERE))
             .or_else(|| self.behind(&["dup"]).map(|_| COPIED))
             .or_else(|| self.redirection(ours, maps))
-            .or_else(|| ours.harm_to_connection(change(self.behind(&["ct", "mark", "set"])?, "ct")))
-            .or_else(|| self.harm_to_packet(ours, is_behind))
+            .or_else(|| {
+                let is_set = |words: &[&str]| words == ["ct", "mark", "set"];
+                let at = self.words.windows(3).position(is_set)?;
+                ours.harm_to_connection(self.change(at + 3, "ct", ours, maps))
+            })
+            .or_else(|| self.harm_to_packet(ours, maps, is_behind))
     }
 
-    fn harm_to_packet(&self, ours: &Ours, is_behind: bool) -> Option<&'static str> {
+    /// What the expression there makes of a mark.
+    fn change(&self, at: usize, own: &str, ours: &Ours, maps: &Maps<'a>) -> Change {
+        let expression = self.words.get(at..).unwrap_or_default();
+        let own_words = expression.get(..marks::extent(expression)).unwrap_or_default();
+        let found = own_words.iter().position(|word| *word == "map").map(|map| {
+            let values = self.map_at(at + map, maps).map(|map| map.values_of_mail(ours));
+            let values = values.into_iter().flatten().filter_map(|value| value.first());
+            let bits = values.filter_map(|word| number(word.trim_end_matches(',')));
+            let is_end = |word: &&str| word.starts_with('@') || *word == "}";
+            let behind = own_words.iter().skip(map).position(is_end).unwrap_or(0);
+            let behind = own_words.get(map + behind + 1..).unwrap_or_default();
+            (bits.fold(0, |all, bits| all | bits), behind)
+        });
+        marks::change(expression, own, found)
+    }
+
+    fn harm_to_packet(
+        &self,
+        ours: &Ours,
+        maps: &Maps<'a>,
+        is_behind: bool,
+    ) -> Option<&'static str> {
         let is_set = |at: &usize| {
             let (before, behind) = self.words.split_at_checked(*at).unwrap_or_default();
             behind.starts_with(&["mark", "set"]) && before.last() != Some(&"ct")
         };
         let at = (0..self.words.len()).find(is_set)?;
-        ours.harm_to_packet(change(self.words.get(at + 2..)?, "meta"), is_behind)
+        ours.harm_to_packet(self.change(at + 2, "meta", ours, maps), is_behind)
     }
 
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {
@@ -283,39 +312,6 @@ impl<'a> Rule<'a> {
 
 /// What becomes of packets that a device hands to another before any rule.
 const FORWARDED: &str = "sends packets on to another device, past the filter";
-
-/// What `ct mark set …` or `meta mark set …` does: `own` is the word for the mark itself.
-fn change(expression: &[&str], own: &str) -> Change {
-    let words: Vec<&str> = expression.iter().map(|word| word.trim_matches(['(', ')'])).collect();
-    let (mut change, rest) = match words.as_slice() {
-        [kind @ ("ct" | "meta"), "mark", rest @ ..] => (copy(*kind == own), rest),
-        ["mark", rest @ ..] => (copy(own == "meta"), rest),
-        [first, rest @ ..] => {
-            let set = number(first).unwrap_or(u32::MAX);
-            (Change { touched: u32::MAX, set }, rest)
-        }
-        [] => return Change::default(),
-    };
-    for pair in rest.chunks(2) {
-        match *pair {
-            ["and" | "&", mask] => {
-                let mask = number(mask).unwrap_or(0);
-                change = Change { touched: change.touched | !mask, set: change.set & mask };
-            }
-            ["or" | "|" | "xor" | "^", bits] => {
-                let bits = number(bits).unwrap_or(u32::MAX);
-                change = Change { touched: change.touched | bits, set: change.set | bits };
-            }
-            _ => break,
-        }
-    }
-    change
-}
-
-/// The mark as it was, or the other one, of which we know nothing.
-const fn copy(is_own: bool) -> Change {
-    Change { touched: if is_own { 0 } else { u32::MAX }, set: 0 }
-}
 
 /// The priority of our own rules (`NF_IP_PRI_MANGLE`).
 const MANGLE: i32 = -150;

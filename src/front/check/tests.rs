@@ -49,6 +49,10 @@ const MAPS: &str = r#"
 	map empty {
 		type inet_service : inet_service
 	}
+	map marks {
+		type ipv4_addr : mark
+		elements = { 192.0.2.5 : 0x00000010, 192.0.2.6 : 0x00000020 }
+	}
 	set webs {
 		type inet_service
 		elements = { 80, 443 timeout 25s counter packets 25 bytes 587 }
