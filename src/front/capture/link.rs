@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use etherparse::checksum::Sum16BitWords;
+
 use super::LinkType;
 
 const NULL: LinkType = 0;
@@ -46,6 +48,12 @@ const PPPOE_BEGIN: u16 = 0x1100;
 
 /// Labels read at most.
 const LABELS_MAX: usize = 16;
+/// Bytes of an IPv4 header without options, and of one of IPv6.
+const IPV4_HEADER_BYTES: usize = 20;
+const IPV6_HEADER_BYTES: usize = 40;
+/// Bytes at most behind a packet of IPv6 below labels: that long, it is hardly ever padded, but it
+/// may have a checksum or a time stamp behind it.
+const TRAILER_MAX: usize = 8;
 
 /// Tags read at most; two are standard, more is a provider's own affair.
 const TAGS_MAX: usize = 8;
@@ -94,11 +102,18 @@ pub const fn is_known(link: LinkType) -> bool {
     header(link).is_some()
 }
 
-/// Finds the IP packet in a frame.
+/// Finds the IP packet in a frame that no capture has cut.
 #[must_use]
 pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
+    locate_cut(link, frame, 0)
+}
+
+/// Finds it in a frame of which there were so many bytes before a capture cut it, or those that
+/// are there if that is more.
+#[must_use]
+pub fn locate_cut(link: LinkType, frame: &[u8], original_length: u32) -> Option<Located> {
     let start = match header(link)? {
-        Header::Typed { type_at, end } => behind_type(frame, type_at, end)?,
+        Header::Typed { type_at, end } => behind_type(frame, original_length, type_at, end)?,
         Header::Family => behind_family(frame)?,
         Header::Nothing => 0,
     };
@@ -108,23 +123,23 @@ pub fn locate(link: LinkType, frame: &[u8]) -> Option<Located> {
         (_, 4) => usize::from(short(packet, 2).unwrap_or(0)),
         (_, 6) => match short(packet, 4).unwrap_or(0) {
             0 => 0,
-            payload => usize::from(payload).saturating_add(40),
+            payload => usize::from(payload).saturating_add(IPV6_HEADER_BYTES),
         },
         _ => return None,
     };
     let length = if stated == 0 { packet.len() } else { stated.min(packet.len()) };
-    let is_whole = stated <= packet.len() && packet.len() >= 20;
+    let is_whole = stated <= packet.len() && packet.len() >= IPV4_HEADER_BYTES;
     let range = start..start.saturating_add(length);
     Some(Located { range, is_whole, is_stated: stated != 0 })
 }
 
 /// The type of what a frame holds, where it may carry IP packets in a way that is not read here.
 #[must_use]
-pub fn unread_type(link: LinkType, frame: &[u8]) -> Option<u16> {
+pub fn unread_type(link: LinkType, frame: &[u8], original_length: u32) -> Option<u16> {
     let Header::Typed { type_at, end } = header(link)? else { return None };
-    let Typed { kind, is_beside, .. } = typed(frame, type_at, end)?;
+    let Typed { kind, start, is_beside } = typed(frame, type_at, end)?;
     let is_read = [TYPE_IPV4, TYPE_IPV6].contains(&kind)
-        || TYPES_MPLS.contains(&kind)
+        || (TYPES_MPLS.contains(&kind) && below_labels(frame, original_length, start).is_some())
         || (kind == TYPE_PPPOE && is_beside);
     (kind >= TYPE_MIN && !is_read && !TYPES_OTHER.contains(&kind)).then_some(kind)
 }
@@ -196,13 +211,11 @@ fn goes_back(other: &[u8], packet: &[u8]) -> bool {
 }
 
 /// The offset behind a type field and what it may announce before IP, if it leads there.
-fn behind_type(frame: &[u8], type_at: usize, end: usize) -> Option<usize> {
+fn behind_type(frame: &[u8], original_length: u32, type_at: usize, end: usize) -> Option<usize> {
     let Typed { kind, start, is_beside } = typed(frame, type_at, end)?;
     let version = |start: usize| frame.get(start).map(|byte| byte >> 4);
     if TYPES_MPLS.contains(&kind) {
-        // What is below the labels is said nowhere.
-        let start = behind_labels(frame, start)?;
-        return matches!(version(start)?, 4 | 6).then_some(start);
+        return below_labels(frame, original_length, start);
     }
     let (kind, start) = match kind {
         TYPE_PPPOE if is_beside => (session(frame, start)?, start.checked_add(PPPOE_LENGTH)?),
@@ -244,6 +257,35 @@ fn session(frame: &[u8], start: usize) -> Option<u16> {
     }
 }
 
+/// The offset of the IP packet below a stack of labels, if there is one.
+fn below_labels(frame: &[u8], original_length: u32, start: usize) -> Option<usize> {
+    let start = behind_labels(frame, start)?;
+    let bytes = usize::try_from(original_length).unwrap_or(usize::MAX).max(frame.len());
+    is_packet(frame.get(start..)?, bytes.checked_sub(start)?).then_some(start)
+}
+
+/// Whether bytes that nothing announces are an IP packet, of which there were so many before the
+/// capture cut it. A pseudowire (RFC 4448) may begin with the address of a card instead, whose
+/// first digit may well be a 4 or a 6: a packet has to have a header that proves itself.
+fn is_packet(packet: &[u8], bytes: usize) -> bool {
+    let Some(&first) = packet.first() else { return false };
+    let stated = |at: usize| short(packet, at).filter(|&length| length != 0).map(usize::from);
+    match first >> 4 {
+        4 => {
+            let end = usize::from(first & 0xf) * 4;
+            let is_right = |header| Sum16BitWords::new().add_slice(header).ones_complement() == 0;
+            end >= IPV4_HEADER_BYTES
+                && stated(2).is_some_and(|length| (end..=bytes).contains(&length))
+                && packet.get(..end).is_some_and(is_right)
+        }
+        // It has no checksum: its length has to be that of what is there.
+        6 => stated(4)
+            .and_then(|length| bytes.checked_sub(length.saturating_add(IPV6_HEADER_BYTES)))
+            .is_some_and(|behind| behind <= TRAILER_MAX),
+        _ => false,
+    }
+}
+
 /// The offset behind a stack of labels; each is four bytes, of which one bit says that it is the
 /// last.
 fn behind_labels(frame: &[u8], start: usize) -> Option<usize> {
@@ -271,9 +313,18 @@ mod tests {
     use super::*;
 
     /// 20 bytes of IPv4, no payload, from 10.0.0.1 to 10.0.0.2.
-    const V4: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    const V4: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0x66, 0xe2, 10, 0, 0, 1, 10, 0, 0, 2];
     /// The way back.
-    const BACK: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
+    const BACK: [u8; 20] =
+        [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0x66, 0xe2, 10, 0, 0, 2, 10, 0, 0, 1];
+
+    fn unread_type(link: LinkType, frame: &[u8]) -> Option<u16> {
+        super::unread_type(link, frame, length(frame))
+    }
+
+    fn length(frame: &[u8]) -> u32 {
+        u32::try_from(frame.len()).unwrap()
+    }
 
     fn v6() -> Vec<u8> {
         let mut packet = vec![0; 44];
@@ -344,7 +395,11 @@ mod tests {
             bytes.extend_from_slice(&[0xee; 7]);
             assert_eq!(locate(link, &bytes), whole, "{link} padded");
             let cut = bytes.get(..range.end - 1).unwrap();
-            assert!(!locate(link, cut).unwrap().is_whole, "{link} cut");
+            let located = locate_cut(link, cut, length(&bytes));
+            // What proves itself has to be there.
+            let is_found = is_v6 || !header.starts_with(&ethernet(&[0x88, 0x47]));
+            let is_whole = located.map(|located| located.is_whole);
+            assert_eq!(is_whole, is_found.then_some(false), "{link} cut");
             for length in 0..range.start {
                 assert_eq!(locate(link, &bytes[..length]), None, "{link} header cut");
             }
@@ -375,16 +430,68 @@ mod tests {
         assert_eq!(locate(ETHERNET, &ethernet(&[0x81, 0].repeat(40))), None);
     }
 
+    /// A frame of Ethernet below a label, without a control word: it begins with the address of a
+    /// card.
+    #[test]
+    fn a_pseudowire_is_no_packet_and_is_told_of() {
+        let label = ethernet(&[0x88, 0x47, 0, 1, 0x11, 64]);
+        let told = |below: &[u8]| {
+            let frame = frame(&label, below);
+            assert_eq!(locate(ETHERNET, &frame), None, "{below:x?}");
+            assert_eq!(unread_type(ETHERNET, &frame), Some(0x8847), "{below:x?}");
+        };
+        let to = |card: [u8; 6]| {
+            told(&[&card[..], &[0, 0x1b, 0x21, 1, 2, 3], &[8, 0], &V4].concat());
+        };
+        // The last of them state lengths that fit.
+        to([0x44, 0xd9, 0xe7, 0, 0, 1]);
+        to([0x40, 0xa6, 0xb7, 0, 0, 1]);
+        to([0x60, 0xf2, 0x62, 0, 0xff, 1]);
+        to([0x00, 0x1b, 0x21, 0, 0, 9]);
+        to([0x44, 0xd9, 0, 20, 0, 1]);
+        to([0x60, 0xf2, 0x62, 0, 0, 0]);
+        // A control word.
+        told(&[&[0; 4][..], &V4].concat());
+        let changed = |at: usize, byte: u8| {
+            let mut packet = V4;
+            packet[at] = byte;
+            packet
+        };
+        // A header too short, one of which a part is missing, a length of none and of too much, and
+        // a wrong checksum.
+        for (at, byte) in [(0, 0x44), (0, 0x46), (3, 0), (3, 21), (10, 0x67)] {
+            told(&changed(at, byte));
+        }
+        // The same with the sum that it should have.
+        let right = |at, byte| {
+            let mut packet = changed(at, byte);
+            packet[10..12].fill(0);
+            let sum = Sum16BitWords::new().add_slice(&packet).ones_complement();
+            packet[10..12].copy_from_slice(&sum.to_ne_bytes());
+            packet
+        };
+        for (at, byte) in [(3, 0), (3, 19), (3, 21)] {
+            told(&right(at, byte));
+        }
+        let cut = frame(&label, &right(3, 21));
+        let located = locate_cut(ETHERNET, &cut, length(&cut) + 1);
+        assert!(!located.unwrap().is_whole);
+        told(&v6()[..43]);
+        told(&[&v6()[..], &[0; 9]].concat());
+        let mut longer = v6();
+        longer.extend_from_slice(&[0; 8]);
+        assert_eq!(locate(ETHERNET, &frame(&label, &longer)).unwrap().range, 18..62);
+    }
+
     #[test]
     fn what_may_carry_ip_in_another_way_is_told_of() {
         let kind = |types: &[u8]| unread_type(ETHERNET, &frame(&ethernet(types), &[0; 20]));
         assert_eq!(kind(&[0x88, 0xe5]), Some(0x88e5));
         assert_eq!(kind(&[0x81, 0, 0, 5, 0x89, 0x4f]), Some(0x894f));
-        let read_or_other: [&[u8]; 8] = [
+        let read_or_other: [&[u8]; 7] = [
             &[8, 0],
             &[0x86, 0xdd],
             &[0x88, 0x64],
-            &[0x88, 0x47],
             &[8, 6],
             &[0x88, 0xcc],
             &[0, 38],

@@ -109,11 +109,12 @@ impl<J> Gateway<J> {
 impl<J: Judge> Gateway<J> {
     pub(super) fn receive(&mut self, packet: &Packet<'_>, step: &mut Step) {
         self.summary.packets += 1;
-        let Some(located) = link::locate(packet.link, packet.frame) else {
-            if !link::is_known(packet.link) {
-                self.summary.foreign_links.insert(packet.link);
+        let Packet { link, frame, original_length, .. } = *packet;
+        let Some(located) = link::locate_cut(link, frame, original_length) else {
+            if !link::is_known(link) {
+                self.summary.foreign_links.insert(link);
             }
-            self.summary.foreign_types.extend(link::unread_type(packet.link, packet.frame));
+            self.summary.foreign_types.extend(link::unread_type(link, frame, original_length));
             return self.pass(packet, Bystander::NotIp, step);
         };
         let is_short = u32::try_from(packet.frame.len()).is_ok_and(|n| n < packet.original_length);

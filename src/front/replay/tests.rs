@@ -325,6 +325,24 @@ fn frames_that_cannot_be_opened_are_told_of() {
     assert_eq!(summary.remarks(), [said]);
 }
 
+/// A pseudowire begins with the address of a card, which may look like the version of IP.
+#[test]
+fn a_pseudowire_passes_and_is_told_of() {
+    let below = |bytes: &[u8]| [&[1; 12][..], &[0x88, 0x47, 0, 1, 0x11, 64], bytes].concat();
+    let mut inner = client(b"x");
+    inner[..6].copy_from_slice(&[0x44, 0xd9, 0xe7, 0, 0, 1]);
+    let mut other = client(b"x");
+    other[..6].copy_from_slice(&[0x60, 0xf2, 0x62, 0, 0, 1]);
+    let records = seconds(&[below(&inner), below(&other), below(&client(b"x")[14..])]);
+    let (gateway, steps) = replay(Vec::new(), &records);
+    let written: Vec<u8> = steps.iter().flat_map(|step| step.written.clone()).collect();
+    assert_eq!(written, records.concat());
+    let summary = gateway.summary();
+    assert_eq!((summary.mail, summary.not_ip), (1, 2));
+    let said = "EtherTypes not known here: 0x8847; their packets passed unread";
+    assert!(summary.remarks().iter().any(|remark| remark == said), "{:?}", summary.remarks());
+}
+
 #[test]
 fn a_session_of_pppoe_is_judged_and_keeps_its_length_right() {
     let behind = |frame: &[u8]| {
