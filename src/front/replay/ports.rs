@@ -99,11 +99,59 @@ impl Ports {
         if let Some(port) = port {
             *self.packets.entry(port).or_default() += packets;
         }
-        self.packets.retain(|_, count| *count > 0);
+        if let Some(port) = port_before.filter(|port| self.packets.get(port) == Some(&0)) {
+            self.packets.remove(&port);
+        }
     }
 
     /// The ports that look like SMTP, and how many packets went from or to each.
     pub(super) const fn found(&self) -> &BTreeMap<u16, u64> {
         &self.packets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(host: u8, port: u16) -> Endpoint {
+        Endpoint { address: [10, 0, 0, host].into(), port }
+    }
+
+    /// A server on this port says something to one of its clients, or is told something.
+    fn greet(ports: &mut Ports, (client, port): (u8, u16), payload: &[u8]) {
+        let (source, destination) = (end(99, port), end(client, 40_000));
+        ports.note(&Foreign { source, destination, payload });
+    }
+
+    fn tell(ports: &mut Ports, (client, port): (u8, u16), payload: &[u8]) {
+        let (source, destination) = (end(client, 40_000), end(99, port));
+        ports.note(&Foreign { source, destination, payload });
+    }
+
+    fn found(ports: &Ports) -> Vec<(u16, u64)> {
+        ports.found().iter().map(|(port, packets)| (*port, *packets)).collect()
+    }
+
+    #[test]
+    fn a_port_is_counted_as_long_as_a_flow_of_it_looks_like_mail() {
+        let mut ports = Ports::default();
+        greet(&mut ports, (1, 2525), b"");
+        assert_eq!(found(&ports), []);
+        greet(&mut ports, (1, 2525), b"220 mail\r\n");
+        greet(&mut ports, (2, 2525), b"220 mail\r\n");
+        greet(&mut ports, (1, 21), b"220 files\r\n");
+        assert_eq!(found(&ports), [(21, 1), (2525, 3)]);
+        // One of two flows of a port turns out to be none of mail, then the only one of a port.
+        tell(&mut ports, (2, 2525), b"USER a\r\n");
+        assert_eq!(found(&ports), [(21, 1), (2525, 2)]);
+        tell(&mut ports, (1, 21), b"USER a\r\n");
+        assert_eq!(found(&ports), [(2525, 2)]);
+        tell(&mut ports, (1, 21), b"PASS b\r\n");
+        tell(&mut ports, (1, 2525), b"EHLO a\r\n");
+        assert_eq!(found(&ports), [(2525, 3)]);
+        // With its client's words it is one of mail after all, with all its packets.
+        tell(&mut ports, (1, 21), b"EHLO a\r\n");
+        assert_eq!(found(&ports), [(21, 4), (2525, 3)]);
     }
 }
