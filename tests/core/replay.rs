@@ -269,6 +269,21 @@ fn text_ahead_of_the_354_passes_behind_it() {
 }
 
 #[test]
+fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
+    let verdicts = replayed(|connection| {
+        connection.say(CLIENT, "DATA\r\n");
+        for text in ["Subject: a\r\n", "not there\n", "text\r\n.\r\nfoo", "hello world"] {
+            connection.send(CLIENT, PSH | ACK, text.as_bytes());
+        }
+        let lost = carrying(&connection.packets, "not there");
+        connection.packets.remove(lost);
+        connection.send(SERVER, PSH | ACK, b"354 go on\r\n");
+    });
+    assert!(counts(&verdicts, "repeated 2"), "{verdicts}");
+    assert!(counts(&verdicts, "never let through 1"), "{verdicts}");
+}
+
+#[test]
 fn commands_out_of_order_pass_in_order() {
     let verdicts = replayed(|connection| {
         for line in ["RCPT TO:<e@f>\r\n", "RCPT TO:<g@h>\r\n", "RSET\r\n"] {

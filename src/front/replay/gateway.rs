@@ -326,11 +326,11 @@ impl<J: Judge> Gateway<J> {
         let passed = match sequel {
             Sequel::Refused => return,
             Sequel::Arrived => return self.repeat(key, captured.shape, step),
-            Sequel::Cut(passed) => {
+            Sequel::Cut(passed, _) => {
                 self.repeat(key, captured.shape, step);
                 passed
             }
-            Sequel::Lost => 0,
+            Sequel::Lost(_) => 0,
         };
         self.summary.stalled += 1;
         let kept = Kept {
@@ -345,8 +345,9 @@ impl<J: Judge> Gateway<J> {
         self.repeats.keep(mail.key, kept);
     }
 
-    /// Sends again what waits for a flow, until nothing more gets through. What could not is not
-    /// judged: a sender's whole window may wait, and any number of packets arrive meanwhile.
+    /// Sends again what waits for a flow, until nothing more gets through. What waits for the reply
+    /// that another waits for is not judged: that may be a sender's whole window, and any number of
+    /// packets may arrive meanwhile.
     fn repeat(&mut self, key: FlowKey, present: Shape, step: &mut Step) {
         let mut waiting = self.repeats.take(&key);
         let mut has_moved = !waiting.is_empty();
@@ -362,20 +363,21 @@ impl<J: Judge> Gateway<J> {
                 if has_ended {
                     return;
                 }
-                match sequel {
+                let reason = match sequel {
                     Sequel::Arrived | Sequel::Refused => {
                         has_moved = true;
                         stuck.clear();
                         continue;
                     }
-                    Sequel::Cut(passed) if passed > kept.passed => {
+                    Sequel::Cut(passed, reason) if passed > kept.passed => {
                         has_moved = true;
                         stuck.clear();
                         kept.passed = passed;
+                        reason
                     }
-                    Sequel::Cut(_) | Sequel::Lost => {}
-                }
-                stuck.note(&kept);
+                    Sequel::Cut(_, reason) | Sequel::Lost(reason) => reason,
+                };
+                stuck.note(&kept, reason);
                 still.push(kept);
             }
             waiting = still;
@@ -410,8 +412,8 @@ impl<J: Judge> Gateway<J> {
         let verdict = self.handle(&captured);
         let sequel = Sequel::of(verdict, &self.effects);
         let is_in_vain = match sequel {
-            Sequel::Lost => true,
-            Sequel::Cut(passed) => passed <= kept.passed,
+            Sequel::Lost(_) => true,
+            Sequel::Cut(passed, _) => passed <= kept.passed,
             Sequel::Arrived | Sequel::Refused => false,
         };
         if is_in_vain {

@@ -14,7 +14,7 @@ use std::ops::Range;
 use etherparse::TcpSlice;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::engine::{Effects, Verdict};
+use crate::engine::{Effects, Reason, Verdict};
 use crate::flow::{Endpoint, FlowKey};
 use crate::front::capture::{LinkType, Shape};
 
@@ -123,12 +123,13 @@ impl Segment {
     }
 }
 
-/// Where the ends' streams stand still while what waits is offered again: bytes behind those that
-/// do not get through do not either.
+/// Where the ends' streams stand still while what waits is offered again: as long as bytes wait for
+/// a reply, those that adjoin them do too. Bytes behind a gap may pass ahead of it for what they
+/// are, and each of them is asked.
 #[derive(Debug, Default)]
 pub struct Stuck(Vec<Standstill>);
 
-/// A packet that did not get through.
+/// Bytes that wait for a reply.
 #[derive(Debug)]
 struct Standstill {
     source: Endpoint,
@@ -136,30 +137,37 @@ struct Standstill {
     length: usize,
     /// The first number that did not arrive.
     lacking: TcpSeqNumber,
+    /// The number behind all that is known to wait from there on.
+    end: TcpSeqNumber,
 }
 
 impl Stuck {
-    /// A packet does not get through, or no more of it.
-    pub fn note(&mut self, kept: &Kept) {
+    /// A packet does not get through, or no more of it, for this reason.
+    pub fn note(&mut self, kept: &Kept, reason: Reason) {
         let (Some(segment), Some((source, lacking))) = (&kept.segment, kept.lacking()) else {
             return;
         };
         let Segment { sequence, length, .. } = *segment;
-        if segment.is_data() {
-            self.0.push(Standstill { source, sequence, length, lacking });
+        if segment.is_data() && reason == Reason::AwaitingReply {
+            self.0.push(Standstill { source, sequence, length, lacking, end: segment.end() });
         }
     }
 
-    /// Whether a packet has no more to hope for than one that stands still: its bytes are behind
-    /// that one's, or they are the same ones.
+    /// Whether a packet has no more to hope for than one that stands still: its bytes adjoin that
+    /// one's or others that do, or they are the same ones.
     #[must_use]
-    pub fn holds(&self, kept: &Kept) -> bool {
+    pub fn holds(&mut self, kept: &Kept) -> bool {
         let Some(segment) = kept.segment.as_ref().filter(|segment| segment.is_data()) else {
             return false;
         };
-        self.0.iter().filter(|one| one.source == segment.source).any(|one| {
+        let mut standstills = self.0.iter_mut().filter(|one| one.source == segment.source);
+        standstills.any(|one| {
             let is_same = one.sequence == segment.sequence && one.length == segment.length;
-            is_same || segment.sequence > one.lacking
+            let is_behind = segment.sequence > one.lacking && segment.sequence <= one.end;
+            if is_behind {
+                one.end = one.end.max(segment.end());
+            }
+            is_same || is_behind
         })
     }
 
@@ -259,9 +267,9 @@ pub enum Sequel {
     /// The packet arrived, whole.
     Arrived,
     /// A part of it arrived, of this many bytes as an IP packet; its sender repeats it.
-    Cut(usize),
+    Cut(usize, Reason),
     /// It did not arrive; its sender repeats it.
-    Lost,
+    Lost(Reason),
     /// It did not arrive, and repeating it would not help.
     Refused,
 }
@@ -272,9 +280,10 @@ impl Sequel {
     pub fn of(verdict: Verdict, effects: &Effects) -> Self {
         match verdict {
             Verdict::Accept => Self::Arrived,
-            Verdict::Rewrite if effects.withheld.is_some() => Self::Cut(effects.rewritten.len()),
-            Verdict::Rewrite => Self::Arrived,
-            Verdict::Drop(reason) if reason.is_repeated_by_tcp() => Self::Lost,
+            Verdict::Rewrite => effects.withheld.map_or(Self::Arrived, |withheld| {
+                Self::Cut(effects.rewritten.len(), withheld.reason)
+            }),
+            Verdict::Drop(reason) if reason.is_repeated_by_tcp() => Self::Lost(reason),
             Verdict::Drop(_) => Self::Refused,
         }
     }

@@ -8,6 +8,7 @@ use etherparse::PacketBuilder;
 use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What, Withheld};
 use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::front::capture::{Entry, Reader};
+use crate::tcp::Violation;
 use crate::time::Instant;
 
 use super::gateway::{Gateway, Judge};
@@ -22,6 +23,8 @@ enum Answer {
     /// The flow ends with this packet.
     Close,
     Drop,
+    /// The packet is dropped because others are missing before it.
+    Early,
     /// The packet itself comes back as if it were a reset.
     Reset(Vec<u8>),
 }
@@ -40,9 +43,13 @@ impl Judge for Script {
         assert_eq!(arrival.checksum, Checksum::Complete);
         self.seen.borrow_mut().push((now.micros(), arrival.is_truncated));
         self.bytes.borrow_mut().push(arrival.bytes.to_vec());
-        let reason = Reason::AwaitingReply;
+        let mut reason = Reason::AwaitingReply;
         let (direction, offset, length) = (Direction::Original, 0, 1);
-        match self.answers.borrow_mut().pop_front().unwrap_or(Answer::Accept) {
+        let answer = self.answers.borrow_mut().pop_front().unwrap_or(Answer::Accept);
+        if matches!(answer, Answer::Early) {
+            reason = Violation::OutOfOrder.into();
+        }
+        match answer {
             Answer::Accept => Verdict::Accept,
             Answer::Cut(length) => {
                 effects.rewritten = arrival.bytes[..length].to_vec();
@@ -56,7 +63,7 @@ impl Judge for Script {
                 effects.ended.push(FlowKey::of(originator, responder));
                 Verdict::Accept
             }
-            Answer::Drop => {
+            Answer::Drop | Answer::Early => {
                 effects.records.push(record(What::Dropped { direction, offset, length, reason }));
                 Verdict::Drop(reason)
             }
@@ -183,23 +190,26 @@ fn what_gets_through_may_let_others_through() {
     assert_eq!(gateway.summary().stalled, 0);
 }
 
-/// A window full of segments waits, and packets arrive that change nothing: each has the first of
-/// them judged again, and none of those behind it.
+/// A segment that is one of many in a row, by its number.
+fn segment(number: u32) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(A, B, 64);
+    let mut bytes = Vec::new();
+    builder.tcp(40_000, 25, 1 + 4 * number, 1).ack(1).write(&mut bytes, b"body").unwrap();
+    bytes
+}
+
+/// A window full of segments waits for a reply, and packets arrive that change nothing: each has
+/// the first of them judged again, and none of those behind it.
 #[test]
-fn what_stands_behind_a_lost_packet_is_not_judged_again() {
-    let segment = |number: u32| {
-        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(A, B, 64);
-        let mut bytes = Vec::new();
-        builder.tcp(40_000, 25, 1 + 4 * number, 1).ack(1).write(&mut bytes, b"body").unwrap();
-        bytes
-    };
-    let (waiting, arriving) = (256, 100);
-    let mut frames: Vec<_> = (0..waiting).map(segment).collect();
+fn what_waits_behind_a_packet_that_awaits_a_reply_is_not_judged_again() {
+    let mut frames: Vec<_> = (0..255).map(segment).collect();
     // The first one is there twice.
-    frames[9] = segment(0);
-    frames.extend((0..arriving).map(|_| server(b"")));
-    let mut answers = vec![Answer::Drop; 256];
-    for _ in 0..arriving {
+    frames.insert(9, segment(0));
+    frames.extend((0..100).map(|_| server(b"")));
+    // Only the first of them was refused because of the reply; the others stood behind it.
+    let mut answers = vec![Answer::Drop];
+    answers.extend(vec![Answer::Early; 255]);
+    for _ in 0..100 {
         answers.extend([Answer::Accept, Answer::Drop]);
     }
     // At last everything gets through, in one pass.
@@ -209,6 +219,34 @@ fn what_stands_behind_a_lost_packet_is_not_judged_again() {
     assert_eq!(seen, 256 + 100 * 2 + 1 + 256);
     assert_eq!(steps.last().unwrap().fates.len(), 1 + 256);
     assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (256, 0));
+}
+
+/// The engine lets text through ahead of a gap.
+#[test]
+fn what_may_pass_ahead_of_a_gap_is_judged_again() {
+    // The second of the row is missing, and what follows it waits for no reply.
+    let frames = [segment(0), segment(2), segment(3), server(b""), server(b"354")];
+    let answers = vec![
+        Answer::Drop,
+        Answer::Early,
+        Answer::Early,
+        // Nothing has changed yet: the bytes behind the gap are asked all the same.
+        Answer::Accept,
+        Answer::Drop,
+        Answer::Early,
+        Answer::Early,
+        // Then they are text, but for the first of them.
+        Answer::Accept,
+        Answer::Accept,
+        Answer::Early,
+        Answer::Accept,
+        Answer::Early,
+    ];
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert_eq!(gateway.judge().seen.borrow().len(), 12);
+    let numbers: Vec<u64> = steps[4].fates.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [5, 1, 3]);
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (2, 1));
 }
 
 #[test]
