@@ -28,7 +28,9 @@ mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
 pub use heard::Heard;
-pub use image::{Diary, FORMAT, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary};
+pub use image::{
+    Diary, FORMAT, FORMAT_MIN, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary,
+};
 pub use message::Message;
 pub use monitor::Mode;
 pub use reason::Reason;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mailguard::engine::FORMAT;
+use mailguard::engine::{FORMAT, FORMAT_MIN};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::lab::{
@@ -154,7 +154,7 @@ pub(crate) fn other_formats() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
     let mut guard = Guard::start_managed(Filter::NETLINK)?;
     let mut sent = Vec::new();
-    for (started, format) in [FORMAT - 2, FORMAT + 1].into_iter().enumerate() {
+    for (started, format) in [FORMAT_MIN - 1, FORMAT + 1].into_iter().enumerate() {
         let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
         guard.stop()?;
         write_as(&guard.manager()?.file("image")?, format)?;
@@ -171,7 +171,7 @@ pub(crate) fn other_formats() -> Outcome<String> {
         sent.push(message);
         let log = guard.log();
         let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
-        let why = format!("its image: its format is {format}, expected {} to {FORMAT}", FORMAT - 1);
+        let why = format!("its image: its format is {format}, expected {FORMAT_MIN} to {FORMAT}");
         ensure(matches!(warnings[..], [one] if one.ends_with(&why)), || {
             format!("not in one line: {log}")
         })?;

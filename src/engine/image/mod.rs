@@ -39,7 +39,7 @@ use crate::time::Instant;
 pub const FORMAT: u32 = 11;
 
 /// The oldest format that is read.
-const FORMAT_MIN: u32 = 9;
+pub const FORMAT_MIN: u32 = 9;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
