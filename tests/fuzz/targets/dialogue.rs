@@ -151,6 +151,8 @@ impl Talk {
                 at: Offset::new(said(from) as u64),
                 covers: Offset::new(said(other) as u64),
             };
+            let is_disowned =
+                matches!(self.dialogue.expect(), Expect::Disowned(_) | Expect::Oversize(_));
             let step = self.dialogue.read(from, offered, standing);
             if step.event == Event::Wait {
                 assert_eq!(step.used, 0);
@@ -183,8 +185,12 @@ impl Talk {
             for (index, &byte) in leaves.iter().enumerate() {
                 // The run with the end of the data is text but for its last byte.
                 let is_text = step.event == Event::DataEnd && index + 1 < run.len();
-                let event = if is_text { kind(Event::Data) } else { kind(step.event) };
-                self.heard.push((from, byte, event));
+                let event = match (is_text, is_disowned) {
+                    (false, _) => step.event,
+                    (true, false) => Event::Data,
+                    (true, true) => Event::Disowned(MailData::Middle),
+                };
+                self.heard.push((from, byte, kind(event)));
             }
             if matches!(ruling, Ruling::Refuse(_)) {
                 self.dialogue.refuse(self.watch.is_path_masked());
