@@ -186,6 +186,10 @@ impl Talk {
                 // The run with the end of the data is text but for its last byte.
                 let is_text = step.event == Event::DataEnd && index + 1 < run.len();
                 let event = match (is_text, is_disowned) {
+                    // CRs stay, and are of the run before or behind them.
+                    (false, _) if byte == b'\r' && step.event == Event::AuthStray => {
+                        Event::AuthLine
+                    }
                     (false, _) => step.event,
                     (true, false) => Event::Data,
                     (true, true) => Event::Disowned(MailData::Middle),
