@@ -257,7 +257,7 @@ impl Watch {
             return patched;
         }
         if let Some(ruling) = self.line.go_on_masking(run.bytes, draft) {
-            let excess = self.line.excess_of_masked(&guard.settings, run.bytes.len());
+            let excess = self.line.excess_of_masked(&guard.settings, masked(run.bytes));
             return excess.unwrap_or(ruling);
         }
         let ruling = match run.event {
@@ -431,6 +431,11 @@ impl LineWatch {
         guard.settings.enforces_grammar()
             && matches!(self.verb, Some(Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn))
     }
+}
+
+/// How many bytes of a run are masked: a CR stays, and may stand alone or within a run.
+pub(super) fn masked(run: &[u8]) -> usize {
+    run.iter().filter(|byte| **byte != b'\r').count()
 }
 
 /// Why a word that is this verb, or a site's own, may not come.

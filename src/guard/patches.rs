@@ -1,7 +1,7 @@
 //! Patches at work: which of them act by these settings, and what they make of the client's line.
 
 use super::judge::{Run, Watch};
-use super::line::LineWatch;
+use super::line::{LineWatch, masked};
 use super::mask::{MASK, Mask};
 use super::settings::Unit;
 use super::value::{Kind, Value};
@@ -173,7 +173,7 @@ impl LineWatch {
                 if self.refused.is_none() {
                     self.begin_for_patches();
                 }
-                return self.count_masked(plan, run.bytes.len(), draft);
+                return self.count_masked(plan, masked(run.bytes), draft);
             }
             Event::CommandArgument(_) => true,
             Event::CommandGap(_) if !is_refused => {
