@@ -1,4 +1,4 @@
-//! What an image of the format before says of a flow, made what is remembered now.
+//! What an image of format 9 says of a flow, made what is remembered now.
 //!
 //! It knew of the transaction what the client had sent, and of the answers only some; nothing of
 //! how a header's lines end. Where it leaves a doubt the stricter reading is taken.

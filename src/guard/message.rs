@@ -41,7 +41,7 @@ pub(super) struct Message {
     header: Header,
 }
 
-/// What an image of the format before says of it.
+/// What an image of format 9 says of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct MessageBefore {
     place: Place,

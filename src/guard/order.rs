@@ -71,7 +71,7 @@ impl State {
     }
 }
 
-/// What an image of the format before says of it.
+/// What an image of format 9 says of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct OrderBefore {
     has_mail: bool,
@@ -165,7 +165,7 @@ impl State {
 }
 
 impl Order {
-    /// What was known in an image of the format before, and the recipients that it had counted.
+    /// What was known in an image of format 9, and the recipients that it had counted.
     pub(super) fn remembered(before: OrderBefore, recipients: u32) -> Self {
         let mut known = State::default();
         for (is_so, bit) in [

@@ -22,7 +22,7 @@ pub(super) struct Flight {
     has_key_exchange: bool,
 }
 
-/// The same in an image. In the format before it said whether anything had come, which is what the
+/// The same in an image. In format 9 it said whether anything had come, which is what the
 /// first two are written as.
 #[derive(Serialize, Deserialize)]
 enum Form {

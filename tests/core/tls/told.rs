@@ -265,11 +265,9 @@ fn a_flow_that_was_reset_under_tls_is_remembered_as_any_other() {
     }
 }
 
-/// Until the client has received the server's hello, the server may have to say it again.
-#[test]
-fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() {
-    let flights = session("tls13");
-    let (hello, finished) = (&flights[1].1, &flights[2].1);
+/// A flow whose client has said all of its handshake, and has lost the server's hello, which begins
+/// at this offset.
+fn with_a_hello_lost(hello: &[u8], finished: &[u8]) -> (Rig, u64) {
     let mut rig = esmtp(&[("tls_watch", "handshake")]);
     play(&mut rig, "tls13", 1, usize::MAX);
     rig.is_lost_behind = true;
@@ -278,6 +276,15 @@ fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() 
     rig.is_lost_behind = false;
     let at = rig.original.received;
     assert_eq!(rig.send(C, at, finished), Verdict::Accept);
+    (rig, back)
+}
+
+/// Until the client has received the server's hello, the server may have to say it again.
+#[test]
+fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() {
+    let flights = session("tls13");
+    let (hello, finished) = (&flights[1].1, &flights[2].1);
+    let (mut rig, back) = with_a_hello_lost(hello, finished);
     assert_eq!(rig.engine.stats().tls_handed_over, 0, "it was lost behind the filter");
     assert_eq!(rig.send(S, back, hello), Verdict::Accept);
     let at = rig.original.received;
@@ -300,14 +307,7 @@ fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() 
 fn what_a_reset_has_counted_is_not_counted_again() {
     let flights = session("tls13");
     let (hello, finished) = (&flights[1].1, &flights[2].1);
-    let mut rig = esmtp(&[("tls_watch", "handshake")]);
-    play(&mut rig, "tls13", 1, usize::MAX);
-    rig.is_lost_behind = true;
-    let back = rig.reply.received;
-    assert_eq!(rig.send(S, back, hello), Verdict::Accept);
-    rig.is_lost_behind = false;
-    let at = rig.original.received;
-    assert_eq!(rig.send(C, at, finished), Verdict::Accept);
+    let (mut rig, back) = with_a_hello_lost(hello, finished);
     let at = rig.original.received;
     let (seq, ack) = rig.numbers(C, at);
     assert_eq!(rig.packet(C, seq, ack, RST, &[], &[]), Verdict::Accept);
