@@ -130,6 +130,10 @@ impl Peer {
             }
             return false;
         }
+        // Who has no answer to its SYN yet has no number to compare with, and acknowledges nothing.
+        if self.answer.is_none() {
+            return false;
+        }
         let ahead = seen.ack.wrapping_sub(self.seq(self.acknowledged)).cast_signed();
         if ahead == 0 && seen.payload.is_empty() {
             self.repeated += 1;
