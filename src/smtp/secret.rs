@@ -162,7 +162,8 @@ impl Secrecy {
     pub(super) fn end_line(&mut self, word: &Word) -> bool {
         let is_inner = matches!(self.hiding, Hiding::Within(Inner { has_asked: true, .. }));
         let has_asked = is_inner || (word.asks_for_credential() && !word.is_empty());
-        if self.is_whole || has_asked {
+        // What was hidden whole was not looked into: it may have been such a word.
+        if self.is_whole || self.has_hidden || has_asked {
             self.hiding = Hiding::UntilCommand;
         } else if matches!(self.hiding, Hiding::Within(_))
             || (self.hiding == Hiding::UntilCommand && word.verb().is_some())

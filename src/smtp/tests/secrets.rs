@@ -143,6 +143,38 @@ fn lines_behind_a_refused_auth_are_hidden_until_a_verb_shows() {
     assert_eq!(shown(&mut talk, "xNlcg==\r\n", 1), "*******\r\n");
 }
 
+/// Whatever stands before it that some server passes over, and whatever it seems to be a part of.
+#[test]
+fn lines_behind_an_auth_that_was_hidden_itself_are_hidden() {
+    for asked in [
+        " AUTH LOGIN\r\n",
+        "\tAUTH LOGIN\r\n",
+        " LOGIN\r\n",
+        "\0AUTH LOGIN\r\n",
+        "\r AUTH LOGIN\r\n",
+        "A\rAUTH LOGIN\r\n",
+        "PA\0AUTH LOGIN\r\n",
+        "AUTH LOGIN\r\nRSET\rX\rAUTH LOGIN\r\n",
+        "AUTH LOGIN\r\nRSET\0AUTH LOGIN\r\n",
+    ] {
+        for piece in [1, 2, 99] {
+            let mut talk = Talk::greeted();
+            for line in asked.split_inclusive('\n') {
+                let _ = shown(&mut talk, line, piece);
+                talk.server("500 what\r\n");
+            }
+            let lines = "xNlcm5hbWU=\r\nxGFzc3dvcmQ=\r\n";
+            let stars = "***********\r\n************\r\n";
+            assert_eq!(shown(&mut talk, lines, piece), stars, "{asked:?} in pieces of {piece}");
+            // Its quotation, too.
+            let steps = talk.read(Speaker::Server, b"500 xNlcm5hbWU=\r\n", talk.at);
+            assert!(steps.iter().any(|(step, run)| run.starts_with(b"xNl") && step.is_secret));
+            let rest = "NOOP a\rb\r\nfoo bar\r\n";
+            assert_eq!(shown(&mut talk, rest, piece), rest, "{asked:?} in pieces of {piece}");
+        }
+    }
+}
+
 #[test]
 fn behind_a_success_lines_are_hidden_until_a_verb_shows() {
     let mut talk = Talk::greeted();
