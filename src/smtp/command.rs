@@ -320,6 +320,12 @@ impl Word {
         self.asks_for_credential() || CREDENTIAL_WORDS.iter().any(|known| known.starts_with(word))
     }
 
+    /// What decides whether a log may show its next byte: it may hold a credential, and no verb can
+    /// come of it any more.
+    pub(super) fn secrecy(&self) -> (bool, bool) {
+        (self.may_hold_credential(), self.openings().next().is_none())
+    }
+
     /// The verb whose letters it begins with: what a server that compares only those letters reads.
     #[must_use]
     pub fn leading_verb(&self) -> Option<Verb> {

@@ -178,7 +178,7 @@ impl CommandLine {
         }
         let (used, event, fault) = match self.place {
             Place::Word if first == b' ' || first == b'\t' => self.end_word(rule),
-            Place::Word => self.read_word(first, input),
+            Place::Word => self.read_word(input),
             Place::Argument => (run(input), Event::CommandArgument(self.word), None),
             Place::Chunk(size) => self.read_size(size, input),
             Place::BarredChunk if matches!(first, b'1'..=b'9') => {
@@ -233,16 +233,20 @@ impl CommandLine {
         self.is_after_cr |= crs > 0;
     }
 
-    fn read_word(&mut self, first: u8, input: &[u8]) -> (usize, Event, Option<Fault>) {
+    fn read_word(&mut self, input: &[u8]) -> (usize, Event, Option<Fault>) {
         // No byte decides any more where the line is refused or the word longer than any verb.
         let is_decided = self.is_refused() || self.word.is_full();
         let is_word = |byte| !(is_gap(byte) | (byte == 0));
-        let used = if is_decided { span(input, is_word) } else { 1 };
-        if is_decided {
-            input.iter().take(used).take(Word::ROOM).for_each(|&byte| self.word.push(byte));
-        } else {
-            self.word.push(first);
+        let with = |mut word: Word, count| {
+            input.iter().take(count).take(Word::ROOM).for_each(|&byte| word.push(byte));
+            word
+        };
+        let mut used = if is_decided { span(input, is_word) } else { 1 };
+        // One of them may be the first that no log may show: then each comes alone.
+        if used > 1 && with(self.word, used).secrecy() != self.word.secrecy() {
+            used = 1;
         }
+        self.word = with(self.word, used);
         (used, Event::CommandWord(self.word), None)
     }
 

@@ -47,6 +47,7 @@ fn what_stands_behind_auth_and_its_kin_is_hidden() {
         ("RSET\rincomprehensible AUTH x\r\n", "RSET\rincomprehensible AUTH x\r\n"),
         ("XAUTH x\r\n", "XAUTH *\r\n"),
         ("USER joe\r\n", "USER ***\r\n"),
+        ("USERRCPTMAILb\r\n", "USER*********\r\n"),
         ("US joe\r\n", "US joe\r\n"),
         (" AUTH PLAIN x\r\n", " ************\r\n"),
         ("\0AUTH PLAIN x\r\n", "*************\r\n"),
@@ -171,6 +172,21 @@ fn lines_behind_an_auth_that_was_hidden_itself_are_hidden() {
             assert!(steps.iter().any(|(step, run)| run.starts_with(b"xNl") && step.is_secret));
             let rest = "NOOP a\rb\r\nfoo bar\r\n";
             assert_eq!(shown(&mut talk, rest, piece), rest, "{asked:?} in pieces of {piece}");
+        }
+    }
+}
+
+/// What no verb can come of any more, in a line that is refused at its first letter.
+#[test]
+fn as_much_of_a_word_is_hidden_however_it_is_cut() {
+    for (text, expected) in [("VRFX\r\n", "VRF*\r\n"), ("VRFYING\r\n", "VRFY***\r\n")] {
+        for piece in 1..text.len() {
+            let mut talk = Talk::greeted();
+            talk.client("AUTH LOGIN\r\n");
+            talk.server("500 what\r\n");
+            talk.client(&text[..1]);
+            talk.dialogue.refuse(false);
+            assert_eq!(shown(&mut talk, &text[1..], piece), expected[1..], "in pieces of {piece}");
         }
     }
 }
