@@ -36,10 +36,11 @@ impl Passage<'_, '_> {
         // Gaps that nobody closes must not take the room that bytes in order need, and least of all
         // those that close them: nothing of what is ahead is given back before.
         let (memory, limits) = (&self.engine.memory, &self.engine.limits);
-        let held = self.conversation.streams[self.direction].held_early();
+        let stream = &self.conversation.streams[self.direction];
+        let (held, is_known) = (stream.held_early(), stream.has_early_at(distance, within));
         let is_half_full = memory.held().saturating_add(within) > memory.bytes_max() / 2
             || held.saturating_add(within) > limits.bytes_per_flow_max / 2;
-        if is_half_full || !self.has_room(within) {
+        if !is_known && (is_half_full || !self.has_room(within)) {
             return self.hold_back(0, Violation::StoreFull.into());
         }
         let stream = &mut self.conversation.streams[self.direction];

@@ -170,8 +170,8 @@ impl Passage<'_, '_> {
     fn pass_fresh(&mut self, fresh: std::ops::Range<usize>) -> Verdict {
         let payload = self.turn.packet.payload();
         let bytes = payload.get(fresh.clone()).unwrap_or_default();
-        if !self.has_room(bytes.len()) {
-            return self.hold_back(0, Violation::StoreFull.into());
+        if !bytes.is_empty() && !self.has_room(bytes.len()) {
+            return self.pass_known(fresh.start);
         }
         if let Some(action) = self.judge_split(bytes) {
             return match action {
@@ -208,6 +208,16 @@ impl Passage<'_, '_> {
             return self.reset(reason);
         }
         self.pass_cut(keep, is_repeated || reading.is_edited, fresh.end)
+    }
+
+    /// There is no room for what is fresh: what was judged before needs none, and goes on without
+    /// it. Else its receiver might wait for that for ever, and nothing be given back.
+    pub(super) fn pass_known(&mut self, known: usize) -> Verdict {
+        let seq = self.turn.packet.seq;
+        self.conversation.streams[self.direction].leave(seq, known);
+        self.cut(known, Violation::StoreFull.into(), |stream, editor| {
+            stream.restore(seq, known, editor);
+        })
     }
 
     /// Everything below this offset was ruled on.

@@ -17,7 +17,7 @@ use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
 use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
 use crate::speaker::Speaker;
-use crate::tcp::{Memory, Reserved, Violation};
+use crate::tcp::{Memory, Reserved};
 use crate::tls::{ClientHello, Fault, Seen, ServerHello, Standing, Watch};
 
 /// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
@@ -97,7 +97,7 @@ impl Passage<'_, '_> {
             // a flow may hold would else never pass.
             let most = self.engine.limits.bytes_per_flow_max / 2;
             if !self.has_room(fresh.len().saturating_mul(KEPT_COST).min(most)) {
-                return self.hold_back(0, Violation::StoreFull.into());
+                return self.pass_known(known);
             }
             let stream = &self.conversation.streams[self.direction];
             let read = if stream.has_early() {

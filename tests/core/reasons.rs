@@ -282,6 +282,36 @@ fn a_server_that_leaves_while_it_owes_a_reply_leaves_early() {
     assert_eq!(dialogue.end(Speaker::Server), None);
 }
 
+/// What was judged before needs no room, and nobody has to make any for it: were it refused, its
+/// receiver could never acknowledge it, and nothing would be given back.
+#[test]
+fn what_was_judged_before_passes_where_there_is_no_room() {
+    let of_flow: fn(&mut Limits) = |limits| limits.bytes_per_flow_max = 20_000;
+    let of_all: fn(&mut Limits) = |limits| limits.store_bytes_max = 20_000;
+    for limit in [of_flow, of_all] {
+        let mut settings = settings("mailguard");
+        limit(&mut settings.limits);
+        let (mut rig, start) = in_data_of(settings);
+        rig.is_lost_behind = true;
+        let text = [b'x'; 1_440];
+        let mut next = start;
+        while rig.engine.stats().store_bytes_now <= 20_000 {
+            assert_eq!(rig.send(C, next, &text), Verdict::Accept, "{next}");
+            next += 1_440;
+        }
+        for again in (start..next).step_by(1_440) {
+            assert_eq!(rig.send(C, again, &text), Verdict::Accept, "{again} of {next}");
+        }
+        // Of what is partly fresh the known part goes on.
+        let verdict = rig.send(C, next - 440, &text);
+        assert_eq!(verdict, Verdict::Rewrite);
+        let reason = Violation::StoreFull.into();
+        assert_eq!(rig.effects.withheld, Some(Withheld { passed: 440, reason }));
+        assert_eq!(rig.last_left.len(), 40 + 440);
+        assert_eq!(rig.resets, 0);
+    }
+}
+
 /// Bytes ahead of a gap have half of what a flow, and all flows together, may hold.
 #[test]
 fn what_is_ahead_of_a_gap_has_half_of_the_room() {
@@ -292,7 +322,11 @@ fn what_is_ahead_of_a_gap_has_half_of_the_room() {
         let _ = rig.ack(C, start);
         let before = rig.engine.stats().store_bytes_now;
         let verdict = rig.send(C, start + 10, &vec![b'x'; length]);
-        (rig.refusal(verdict), before)
+        let refusal = rig.refusal(verdict);
+        // What was remembered needs no more room when it is repeated.
+        let again = rig.send(C, start + 10, &vec![b'x'; length]);
+        assert_eq!(rig.refusal(again), refusal);
+        (refusal, before)
     };
     let full = Some(Violation::StoreFull.into());
     let of_flow = |limits: &mut Limits| limits.bytes_per_flow_max = 2_000;
