@@ -75,6 +75,9 @@ impl Journal {
         if is_line(step.event) {
             self.read(at, run, length);
         }
+        if let Some((rule, start, shown)) = draft.noted(run) {
+            self.edit(at.after(start as u64), rule, shown, shown, shown.len() as u64);
+        }
         // A limit that only logs is told of beside the patch that it hides.
         let is_hidden = matches!(ruling, Ruling::Exceed(excess) if !excess.is_end);
         let is_struck = is_hidden && !draft.strikes().is_empty();

@@ -218,6 +218,9 @@ impl Passage<'_, '_> {
             journal.end_edits(self.direction, &mut self.effects.told);
             journal.pass_over(at, Rule::MessageBytes, changed(run, draft.as_bytes()));
         }
+        if let Some((rule, ..)) = draft.noted(run) {
+            *self.effects.counted.rules.entry(rule).or_default() += 1;
+        }
         self.note_strikes(step.fault, draft);
         Some(Ruled { at, end: at.after(step.used as u64), step, ruling })
     }

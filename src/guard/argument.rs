@@ -176,8 +176,12 @@ impl LineWatch {
             let finding = self.envelope.push(byte, verb, &rules);
             match self.heed(settings, finding, byte) {
                 Heeded::Nothing => {}
-                Heeded::Note(rule) if ruling == Ruling::Pass => ruling = Ruling::Note(rule),
-                Heeded::Note(_) => {}
+                Heeded::Note(rule) => {
+                    draft.noted = Some((at, rule));
+                    if ruling == Ruling::Pass {
+                        ruling = Ruling::Note(rule);
+                    }
+                }
                 Heeded::Replace(value) => {
                     let bytes = draft.copy(run);
                     bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);

@@ -188,6 +188,8 @@ impl Guard {
     pub fn judge(&self, watch: &mut Watch, run: Run<'_>, draft: &mut Draft) -> Ruling {
         draft.begin();
         let ruling = self.rule(watch, run, draft);
+        // Told once, as what it is ruled to be.
+        draft.noted = draft.noted.filter(|(_, rule)| ruling != Ruling::Note(*rule));
         if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
             plan.strike_cause(None, rule.name(), &mut draft.strikes);
         }

@@ -272,12 +272,7 @@ impl Watch {
                 Ruling::Pass
             }
             Event::CommandArgument(_) => {
-                if self.line.verb == Some(Verb::Mail) && guard.settings.minds_declared() {
-                    self.size.hear_declared(self.line.address, run.bytes);
-                }
-                if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
-                    self.line.hello.read(&guard.settings.hello_refuse, run.bytes);
-                }
+                self.hear_argument(guard, run.bytes);
                 self.line.judge_argument(self.context(&guard.settings), run.bytes, draft)
             }
             _ => Ruling::Pass,
@@ -286,6 +281,16 @@ impl Watch {
             (_, Ruling::Pass) | (Ruling::Edit(_), Ruling::Note(_)) => patched,
             (Ruling::Edit(_), Ruling::Exceed(excess)) if !excess.is_end => patched,
             _ => ruling,
+        }
+    }
+
+    /// More of an argument that is not masked, for what is known at its end alone.
+    pub(super) fn hear_argument(&mut self, guard: &Guard, bytes: &[u8]) {
+        if self.line.verb == Some(Verb::Mail) && guard.settings.minds_declared() {
+            self.size.hear_declared(self.line.address, bytes);
+        }
+        if matches!(self.line.verb, Some(Verb::Helo | Verb::Ehlo)) {
+            self.line.hello.read(&guard.settings.hello_refuse, bytes);
         }
     }
 

@@ -7,6 +7,7 @@
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
+use super::Rule;
 use crate::patch::Strike;
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
@@ -18,6 +19,8 @@ pub struct Draft {
     is_begun: bool,
     /// How far into the run a patch has struck, where the run is more than a line.
     pub(super) place: Option<usize>,
+    /// What of the run is worth a line in the log, and at which byte.
+    pub(super) noted: Option<(usize, Rule)>,
     /// From which byte of the run on a patch has it masked.
     pub(super) cured: Option<usize>,
     pub(super) strikes: Vec<Strike>,
@@ -44,6 +47,15 @@ impl Draft {
         (start, run.get(start..place).unwrap_or_default())
     }
 
+    /// What is worth a line in the log beside the ruling on the run: the rule, where what it shows
+    /// begins, and that.
+    #[must_use]
+    pub fn noted<'r>(&self, run: &'r [u8]) -> Option<(Rule, usize, &'r [u8])> {
+        let (place, rule) = self.noted?;
+        let start = place.saturating_sub(SHOWN_MAX);
+        Some((rule, start, run.get(start..=place).unwrap_or_default()))
+    }
+
     /// Asks about the drafted bytes, which stay as they are.
     pub(super) fn ask<R>(&mut self, about: impl FnOnce(&[u8], &mut Self) -> R) -> R {
         let bytes = std::mem::take(&mut self.bytes);
@@ -55,7 +67,7 @@ impl Draft {
     /// Another run comes.
     pub(super) fn begin(&mut self) {
         self.is_begun = false;
-        (self.place, self.cured) = (None, None);
+        (self.place, self.cured, self.noted) = (None, None, None);
         self.strikes.clear();
     }
 
@@ -69,7 +81,7 @@ impl Draft {
     }
 }
 
-/// Bytes of a message that are shown before the place where a patch has struck.
+/// Bytes that are shown before the place of what is told: where a patch has struck in a message.
 const SHOWN_MAX: usize = 64;
 
 /// What the rest of a line, or of the part that a packet carries, becomes.

@@ -307,12 +307,7 @@ impl Watch {
         let bytes = run.bytes.get(..length).unwrap_or_default();
         let ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
         if let Some(before) = draft.cured.and_then(|at| run.bytes.get(..at)) {
-            // Where the mask begins the grammar stands, too, however the line was cut.
-            let (mut line, mut unused) = (begun, Draft::default());
-            for byte in before {
-                let _ = line.judge_argument(context, std::slice::from_ref(byte), &mut unused);
-            }
-            self.line.envelope = line.envelope;
+            self.judge_before_cure(guard, begun, (before, run.bytes), draft);
         }
         let masked = run.bytes.len() - bytes.len();
         match &guard.plan {
@@ -322,6 +317,27 @@ impl Watch {
             }
             Some(_) | None => ruling,
         }
+    }
+
+    /// Rules on what stands before the mask as if it had come alone, however the line was cut: the
+    /// line was like this, and these bytes are the first of the run.
+    fn judge_before_cure(
+        &mut self,
+        guard: &Guard,
+        mut begun: LineWatch,
+        (before, run): (&[u8], &[u8]),
+        draft: &mut Draft,
+    ) {
+        self.hear_argument(guard, before);
+        let mut alone = Draft::default();
+        let judged = begun.judge_argument(self.context(&guard.settings), before, &mut alone);
+        if matches!(judged, Ruling::Edit(_)) {
+            let bytes = draft.copy(run).iter_mut().zip(alone.as_bytes());
+            bytes.for_each(|(byte, value)| *byte = *value);
+        }
+        draft.noted = alone.noted;
+        // Where the mask begins the grammar stands, too.
+        self.line.envelope = begun.envelope;
     }
 
     /// What the patches make of more of a line in an AUTH exchange.

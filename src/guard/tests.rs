@@ -93,7 +93,8 @@ impl Talk {
                     }
                     Ruling::Reset(_) => {}
                 }
-                self.rulings.push(ruling);
+                let noted = self.draft.noted(bytes).map(|(rule, ..)| Ruling::Note(rule));
+                self.rulings.extend(noted.into_iter().chain([ruling]));
                 self.faults.extend(step.fault);
                 rest = behind;
             }

@@ -262,3 +262,82 @@ fn what_stands_behind_a_byte_of_the_key_is_no_line_to_pass_whole() {
     let plan = settings.patches.plan().unwrap();
     assert!(plan.may_mind(crate::smtp::Verb::Rcpt, Some(b"TO:<aq@x>")));
 }
+
+/// What the grammar makes of bytes before those that a patch masks is made of them however the line
+/// was cut: a TAB leaves as a space.
+#[test]
+fn before_what_a_patch_masks_the_grammar_stands() {
+    let mut masked = 0;
+    for (line, expected) in [
+        ("MAIL FROM:\t)+=]\\>", "MAIL FROM: "),
+        ("MAIL FROM:\t|x", "MAIL FROM: "),
+        ("RCPT TO:\t|x", "RCPT TO: "),
+        ("MAIL FROM:<a@b>\tAUTH=a+0Ab", "MAIL FROM:<a@b> AUTH=a+0"),
+    ] {
+        let settings = patched(&[("envelope", "lenient")]);
+        let whole = left(&settings, &format!("{line}\r\n"), 999);
+        assert!(whole.starts_with(expected), "{line:?}: {whole:?}");
+    }
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let tests = catalogue.patches().iter().flat_map(|patch| &patch.tests);
+    for test in tests.filter(|test| !test.is_reply) {
+        let mut settings = patched(&[("patches", "on"), ("envelope", "lenient")]);
+        for pair in &test.settings {
+            let (key, value) = pair.split_once('=').unwrap();
+            settings.set(key, value).unwrap();
+        }
+        for line in test.said.iter().filter(|line| line.contains(&b':')) {
+            let line = String::from_utf8_lossy(line).replacen(':', ":\t", 1) + "\r\n";
+            let at = line.find([' ', '\t']).unwrap_or(0);
+            let tabs = line[..at].to_owned() + &line[at..].replace(' ', "\t");
+            for line in [line, tabs] {
+                let of = |size| {
+                    let mut talk = Talk::new(&settings);
+                    talk.say(Server, b"220 a\r\n", 99);
+                    (talk.say(Client, line.as_bytes(), size), talk.ended(), talk.rulings)
+                };
+                let (expected, ended, _) = of(1);
+                for size in [2, 3, 7, 999] {
+                    let (left, rule, rulings) = of(size);
+                    assert_eq!(rule, ended, "{line:?} by {size}");
+                    assert!(ended.is_some() || left == expected, "{line:?} by {size}: {left:?}");
+                    masked += usize::from(rulings.contains(&Ruling::Refuse(Rule::Patch)));
+                }
+            }
+        }
+    }
+    assert!(masked > 100, "{masked}");
+}
+
+/// And what is told of them is.
+#[test]
+fn before_what_a_patch_masks_notes_are_told() {
+    let settings = patched(&[("envelope", "lenient"), ("parameters", "log")]);
+    for line in [
+        "MAIL FROM:<a@b> XFOO=1 AUTH=a+0Ab\r\n",
+        "MAIL FROM:<a@b>\tXFOO=1\tAUTH=a+0Ab\r\n",
+        "MAIL FROM:<a@b>\tXFOO=1\r\n",
+    ] {
+        for size in [1, 2, 7, 999] {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, line.as_bytes(), size);
+            let is_note = |ruling: &&Ruling| **ruling == Ruling::Note(Rule::Parameter);
+            let notes = talk.rulings.iter().filter(is_note);
+            assert_eq!(notes.count(), 1, "{line:?} by {size}");
+        }
+    }
+}
+
+/// A name in HELO is known at the line's end, which a patch does not put off.
+#[test]
+fn before_what_a_patch_masks_a_name_is_read() {
+    let rules = "[[rule]]\nzone = ['helo']\nbytes = '|'\ndo = 'refuse'\n";
+    let settings = own(rules, &[("hello_refuse", "localhost")]);
+    for size in [1, 4, 999] {
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"HELO localhost |\r\n", size);
+        assert_eq!(talk.ended(), Some(Rule::HelloName), "by {size}");
+    }
+}
