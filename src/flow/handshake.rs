@@ -193,10 +193,12 @@ impl HandshakeTable {
         evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
     }
 
-    /// When a live record last had to go anywhere, whole seconds.
+    /// When a live record last had to go anywhere, or may have been lost with whoever kept it,
+    /// whole seconds.
     #[must_use]
     pub fn evicted(&self) -> Option<u32> {
-        self.sets.iter().filter_map(|set| set.lock().evicted).max()
+        let begun = Some(self.begun.load(Ordering::Relaxed)).filter(|begun| *begun != 0);
+        self.sets.iter().filter_map(|set| set.lock().evicted).chain(begun).max()
     }
 
     /// A live record last had to go at this second, and nobody knows any more where: it may have

@@ -436,6 +436,26 @@ fn a_lost_handshake_is_known_to_the_successor() {
     }
 }
 
+/// So may what others knew before the predecessor began.
+#[test]
+fn a_handshake_older_than_the_predecessor_is_known_to_the_successor() {
+    for (seconds, is_known) in [(1, true), (31, false)] {
+        let mut crowd = Crowd::new(settings("mailguard"));
+        crowd.engine.begin_behind_others(Instant::from_micros(crowd.micros));
+        for _ in 0..2 {
+            let now = Instant::from_micros(crowd.micros);
+            let bytes = crowd.engine.image(now, 0);
+            let image = Image::open(&bytes).unwrap();
+            let mut effects = Effects::default();
+            crowd.engine = Engine::restored(settings("mailguard"), &image, now, &mut effects).0;
+        }
+        crowd.micros += seconds * 1_000_000;
+        let line = Line::new("192.0.2.1", 1_000);
+        assert_eq!(crowd.shake(&line, 1), is_known, "{seconds}");
+        assert_eq!(crowd.shake(&line, 2), is_known, "{seconds}");
+    }
+}
+
 /// Where other patches are known, what has begun of a text is no part of another.
 #[test]
 fn what_patches_have_seen_of_a_line_is_forgotten_with_them() {

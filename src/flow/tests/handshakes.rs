@@ -193,6 +193,10 @@ fn what_may_have_been_lost_is_known_as_long_as_it_would_have_lived() {
     for (seconds, expected) in [(100, true), (130, true), (131, false)] {
         assert!(lost.iter().all(|key| heir.may_have_evicted(key, seconds) == expected));
     }
+    // Nor does it know what was kept by others before the first began.
+    let first = HandshakeTable::new(64, 30, 1);
+    first.begin_behind_others(120);
+    assert_eq!(first.evicted(), Some(120));
     // Records that had expired are no loss.
     let table = HandshakeTable::new(8, 30, 1);
     (0..8).for_each(|port| assert!(!table.put(&record(port, 100))));
