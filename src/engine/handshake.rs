@@ -192,7 +192,7 @@ impl Engine {
         let seen = turn.now.seconds();
         let due = seen.saturating_add(self.limits.idle_seconds);
         let ends = Ends { originator: handshake.originator(), responder: handshake.responder() };
-        let inserted = self.flows.insert(Newcomer { ends, seen, due }, |_| {
+        let inserted = self.flows.insert(Newcomer { ends, since: seen, seen, due }, |_| {
             Conversation::new(terms, handshake, &self.memory)
         });
         self.displace(&inserted.displaced, turn.now, effects);

@@ -50,7 +50,7 @@ impl<T> Flow<T> {
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             seen: AtomicU32::new(whole(newcomer.seen)),
-            since: whole(newcomer.seen),
+            since: whole(newcomer.since),
             place: Place::default(),
             state: Mutex::new(state),
         }
@@ -127,7 +127,7 @@ impl<T> Flow<T> {
         self.seen.load(Relaxed).into()
     }
 
-    /// When it was added to the table, whole seconds.
+    /// When it began, whole seconds.
     #[must_use]
     pub fn since(&self) -> u64 {
         self.since.into()

@@ -29,6 +29,8 @@ const BATCHES: usize = 100;
 pub struct Newcomer {
     /// Its two ends.
     pub ends: Ends,
+    /// When it began, whole seconds.
+    pub since: u64,
     /// When it last spoke, whole seconds.
     pub seen: u64,
     /// When it is to be looked at for expiry, whole seconds.

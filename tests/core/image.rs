@@ -229,14 +229,16 @@ fn the_form_of_an_image_is_that_of_its_format() {
 #[test]
 fn images_of_the_formats_before_are_read() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    let before = [9, 10].map(|format| std::fs::read(format!("{folder}/image-{format}")).unwrap());
+    let before = [9, 10, 11];
+    let before = before.map(|format| std::fs::read(format!("{folder}/image-{format}")).unwrap());
     let now = image(&populated().engine);
     let format = |image: &[u8]| u32::from_le_bytes(image[16..20].try_into().unwrap());
-    let formats = [&before[0], &before[1], &now].map(|image| format(image));
-    assert_eq!(formats, [9, 10, FORMAT], "that of FORMAT - 1 has to be beside it");
+    let [nine, ten, eleven] = &before;
+    let formats = [nine, ten, eleven, &now].map(|image| format(image));
+    assert_eq!(formats, [9, 10, 11, FORMAT], "that of FORMAT - 1 has to be beside it");
     before.iter().for_each(|image| goes_on(image));
     // And as if they had been written in today's.
-    for reading in [&before[0], &before[1], &now] {
+    for reading in [nine, ten, eleven, &now] {
         let mut left = String::new();
         for (port, client, said) in [
             (40_000, 58, "OM:<a@b>\r\nNOOP\r\n"),

@@ -216,7 +216,7 @@ impl Both {
     fn insert(&mut self, random: &mut Random, port: usize) {
         let (_, ends) = Self::ends(port);
         let until = self.now + 1 + random.below(20) as u64;
-        let newcomer = Newcomer { ends, seen: self.now, due: until };
+        let newcomer = Newcomer { ends, since: self.now, seen: self.now, due: until };
         let mut expected = Vec::from_iter(self.model.0.get(&port).map(|flow| flow.id));
         expected.iter().for_each(|&id| self.model.remove(id));
         let client = Self::client(port);
@@ -354,7 +354,7 @@ fn churn(table: &FlowTable<u64>, gone: &AtomicUsize, thread: usize) {
         let (key, ends) = Both::ends((step * 7 + thread) % 500);
         let seen = step as u64 / 50;
         let due = seen + step as u64 % 5;
-        let inserted = table.insert(Newcomer { ends, seen, due }, |_| due);
+        let inserted = table.insert(Newcomer { ends, since: seen, seen, due }, |_| due);
         for flow in &inserted.displaced {
             assert!(flow.lock_if_present().is_none());
         }

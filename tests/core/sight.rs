@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
 use mailguard::engine::{
-    Deeds, Effects, Exception, Killed, Limits, Reason, Seen, Settings, Stage, Treatment, Verdict,
-    What,
+    Deeds, Effects, Engine, Exception, Image, Killed, Limits, Reason, Seen, Settings, Stage,
+    Treatment, Verdict, What,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::flow::{Endpoint, FlowId, PerDirection};
@@ -120,6 +120,15 @@ fn a_flow_is_seen_with_all_that_is_known_of_it() {
         is_monitored: false,
     };
     assert_eq!(seen, expected);
+    // A successor knows since when.
+    let now = Instant::from_micros(rig.micros);
+    let bytes = rig.engine.image(now, 0);
+    let image = Image::open(&bytes).unwrap();
+    let mut effects = Effects::default();
+    rig.engine = Engine::restored(settings("mailguard"), &image, now, &mut effects).0;
+    let [seen] = all(&rig)[..] else { panic!("one flow") };
+    assert_eq!(seen.age_seconds, expected.age_seconds);
+    assert_eq!(seen.idle_seconds, expected.idle_seconds);
     let rig = Rig::established(Settings { monitor: true, ..settings("mailguard") }, [1, 2]);
     assert!(all(&rig)[0].is_monitored);
 }

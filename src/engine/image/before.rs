@@ -1,12 +1,14 @@
 //! What images of the formats before say once for all, made what is said now.
 //!
-//! They did not say by which patches their flows were read: by others than today's, perhaps.
+//! Up to format 10 they did not say by which patches their flows were read: by others than
+//! today's, perhaps. Up to format 11 they did not say when a flow began: no later than it spoke.
 
 use serde::Deserialize;
 
 use super::super::Mode;
 use super::super::journal::Chatter;
-use super::{Preamble, TermsState};
+use super::{FlowState, Preamble, TermsState};
+use crate::flow::{Ends, FlowId};
 
 /// What some flows are judged by.
 #[derive(Debug, Deserialize)]
@@ -28,5 +30,22 @@ impl From<Preamble<TermsBefore>> for Preamble {
         let Preamble { program, now, clock, seed, last_flow, terms, handshakes, flows } = before;
         let terms = terms.into_iter().map(TermsState::from).collect();
         Self { program, now, clock, seed, last_flow, terms, handshakes, flows }
+    }
+}
+
+/// One flow.
+#[derive(Debug, Deserialize)]
+pub(super) struct FlowBefore<C> {
+    id: FlowId,
+    ends: Ends,
+    seen: u64,
+    terms: u32,
+    conversation: C,
+}
+
+impl<C> From<FlowBefore<C>> for FlowState<C> {
+    fn from(before: FlowBefore<C>) -> Self {
+        let FlowBefore { id, ends, seen, terms, conversation } = before;
+        Self { id, ends, since: seen, seen, terms, conversation }
     }
 }

@@ -149,6 +149,7 @@ impl Diarist {
         let state = FlowState {
             id: flow.id(),
             ends: flow.ends(),
+            since: flow.since(),
             seen: flow.seen(),
             terms,
             conversation: conversation.shape_with(&journal),

@@ -36,10 +36,16 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 11;
+pub const FORMAT: u32 = 12;
 
 /// The oldest format that is read.
 pub const FORMAT_MIN: u32 = 9;
+
+/// The last format that does not say by which patches flows were read.
+const LAST_WITHOUT_CATALOGUE: u32 = 10;
+
+/// The last format that does not say when a flow began.
+const LAST_WITHOUT_SINCE: u32 = 11;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
@@ -83,6 +89,7 @@ struct TermsState {
 struct FlowState<C> {
     id: FlowId,
     ends: Ends,
+    since: u64,
     seen: u64,
     /// Which of the terms it is judged by.
     terms: u32,

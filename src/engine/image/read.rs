@@ -9,10 +9,11 @@ use super::super::conversation::ConversationState;
 use super::super::policy::Terms;
 use super::super::servers::Entry;
 use super::super::{Effects, Engine, Settings};
-use super::before::TermsBefore;
+use super::before::{FlowBefore, TermsBefore};
 use super::counts::Counts;
 use super::{
-    COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, MAGIC, Preamble, TermsState, hash,
+    COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, LAST_WITHOUT_CATALOGUE,
+    LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState, hash,
 };
 use crate::flow::{Handshake, Newcomer};
 use crate::guard::{self, Watch, WatchBefore};
@@ -89,7 +90,7 @@ impl<'a> Image<'a> {
             return Err(Unreadable::Format(format));
         }
         let mut records = Records(content.get(HEAD..).unwrap_or_default());
-        let preamble = if format == FORMAT {
+        let preamble = if format > LAST_WITHOUT_CATALOGUE {
             records.next::<Preamble>().flatten()
         } else {
             records.next::<Preamble<TermsBefore>>().flatten().map(Preamble::from)
@@ -144,11 +145,12 @@ impl Engine {
             }
         }
         for _ in 0..image.preamble.flows {
-            let is_known = if image.format == FORMAT_MIN {
-                engine.take_in::<WatchBefore>(&mut records, &terms, now, effects)
-            } else {
-                engine.take_in::<Watch>(&mut records, &terms, now, effects)
+            let take_in = match image.format {
+                FORMAT_MIN => Self::take_in::<FlowBefore<_>, WatchBefore>,
+                ..=LAST_WITHOUT_SINCE => Self::take_in::<FlowBefore<_>, Watch>,
+                _ => Self::take_in::<FlowState<_>, Watch>,
             };
+            let is_known = take_in(&engine, &mut records, &terms, now, effects);
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
         }
@@ -181,17 +183,21 @@ impl Engine {
         undecodable
     }
 
-    /// Goes on with the flow of the next record. `W` is what its format has for [`Watch`].
-    fn take_in<W: DeserializeOwned + Into<Watch>>(
+    /// Goes on with the flow of the next record. `F` is what its format has for [`FlowState`], and
+    /// `W` for [`Watch`].
+    fn take_in<F, W>(
         &self,
         records: &mut Records<'_>,
         terms: &[Option<(Arc<Terms>, bool)>],
         now: Instant,
         effects: &mut Effects,
-    ) -> bool {
-        let flow = records.next::<FlowState<ConversationState<W>>>().flatten();
-        let Some(flow) = flow else { return false };
-        let FlowState { id, ends, seen, terms: place, conversation } = flow;
+    ) -> bool
+    where
+        F: DeserializeOwned + Into<FlowState<ConversationState<W>>>,
+        W: Into<Watch>,
+    {
+        let Some(flow) = records.next::<F>().flatten() else { return false };
+        let FlowState { id, ends, since, seen, terms: place, conversation } = flow.into();
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let Some(Some((terms, has_same_patches))) = terms.get(place) else { return false };
         let mut conversation = conversation.restore(terms, &self.memory);
@@ -202,7 +208,7 @@ impl Engine {
         let (held, is_over) = (conversation.held(), conversation.is_over());
         // A diary does not know of all flows that came after its beginning.
         self.flows.count_from(self.flows.last_id().max(id));
-        let inserted = self.flows.restore(id, Newcomer { ends, seen, due }, conversation);
+        let inserted = self.flows.restore(id, Newcomer { ends, since, seen, due }, conversation);
         inserted.flow.hold(held);
         inserted.flow.set_over(is_over);
         self.displace(&inserted.displaced, now, effects);

@@ -78,6 +78,7 @@ impl Records {
         self.push(&FlowState {
             id: flow.id(),
             ends: flow.ends(),
+            since: flow.since(),
             seen: flow.seen(),
             terms,
             conversation: conversation.shape(),

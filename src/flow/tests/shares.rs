@@ -31,7 +31,7 @@ impl Crowd {
         let server = if client.is_ipv4() { IpAddr::from([192, 0, 2, 25]) } else { v6(25, 25) };
         let originator = Endpoint { address: client, port: self.port };
         let ends = Ends { originator, responder: Endpoint { address: server, port: 25 } };
-        self.table.insert(Newcomer { ends, seen, due: 100_000 }, |_| ())
+        self.table.insert(Newcomer { ends, since: seen, seen, due: 100_000 }, |_| ())
     }
 
     /// How many flows each client has.

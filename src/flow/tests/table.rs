@@ -13,7 +13,7 @@ fn key(port: u16) -> FlowKey {
 }
 
 fn newcomer(port: u16, due: u64) -> Newcomer {
-    Newcomer { ends: ends(port), seen: 0, due }
+    Newcomer { ends: ends(port), since: 0, seen: 0, due }
 }
 
 /// Adds a flow that displaces none.
@@ -117,7 +117,7 @@ fn the_expiry_queue_holds_no_more_than_the_table() {
         let ends = Ends { originator: Endpoint { address, port: 4_000 }, responder: end(2, 25) };
         let key = FlowKey::of(ends.originator, ends.responder);
         let seen = second;
-        let newcomer = Newcomer { ends, seen, due: second + 1_200 };
+        let newcomer = Newcomer { ends, since: seen, seen, due: second + 1_200 };
         let flow = table.insert(newcomer, |_| ()).flow;
         match number % 100 {
             0 => {}
