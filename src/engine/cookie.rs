@@ -1,0 +1,62 @@
+//! Keeps a client's segments from passing for the third packet of a new connection.
+//!
+//! A server under a flood of SYNs keeps no state (SYN cookies): it opens a connection for a lone
+//! segment whose numbers fit its secret. Linux's secret fits whatever is added to both numbers at
+//! once, and takes numbers that are up to three bytes off for another segment size
+//! (`check_tcp_syn_cookie` and `msstab` in net/ipv4/syncookies.c); those of others fit the very
+//! first numbers alone. So when a server has given its end up, for a RST or behind its FIN, a
+//! segment from the middle of a stream may begin a new one: text that was judged as a message would
+//! be read as commands. An ACK that is a few bytes older says nothing new to a server that still
+//! has the connection, and fits no secret.
+
+use super::Mode;
+use super::passage::Passage;
+use crate::flow::Direction;
+use crate::offset::Offset;
+use crate::smtp::Expect;
+use crate::wire::Seq;
+
+/// How far beside each other the numbers of a segment may be and still fit.
+const SIZES: i64 = 3;
+
+impl Passage<'_, '_> {
+    /// The ACK that the segment is to leave with, if its own might open a connection.
+    pub(super) fn harmless_ack(&self) -> Option<Seq> {
+        if self.direction == Direction::Reply || !self.may_begin_anew() {
+            return None;
+        }
+        let (packet, streams) = (self.turn.packet, &self.conversation.streams);
+        let start = |way: Direction| streams[way].seq(Offset::ZERO).0;
+        // By how many bytes more the client has received than it had sent before this segment.
+        let received = packet.ack.before(start(Direction::Reply));
+        let ahead = received.distance_from(packet.seq.before(start(Direction::Original)));
+        let length = i64::try_from(packet.payload().len()).unwrap_or(i64::MAX);
+        // The kernel cuts a super-packet into segments, nobody knows where.
+        let is_super_packet = self.turn.arrival.is_super_packet;
+        let most = if is_super_packet { SIZES.saturating_add(length) } else { SIZES };
+        let is_harmless = ahead <= SIZES && self.begins_a_command();
+        let fits = (-SIZES..=most).contains(&ahead) && !is_harmless;
+        let back = u32::try_from(ahead + SIZES + 1).unwrap_or(0);
+        fits.then(|| packet.ack.before(back))
+    }
+
+    /// Whether the server may have given its end up, and would not read the same as before. Under
+    /// TLS the client may say to it whatever it likes as it is.
+    fn may_begin_anew(&self) -> bool {
+        let conversation = &self.conversation;
+        let may_be_gone =
+            conversation.has_been_reset || conversation.streams[Direction::Reply].fin().is_some();
+        may_be_gone
+            && conversation.mode() == Mode::Enforce
+            && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
+    }
+
+    /// Whether all that would come behind it is judged as the commands that it is to a server whose
+    /// connection begins here, or nothing can come.
+    fn begins_a_command(&self) -> bool {
+        let stream = &self.conversation.streams[Direction::Original];
+        let Some(offset) = stream.offset(self.turn.packet.seq) else { return false };
+        let is_next = offset == stream.judged() && self.conversation.dialogue.is_before_line();
+        is_next || stream.fin().is_some_and(|fin| offset > fin)
+    }
+}
