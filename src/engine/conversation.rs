@@ -102,6 +102,8 @@ pub(super) struct Conversation {
     pub(super) has_told_reset: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
+    /// Whether a RST of either end has passed, which its receiver may have taken.
+    pub(super) has_been_reset: bool,
     /// What became of the client's line under way.
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
@@ -132,6 +134,7 @@ impl Conversation {
             has_closed: false,
             has_told_reset: false,
             has_unread: false,
+            has_been_reset: false,
             line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(

@@ -3,7 +3,7 @@
 use super::{Reason, Record, Stats, Verdict, What};
 use crate::flow::FlowKey;
 use crate::tcp::Spares;
-use crate::wire::{Reset, build_reset};
+use crate::wire::{Reset, Seq, build_reset};
 
 /// What becomes of the kernel's mark on a packet's connection, whatever the verdict. The mark has
 /// the connection bypass the queue, but for its SYN and SYN/ACK.
@@ -51,6 +51,8 @@ pub struct Effects {
     pub(super) counted: Stats,
     /// Memory that flows gave back.
     pub(super) spares: Spares,
+    /// The ACK that the packet is to leave with, where its own could open another connection.
+    pub(super) harmless_ack: Option<Seq>,
     /// Nobody reads [`Self::records`].
     is_unheard: bool,
     /// Which worker's counters it counts in.
@@ -80,6 +82,7 @@ impl Effects {
         }
         self.handling = Handling::Unchanged;
         self.withheld = None;
+        self.harmless_ack = None;
         self.ended.clear();
         self.missed = 0;
     }

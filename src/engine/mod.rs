@@ -5,6 +5,7 @@
 //! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
 mod conversation;
+mod cookie;
 mod early;
 mod effects;
 mod handshake;

@@ -52,6 +52,7 @@ impl Passage<'_, '_> {
         if self.turn.packet.flags.rst {
             return self.pass_reset();
         }
+        self.effects.harmless_ack = self.harmless_ack();
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
@@ -284,6 +285,7 @@ impl Passage<'_, '_> {
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }
+        self.conversation.has_been_reset = true;
         if stream.reset_seqs().any(|exact| exact == seq) {
             self.conversation.phase = Phase::Closing;
             self.conversation.close(&self.scene, self.effects);
@@ -394,6 +396,9 @@ impl<'t> Turn<'t> {
         let mut editor = Editor::new(self.packet, &mut effects.rewritten);
         editor.restrict_options();
         editor.clear_urgent();
+        if let Some(ack) = effects.harmless_ack {
+            editor.set_ack(ack);
+        }
         editor
     }
 

@@ -3,10 +3,10 @@
 //! The only edit that changes a length is [`Editor::cut`], which shortens: what was cut off stays
 //! unsent, and TCP repeats it.
 
-use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket};
+use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
 
 use super::options::are_usual;
-use super::{Packet, checksum, restrict_options};
+use super::{Packet, Seq, checksum, restrict_options};
 
 /// What bytes become that their receiver has read already.
 const BLANK: u8 = b'X';
@@ -55,6 +55,11 @@ impl<'p, 'a> Editor<'p, 'a> {
                 self.write(self.packet.options_start(), scratch);
             }
         }
+    }
+
+    /// Has the packet acknowledge up to another number.
+    pub fn set_ack(&mut self, ack: Seq) {
+        self.tcp(|tcp| tcp.set_ack_number(TcpSeqNumber(ack.0.cast_signed())));
     }
 
     /// Takes the FIN back: it stands at a position that may not pass yet, or never.

@@ -14,7 +14,7 @@ use mailguard::wire::{Packet, Parsed, Seq};
 use crate::bounds::{ATTACKER, limited, text};
 use crate::support::crowd::{Crowd, Line};
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
-use crate::support::rig::{Rig, settings};
+use crate::support::rig::{Rig, settings, settings_with};
 
 const ISN: [u32; 2] = [1_000, 5_000];
 const HANDSHAKE: Verdict = Verdict::Drop(Reason::Violation(Violation::Handshake));
@@ -556,5 +556,56 @@ fn an_eighth_of_the_memory_is_made_free_at_once() {
         }
         held = crowd.held();
         assert!(port < 2_000, "{relieved}");
+    }
+}
+
+/// A server that keeps no state takes a segment whose numbers have the right difference for the
+/// third packet, wherever it stands.
+#[test]
+fn behind_a_reset_or_the_servers_fin_no_segment_of_a_message_fits_a_cookie() {
+    let begun = || {
+        let mut rig = Rig::established(settings_with("mailguard", &[("order", "off")]), ISN);
+        let _ = rig.send(S, 0, b"220 mx.example.com ESMTP ready\r\n");
+        assert_eq!(rig.send(C, 0, b"DATA\r\n"), Verdict::Accept);
+        assert_eq!(rig.send(S, 32, b"354 go on\r\n"), Verdict::Accept);
+        assert_eq!(rig.send(C, 6, b"text\r\n"), Verdict::Accept);
+        assert_eq!(rig.ack(S, 43), Verdict::Accept);
+        rig
+    };
+    let first = [ISN[0] + 1, ISN[1] + 1];
+    // How many bytes behind the numbers of its SYNs, and how far the ACK stands beside that.
+    let speak = |rig: &mut Rig, at: u32, beside: i32, length: usize| {
+        let ack = (first[1] + at).wrapping_add_signed(beside);
+        let text = b"VRFY r\r\n".repeat(length.div_ceil(8));
+        let verdict = rig.packet(C, first[0] + at, ack, ACK | PSH, &[], &text[..length]);
+        let left = match verdict {
+            Verdict::Rewrite => u32::from_be_bytes(rig.last_left[28..32].try_into().unwrap()),
+            Verdict::Accept => ack,
+            Verdict::Drop(reason) => panic!("{reason:?}"),
+        };
+        left.wrapping_sub(first[1] + at).cast_signed()
+    };
+    type Ending = fn(&mut Rig);
+    let reset: Ending = |rig| {
+        let (seq, _) = rig.numbers(C, 12);
+        assert_eq!(rig.packet(C, seq, 0, RST, &[], b""), Verdict::Accept);
+    };
+    let fin: Ending = |rig| assert_eq!(rig.send_fin(S, 43, b""), Verdict::Accept);
+    for ending in [reset, fin] {
+        for beside in -5..=5 {
+            let mut rig = begun();
+            ending(&mut rig);
+            let left = speak(&mut rig, 12, beside, 8);
+            assert_eq!(left, if beside.abs() > 3 { beside } else { -4 }, "{beside}");
+        }
+        // The kernel cuts a super-packet wherever its sender has.
+        let mut rig = begun();
+        ending(&mut rig);
+        rig.is_super_packet = true;
+        assert_eq!(speak(&mut rig, 12, 29, 3_000), -4);
+        assert_eq!(speak(&mut rig, 3_012, -4, 3_000), -4);
+    }
+    for beside in -5..=5 {
+        assert_eq!(speak(&mut begun(), 12, beside, 8), beside, "nobody has left");
     }
 }

@@ -1,15 +1,16 @@
 //! H, and what only a kernel can show: clients of its own TCP, links that go down, Fast Open with a
-//! real cookie, and the reset that a policy asks for.
+//! real cookie, connections that a SYN cookie opens, and the reset that a policy asks for.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Case, EVIL, Peer, Stand, V4};
+use super::{BOTH, Case, EVIL, Peer, Stand, V4};
 use crate::lab::{Because, End, Outcome, PATIENCE, Side, ensure, now, run};
-use crate::support::packet::SYN;
+use crate::support::packet::{ACK, PSH, RST, SYN};
 
 pub(crate) const CASES: &[Case] = &[
     Case { id: "C02", name: "Fast Open with a real cookie", run: fast_open, families: V4 },
+    Case { id: "C20", name: "text behind a RST, under SYN cookies", run: revived, families: BOTH },
     Case { id: "H01", name: "Nagle client without probes", run: nagle, families: V4 },
     Case { id: "H02", name: "one character at a time", run: characters, families: V4 },
     Case { id: "H03", name: "server that delays its ACKs", run: slow_server, families: V4 },
@@ -36,8 +37,56 @@ fn fast_open(stand: &mut Stand) -> Outcome<String> {
     ensure(stand.visits(&guarded).is_empty(), || "accepted before the handshake".to_owned())?;
     let syn = stand.wire.of(guarded.local).next().because("no SYN left")?;
     ensure(syn.payload.is_empty(), || "the SYN left with data".to_owned())?;
-    stand.tun.send(&guarded.flagged(0, &[], crate::support::packet::ACK));
+    stand.tun.send(&guarded.flagged(0, &[], ACK));
     stand.finish(&mut guarded, EVIL)
+}
+
+/// A server that answers every SYN with a cookie takes any segment for the third packet whose two
+/// numbers have the right difference, once it has forgotten the connection.
+fn revived(stand: &mut Stand) -> Outcome<String> {
+    Side::Server.set("ipv4/tcp_syncookies", "2")?;
+    stand.guard.rules("down")?;
+    let bare = speak_behind_a_reset(stand, 0).and_then(|read| {
+        ensure(read.iter().any(|read| read == TEXT), || "the server falls for nothing".to_owned())
+    });
+    stand.clear();
+    stand.guard.rules("up")?;
+    bare?;
+    for beside in -3..=3 {
+        let read = speak_behind_a_reset(stand, beside)?;
+        ensure(read.is_empty(), || format!("{beside}: taken for another connection"))?;
+    }
+    Side::Server.set("ipv4/tcp_syncookies", "1")?;
+    // A RST that nobody takes changes nothing.
+    let mut peer = stand.connected()?;
+    let seq = peer.seq(0).wrapping_add(500);
+    stand.tun.send(&peer.raw((seq, 0), RST, &[], &[]));
+    stand.finish(&mut peer, EVIL)
+}
+
+/// What a server would read as a command.
+const TEXT: &[u8] = b"HELP me\r\n";
+
+/// A line in the middle of a message, behind a RST that the server has taken, with an ACK so far
+/// beside what its cookie fits; what the server read, connection by connection.
+fn speak_behind_a_reset(stand: &mut Stand, beside: i32) -> Outcome<Vec<Vec<u8>>> {
+    let mut peer = stand.connected()?;
+    let begin = b"HELO c\r\nNOOP\r\nNOOP\r\nMAIL FROM:<a@b>\r\nRCPT TO:<r@d>\r\nDATA\r\n";
+    stand.deliver(&mut peer, begin)?;
+    stand.until("354", &mut peer, |peer| peer.heard.ends_with(b"354 go on\r\n"))?;
+    let at = peer.acknowledged;
+    ensure(peer.heard.len() as u64 > at + 3, || "too little was said".to_owned())?;
+    stand.tun.send(&peer.raw((peer.seq(at), 0), RST, &[], &[]));
+    stand.until_ended(&mut peer)?;
+    let first = peer.answer.because("no SYN/ACK")?.wrapping_add(1);
+    let ack = first.wrapping_add(at as u32).wrapping_add_signed(beside);
+    let before = stand.visits(&peer).len();
+    for _ in 0..3 {
+        stand.tun.send(&peer.raw((peer.seq(at), ack), ACK | PSH, &[], TEXT));
+        stand.wait(&mut peer, 20);
+    }
+    let visits = stand.visits(&peer);
+    Ok(visits.into_iter().skip(before).map(|visit| visit.received).collect())
 }
 
 /// Asks the server for its cookie, while no filter stands between.

@@ -1,7 +1,8 @@
 //! What images of the formats before say once for all, made what is said now.
 //!
 //! Up to format 10 they did not say by which patches their flows were read: by others than
-//! today's, perhaps. Up to format 11 they did not say when a flow began: no later than it spoke.
+//! today's, perhaps. Up to format 11 they did not say when a flow began, no later than
+//! it spoke, nor whether a RST had passed.
 
 use serde::Deserialize;
 
@@ -46,6 +47,8 @@ pub(super) struct FlowBefore<C> {
 impl<C> From<FlowBefore<C>> for FlowState<C> {
     fn from(before: FlowBefore<C>) -> Self {
         let FlowBefore { id, ends, seen, terms, conversation } = before;
-        Self { id, ends, since: seen, seen, terms, conversation }
+        // Where a RST may have passed, a little more care is taken.
+        let has_been_reset = true;
+        Self { id, ends, since: seen, seen, has_been_reset, terms, conversation }
     }
 }

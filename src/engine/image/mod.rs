@@ -44,7 +44,7 @@ pub const FORMAT_MIN: u32 = 9;
 /// The last format that does not say by which patches flows were read.
 const LAST_WITHOUT_CATALOGUE: u32 = 10;
 
-/// The last format that does not say when a flow began.
+/// The last format that does not say when a flow began, nor whether a RST has passed.
 const LAST_WITHOUT_SINCE: u32 = 11;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
@@ -91,6 +91,7 @@ struct FlowState<C> {
     ends: Ends,
     since: u64,
     seen: u64,
+    has_been_reset: bool,
     /// Which of the terms it is judged by.
     terms: u32,
     conversation: C,

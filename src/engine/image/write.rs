@@ -80,6 +80,7 @@ impl Records {
             ends: flow.ends(),
             since: flow.since(),
             seen: flow.seen(),
+            has_been_reset: conversation.has_been_reset,
             terms,
             conversation: conversation.shape(),
         });
