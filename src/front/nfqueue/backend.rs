@@ -32,6 +32,9 @@ pub(super) trait Backend {
 
     /// Waits until something may be at hand.
     fn wait(&mut self) -> io::Result<()>;
+
+    /// From here on only what has been read is at hand.
+    fn read_no_more(&mut self);
 }
 
 /// What becomes of one packet.

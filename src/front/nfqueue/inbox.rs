@@ -60,6 +60,11 @@ impl Inbox {
         }
     }
 
+    /// Leaves the rest in the socket.
+    pub(super) const fn close(&mut self) {
+        self.may_hold_more = false;
+    }
+
     /// At most twice as many as came last, and of long ones few, so that they are still in the
     /// processor's cache when they are judged.
     fn fill(&mut self, socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<()> {
@@ -122,7 +127,7 @@ const ASKED_MIN: usize = 4;
 
 /// Packets that may have been read and not yet judged: enough to save most of the system calls, and
 /// few enough to answer the first of them in good time.
-pub(in crate::front) const READ_AT_ONCE_MAX: usize = 32;
+const READ_AT_ONCE_MAX: usize = 32;
 
 /// The longest packet that the queue shows, and what is said of it.
 const SLOT_BYTES: usize = (64 << 10) + 4_096;

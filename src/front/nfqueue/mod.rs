@@ -17,6 +17,5 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::front) use inbox::READ_AT_ONCE_MAX;
 pub(in crate::front) use open::{OpenQueue, Waker};
 pub(in crate::front) use queue::{Faults, Held, KernelQueue, Marking, Received};

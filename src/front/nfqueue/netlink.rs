@@ -123,6 +123,10 @@ impl Backend for Netlink {
     fn wait(&mut self) -> io::Result<()> {
         self.inbox.wait(self.socket.as_fd())
     }
+
+    fn read_no_more(&mut self) {
+        self.inbox.close();
+    }
 }
 
 fn is_nothing_there(code: i32) -> bool {

@@ -44,13 +44,15 @@ pub(super) struct Nfq {
     message: Option<Message>,
     /// Answers given on suspicion, of which the kernel may complain.
     suspicions: u32,
+    reads_no_more: bool,
     buffer: Vec<u8>,
 }
 
 impl Nfq {
     pub(super) fn new(number: u16, mut queue: Queue, socket: OwnedFd) -> Self {
         queue.set_nonblocking(true);
-        Self { number, queue, socket, message: None, suspicions: 0, buffer: Vec::new() }
+        let (suspicions, reads_no_more, buffer) = (0, false, Vec::new());
+        Self { number, queue, socket, message: None, suspicions, reads_no_more, buffer }
     }
 
     fn answer_through(&mut self, packet: u32, fate: Fate) -> io::Result<()> {
@@ -64,6 +66,9 @@ impl Backend for Nfq {
     fn receive(&mut self) -> io::Result<Option<Head>> {
         // While it is there, the crate does not use its buffer again.
         self.message = None;
+        if self.reads_no_more {
+            return Ok(None);
+        }
         loop {
             let error = match self.queue.recv() {
                 Ok(message) => return Ok(Some(head(self.message.insert(message)))),
@@ -120,6 +125,10 @@ impl Backend for Nfq {
     fn wait(&mut self) -> io::Result<()> {
         poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None)?;
         Ok(())
+    }
+
+    fn read_no_more(&mut self) {
+        self.reads_no_more = true;
     }
 }
 

@@ -113,6 +113,12 @@ impl<'c> KernelQueue<'c> {
         self.backend.wait().or_else(|error| self.classify(error))
     }
 
+    /// From here on only packets that have been read are received, and [`Received::Nothing`] behind
+    /// them: the rest is left to whoever serves the queue next.
+    pub(in crate::front) fn read_no_more(&mut self) {
+        self.backend.read_no_more();
+    }
+
     /// Counts a fault, unless it is one that will not pass.
     fn classify(&self, error: io::Error) -> io::Result<()> {
         let counter = match Errno::from_io_error(&error) {

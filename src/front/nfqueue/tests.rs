@@ -251,4 +251,33 @@ fn a_queue_is_taken_over_with_what_waits_in_it() {
     });
 }
 
+#[test]
+fn at_the_end_what_was_read_is_answered_and_no_more_is_read() {
+    sealed(&NEEDS, || {
+        for backend in BACKENDS {
+            let bench = Bench::build(backend);
+            let open = bench.open();
+            let socket = open.duplicate().unwrap();
+            let mut queue = open.serve(&bench.faults);
+            let texts: Vec<Vec<u8>> = (0..40_u32).map(|n| n.to_string().into_bytes()).collect();
+            bench.send(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            // The fifth is the first of several that are read at once.
+            answer(&mut queue, 5, |_, held| held.accept(None));
+            queue.read_no_more();
+            let mut answered = 5;
+            while let Received::Packet(held) = queue.receive() {
+                held.accept(None);
+                answered += 1;
+            }
+            drop(queue);
+            assert!(answered < texts.len(), "{backend:?}: {answered}");
+            let successor = OpenQueue::adopt(NUMBER, &bench.settings, socket).unwrap();
+            let mut queue = successor.serve(&bench.faults);
+            answer(&mut queue, texts.len() - answered, |_, held| held.accept(None));
+            assert_eq!(bench.received(), texts, "{backend:?}");
+            assert_eq!(bench.waiting(), 0, "{backend:?}");
+        }
+    });
+}
+
 const BACKENDS: [Backend; 2] = [Backend::Netlink, Backend::Nfq];

@@ -16,7 +16,7 @@ use super::running::Reloads;
 use crate::config::Rules;
 use crate::engine::{Effects, Engine, Handling, Verdict};
 use crate::front::FrontError;
-use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, READ_AT_ONCE_MAX, Received};
+use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, Received};
 use crate::time::Instant;
 
 /// What all queue threads share.
@@ -104,11 +104,8 @@ impl Shared<'_> {
             }
         }
         // What has been read is judged yet: nobody will be asked about it again.
-        for _ in 0..READ_AT_ONCE_MAX {
-            if !self.take(queue, effects).map_err(failed)? {
-                break;
-            }
-        }
+        queue.read_no_more();
+        while self.take(queue, effects).map_err(failed)? {}
         queue.finish();
         Ok(())
     }
