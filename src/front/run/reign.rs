@@ -143,13 +143,16 @@ struct Health<'a> {
 impl Health<'_> {
     /// Tells a manager that wants to know, if all have answered, and asks anew.
     fn tell(&self, manager: &Manager) {
-        let asked = self.asked.load(Ordering::Relaxed);
-        let is_alive = self.answers.iter().all(|one| one.load(Ordering::Relaxed) == asked);
-        if !manager.has_watchdog() || !is_alive {
+        if !manager.has_watchdog() {
             return;
         }
-        manager.tell("WATCHDOG=1");
-        self.asked.store((asked + 1) % END, Ordering::Release);
+        let asked = self.asked.load(Ordering::Relaxed);
+        let is_alive = self.answers.iter().all(|one| one.load(Ordering::Relaxed) == asked);
+        if is_alive {
+            manager.tell("WATCHDOG=1");
+            self.asked.store((asked + 1) % END, Ordering::Release);
+        }
+        // Also who has not answered yet: the kernel may have had no room for what was to wake it.
         self.wakers.iter().for_each(Waker::wake);
     }
 }

@@ -89,20 +89,11 @@ impl Shared<'_> {
     ) -> Result<(), FrontError> {
         let number = queue.number();
         let failed = |error| FrontError::io(format!("cannot receive from queue {number}"), error);
-        let mut heard = 0;
-        loop {
-            let asked = self.asked.load(Ordering::Acquire);
-            if asked == END {
-                break;
-            }
-            if asked != heard {
-                heard = asked;
-                alive.store(asked, Ordering::Relaxed);
-            }
-            if !self.take(queue, effects).map_err(failed)? {
-                queue.wait().map_err(failed)?;
-            }
-        }
+        let act = |act| match act {
+            Act::Take => self.take(queue, effects),
+            Act::Wait => queue.wait().map(|()| true),
+        };
+        until_the_end(&self.asked, alive, act).map_err(failed)?;
         // What has been read is judged yet: nobody will be asked about it again.
         queue.read_no_more();
         while self.take(queue, effects).map_err(failed)? {}
@@ -201,6 +192,38 @@ impl Shared<'_> {
     }
 }
 
+/// What a thread of a queue does at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// Takes a packet; false: none is at hand.
+    Take,
+    /// Waits for one, or to be woken.
+    Wait,
+}
+
+/// Acts until it is time to end, and answers what is asked meanwhile.
+fn until_the_end(
+    asked: &AtomicU32,
+    alive: &AtomicU32,
+    mut act: impl FnMut(Act) -> io::Result<bool>,
+) -> io::Result<()> {
+    let mut heard = 0;
+    loop {
+        let now = asked.load(Ordering::Acquire);
+        if now == END {
+            return Ok(());
+        }
+        if now != heard {
+            heard = now;
+            alive.store(now, Ordering::Relaxed);
+        }
+        // What wakes us lies in the socket: a take that read it has left nothing to wake us again.
+        if !act(Act::Take)? && asked.load(Ordering::Acquire) == now {
+            act(Act::Wait)?;
+        }
+    }
+}
+
 /// In builds for debugging alone: text of a packet that is to kill, as a test asks for.
 pub(super) fn deadly() -> Option<String> {
     std::env::var("MAILGUARD_DIES_OF").ok().filter(|_| cfg!(debug_assertions))
@@ -208,3 +231,27 @@ pub(super) fn deadly() -> Option<String> {
 
 /// Asked so, threads of queues end.
 pub(super) const END: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_while_nothing_is_at_hand_does_not_wait() {
+        let (asked, alive) = (AtomicU32::new(0), AtomicU32::new(0));
+        let mut acts = Vec::new();
+        let mut questions = [1, 1, 2, END].into_iter();
+        let acted = until_the_end(&asked, &alive, |act| {
+            acts.push(act);
+            match act {
+                // It reads what was to wake it.
+                Act::Take => asked.store(questions.next().unwrap(), Ordering::Release),
+                Act::Wait => {}
+            }
+            Ok(act == Act::Wait)
+        });
+        acted.unwrap();
+        assert_eq!(acts, [Act::Take, Act::Take, Act::Wait, Act::Take, Act::Take]);
+        assert_eq!(alive.load(Ordering::Relaxed), 2);
+    }
+}
