@@ -2,7 +2,6 @@
 //! (`sd_notify(3)`), keeps the descriptors it is given, and passes them to the next start
 //! (`sd_listen_fds(3)`).
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -14,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -33,7 +33,8 @@ pub(crate) struct Manager {
 /// What the daemon has said.
 #[derive(Default)]
 struct Heard {
-    kept: BTreeMap<String, OwnedFd>,
+    /// By name; what came last is first.
+    kept: Vec<(String, OwnedFd)>,
     said: Vec<String>,
     /// Copies of them for the start under way.
     passed: Vec<OwnedFd>,
@@ -73,16 +74,19 @@ impl Manager {
         heard.said.iter().filter(|said| said.lines().any(|line| line == text)).count()
     }
 
-    /// What it keeps.
+    /// What it keeps, in order of names.
     pub(crate) fn names(&self) -> Vec<String> {
         let heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.kept.keys().cloned().collect()
+        let mut names: Vec<_> = heard.kept.iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// One of these, if it is a file.
     pub(crate) fn file(&self, name: &str) -> Outcome<File> {
         let heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(File::from(heard.kept.get(name).because(name)?.try_clone()?))
+        let found = heard.kept.iter().find(|(kept, _)| kept == name);
+        Ok(File::from(found.because(name)?.1.try_clone()?))
     }
 
     /// The daemon on the gateway, as the manager starts it.
@@ -91,7 +95,7 @@ impl Manager {
         let heard = &mut *heard;
         heard.passed.clear();
         let mut redirections = String::new();
-        for (index, socket) in heard.kept.values().enumerate() {
+        for (index, (_, socket)) in heard.kept.iter().enumerate() {
             // Far above what a shell uses itself; a number too many in the child harms nobody.
             let passed = fcntl_dupfd_cloexec(socket, 100).map_err(std::io::Error::from)?;
             fcntl_setfd(&passed, FdFlags::empty()).map_err(std::io::Error::from)?;
@@ -99,17 +103,24 @@ impl Manager {
             redirections += &format!("exec {}<&{number} {number}<&-; ", FIRST + index);
             heard.passed.push(passed);
         }
-        let names: Vec<&str> = heard.kept.keys().map(String::as_str).collect();
-        let privileges = privileges()?;
-        let script =
-            format!("{redirections} export LISTEN_PID=$$; exec {privileges} {program} \"$@\"");
-        let mut command = Side::Gateway.command("bash", &["-c", &script, "mailguard"]);
+        let names: Vec<&str> = heard.kept.iter().map(|(name, _)| name.as_str()).collect();
+        let mut command = Self::launch(&format!("{redirections} export LISTEN_PID=$$;"), program)?;
         command.env("NOTIFY_SOCKET", &self.address);
         command.env("LISTEN_FDS", names.len().to_string());
         command.env("LISTEN_FDNAMES", names.join(":"));
         command.env("WATCHDOG_USEC", "10000000");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
+    }
+
+    /// The same as the daemon's user starts it by hand, of which the manager knows nothing.
+    pub(crate) fn by_hand(program: &str) -> Outcome<Command> {
+        Self::launch("", program)
+    }
+
+    fn launch(prepare: &str, program: &str) -> Outcome<Command> {
+        let script = format!("{prepare} exec {} {program} \"$@\"", privileges()?);
+        Ok(Side::Gateway.command("bash", &["-c", &script, "mailguard"]))
     }
 }
 
@@ -138,12 +149,27 @@ fn hear(socket: &UnixDatagram, shared: &Mutex<Heard>) -> Option<()> {
     let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key));
     let mut heard = shared.lock().unwrap_or_else(PoisonError::into_inner);
     if let (Some(name), Some(descriptor)) = (value("FDNAME="), descriptor) {
-        heard.kept.insert(name.to_owned(), descriptor);
+        if !heard.kept.iter().any(|(_, kept)| is_same(kept, &descriptor)) {
+            heard.kept.insert(0, (name.to_owned(), descriptor));
+        }
     } else if let (Some(name), Some(_)) = (value("FDNAME="), value("FDSTOREREMOVE=")) {
-        heard.kept.remove(name);
+        heard.kept.retain(|(kept, _)| kept != name);
     }
     heard.said.push(said);
     Some(())
+}
+
+/// Whether two descriptors are of one opened file, as `kcmp(2)` would say: then they share a flag that
+/// matters to none of those that are kept.
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let flag = |descriptor| fcntl_getfl(descriptor).map(|flags| flags.contains(OFlags::NOATIME));
+    let Ok(flags) = fcntl_getfl(one) else { return false };
+    let before = flag(other);
+    if fcntl_setfl(one, flags ^ OFlags::NOATIME).is_err() {
+        return false;
+    }
+    let after = flag(other);
+    fcntl_setfl(one, flags).is_ok() && before != after
 }
 
 /// What the unit of the packages grants: a user of its own, two capabilities and nothing to gain.

@@ -84,6 +84,25 @@ pub(crate) fn failed_starts() -> Outcome<String> {
     Ok(format!("3 starts failed, nothing was lost; {figures}"))
 }
 
+/// However often the filter is started, its manager keeps what the first start gave it.
+pub(crate) fn ten_starts() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    for start in 1..10 {
+        if start % 2 == 0 { guard.kill() } else { guard.stop() }?;
+        guard.restart()?;
+        guard.manager()?.await_said("READY=1", start + 1, PATIENCE)?;
+    }
+    let kept = guard.manager()?.names();
+    ensure(kept == KEPT, || format!("kept: {kept:?}"))?;
+    let message = Message::new("after-ten", b"1\r\n");
+    let mut session = Session::greeted(Family::V4.server(), PATIENCE)?;
+    session.deliver(Pace::Whole, &message)?;
+    session.quit()?;
+    let figures = Site { network, postfix, guard }.finish(&[message])?;
+    Ok(format!("{} descriptors kept after 10 starts; {figures}", kept.len()))
+}
+
 /// `kill -9` under a service manager: queue and flows live on. Nothing passes, what comes waits,
 /// and the next process goes on. Killed again within a minute it may be a flow that kills: all are
 /// unknown then, and reset.
@@ -114,7 +133,7 @@ pub(crate) fn killed() -> Outcome<String> {
     session.deliver(Pace::Whole, &second)?;
     session.quit()?;
     let kept = guard.manager()?.names();
-    ensure(kept == ["flows", "image", "queue-0"], || format!("kept: {kept:?}"))?;
+    ensure(kept == KEPT, || format!("kept: {kept:?}"))?;
     let figures = Site { network, postfix, guard }.finish(&[first, second])?;
     Ok(format!("queue kept with what waited, flow kept, reset after the second death; {figures}"))
 }
@@ -270,6 +289,9 @@ fn deliver_until(
 fn is_full() -> bool {
     std::env::var("LIFE").as_deref() == Ok("full")
 }
+
+/// What a manager keeps of a filter with one queue.
+const KEPT: [&str; 3] = ["flows", "image", "queue-0"];
 
 /// Text of a packet that kills.
 const DEADLY: &str = "die-of-this";

@@ -48,20 +48,27 @@ struct Borrowed {
 #[derive(Debug)]
 pub(super) struct Legacy {
     manager: Manager,
-    image: File,
-    diary: File,
+    image: Left,
+    diary: Left,
+}
+
+/// A file in memory for the next process.
+#[derive(Debug)]
+struct Left {
+    file: File,
+    /// Whether the manager has it already.
+    is_kept: bool,
 }
 
 impl Estate {
     /// What the manager kept, and where the next estate is to be left.
     pub(super) fn of_manager() -> Result<(Self, Legacy), FrontError> {
         let mut estate = Self::default();
-        let (image, diary) = (new_file(IMAGE)?, new_file(DIARY)?);
-        let mut legacy = Legacy { manager: Manager::find(), image, diary };
+        let mut legacy = Legacy::new()?;
         for (name, kept) in manager::kept() {
             match kept {
-                Kept::File(file) if name == IMAGE => legacy.image = file,
-                Kept::File(file) if name == DIARY => legacy.diary = file,
+                Kept::File(file) if name == IMAGE => legacy.image = Left { file, is_kept: true },
+                Kept::File(file) if name == DIARY => legacy.diary = Left { file, is_kept: true },
                 Kept::Socket(socket) => match queue_named(&name) {
                     Some(number) => drop(estate.queues.insert(number, socket)),
                     None => legacy.manager.release(&name),
@@ -73,25 +80,27 @@ impl Estate {
             log::warn!("cannot read what the process before has left: {error}");
             Borrowed::default()
         });
-        estate.diary = Borrowed::read(&mut legacy.diary).unwrap_or_else(|error| {
+        estate.diary = Borrowed::read(&mut legacy.diary.file).unwrap_or_else(|error| {
             log::warn!("cannot read the diary of the process before: {error}");
             Borrowed::default()
         });
-        legacy.manager.keep(IMAGE, legacy.image.as_fd());
-        legacy.manager.keep(DIARY, legacy.diary.as_fd());
         Ok((estate, legacy))
     }
 
     /// What the filter that runs hands over.
-    pub(super) fn of_predecessor(queue: u16, legacy: &mut Legacy) -> Result<Self, FrontError> {
+    pub(super) fn of_predecessor(queue: u16) -> Result<(Self, Legacy), FrontError> {
+        // While a predecessor serves, what a manager has kept is that one's.
+        drop(manager::kept());
         let (predecessor, Handed { image, queues }) = Predecessor::ask(queue)?;
-        legacy.image = image;
+        let mut legacy = Legacy::new()?;
+        legacy.image.file = image;
         let failed = |error| FrontError::io("cannot read the image handed over", error);
         let mut image = legacy.borrow_image().map_err(failed)?;
         // The predecessor goes on with its flows, if it goes on.
         image.keep();
         let queues = queues.into_iter().collect();
-        Ok(Self { queues, image, diary: Borrowed::default(), predecessor: Some(predecessor) })
+        let (diary, predecessor) = (Borrowed::default(), Some(predecessor));
+        Ok((Self { queues, image, diary, predecessor }, legacy))
     }
 
     /// Opens the queues, those that were left to us as they are.
@@ -102,7 +111,7 @@ impl Estate {
     ) -> Result<Vec<OpenQueue>, FrontError> {
         let queues = config.queue_numbers().map(|number| {
             let queue = match self.queues.remove(&number) {
-                Some(socket) => self.adopt(number, config, socket),
+                Some(socket) => self.adopt(number, config, legacy, socket),
                 None => OpenQueue::open(number, &config.queue),
             }?;
             legacy.manager.keep(&queue_name(number), queue.socket());
@@ -119,6 +128,7 @@ impl Estate {
         &self,
         number: u16,
         config: &Config,
+        legacy: &Legacy,
         socket: OwnedFd,
     ) -> Result<OpenQueue, FrontError> {
         let adopted = OpenQueue::adopt(number, &config.queue, socket);
@@ -126,6 +136,7 @@ impl Estate {
             // A manager may keep what is worth nothing any more; a predecessor serves its queues.
             Err(error) if self.predecessor.is_none() => {
                 log::warn!("{error}; opening it anew");
+                legacy.manager.release(&queue_name(number));
                 OpenQueue::open(number, &config.queue)
             }
             adopted => adopted,
@@ -150,7 +161,7 @@ impl Estate {
         if image.is_err() && !is_foreign && !self.diary.bytes.is_empty() {
             docket = Docket::read(&self.diary.bytes, now);
             (recovered, died) = (diary::recover(&self.diary.bytes, now, &docket), now);
-            diary::record_death(&legacy.diary, died, &docket).map_err(failed)?;
+            diary::record_death(&legacy.diary.file, died, &docket).map_err(failed)?;
             image = Image::open(&recovered);
         }
         let is_nothing_left = self.image.bytes.is_empty() && recovered.is_empty();
@@ -169,11 +180,11 @@ impl Estate {
         }
         let mut notes = None;
         if legacy.manager.is_there() {
-            let file = legacy.diary.try_clone().map_err(failed)?;
+            let file = legacy.diary.file.try_clone().map_err(failed)?;
             let table = Table::begin(file, died, &docket).map_err(failed)?;
             engine.keep_diary(Box::new(table), clock.now(), now);
             if died != 0 {
-                notes = Some(legacy.diary.try_clone().map_err(failed)?);
+                notes = Some(legacy.diary.file.try_clone().map_err(failed)?);
             }
         }
         let probation = docket.probation(notes, clock.now());
@@ -181,10 +192,11 @@ impl Estate {
     }
 
     /// All is ready: may we serve?
-    pub(super) fn accept(mut self) -> Result<(), FrontError> {
+    pub(super) fn accept(mut self, legacy: &Legacy) -> Result<(), FrontError> {
         self.predecessor.map_or(Ok(()), Predecessor::take_leave)?;
         self.image.keep();
         self.diary.keep();
+        legacy.entrust();
         Ok(())
     }
 }
@@ -220,6 +232,28 @@ impl Drop for Borrowed {
 }
 
 impl Legacy {
+    /// Nothing yet.
+    fn new() -> Result<Self, FrontError> {
+        let (image, diary) = (Left::new(IMAGE)?, Left::new(DIARY)?);
+        Ok(Self { manager: Manager::find(), image, diary })
+    }
+
+    /// Has the manager keep what it does not have yet. It knows its own again by what is open, so
+    /// what came from it, opened anew here, would be another one at each start.
+    fn entrust(&self) {
+        if !self.manager.is_there() {
+            return;
+        }
+        for (name, left) in [(IMAGE, &self.image), (DIARY, &self.diary)] {
+            if left.is_kept {
+                continue;
+            }
+            // A predecessor may have left one of this name.
+            self.manager.release(name);
+            self.manager.keep(name, left.file.as_fd());
+        }
+    }
+
     /// The manager.
     pub(super) const fn manager(&self) -> &Manager {
         &self.manager
@@ -228,9 +262,9 @@ impl Legacy {
     /// Writes the image of an engine that handles nothing any more.
     pub(super) fn write_image(&mut self, engine: &Engine, clock: &Clock) -> io::Result<()> {
         let image = engine.image(clock.now(), monotonic_micros());
-        self.image.set_len(0)?;
-        self.image.rewind()?;
-        self.image.write_all(&image)
+        self.image.file.set_len(0)?;
+        self.image.file.rewind()?;
+        self.image.file.write_all(&image)
     }
 
     /// Leaves the image to a manager, if there is one.
@@ -241,19 +275,19 @@ impl Legacy {
         if let Err(error) = self.write_image(engine, clock) {
             log::warn!("the next process will not know the flows: {error}");
             // A part of an image is none, but need not be there.
-            let _ = self.image.set_len(0);
+            let _ = self.image.file.set_len(0);
         }
     }
 
     /// Where the image is.
     pub(super) fn image(&self) -> &File {
-        &self.image
+        &self.image.file
     }
 
     /// What the file holds, which is in nobody's hands from here on but the borrower's.
     fn borrow_image(&mut self) -> io::Result<Borrowed> {
-        let read = Borrowed::read(&mut self.image);
-        self.image.set_len(0)?;
+        let read = Borrowed::read(&mut self.image.file);
+        self.image.file.set_len(0)?;
         read
     }
 }
@@ -277,10 +311,12 @@ fn restored(
     (engine, clock)
 }
 
-fn new_file(name: &str) -> Result<File, FrontError> {
-    let created = memfd_create(name, MemfdFlags::CLOEXEC).map_err(io::Error::from);
-    let failed = |error| FrontError::io("cannot create a file in memory", error);
-    created.map(File::from).map_err(failed)
+impl Left {
+    fn new(name: &str) -> Result<Self, FrontError> {
+        let created = memfd_create(name, MemfdFlags::CLOEXEC).map_err(io::Error::from);
+        let failed = |error| FrontError::io("cannot create a file in memory", error);
+        created.map(|file| Self { file: file.into(), is_kept: false }).map_err(failed)
+    }
 }
 
 fn queue_name(number: u16) -> String {

@@ -56,12 +56,14 @@ pub fn run(
 ) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
-    let (mut estate, mut legacy) = Estate::of_manager()?;
     let queue = config.queue.first;
-    match start {
-        Start::Fresh => succession::ensure_nobody_serves(queue)?,
-        Start::TakeOver => estate = Estate::of_predecessor(queue, &mut legacy)?,
-    }
+    let (mut estate, mut legacy) = match start {
+        Start::Fresh => {
+            succession::ensure_nobody_serves(queue)?;
+            Estate::of_manager()?
+        }
+        Start::TakeOver => Estate::of_predecessor(queue)?,
+    };
     let (events, writer) = Events::open(&config.log)?;
     // Before any thread is there: finding the sockets among the open files needs that nobody else
     // opens any.
@@ -87,7 +89,7 @@ pub fn run(
     };
     // Ahead of what cannot be taken back.
     let (mut server, waker) = steer::open(config, start)?;
-    estate.accept()?;
+    estate.accept(&legacy)?;
     server.take_place();
     sandbox::enter(config, file);
     shared.deliver(&mut effects);
