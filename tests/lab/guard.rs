@@ -183,8 +183,11 @@ impl Guard {
     pub(crate) fn take_over(&mut self) -> Outcome {
         let Some(filter) = &mut self.filter else { return Ok(()) };
         let log = new_log()?;
-        let mut start = command(filter.is_mailguard, &filter.queue, None)?;
-        start.arg("--take-over");
+        let mut start = match filter.manager {
+            Some(_) => Manager::by_hand(&program()?.to_string_lossy())?,
+            None => mailguard()?,
+        };
+        start.args(["run", "--queue", &filter.queue, "--take-over"]);
         let successor = start_daemon(start, &filter.arguments, &log)?;
         let mut predecessor = std::mem::replace(&mut filter.daemon, successor);
         filter.logs.push(log);

@@ -103,6 +103,31 @@ pub(crate) fn ten_starts() -> Outcome<String> {
     Ok(format!("{} descriptors kept after 10 starts; {figures}", kept.len()))
 }
 
+/// `--take-over` by hand of what a manager has kept: as long as the successor lives the manager
+/// starts nobody beside it, and who is started then knows nothing of what was long ago.
+pub(crate) fn lent() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    guard.manager()?.await_said("READY=1", 1, PATIENCE)?;
+    let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
+    guard.take_over()?;
+    let said = guard.refused(&[])?;
+    ensure(said.contains("queue 0 is served by another filter"), || said.clone())?;
+    old.expect(Pace::Whole, "VRFY root", 500)?;
+    guard.kill()?;
+    guard.restart()?;
+    guard.manager()?.await_said("READY=1", 2, PATIENCE)?;
+    let orphan = old.command(Pace::Whole, "NOOP");
+    let is_reset = orphan.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+    ensure(is_reset, || format!("a flow that nobody knows: {orphan:?}, not reset"))?;
+    let message = Message::new("after-all", b"1\r\n");
+    let mut session = Session::greeted(Family::V4.server(), PATIENCE)?;
+    session.deliver(Pace::Whole, &message)?;
+    session.quit()?;
+    let figures = Site { network, postfix, guard }.finish(&[message])?;
+    Ok(format!("nobody beside the successor, and then a new beginning; {figures}"))
+}
+
 /// `kill -9` under a service manager: queue and flows live on. Nothing passes, what comes waits,
 /// and the next process goes on. Killed again within a minute it may be a flow that kills: all are
 /// unknown then, and reset.

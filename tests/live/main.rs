@@ -53,7 +53,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 44] = [
+const SCENARIOS: [Scenario; 45] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -115,6 +115,7 @@ const SCENARIOS: [Scenario; 44] = [
     scenario("another_process_takes_over_each_second", life::take_overs),
     scenario("a_start_that_fails_takes_nothing_away", life::failed_starts),
     scenario("ten_starts_leave_no_more_than_one", life::ten_starts),
+    scenario("what_a_manager_keeps_is_lent_and_no_more", life::lent),
     scenario("killed_its_queue_and_flows_live_on", life::killed),
     scenario("an_image_of_another_format_is_refused_and_mail_goes_on", life::other_formats),
     scenario("a_packet_that_kills_does_not_kill_for_ever", life::deadly_packet),

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::process::{Child, ChildStderr, Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::sealed::sealed;
 
@@ -242,6 +245,40 @@ fn a_queue_of_another_process_is_named() {
         assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
         assert_eq!(second.status.code(), Some(2));
         assert!(!filter.end("-INT").contains("flows: "));
+    });
+}
+
+/// A crowd before a name that anybody may take, as long as these live.
+fn crowd_before(name: &str) -> Vec<Socket> {
+    let stream = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let address = SockAddr::unix(name).unwrap();
+    let door = stream();
+    door.bind(&address).unwrap();
+    door.listen(0).unwrap();
+    let mut crowd = vec![door];
+    loop {
+        let one = stream();
+        one.set_nonblocking(true).unwrap();
+        if one.connect(&address).is_err() {
+            return crowd;
+        }
+        crowd.push(one);
+    }
+}
+
+#[test]
+fn strangers_keep_nobody_from_starting_or_from_taking_over() {
+    sealed(NEEDS, || {
+        let _crowd = crowd_before("\0mailguard/queue-0");
+        let filter = Filter::start(&[]);
+        assert!(!filter.said.contains("can take over"), "{}", filter.said);
+        let successor = Filter::start(&["--take-over"]);
+        let said = filter.end("-0");
+        assert!(said.contains("another process goes on"), "{said}");
+        let door = "/run/mailguard/control.queue-0";
+        assert_eq!(fs::metadata(door).unwrap().permissions().mode() & 0o777, 0o600);
+        successor.end("-TERM");
+        assert!(!fs::exists(door).unwrap());
     });
 }
 

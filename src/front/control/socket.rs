@@ -31,9 +31,7 @@ impl Listener {
         group: Option<u32>,
         is_successor: bool,
     ) -> Result<Self, FrontError> {
-        let failed = |error| {
-            FrontError::io(format!("cannot listen at the control socket {}", path.display()), error)
-        };
+        let failed = |error| FrontError::io(format!("cannot listen at {}", path.display()), error);
         if let Some(folder) = path.parent()
             && !folder.exists()
         {
@@ -86,7 +84,8 @@ impl Listener {
         self.at = None;
     }
 
-    pub(super) fn accept(&self) -> io::Result<UnixStream> {
+    /// Who comes next.
+    pub(in crate::front) fn accept(&self) -> io::Result<UnixStream> {
         self.socket.accept().map(|(stream, _)| stream)
     }
 }

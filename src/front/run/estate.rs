@@ -5,15 +5,19 @@
 //! itself. The image is in a file in memory that is emptied as soon as it has been read: whoever
 //! dies leaves none, and nobody begins with what was true long ago. Whoever ends before it may
 //! serve puts it back, and the diary with it.
+//!
+//! Who serves holds the lock of the image's file as long as it lives, also where both have been
+//! handed over. Nobody has that file but the manager and its filters, so no stranger can hold it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::clock::Clock;
@@ -62,7 +66,7 @@ struct Left {
 
 impl Estate {
     /// What the manager kept, and where the next estate is to be left.
-    pub(super) fn of_manager() -> Result<(Self, Legacy), FrontError> {
+    pub(super) fn of_manager(config: &Config) -> Result<(Self, Legacy), FrontError> {
         let mut estate = Self::default();
         let mut legacy = Legacy::new()?;
         for (name, kept) in manager::kept() {
@@ -76,6 +80,7 @@ impl Estate {
                 Kept::File(_) => legacy.manager.release(&name),
             }
         }
+        legacy.claim(config.queue.first)?;
         estate.image = legacy.borrow_image().unwrap_or_else(|error| {
             log::warn!("cannot read what the process before has left: {error}");
             Borrowed::default()
@@ -88,10 +93,10 @@ impl Estate {
     }
 
     /// What the filter that runs hands over.
-    pub(super) fn of_predecessor(queue: u16) -> Result<(Self, Legacy), FrontError> {
+    pub(super) fn of_predecessor(config: &Config) -> Result<(Self, Legacy), FrontError> {
         // While a predecessor serves, what a manager has kept is that one's.
         drop(manager::kept());
-        let (predecessor, Handed { image, queues }) = Predecessor::ask(queue)?;
+        let (predecessor, Handed { image, queues }) = Predecessor::ask(config)?;
         let mut legacy = Legacy::new()?;
         legacy.image.file = image;
         let failed = |error| FrontError::io("cannot read the image handed over", error);
@@ -238,8 +243,22 @@ impl Legacy {
         Ok(Self { manager: Manager::find(), image, diary })
     }
 
+    /// Makes sure that no other filter serves these queues: what a manager has kept may have gone to
+    /// it by a take-over, and two would read one socket.
+    fn claim(&self, queue: u16) -> Result<(), FrontError> {
+        match flock(&self.image.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(Errno::WOULDBLOCK) => {
+                let sentence = format!("queue {queue} is served by another filter: expected none");
+                Err(FrontError::new(sentence + ", or --take-over"))
+            }
+            Err(error) => Err(FrontError::io("cannot lock a file in memory", error)),
+        }
+    }
+
     /// Has the manager keep what it does not have yet. It knows its own again by what is open, so
-    /// what came from it, opened anew here, would be another one at each start.
+    /// what came from it, opened anew here, would be another one at each start. And what it is given
+    /// is opened anew, since what it holds stays locked.
     fn entrust(&self) {
         if !self.manager.is_there() {
             return;
@@ -248,9 +267,14 @@ impl Legacy {
             if left.is_kept {
                 continue;
             }
-            // A predecessor may have left one of this name.
-            self.manager.release(name);
-            self.manager.keep(name, left.file.as_fd());
+            match manager::reopened(left.file.as_raw_fd()) {
+                Ok(file) => {
+                    // A predecessor may have left one of this name.
+                    self.manager.release(name);
+                    self.manager.keep(name, file.as_fd());
+                }
+                Err(error) => log::warn!("the next process will not know the flows: {error}"),
+            }
         }
     }
 

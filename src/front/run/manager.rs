@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -114,8 +114,12 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<Option<Kept>> {
     }
     // A file has no safe way from its number to its owner but its name.
     let Some(number) = passed.take_raw_fd(index)? else { return Ok(None) };
-    let file = File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))?;
-    Ok(Some(Kept::File(file)))
+    Ok(Some(Kept::File(reopened(number)?)))
+}
+
+/// The same file, opened anew: for whoever goes by what is open, another one.
+pub(super) fn reopened(number: RawFd) -> io::Result<File> {
+    File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))
 }
 
 fn connect(address: &OsStr) -> io::Result<UnixDatagram> {

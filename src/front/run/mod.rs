@@ -37,6 +37,7 @@ use self::reign::{Reign, join, spawn};
 use self::running::{Reloads, Running};
 use self::signals::Signals;
 use self::steer::Steering;
+use self::succession::Door;
 use self::supervisor::Supervisor;
 use self::worker::{Marks, Shared};
 use crate::config::Config;
@@ -56,13 +57,9 @@ pub fn run(
 ) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
-    let queue = config.queue.first;
     let (mut estate, mut legacy) = match start {
-        Start::Fresh => {
-            succession::ensure_nobody_serves(queue)?;
-            Estate::of_manager()?
-        }
-        Start::TakeOver => Estate::of_predecessor(queue)?,
+        Start::Fresh => Estate::of_manager(config)?,
+        Start::TakeOver => Estate::of_predecessor(config)?,
     };
     let (events, writer) = Events::open(&config.log)?;
     // Before any thread is there: finding the sockets among the open files needs that nobody else
@@ -91,6 +88,7 @@ pub fn run(
     let (mut server, waker) = steer::open(config, start)?;
     estate.accept(&legacy)?;
     server.take_place();
+    let door = Door::open(config, start);
     sandbox::enter(config, file);
     shared.deliver(&mut effects);
     shared.reset_blocked(&mut effects);
@@ -108,7 +106,7 @@ pub fn run(
             Ok(())
         };
         let control = spawn(scope, "control".to_owned(), serving)?;
-        let ended = reign.until_the_end(supervisor, &mut legacy, queues, effects);
+        let ended = reign.until_the_end(supervisor, &mut legacy, door, queues, effects);
         drop(waker);
         join(control).and(ended)
     });

@@ -33,10 +33,10 @@ impl Reign<'_> {
         &self,
         mut supervisor: Supervisor<'_>,
         legacy: &mut Legacy,
+        mut door: Door,
         mut queues: Vec<OpenQueue>,
         mut effects: Effects,
     ) -> Result<bool, FrontError> {
-        let mut door = Door::open(self.config.queue.first);
         loop {
             let sockets = queues.iter().map(|queue| Ok((queue.number(), queue.duplicate()?)));
             let sockets = sockets.collect::<Result<Vec<_>, FrontError>>()?;
@@ -75,12 +75,9 @@ impl Reign<'_> {
         self.shared.events.settle();
         legacy.write_image(self.shared.engine, &self.shared.clock)?;
         successor.receive(legacy.image().as_fd(), sockets)?;
-        door.close();
-        let gone = successor.go();
-        if gone.is_err() {
-            *door = Door::open(self.config.queue.first);
-        }
-        gone
+        successor.go()?;
+        door.leave_place();
+        Ok(())
     }
 
     /// Serves the queues as long as `watch` takes.

@@ -11,15 +11,16 @@
 //! that is not told to go ends. So there is never more than one that reads. Packets wait in the
 //! kernel meanwhile.
 //!
-//! The two meet at an abstract socket, whose names belong to a network namespace as queues do, and
+//! The two meet at a socket beside the control socket, in a folder where strangers make nothing, and
 //! each makes sure whose process the other is. Strangers are heard by neither.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
@@ -30,11 +31,14 @@ use rustix::net::{
 use rustix::process::{Uid, geteuid};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::Start;
+use crate::config::Config;
 use crate::front::FrontError;
+use crate::front::control::Listener;
 
 /// Where a running filter waits for its successor.
 #[derive(Debug)]
-pub(super) struct Door(Option<UnixListener>);
+pub(super) struct Door(Option<Listener>);
 
 /// A successor at the door.
 #[derive(Debug)]
@@ -52,23 +56,19 @@ pub(super) struct Handed {
 }
 
 impl Door {
-    /// Opens it. Without one the filter runs as well.
-    pub(super) fn open(queue: u16) -> Self {
-        let address = SocketAddr::from_abstract_name(name(queue));
-        let opened = address.and_then(|address| UnixListener::bind_addr(&address));
-        let opened = opened.and_then(|door| door.set_nonblocking(true).map(|()| door));
-        match opened {
-            Ok(door) => Self(Some(door)),
-            Err(error) => {
-                log::warn!("no other process can take over: {error}");
-                Self(None)
-            }
-        }
+    /// Opens it, in the place of a predecessor's. Without one the filter runs as well.
+    pub(super) fn open(config: &Config, start: Start) -> Self {
+        let opened = listen(&place(config), start == Start::TakeOver);
+        let opened =
+            opened.inspect_err(|error| log::warn!("no other process can take over: {error}"));
+        Self(opened.ok())
     }
 
-    /// Nobody comes in any more.
-    pub(super) fn close(&mut self) {
-        self.0 = None;
+    /// Its place is the successor's.
+    pub(super) fn leave_place(&mut self) {
+        if let Some(door) = &mut self.0 {
+            door.leave_place();
+        }
     }
 
     /// What to poll for somebody at it.
@@ -79,8 +79,9 @@ impl Door {
     /// Who stands there and may come in.
     pub(super) fn answer(&self) -> Option<Successor> {
         for _ in 0..STRANGERS_MAX {
-            let (stream, _) = self.0.as_ref()?.accept().ok()?;
-            // Anybody may knock, as often as they like: a line for each would fill the log.
+            let stream = self.0.as_ref()?.accept().ok()?;
+            // Who may not come in may knock as often as they like: a line for each would fill the
+            // log.
             if trust(&stream).is_ok() {
                 let greeted = greet(stream);
                 let greeted = greeted.inspect_err(|error| log::warn!("{NOTHING}: {error}"));
@@ -89,21 +90,6 @@ impl Door {
         }
         None
     }
-}
-
-/// Makes sure that no other filter serves this queue: what a manager has kept may have gone to it
-/// by a take-over, and two would read one socket.
-pub(super) fn ensure_nobody_serves(queue: u16) -> Result<(), FrontError> {
-    let is_served = match knock(queue) {
-        Ok(stream) => trust(&stream).is_ok(),
-        // A crowd stands before it.
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
-    };
-    if is_served {
-        let sentence = format!("queue {queue} is served by another filter: expected none, or");
-        return Err(FrontError::new(sentence + " --take-over"));
-    }
-    Ok(())
 }
 
 impl Successor {
@@ -133,15 +119,16 @@ impl Successor {
 
 impl Predecessor {
     /// Asks the filter that runs for everything.
-    pub(super) fn ask(queue: u16) -> Result<(Self, Handed), FrontError> {
+    pub(super) fn ask(config: &Config) -> Result<(Self, Handed), FrontError> {
+        let queue = config.queue.first;
         let failed = |error: io::Error| {
-            if error.kind() == ErrorKind::ConnectionRefused {
+            if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) {
                 let sentence = format!("no filter of queue {queue} runs that could be taken over");
                 return FrontError::new(sentence);
             }
             FrontError::io(format!("cannot take over queue {queue}"), error)
         };
-        let asked = knock(queue).and_then(|mut stream| {
+        let asked = knock(&place(config)).and_then(|mut stream| {
             trust(&stream)?;
             stream.set_nonblocking(false)?;
             stream.set_read_timeout(Some(PREDECESSOR_PATIENCE))?;
@@ -176,11 +163,20 @@ fn trust(stream: &UnixStream) -> io::Result<()> {
     Err(io::Error::other(format!("user {} is neither root nor ours", other.as_raw())))
 }
 
+/// Listens there, for root and our own user alone.
+fn listen(place: &Path, is_successor: bool) -> Result<Listener, FrontError> {
+    let mut door = Listener::open(place, None, is_successor)?;
+    let opened = door.take_place();
+    let opened = opened.and_then(|()| fs::set_permissions(place, Permissions::from_mode(0o600)));
+    let failed = |error| FrontError::io(format!("cannot listen at {}", place.display()), error);
+    opened.map(|()| door).map_err(failed)
+}
+
 /// Goes to the door of the filter that runs; where a crowd stands before it, nobody waits.
-fn knock(queue: u16) -> io::Result<UnixStream> {
+fn knock(place: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(format!("\0{}", name(queue)))?)?;
+    socket.connect(&SockAddr::unix(place)?)?;
     Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
@@ -216,8 +212,10 @@ fn expect(stream: &mut UnixStream, word: &[u8]) -> io::Result<()> {
     if heard == word { Ok(()) } else { Err(io::Error::other("an unexpected word")) }
 }
 
-fn name(queue: u16) -> String {
-    format!("mailguard/queue-{queue}")
+/// Where the door of a filter is. An abstract name anybody could take; who may put something beside
+/// the control socket may steer the filter anyway.
+fn place(config: &Config) -> PathBuf {
+    PathBuf::from(format!("{}.queue-{}", config.control.socket, config.queue.first))
 }
 
 const HAND_OVER: &[u8] = b"mailguard: hand over\n";

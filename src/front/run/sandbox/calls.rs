@@ -40,8 +40,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_sendmmsg,
     libc::SYS_ppoll,
     libc::SYS_accept4,
-    libc::SYS_bind,
-    libc::SYS_listen,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_getsockopt,
@@ -122,12 +120,10 @@ const OF_THIS_PROCESSOR: &[c_long] = &[libc::SYS_newfstatat, libc::SYS_renameat]
 type Sometimes = (c_long, u8, u32, u32);
 
 /// Only with one argument as it is needed.
-const SOMETIMES: [Sometimes; 5] = [
+const SOMETIMES: [Sometimes; 4] = [
     // Memory is never code.
     (libc::SYS_mmap, 2, libc::PROT_EXEC.cast_unsigned(), 0),
     (libc::SYS_mprotect, 2, libc::PROT_EXEC.cast_unsigned(), 0),
-    // The only sockets still to be opened are doors on this machine.
-    (libc::SYS_socket, 0, u32::MAX, libc::AF_UNIX.cast_unsigned()),
     // Names of threads.
     (libc::SYS_prctl, 0, u32::MAX, libc::PR_SET_NAME.cast_unsigned()),
     // Sockets that do not wait.

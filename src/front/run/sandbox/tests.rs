@@ -72,6 +72,7 @@ fn forbidden(folder: &Folder) -> Vec<(&'static str, bool)> {
         ("make a link", std::os::unix::fs::symlink("/", folder.path("log/link")).err()),
         ("remove a log", fs::remove_file(folder.path("log/events")).err()),
         ("make a socket", UnixListener::bind(folder.path("run/second")).err()),
+        ("open a door", open_door().err()),
         ("change an owner", std::os::unix::fs::chown(folder.path("log"), Some(1), None).err()),
         ("listen", TcpListener::bind("127.0.0.1:0").err()),
         ("connect", TcpStream::connect("127.0.0.1:1").err()),
@@ -84,6 +85,11 @@ fn forbidden(folder: &Folder) -> Vec<(&'static str, bool)> {
 
 fn raw() -> std::io::Result<socket2::Socket> {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(6.into()))
+}
+
+fn open_door() -> std::io::Result<UnixListener> {
+    let name = format!("mailguard-sandbox-{}", std::process::id());
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
 }
 
 fn signal() -> std::io::Result<()> {
@@ -131,12 +137,9 @@ fn what_a_filter_does_while_it_runs_goes_on() {
             File::options().append(true).create(true).open(&log).unwrap();
             let _ = fs::metadata(&log).unwrap();
         }
-        // The kernel's counters and our own, the door for a successor, threads, the time of day.
+        // The kernel's counters and our own, threads, the time of day.
         fs::read_to_string("/proc/self/statm").unwrap();
         assert!(fs::read_dir("/proc/self/fd").unwrap().count() > 2);
-        let name = format!("mailguard-sandbox-{}", std::process::id());
-        let door = SocketAddr::from_abstract_name(name).unwrap();
-        UnixListener::bind_addr(&door).unwrap().set_nonblocking(true).unwrap();
         let named = thread::Builder::new().name("named".to_owned());
         let big = named.spawn(|| vec![1_u8; 64 << 20].iter().map(|&b| u64::from(b)).sum::<u64>());
         assert_eq!(big.unwrap().join().unwrap(), 64 << 20);
