@@ -22,6 +22,13 @@ fn main() -> ExitCode {
                 // What the machine lacks is worth knowing all the same.
                 front::check::machine_alone(check.brief).and(Err(faulty))
             }
+            (Command::Rules(rules), Err(faulty)) if rules.action == RulesAction::Up => {
+                let usual = Config::build(None, &cli.command.overrides());
+                let usual = usual.or_else(|_| Config::build(None, &[]))?;
+                let said = front::rules::stand_in(&usual).unwrap_or_else(|error| error.to_string());
+                say(&said);
+                Err(faulty)
+            }
             (_, config) => perform(cli.command, &config?),
         }
     });
@@ -29,11 +36,15 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         Err(error) => {
-            // Nobody is left to tell if standard error is gone too.
-            let _ = writeln!(std::io::stderr(), "mailguard: {error}");
+            say(&error.to_string());
             ExitCode::from(2)
         }
     }
+}
+
+fn say(what: &str) {
+    // Nobody is left to tell if standard error is gone too.
+    let _ = writeln!(std::io::stderr(), "mailguard: {what}");
 }
 
 fn command_line() -> Result<Cli, FrontError> {
@@ -66,7 +77,11 @@ fn configuration(
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
     let config = Config::build(source, &command.overrides())?;
-    let directory = config.patch_directory.clone().filter(|_| is_read);
+    if matches!(command, Command::Rules(_)) {
+        // They are made without patches, and a faulty one must not leave the gateway open.
+        return Ok(config);
+    }
+    let directory = config.patch_directory.clone();
     let patches = directory.map_or(Ok(Vec::new()), |path| front::read_patches(Path::new(&path)))?;
     config.with_patches(&patches).map_err(FrontError::new)
 }

@@ -110,9 +110,10 @@ const SETTINGS: &str = "What is done with mail: keys of the section [settings], 
 const EXCEPTIONS: &str = "Connections that are treated otherwise: the first table [[exceptions]] \
     that matches one counts.";
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("/etc/mailguard/mailguard.toml", "the configuration"),
     ("/run/mailguard/control", "the socket that mailguard-ctl(8) talks to"),
+    ("/var/lib/mailguard/rules.toml", "what the rules were made from last"),
     ("/var/log/mailguard/", "where the service may write its event log"),
 ];
 

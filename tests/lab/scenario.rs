@@ -186,6 +186,8 @@ fn unshare(program: &[&str]) -> Command {
     // Debian's ordinary users do not have the directories of iptables and chroot in their path.
     let path = env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+    // What rules are made from is kept there.
+    command.env("STATE_DIRECTORY", "/run/state");
     command.args(program);
     command
 }

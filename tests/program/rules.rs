@@ -155,6 +155,74 @@ fn a_changed_configuration_replaces_the_rules() {
     });
 }
 
+/// `rules up` with a configuration that is none; what it says.
+fn up_with_a_faulty_file() -> String {
+    fs::write("/run/faulty.toml", "ports = [25\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+        .args(["rules", "up", "--config", "/run/faulty.toml", IPTABLES[0], IPTABLES[1]])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (line, faults) = said.split_once('\n').unwrap();
+    assert!(faults.contains("/run/faulty.toml:1:"), "{said}");
+    line.to_owned()
+}
+
+/// As another program does that makes all rules anew.
+fn flush() {
+    for program in ["iptables", "ip6tables"] {
+        for table in ["mangle", "filter", "raw"] {
+            shell(&format!("{program} -t {table} -F; {program} -t {table} -X"));
+        }
+    }
+    assert!(!state().contains("MAILGUARD"));
+}
+
+#[test]
+fn a_faulty_configuration_leaves_no_gateway_open() {
+    sealed(NEEDS, || {
+        succeed("up", &[]);
+        let usual = state();
+        succeed("down", &[]);
+        let said = up_with_a_faulty_file();
+        assert_eq!(
+            said,
+            "mailguard: rules: none stood and none are known, the usual ones are installed for \
+             ports [25]"
+        );
+        assert_eq!(state(), usual);
+        succeed("up", &[HOSTS, "queue.last=3", "ports=[25, 587]"]);
+        let configured = state();
+        assert!(configured.contains("--queue-balance 0:3"), "{configured}");
+        flush();
+        let said = up_with_a_faulty_file();
+        assert_eq!(
+            said,
+            "mailguard: rules: none stood, those of the last `rules up` are installed"
+        );
+        assert_eq!(state(), configured);
+        let said = up_with_a_faulty_file();
+        assert_eq!(said, "mailguard: rules: those that stand are left as they are");
+        assert_eq!(state(), configured);
+        succeed("down", &[]);
+        assert!(!fs::exists("/run/state").unwrap());
+    });
+}
+
+#[test]
+fn rules_need_no_patches() {
+    sealed(NEEDS, || {
+        fs::create_dir("/run/patches").unwrap();
+        fs::write("/run/patches/faulty.toml", "id = ").unwrap();
+        for directory in ["/run/patches", "/nonexistent"] {
+            succeed("up", &[&format!("patches.directory={directory}")]);
+            assert!(state().contains("MAILGUARD"));
+            succeed("down", &[]);
+        }
+    });
+}
+
 #[test]
 fn what_fails_halfway_is_taken_back() {
     sealed(NEEDS, || {

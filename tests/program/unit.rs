@@ -37,3 +37,10 @@ fn the_unit_starts_the_program_as_it_wants_to_be_started() {
         assert!(unit.lines().any(|one| one == line), "{line}");
     }
 }
+
+#[test]
+fn the_rules_have_a_place_for_what_they_are_made_from() {
+    let unit = fs::read_to_string(UNIT.replace("mailguard.service", "mailguard-rules.service"));
+    // Everything else is read-only there.
+    assert!(unit.unwrap().lines().any(|one| one == "StateDirectory=mailguard"));
+}

@@ -20,6 +20,8 @@ pub(crate) fn sealed<F: Fn()>(needs: &[&str], body: F) {
     let shell = || {
         let mut command = unshare();
         command.args(["sh", "-c", script, "sh"]).env(MARKER, "1");
+        // What rules are made from is kept there.
+        command.env("STATE_DIRECTORY", "/run/state");
         command
     };
     let again = words::<F>();

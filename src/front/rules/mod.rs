@@ -4,6 +4,7 @@
 //! others use too, or nft does, in a table of our own; they mean the same. Where both stand for a
 //! moment a packet comes to the queue twice, and is judged the same twice.
 
+mod inputs;
 mod iptables;
 mod nft;
 mod saved;
@@ -11,8 +12,10 @@ mod template;
 mod tool;
 mod words;
 
+use std::io::{self, Write};
 use std::path::Path;
 
+pub use inputs::inputs;
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
 use super::FrontError;
@@ -79,12 +82,47 @@ pub fn follow(config: &Config) -> Result<(), FrontError> {
     super::print("rules: brought up to date\n")
 }
 
-/// Installs the rules, or brings them up to date.
+/// Installs the rules, or brings them up to date, and keeps what they are made from for
+/// [`stand_in`].
 ///
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
 pub fn up(config: &Config) -> Result<(), FrontError> {
+    install(config, holders()?)?;
+    if let Err(error) = inputs::keep(config) {
+        // They stand, and that is what was asked for.
+        let _ = writeln!(io::stderr(), "mailguard: {error}");
+    }
+    Ok(())
+}
+
+/// Where the configuration is faulty: sees to it that some rules stand, without which mail would
+/// pass unread. Those of the last [`up`], or else the usual ones. What was done, in a sentence.
+///
+/// # Errors
+/// A program is missing or refuses; nothing has changed then.
+pub fn stand_in(usual: &Config) -> Result<String, FrontError> {
     let holders = holders()?;
+    if !holders.is_empty() {
+        return Ok("rules: those that stand are left as they are".to_owned());
+    }
+    match inputs::kept() {
+        Ok(config) => {
+            install(&config, holders)?;
+            Ok("rules: none stood, those of the last `rules up` are installed".to_owned())
+        }
+        Err(_) => {
+            install(usual, holders)?;
+            let ports = &usual.engine.ports;
+            Ok(format!(
+                "rules: none stood and none are known, the usual ones are installed for ports \
+                 {ports:?}"
+            ))
+        }
+    }
+}
+
+fn install(config: &Config, holders: Vec<Keeper>) -> Result<(), FrontError> {
     let keeper = keeper(config, &holders)?;
     keeper.up(config)?;
     // Only now, so that there is no moment without rules.
@@ -96,6 +134,7 @@ pub fn up(config: &Config) -> Result<(), FrontError> {
 /// # Errors
 /// A program is missing or refuses; what could be removed is removed all the same.
 pub fn down() -> Result<(), FrontError> {
+    inputs::forget();
     let there: Vec<_> = Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()).collect();
     if there.is_empty() {
         return Err(none_is_there());

@@ -14,14 +14,14 @@ use super::running::{Needs, Pending, Running};
 use super::show;
 use super::worker::Shared;
 use super::{Reread, Start};
-use crate::config::{Config, Fail, RulesBackend};
+use crate::config::Config;
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::control::{
     Answer, How, Listener, Place, ROOT_WRITES, Request, Server, Service, Waker, group_named,
     is_trusted,
 };
-use crate::front::{FrontError, memory};
+use crate::front::{FrontError, memory, rules};
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
@@ -87,7 +87,9 @@ impl Steering<'_> {
                 let lines: Vec<_> = pix::lines_of(mode(request.place)).collect();
                 return Answer::text(request.place, lines.join("\n"));
             }
-            "rules-config" => return Answer::text(request.place, self.rules_config()),
+            "rules-config" => {
+                return Answer::text(request.place, rules::inputs(&self.running.config()));
+            }
             "" => return Answer::text(request.place, ""),
             _ => {}
         }
@@ -290,33 +292,6 @@ impl Steering<'_> {
             }
             Err(error) => Answer::refused(place, format!("ERROR: {error}")),
         }
-    }
-
-    /// What the packet filter's rules are made from, as it is in force.
-    fn rules_config(&self) -> String {
-        let config = self.running.config();
-        let hosts = config.rules.mail_hosts.iter().map(|host| format!("\"{host}\""));
-        let fail = match config.queue.fail {
-            Fail::Closed => "closed",
-            Fail::Open => "open",
-        };
-        let backend = match config.rules.backend {
-            RulesBackend::Auto => "auto",
-            RulesBackend::Iptables => "iptables",
-            RulesBackend::Nft => "nft",
-        };
-        format!(
-            "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
-             backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\n\
-             offload_mark = {}\n",
-            config.engine.ports,
-            config.queue.first,
-            config.queue.last,
-            hosts.collect::<Vec<_>>().join(", "),
-            config.rules.local,
-            config.rules.mark,
-            config.rules.offload_mark
-        )
     }
 }
 

@@ -1,0 +1,85 @@
+//! What rules are made from, kept beside those that stand: where they are gone and the configuration
+//! is faulty, mail would pass unread otherwise.
+
+use std::env;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Fail, RulesBackend, Source};
+use crate::front::{FrontError, reread_configuration};
+
+/// In the words of a configuration file.
+#[must_use]
+pub fn inputs(config: &Config) -> String {
+    let hosts = config.rules.mail_hosts.iter().map(|host| format!("\"{host}\""));
+    let fail = match config.queue.fail {
+        Fail::Closed => "closed",
+        Fail::Open => "open",
+    };
+    let backend = match config.rules.backend {
+        RulesBackend::Auto => "auto",
+        RulesBackend::Iptables => "iptables",
+        RulesBackend::Nft => "nft",
+    };
+    format!(
+        "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
+         backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\n\
+         offload_mark = {}\n",
+        config.engine.ports,
+        config.queue.first,
+        config.queue.last,
+        hosts.collect::<Vec<_>>().join(", "),
+        config.rules.local,
+        config.rules.mark,
+        config.rules.offload_mark
+    )
+}
+
+/// Keeps them.
+pub(super) fn keep(config: &Config) -> Result<(), FrontError> {
+    let file = place();
+    write(&file, &inputs(config)).map_err(|error| {
+        let context = format!("the rules stand, but cannot be kept in {}", file.display());
+        FrontError::io(context, error)
+    })
+}
+
+/// Those that were kept last.
+pub(super) fn kept() -> Result<Config, FrontError> {
+    let file = place();
+    let text = reread_configuration(&file)?;
+    let name = &file.display().to_string();
+    Ok(Config::build(Some(Source { name, text: &text }), &[])?)
+}
+
+/// Keeps none.
+pub(super) fn forget() {
+    let file = place();
+    for file in [&file, &file.with_extension("new")] {
+        let _ = fs::remove_file(file);
+    }
+    // Unless somebody else has something there.
+    let _ = file.parent().map(fs::remove_dir);
+}
+
+/// All of it or nothing, whatever happens to the machine meanwhile.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    }
+    let new = file.with_extension("new");
+    let mut written = File::create(&new)?;
+    written.write_all(text.as_bytes())?;
+    written.sync_all()?;
+    fs::rename(new, file)
+}
+
+/// In the folder that a service manager has made for us, or where it would.
+fn place() -> PathBuf {
+    let folder = env::var_os("STATE_DIRECTORY").map_or_else(|| FOLDER.into(), PathBuf::from);
+    folder.join("rules.toml")
+}
+
+const FOLDER: &str = "/var/lib/mailguard";
