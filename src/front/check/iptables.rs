@@ -94,7 +94,7 @@ fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
 }
 
 /// Whether a rule drops every packet whose source address belongs elsewhere, as the kernel's own
-/// check of IPv4 does where it is strict.
+/// check of IPv4 does where it is strict; or the end of a chain that has returned all others.
 pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
     let mut rules = rules_of(listing);
     rules.retain(|rule| rule.concerns_mail(ours) && !rule.is_for_some());
@@ -102,8 +102,12 @@ pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
         |rule: &&Rule<'_>| matches!(rule.table, "raw" | "mangle") && rule.chain == "PREROUTING";
     let hooked = rules.iter().filter(is_hooked).map(|rule| (rule.table, rule.chain));
     let reached = reached(hooked, rules.iter().filter_map(Rule::jump));
-    let mut reached = rules.iter().filter(|rule| reached.contains(&(rule.table, rule.chain)));
-    reached.any(Rule::drops_strangers)
+    let mut reached =
+        rules.iter().enumerate().filter(|(_, rule)| reached.contains(&(rule.table, rule.chain)));
+    reached.any(|(at, rule)| {
+        let behind = rules.get(at + 1..).unwrap_or_default();
+        rule.drops_strangers() || rule.returns_others() && rule.is_end_dropped(behind)
+    })
 }
 
 /// The tables a listing has.
@@ -125,9 +129,27 @@ impl<'a> Rule<'a> {
 
     /// Whether it drops what comes from where its source address does not belong.
     fn drops_strangers(&self) -> bool {
+        self.asks_for_source() && self.has("--invert") && rules::target(&self.words) == Some("DROP")
+    }
+
+    /// Whether it takes all others out of its chain.
+    fn returns_others(&self) -> bool {
+        let target = rules::target(&self.words);
+        self.asks_for_source() && !self.has("--invert") && target == Some("RETURN")
+    }
+
+    /// Whether where a source address belongs is looked at, and strictly.
+    fn asks_for_source(&self) -> bool {
         let is_asked = self.words.windows(2).any(|pair| pair == ["-m", "rpfilter"]);
-        let is_strict = self.has("--invert") && !self.has("--loose");
-        is_asked && is_strict && rules::target(&self.words) == Some("DROP")
+        is_asked && !self.has("--loose")
+    }
+
+    /// Whether what comes to the end of its chain behind it is dropped there.
+    fn is_end_dropped(&self, behind: &[Self]) -> bool {
+        let is_beside = |rule: &&Self| (rule.table, rule.chain) == (self.table, self.chain);
+        let is_for_all = |rule: &&Self| matches!(*rule.words, ["-j", "DROP" | "RETURN" | "ACCEPT"]);
+        let end = behind.iter().filter(is_beside).find(is_for_all);
+        end.is_some_and(|end| rules::target(&end.words) == Some("DROP"))
     }
 
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {

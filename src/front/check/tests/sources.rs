@@ -5,6 +5,10 @@ use super::*;
 #[test]
 fn rules_of_iptables_that_drop_strangers_are_found() {
     let asks = "-m rpfilter --invert -j DROP";
+    let returning = |rules: &[&str]| {
+        let rules = rules.iter().map(|rule| format!("own {rule}"));
+        ["PREROUTING -j own".to_owned()].into_iter().chain(rules).collect::<Vec<_>>()
+    };
     for (table, rules, expected) in [
         ("raw", vec![format!("PREROUTING {asks}")], true),
         ("mangle", vec![format!("PREROUTING {asks}")], true),
@@ -12,6 +16,7 @@ fn rules_of_iptables_that_drop_strangers_are_found() {
         ("raw", vec!["PREROUTING -m rpfilter --validmark --invert -j DROP".to_owned()], true),
         ("raw", vec![format!("PREROUTING ! -i lo {asks}")], true),
         ("raw", vec!["PREROUTING -j own".to_owned(), format!("own {asks}")], true),
+        ("mangle", returning(&["-m rpfilter --validmark -j RETURN", "-j LOG", "-j DROP"]), true),
         // For some alone, or where nothing comes.
         ("raw", vec![format!("PREROUTING -i eth1 {asks}")], false),
         ("raw", vec![format!("PREROUTING -s 2001:db8::/32 {asks}")], false),
@@ -25,6 +30,11 @@ fn rules_of_iptables_that_drop_strangers_are_found() {
         ("raw", vec!["PREROUTING -m rpfilter -j DROP".to_owned()], false),
         ("raw", vec!["PREROUTING -m rpfilter -j ACCEPT".to_owned()], false),
         ("raw", vec!["PREROUTING -m rpfilter --invert -j LOG".to_owned()], false),
+        ("mangle", returning(&["-m rpfilter --loose -j RETURN", "-j DROP"]), false),
+        ("mangle", returning(&["-m rpfilter -j RETURN", "-i eth1 -j DROP"]), false),
+        ("mangle", returning(&["-m rpfilter -j RETURN", "-j RETURN", "-j DROP"]), false),
+        ("mangle", returning(&["-m rpfilter --invert -j RETURN", "-j DROP"]), false),
+        ("mangle", returning(&["-m rpfilter -j RETURN"]), false),
         ("raw", vec!["PREROUTING -m comment --comment \"-m rpfilter\" -j DROP".to_owned()], false),
     ] {
         let listing = format!("*{table}\n-A {}\nCOMMIT\n", rules.join("\n-A "));
