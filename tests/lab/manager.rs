@@ -159,8 +159,8 @@ fn hear(socket: &UnixDatagram, shared: &Mutex<Heard>) -> Option<()> {
     Some(())
 }
 
-/// Whether two descriptors are of one opened file, as `kcmp(2)` would say: then they share a flag that
-/// matters to none of those that are kept.
+/// Whether two descriptors are of one opened file, as `kcmp(2)` would say: then they share a flag
+/// that matters to none of those that are kept.
 fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
     let flag = |descriptor| fcntl_getfl(descriptor).map(|flags| flags.contains(OFlags::NOATIME));
     let Ok(flags) = fcntl_getfl(one) else { return false };

@@ -1,5 +1,5 @@
-//! What rules are made from, kept beside those that stand: where they are gone and the configuration
-//! is faulty, mail would pass unread otherwise.
+//! What rules are made from, kept beside those that stand: where they are gone and the
+//! configuration is faulty, mail would pass unread otherwise.
 
 use std::env;
 use std::fs::{self, DirBuilder, File};

@@ -243,8 +243,8 @@ impl Legacy {
         Ok(Self { manager: Manager::find(), image, diary })
     }
 
-    /// Makes sure that no other filter serves these queues: what a manager has kept may have gone to
-    /// it by a take-over, and two would read one socket.
+    /// Makes sure that no other filter serves these queues: what a manager has kept may have gone
+    /// to it by a take-over, and two would read one socket.
     fn claim(&self, queue: u16) -> Result<(), FrontError> {
         match flock(&self.image.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(()),
@@ -257,8 +257,8 @@ impl Legacy {
     }
 
     /// Has the manager keep what it does not have yet. It knows its own again by what is open, so
-    /// what came from it, opened anew here, would be another one at each start. And what it is given
-    /// is opened anew, since what it holds stays locked.
+    /// what came from it, opened anew here, would be another one at each start. And what it is
+    /// given is opened anew, since what it holds stays locked.
     fn entrust(&self) {
         if !self.manager.is_there() {
             return;

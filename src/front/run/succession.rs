@@ -11,8 +11,8 @@
 //! that is not told to go ends. So there is never more than one that reads. Packets wait in the
 //! kernel meanwhile.
 //!
-//! The two meet at a socket beside the control socket, in a folder where strangers make nothing, and
-//! each makes sure whose process the other is. Strangers are heard by neither.
+//! The two meet at a socket beside the control socket, in a folder where strangers make nothing,
+//! and each makes sure whose process the other is. Strangers are heard by neither.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
