@@ -19,8 +19,18 @@ pub(super) struct Sieve {
     by_verb: [u8; Verb::ALL.len()],
 }
 
+/// A kind of arguments: what decides which rules may mind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    zones: ZoneSet,
+    /// What nearly every such argument begins with.
+    key: &'static [u8],
+    /// Whether it is a path, or may be one.
+    has_path: bool,
+}
+
 /// What arguments of one kind cannot lack.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Table {
     /// By byte: the buckets in which it is a pair's second, and 8 bits higher those in which it is
     /// a first. Every byte is a first of [`ALONE`].
@@ -49,17 +59,20 @@ const OTHERS: usize = 6;
 impl Sieve {
     /// The sieve for a catalogue's rules, of which those without a deed are off.
     pub(super) fn new(catalogue: &Catalogue, deeds: &[Option<Deed>]) -> Self {
-        let mut tables: Vec<Table> = Vec::new();
+        let mut kinds: Vec<Kind> = Vec::new();
         let by_verb = Verb::ALL.map(|verb| {
-            let table = Table::new(verb, catalogue, deeds);
-            let known = tables.iter().position(|known| *known == table);
+            let kind = Kind::of(verb);
+            let known = kinds.iter().position(|known| *known == kind);
             let at = known.unwrap_or_else(|| {
-                tables.push(table);
-                tables.len() - 1
+                kinds.push(kind);
+                kinds.len() - 1
             });
             u8::try_from(at).unwrap_or(u8::MAX)
         });
-        Self { tables, by_verb }
+        Self {
+            tables: kinds.iter().map(|kind| Table::new(kind, catalogue, deeds)).collect(),
+            by_verb,
+        }
     }
 
     /// Whether a rule may mind this argument, which is whole.
@@ -70,8 +83,8 @@ impl Sieve {
     }
 }
 
-impl Table {
-    fn new(verb: Verb, catalogue: &Catalogue, deeds: &[Option<Deed>]) -> Self {
+impl Kind {
+    fn of(verb: Verb) -> Self {
         let zones = Line::zones_of(verb);
         let is_mail = zones.meets(ZoneSet::PATHS);
         let key: &[u8] = match is_mail {
@@ -79,9 +92,15 @@ impl Table {
             true => b"FROM:<",
             false => b"",
         };
+        Self { zones, key, has_path: is_mail || matches!(verb, Verb::Vrfy | Verb::Expn) }
+    }
+}
+
+impl Table {
+    fn new(kind: &Kind, catalogue: &Catalogue, deeds: &[Option<Deed>]) -> Self {
+        let Kind { zones, key, has_path } = *kind;
         let pairs = Box::new([ALONE << 8; 256]);
         let mut table = Self { pairs, longest: u16::MAX, key, common: Vec::new() };
-        let has_path = is_mail || matches!(verb, Verb::Vrfy | Verb::Expn);
         if has_path {
             // The machine drops the backslash of a pair, and quotes, and joins what is around them.
             table.add(b"\\");
