@@ -27,7 +27,7 @@ use crate::support::rig::{Rig, Seen, settings, settings_with, settings_without_r
 use crate::support::schedule::{Kind, Plan};
 
 /// Seeds of each kind, unless `SEEDS` says otherwise.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 300;
 
 /// Profiles that captures of others are tried under.
 const PROFILES: [&str; 4] = ["mailguard", "esmtp", "pix-5.1", "asa"];
