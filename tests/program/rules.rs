@@ -182,31 +182,26 @@ fn flush() {
 #[test]
 fn a_faulty_configuration_leaves_no_gateway_open() {
     sealed(NEEDS, || {
-        succeed("up", &[]);
-        let usual = state();
-        succeed("down", &[]);
-        let said = up_with_a_faulty_file();
-        assert_eq!(
-            said,
-            "mailguard: rules: none stood and none are known, the usual ones are installed for \
-             ports [25]"
-        );
-        assert_eq!(state(), usual);
+        let unknown = "mailguard: rules: none stand, and none are known";
+        assert_eq!(up_with_a_faulty_file(), unknown);
+        let kept = "mailguard: rules: those of the last `rules up` stand";
         succeed("up", &[HOSTS, "queue.last=3", "ports=[25, 587]"]);
         let configured = state();
         assert!(configured.contains("--queue-balance 0:3"), "{configured}");
         flush();
-        let said = up_with_a_faulty_file();
-        assert_eq!(
-            said,
-            "mailguard: rules: none stood, those of the last `rules up` are installed"
-        );
+        assert_eq!(up_with_a_faulty_file(), kept);
         assert_eq!(state(), configured);
-        let said = up_with_a_faulty_file();
-        assert_eq!(said, "mailguard: rules: those that stand are left as they are");
+        assert_eq!(up_with_a_faulty_file(), kept);
+        assert_eq!(state(), configured);
+        // Those of one family alone are gone.
+        shell("iptables -t mangle -F");
+        assert_eq!(up_with_a_faulty_file(), kept);
         assert_eq!(state(), configured);
         succeed("down", &[]);
         assert!(!fs::exists("/run/state").unwrap());
+        // Nobody asks for any after that.
+        assert_eq!(up_with_a_faulty_file(), unknown);
+        assert!(!state().contains("MAILGUARD"));
     });
 }
 

@@ -96,29 +96,22 @@ pub fn up(config: &Config) -> Result<(), FrontError> {
     Ok(())
 }
 
-/// Where the configuration is faulty: sees to it that some rules stand, without which mail would
-/// pass unread. Those of the last [`up`], or else the usual ones. What was done, in a sentence.
+/// Sees to it that rules stand where the configuration is faulty, or mail would pass unread: those
+/// of the last [`up`]. Where none are known, nobody has asked for any since [`down`]. What was
+/// done, in a sentence.
 ///
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
-pub fn stand_in(usual: &Config) -> Result<String, FrontError> {
+pub fn stand_in() -> Result<&'static str, FrontError> {
     let holders = holders()?;
-    if !holders.is_empty() {
-        return Ok("rules: those that stand are left as they are".to_owned());
-    }
     match inputs::kept() {
         Ok(config) => {
+            // Some of them may be gone.
             install(&config, holders)?;
-            Ok("rules: none stood, those of the last `rules up` are installed".to_owned())
+            Ok("rules: those of the last `rules up` stand")
         }
-        Err(_) => {
-            install(usual, holders)?;
-            let ports = &usual.engine.ports;
-            Ok(format!(
-                "rules: none stood and none are known, the usual ones are installed for ports \
-                 {ports:?}"
-            ))
-        }
+        Err(_) if holders.is_empty() => Ok("rules: none stand, and none are known"),
+        Err(_) => Ok("rules: those that stand are left as they are"),
     }
 }
 
