@@ -102,8 +102,9 @@ pub(super) struct Conversation {
     pub(super) has_told_reset: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
-    /// Whether a RST of either end has passed, which its receiver may have taken.
-    pub(super) has_been_reset: bool,
+    /// Whether the server may have given its end up unseen: a RST of either end has passed, or the
+    /// client has offered no window, before which a server waits without a word until it goes.
+    pub(super) may_be_gone: bool,
     /// What became of the client's line under way.
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
@@ -134,7 +135,7 @@ impl Conversation {
             has_closed: false,
             has_told_reset: false,
             has_unread: false,
-            has_been_reset: false,
+            may_be_gone: false,
             line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(

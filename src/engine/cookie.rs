@@ -4,10 +4,10 @@
 //! segment whose numbers fit its secret. Linux's secret fits whatever is added to both numbers at
 //! once, and takes numbers that are up to three bytes off for another segment size
 //! (`check_tcp_syn_cookie` and `msstab` in net/ipv4/syncookies.c); those of others fit the very
-//! first numbers alone. So when a server has given its end up, for a RST or behind its FIN, a
-//! segment from the middle of a stream may begin a new one: text that was judged as a message would
-//! be read as commands. An ACK that is a few bytes older says nothing new to a server that still
-//! has the connection, and fits no secret.
+//! first numbers alone. So when a server has given its end up, for a RST, behind its FIN or before
+//! a window that stays shut, a segment from the middle of a stream may begin a new one: text that
+//! was judged as a message would be read as commands. An ACK that is a few bytes older says nothing
+//! new to a server that still has the connection, and fits no secret.
 
 use super::Mode;
 use super::passage::Passage;
@@ -44,9 +44,7 @@ impl Passage<'_, '_> {
     /// TLS the client may say to it whatever it likes as it is.
     fn may_begin_anew(&self) -> bool {
         let conversation = &self.conversation;
-        let may_be_gone =
-            conversation.has_been_reset || conversation.streams[Direction::Reply].fin().is_some();
-        may_be_gone
+        (conversation.may_be_gone || conversation.streams[Direction::Reply].fin().is_some())
             && conversation.mode() == Mode::Enforce
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
     }

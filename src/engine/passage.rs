@@ -88,6 +88,7 @@ impl Passage<'_, '_> {
     fn take_ack(&mut self) -> Result<(), Violation> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let is_heeded = self.is_heeded();
+        self.conversation.may_be_gone |= window == 0 && self.direction == Direction::Original;
         let is_offloaded = self.conversation.is_offloaded();
         let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
         let stream = &mut self.conversation.streams[self.direction.other()];
@@ -285,7 +286,7 @@ impl Passage<'_, '_> {
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }
-        self.conversation.has_been_reset = true;
+        self.conversation.may_be_gone = true;
         if stream.reset_seqs().any(|exact| exact == seq) {
             self.conversation.phase = Phase::Closing;
             self.conversation.close(&self.scene, self.effects);

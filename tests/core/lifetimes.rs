@@ -13,7 +13,7 @@ use mailguard::wire::{Packet, Parsed, Seq};
 
 use crate::bounds::{ATTACKER, limited, text};
 use crate::support::crowd::{Crowd, Line};
-use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
+use crate::support::packet::{ACK, FIN, PSH, RST, SYN, fill_checksums, tcp_packet};
 use crate::support::rig::{Rig, settings, settings_with};
 
 const ISN: [u32; 2] = [1_000, 5_000];
@@ -591,7 +591,16 @@ fn behind_a_reset_or_the_servers_fin_no_segment_of_a_message_fits_a_cookie() {
         assert_eq!(rig.packet(C, seq, 0, RST, &[], b""), Verdict::Accept);
     };
     let fin: Ending = |rig| assert_eq!(rig.send_fin(S, 43, b""), Verdict::Accept);
-    for ending in [reset, fin] {
+    // A server that waits for a window goes without a word in the end.
+    let shut: Ending = |rig| {
+        let (seq, ack) = rig.numbers(C, 12);
+        let mut bytes = rig.build(C, seq, ack, ACK, &[], b"");
+        bytes[34..36].fill(0);
+        fill_checksums(&mut bytes, 20);
+        assert_eq!(rig.raw(C, &bytes), Verdict::Accept);
+        assert_eq!(rig.ack(C, 12), Verdict::Accept);
+    };
+    for ending in [reset, fin, shut] {
         for beside in -5..=5 {
             let mut rig = begun();
             ending(&mut rig);

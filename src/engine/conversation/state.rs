@@ -97,7 +97,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
             has_unread: self.has_unread,
-            has_been_reset: false,
+            may_be_gone: false,
             line: self.line,
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),

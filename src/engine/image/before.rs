@@ -48,7 +48,7 @@ impl<C> From<FlowBefore<C>> for FlowState<C> {
     fn from(before: FlowBefore<C>) -> Self {
         let FlowBefore { id, ends, seen, terms, conversation } = before;
         // Where a RST may have passed, a little more care is taken.
-        let has_been_reset = true;
-        Self { id, ends, since: seen, seen, has_been_reset, terms, conversation }
+        let may_be_gone = true;
+        Self { id, ends, since: seen, seen, may_be_gone, terms, conversation }
     }
 }

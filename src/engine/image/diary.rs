@@ -151,7 +151,7 @@ impl Diarist {
             ends: flow.ends(),
             since: flow.since(),
             seen: flow.seen(),
-            has_been_reset: conversation.has_been_reset,
+            may_be_gone: conversation.may_be_gone,
             terms,
             conversation: conversation.shape_with(&journal),
         };

@@ -91,7 +91,7 @@ struct FlowState<C> {
     ends: Ends,
     since: u64,
     seen: u64,
-    has_been_reset: bool,
+    may_be_gone: bool,
     /// Which of the terms it is judged by.
     terms: u32,
     conversation: C,

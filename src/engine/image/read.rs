@@ -197,12 +197,12 @@ impl Engine {
         W: Into<Watch>,
     {
         let Some(flow) = records.next::<F>().flatten() else { return false };
-        let FlowState { id, ends, since, seen, has_been_reset, terms: place, conversation } =
+        let FlowState { id, ends, since, seen, may_be_gone, terms: place, conversation } =
             flow.into();
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let Some(Some((terms, has_same_patches))) = terms.get(place) else { return false };
         let mut conversation = conversation.restore(terms, &self.memory);
-        conversation.has_been_reset = has_been_reset;
+        conversation.may_be_gone = may_be_gone;
         if !has_same_patches {
             conversation.watch.change_catalogue();
         }
