@@ -90,7 +90,7 @@ pub(crate) fn handshakes() -> Outcome<String> {
     let mut table = Table::new(&Before::ALL.map(Before::name));
     for (place, &before) in (0..).zip(Before::some()) {
         let _guard = before.start(FEW_HANDSHAKES)?;
-        let seen = evicted(&mut wire, 21_000 + place);
+        let seen = evicted(&mut wire, 21_000 + 10 * place);
         let name = "a handshake evicted by a flood is reset";
         table.enter(("20", name), "stand-in", before.name(), seen);
         let seen = orphans(&mut wire, before);
@@ -100,7 +100,30 @@ pub(crate) fn handshakes() -> Outcome<String> {
 }
 
 /// A slow client's handshake stands when the flood comes; others deliver meanwhile.
+///
+/// The server itself forgets a handshake that its client leaves open for some seconds while many
+/// do. On a busy machine a flood may take as long, and is tried again.
 fn evicted(wire: &mut Ether, port: u16) -> Seen {
+    let tries = (port..port + 5).map(|port| {
+        let start = now();
+        let seen = evicted_once(wire, port);
+        (start.elapsed() < FORGOTTEN, seen)
+    });
+    let mut last = None;
+    for (is_remembered, seen) in tries {
+        last = Some(seen);
+        if is_remembered {
+            break;
+        }
+    }
+    last.unwrap_or_else(|| Seen::new(true, "not tried".to_owned()))
+}
+
+/// When a server with many half-open connections may drop one (`reqsk_timer_handler`): at the
+/// second repetition of its SYN/ACK, behind 1 s and 2 s more.
+const FORGOTTEN: Duration = Duration::from_secs(3);
+
+fn evicted_once(wire: &mut Ether, port: u16) -> Seen {
     let client = SocketAddr::new(IpAddr::from([192, 0, 2, 77]), port);
     let mut puppet = Puppet::new(client, Family::V4.server());
     wire.send(&puppet.syn());
