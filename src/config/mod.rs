@@ -32,7 +32,7 @@ use toml::de::DeTable;
 
 use self::report::Fault;
 use self::tree::{Node, Place};
-use self::value::Words;
+pub(crate) use self::value::Words;
 use crate::engine::{self, Treatment};
 use crate::event::Format;
 use crate::flow::Network;

@@ -38,13 +38,18 @@ pub(super) trait Read: Sized {
 }
 
 /// One of a few words.
-pub(super) trait Words: Copy + 'static {
+pub(crate) trait Words: Copy + PartialEq + 'static {
     /// The words.
     const WORDS: &'static [(&'static str, Self)];
 
     /// The value of a word.
     fn named(name: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(word, _)| *word == name).map(|(_, value)| *value)
+    }
+
+    /// The word of a value.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 
     /// The words, with commas and an "or" between.

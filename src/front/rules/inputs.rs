@@ -7,22 +7,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Fail, RulesBackend, Source};
+use crate::config::{Config, Source, Words};
 use crate::front::{FrontError, reread_configuration};
 
 /// In the words of a configuration file.
 #[must_use]
 pub fn inputs(config: &Config) -> String {
     let hosts = config.rules.mail_hosts.iter().map(|host| format!("\"{host}\""));
-    let fail = match config.queue.fail {
-        Fail::Closed => "closed",
-        Fail::Open => "open",
-    };
-    let backend = match config.rules.backend {
-        RulesBackend::Auto => "auto",
-        RulesBackend::Iptables => "iptables",
-        RulesBackend::Nft => "nft",
-    };
+    let (fail, backend) = (config.queue.fail.word(), config.rules.backend.word());
     format!(
         "ports = {:?}\n[queue]\nfirst = {}\nlast = {}\nfail = \"{fail}\"\n[rules]\n\
          backend = \"{backend}\"\nmail_hosts = [{}]\nlocal = {}\nmark = {}\n\

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use super::counters::COUNTERS;
 use super::show;
 use super::worker::Shared;
-use crate::config::{Backend, Config, Fail};
+use crate::config::{Config, Words};
 use crate::engine::{Heard, Stage, Stats};
 use crate::front::nfqueue::listing;
 use crate::speaker::Speaker;
@@ -101,19 +101,11 @@ fn one(name: &'static str, value: impl ToString) -> Labels {
 fn about(ours: &mut Registered<'_>, config: &Config) {
     let version = one("version", env!("CARGO_PKG_VERSION"));
     ours.gauges("build_info", "The program that runs", [(version, 1)]);
-    let fail = match config.queue.fail {
-        Fail::Closed => "closed",
-        Fail::Open => "open",
-    };
-    let backend = match config.queue.backend {
-        Backend::Netlink => "netlink",
-        Backend::Nfq => "nfq",
-    };
     let mode = vec![
         ("profile", config.profile.clone()),
         ("monitor", config.engine.monitor.to_string()),
-        ("fail", fail.to_owned()),
-        ("backend", backend.to_owned()),
+        ("fail", config.queue.fail.word().to_owned()),
+        ("backend", config.queue.backend.word().to_owned()),
     ];
     ours.gauges("mode_info", "How it is configured", [(mode, 1)]);
 }

@@ -40,7 +40,7 @@ use self::steer::Steering;
 use self::succession::Door;
 use self::supervisor::Supervisor;
 use self::worker::{Marks, Shared};
-use crate::config::Config;
+use crate::config::{Config, Words};
 use crate::engine::Effects;
 use crate::front::FrontError;
 use crate::front::nfqueue::{Faults, OpenQueue};
@@ -143,10 +143,7 @@ fn announce(config: &Config, queues: &[OpenQueue]) {
             settings.length,
             queue.buffer_bytes(),
             if settings.gso { "on" } else { "off" },
-            match settings.fail {
-                crate::config::Fail::Closed => "closed",
-                crate::config::Fail::Open => "open",
-            },
+            settings.fail.word(),
         );
         if queue.buffer_bytes() < settings.socket_buffer {
             log::warn!(

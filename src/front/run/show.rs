@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::counters::COUNTERS;
 use super::worker::Shared;
-use crate::config::{Config, Fail};
+use crate::config::{Config, Words};
 use crate::engine::{Seen, Stage};
 use crate::flow::{Direction, FlowId, Network};
 use crate::front::control::ANSWER_MAX;
@@ -36,10 +36,7 @@ pub(super) fn status(shared: &Shared<'_>, config: &Config, is_json: bool) -> Str
     }
     let mut text = format!("mailguard {version}, up {}\n", span(since));
     let mode = if config.engine.monitor { ", monitoring only" } else { "" };
-    let fail = match config.queue.fail {
-        Fail::Closed => "closed",
-        Fail::Open => "open",
-    };
+    let fail = config.queue.fail.word();
     let _ = writeln!(text, "profile {}, ports {ports}, fail {fail}{mode}", config.profile);
     for entry in queues(config) {
         let listing::Entry { number, waiting, queue_dropped, user_dropped, .. } = entry;
