@@ -13,13 +13,16 @@ use crate::patch::{Arrives, Patch, PatchRule, PatchTest, Scope, Sign, State};
 /// No patch is for such a product.
 pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontError> {
     let catalogue = &patches.catalogue;
-    let listed: Vec<&Patch> = match product {
-        None => catalogue.patches().iter().collect(),
-        Some(text) => catalogue.for_product(text).ok_or_else(|| {
-            FrontError::new(format!("`{text}` found, expected a product of `mailguard patches`"))
-        })?,
+    let (mut text, listed): (_, Vec<&Patch>) = match product {
+        None => (String::new(), catalogue.patches().iter().collect()),
+        Some(said) => {
+            let (named, patches) = catalogue.for_product(said).ok_or_else(|| {
+                let what = "expected a product of `mailguard patches`";
+                FrontError::new(format!("`{said}` found, {what}"))
+            })?;
+            (format!("{named}:\n"), patches)
+        }
     };
-    let mut text = String::new();
     for patch in &listed {
         let (state, id) = (patches.state(patch).name(), &patch.id);
         let preset = if patches.state(patch) == patch.default { "" } else { "*" };

@@ -10,7 +10,7 @@ use super::automaton::{Automaton, ByByte, Marks};
 use super::file::{self, Fault};
 use super::line::{Line, Taken};
 use super::zone::{Zone, ZoneSet};
-use super::{Deed, Patch, Release, Sign, builtin};
+use super::{Deed, Named, Patch, Sign, builtin};
 
 /// The name of a patch. Copies share it.
 pub type Id = Arc<str>;
@@ -162,23 +162,17 @@ impl Catalogue {
         found.ok().and_then(|at| self.0.patches.get(at))
     }
 
-    /// The patches that a product needs, of which this text names name and release: what
-    /// `exim-4.96` says, or a greeting. None if it names no product.
+    /// The product and the release of which this text speaks, `exim-4.96` or a greeting, and the
+    /// patches that it needs. None if it names no product.
     #[must_use]
-    pub fn for_product(&self, text: &str) -> Option<Vec<&Patch>> {
-        let text = text.to_lowercase();
-        let names = self.0.patches.iter().flat_map(|patch| &patch.products);
-        let (at, name) = names
-            .filter_map(|product| Some((text.find(product.name.as_str())?, &product.name)))
-            .max_by_key(|(at, name)| (name.len(), usize::MAX - at))?;
-        let behind = text.get(at + name.len()..).unwrap_or_default();
-        let mut words = behind.split(|c: char| c.is_whitespace() || "()/,;".contains(c));
-        let release =
-            words.find_map(|word| Release::parse(word.trim_start_matches(['-', 'v', '_'])));
+    pub fn for_product(&self, text: &str) -> Option<(Named<'_>, Vec<&Patch>)> {
+        let products = self.0.patches.iter().flat_map(|patch| &patch.products);
+        let named = Named::find(text, products.map(|product| product.name.as_str()))?;
         let needs = |patch: &&Patch| {
-            patch.products.iter().any(|product| product.has(name, release.as_ref()))
+            patch.products.iter().any(|one| one.has(named.product, named.release.as_ref()))
         };
-        Some(self.0.patches.iter().filter(needs).collect())
+        let patches = self.0.patches.iter().filter(needs).collect();
+        Some((named, patches))
     }
 
     pub(super) fn rules(&self) -> &[Compiled] {

@@ -27,7 +27,7 @@ pub use header::{Field, Header, Met};
 pub use keyword::Keyword;
 pub use line::{Cure, Line};
 pub use plan::{Act, Plan, Strike};
-pub use product::{Bound, Product, Release};
+pub use product::{Bound, Named, Product, Release};
 pub use zone::Zone;
 
 use std::fmt;

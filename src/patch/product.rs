@@ -96,6 +96,63 @@ impl fmt::Display for Release {
     }
 }
 
+/// A product that somebody speaks of, and its release, if they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// Its name.
+    pub product: &'a str,
+    /// None: any.
+    pub release: Option<Release>,
+}
+
+impl<'a> Named<'a> {
+    /// What a text names of these, in a greeting behind the name of the host: a word of its own,
+    /// the longest, and right behind it its release.
+    pub(super) fn find(text: &str, products: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        let is_greeting = text.starts_with("220");
+        let host = if is_greeting { text.find(char::is_whitespace) } else { None };
+        let behind_host = |at: usize| text.get(at..)?.trim_start().split_once(char::is_whitespace);
+        let said = host.and_then(behind_host).map_or(text.as_str(), |(_, said)| said);
+        let product = products.filter(|name| behind(said, name).is_some());
+        let product = product.max_by_key(|name| name.len())?;
+        let words =
+            behind(said, product)?.split(|c: char| c.is_whitespace() || "()/,;:".contains(c));
+        let mut words = words.map(|word| word.trim_start_matches(['-', '_']));
+        let is_between = |word: &&str| matches!(*word, "" | "version" | "release" | "service");
+        let number = words.find(|word| !is_between(word));
+        let number = number.map(|word| word.strip_prefix('v').unwrap_or(word));
+        let release = number.and_then(Release::parse);
+        Some(Self { product, release })
+    }
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.release {
+            Some(release) => write!(f, "{} {release}", self.product),
+            None => write!(f, "{}, any release", self.product),
+        }
+    }
+}
+
+/// What stands behind a name in a text, where it is a word and no part of another or of a host's
+/// name.
+fn behind<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.match_indices(name).find_map(|(at, _)| {
+        let rest = text.get(at + name.len()..)?;
+        let mut next = rest.chars();
+        let is_end = match next.next() {
+            Some('.' | '-' | '_') => !next.next().is_some_and(char::is_alphabetic),
+            Some(next) => !next.is_alphanumeric(),
+            None => true,
+        };
+        let before = text.get(..at)?.chars().next_back();
+        let is_start = !before.is_some_and(|c| c.is_alphanumeric() || ".-_".contains(c));
+        (is_start && is_end).then_some(rest)
+    })
+}
+
 impl Bound {
     /// Reads a bound, such as `<4.92`.
     fn parse(text: &str) -> Option<Self> {

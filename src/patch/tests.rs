@@ -477,7 +477,7 @@ fn releases_are_ordered_as_people_count() {
 fn a_greeting_names_its_product() {
     let catalogue = Catalogue::with(&[]).unwrap();
     let ids = |text: &str| -> Vec<String> {
-        let patches = catalogue.for_product(text).unwrap_or_default();
+        let (_, patches) = catalogue.for_product(text).unwrap();
         patches.iter().map(|patch| patch.id.to_string()).collect()
     };
     assert!(ids("exim-4.91").contains(&"CVE-2019-10149".to_owned()));
@@ -485,6 +485,22 @@ fn a_greeting_names_its_product() {
     assert_eq!(ids("220 mx.example ESMTP Exim 4.91 Thu, 26 Nov 2026"), ids("exim 4.91"));
     assert!(ids("220 mx.example ESMTP Postfix (Debian/GNU)").len() > ids("postfix-3.8").len());
     assert_eq!(catalogue.for_product("nothing-1.0"), None);
+    assert_eq!(catalogue.for_product("minimail 1.0"), None);
+    for (text, named) in [
+        ("exim-4.91", "exim 4.91"),
+        ("Exim", "exim, any release"),
+        ("220 mx.example ESMTP Exim Thu, 26 Nov 2026 10:00:00 +0000", "exim, any release"),
+        ("220 mx ESMTP Sendmail; Thu, 26 Nov 2026 10:00:00 GMT", "sendmail, any release"),
+        ("220 mx ESMTP Sendmail 8.17.1/8.17.1; Thu, 26 Nov 2026", "sendmail 8.17.1"),
+        ("220 sendmail.example.com ESMTP Exim 4.91", "exim 4.91"),
+        ("220 exchange.example ESMTP Postfix", "postfix, any release"),
+        ("220 mx.minimail.example ESMTP Exim 4.91", "exim 4.91"),
+        ("220-mx.example ESMTP Exim 4.96-58", "exim 4.96.58"),
+        ("Lotus Domino Release 8.5.3", "domino 8.5.3"),
+        ("postfix v3.8", "postfix 3.8"),
+    ] {
+        assert_eq!(catalogue.for_product(text).unwrap().0.to_string(), named, "{text}");
+    }
 }
 
 /// Numbers of one catalogue mean the same to another only where their fingerprints are one.
