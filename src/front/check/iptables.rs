@@ -122,9 +122,16 @@ impl<'a> Rule<'a> {
         Some(((self.table, self.chain), (self.table, target)))
     }
 
-    /// Whether it is for what comes by one device alone, or from or to some addresses.
+    /// Whether it is for some packets of mail alone: those of a device, of some connections, from
+    /// or to some addresses, or so many.
     fn is_for_some(&self) -> bool {
-        ["-i", "-s", "-d"].into_iter().any(|option| self.has(option) && !self.is_inverted(option))
+        let is_chosen = |option| self.has(option) && !self.is_inverted(option);
+        let mut modules = self.words.windows(2).filter_map(|pair| match pair {
+            ["-m", module] => Some(module),
+            _ => None,
+        });
+        ["-i", "-s", "-d"].into_iter().any(is_chosen)
+            || modules.any(|module| OF_SOME.contains(module))
     }
 
     /// Whether it drops what comes from where its source address does not belong.
@@ -244,6 +251,10 @@ impl<'a> Rule<'a> {
         rules::value(&self.words, option)
     }
 }
+
+/// Modules that choose by more than marks and what is asked of a packet of mail anyway.
+const OF_SOME: [&str; 8] =
+    ["conntrack", "state", "limit", "hashlimit", "statistic", "set", "recent", "length"];
 
 /// The options that ask for ports.
 const PORTS: [(End, &str); 5] = [
