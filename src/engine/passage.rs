@@ -267,7 +267,7 @@ impl Passage<'_, '_> {
             return None;
         }
         let stream = &self.conversation.streams[self.direction];
-        let data_end = self.conversation.dialogue.find_data_end(fresh)?;
+        let data_end = self.conversation.dialogue.find_data_end(fresh, guard.false_ends())?;
         let end = stream.judged().after(data_end as u64);
         let segment_start = stream.offset(self.turn.packet.seq).unwrap_or_default();
         let data_start = self.conversation.dialogue.data_start();

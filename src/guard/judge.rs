@@ -11,16 +11,14 @@ use super::mask::Draft;
 use super::message::Message;
 use super::order::Order;
 use super::reply::ReplyWatch;
-use super::settings::{
-    Lookalikes, ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit,
-};
+use super::settings::{ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
 use super::size::{Size, is_size};
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, Fillers, Plain, Speaker, Step, Swept, Verb};
+use crate::smtp::{Dialogue, Event, Expect, FalseEnds, Fillers, Plain, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -225,15 +223,13 @@ impl Guard {
             | Event::CommandCr
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
-            Event::DataLookalike(before) if self.settings.lookalikes == Lookalikes::Neutralise => {
+            Event::DataLookalike(before) => {
                 before.neutralise(draft.copy(run.bytes), BLANK);
                 let ruling =
                     draft.ask(|bytes, draft| self.look_at_text(watch, bytes, Plain::NONE, draft));
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
             }
-            Event::Data | Event::DataLookalike(_) => {
-                self.look_at_text(watch, run.bytes, run.plain, draft)
-            }
+            Event::Data => self.look_at_text(watch, run.bytes, run.plain, draft),
             Event::Chunk => {
                 let (ruling, header) = self.look_into(watch, run.bytes, false, draft);
                 let excess = self.measure_chunk(watch, header, run.bytes);
@@ -300,7 +296,7 @@ impl Guard {
         bytes: (&mut [u8], Offset),
         draft: &mut Draft,
     ) -> Option<(Step, Swept)> {
-        let is_changed = self.settings.lookalikes == Lookalikes::Neutralise;
+        let is_changed = self.false_ends() == FalseEnds::Changed;
         let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
         let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_) | Expect::Oversize(_));
         if !is_disowned && !self.has_room(watch, bytes.0.len()) {

@@ -18,9 +18,10 @@ use memchr::memchr_iter;
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
+use super::settings::Lookalikes;
 use super::value::Excess;
 use super::{Guard, Rule, Watch};
-use crate::smtp::{Dialogue, Expect, Plain, Reply, Speaker, Standing, Step, mask};
+use crate::smtp::{Dialogue, Expect, FalseEnds, Plain, Reply, Speaker, Standing, Step, mask};
 
 /// What is known of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,15 +238,30 @@ impl Guard {
             return Step::WAIT;
         }
         let is_data = from == Speaker::Client && matches!(dialogue.expect(), Expect::Data(_));
-        match if is_data { self.room(watch) } else { None } {
-            Some(0) => dialogue.disown(),
-            Some(room) if room < bytes.len() => {
-                let run = bytes.get(..room).unwrap_or(bytes);
-                return dialogue.read(from, run, standing);
+        let run = match if is_data { self.room(watch) } else { None } {
+            Some(0) => {
+                dialogue.disown();
+                bytes
             }
-            Some(_) | None => {}
+            Some(room) => bytes.get(..room).unwrap_or(bytes),
+            None => bytes,
+        };
+        if is_data
+            && self.false_ends() == FalseEnds::Kept
+            && let Some(step) = dialogue.read_as_it_leaves(run, standing.at)
+        {
+            return step;
         }
-        dialogue.read(from, bytes, standing)
+        dialogue.read(from, run, standing)
+    }
+
+    /// What becomes of what looks like the end of a message.
+    #[must_use]
+    pub fn false_ends(&self) -> FalseEnds {
+        match self.settings.lookalikes {
+            Lookalikes::Neutralise => FalseEnds::Changed,
+            Lookalikes::Pass => FalseEnds::Kept,
+        }
     }
 
     /// What the server takes, and whether it surely refuses what is larger.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::expect::{Cue, DataBegins, Expect};
 use super::line::{ChunkRule, CommandLine};
-use super::mail_data::{MailData, Rest, Run};
+use super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
 use super::prefix::Prefix;
 use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
@@ -161,12 +161,8 @@ impl Dialogue {
             Expect::Wait | Expect::Tls(_) => Step::WAIT,
             Expect::Data(data) => {
                 let before = *data;
-                let (used, run) = data.read(input);
-                match run {
-                    Run::Text(plain) => Step { plain, ..Step::of(used, Event::Data) },
-                    Run::Lookalike => Step::of(used, Event::DataLookalike(before)),
-                    Run::End => self.end_data(used, at),
-                }
+                let read = data.read(input, FalseEnds::Changed);
+                self.take_data(before, read, at)
             }
             Expect::Disowned(data) | Expect::Oversize(data) => {
                 let before = *data;
@@ -183,6 +179,14 @@ impl Dialogue {
                 self.read_octets(used, is_out, at)
             }
             Expect::AuthLine => self.read_auth_line(input, at),
+        }
+    }
+
+    fn take_data(&mut self, before: MailData, (used, run): (usize, Run), at: Offset) -> Step {
+        match run {
+            Run::Text(plain) => Step { plain, ..Step::of(used, Event::Data) },
+            Run::Lookalike => Step::of(used, Event::DataLookalike(before)),
+            Run::End => self.end_data(used, at),
         }
     }
 

@@ -14,10 +14,11 @@
 //! | BareDot        | lookalike | lookalike | Middle | lookalike | Middle |
 //! | DotCr          | lookalike | END   | BareDot   | lookalike | Middle |
 //!
-//! Behind a lookalike the state is Middle. A dot behind a lone CR or LF is the text's own (a line
-//! `.profile`); what would make a line of it alone is the lookalike. A NUL counts only where it
-//! could hide a line start from us and not from a server that drops NULs; elsewhere it is the
-//! message's own business.
+//! Behind a lookalike the state is Middle, where the changed byte stands. Where lookalikes stay
+//! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
+//! lone CR or LF is the text's own (a line `.profile`); what would make a line of it alone is the
+//! lookalike. A NUL counts only where it could hide a line start from us and not from a server that
+//! drops NULs; elsewhere it is the message's own business.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,24 @@ pub(super) enum Rest {
     Text,
     /// Line ends and a dot, up to and including the true end.
     End,
+}
+
+/// What becomes of lookalikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FalseEnds {
+    /// They leave as something else.
+    Changed,
+    /// They leave as they came.
+    Kept,
+}
+
+impl FalseEnds {
+    fn machine(self) -> &'static Machine {
+        match self {
+            Self::Changed => &Machine::DATA,
+            Self::Kept => &Machine::KEPT,
+        }
+    }
 }
 
 /// What stands before the next byte.
@@ -93,6 +112,16 @@ impl MailData {
         }
     }
 
+    /// What a byte leads to where lookalikes stay.
+    pub(super) const fn ruled_kept(self, byte: u8) -> Next {
+        match (self.ruled(byte), byte) {
+            (Next::Changed, b'\r') => Next::To(Self::Cr),
+            (Next::Changed, b'\n') => Next::To(Self::Bare),
+            (Next::Changed, _) => Next::To(Self::Middle),
+            (next, _) => next,
+        }
+    }
+
     /// What a byte of text leads to that the server may be reading as commands: line ends stay, and
     /// a dot that may begin the true end, since they are harmless to who reads lines and to who
     /// reads data.
@@ -109,8 +138,8 @@ impl MailData {
     }
 
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
-    pub(super) fn read(&mut self, input: &[u8]) -> (usize, Run) {
-        let mut sweep = Sweep::for_runs(&Machine::DATA);
+    pub(super) fn read(&mut self, input: &[u8], false_ends: FalseEnds) -> (usize, Run) {
+        let mut sweep = Sweep::for_runs(false_ends.machine());
         let mut at = 0;
         loop {
             if *self == Self::Middle {
@@ -168,9 +197,10 @@ impl MailData {
     }
 
     /// Reads bytes up to and including the true end, or all there are, and writes `value`, if there
-    /// is one, over every lookalike.
+    /// is one, over every lookalike; else they stay.
     pub(super) fn sweep(&mut self, input: &mut [u8], value: Option<u8>) -> Swept {
-        let mut sweep = Sweep::new(&Machine::DATA);
+        let false_ends = if value.is_some() { FalseEnds::Changed } else { FalseEnds::Kept };
+        let mut sweep = Sweep::new(false_ends.machine());
         let mut swept = Swept::default();
         while !swept.is_end {
             if *self == Self::Middle {
@@ -205,8 +235,8 @@ impl MailData {
     }
 
     /// Where the message ends, if it does among these bytes: behind its true end.
-    pub(super) fn find_end(mut self, input: &[u8]) -> Option<usize> {
-        let mut sweep = Sweep::new(&Machine::DATA);
+    pub(super) fn find_end(mut self, input: &[u8], false_ends: FalseEnds) -> Option<usize> {
+        let mut sweep = Sweep::new(false_ends.machine());
         let mut at = 0;
         while at < input.len() {
             if self == Self::Middle {
@@ -267,7 +297,8 @@ impl MailData {
         // Two bytes that are text behind every state lead to one: the rest is read once.
         let (head, tail) = bytes.split_at(bytes.len().min(2));
         let is_text = |state: &mut Self, run: &[u8]| {
-            run.is_empty() || matches!(state.read(run), (used, Run::Text(_)) if used == run.len())
+            let mut read = || state.read(run, FalseEnds::Changed);
+            run.is_empty() || matches!(read(), (used, Run::Text(_)) if used == run.len())
         };
         let mut states = Self::ALL;
         let is_head = states.iter_mut().all(|state| is_text(state, head));

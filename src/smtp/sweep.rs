@@ -38,6 +38,14 @@ const SPARSE: usize = 32;
 /// So many bytes of a block that stand elsewhere than inside a line make it worth stepping on.
 const DENSE: u8 = 8;
 
+/// The tables that machines are made from.
+#[derive(Clone, Copy)]
+enum Table {
+    Data,
+    Kept,
+    Disowned,
+}
+
 /// For each byte, what each state leads to.
 pub(super) struct Machine([u64; 256]);
 
@@ -100,17 +108,20 @@ impl Plain {
 
 impl Machine {
     /// The machine of message data.
-    pub(super) const DATA: Self = Self::new(false);
+    pub(super) const DATA: Self = Self::new(Table::Data);
+
+    /// The machine of message data of which nothing is changed.
+    pub(super) const KEPT: Self = Self::new(Table::Kept);
 
     /// The machine of message data that may be read as commands.
-    pub(super) const DISOWNED: Self = Self::new(true);
+    pub(super) const DISOWNED: Self = Self::new(Table::Disowned);
 
     #[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
-    const fn new(is_disowned: bool) -> Self {
+    const fn new(table: Table) -> Self {
         let mut steps = [0; 256];
         let mut byte = u8::MAX;
         loop {
-            steps[byte as usize] = Self::step(byte, is_disowned);
+            steps[byte as usize] = Self::step(byte, table);
             if byte == 0 {
                 return Self(steps);
             }
@@ -118,15 +129,15 @@ impl Machine {
         }
     }
 
-    const fn step(byte: u8, is_disowned: bool) -> u64 {
+    const fn step(byte: u8, table: Table) -> u64 {
         let mut step = (END as u64) << END;
         let mut rest: &[MailData] = &MailData::ALL;
         while let [state, tail @ ..] = rest {
-            let next = state.leads(byte, is_disowned).place() as u64;
+            let next = state.leads(byte, table).place() as u64;
             step |= next << (*state as u8 * BITS);
             rest = tail;
         }
-        step | (MailData::Middle.leads(byte, is_disowned).place() as u64) << CHANGED
+        step | (MailData::Middle.leads(byte, table).place() as u64) << CHANGED
     }
 
     /// Steps through bytes, and writes down in the low bits of `places` what each led to.
@@ -257,8 +268,12 @@ fn end(places: &[u8]) -> usize {
 }
 
 impl MailData {
-    const fn leads(self, byte: u8, is_disowned: bool) -> Next {
-        if is_disowned { self.ruled_disowned(byte) } else { self.ruled(byte) }
+    const fn leads(self, byte: u8, table: Table) -> Next {
+        match table {
+            Table::Data => self.ruled(byte),
+            Table::Kept => self.ruled_kept(byte),
+            Table::Disowned => self.ruled_disowned(byte),
+        }
     }
 
     /// The state of this place.

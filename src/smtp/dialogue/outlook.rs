@@ -1,7 +1,7 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{ChunkRule, Dialogue, Expect, Fault, Offset, Speaker};
+use super::{ChunkRule, Dialogue, Expect, FalseEnds, Fault, Offset, Speaker};
 
 impl Dialogue {
     /// What the client's next byte is part of.
@@ -44,9 +44,9 @@ impl Dialogue {
     /// If the client's next bytes are message data that ends among them: how many there are up to
     /// and including the end.
     #[must_use]
-    pub fn find_data_end(&self, input: &[u8]) -> Option<usize> {
+    pub fn find_data_end(&self, input: &[u8], false_ends: FalseEnds) -> Option<usize> {
         let Expect::Data(data) = self.expect else { return None };
-        data.find_end(input)
+        data.find_end(input, false_ends)
     }
 
     /// Whether this is wrong with a line even where the server gets it masked: of octets behind a

@@ -1,5 +1,5 @@
 //! What is read in one step where [`Dialogue::read`] takes several, to the same end: message data,
-//! read and changed in one pass, and lines that are here whole.
+//! read and changed in one pass, or read as it leaves, and lines that are here whole.
 //!
 //! A line is looked at first and taken then: whoever cannot rule on it as a whole has it read run
 //! by run. Only ordinary lines are read so; [`Dialogue::read`] is the general case.
@@ -10,7 +10,7 @@ use super::{
     Answers, CommandLine, Dialogue, Event, Expect, Hiding, Offset, Reply, ReplyLine, Standing,
     Step, Verb,
 };
-use crate::smtp::{Swept, Word};
+use crate::smtp::{FalseEnds, Swept, Word};
 
 /// What message bytes become that may not leave as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,15 @@ impl Dialogue {
             Step { plain: swept.plain, ..Step::of(swept.used, Event::Data) }
         };
         Some((step, swept))
+    }
+
+    /// Reads one run of the client's message data where false ends leave as they came; `None` where
+    /// what comes is none. The input is not empty.
+    pub fn read_as_it_leaves(&mut self, input: &[u8], at: Offset) -> Option<Step> {
+        let Expect::Data(data) = &mut self.expect else { return None };
+        let before = *data;
+        let read = data.read(input, FalseEnds::Kept);
+        Some(self.take_data(before, read, at))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where message data ends, and what only looks like its end.
 
 use super::super::Swept;
-use super::super::mail_data::{MailData, Rest, Run};
+use super::super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::super::sweep::{Next, Plain};
 
 impl Swept {
@@ -17,7 +17,7 @@ fn the_table_is_the_documented_one() {
         table += &format!("{state:?}:");
         for byte in [b'\r', b'\n', b'.', 0, b'x'] {
             let mut next = state;
-            let cell = match next.read(&[byte]).1 {
+            let cell = match next.read(&[byte], FalseEnds::Changed).1 {
                 Run::Text(_) => format!("{next:?}"),
                 Run::Lookalike => "lookalike".into(),
                 Run::End => "END".into(),
@@ -42,7 +42,7 @@ fn the_table_is_the_documented_one() {
 fn read_bytewise(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>, MailData) {
     let mut lookalikes = Vec::new();
     for (at, &byte) in input.iter().enumerate() {
-        match state.read(&[byte]).1 {
+        match state.read(&[byte], FalseEnds::Changed).1 {
             Run::Text(_) => {}
             Run::Lookalike => lookalikes.push(at),
             Run::End => return (lookalikes, Some(at + 1), state),
@@ -69,7 +69,7 @@ fn read_in_runs(mut state: MailData, input: &[u8]) -> (Vec<usize>, Option<usize>
     let mut at = 0;
     while at < input.len() {
         let before = state;
-        let (used, run) = state.read(&input[at..]);
+        let (used, run) = state.read(&input[at..], FalseEnds::Changed);
         match run {
             Run::Text(plain) => check_plain(before, &input[at..at + used], plain),
             Run::Lookalike => {
@@ -123,7 +123,7 @@ fn neutralised(text: &[u8], piece: usize) -> Vec<u8> {
     for mut piece in text.chunks(piece) {
         while !piece.is_empty() {
             let before = state;
-            let (used, run) = state.read(piece);
+            let (used, run) = state.read(piece, FalseEnds::Changed);
             let mut bytes = piece[..used].to_vec();
             if run == Run::Lookalike {
                 before.neutralise(&mut bytes, b'#');
@@ -212,7 +212,10 @@ fn a_sweep_does_what_single_steps_do() {
                 let whole = swept_bytewise(start, text, is_disowned);
                 let mut state = start;
                 assert_eq!(swept(&mut state, text, is_disowned), whole, "{start:?} {text:?}");
-                assert_eq!(start.find_end(text), swept_bytewise(start, text, false).1.end());
+                assert_eq!(
+                    start.find_end(text, FalseEnds::Changed),
+                    swept_bytewise(start, text, false).1.end()
+                );
             }
         }
     }
@@ -334,7 +337,11 @@ fn nothing_hides_in_a_block_of_text() {
                 let (out, whole) = swept_bytewise(MailData::Middle, &text, false);
                 let found = swept(&mut MailData::Middle, &text, false);
                 assert_eq!(found, (out.clone(), whole.clone()), "{odd:?} at {place}");
-                assert_eq!(MailData::Middle.find_end(&text), whole.end(), "{odd:?} at {place}");
+                assert_eq!(
+                    MailData::Middle.find_end(&text, FalseEnds::Changed),
+                    whole.end(),
+                    "{odd:?} at {place}"
+                );
                 let (lookalikes, end, _) = read_in_runs(MailData::Middle, &text);
                 let changed = (0..text.len()).filter(|&at| text[at] != out[at]);
                 assert_eq!(lookalikes, changed.collect::<Vec<_>>(), "{odd:?} at {place}");
@@ -347,7 +354,8 @@ fn nothing_hides_in_a_block_of_text() {
 #[test]
 fn lookalikes_that_stand_close_are_one_run() {
     // The first is the LF behind a dot.
-    let behind = |text: &str| MailData::BareDot.read(format!("\n{text}").as_bytes());
+    let behind =
+        |text: &str| MailData::BareDot.read(format!("\n{text}").as_bytes(), FalseEnds::Changed);
     for (between, used) in [(0, 4), (1, 5), (14, 18), (15, 1)] {
         let text = "x".repeat(between);
         assert_eq!(behind(&format!("{text}\n.\nx")), (used, Run::Lookalike), "{between}");
@@ -393,5 +401,35 @@ fn few_bytes_are_text_after_anything_or_not() {
             });
             assert_eq!(MailData::is_text_after_anything(&text), is_text, "{text:?}");
         }
+    }
+}
+
+/// Where nothing is changed the end is CRLF.CRLF, DATA's own line end counted, whatever stands
+/// before it: what looks like an end may be its first bytes.
+#[test]
+fn the_end_of_what_stays_is_the_first_true_one() {
+    let alphabet = b"\r\n.x\0";
+    for number in 0..5_u32.pow(8) {
+        let text: Vec<u8> =
+            (0..8).map(|digit| alphabet[(number / 5_u32.pow(digit) % 5) as usize]).collect();
+        let whole = [b"\r\n", &text[..]].concat();
+        let end = whole.windows(5).position(|five| five == b"\r\n.\r\n").map(|at| at + 3);
+        assert_eq!(MailData::Line.find_end(&text, FalseEnds::Kept), end, "{text:?}");
+        let mut left = text.clone();
+        let swept = MailData::Line.sweep(&mut left, None);
+        assert_eq!((swept.end(), &left), (end, &text));
+        let (mut state, mut at, mut found) = (MailData::Line, 0, None);
+        while at < text.len() && found.is_none() {
+            // Cut anywhere.
+            let piece = &text[at..text.len().min(at + 1 + number as usize % 8)];
+            let (used, run) = state.read(piece, FalseEnds::Kept);
+            at += used;
+            match run {
+                Run::Text(_) => {}
+                Run::Lookalike => panic!("nothing is to change: {text:?}"),
+                Run::End => found = Some(at),
+            }
+        }
+        assert_eq!(found, end, "{text:?}");
     }
 }

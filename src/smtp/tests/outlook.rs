@@ -1,6 +1,7 @@
 //! What may be asked of a dialogue, and what it is told: it rests, it may end, its place was lost.
 
 use super::*;
+use crate::smtp::FalseEnds;
 
 #[test]
 fn a_line_begins_where_none_is_under_way() {
@@ -45,16 +46,20 @@ fn the_end_of_a_message_is_foreseen() {
     let mut talk = Talk::in_data();
     assert_eq!(talk.dialogue.data_start(), at(6));
     for (text, end) in [(".\r\n", Some(3)), ("a\r\n.\r\nQUIT", Some(6)), ("a\r\n.\n", None)] {
-        assert_eq!(talk.dialogue.find_data_end(text.as_bytes()), end, "{text:?}");
+        assert_eq!(
+            talk.dialogue.find_data_end(text.as_bytes(), FalseEnds::Changed),
+            end,
+            "{text:?}"
+        );
     }
     assert_eq!(talk.expect(), Expect::Data(MailData::Line), "nothing was read");
     talk.client("a\r\n.");
-    assert_eq!(talk.dialogue.find_data_end(b"\r\n"), Some(2));
-    assert_eq!(Talk::greeted().dialogue.find_data_end(b".\r\n"), None);
+    assert_eq!(talk.dialogue.find_data_end(b"\r\n", FalseEnds::Changed), Some(2));
+    assert_eq!(Talk::greeted().dialogue.find_data_end(b".\r\n", FalseEnds::Changed), None);
     // Whether its end would be the server's nobody knows.
     talk.dialogue.disown();
     assert_eq!(talk.expect(), Expect::Oversize(MailData::Dot));
-    assert_eq!(talk.dialogue.find_data_end(b"\r\n"), None);
+    assert_eq!(talk.dialogue.find_data_end(b"\r\n", FalseEnds::Changed), None);
 }
 
 #[test]
