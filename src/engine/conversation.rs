@@ -19,7 +19,7 @@ use crate::offset::Offset;
 use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
 use crate::time::Instant;
-use crate::wire::{Packet, Reset};
+use crate::wire::{Packet, Reset, Seq};
 
 /// Seconds an offloaded flow is remembered after its last packet: those that were in the queue
 /// when the kernel learnt of it still come.
@@ -53,10 +53,14 @@ impl<'f> Scene<'f> {
 pub(super) enum Phase {
     /// Bytes may flow.
     Open,
-    /// FINs of both sides, or a RST, have passed; anything but a RST opens it again.
+    /// FINs of both sides have passed, or, where nothing is enforced, a RST; anything but a RST
+    /// opens it again.
     Closing,
     /// We have reset it: nothing passes any more.
     Reset,
+    /// A RST has passed that ends it, or the client has spoken behind the server's FIN: nothing
+    /// passes any more but another RST.
+    Aborted,
 }
 
 /// What became of the client's line under way: two bits, since an idle flow pays for each byte.
@@ -102,9 +106,11 @@ pub(super) struct Conversation {
     pub(super) has_told_reset: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
-    /// Whether the server may have given its end up unseen: a RST of either end has passed, or the
-    /// client has offered no window, before which a server waits without a word until it goes.
+    /// Whether the server may have given its end up unseen: a RST of either end has passed, or it
+    /// has filled what the client has offered to take, and waits without a word until it goes.
     pub(super) may_be_gone: bool,
+    /// What the client has offered to take, where it has offered least.
+    pub(super) least_offered: Offset,
     /// What became of the client's line under way.
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
@@ -136,6 +142,7 @@ impl Conversation {
             has_told_reset: false,
             has_unread: false,
             may_be_gone: false,
+            least_offered: Offset::new(u64::MAX),
             line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(
@@ -163,6 +170,21 @@ impl Conversation {
         let is_finished = Direction::BOTH.into_iter().all(|d| self.streams[d].is_finished());
         if is_finished && self.phase == Phase::Open {
             self.phase = Phase::Closing;
+            self.close(scene, effects);
+        }
+    }
+
+    /// A RST of one end passes.
+    pub(super) fn hear_reset(
+        &mut self,
+        scene: &Scene<'_>,
+        (direction, seq): (Direction, Seq),
+        effects: &mut Effects,
+    ) {
+        self.may_be_gone = true;
+        if self.streams[direction].reset_seqs().any(|exact| exact == seq) {
+            let is_enforced = self.mode() == Mode::Enforce;
+            self.phase = if is_enforced { Phase::Aborted } else { Phase::Closing };
             self.close(scene, effects);
         }
     }
@@ -349,6 +371,21 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         self.phase = Phase::Reset;
+        self.send_resets(scene, effects);
+        self.tell(scene, What::Reset { reason }, effects);
+        self.close(scene, effects);
+        // Nothing passes any more, so no copy of anything needs its value.
+        self.discard();
+    }
+
+    /// Ends it as a server does that is spoken to when it has closed: both ends are told by a RST.
+    pub(super) fn abort(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+        self.phase = Phase::Aborted;
+        self.send_resets(scene, effects);
+        self.close(scene, effects);
+    }
+
+    fn send_resets(&self, scene: &Scene<'_>, effects: &mut Effects) {
         for direction in Direction::BOTH {
             let towards = &self.streams[direction];
             let back = &self.streams[direction.other()];
@@ -359,9 +396,5 @@ impl Conversation {
                 effects.inject(&Reset { source, destination, seq, ack });
             }
         }
-        self.tell(scene, What::Reset { reason }, effects);
-        self.close(scene, effects);
-        // Nothing passes any more, so no copy of anything needs its value.
-        self.discard();
     }
 }

@@ -4,10 +4,13 @@
 //! segment whose numbers fit its secret. Linux's secret fits whatever is added to both numbers at
 //! once, and takes numbers that are up to three bytes off for another segment size
 //! (`check_tcp_syn_cookie` and `msstab` in net/ipv4/syncookies.c); those of others fit the very
-//! first numbers alone. So when a server has given its end up, for a RST, behind its FIN or before
-//! a window that stays shut, a segment from the middle of a stream may begin a new one: text that
-//! was judged as a message would be read as commands. An ACK that is a few bytes older says nothing
-//! new to a server that still has the connection, and fits no secret.
+//! first numbers alone. So when a server has given its end up, a segment from the middle of a
+//! stream may begin a new one: text that was judged as a message would be read as commands.
+//!
+//! Behind a RST that the server surely takes, and behind its FIN, nothing of the client's passes.
+//! Behind a RST that it may take, and before a window that is full, in front of which a server goes
+//! without a word, the client's segment leaves with an ACK that is a few bytes older: that says
+//! nothing new to a server that still has the connection, and does not fit the secret.
 
 use super::Mode;
 use super::passage::Passage;
@@ -27,17 +30,20 @@ impl Passage<'_, '_> {
         }
         let (packet, streams) = (self.turn.packet, &self.conversation.streams);
         let start = |way: Direction| streams[way].seq(Offset::ZERO).0;
+        // An old ACK tells the server nothing, and may fit a cookie of another minute.
+        let newest = streams[Direction::Reply].seq(streams[Direction::Reply].acknowledged());
+        let ack = if packet.ack.distance_from(newest) < 0 { newest } else { packet.ack };
         // By how many bytes more the client has received than it had sent before this segment.
-        let received = packet.ack.before(start(Direction::Reply));
+        let received = ack.before(start(Direction::Reply));
         let ahead = received.distance_from(packet.seq.before(start(Direction::Original)));
         let length = i64::try_from(packet.payload().len()).unwrap_or(i64::MAX);
         // The kernel cuts a super-packet into segments, nobody knows where.
         let is_super_packet = self.turn.arrival.is_super_packet;
         let most = if is_super_packet { SIZES.saturating_add(length) } else { SIZES };
-        let is_harmless = ahead <= SIZES && self.begins_a_command();
-        let fits = (-SIZES..=most).contains(&ahead) && !is_harmless;
-        let back = u32::try_from(ahead + SIZES + 1).unwrap_or(0);
-        fits.then(|| packet.ack.before(back))
+        let fits = (-SIZES..=most).contains(&ahead) && !self.is_behind_fin();
+        let back = if fits { u32::try_from(ahead + SIZES + 1).unwrap_or(0) } else { 0 };
+        let harmless = ack.before(back);
+        (harmless != packet.ack).then_some(harmless)
     }
 
     /// Whether the server may have given its end up, and would not read the same as before. Under
@@ -49,12 +55,10 @@ impl Passage<'_, '_> {
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
     }
 
-    /// Whether all that would come behind it is judged as the commands that it is to a server whose
-    /// connection begins here, or nothing can come.
-    fn begins_a_command(&self) -> bool {
+    /// Whether nothing can come behind it.
+    fn is_behind_fin(&self) -> bool {
         let stream = &self.conversation.streams[Direction::Original];
-        let Some(offset) = stream.offset(self.turn.packet.seq) else { return false };
-        let is_next = offset == stream.judged() && self.conversation.dialogue.is_before_line();
-        is_next || stream.fin().is_some_and(|fin| offset > fin)
+        let offset = stream.offset(self.turn.packet.seq);
+        stream.fin().is_some_and(|fin| offset.is_some_and(|offset| offset > fin))
     }
 }

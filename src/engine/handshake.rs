@@ -243,12 +243,34 @@ impl Engine {
         }
         if turn.resets(handshake) {
             self.handshakes.remove(handshake);
+            if is_refusal {
+                self.abort_old(turn, effects);
+            }
         } else if is_refusal {
             return Verdict::Drop(Violation::StrayReset.into());
         }
         // A client's RST at another number ends what the server remembers of an earlier SYN, if
         // the server finds it exact; this handshake goes on.
         turn.pass_bare(effects)
+    }
+}
+
+impl Engine {
+    /// A server that still knew a flow between these ends would not refuse a SYN, but ask back; or
+    /// the RST was never for the SYN. So the flow's client speaks to nobody, perhaps.
+    fn abort_old(&self, turn: &Turn<'_>, effects: &mut Effects) {
+        let Some(flow) = self.flows.find(&turn.key) else { return };
+        let Some(mut conversation) = flow.lock_if_present() else { return };
+        let direction = flow.direction(turn.key.is_low(turn.source));
+        if direction == Direction::Reply
+            && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
+        {
+            conversation.hear_reset(
+                &Scene::of(&flow, turn.now),
+                (direction, turn.packet.seq),
+                effects,
+            );
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Conversation {
         self.line.has_passed_masked() && direction == Direction::Original
     }
 
-    fn is_monitored(&self) -> bool {
+    pub(super) fn is_monitored(&self) -> bool {
         matches!(self.mode(), Mode::Monitor)
     }
 }

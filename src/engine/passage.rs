@@ -34,9 +34,14 @@ pub(super) struct Passage<'p, 't> {
 impl Passage<'_, '_> {
     /// The verdict. In a monitored flow it is the one that enforcing would give.
     pub(super) fn judge(&mut self) -> Verdict {
+        // What comes late for a flow that both ends have given up is worth no line.
+        let is_over = self.conversation.phase == Phase::Aborted;
         let verdict = self.decide();
-        if let Verdict::Drop(reason) = verdict {
+        if let (Verdict::Drop(reason), false) = (verdict, is_over) {
             self.tell_drop(reason);
+        }
+        if verdict == Verdict::Drop(Reason::ServerLeft) && !self.conversation.is_monitored() {
+            self.conversation.abort(&self.scene, self.effects);
         }
         self.go_on_all_the_same(verdict);
         verdict
@@ -52,6 +57,10 @@ impl Passage<'_, '_> {
         if self.turn.packet.flags.rst {
             return self.pass_reset();
         }
+        if self.conversation.phase == Phase::Aborted {
+            return self.answer_dead();
+        }
+        self.note_offer();
         self.effects.harmless_ack = self.harmless_ack();
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
@@ -88,7 +97,6 @@ impl Passage<'_, '_> {
     fn take_ack(&mut self) -> Result<(), Violation> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let is_heeded = self.is_heeded();
-        self.conversation.may_be_gone |= window == 0 && self.direction == Direction::Original;
         let is_offloaded = self.conversation.is_offloaded();
         let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
         let stream = &mut self.conversation.streams[self.direction.other()];
@@ -106,6 +114,19 @@ impl Passage<'_, '_> {
             return Ok(());
         }
         taken
+    }
+
+    /// Of what the client has ever offered the least counts: which of its segments the server heeds
+    /// is the server's to say.
+    fn note_offer(&mut self) {
+        if self.direction == Direction::Reply {
+            return;
+        }
+        let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
+        let reply = &conversation.streams[Direction::Reply];
+        let offered = reply.offered(packet.ack, packet.window);
+        conversation.may_be_gone |= reply.judged() >= conversation.least_offered.min(offered);
+        conversation.least_offered = conversation.least_offered.min(offered);
     }
 
     /// Whether the segment's number is such that its receiver looks at its ACK. Else an ACK that
@@ -138,7 +159,12 @@ impl Passage<'_, '_> {
             return self.turn.pass_whole(stream, false, self.effects);
         }
         let within = stream.within_window(seq, length);
-        match stream.place(seq, length) {
+        let place = stream.place(seq, length);
+        if self.speaks_to_nobody() && !matches!(place, Place::Below) {
+            return Verdict::Drop(Reason::ServerLeft);
+        }
+        let stream = &mut self.conversation.streams[self.direction];
+        match place {
             // Bare, it still draws the ACK that its sender missed.
             Place::Below if self.turn.arrival.is_super_packet => {
                 Verdict::Drop(Violation::Repeated.into())
@@ -154,6 +180,14 @@ impl Passage<'_, '_> {
             }
             Place::At { known, .. } => self.pass_fresh(known..within.max(known)),
         }
+    }
+
+    /// Whether the server has said its FIN: it reads nothing any more, and once it has forgotten
+    /// the connection it might read this as another's. Under TLS each side ends for itself.
+    fn speaks_to_nobody(&self) -> bool {
+        self.direction == Direction::Original
+            && self.conversation.streams[Direction::Reply].fin().is_some()
+            && !matches!(self.conversation.dialogue.expect(), Expect::Tls(_))
     }
 
     /// Everything in it was acknowledged: nothing of it is sent again, but its FIN may be news.
@@ -277,8 +311,8 @@ impl Passage<'_, '_> {
         guard.judge_terminator(carried, message.min(5))
     }
 
-    /// A RST of one end: it passes without data where its receiver may take it, and relaxes
-    /// nothing; what follows it is still read, until both ends are silent.
+    /// A RST of one end: it passes without data where its receiver may take it. Where it surely
+    /// does (RFC 5961 3.2) nothing follows; else it relaxes nothing, and what follows is read.
     fn pass_reset(&mut self) -> Verdict {
         let stream = &self.conversation.streams[self.direction];
         let seq = self.turn.packet.seq;
@@ -286,16 +320,12 @@ impl Passage<'_, '_> {
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }
-        self.conversation.may_be_gone = true;
-        if stream.reset_seqs().any(|exact| exact == seq) {
-            self.conversation.phase = Phase::Closing;
-            self.conversation.close(&self.scene, self.effects);
-        }
+        self.conversation.hear_reset(&self.scene, (self.direction, seq), self.effects);
         self.turn.pass_bare(self.effects)
     }
 
-    /// Anything that a reset flow still sends is answered with a RST at the very number its sender
-    /// expects, which a challenge ACK (RFC 5961 3.2) names.
+    /// Anything that an end still sends of a flow that was reset is answered with a RST at the very
+    /// number its sender expects, which a challenge ACK (RFC 5961 3.2) names.
     fn answer_dead(&mut self) -> Verdict {
         if !self.turn.packet.flags.rst && self.conversation.mode() == Mode::Enforce {
             self.effects.inject(&Reset {

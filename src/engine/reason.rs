@@ -45,6 +45,8 @@ pub enum Reason {
     UnknownFlow,
     /// It came in by the interface of the other side.
     WrongInterface,
+    /// The client speaks behind the server's FIN.
+    ServerLeft,
 }
 
 impl Reason {
@@ -67,6 +69,7 @@ impl Reason {
             Self::StorePressure => "store-pressure",
             Self::UnknownFlow => "unknown-flow",
             Self::WrongInterface => "wrong-interface",
+            Self::ServerLeft => "server-left",
         }
     }
 

@@ -161,7 +161,7 @@ impl Engine {
                     self.clear(flow, &mut conversation, (now, effects));
                     Killed::Done
                 }
-                Phase::Closing | Phase::Reset => Killed::Over,
+                Phase::Closing | Phase::Aborted | Phase::Reset => Killed::Over,
             };
         });
         effects.counted.resets += effects.resets.len() as u64;
@@ -215,7 +215,7 @@ fn seen(flow: &Flow<Conversation>, conversation: &Conversation, now: Instant) ->
 fn stage(conversation: &Conversation) -> Stage {
     match (conversation.phase, conversation.dialogue.expect()) {
         (Phase::Reset, _) => Stage::Reset,
-        (Phase::Closing, _) => Stage::Closing,
+        (Phase::Closing | Phase::Aborted, _) => Stage::Closing,
         (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
         (Phase::Open, Expect::Oversize(_)) => Stage::Message,
         (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,

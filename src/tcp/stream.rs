@@ -263,6 +263,12 @@ impl Stream {
         unjudged > self.early().map_or(0, |early| early.seen(self.judged, unjudged))
     }
 
+    /// The first offset that a receiver does not offer to take which says this.
+    #[must_use]
+    pub fn offered(&self, ack: Seq, window: u16) -> Offset {
+        self.offset(ack).unwrap_or_default().after(self.window.size(window))
+    }
+
     /// Whether a receiver that keeps to the window it offered can acknowledge so much.
     #[must_use]
     pub fn is_offered(&self, ack: Seq) -> bool {

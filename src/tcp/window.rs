@@ -41,6 +41,12 @@ impl Window {
         self.edge = self.edge.max(ack.after(u64::from(size)));
     }
 
+    /// The bytes that the field of a header means.
+    #[must_use]
+    pub fn size(&self, window: u16) -> u64 {
+        u64::from(window) << self.scale
+    }
+
     /// The first offset that may not be taken. One byte more than was offered: a probe of a closed
     /// window carries one (RFC 9293 3.8.6.1), and only if it arrives does its answer come.
     #[must_use]

@@ -376,11 +376,25 @@ fn only_what_passes_keeps_a_flow() {
 }
 
 #[test]
-fn what_follows_a_reset_is_read_and_opens_the_flow_again() {
+fn behind_a_reset_that_ends_the_flow_nothing_passes_and_nothing_is_told() {
     let mut rig = Rig::established(settings("mailguard"), ISN);
     let exact = rig.packet(C, ISN[0] + 1, 0, RST, &[], b"");
     assert_eq!((exact, seen(&rig)[0].stage), (Verdict::Accept, Stage::Closing));
-    assert_eq!(rig.send(S, 0, b"220 mx\r\n"), Verdict::Rewrite, "the greeting is masked");
+    let told = rig.records.len();
+    let dead = Verdict::Drop(Reason::FlowReset);
+    assert_eq!((rig.send(S, 0, b"220 mx\r\n"), rig.resets), (dead, 1));
+    assert_eq!((rig.send(C, 0, b"NOOP\r\n"), rig.resets), (dead, 2));
+    assert_eq!(rig.packet(C, ISN[0] + 1, 0, RST, &[], b""), Verdict::Accept, "said again");
+    assert_eq!((rig.resets, rig.records.len()), (2, told));
+}
+
+#[test]
+fn where_monitoring_what_follows_a_reset_opens_the_flow_again() {
+    let monitoring = Settings { monitor: true, ..settings("mailguard") };
+    let mut rig = Rig::established(monitoring, ISN);
+    let exact = rig.packet(C, ISN[0] + 1, 0, RST, &[], b"");
+    assert_eq!((exact, seen(&rig)[0].stage), (Verdict::Accept, Stage::Closing));
+    assert_eq!(rig.send(S, 0, b"220 mx\r\n"), Verdict::Accept);
     assert_eq!(seen(&rig)[0].stage, Stage::Commands);
 }
 
@@ -559,61 +573,131 @@ fn an_eighth_of_the_memory_is_made_free_at_once() {
     }
 }
 
+/// A flow whose client has sent so many bytes, and received and acknowledged 43.
+fn in_a_message(sent: u64) -> Rig {
+    let mut rig = Rig::established(settings_with("mailguard", &[("order", "off")]), ISN);
+    let _ = rig.send(S, 0, b"220 mx.example.com ESMTP ready\r\n");
+    assert_eq!(rig.send(C, 0, b"DATA\r\n"), Verdict::Accept);
+    assert_eq!(rig.send(S, 32, b"354 go on\r\n"), Verdict::Accept);
+    assert_eq!(rig.send(C, 6, &vec![b'x'; sent as usize - 6]), Verdict::Accept);
+    assert_eq!(rig.ack(S, 43), Verdict::Accept);
+    rig
+}
+
+/// A segment of a message with this many bytes; by how much more its client acknowledges than it
+/// had sent, as it comes and as it leaves.
+fn ahead(rig: &mut Rig, sent: u64, length: usize) -> (i32, i32) {
+    let (seq, ack) = rig.numbers(C, sent);
+    let text = b"VRFY r\r\n".repeat(length.div_ceil(8));
+    let left = match rig.packet(C, seq, ack, ACK | PSH, &[], &text[..length]) {
+        Verdict::Rewrite => u32::from_be_bytes(rig.last_left[28..32].try_into().unwrap()),
+        Verdict::Accept => ack,
+        Verdict::Drop(reason) => panic!("{reason:?}"),
+    };
+    let beside = |ack: u32| (ack - ISN[1] - 1).cast_signed() - i32::try_from(sent).unwrap();
+    (beside(ack), beside(left))
+}
+
+/// The client offers to take no more than this.
+fn offer(rig: &mut Rig, sent: u64, window: u16) {
+    let (seq, ack) = rig.numbers(C, sent);
+    let mut bytes = rig.build(C, seq, ack, ACK, &[], b"");
+    bytes[34..36].copy_from_slice(&window.to_be_bytes());
+    fill_checksums(&mut bytes, 20);
+    // It may say so in numbers that fit.
+    assert!(!matches!(rig.raw(C, &bytes), Verdict::Drop(_)));
+}
+
 /// A server that keeps no state takes a segment whose numbers have the right difference for the
 /// third packet, wherever it stands.
 #[test]
-fn behind_a_reset_or_the_servers_fin_no_segment_of_a_message_fits_a_cookie() {
-    let begun = || {
-        let mut rig = Rig::established(settings_with("mailguard", &[("order", "off")]), ISN);
-        let _ = rig.send(S, 0, b"220 mx.example.com ESMTP ready\r\n");
-        assert_eq!(rig.send(C, 0, b"DATA\r\n"), Verdict::Accept);
-        assert_eq!(rig.send(S, 32, b"354 go on\r\n"), Verdict::Accept);
-        assert_eq!(rig.send(C, 6, b"text\r\n"), Verdict::Accept);
-        assert_eq!(rig.ack(S, 43), Verdict::Accept);
-        rig
-    };
-    let first = [ISN[0] + 1, ISN[1] + 1];
-    // How many bytes behind the numbers of its SYNs, and how far the ACK stands beside that.
-    let speak = |rig: &mut Rig, at: u32, beside: i32, length: usize| {
-        let ack = (first[1] + at).wrapping_add_signed(beside);
-        let text = b"VRFY r\r\n".repeat(length.div_ceil(8));
-        let verdict = rig.packet(C, first[0] + at, ack, ACK | PSH, &[], &text[..length]);
-        let left = match verdict {
-            Verdict::Rewrite => u32::from_be_bytes(rig.last_left[28..32].try_into().unwrap()),
-            Verdict::Accept => ack,
-            Verdict::Drop(reason) => panic!("{reason:?}"),
-        };
-        left.wrapping_sub(first[1] + at).cast_signed()
-    };
-    type Ending = fn(&mut Rig);
-    let reset: Ending = |rig| {
-        let (seq, _) = rig.numbers(C, 12);
+fn once_a_server_may_be_gone_no_segment_fits_a_cookie() {
+    type Ending = fn(&mut Rig, u64);
+    // In the window, and not exact: some servers take it.
+    let reset: Ending = |rig, sent| {
+        let (seq, _) = rig.numbers(C, sent + 9);
         assert_eq!(rig.packet(C, seq, 0, RST, &[], b""), Verdict::Accept);
     };
-    let fin: Ending = |rig| assert_eq!(rig.send_fin(S, 43, b""), Verdict::Accept);
+    // Behind it only what says nothing comes through.
+    let fin: Ending = |rig, _| assert_eq!(rig.send_fin(S, 43, b""), Verdict::Accept);
     // A server that waits for a window goes without a word in the end.
-    let shut: Ending = |rig| {
-        let (seq, ack) = rig.numbers(C, 12);
-        let mut bytes = rig.build(C, seq, ack, ACK, &[], b"");
-        bytes[34..36].fill(0);
-        fill_checksums(&mut bytes, 20);
-        assert_eq!(rig.raw(C, &bytes), Verdict::Accept);
-        assert_eq!(rig.ack(C, 12), Verdict::Accept);
+    let shut: Ending = |rig, sent| offer(rig, sent, 0);
+    let filled: Ending = |rig, sent| {
+        offer(rig, sent, 10);
+        assert_eq!(rig.send(S, 43, b"421 bye.\r\n"), Verdict::Accept);
+        // The client has not got it, or says so.
+        rig.reply.received = 43;
     };
-    for ending in [reset, fin, shut] {
-        for beside in -5..=5 {
-            let mut rig = begun();
-            ending(&mut rig);
-            let left = speak(&mut rig, 12, beside, 8);
-            assert_eq!(left, if beside.abs() > 3 { beside } else { -4 }, "{beside}");
+    let endings: [(Ending, &[usize]); 4] =
+        [(reset, &[0, 8]), (fin, &[0]), (shut, &[0, 8]), (filled, &[0, 8])];
+    for (ending, lengths) in endings {
+        let each = (-5_i32..=5).flat_map(|beside| lengths.iter().map(move |one| (beside, *one)));
+        for (beside, length) in each {
+            let sent = u64::from((43 - beside).unsigned_abs());
+            let mut rig = in_a_message(sent);
+            ending(&mut rig, sent);
+            let (came, left) = ahead(&mut rig, sent, length);
+            assert_eq!(left, if came.abs() > 3 { came } else { -4 }, "{beside} {length}");
         }
-        // The kernel cuts a super-packet wherever its sender has.
-        let mut rig = begun();
-        ending(&mut rig);
-        rig.is_super_packet = true;
-        assert_eq!(speak(&mut rig, 12, 29, 3_000), -4);
     }
-    for beside in -5..=5 {
-        assert_eq!(speak(&mut begun(), 12, beside, 8), beside, "nobody has left");
+    // The kernel cuts a super-packet wherever its sender has.
+    let mut rig = in_a_message(14);
+    shut(&mut rig, 14);
+    rig.is_super_packet = true;
+    assert_eq!(ahead(&mut rig, 14, 3_000), (29, -4));
+    for beside in -5_i32..=5 {
+        let sent = u64::from((43 - beside).unsigned_abs());
+        let (came, left) = ahead(&mut in_a_message(sent), sent, 8);
+        assert_eq!((came, left), (beside, beside), "nobody has left");
+    }
+}
+
+/// A cookie of another minute has another difference, which an ACK from long ago may have.
+#[test]
+fn once_a_server_may_be_gone_an_old_ack_becomes_the_newest() {
+    for (is_gone, ack) in [(false, 13), (true, 43)] {
+        let mut rig = in_a_message(100);
+        if is_gone {
+            offer(&mut rig, 100, 0);
+        }
+        rig.reply.received = 13;
+        assert_eq!(ahead(&mut rig, 100, 8), (13 - 100, ack - 100));
+    }
+}
+
+/// What a client says behind the server's FIN is answered as by a server that has closed; where
+/// monitoring it goes on.
+#[test]
+fn nothing_is_said_to_a_server_that_has_left() {
+    for is_monitored in [false, true] {
+        let monitoring = Settings { monitor: is_monitored, ..settings("mailguard") };
+        let mut rig = Rig::established(monitoring, ISN);
+        assert_eq!(rig.send_fin(S, 0, b"421 mx\r\n"), Verdict::Accept);
+        let left = Verdict::Drop(Reason::ServerLeft);
+        let expected = if is_monitored { (Verdict::Accept, 0) } else { (left, 2) };
+        assert_eq!((rig.send(C, 0, b"QUIT\r\n"), rig.resets), expected);
+        let reason = Reason::ServerLeft;
+        assert!(
+            rig.has_told(
+                |what| matches!(what, What::Dropped { reason: one, .. } if *one == reason)
+            )
+        );
+        assert_eq!(rig.has_told(|what| *what == What::Closed), !is_monitored);
+        assert!(!rig.has_told(|what| matches!(what, What::Reset { .. })));
+    }
+}
+
+/// A server's RST may seem to refuse a SYN that its client has chosen for that.
+#[test]
+fn a_reset_that_refuses_a_syn_is_heard_by_the_flow_of_its_ends() {
+    for (number, is_end) in [(43, true), (44, false)] {
+        let mut rig = in_a_message(100);
+        let (seq, ack) = (rig.numbers(C, 100).0, rig.numbers(S, 0).0 + number);
+        assert_eq!(rig.packet(C, seq - 1, 0, SYN, &[], b""), Verdict::Accept);
+        assert_eq!(rig.packet(S, ack, seq, RST | ACK, &[], b""), Verdict::Accept);
+        assert_eq!(rig.has_told(|what| *what == What::Closed), is_end);
+        let verdict = rig.send(C, 100, b"more\r\n");
+        let expected = if is_end { Verdict::Drop(Reason::FlowReset) } else { Verdict::Accept };
+        assert_eq!(verdict, expected);
     }
 }

@@ -1,8 +1,8 @@
 //! What images of the formats before say once for all, made what is said now.
 //!
 //! Up to format 10 they did not say by which patches their flows were read: by others than
-//! today's, perhaps. Up to format 11 they did not say when a flow began, no later than
-//! it spoke, nor whether a RST had passed.
+//! today's, perhaps. Up to format 11 they did not say when a flow began, no later than it spoke,
+//! nor whether a RST had passed; up to format 12 not how little a client had offered.
 
 use serde::Deserialize;
 
@@ -10,6 +10,7 @@ use super::super::Mode;
 use super::super::journal::Chatter;
 use super::{FlowState, Preamble, TermsState};
 use crate::flow::{Ends, FlowId};
+use crate::offset::Offset;
 
 /// What some flows are judged by.
 #[derive(Debug, Deserialize)]
@@ -47,8 +48,28 @@ pub(super) struct FlowBefore<C> {
 impl<C> From<FlowBefore<C>> for FlowState<C> {
     fn from(before: FlowBefore<C>) -> Self {
         let FlowBefore { id, ends, seen, terms, conversation } = before;
-        // Where a RST may have passed, a little more care is taken.
-        let may_be_gone = true;
-        Self { id, ends, since: seen, seen, may_be_gone, terms, conversation }
+        let (since, may_be_gone) = (seen, true);
+        FlowWithoutOffer { id, ends, since, seen, may_be_gone, terms, conversation }.into()
+    }
+}
+
+/// The same in format 12.
+#[derive(Debug, Deserialize)]
+pub(super) struct FlowWithoutOffer<C> {
+    id: FlowId,
+    ends: Ends,
+    since: u64,
+    seen: u64,
+    may_be_gone: bool,
+    terms: u32,
+    conversation: C,
+}
+
+impl<C> From<FlowWithoutOffer<C>> for FlowState<C> {
+    fn from(before: FlowWithoutOffer<C>) -> Self {
+        let FlowWithoutOffer { id, ends, since, seen, may_be_gone, terms, conversation } = before;
+        // Where a server may have gone, a little more care is taken.
+        let least_offered = Offset::ZERO;
+        Self { id, ends, since, seen, may_be_gone, least_offered, terms, conversation }
     }
 }

@@ -152,6 +152,7 @@ impl Diarist {
             since: flow.since(),
             seen: flow.seen(),
             may_be_gone: conversation.may_be_gone,
+            least_offered: conversation.least_offered,
             terms,
             conversation: conversation.shape_with(&journal),
         };

@@ -33,10 +33,11 @@ use super::journal::Chatter;
 use super::policy::Terms;
 use super::{Limits, Mode};
 use crate::flow::{Ends, FlowId};
+use crate::offset::Offset;
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 12;
+pub const FORMAT: u32 = 13;
 
 /// The oldest format that is read.
 pub const FORMAT_MIN: u32 = 9;
@@ -44,8 +45,11 @@ pub const FORMAT_MIN: u32 = 9;
 /// The last format that does not say by which patches flows were read.
 const LAST_WITHOUT_CATALOGUE: u32 = 10;
 
-/// The last format that does not say when a flow began, nor whether a RST has passed.
+/// The last format that does not say when a flow began.
 const LAST_WITHOUT_SINCE: u32 = 11;
+
+/// The last format that does not say how little a client has offered to take.
+const LAST_WITHOUT_OFFER: u32 = 12;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
@@ -92,6 +96,7 @@ struct FlowState<C> {
     since: u64,
     seen: u64,
     may_be_gone: bool,
+    least_offered: Offset,
     /// Which of the terms it is judged by.
     terms: u32,
     conversation: C,

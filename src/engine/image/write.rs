@@ -81,6 +81,7 @@ impl Records {
             since: flow.since(),
             seen: flow.seen(),
             may_be_gone: conversation.may_be_gone,
+            least_offered: conversation.least_offered,
             terms,
             conversation: conversation.shape(),
         });

@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 114] = [
+pub const CAUSES: [Cause; 115] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -225,6 +225,7 @@ pub const CAUSES: [Cause; 114] = [
         "The beginning of the connection was not seen: it is \
         older than the filter, or its way in one direction leads past it.",
     ),
+    row("server-left", &[], "The client spoke on behind the server's FIN, to nobody."),
     row(
         "wrong-interface",
         &[],

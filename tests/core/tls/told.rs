@@ -9,7 +9,7 @@ use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::time::Instant;
 
-use super::{asked, esmtp, noticed, play, say};
+use super::{asked, begun, esmtp, noticed, play, say};
 use crate::support::packet::{ACK, RST};
 use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::tls::{RENEGOTIATED, SESSIONS, client_hello, record, server_name, session};
@@ -267,8 +267,9 @@ fn a_flow_that_was_reset_under_tls_is_remembered_as_any_other() {
 
 /// A flow whose client has said all of its handshake, and has lost the server's hello, which begins
 /// at this offset.
-fn with_a_hello_lost(hello: &[u8], finished: &[u8]) -> (Rig, u64) {
-    let mut rig = esmtp(&[("tls_watch", "handshake")]);
+fn with_a_hello_lost(hello: &[u8], finished: &[u8], is_monitored: bool) -> (Rig, u64) {
+    let watching = settings_with("esmtp", &[("tls_watch", "handshake")]);
+    let mut rig = begun(Settings { monitor: is_monitored, ..watching });
     play(&mut rig, "tls13", 1, usize::MAX);
     rig.is_lost_behind = true;
     let back = rig.reply.received;
@@ -284,7 +285,7 @@ fn with_a_hello_lost(hello: &[u8], finished: &[u8]) -> (Rig, u64) {
 fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() {
     let flights = session("tls13");
     let (hello, finished) = (&flights[1].1, &flights[2].1);
-    let (mut rig, back) = with_a_hello_lost(hello, finished);
+    let (mut rig, back) = with_a_hello_lost(hello, finished, false);
     assert_eq!(rig.engine.stats().tls_handed_over, 0, "it was lost behind the filter");
     assert_eq!(rig.send(S, back, hello), Verdict::Accept);
     let at = rig.original.received;
@@ -302,12 +303,13 @@ fn a_flow_is_handed_over_once_both_hellos_have_arrived_and_nothing_is_missing() 
     assert_eq!(rig.engine.stats().tls_handed_over, 1);
 }
 
-/// A RST that its receiver ignores is the end of the flow as far as is known, and then it goes on.
+/// A RST that its receiver ignores is the end of the flow as far as is known, and where monitoring
+/// it then goes on.
 #[test]
 fn what_a_reset_has_counted_is_not_counted_again() {
     let flights = session("tls13");
     let (hello, finished) = (&flights[1].1, &flights[2].1);
-    let (mut rig, back) = with_a_hello_lost(hello, finished);
+    let (mut rig, back) = with_a_hello_lost(hello, finished, true);
     let at = rig.original.received;
     let (seq, ack) = rig.numbers(C, at);
     assert_eq!(rig.packet(C, seq, ack, RST, &[], &[]), Verdict::Accept);
