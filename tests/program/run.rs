@@ -359,10 +359,15 @@ fn a_stalled_reader_of_the_log_does_not_hold_the_end_up() {
 fn the_event_log_is_opened_anew_on_request() {
     sealed(NEEDS, || {
         let filter = Filter::start(&["--events", "/run/events", "--format", "json"]);
-        fs::rename("/run/events", "/run/events.1").unwrap();
-        filter.signal("-HUP");
-        assert!(is_soon(|| fs::exists("/run/events").unwrap()), "no new file");
-        filter.end("-TERM");
+        for signal in ["-USR1", "-HUP"] {
+            fs::rename("/run/events", "/run/events.1").unwrap();
+            filter.signal(signal);
+            assert!(is_soon(|| fs::exists("/run/events").unwrap()), "no new file: {signal}");
+        }
+        let said = filter.end("-TERM");
+        let count = |what| said.matches(what).count();
+        let counts = ["opening the event log anew", "reading the configuration"].map(count);
+        assert_eq!(counts, [2, 1], "{said}");
     });
 }
 
@@ -388,6 +393,11 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
             (
                 "ports = [25, 587]\n",
                 "ports changed: `mailguard rules up` brings the packets here accordingly\n",
+            ),
+            (
+                "[queue]\nfirst = 1\nlast = 1\n",
+                "queue.first, queue.last changed: that takes effect at the next start, with \
+                 `mailguard rules up` right behind it\n",
             ),
             ("profile = \"pix-4.1\"\n", "new connections: profile pix-4.1\n"),
         ] {

@@ -1,5 +1,6 @@
 //! The units: what `systemd-analyze` thinks of it, and that the program takes its flags.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -43,4 +44,20 @@ fn the_rules_have_a_place_for_what_they_are_made_from() {
     let unit = fs::read_to_string(UNIT.replace("mailguard.service", "mailguard-rules.service"));
     // Everything else is read-only there.
     assert!(unit.unwrap().lines().any(|one| one == "StateDirectory=mailguard"));
+}
+
+/// Whoever starts one of these anew, and does not restart it, starts the rules with it.
+#[test]
+fn the_rules_come_again_with_whoever_loads_others() {
+    let unit = fs::read_to_string(UNIT.replace("mailguard.service", "mailguard-rules.service"));
+    let unit = unit.unwrap();
+    let all = |key: &str| -> BTreeSet<&str> {
+        let values = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        values.flat_map(str::split_whitespace).collect()
+    };
+    let (after, started) = (all("After"), all("WantedBy"));
+    assert!(after.len() > 5, "{after:?}");
+    for other in after.iter().filter(|name| name.ends_with(".service")) {
+        assert!(started.contains(other), "{other}");
+    }
 }

@@ -90,7 +90,8 @@ pub fn follow(config: &Config) -> Result<(), FrontError> {
 pub fn up(config: &Config) -> Result<(), FrontError> {
     install(config, holders()?)?;
     if let Err(error) = inputs::keep(config) {
-        // They stand, and that is what was asked for.
+        // They stand, and that is what was asked for; those before are not to come back.
+        inputs::forget();
         let _ = writeln!(io::stderr(), "mailguard: {error}");
     }
     Ok(())

@@ -36,6 +36,8 @@ pub(super) enum Needs {
     Rules,
     /// The filter has to be started anew.
     Restart,
+    /// Both, one right behind the other: rules and filter have to mean the same.
+    RestartAndRules,
 }
 
 impl fmt::Display for Pending {
@@ -43,6 +45,9 @@ impl fmt::Display for Pending {
         let needs = match self.needs {
             Needs::Rules => "`mailguard rules up` brings the packets here accordingly",
             Needs::Restart => "that takes effect at the next start",
+            Needs::RestartAndRules => {
+                "that takes effect at the next start, with `mailguard rules up` right behind it"
+            }
         };
         write!(f, "{} changed: {needs}", self.what)
     }
@@ -110,14 +115,17 @@ impl Reloads {
 fn pending(old: &Config, new: &Config) -> Vec<Pending> {
     let marks = |rules: &Rules| (rules.mark, rules.offload_mark);
     let place = |control: &Control| (control.socket.clone(), control.group.clone());
-    let fixed = |queue: Queue| Queue { fail: Fail::Closed, ..queue };
+    let numbers = |queue: Queue| (queue.first, queue.last);
+    let fixed = |queue: Queue| Queue { fail: Fail::Closed, first: 0, last: 0, ..queue };
+    let both = Needs::RestartAndRules;
     let changes = [
         ("ports", Needs::Rules, old.engine.ports != new.engine.ports),
         ("rules.mail_hosts", Needs::Rules, old.rules.mail_hosts != new.rules.mail_hosts),
         ("rules.backend", Needs::Rules, old.rules.backend != new.rules.backend),
         ("rules.local", Needs::Rules, old.rules.local != new.rules.local),
         ("queue.fail", Needs::Rules, old.queue.fail != new.queue.fail),
-        ("the marks of [rules]", Needs::Restart, marks(&old.rules) != marks(&new.rules)),
+        ("queue.first, queue.last", both, numbers(old.queue) != numbers(new.queue)),
+        ("the marks of [rules]", both, marks(&old.rules) != marks(&new.rules)),
         ("[limits]", Needs::Restart, old.engine.limits != new.engine.limits),
         ("sandbox", Needs::Restart, old.sandbox != new.sandbox),
         ("[queue]", Needs::Restart, fixed(old.queue) != fixed(new.queue)),
@@ -153,7 +161,8 @@ mod tests {
             ("rules.mail_hosts=[\"192.0.2.1\"]", Some(("rules.mail_hosts", Needs::Rules))),
             ("rules.backend=nft", Some(("rules.backend", Needs::Rules))),
             ("queue.fail=open", Some(("queue.fail", Needs::Rules))),
-            ("rules.mark=4", Some(("the marks of [rules]", Needs::Restart))),
+            ("rules.mark=4", Some(("the marks of [rules]", Needs::RestartAndRules))),
+            ("queue.last=4", Some(("queue.first, queue.last", Needs::RestartAndRules))),
             ("limits.idle_seconds=9", Some(("[limits]", Needs::Restart))),
             ("sandbox=false", Some(("sandbox", Needs::Restart))),
             ("queue.length=9", Some(("[queue]", Needs::Restart))),
@@ -171,7 +180,7 @@ mod tests {
             let pending = running.apply(new.clone());
             assert_eq!(pending.first().copied(), expected, "{set}");
             assert_eq!(pending.len(), usize::from(expected.is_some()), "{set}");
-            let is_restart = expected.is_some_and(|one| one.needs == Needs::Restart);
+            let is_restart = expected.is_some_and(|one| one.needs != Needs::Rules);
             assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
             // Said each time until it is so, and only then.
             assert_eq!(running.apply(config(&[set])).len(), usize::from(is_restart), "{set}");

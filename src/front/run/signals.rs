@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGHUP as flags, and a socket that becomes readable when one arrives.
+//! SIGTERM, SIGINT, SIGHUP and SIGUSR1 as flags, and a socket that becomes readable when one
+//! arrives.
 //!
 //! A second SIGTERM or SIGINT ends the program at once: the first one waits for the event log.
 
@@ -8,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 
 use crate::front::FrontError;
@@ -18,6 +19,7 @@ use crate::front::FrontError;
 pub(super) struct Signals {
     is_asked_to_end: Arc<AtomicBool>,
     is_asked_to_reload: Arc<AtomicBool>,
+    is_asked_to_reopen: Arc<AtomicBool>,
     reader: UnixStream,
     writer: UnixStream,
 }
@@ -47,6 +49,11 @@ impl Signals {
     /// Whether the configuration is to be read and the log opened anew; true once for each time.
     pub(super) fn is_asked_to_reload(&self) -> bool {
         self.is_asked_to_reload.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the log is to be opened anew, and nothing else; true once for each time.
+    pub(super) fn is_asked_to_reopen(&self) -> bool {
+        self.is_asked_to_reopen.swap(false, Ordering::Relaxed)
     }
 
     /// Asks the program to end when dropped.
@@ -80,15 +87,18 @@ fn register() -> io::Result<Signals> {
     writer.set_nonblocking(true)?;
     let is_asked_to_end = Arc::new(AtomicBool::new(false));
     let is_asked_to_reload = Arc::new(AtomicBool::new(false));
+    let is_asked_to_reopen = Arc::new(AtomicBool::new(false));
     // Actions run in the order of registration: the flag is set before the socket wakes anyone.
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_asked_to_end))?;
         flag::register(signal, Arc::clone(&is_asked_to_end))?;
         low_level::pipe::register(signal, writer.try_clone()?)?;
     }
-    flag::register(SIGHUP, Arc::clone(&is_asked_to_reload))?;
-    low_level::pipe::register(SIGHUP, writer.try_clone()?)?;
-    Ok(Signals { is_asked_to_end, is_asked_to_reload, reader, writer })
+    for (signal, flag) in [(SIGHUP, &is_asked_to_reload), (SIGUSR1, &is_asked_to_reopen)] {
+        flag::register(signal, Arc::clone(flag))?;
+        low_level::pipe::register(signal, writer.try_clone()?)?;
+    }
+    Ok(Signals { is_asked_to_end, is_asked_to_reload, is_asked_to_reopen, reader, writer })
 }
 
 /// Exit code when the second signal cuts the ending short.

@@ -98,6 +98,10 @@ impl<'a> Supervisor<'a> {
                 self.shared.events.reopen();
                 self.reload();
             }
+            if self.signals.is_asked_to_reopen() {
+                log::info!("opening the event log anew");
+                self.shared.events.reopen();
+            }
         }
         self.tell();
         Wish::End
