@@ -7,6 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt,
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
+
 use crate::front::FrontError;
 
 /// A listening socket, gone from the file system when dropped.
@@ -22,14 +25,14 @@ pub(in crate::front) struct Listener {
 
 impl Listener {
     /// Listens beside a path that nobody else listens at. The daemon's user and group may connect,
-    /// or this group. Whoever takes over takes the place of who listens there, once it is sure to.
+    /// or this group. Whoever takes over takes the place of its predecessor, once it is sure to.
     ///
     /// # Errors
     /// Somebody listens there, or the socket cannot be made.
     pub(in crate::front) fn open(
         path: &Path,
         group: Option<u32>,
-        is_successor: bool,
+        predecessor: Option<Pid>,
     ) -> Result<Self, FrontError> {
         let failed = |error| FrontError::io(format!("cannot listen at {}", path.display()), error);
         if let Some(folder) = path.parent()
@@ -38,7 +41,9 @@ impl Listener {
             // Whatever the umask: who may write there may put another socket in this one's place.
             fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
         }
-        if !is_successor && UnixStream::connect(path).is_ok() {
+        let listening = UnixStream::connect(path).ok();
+        // Another filter may listen there, of other queues.
+        if listening.is_some_and(|one| predecessor.is_none_or(|process| !is_of(&one, process))) {
             return Err(failed(io::Error::from(ErrorKind::AddrInUse)));
         }
         if path.symlink_metadata().is_ok_and(|found| !found.file_type().is_socket()) {
@@ -104,6 +109,11 @@ impl Drop for Listener {
             let _ = fs::remove_file(at);
         }
     }
+}
+
+/// Whether who listens is that process.
+fn is_of(stream: &UnixStream, process: Pid) -> bool {
+    socket_peercred(stream).is_ok_and(|credentials| credentials.pid == process)
 }
 
 fn not_given(group: u32, error: &io::Error) -> io::Error {

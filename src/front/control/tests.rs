@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use rustix::process::{Pid, getpid};
+
 use super::server::has_room;
 use super::session::Session;
 use super::*;
@@ -35,7 +37,7 @@ impl Drop for Place {
 /// Serves while the test plays.
 fn serving(name: &str, metrics: Option<TcpListener>, play: impl FnOnce(&Path, &Backlog)) {
     let place = Place::new(name);
-    let listener = Listener::open(&place.0, None, false).unwrap();
+    let listener = Listener::open(&place.0, None, None).unwrap();
     let backlog = Backlog::default();
     let (mut server, waker) = Server::new(Some(listener), metrics).unwrap();
     server.take_place();
@@ -181,23 +183,26 @@ fn metrics_are_handed_over_by_http() {
 fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     let place = Place::new("stale");
     let left = std::os::unix::net::UnixListener::bind(&place.0).unwrap();
-    let error = Listener::open(&place.0, None, false).unwrap_err().to_string();
+    let error = Listener::open(&place.0, None, None).unwrap_err().to_string();
     assert!(error.contains("cannot listen at /"), "{error}");
     drop(left);
-    let mut listener = Listener::open(&place.0, None, false).unwrap();
+    let mut listener = Listener::open(&place.0, None, None).unwrap();
     listener.take_place().unwrap();
     UnixStream::connect(&place.0).unwrap();
+    // Another filter, of other queues, is not taken over from.
+    let other = Pid::from_raw(1).unwrap();
+    Listener::open(&place.0, None, Some(other)).unwrap_err();
     // Who wants to take over and fails leaves it where it is.
-    drop(Listener::open(&place.0, None, true).unwrap());
+    drop(Listener::open(&place.0, None, Some(getpid())).unwrap());
     UnixStream::connect(&place.0).unwrap();
-    let mut successor = Listener::open(&place.0, None, true).unwrap();
+    let mut successor = Listener::open(&place.0, None, Some(getpid())).unwrap();
     successor.take_place().unwrap();
     drop(listener);
     UnixStream::connect(&place.0).unwrap();
     drop(successor);
     assert!(!place.0.exists());
     fs::write(&place.0, "a file").unwrap();
-    assert!(Listener::open(&place.0, None, false).is_err());
+    assert!(Listener::open(&place.0, None, None).is_err());
     assert_eq!(fs::read(&place.0).unwrap(), b"a file");
     let error = group_named("no such group").unwrap_err().to_string();
     let expected = "control.group: `no such group` found, expected a group of this machine";

@@ -18,6 +18,7 @@ use std::thread;
 
 use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::clock::Clock;
@@ -25,7 +26,7 @@ use super::diary::{self, Table};
 use super::manager::{self, Kept, Manager};
 use super::probation::{Docket, Probation};
 use super::succession::{Handed, Predecessor};
-use crate::config::Config;
+use crate::config::{Config, Fail};
 use crate::engine::{Effects, Engine, Image, Unreadable};
 use crate::front::FrontError;
 use crate::front::nfqueue::OpenQueue;
@@ -54,6 +55,8 @@ pub(super) struct Legacy {
     manager: Manager,
     image: Left,
     diary: Left,
+    /// Queues that the manager keeps, and would keep shut while no filter can start.
+    opened_by_failure: Vec<u16>,
 }
 
 /// A file in memory for the next process.
@@ -81,6 +84,10 @@ impl Estate {
             }
         }
         legacy.claim(config.queue.first)?;
+        if config.queue.fail == Fail::Open {
+            let configured = config.queue_numbers();
+            legacy.opened_by_failure = estate.queues.keys().copied().chain(configured).collect();
+        }
         estate.image = legacy.borrow_image().unwrap_or_else(|error| {
             log::warn!("cannot read what the process before has left: {error}");
             Borrowed::default()
@@ -180,7 +187,7 @@ impl Estate {
             }
             Ok(image) => restored(config, &image, now, effects),
         };
-        if self.image.bytes.is_empty() {
+        if Image::open(&self.image.bytes).is_err() {
             engine.begin_behind_others(clock.now());
         }
         let mut notes = None;
@@ -196,8 +203,13 @@ impl Estate {
         Ok((engine, clock, probation))
     }
 
+    /// The process of the filter that runs.
+    pub(super) fn predecessor(&self) -> Option<Pid> {
+        self.predecessor.as_ref().map(Predecessor::process)
+    }
+
     /// All is ready: may we serve?
-    pub(super) fn accept(mut self, legacy: &Legacy) -> Result<(), FrontError> {
+    pub(super) fn accept(mut self, legacy: &mut Legacy) -> Result<(), FrontError> {
         self.predecessor.map_or(Ok(()), Predecessor::take_leave)?;
         self.image.keep();
         self.diary.keep();
@@ -240,7 +252,7 @@ impl Legacy {
     /// Nothing yet.
     fn new() -> Result<Self, FrontError> {
         let (image, diary) = (Left::new(IMAGE)?, Left::new(DIARY)?);
-        Ok(Self { manager: Manager::find(), image, diary })
+        Ok(Self { manager: Manager::find(), image, diary, opened_by_failure: Vec::new() })
     }
 
     /// Makes sure that no other filter serves these queues: what a manager has kept may have gone
@@ -259,7 +271,8 @@ impl Legacy {
     /// Has the manager keep what it does not have yet. It knows its own again by what is open, so
     /// what came from it, opened anew here, would be another one at each start. And what it is
     /// given is opened anew, since what it holds stays locked.
-    fn entrust(&self) {
+    fn entrust(&mut self) {
+        self.opened_by_failure.clear();
         if !self.manager.is_there() {
             return;
         }
@@ -299,8 +312,13 @@ impl Legacy {
         if let Err(error) = self.write_image(engine, clock) {
             log::warn!("the next process will not know the flows: {error}");
             // A part of an image is none, but need not be there.
-            let _ = self.image.file.set_len(0);
+            self.erase_image();
         }
+    }
+
+    /// Leaves no image.
+    pub(super) fn erase_image(&self) {
+        let _ = self.image.file.set_len(0);
     }
 
     /// Where the image is.
@@ -333,6 +351,14 @@ fn restored(
         restored.undecodable,
     );
     (engine, clock)
+}
+
+impl Drop for Legacy {
+    fn drop(&mut self) {
+        for number in &self.opened_by_failure {
+            self.manager.release(&queue_name(*number));
+        }
+    }
 }
 
 impl Left {

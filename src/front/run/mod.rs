@@ -85,10 +85,11 @@ pub fn run(
         asked: AtomicU32::new(0),
     };
     // Ahead of what cannot be taken back.
-    let (mut server, waker) = steer::open(config, start)?;
-    estate.accept(&legacy)?;
+    let predecessor = estate.predecessor();
+    let (mut server, waker) = steer::open(config, predecessor)?;
+    estate.accept(&mut legacy)?;
     server.take_place();
-    let door = Door::open(config, start);
+    let door = Door::open(config, predecessor);
     sandbox::enter(config, file);
     shared.deliver(&mut effects);
     shared.reset_blocked(&mut effects);

@@ -52,7 +52,11 @@ impl Reign<'_> {
                     log::info!("another process goes on");
                     return Ok(true);
                 }
-                Err(error) => log::warn!("going on, since nobody has taken over: {error}"),
+                Err(error) => {
+                    // By what it says the one after us would begin with what was true now.
+                    legacy.erase_image();
+                    log::warn!("going on, since nobody has taken over: {error}");
+                }
             }
             let settings = &self.config.queue;
             let again = sockets.into_iter();

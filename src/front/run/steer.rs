@@ -7,13 +7,14 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use rustix::process::Pid;
 use socket2::{Domain, Socket, Type};
 
+use super::Reread;
 use super::metrics;
 use super::running::{Needs, Pending, Running};
 use super::show;
 use super::worker::Shared;
-use super::{Reread, Start};
 use crate::config::Config;
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
@@ -39,11 +40,13 @@ pub(super) struct Steering<'a> {
 ///
 /// # Errors
 /// A socket that was asked for by name cannot be opened. One that nobody asked for is done without.
-pub(super) fn open(config: &Config, start: Start) -> Result<(Server, Waker), FrontError> {
+pub(super) fn open(
+    config: &Config,
+    predecessor: Option<Pid>,
+) -> Result<(Server, Waker), FrontError> {
     let control = &config.control;
     let group = control.group.as_deref().map(group_named).transpose()?;
-    let is_successor = start == Start::TakeOver;
-    let listener = match Listener::open(Path::new(&control.socket), group, is_successor) {
+    let listener = match Listener::open(Path::new(&control.socket), group, predecessor) {
         Ok(listener) => Some(listener),
         Err(error) if !control.is_wanted => {
             log::warn!("no control socket: {error}");
@@ -52,18 +55,26 @@ pub(super) fn open(config: &Config, start: Start) -> Result<(Server, Waker), Fro
         Err(error) => return Err(error),
     };
     let metrics = config.metrics.listen.map(|address| {
-        listen(address)
+        listen(address, predecessor.is_some())
             .map_err(|error| FrontError::io(format!("cannot listen at {address}"), error))
     });
     Server::new(listener, metrics.transpose()?)
 }
 
-/// Listens beside the process that is taken over from, which listens there until it is gone.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
+/// Listens beside the process that is taken over from, which listens there until it is gone; beside
+/// no other.
+fn listen(address: SocketAddr, is_successor: bool) -> io::Result<TcpListener> {
+    let bound = |is_shared| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(is_shared)?;
+        socket.bind(&address.into())?;
+        io::Result::Ok(socket)
+    };
+    if !is_successor {
+        drop(bound(false)?);
+    }
+    let socket = bound(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

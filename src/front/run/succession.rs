@@ -28,10 +28,9 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use rustix::process::{Uid, geteuid};
+use rustix::process::{Pid, Uid, geteuid};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Start;
 use crate::config::Config;
 use crate::front::FrontError;
 use crate::front::control::Listener;
@@ -46,7 +45,10 @@ pub(super) struct Successor(UnixStream);
 
 /// A predecessor that waits to hear that its queues are in good hands.
 #[derive(Debug)]
-pub(super) struct Predecessor(UnixStream);
+pub(super) struct Predecessor {
+    door: UnixStream,
+    process: Pid,
+}
 
 /// What was handed over.
 #[derive(Debug)]
@@ -57,8 +59,8 @@ pub(super) struct Handed {
 
 impl Door {
     /// Opens it, in the place of a predecessor's. Without one the filter runs as well.
-    pub(super) fn open(config: &Config, start: Start) -> Self {
-        let opened = listen(&place(config), start == Start::TakeOver);
+    pub(super) fn open(config: &Config, predecessor: Option<Pid>) -> Self {
+        let opened = listen(&place(config), predecessor);
         let opened =
             opened.inspect_err(|error| log::warn!("no other process can take over: {error}"));
         Self(opened.ok())
@@ -129,20 +131,25 @@ impl Predecessor {
             FrontError::io(format!("cannot take over queue {queue}"), error)
         };
         let asked = knock(&place(config)).and_then(|mut stream| {
-            trust(&stream)?;
+            let process = trust(&stream)?;
             stream.set_nonblocking(false)?;
             stream.set_read_timeout(Some(PREDECESSOR_PATIENCE))?;
             stream.write_all(HAND_OVER)?;
             let handed = take(&stream)?;
-            Ok((Self(stream), handed))
+            Ok((Self { door: stream, process }, handed))
         });
         asked.map_err(failed)
     }
 
     /// All was adopted: may we begin?
     pub(super) fn take_leave(mut self) -> Result<(), FrontError> {
-        let gone = self.0.write_all(ADOPTED).and_then(|()| expect(&mut self.0, GO));
+        let gone = self.door.write_all(ADOPTED).and_then(|()| expect(&mut self.door, GO));
         gone.map_err(|error| FrontError::io("the filter that runs keeps its queues", error))
+    }
+
+    /// Its process.
+    pub(super) const fn process(&self) -> Pid {
+        self.process
     }
 }
 
@@ -154,18 +161,18 @@ fn greet(mut stream: UnixStream) -> io::Result<Successor> {
     Ok(Successor(stream))
 }
 
-/// Nobody but root and our own user is handed anything, or believed.
-fn trust(stream: &UnixStream) -> io::Result<()> {
-    let other = socket_peercred(stream)?.uid;
-    if other == Uid::ROOT || other == geteuid() {
-        return Ok(());
+/// Nobody but root and our own user is handed anything, or believed. Whose process it is.
+fn trust(stream: &UnixStream) -> io::Result<Pid> {
+    let other = socket_peercred(stream)?;
+    if other.uid == Uid::ROOT || other.uid == geteuid() {
+        return Ok(other.pid);
     }
-    Err(io::Error::other(format!("user {} is neither root nor ours", other.as_raw())))
+    Err(io::Error::other(format!("user {} is neither root nor ours", other.uid.as_raw())))
 }
 
 /// Listens there, for root and our own user alone.
-fn listen(place: &Path, is_successor: bool) -> Result<Listener, FrontError> {
-    let mut door = Listener::open(place, None, is_successor)?;
+fn listen(place: &Path, predecessor: Option<Pid>) -> Result<Listener, FrontError> {
+    let mut door = Listener::open(place, None, predecessor)?;
     let opened = door.take_place();
     let opened = opened.and_then(|()| fs::set_permissions(place, Permissions::from_mode(0o600)));
     let failed = |error| FrontError::io(format!("cannot listen at {}", place.display()), error);
