@@ -92,6 +92,13 @@ pub(super) struct Secrecy {
 }
 
 impl Secrecy {
+    /// Bytes were missed: which, nobody knows.
+    pub(super) fn lose_place(&mut self) {
+        if self.hiding != Hiding::Line {
+            self.hiding = Hiding::UntilCommand;
+        }
+    }
+
     /// A line begins.
     pub(super) fn begin_line(&mut self) {
         self.is_whole = self.hiding == Hiding::Line;

@@ -24,7 +24,11 @@ impl Dialogue {
                 let is_out = *left == 0;
                 self.read_octets(0, is_out, at);
             }
-            (Speaker::Client, _) => (self.line, self.prefix) = (CommandLine::new(), None),
+            (Speaker::Client, _) => {
+                (self.line, self.prefix) = (CommandLine::new(), None);
+                // What is missing may have asked for a credential, and this be the rest of it.
+                self.secrecy.lose_place();
+            }
             (Speaker::Server, _) => self.reply = None,
         }
     }
