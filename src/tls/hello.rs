@@ -85,7 +85,8 @@ pub struct ClientHello {
     pub key_shares: Vec<u16>,
     /// signature_algorithms.
     pub signature_algorithms: Vec<u16>,
-    /// application_layer_protocol_negotiation.
+    /// application_layer_protocol_negotiation, the first of them: a hello has room for thousands,
+    /// and may wait for a log.
     pub protocols: Vec<Vec<u8>>,
     /// Whether it may send data before the server's hello.
     pub has_early_data: bool,
@@ -137,6 +138,9 @@ const RETRY: [u8; 32] = [
 /// Longest name of a host in the extension that is a name (RFC 6066 3, RFC 1035 2.3.4).
 const NAME_MAX: usize = 255;
 
+/// Names of protocols that are kept.
+const PROTOCOLS_MAX: usize = 16;
+
 /// Whether this value stands for nothing (RFC 8701).
 pub(super) const fn is_grease(value: u16) -> bool {
     let [high, low] = value.to_be_bytes();
@@ -156,13 +160,13 @@ impl ClientHello {
         let mut hello =
             Self { length, legacy_version, session_id, cipher_suites, ..Self::default() };
         each_extension(rest, |kind, content| {
-            if hello.extensions.contains(&kind) {
-                return None;
-            }
             hello.extensions.push(kind);
             hello.read_extension(kind, content)
         })?;
-        Some(hello)
+        // One by one against all before it, a hello would cost the square of its length.
+        let mut kinds = hello.extensions.clone();
+        kinds.sort_unstable();
+        kinds.windows(2).all(|two| two.first() != two.last()).then_some(hello)
     }
 
     fn read_extension(&mut self, kind: u16, mut content: Cursor<'_>) -> Option<()> {
@@ -176,7 +180,14 @@ impl ClientHello {
             ALPN => {
                 let mut names = whole(content.vector16()?, content)?;
                 while !names.is_empty() {
-                    self.protocols.push(names.vector8()?.rest().to_vec());
+                    let name = names.vector8()?.rest();
+                    // No name is empty (RFC 7301 3.1).
+                    if name.is_empty() {
+                        return None;
+                    }
+                    if self.protocols.len() < PROTOCOLS_MAX {
+                        self.protocols.push(name.to_vec());
+                    }
                 }
             }
             KEY_SHARE => {

@@ -453,10 +453,13 @@ fn a_hello_is_read_whole_or_not_at_all() {
         ("bytes behind the list", b"\0\x04\0\x17\0\0\0"),
         ("a list longer than the hello", b"\0\x09\0\x17\0\0"),
         ("half a group", b"\0\x07\0\x0a\0\x03\0\x01\0"),
+        ("a protocol without a name", b"\0\x07\0\x10\0\x03\0\x01\0"),
         ("bytes behind the groups", b"\0\x09\0\x0a\0\x05\0\x02\0\x1d\0"),
     ] {
         assert_eq!(read_hello(&hello_of(end)), Err(Fault::HelloMalformed), "{what}");
     }
+    let names = [&b"\0\x28\0\x10\0\x24\0\x22"[..], &b"\x01x".repeat(17)].concat();
+    assert_eq!(read_hello(&hello_of(&names)).unwrap().protocols.len(), 16, "as many as are kept");
     let mut two = client_hello();
     two[4] += 1;
     two.push(0);
