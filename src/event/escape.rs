@@ -37,7 +37,8 @@ fn escape_bytes(bytes: &[u8], out: &mut String) {
 }
 
 /// Whether a character does something other than being seen: controls, line separators, zero-width
-/// and direction marks, tags and the rest of Unicode's format characters that matter to a terminal.
+/// and direction marks, tags and the rest of Unicode's format characters that matter to a terminal;
+/// and what is no character at all.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -50,6 +51,7 @@ fn is_hidden(character: char) -> bool {
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
                 | '\u{e0000}'..='\u{e007f}'
         )
 }

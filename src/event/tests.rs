@@ -422,6 +422,10 @@ fn escaping_loses_nothing() {
     escape(&every, &mut escaped);
     assert!(!escaped.contains(char::is_control));
     assert_eq!(unescape(&escaped), every);
+    // No characters, and so nothing that XML has a place for.
+    escaped.clear();
+    escape("\u{fffe}\u{ffff}".as_bytes(), &mut escaped);
+    assert_eq!(escaped, "\\xEF\\xBF\\xBE\\xEF\\xBF\\xBF");
 }
 
 /// What a reader of the log does.

@@ -382,7 +382,7 @@ pub const CAUSES: [Cause; 115] = [
         &["tls_downgrade"],
         "The keyword STARTTLS may be one of those that somebody else has masked.",
     ),
-    row("plain-auth", &["auth_requires_tls"], "A password went in clear text."),
+    row("plain-auth", &["auth_requires_tls"], "An authentication went in clear text."),
     row("plain-mail", &["require_tls"], "Mail went in clear text, although TLS was offered."),
     row(
         "renegotiation",
