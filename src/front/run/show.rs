@@ -196,8 +196,11 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> Stri
         }
         ControlFlow::Continue(())
     });
-    if more > 0 && !is_json {
-        let _ = writeln!(text, "and {more} more (--limit)");
+    if more > 0 {
+        let _ = match is_json {
+            true => writeln!(text, "{}", json!({ "more": more })),
+            false => writeln!(text, "and {more} more (--limit)"),
+        };
     }
     text
 }

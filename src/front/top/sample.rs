@@ -105,11 +105,14 @@ impl Sample {
     }
 }
 
-/// One object a line; a line that is none says that the answer was too long.
+/// One object a line; a line that is none says that the answer was too long, as a last object does
+/// that counts how many more there are.
 fn objects<T: for<'de> Deserialize<'de>>(text: &str) -> Option<Vec<T>> {
-    let lines = text.lines().filter(|line| line.starts_with('{'));
+    let lines = text.lines().filter(|line| line.starts_with('{') && !line.starts_with(MORE));
     lines.map(|line| serde_json::from_str(line).ok()).collect()
 }
+
+const MORE: &str = "{\"more\":";
 
 /// All that is to be seen: the last look, the one before it, and what is wrong since.
 #[derive(Debug, Default)]
