@@ -293,7 +293,8 @@ impl Conversation {
         }
     }
 
-    /// The same for what a flow may do again and again: once a second for each reason.
+    /// The same for what a flow may do again and again: once a second for each reason. What TCP
+    /// repeats of its own is no other event each time, and nothing is left out with it.
     pub(super) fn tell_repeatable(
         &mut self,
         scene: &Scene<'_>,
@@ -303,7 +304,7 @@ impl Conversation {
     ) {
         if self.talk.is_new(scene.now, reason) {
             self.tell(scene, what, effects);
-        } else if effects.is_heard() {
+        } else if effects.is_heard() && !reason.is_repeated_by_tcp() {
             self.talk.leave_out();
             effects.counted.entries_left_out += 1;
         }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use mailguard::engine::{
-    Effects, Exception, Gaps, Handling, Limits, Path, Reason, Seen, Settings, Stage, Treatment,
-    UnknownFlow, Verdict, What,
+    Effects, Exception, Gaps, Handling, Limits, Path, Reason, Record, Seen, Settings, Stage,
+    Treatment, UnknownFlow, Verdict, What,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
@@ -571,6 +571,42 @@ fn an_eighth_of_the_memory_is_made_free_at_once() {
         held = crowd.held();
         assert!(port < 2_000, "{relieved}");
     }
+}
+
+/// The rest of a credential of which the beginning is missing looks like any word.
+#[test]
+fn behind_what_a_capture_lacks_a_credential_stays_hidden() {
+    for asked in ["AUTH PLAIN AGFs", ""] {
+        let mut rig = Rig::established(Settings { gaps: Gaps::Skip, ..settings("esmtp") }, ISN);
+        let (client, server) = (ISN[0] + 1, ISN[1] + 1);
+        let _ = (rig.send(S, 0, b"220 mx\r\n"), rig.send(C, 0, asked.as_bytes()));
+        let missing = u32::try_from(asked.len()).unwrap() + 8;
+        assert_eq!(rig.packet(S, server + 8, client + missing, ACK, &[], b""), Verdict::Accept);
+        let _ = rig.send(C, missing.into(), b"Y3JldHBhc3N3b3Jk\r\nNOOP\r\n");
+        let line = |record: &Record| {
+            let What::Command { line, .. } = &record.what else { return None };
+            Some(String::from_utf8_lossy(line).into_owned())
+        };
+        let lines: Vec<_> = rig.records.iter().filter_map(line).collect();
+        assert_eq!(lines.last().map(String::as_str), Some("NOOP"), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("Y3Jl")), "{lines:?}");
+    }
+}
+
+/// What TCP says again by itself is told once, and no entry is left out with it.
+#[test]
+fn what_waits_and_comes_again_is_no_entry_left_out() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    let _ = rig.send(S, 0, b"220 mx\r\n");
+    let _ = rig.send(C, 0, b"DATA\r\nab");
+    for _ in 0..5 {
+        let _ = rig.send(C, 6, b"ab");
+    }
+    let _ = rig.send(S, 8, b"503 no\r\n");
+    let is_cut = |record: &&Record| matches!(record.what, What::Cut { .. });
+    assert_eq!(rig.records.iter().filter(is_cut).count(), 1);
+    assert!(!rig.has_told(|what| matches!(what, What::LeftOut { .. })));
+    assert_eq!(rig.engine.stats().entries_left_out, 0);
 }
 
 /// A flow whose client has sent so many bytes, and received and acknowledged 43.

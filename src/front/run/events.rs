@@ -242,6 +242,11 @@ impl Writer {
     fn write(&mut self, record: &Record) {
         let start = self.text.len();
         event::write(record, self.format, Zone::Local, &mut self.text);
+        if self.text.len() == start {
+            // This form has no words for it, so nothing of it is lost or left out.
+            self.shared.settled.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         if !self.bound.take(record.originator.address, self.text.len() - start) {
             self.text.truncate(start);
             self.shared.left_out.fetch_add(1, Ordering::Relaxed);
