@@ -81,6 +81,9 @@ choices! {
         Stars = "stars",
         /// PIX 5.1 and later: `*` but for `2`, `0` and a space behind a `0`; every code stays.
         Pix51 = "pix-5.1",
+        /// The same for all that stands behind the first line's code, so that later lines but the
+        /// last lose their `-`.
+        Pix51All = "pix-5.1-all",
         /// ASA: `*`; every code stays.
         StarText = "star-text",
         /// The first line's first word stays (RFC 5321 4.2 wants the server's domain there), all

@@ -209,13 +209,14 @@ impl Guard {
     ) -> Ruling {
         let rule = match event {
             Event::ReplyCode(_) | Event::ReplySeparator(_) => {
-                watch.last = run.last().copied().unwrap_or_default();
                 watch.has_separator |= matches!(event, Event::ReplySeparator(_));
-                let is_star = watch.has_greeted && self.settings.banner == Banner::Stars;
-                if is_star {
-                    draft.copy(run).fill(b'*');
+                let is_text = matches!(self.settings.banner, Banner::Stars | Banner::Pix51All);
+                let rule = (watch.has_greeted && is_text).then_some(Rule::Banner);
+                if let Some(rule) = rule {
+                    self.mask_text(rule, watch, (reply, false), draft.copy(run));
                 }
-                is_star.then_some(Rule::Banner)
+                watch.last = run.last().copied().unwrap_or_default();
+                rule
             }
             Event::ReplyText(_) if self.is_bare(watch, reply, run) => {
                 return self.judge_bare(watch, reply, run, draft);
@@ -247,7 +248,7 @@ impl Guard {
                 Banner::Pass => {}
                 Banner::Cmap => *byte = CMAP.get(column).copied().unwrap_or(b'_'),
                 Banner::Stars | Banner::StarText => *byte = b'*',
-                Banner::Pix51 => {
+                Banner::Pix51 | Banner::Pix51All => {
                     let stays = matches!(*byte, b'2' | b'0') || (*byte == b' ' && last == b'0');
                     if !stays {
                         *byte = b'*';

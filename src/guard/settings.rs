@@ -123,7 +123,9 @@ settings! {
     unit: Unit = Unit::[Stream, Stream, Packet, Packet, Packet, Packet, Packet, Packet];
 
     /// What the greeting's text becomes.
-    banner: Banner = Banner::[Pix51, Domain, Cmap, Stars, Pix51, Pix51, Pix51, StarText];
+    banner: Banner = Banner::[
+        Pix51, Domain, Cmap, Stars, Pix51All, Pix51All, Pix51All, StarText
+    ];
 
     /// What is done about the keywords in the answer to EHLO that are not listed.
     ehlo: EhloFilter = EhloFilter::[Pass, AllowList, Pass, Pass, Pass, Pass, Pass, Letters];

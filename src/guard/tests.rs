@@ -304,7 +304,7 @@ fn offers_that_answer_nothing_are_filtered_all_the_same() {
 }
 
 #[test]
-fn a_second_banner_line_loses_its_code_in_4_4_alone() {
+fn a_second_banner_line_loses_its_code_in_4_4_alone_and_its_hyphen_from_5_1_on() {
     let banner = b"220-a\r\n220 b\r\n";
     for (name, masked) in [
         ("pix-4.1", "220-S\r\n220 S\r\n"),
@@ -314,6 +314,16 @@ fn a_second_banner_line_loses_its_code_in_4_4_alone() {
         ("esmtp", "220-a\r\n220 E\r\n"),
     ] {
         assert_eq!(leaves(&profile(name), Speaker::Server, banner, 99), masked, "{name}");
+    }
+    let banner = b"220-a\r\n220-20 c\r\n220 0 \r\n";
+    for (name, masked) in [
+        ("mailguard", "220-*\r\n220-20 *\r\n220 0 \r\n"),
+        ("pix-5.1", "220-*\r\n220*20 *\r\n220 0 \r\n"),
+        ("pix-6.3", "220-*\r\n220*20 *\r\n220 0 \r\n"),
+    ] {
+        for piece in 1..=banner.len() {
+            assert_eq!(leaves(&profile(name), Speaker::Server, banner, piece), masked, "{name}");
+        }
     }
 }
 
