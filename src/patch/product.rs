@@ -110,18 +110,24 @@ impl<'a> Named<'a> {
     /// the longest, and right behind it its release.
     pub(super) fn find(text: &str, products: impl Iterator<Item = &'a str>) -> Option<Self> {
         let text = text.trim().to_lowercase();
+        let products: Vec<_> = products.collect();
+        let longest = |said: &str| {
+            let named = products.iter().filter(|name| behind(said, name).is_some());
+            named.max_by_key(|name| name.len()).copied()
+        };
         let is_greeting = text.starts_with("220");
-        let host = if is_greeting { text.find(char::is_whitespace) } else { None };
-        let behind_host = |at: usize| text.get(at..)?.trim_start().split_once(char::is_whitespace);
-        let said = host.and_then(behind_host).map_or(text.as_str(), |(_, said)| said);
-        let product = products.filter(|name| behind(said, name).is_some());
-        let product = product.max_by_key(|name| name.len())?;
+        let words = text.splitn(if is_greeting { 3 } else { 1 }, char::is_whitespace);
+        let behind_host = words.last().unwrap_or_default();
+        let found = [behind_host, &text].into_iter().find_map(|said| Some((said, longest(said)?)));
+        let (said, product) = found?;
         let words =
             behind(said, product)?.split(|c: char| c.is_whitespace() || "()/,;:".contains(c));
         let mut words = words.map(|word| word.trim_start_matches(['-', '_']));
         let is_between = |word: &&str| matches!(*word, "" | "version" | "release" | "service");
         let number = words.find(|word| !is_between(word));
         let number = number.map(|word| word.strip_prefix('v').unwrap_or(word));
+        // What stands behind a dash or a plus is a distribution's own count.
+        let number = number.and_then(|word| word.split(['-', '+', '~']).next());
         let release = number.and_then(Release::parse);
         Some(Self { product, release })
     }
@@ -143,7 +149,11 @@ fn behind<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         let rest = text.get(at + name.len()..)?;
         let mut next = rest.chars();
         let is_end = match next.next() {
-            Some('.' | '-' | '_') => !next.next().is_some_and(char::is_alphabetic),
+            Some('.' | '-' | '_') => {
+                let rest = next.as_str();
+                let rest = rest.strip_prefix('v').unwrap_or(rest);
+                !rest.starts_with(char::is_alphabetic)
+            }
             Some(next) => !next.is_alphanumeric(),
             None => true,
         };

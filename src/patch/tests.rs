@@ -495,7 +495,11 @@ fn a_greeting_names_its_product() {
         ("220 sendmail.example.com ESMTP Exim 4.91", "exim 4.91"),
         ("220 exchange.example ESMTP Postfix", "postfix, any release"),
         ("220 mx.minimail.example ESMTP Exim 4.91", "exim 4.91"),
-        ("220-mx.example ESMTP Exim 4.96-58", "exim 4.96.58"),
+        ("220-mx.example ESMTP Exim 4.96-58", "exim 4.96"),
+        ("220 Exim 4.91", "exim 4.91"),
+        ("exim-4.97-4ubuntu4.3", "exim 4.97"),
+        ("exim-4.96-15+deb12u4", "exim 4.96"),
+        ("exim-v4.91", "exim 4.91"),
         ("Lotus Domino Release 8.5.3", "domino 8.5.3"),
         ("postfix v3.8", "postfix 3.8"),
     ] {
