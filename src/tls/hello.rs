@@ -147,6 +147,13 @@ pub(super) const fn is_grease(value: u16) -> bool {
     high == low && low & 0x0f == 0x0a
 }
 
+/// Whether no extension comes twice. To compare each with all before it would cost the square of a
+/// hello's length.
+fn are_different(mut kinds: Vec<u16>) -> bool {
+    kinds.sort_unstable();
+    kinds.windows(2).all(|two| two.first() != two.last())
+}
+
 impl ClientHello {
     /// Reads the body of the message.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
@@ -163,10 +170,7 @@ impl ClientHello {
             hello.extensions.push(kind);
             hello.read_extension(kind, content)
         })?;
-        // One by one against all before it, a hello would cost the square of its length.
-        let mut kinds = hello.extensions.clone();
-        kinds.sort_unstable();
-        kinds.windows(2).all(|two| two.first() != two.last()).then_some(hello)
+        are_different(hello.extensions.clone()).then_some(hello)
     }
 
     fn read_extension(&mut self, kind: u16, mut content: Cursor<'_>) -> Option<()> {
@@ -224,9 +228,6 @@ impl ServerHello {
         let mut hello = Self { version, cipher_suite, session_id, is_retry, ..Self::default() };
         let mut seen = Vec::new();
         each_extension(rest, |kind, mut content| {
-            if seen.contains(&kind) {
-                return None;
-            }
             seen.push(kind);
             match kind {
                 SUPPORTED_VERSIONS => hello.version = Version(whole(content.number()?, content)?),
@@ -241,7 +242,7 @@ impl ServerHello {
             }
             Some(())
         })?;
-        Some(hello)
+        are_different(seen).then_some(hello)
     }
 
     /// Whether TLS 1.3 was chosen, or what follows it.

@@ -23,6 +23,9 @@ impl Dialogue {
                 *left = left.saturating_sub(u32::try_from(missed).unwrap_or(u32::MAX));
                 let is_out = *left == 0;
                 self.read_octets(0, is_out, at);
+                if is_out {
+                    self.secrecy.lose_place();
+                }
             }
             (Speaker::Client, _) => {
                 (self.line, self.prefix) = (CommandLine::new(), None);
