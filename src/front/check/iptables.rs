@@ -131,7 +131,8 @@ impl<'a> Rule<'a> {
             _ => None,
         });
         ["-i", "-s", "-d"].into_iter().any(is_chosen)
-            || modules.any(|module| OF_SOME.contains(module))
+            || modules.any(|module| !OF_ALL.contains(module))
+            || ["--tcp-flags", "--syn", "--tcp-option"].into_iter().any(|option| self.has(option))
     }
 
     /// Whether it drops what comes from where its source address does not belong.
@@ -252,9 +253,9 @@ impl<'a> Rule<'a> {
     }
 }
 
-/// Modules that choose by more than marks and what is asked of a packet of mail anyway.
-const OF_SOME: [&str; 8] =
-    ["conntrack", "state", "limit", "hashlimit", "statistic", "set", "recent", "length"];
+/// Modules that choose by no more than marks and what is asked of a packet of mail anyway.
+const OF_ALL: [&str; 7] =
+    ["rpfilter", "tcp", "multiport", "comment", "mark", "connmark", "physdev"];
 
 /// The options that ask for ports.
 const PORTS: [(End, &str); 5] = [

@@ -277,7 +277,8 @@ impl<'a> Rule<'a> {
                 (_, "oif") => self.words.get(at + 1).is_some_and(|next| next.starts_with('"')),
                 (_, "iif" | "iifname" | "iifgroup" | "oifname" | "oifgroup")
                 | (Some(&"ip6"), "saddr" | "daddr") => is_positive(at),
-                (Some(&"nfproto"), "2" | "ipv4") | (_, "ip" | "ct" | "limit" | "numgen") => true,
+                (Some(&"nfproto"), "2" | "ipv4")
+                | (_, "ip" | "ct" | "limit" | "numgen" | "ether" | "flags" | "pkttype") => true,
                 _ => false,
             }
         })

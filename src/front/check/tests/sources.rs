@@ -29,6 +29,12 @@ fn rules_of_iptables_that_drop_strangers_are_found() {
         ("raw", vec!["PREROUTING -m rpfilter --loose --invert -j DROP".to_owned()], false),
         ("raw", vec!["PREROUTING -m rpfilter -j DROP".to_owned()], false),
         ("raw", vec![format!("PREROUTING -m conntrack --ctstate NEW {asks}")], false),
+        ("raw", vec![format!("PREROUTING -m pkttype --pkt-type multicast {asks}")], false),
+        (
+            "raw",
+            vec![format!("PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN {asks}")],
+            false,
+        ),
         ("raw", vec!["PREROUTING -m rpfilter -j ACCEPT".to_owned()], false),
         ("raw", vec!["PREROUTING -m rpfilter --invert -j LOG".to_owned()], false),
         ("mangle", returning(&["-m rpfilter --loose -j RETURN", "-j DROP"]), false),
@@ -72,6 +78,8 @@ fn rules_of_nft_that_drop_strangers_are_found() {
         ("inet", "prerouting", "fib saddr oif 0 drop", false),
         ("inet", "prerouting", "fib saddr . iif oif != 0 drop", false),
         ("inet", "prerouting", "ct state 0x8 fib saddr . iif oif 0 drop", false),
+        ("inet", "prerouting", "tcp flags 0x2 fib saddr . iif oif 0 drop", false),
+        ("inet", "prerouting", "meta pkttype 2 fib saddr . iif oif 0 drop", false),
         ("inet", "prerouting", "limit rate 5/second fib saddr . iif oif 0 drop", false),
         ("inet", "prerouting", "fib daddr . iif type 2 drop", false),
     ] {
