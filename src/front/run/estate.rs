@@ -96,6 +96,11 @@ impl Estate {
             log::warn!("cannot read the diary of the process before: {error}");
             Borrowed::default()
         });
+        if config.queue.fail == Fail::Open {
+            // Where this start fails mail goes on unread, and nobody knows these flows any more.
+            estate.image.keep();
+            estate.diary.keep();
+        }
         Ok((estate, legacy))
     }
 
@@ -357,6 +362,10 @@ impl Drop for Legacy {
     fn drop(&mut self) {
         for number in &self.opened_by_failure {
             self.manager.release(&queue_name(*number));
+        }
+        if !self.opened_by_failure.is_empty() {
+            self.erase_image();
+            let _ = self.diary.file.set_len(0);
         }
     }
 }
