@@ -180,6 +180,25 @@ filters() {
     done
 }
 
+# Somebody's rules are stopped, with all that stand, and started anew.
+reloads() {
+    printf '%s\n' '[Service]' Type=oneshot RemainAfterExit=yes ExecStart=/bin/true \
+        'ExecStop=/bin/sh -c "iptables-save | sed -n s/^\\\\*//p | xargs -n 1 iptables -F -t"' |
+        inside tee /etc/systemd/system/iptables.service >/dev/null
+    inside systemctl daemon-reload
+    inside systemctl start iptables
+    expect "beside other rules" seen guarded
+    inside systemctl stop iptables
+    expect "flushed" seen bare
+    inside systemctl start iptables
+    expect "with other rules again" seen guarded
+    inside systemctl stop iptables
+    inside rm /etc/systemd/system/iptables.service
+    inside systemctl daemon-reload
+    inside systemctl start mailguard-rules
+    say "whoever loads other rules anew brings ours with them"
+}
+
 # What `check` says of this machine, and of a queue that nobody but the manager holds.
 checked() {
     expect "what check finds" "inside mailguard check --brief | grep -v '^wrong  rp_filter: '" ""
@@ -241,6 +260,7 @@ life_of_deb() {
     say "installed: filters at once, as a user of its own"
     control
     logs
+    reloads
     checked
     upgrades "inside dpkg -i --force-confold /mnt/share/later" \
         "inside dpkg -i --force-confold /mnt/share/first"
@@ -259,11 +279,12 @@ life_of_rpm() {
     expect "enabled" "inside systemctl is-enabled mailguard.service" disabled
     expect "its files" "inside rpm -V --nodeps mailguard" ""
     inside getent passwd mailguard >/dev/null || die "it has no user"
-    inside systemctl -q enable --now mailguard.service mailguard-rules.service
+    inside systemctl -q enable --now mailguard.service
     filters ""
     say "installed: filters as soon as it is enabled, as a user of its own"
     control
     logs
+    reloads
     checked
     upgrades "inside rpm -U --nodeps /mnt/share/later" \
         "inside rpm -U --nodeps --oldpackage /mnt/share/first"
