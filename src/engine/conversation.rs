@@ -109,8 +109,12 @@ pub(super) struct Conversation {
     /// Whether the server may have given its end up unseen: a RST of either end has passed, or it
     /// has filled what the client has offered to take, and waits without a word until it goes.
     pub(super) may_be_gone: bool,
-    /// What the client has offered to take, where it has offered least.
-    pub(super) least_offered: Offset,
+    /// Behind what the client has offered to take, where it has offered least. An idle flow pays
+    /// for each byte, and no server says 4 GiB.
+    pub(super) least_offered: u32,
+    /// Behind what the server has said more than once, or was held back of it: without an ACK it
+    /// gives up some time, and its FIN need not have got out.
+    pub(super) repeated: u32,
     /// What became of the client's line under way.
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
@@ -142,7 +146,8 @@ impl Conversation {
             has_told_reset: false,
             has_unread: false,
             may_be_gone: false,
-            least_offered: Offset::new(u64::MAX),
+            least_offered: u32::MAX,
+            repeated: 0,
             line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(

@@ -8,9 +8,10 @@
 //! stream may begin a new one: text that was judged as a message would be read as commands.
 //!
 //! Behind a RST that the server surely takes, and behind its FIN, nothing of the client's passes.
-//! Behind a RST that it may take, and before a window that is full, in front of which a server goes
-//! without a word, the client's segment leaves with an ACK that is a few bytes older: that says
-//! nothing new to a server that still has the connection, and does not fit the secret.
+//! Behind a RST that it may take, before a window that is full, and while it says again what is not
+//! acknowledged, a server may go without a word: there the client's segment leaves with an ACK that
+//! is a few bytes older, which says nothing new to a server that still has the connection, and does
+//! not fit the secret.
 
 use super::Mode;
 use super::passage::Passage;
@@ -25,7 +26,7 @@ const SIZES: i64 = 3;
 impl Passage<'_, '_> {
     /// The ACK that the segment is to leave with, if its own might open a connection.
     pub(super) fn harmless_ack(&self) -> Option<Seq> {
-        if self.direction == Direction::Reply || !self.may_begin_anew() {
+        if self.direction == Direction::Reply || !self.may_begin_anew() || self.is_first() {
             return None;
         }
         let (packet, streams) = (self.turn.packet, &self.conversation.streams);
@@ -50,9 +51,19 @@ impl Passage<'_, '_> {
     /// TLS the client may say to it whatever it likes as it is.
     fn may_begin_anew(&self) -> bool {
         let conversation = &self.conversation;
-        (conversation.may_be_gone || conversation.streams[Direction::Reply].fin().is_some())
+        let reply = &conversation.streams[Direction::Reply];
+        let acknowledged = reply.offset(self.turn.packet.ack).unwrap_or_default().in_32_bits();
+        (conversation.may_be_gone || reply.fin().is_some() || acknowledged < conversation.repeated)
             && conversation.mode() == Mode::Enforce
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
+    }
+
+    /// Whether neither end has said anything before it. It may complete the handshake, where any
+    /// other ACK is answered by a RST; and what begins there is judged from its first byte.
+    fn is_first(&self) -> bool {
+        let streams = &self.conversation.streams;
+        let offset = streams[Direction::Original].offset(self.turn.packet.seq);
+        streams[Direction::Reply].judged() == Offset::ZERO && offset == Some(Offset::ZERO)
     }
 
     /// Whether nothing can come behind it.

@@ -265,11 +265,10 @@ impl Engine {
         if direction == Direction::Reply
             && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
         {
-            conversation.hear_reset(
-                &Scene::of(&flow, turn.now),
-                (direction, turn.packet.seq),
-                effects,
-            );
+            let scene = Scene::of(&flow, turn.now);
+            conversation.hear_reset(&scene, (direction, turn.packet.seq), effects);
+            self.account(&flow, &conversation);
+            self.write_anew(&flow, &mut conversation);
         }
     }
 }

@@ -60,11 +60,11 @@ impl Passage<'_, '_> {
         if self.conversation.phase == Phase::Aborted {
             return self.answer_dead();
         }
-        self.note_offer();
-        self.effects.harmless_ack = self.harmless_ack();
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
+        self.note_offer();
+        self.effects.harmless_ack = self.harmless_ack();
         // What was read behind a gap may have been the flow's end.
         if self.conversation.phase == Phase::Reset {
             return Verdict::Drop(Reason::FlowReset);
@@ -124,9 +124,9 @@ impl Passage<'_, '_> {
         }
         let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
         let reply = &conversation.streams[Direction::Reply];
-        let offered = reply.offered(packet.ack, packet.window);
-        conversation.may_be_gone |= reply.judged() >= conversation.least_offered.min(offered);
+        let offered = reply.offered(packet.ack, packet.window).in_32_bits();
         conversation.least_offered = conversation.least_offered.min(offered);
+        conversation.may_be_gone |= reply.judged().in_32_bits() >= conversation.least_offered;
     }
 
     /// Whether the segment's number is such that its receiver looks at its ACK. Else an ACK that
@@ -161,7 +161,10 @@ impl Passage<'_, '_> {
         let within = stream.within_window(seq, length);
         let place = stream.place(seq, length);
         if self.speaks_to_nobody() && !matches!(place, Place::Below) {
-            return Verdict::Drop(Reason::ServerLeft);
+            return self.answer_for_server();
+        }
+        if !matches!(place, Place::At { known: 0, .. }) || within < length {
+            self.note_repetition(length);
         }
         let stream = &mut self.conversation.streams[self.direction];
         match place {
@@ -188,6 +191,27 @@ impl Passage<'_, '_> {
         self.direction == Direction::Original
             && self.conversation.streams[Direction::Reply].fin().is_some()
             && !matches!(self.conversation.dialogue.expect(), Expect::Tls(_))
+    }
+
+    /// The client's end may not have the server's last word yet: until it has acknowledged the FIN
+    /// it is told nothing, and then what a server that has closed tells.
+    fn answer_for_server(&mut self) -> Verdict {
+        let reply = &self.conversation.streams[Direction::Reply];
+        let acknowledged = reply.offset(self.turn.packet.ack);
+        if reply.fin().is_some_and(|fin| acknowledged.is_some_and(|offset| offset > fin)) {
+            return Verdict::Drop(Reason::ServerLeft);
+        }
+        self.hold_back(0, Reason::ServerLeft)
+    }
+
+    /// What the server says again was not acknowledged yet, and what is held back of it cannot be.
+    fn note_repetition(&mut self, length: usize) {
+        if self.direction == Direction::Reply {
+            let (seq, conversation) = (self.turn.packet.seq, &mut *self.conversation);
+            let start = conversation.streams[Direction::Reply].offset(seq).unwrap_or_default();
+            let end = start.after(length as u64).in_32_bits();
+            conversation.repeated = conversation.repeated.max(end);
+        }
     }
 
     /// Everything in it was acknowledged: nothing of it is sent again, but its FIN may be news.

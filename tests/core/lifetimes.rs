@@ -664,8 +664,14 @@ fn once_a_server_may_be_gone_no_segment_fits_a_cookie() {
         // The client has not got it, or says so.
         rig.reply.received = 43;
     };
-    let endings: [(Ending, &[usize]); 4] =
-        [(reset, &[0, 8]), (fin, &[0]), (shut, &[0, 8]), (filled, &[0, 8])];
+    // One that is never acknowledged goes without a word, too.
+    let unheard: Ending = |rig, _| {
+        rig.is_lost_behind = true;
+        assert_eq!(rig.send(S, 43, b"451 sorry\r\n"), Verdict::Accept);
+        assert_eq!(rig.send(S, 43, b"451 sorry\r\n"), Verdict::Accept);
+    };
+    let endings: [(Ending, &[usize]); 5] =
+        [(reset, &[0, 8]), (fin, &[0]), (shut, &[0, 8]), (filled, &[0, 8]), (unheard, &[0, 8])];
     for (ending, lengths) in endings {
         let each = (-5_i32..=5).flat_map(|beside| lengths.iter().map(move |one| (beside, *one)));
         for (beside, length) in each {
@@ -688,6 +694,30 @@ fn once_a_server_may_be_gone_no_segment_fits_a_cookie() {
     }
 }
 
+/// Where neither end has said anything a segment may be the third of a handshake.
+#[test]
+fn the_third_packet_says_what_it_said() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    offer(&mut rig, 0, 0);
+    let third = rig.packet(C, ISN[0] + 1, ISN[1] + 1, ACK, &[], b"");
+    assert_eq!(third, Verdict::Accept);
+    let _ = rig.send(S, 0, b"220 mx\r\n");
+    let third = rig.packet(C, ISN[0] + 1, ISN[1] + 1, ACK, &[], b"");
+    assert_eq!(third, Verdict::Rewrite, "its reply shows that it was taken");
+}
+
+/// What is refused for its numbers says nothing of the client's window.
+#[test]
+fn a_forged_window_changes_nothing() {
+    let mut rig = in_a_message(43);
+    let old = ISN[1].wrapping_sub(1 << 20);
+    let mut forged = rig.build(C, 77, old, ACK, &[], b"");
+    forged[34..36].fill(0);
+    fill_checksums(&mut forged, 20);
+    assert!(matches!(rig.raw(C, &forged), Verdict::Drop(_)));
+    assert_eq!(ahead(&mut rig, 43, 8), (0, 0));
+}
+
 /// A cookie of another minute has another difference, which an ACK from long ago may have.
 #[test]
 fn once_a_server_may_be_gone_an_old_ack_becomes_the_newest() {
@@ -701,23 +731,24 @@ fn once_a_server_may_be_gone_an_old_ack_becomes_the_newest() {
     }
 }
 
-/// What a client says behind the server's FIN is answered as by a server that has closed; where
-/// monitoring it goes on.
+/// What a client says behind the server's FIN is answered as by a server that has closed, once the
+/// client has got its last word; where monitoring it goes on.
 #[test]
 fn nothing_is_said_to_a_server_that_has_left() {
+    let reason = Reason::ServerLeft;
     for is_monitored in [false, true] {
         let monitoring = Settings { monitor: is_monitored, ..settings("mailguard") };
         let mut rig = Rig::established(monitoring, ISN);
+        rig.is_lost_behind = true;
         assert_eq!(rig.send_fin(S, 0, b"421 mx\r\n"), Verdict::Accept);
-        let left = Verdict::Drop(Reason::ServerLeft);
-        let expected = if is_monitored { (Verdict::Accept, 0) } else { (left, 2) };
-        assert_eq!((rig.send(C, 0, b"QUIT\r\n"), rig.resets), expected);
-        let reason = Reason::ServerLeft;
-        assert!(
-            rig.has_told(
-                |what| matches!(what, What::Dropped { reason: one, .. } if *one == reason)
-            )
-        );
+        rig.is_lost_behind = false;
+        let early = if is_monitored { Verdict::Accept } else { Verdict::Rewrite };
+        assert_eq!((rig.send(C, 0, b"QUIT\r\n"), rig.resets), (early, 0));
+        assert!(is_monitored || rig.last_left.len() == 40, "bare");
+        assert_eq!(rig.send_fin(S, 0, b"421 mx\r\n"), Verdict::Accept, "it comes again");
+        let expected = if is_monitored { Verdict::Accept } else { Verdict::Drop(reason) };
+        let count = if is_monitored { 0 } else { 2 };
+        assert_eq!((rig.send(C, 0, b"QUIT\r\n"), rig.resets), (expected, count));
         assert_eq!(rig.has_told(|what| *what == What::Closed), !is_monitored);
         assert!(!rig.has_told(|what| matches!(what, What::Reset { .. })));
     }

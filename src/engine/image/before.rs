@@ -10,7 +10,6 @@ use super::super::Mode;
 use super::super::journal::Chatter;
 use super::{FlowState, Preamble, TermsState};
 use crate::flow::{Ends, FlowId};
-use crate::offset::Offset;
 
 /// What some flows are judged by.
 #[derive(Debug, Deserialize)]
@@ -69,7 +68,7 @@ impl<C> From<FlowWithoutOffer<C>> for FlowState<C> {
     fn from(before: FlowWithoutOffer<C>) -> Self {
         let FlowWithoutOffer { id, ends, since, seen, may_be_gone, terms, conversation } = before;
         // Where a server may have gone, a little more care is taken.
-        let least_offered = Offset::ZERO;
-        Self { id, ends, since, seen, may_be_gone, least_offered, terms, conversation }
+        let (least_offered, repeated) = (0, 0);
+        Self { id, ends, since, seen, may_be_gone, least_offered, repeated, terms, conversation }
     }
 }

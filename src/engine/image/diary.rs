@@ -153,6 +153,7 @@ impl Diarist {
             seen: flow.seen(),
             may_be_gone: conversation.may_be_gone,
             least_offered: conversation.least_offered,
+            repeated: conversation.repeated,
             terms,
             conversation: conversation.shape_with(&journal),
         };

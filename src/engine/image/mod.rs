@@ -33,7 +33,6 @@ use super::journal::Chatter;
 use super::policy::Terms;
 use super::{Limits, Mode};
 use crate::flow::{Ends, FlowId};
-use crate::offset::Offset;
 use crate::time::Instant;
 
 /// The format that is written.
@@ -48,7 +47,8 @@ const LAST_WITHOUT_CATALOGUE: u32 = 10;
 /// The last format that does not say when a flow began.
 const LAST_WITHOUT_SINCE: u32 = 11;
 
-/// The last format that does not say how little a client has offered to take.
+/// The last format that does not say how little a client has offered to take, nor what the server
+/// has said more than once.
 const LAST_WITHOUT_OFFER: u32 = 12;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
@@ -96,7 +96,8 @@ struct FlowState<C> {
     since: u64,
     seen: u64,
     may_be_gone: bool,
-    least_offered: Offset,
+    least_offered: u32,
+    repeated: u32,
     /// Which of the terms it is judged by.
     terms: u32,
     conversation: C,

@@ -205,6 +205,7 @@ impl Engine {
         let mut conversation = flow.conversation.restore(terms, &self.memory);
         conversation.may_be_gone = flow.may_be_gone;
         conversation.least_offered = flow.least_offered;
+        conversation.repeated = flow.repeated;
         if !has_same_patches {
             conversation.watch.change_catalogue();
         }

@@ -82,6 +82,7 @@ impl Records {
             seen: flow.seen(),
             may_be_gone: conversation.may_be_gone,
             least_offered: conversation.least_offered,
+            repeated: conversation.repeated,
             terms,
             conversation: conversation.shape(),
         });

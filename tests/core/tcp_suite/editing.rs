@@ -93,7 +93,9 @@ pub const CASES: &[Case] = &[
             let _ = talk.rig.send(S, part.start as u64, &said[part]);
             let (seq, ack) = talk.rig.numbers(C, 0);
             let block = [1, 1, 5, 10, 0, 0, 0, 20, 0, 0, 0, 30];
-            assert_eq!(talk.rig.packet(C, seq, ack, ACK, &block, &[]), Verdict::Accept);
+            // While the server has to say something again, an ACK may leave a little older.
+            let verdict = talk.rig.packet(C, seq, ack, ACK, &block, &[]);
+            assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
         }
         talk.end(End::Whole);
     }),
