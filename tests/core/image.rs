@@ -701,3 +701,49 @@ fn a_diary_that_is_full_names_nothing_that_it_does_not_say() {
     rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
     assert_eq!(begin(&mut rig, &paper, &line_max(80)).0, 1);
 }
+
+/// How many flows a successor knows.
+fn known(rig: &Rig, paper: &Paper) -> u64 {
+    let (bytes, now) = (paper.image(), Instant::from_micros(rig.micros));
+    let (image, settings) = (Image::open(&bytes).unwrap(), settings("mailguard"));
+    Engine::restored(settings, &image, now, &mut Effects::default()).1.flows
+}
+
+/// Whoever had no room there, and goes on, has it as soon as others have left.
+#[test]
+fn a_diary_takes_in_who_had_no_room_once_there_is_some() {
+    let line_max = |most: u32| settings_with("esmtp", &[("line_max", &most.to_string())]);
+    let idle = Limits::default().idle_seconds * 1_000_000;
+    let mut rig = Rig::established(line_max(77), [1, 2]);
+    let paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let (_, one) = begin(&mut rig, &paper, &line_max(77));
+    for is_reloaded in [false, true] {
+        let mut rig = Rig::established(line_max(77), [1, 2]);
+        let paper = Paper(Arc::default(), 2 * one);
+        rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+        let flows = [78, 79].map(|most| begin(&mut rig, &paper, &line_max(most)).0);
+        assert_eq!(flows, [2, 2], "for the third there is no room");
+        rig.micros += idle * 3 / 4;
+        let _ = rig.send(C, 0, b"NOOP\r\n");
+        rig.micros += idle * 3 / 4;
+        rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+        assert_eq!(rig.engine.stats().flows_now, 1);
+        if is_reloaded {
+            // By terms that are alike and not the same.
+            rig.engine.reload(&line_max(80));
+            assert_eq!(begin(&mut rig, &paper, &line_max(79)).0, 1);
+        } else {
+            let _ = rig.send(C, 6, b"NOOP\r\n");
+            assert_eq!(known(&rig, &paper), 1);
+        }
+    }
+    // What one said of the terms that had the place before is nothing of those that have it now.
+    let mut rig = Rig::established(line_max(77), [1, 2]);
+    let paper = Paper(Arc::default(), one);
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    assert_eq!(known(&rig, &paper), 1);
+    rig.micros += 2 * idle;
+    rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+    assert_eq!(begin(&mut rig, &paper, &line_max(12_000)).0, 0);
+}

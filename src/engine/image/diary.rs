@@ -176,7 +176,7 @@ impl Diarist {
     /// A place for terms that have none: that of like ones, or one that is free, which the preamble
     /// is written anew for.
     fn find_place(&self, places: &mut Vec<Place>, terms: &Arc<Terms>) -> usize {
-        free(places);
+        let is_more = free(places);
         let is_like = |place: &Place| place.alike.first().is_some_and(|one| one.is_like(terms));
         let like = places.iter().position(is_like);
         let number = like.or_else(|| places.iter().position(|place| place.alike.is_empty()));
@@ -188,7 +188,8 @@ impl Diarist {
             place.alike.push(Arc::clone(terms));
             place.is_said &= like.is_some();
         }
-        if like.is_none() {
+        // Like ones that had no room may have some now.
+        if like.is_none() || is_more {
             self.say(places);
         }
         number
