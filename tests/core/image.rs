@@ -461,11 +461,11 @@ fn a_handshake_older_than_the_predecessor_is_known_to_the_successor() {
 /// Where other patches are known, what has begun of a text is no part of another.
 #[test]
 fn what_patches_have_seen_of_a_line_is_forgotten_with_them() {
-    let patches = |text: &str| {
+    let patches = |zone: &str, text: &str| {
         let patch = format!(
             "id = 'X'\ntitle = 'x'\nproducts = [{{ name = 'x', versions = '<2' }}]\n\
              references = ['x']\ngrade = 'M'\nscope = 'cleartext'\ncloses = 'the fault'\n\
-             default = 'on'\n[[rule]]\nzone = ['noop']\ntext = '{text}'\ndo = 'log'\n\
+             default = 'on'\n[[rule]]\nzone = ['{zone}']\ntext = '{text}'\ndo = 'log'\n\
              [[test]]\nclient = 'a'\nserver = 'X'\n[[test]]\nclient = 'b'\n"
         );
         let all = Catalogue::with(&[("x.toml".to_owned(), patch)]).unwrap();
@@ -474,16 +474,23 @@ fn what_patches_have_seen_of_a_line_is_forgotten_with_them() {
         settings.guard.patches.catalogue = catalogue;
         settings
     };
-    for (other, rest, count) in [("abc", "c", 1), ("xyz", "z", 0), ("xyz", "xyz", 1)] {
-        let mut rig = Rig::established(patches("abc"), [1, 2]);
-        let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
-        let _ = rig.send(C, 0, b"NOOP ab");
-        let (bytes, now) = (image(&rig.engine), Instant::from_micros(rig.micros));
-        let image = Image::open(&bytes).unwrap();
-        rig.engine = Engine::restored(patches(other), &image, now, &mut Effects::default()).0;
-        let _ = rig.send(C, 7, format!("{rest}\r\n").as_bytes());
-        let struck: u64 = rig.engine.stats().patches.values().sum();
-        assert_eq!(struck, count, "{other} {rest}");
+    let said: [(Direction, &[u8]); 4] =
+        [(S, b"220 mx ESMTP\r\n"), (C, b"DATA\r\n"), (S, b"354 go\r\n"), (C, b"Subject: ab")];
+    for (zone, said) in [("noop", &[said[0], (C, b"NOOP ab")][..]), ("header.subject", &said)] {
+        for (other, rest, count) in [("abc", "c", 1), ("xyz", "z", 0), ("xyz", "xyz", 1)] {
+            let mut rig = Rig::established(patches(zone, "abc"), [1, 2]);
+            for (from, text) in said {
+                let at = rig.side(*from).received;
+                let _ = rig.send(*from, at, text);
+            }
+            let (bytes, now) = (image(&rig.engine), Instant::from_micros(rig.micros));
+            let (image, settings) = (Image::open(&bytes).unwrap(), patches(zone, other));
+            rig.engine = Engine::restored(settings, &image, now, &mut Effects::default()).0;
+            let at = rig.original.received;
+            let _ = rig.send(C, at, format!("{rest}\r\n").as_bytes());
+            let struck: u64 = rig.engine.stats().patches.values().sum();
+            assert_eq!(struck, count, "{zone} {other} {rest}");
+        }
     }
 }
 

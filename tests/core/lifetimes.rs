@@ -264,6 +264,10 @@ fn a_port_that_was_mails_has_its_flows_until_a_server_accepts_new_ones() {
     let _ = rig.packet(C, 90_000, 80_001, SYN | ACK, &[], b"");
     let answer = rig.build(S, 80_000, 90_001, SYN | ACK, &[], b"");
     let _ = rig.raw_from(C, S, &answer);
+    let of_client = rig.build(C, 90_000, 80_001, SYN | ACK, &[], b"");
+    let _ = rig.raw_from(S, C, &of_client);
+    // Who asks has accepted nothing.
+    let _ = rig.packet(S, 80_000, 0, SYN, &[], b"");
     assert_eq!(seen(&rig).len(), 1);
     let _ = rig.raw(S, &answer);
     assert_eq!(seen(&rig).len(), 0);
@@ -313,6 +317,12 @@ fn a_syn_from_a_mail_port_is_its_clients() {
     std::mem::swap(&mut rig.client, &mut rig.server);
     assert_eq!(syn(&mut rig), Verdict::Accept);
     assert_eq!(rig.effects.handling, Handling::Unchanged);
+    // What is said of a server is said of it as the one who is asked.
+    let server = Some("198.51.100.0/24".parse().unwrap());
+    let exceptions = vec![Exception { client: None, server, treatment: Treatment::HandsOff }];
+    let mut rig = Rig::new(Settings { exceptions, ..settings("mailguard") }, ISN);
+    std::mem::swap(&mut rig.client, &mut rig.server);
+    assert_eq!(syn(&mut rig), Verdict::Drop(Violation::ServerSyn.into()));
 }
 
 /// A server that keeps no state answers each SYN (SYN cookies), and knows the first answer no more
@@ -327,6 +337,8 @@ fn a_third_packet_whose_answer_is_void_is_reset() {
         assert_eq!(third(&mut rig), HANDSHAKE);
         // Nobody else's packet draws one.
         assert_eq!(rig.packet(S, 1, 2, ACK | PSH, &[], b"x"), HANDSHAKE);
+        let forged = rig.build(S, 1, 2, ACK | PSH, &[], b"x");
+        assert_eq!(rig.raw_from(C, S, &forged), HANDSHAKE);
         rig.reset_packets
     };
     let resets = play(UnknownFlow::Reset);
@@ -343,6 +355,7 @@ fn a_refusal_is_the_new_connections_while_the_old_one_is_remembered() {
     let mut rig = Rig::established(settings("mailguard"), ISN);
     assert_eq!(rig.packet(C, 90_000, 0, SYN, &[], b""), Verdict::Accept);
     assert_eq!(rig.packet(S, 0, 90_000, RST | ACK, &[], b""), STRAY);
+    assert_eq!(rig.packet(C, 90_001, 0, RST, &[], b""), STRAY, "what its client says is the old's");
     let refusal = rig.build(S, 0, 90_001, RST | ACK, &[], b"");
     assert!(matches!(rig.raw_from(C, S, &refusal), Verdict::Drop(_)), "by a third party");
     assert_eq!(rig.raw(S, &refusal), Verdict::Accept);

@@ -530,3 +530,46 @@ fn a_354_too_late_and_a_chunk_nobody_swallows_say_their_names() {
     }
     assert_eq!(faults, [Fault::MalformedReply, Fault::LateData, Fault::RefusedChunk]);
 }
+
+/// Of text behind a reply an alarm has told, so how many bytes of it were masked is no news.
+#[test]
+fn what_is_masked_of_a_refused_chunk_is_told_once() {
+    let mut rig = Rig::established(settings("esmtp"), ISN);
+    let said: [(_, &[u8]); 9] = [
+        (S, b"220 a\r\n"),
+        (C, b"EHLO a\r\n"),
+        (S, b"250-a\r\n250 CHUNKING\r\n"),
+        (C, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"),
+        (S, b"250 ok\r\n250 ok\r\n"),
+        (C, b"BDAT 9\r\nabc"),
+        (S, b"503 no\r\n"),
+        (C, b"defghiRSET\r\n"),
+        (S, b"500 what\r\n"),
+    ];
+    for (from, text) in said {
+        let at = rig.side(from).received;
+        let _ = rig.send(from, at, text);
+    }
+    assert!(rig.original.bytes().ends_with(b"abcXXXXXXXXXX\r\n"));
+    assert!(rig.has_told(|what| matches!(what, What::Alarm { .. })));
+    assert!(!rig.has_told(|what| matches!(what, What::Unshown { .. })));
+}
+
+/// What is only noted in a run that a patch masks counts as well.
+#[test]
+fn a_note_beside_an_edit_is_counted() {
+    let settings = settings_with("esmtp", &[("envelope", "lenient"), ("parameters", "log")]);
+    let mut rig = Rig::established(settings, ISN);
+    let said: [(_, &[u8]); 4] = [
+        (S, b"220 a\r\n"),
+        (C, b"EHLO a\r\n"),
+        (S, b"250 a\r\n"),
+        (C, b"MAIL FROM:<a@b> XFOO=1 AUTH=a+0Ab\r\n"),
+    ];
+    for (from, text) in said {
+        let at = rig.side(from).received;
+        let _ = rig.send(from, at, text);
+    }
+    let rules = rig.engine.stats().rules;
+    assert_eq!([Rule::Parameter, Rule::Patch].map(|rule| rules.get(&rule)), [Some(&1); 2]);
+}

@@ -267,6 +267,13 @@ fn flows_under_settings_of_before_are_reset_where_those_differ() {
         assert_eq!(rig.engine.reset_outdated(now, &mut effects), 0, "{what}: once");
         assert_eq!(rig.engine.stats().resets, count as u64 * 2, "{what}");
     }
+    // Those of a predecessor are none of ours, and yet the same.
+    let rig = Rig::established(before.clone(), [1, 2]);
+    let now = Instant::from_micros(rig.micros);
+    let (bytes, mut effects) = (rig.engine.image(now, 0), Effects::default());
+    let image = Image::open(&bytes).unwrap();
+    let (heir, _) = Engine::restored(before, &image, now, &mut effects);
+    assert_eq!((heir.stats().flows_now, heir.reset_outdated(now, &mut effects)), (1, 0));
 }
 
 /// A mask that finds what it would write changes nothing.

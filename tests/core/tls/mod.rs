@@ -169,7 +169,9 @@ fn text_for_tls_resets_both_ends_and_does_not_arrive() {
         assert!(told(&rig).iter().any(is_it), "{bytes:x?}");
         // Logged only, it goes on unread.
         let mut rig = esmtp(&[("tls_framing", "log")]);
-        assert_eq!(say(&mut rig, from, bytes), Verdict::Accept, "{bytes:x?}");
+        let at = rig.side(from).received;
+        assert_eq!(rig.send(from, at, bytes), Verdict::Accept, "{bytes:x?}");
+        assert_eq!(rig.effects.handling, Handling::HandedOver, "{bytes:x?}");
         assert!(rig.has_told(|what| matches!(what, What::Tls(TlsEvent::Alarm { .. }))));
         assert_eq!(say(&mut rig, from, b"anything"), Verdict::Accept);
         assert_eq!(rig.effects.handling, Handling::HandedOver);
