@@ -454,6 +454,21 @@ fn the_code_alone_in_a_last_line_of_several_is_told_of() {
     }
 }
 
+/// Text behind it that leaves as it came is no edit: then that is what there is to tell.
+#[test]
+fn the_code_alone_is_told_of_where_no_text_behind_it_is_masked() {
+    let settings = changed("esmtp", &[("bare_last_line", "log"), ("banner", "stars")]);
+    for (text, ruling) in
+        [("x", Ruling::Edit(Rule::Banner)), ("*", Ruling::Note(Rule::BareLastLine))]
+    {
+        let mut talk = Talk::new(&settings);
+        talk.say(Speaker::Server, b"220-a\r\n220", 99);
+        talk.rulings.clear();
+        assert_eq!(talk.say(Speaker::Server, format!("\r{text}").as_bytes(), 99), "\r*");
+        assert_eq!(talk.rulings, [ruling]);
+    }
+}
+
 /// `esmtp`, where nothing but the size is asked of a message, behind its header.
 fn sized(changes: &[(&str, &str)]) -> Settings {
     let none = ["header_bytes_max", "header_line_max", "header_fields_max"];

@@ -291,6 +291,20 @@ fn a_refused_data_still_waits_if_its_letters_left() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// By the packet each part of a line is refused for itself.
+#[test]
+fn a_path_that_is_masked_twice_is_masked() {
+    let mut talk = Talk::greeted();
+    for part in ["RCPT TO:<a", "b", "c"] {
+        talk.client(part);
+        talk.dialogue.refuse(part != "RCPT TO:<a");
+    }
+    talk.client("d>\r\n");
+    talk.server("250 ok\r\n");
+    let Some((Step { event: Event::ReplyEnd(reply), .. }, _)) = talk.steps.last() else { panic!() };
+    assert_eq!(reply.answers, Answers::MaskedPath(Verb::Rcpt));
+}
+
 #[test]
 fn who_leaves_first_and_with_what_words_decides() {
     use Speaker::{Client, Server};

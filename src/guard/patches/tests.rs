@@ -235,6 +235,18 @@ fn what_the_grammar_notes_undoes_no_patch() {
         let left = left(&settings, "RCPT TO:<aq@x> FOO=1\r\n", size);
         assert_eq!(left, "RCPT TO:<aX@x> FOO=1\r\n", "by {size}");
     }
+    // A limit that only logs undoes none either, and one that ends the flow does so beside it.
+    for (limit, ends) in [("3 log", None), ("3", Some(Rule::LocalPart))] {
+        let settings = own(rules, &[("envelope", "lenient"), ("local_part_max", limit)]);
+        for size in [1, 2, 5, 999] {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 99);
+            let left = talk.say(Client, b"RCPT TO:<aqaaaa@x>\r\n", size);
+            assert_eq!(talk.ended(), ends, "{limit} by {size}");
+            let is_cured = left == "RCPT TO:<aXaaaa@x>\r\n";
+            assert!(is_cured || ends.is_some(), "{limit} by {size}: {left:?}");
+        }
+    }
 }
 
 /// By the packet a bare CR masks nothing, and a part that was masked nothing of the next packet.
@@ -243,8 +255,10 @@ fn what_leaves_by_the_packet_is_looked_at() {
     let mut settings = changed("pix-6.3", &[("patches", "on")]);
     settings.patches.catalogue = Catalogue::with(&[]).unwrap();
     for cr in ["\r", "\0"] {
-        let left = left(&settings, &format!("MAIL FROM:<{cr}${{run{{x}}}}@y>\r\n"), 999);
-        assert!(!left.contains("${"), "{left:?}");
+        for line in ["MAIL FROM:<^${run{x}}@y>\r\n", "MAIL^FROM:<${run{x}}@y>\r\n"] {
+            let left = left(&settings, &line.replace('^', cr), 999);
+            assert!(!left.contains("${"), "{left:?}");
+        }
     }
     let mut talk = Talk::new(&settings);
     talk.say(Server, b"220 a\r\n", 99);
@@ -252,6 +266,15 @@ fn what_leaves_by_the_packet_is_looked_at() {
         .map(|packet| talk.say(Client, packet, 999))
         .concat();
     assert!(!left.contains("${"), "{left:?}");
+    // What is masked behind a CR is no attack.
+    let rules = "[[rule]]\nzone = ['command']\ntext = 'ab'\ndo = 'log'\n";
+    let settings = own(rules, &[("unit", "packet"), ("verbs", "NOOP")]);
+    for (line, count) in [(&b"NOOP\rab"[..], 1), (b"XFOO\rab", 0)] {
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, line, 99);
+        assert_eq!(talk.draft.strikes.len(), count, "{}", line.escape_ascii());
+    }
 }
 
 /// A byte that something is looked for behind may stand in the key itself.
