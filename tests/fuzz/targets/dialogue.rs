@@ -241,6 +241,8 @@ struct Server {
     is_later_line: bool,
     /// The line began as message data: it is no command.
     is_stray: bool,
+    /// The client's last command was DATA.
+    is_asked_for_data: bool,
 }
 
 impl Server {
@@ -268,6 +270,7 @@ impl Server {
             let text = String::from_utf8_lossy(&line).trim_start().to_ascii_uppercase();
             let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
             assert!(!Self::REFUSED.contains(&word), "the server reads {text:?}");
+            self.is_asked_for_data = word == "DATA";
         }
     }
 
@@ -297,7 +300,11 @@ impl Server {
         let reply = std::mem::take(&mut self.reply);
         let code = reply.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit));
         let behind = reply.get(3).copied();
-        let code = code.filter(|_| matches!(behind, None | Some(b' ' | b'\r' | b'-')));
+        // Whoever says `354Go` when asked reads data, and many a client sends it.
+        let is_go = self.is_asked_for_data
+            && code == Some(b"354")
+            && !behind.is_some_and(|byte| byte.is_ascii_digit());
+        let code = code.filter(|_| is_go || matches!(behind, None | Some(b' ' | b'\r' | b'-')));
         self.is_later_line = code.map_or(self.is_later_line, |_| behind == Some(b'-'));
         if !self.is_later_line {
             self.had_text = None;
