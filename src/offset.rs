@@ -28,12 +28,6 @@ impl Offset {
         self.0
     }
 
-    /// The same in less room: what lies beyond 4 GiB is all one.
-    #[must_use]
-    pub fn in_32_bits(self) -> u32 {
-        u32::try_from(self.0).unwrap_or(u32::MAX)
-    }
-
     /// The offset `bytes` further on.
     #[must_use]
     pub const fn after(self, bytes: u64) -> Self {

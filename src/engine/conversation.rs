@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cookie::Presence;
 use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
@@ -106,15 +107,8 @@ pub(super) struct Conversation {
     pub(super) has_told_reset: bool,
     /// Whether monitoring has let something go on that waits here to be read.
     pub(super) has_unread: bool,
-    /// Whether the server may have given its end up unseen: a RST of either end has passed, or it
-    /// has filled what the client has offered to take, and waits without a word until it goes.
-    pub(super) may_be_gone: bool,
-    /// Behind what the client has offered to take, where it has offered least. An idle flow pays
-    /// for each byte, and no server says 4 GiB.
-    pub(super) least_offered: u32,
-    /// Behind what the server has said more than once, or was held back of it: without an ACK it
-    /// gives up some time, and its FIN need not have got out.
-    pub(super) repeated: u32,
+    /// Whether the server is still there.
+    pub(super) presence: Presence,
     /// What became of the client's line under way.
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
@@ -145,9 +139,7 @@ impl Conversation {
             has_closed: false,
             has_told_reset: false,
             has_unread: false,
-            may_be_gone: false,
-            least_offered: u32::MAX,
-            repeated: 0,
+            presence: Presence::NEW,
             line: LineFate::default(),
             lookalikes: 0,
             streams: PerDirection::new(
@@ -186,7 +178,7 @@ impl Conversation {
         (direction, seq): (Direction, Seq),
         effects: &mut Effects,
     ) {
-        self.may_be_gone = true;
+        self.presence.hear_reset();
         if self.streams[direction].reset_seqs().any(|exact| exact == seq) {
             let is_enforced = self.mode() == Mode::Enforce;
             self.phase = if is_enforced { Phase::Aborted } else { Phase::Closing };

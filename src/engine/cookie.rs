@@ -8,25 +8,120 @@
 //! stream may begin a new one: text that was judged as a message would be read as commands.
 //!
 //! Behind a RST that the server surely takes, and behind its FIN, nothing of the client's passes.
-//! Behind a RST that it may take, before a window that is full, and while it says again what is not
-//! acknowledged, a server may go without a word: there the client's segment leaves with an ACK that
-//! is a few bytes older, which says nothing new to a server that still has the connection, and does
-//! not fit the secret.
+//! It goes without a word only where it has something to say that is not acknowledged, or finds no
+//! window; and then it says that again for a while, and keeps silent for longer. So there, unless
+//! it was heard a moment ago, a segment that fits leaves with an ACK that is a few bytes older.
+//! That says nothing new to a server that still has the connection, which repeats itself, is heard,
+//! and gets the next one as it is.
+
+use serde::{Deserialize, Serialize};
 
 use super::Mode;
 use super::passage::Passage;
 use crate::flow::Direction;
 use crate::offset::Offset;
 use crate::smtp::Expect;
+use crate::tcp::Stream;
+use crate::time::Instant;
 use crate::wire::Seq;
 
 /// How far beside each other the numbers of a segment may be and still fit.
 const SIZES: i64 = 3;
 
+/// For so long after its last segment a server is still there: it waits longer for an answer before
+/// it gives up. A client's answer to that segment comes sooner.
+const PRESENT_MILLIS: u32 = 1_000;
+
+/// What tells whether the server may have given its end up unseen. An idle flow pays for each byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Presence {
+    /// When it was heard last, in milliseconds that wrap.
+    heard: u32,
+    /// Behind what the client has offered to take, where it has offered least: which of its
+    /// segments the server heeds is the server's to say. Few servers say more than 64 KiB.
+    least_offered: u16,
+    /// By how much the client has acknowledged more than any ACK says that has left.
+    short: u8,
+    trouble: Trouble,
+}
+
+/// What has become of the server's last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Trouble {
+    /// It came through.
+    None,
+    /// Some of it was held back.
+    HeldBack,
+    /// A RST of either side has passed since that it may have taken.
+    Reset,
+}
+
+impl Presence {
+    /// It has just accepted the connection.
+    pub(super) const NEW: Self =
+        Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: Trouble::None };
+
+    /// Nobody knows.
+    pub(super) const UNKNOWN: Self = Self { least_offered: 0, ..Self::NEW };
+
+    /// A segment of the server has come that may be its own.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = millis(now);
+        if self.trouble == Trouble::Reset {
+            self.trouble = Trouble::None;
+        }
+    }
+
+    /// What it said there came through whole, or not.
+    pub(super) const fn note_passage(&mut self, is_whole: bool) {
+        self.trouble = if is_whole { Trouble::None } else { Trouble::HeldBack };
+    }
+
+    /// A RST passes that it may take.
+    pub(super) const fn hear_reset(&mut self) {
+        self.trouble = Trouble::Reset;
+    }
+
+    /// The client offers to take what comes before this.
+    pub(super) fn note_offer(&mut self, offered: Offset) {
+        self.least_offered = self.least_offered.min(in_16_bits(offered));
+    }
+
+    /// Behind what the server knows to be acknowledged.
+    pub(super) fn answered(&self, reply: &Stream) -> Offset {
+        Offset::new(reply.acknowledged().value().saturating_sub(self.short.into()))
+    }
+
+    /// An ACK has left, or none: so much is what the server knows now.
+    pub(super) fn note_answered(&mut self, answered: Offset, reply: &Stream) {
+        let short = reply.acknowledged().since(answered);
+        self.short = u8::try_from(short).unwrap_or(u8::MAX);
+    }
+
+    /// Whether it may be gone.
+    pub(super) fn is_doubtful(&self, reply: &Stream, now: Instant) -> bool {
+        let is_waiting = self.trouble == Trouble::HeldBack
+            || self.answered(reply) < reply.judged()
+            || in_16_bits(reply.judged()) >= self.least_offered
+            || reply.fin().is_some();
+        let is_silent = millis(now).wrapping_sub(self.heard) > PRESENT_MILLIS;
+        self.trouble == Trouble::Reset || (is_waiting && is_silent)
+    }
+}
+
+fn in_16_bits(offset: Offset) -> u16 {
+    u16::try_from(offset.value()).unwrap_or(u16::MAX)
+}
+
+/// Wrapping after 49 days.
+fn millis(now: Instant) -> u32 {
+    u32::try_from(now.micros() / 1_000 % (1 << u32::BITS)).unwrap_or_default()
+}
+
 impl Passage<'_, '_> {
-    /// The ACK that the segment is to leave with, if its own might open a connection.
+    /// The ACK that a client's segment is to leave with, if its own might open a connection.
     pub(super) fn harmless_ack(&self) -> Option<Seq> {
-        if self.direction == Direction::Reply || !self.may_begin_anew() || self.is_first() {
+        if self.is_first() || self.is_behind_fin() {
             return None;
         }
         let (packet, streams) = (self.turn.packet, &self.conversation.streams);
@@ -41,7 +136,7 @@ impl Passage<'_, '_> {
         // The kernel cuts a super-packet into segments, nobody knows where.
         let is_super_packet = self.turn.arrival.is_super_packet;
         let most = if is_super_packet { SIZES.saturating_add(length) } else { SIZES };
-        let fits = (-SIZES..=most).contains(&ahead) && !self.is_behind_fin();
+        let fits = (-SIZES..=most).contains(&ahead);
         let back = if fits { u32::try_from(ahead + SIZES + 1).unwrap_or(0) } else { 0 };
         let harmless = ack.before(back);
         (harmless != packet.ack).then_some(harmless)
@@ -49,11 +144,10 @@ impl Passage<'_, '_> {
 
     /// Whether the server may have given its end up, and would not read the same as before. Under
     /// TLS the client may say to it whatever it likes as it is.
-    fn may_begin_anew(&self) -> bool {
+    pub(super) fn may_begin_anew(&self) -> bool {
         let conversation = &self.conversation;
         let reply = &conversation.streams[Direction::Reply];
-        let acknowledged = reply.offset(self.turn.packet.ack).unwrap_or_default().in_32_bits();
-        (conversation.may_be_gone || reply.fin().is_some() || acknowledged < conversation.repeated)
+        conversation.presence.is_doubtful(reply, self.turn.now)
             && conversation.mode() == Mode::Enforce
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
     }
@@ -71,5 +165,28 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[Direction::Original];
         let offset = stream.offset(self.turn.packet.seq);
         stream.fin().is_some_and(|fin| offset.is_some_and(|offset| offset > fin))
+    }
+
+    /// The ACK of a segment was taken: what of it the server is to know, it has still to hear.
+    pub(super) fn take_presence(&mut self, answered: Offset, may_begin_anew: bool) {
+        let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
+        if self.direction == Direction::Reply {
+            conversation.presence.hear(self.turn.now);
+            return;
+        }
+        let reply = &conversation.streams[Direction::Reply];
+        conversation.presence.note_answered(answered, reply);
+        conversation.presence.note_offer(reply.offered(packet.ack, packet.window));
+        self.effects.harmless_ack = if may_begin_anew { self.harmless_ack() } else { None };
+    }
+
+    /// A segment of the client leaves.
+    pub(super) fn note_leaving(&mut self) {
+        let left = self.effects.harmless_ack.unwrap_or(self.turn.packet.ack);
+        let conversation = &mut *self.conversation;
+        let reply = &conversation.streams[Direction::Reply];
+        let answered = conversation.presence.answered(reply);
+        let answered = answered.max(reply.offset(left).unwrap_or_default());
+        conversation.presence.note_answered(answered, reply);
     }
 }

@@ -34,14 +34,15 @@ pub(super) struct Passage<'p, 't> {
 impl Passage<'_, '_> {
     /// The verdict. In a monitored flow it is the one that enforcing would give.
     pub(super) fn judge(&mut self) -> Verdict {
-        // What comes late for a flow that both ends have given up is worth no line.
-        let is_over = self.conversation.phase == Phase::Aborted;
         let verdict = self.decide();
-        if let (Verdict::Drop(reason), false) = (verdict, is_over) {
-            self.tell_drop(reason);
-        }
-        if verdict == Verdict::Drop(Reason::ServerLeft) && !self.conversation.is_monitored() {
-            self.conversation.abort(&self.scene, self.effects);
+        match verdict {
+            // What comes late for a flow that both ends have given up is worth no line.
+            Verdict::Drop(_) if self.conversation.phase == Phase::Aborted => {}
+            Verdict::Drop(reason) => self.tell_drop(reason),
+            Verdict::Accept | Verdict::Rewrite if self.sent == Direction::Original => {
+                self.note_leaving();
+            }
+            Verdict::Accept | Verdict::Rewrite => {}
         }
         self.go_on_all_the_same(verdict);
         verdict
@@ -60,11 +61,14 @@ impl Passage<'_, '_> {
         if self.conversation.phase == Phase::Aborted {
             return self.answer_dead();
         }
+        // What it acknowledges itself the server does not know yet.
+        let answered =
+            self.conversation.presence.answered(&self.conversation.streams[Direction::Reply]);
+        let may_begin_anew = self.may_begin_anew();
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
-        self.note_offer();
-        self.effects.harmless_ack = self.harmless_ack();
+        self.take_presence(answered, may_begin_anew);
         // What was read behind a gap may have been the flow's end.
         if self.conversation.phase == Phase::Reset {
             return Verdict::Drop(Reason::FlowReset);
@@ -116,19 +120,6 @@ impl Passage<'_, '_> {
         taken
     }
 
-    /// Of what the client has ever offered the least counts: which of its segments the server heeds
-    /// is the server's to say.
-    fn note_offer(&mut self) {
-        if self.direction == Direction::Reply {
-            return;
-        }
-        let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
-        let reply = &conversation.streams[Direction::Reply];
-        let offered = reply.offered(packet.ack, packet.window).in_32_bits();
-        conversation.least_offered = conversation.least_offered.min(offered);
-        conversation.may_be_gone |= reply.judged().in_32_bits() >= conversation.least_offered;
-    }
-
     /// Whether the segment's number is such that its receiver looks at its ACK. Else an ACK that
     /// was guessed would make us forget what the receiver never got. A capture may lack what has
     /// moved the window.
@@ -163,8 +154,9 @@ impl Passage<'_, '_> {
         if self.speaks_to_nobody() && !matches!(place, Place::Below) {
             return self.answer_for_server();
         }
-        if !matches!(place, Place::At { known: 0, .. }) || within < length {
-            self.note_repetition(length);
+        if self.direction == Direction::Reply {
+            let is_whole = matches!(place, Place::At { .. }) && within == length;
+            self.conversation.presence.note_passage(is_whole);
         }
         let stream = &mut self.conversation.streams[self.direction];
         match place {
@@ -199,19 +191,13 @@ impl Passage<'_, '_> {
         let reply = &self.conversation.streams[Direction::Reply];
         let acknowledged = reply.offset(self.turn.packet.ack);
         if reply.fin().is_some_and(|fin| acknowledged.is_some_and(|offset| offset > fin)) {
+            self.tell_drop(Reason::ServerLeft);
+            if !self.conversation.is_monitored() {
+                self.conversation.abort(&self.scene, self.effects);
+            }
             return Verdict::Drop(Reason::ServerLeft);
         }
         self.hold_back(0, Reason::ServerLeft)
-    }
-
-    /// What the server says again was not acknowledged yet, and what is held back of it cannot be.
-    fn note_repetition(&mut self, length: usize) {
-        if self.direction == Direction::Reply {
-            let (seq, conversation) = (self.turn.packet.seq, &mut *self.conversation);
-            let start = conversation.streams[Direction::Reply].offset(seq).unwrap_or_default();
-            let end = start.after(length as u64).in_32_bits();
-            conversation.repeated = conversation.repeated.max(end);
-        }
     }
 
     /// Everything in it was acknowledged: nothing of it is sent again, but its FIN may be news.
@@ -340,7 +326,18 @@ impl Passage<'_, '_> {
     fn pass_reset(&mut self) -> Verdict {
         let stream = &self.conversation.streams[self.direction];
         let seq = self.turn.packet.seq;
-        let is_within = stream.offset(seq).is_some_and(|offset| offset >= stream.acknowledged());
+        let offset = stream.offset(seq);
+        let answered =
+            self.conversation.presence.answered(&self.conversation.streams[Direction::Reply]);
+        if self.direction == Direction::Reply
+            && offset == Some(answered)
+            && answered < stream.acknowledged()
+        {
+            // It answers an ACK that left older than it was, so its receiver would ignore it.
+            self.conversation.abort(&self.scene, self.effects);
+            return Verdict::Drop(Violation::StrayReset.into());
+        }
+        let is_within = offset.is_some_and(|offset| offset >= stream.acknowledged());
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }

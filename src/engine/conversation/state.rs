@@ -9,8 +9,8 @@ use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
 use super::super::tls::Known;
 use super::{
-    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Records, Stream, Watch,
-    Way, Word,
+    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Presence, Records,
+    Stream, Watch, Way, Word,
 };
 use crate::tcp::StreamState;
 
@@ -97,9 +97,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
             has_unread: self.has_unread,
-            may_be_gone: false,
-            least_offered: u32::MAX,
-            repeated: 0,
+            presence: Presence::UNKNOWN,
             line: self.line,
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),

@@ -2,11 +2,12 @@
 //!
 //! Up to format 10 they did not say by which patches their flows were read: by others than
 //! today's, perhaps. Up to format 11 they did not say when a flow began, no later than it spoke,
-//! nor whether a RST had passed; up to format 12 not how little a client had offered.
+//! nor whether a RST had passed; up to format 12 not what else tells whether a server is there.
 
 use serde::Deserialize;
 
 use super::super::Mode;
+use super::super::cookie::Presence;
 use super::super::journal::Chatter;
 use super::{FlowState, Preamble, TermsState};
 use crate::flow::{Ends, FlowId};
@@ -48,13 +49,13 @@ impl<C> From<FlowBefore<C>> for FlowState<C> {
     fn from(before: FlowBefore<C>) -> Self {
         let FlowBefore { id, ends, seen, terms, conversation } = before;
         let (since, may_be_gone) = (seen, true);
-        FlowWithoutOffer { id, ends, since, seen, may_be_gone, terms, conversation }.into()
+        FlowWithoutPresence { id, ends, since, seen, may_be_gone, terms, conversation }.into()
     }
 }
 
 /// The same in format 12.
 #[derive(Debug, Deserialize)]
-pub(super) struct FlowWithoutOffer<C> {
+pub(super) struct FlowWithoutPresence<C> {
     id: FlowId,
     ends: Ends,
     since: u64,
@@ -64,11 +65,14 @@ pub(super) struct FlowWithoutOffer<C> {
     conversation: C,
 }
 
-impl<C> From<FlowWithoutOffer<C>> for FlowState<C> {
-    fn from(before: FlowWithoutOffer<C>) -> Self {
-        let FlowWithoutOffer { id, ends, since, seen, may_be_gone, terms, conversation } = before;
-        // Where a server may have gone, a little more care is taken.
-        let (least_offered, repeated) = (0, 0);
-        Self { id, ends, since, seen, may_be_gone, least_offered, repeated, terms, conversation }
+impl<C> From<FlowWithoutPresence<C>> for FlowState<C> {
+    fn from(before: FlowWithoutPresence<C>) -> Self {
+        let FlowWithoutPresence { id, ends, since, seen, may_be_gone, terms, conversation } =
+            before;
+        let mut presence = Presence::UNKNOWN;
+        if may_be_gone {
+            presence.hear_reset();
+        }
+        Self { id, ends, since, seen, presence, terms, conversation }
     }
 }

@@ -151,9 +151,7 @@ impl Diarist {
             ends: flow.ends(),
             since: flow.since(),
             seen: flow.seen(),
-            may_be_gone: conversation.may_be_gone,
-            least_offered: conversation.least_offered,
-            repeated: conversation.repeated,
+            presence: conversation.presence,
             terms,
             conversation: conversation.shape_with(&journal),
         };

@@ -29,6 +29,7 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::cookie::Presence;
 use super::journal::Chatter;
 use super::policy::Terms;
 use super::{Limits, Mode};
@@ -47,9 +48,8 @@ const LAST_WITHOUT_CATALOGUE: u32 = 10;
 /// The last format that does not say when a flow began.
 const LAST_WITHOUT_SINCE: u32 = 11;
 
-/// The last format that does not say how little a client has offered to take, nor what the server
-/// has said more than once.
-const LAST_WITHOUT_OFFER: u32 = 12;
+/// The last format that does not say what tells whether a server is still there.
+const LAST_WITHOUT_PRESENCE: u32 = 12;
 
 const MAGIC: [u8; 16] = *b"mailguard image\n";
 const COMPLETE: [u8; 8] = *b"COMPLETE";
@@ -95,9 +95,7 @@ struct FlowState<C> {
     ends: Ends,
     since: u64,
     seen: u64,
-    may_be_gone: bool,
-    least_offered: u32,
-    repeated: u32,
+    presence: Presence,
     /// Which of the terms it is judged by.
     terms: u32,
     conversation: C,

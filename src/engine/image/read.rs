@@ -9,11 +9,11 @@ use super::super::conversation::ConversationState;
 use super::super::policy::Terms;
 use super::super::servers::Entry;
 use super::super::{Effects, Engine, Settings};
-use super::before::{FlowBefore, FlowWithoutOffer, TermsBefore};
+use super::before::{FlowBefore, FlowWithoutPresence, TermsBefore};
 use super::counts::Counts;
 use super::{
     COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, LAST_WITHOUT_CATALOGUE,
-    LAST_WITHOUT_OFFER, LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState, hash,
+    LAST_WITHOUT_PRESENCE, LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState, hash,
 };
 use crate::flow::{Handshake, Newcomer};
 use crate::guard::{self, Watch, WatchBefore};
@@ -148,7 +148,7 @@ impl Engine {
             let take_in = match image.format {
                 FORMAT_MIN => Self::take_in::<FlowBefore<_>, WatchBefore>,
                 ..=LAST_WITHOUT_SINCE => Self::take_in::<FlowBefore<_>, Watch>,
-                LAST_WITHOUT_OFFER => Self::take_in::<FlowWithoutOffer<_>, Watch>,
+                LAST_WITHOUT_PRESENCE => Self::take_in::<FlowWithoutPresence<_>, Watch>,
                 _ => Self::take_in::<FlowState<_>, Watch>,
             };
             let is_known = take_in(&engine, &mut records, &terms, now, effects);
@@ -203,9 +203,7 @@ impl Engine {
         let place = usize::try_from(flow.terms).unwrap_or(usize::MAX);
         let Some(Some((terms, has_same_patches))) = terms.get(place) else { return false };
         let mut conversation = flow.conversation.restore(terms, &self.memory);
-        conversation.may_be_gone = flow.may_be_gone;
-        conversation.least_offered = flow.least_offered;
-        conversation.repeated = flow.repeated;
+        conversation.presence = flow.presence;
         if !has_same_patches {
             conversation.watch.change_catalogue();
         }

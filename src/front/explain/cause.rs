@@ -225,7 +225,7 @@ pub const CAUSES: [Cause; 115] = [
         "The beginning of the connection was not seen: it is \
         older than the filter, or its way in one direction leads past it.",
     ),
-    row("server-left", &[], "The client spoke on behind the server's FIN, to nobody."),
+    row("server-left", &[], "Said behind the server's FIN. A client that has it is reset for it."),
     row(
         "wrong-interface",
         &[],

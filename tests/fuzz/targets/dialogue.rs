@@ -270,7 +270,8 @@ impl Server {
             let text = String::from_utf8_lossy(&line).trim_start().to_ascii_uppercase();
             let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
             assert!(!Self::REFUSED.contains(&word), "the server reads {text:?}");
-            self.is_asked_for_data = word == "DATA";
+            // Some servers read its first letters alone.
+            self.is_asked_for_data = word.starts_with("DATA");
         }
     }
 
