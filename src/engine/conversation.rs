@@ -178,7 +178,7 @@ impl Conversation {
         (direction, seq): (Direction, Seq),
         effects: &mut Effects,
     ) {
-        self.presence.hear_reset();
+        self.presence.hear_reset(scene.now);
         if self.streams[direction].reset_seqs().any(|exact| exact == seq) {
             let is_enforced = self.mode() == Mode::Enforce;
             self.phase = if is_enforced { Phase::Aborted } else { Phase::Closing };

@@ -28,6 +28,9 @@ use crate::wire::Seq;
 /// How far beside each other the numbers of a segment may be and still fit.
 const SIZES: i64 = 3;
 
+/// By how much an ACK becomes older at the most, unless it is a super-packet's.
+const BACK_MAX: u64 = 2 * SIZES as u64 + 1;
+
 /// For so long after its last segment a server is still there: it waits longer for an answer before
 /// it gives up. A client's answer to that segment comes sooner.
 const PRESENT_MILLIS: u32 = 1_000;
@@ -35,51 +38,55 @@ const PRESENT_MILLIS: u32 = 1_000;
 /// What tells whether the server may have given its end up unseen. An idle flow pays for each byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Presence {
-    /// When it was heard last, in milliseconds that wrap.
+    /// When it was heard last, or that RST passed, in milliseconds that wrap.
     heard: u32,
     /// Behind what the client has offered to take, where it has offered least: which of its
     /// segments the server heeds is the server's to say. Few servers say more than 64 KiB.
     least_offered: u16,
     /// By how much the client has acknowledged more than any ACK says that has left.
     short: u8,
-    trouble: Trouble,
+    /// Bits.
+    trouble: u8,
 }
 
-/// What has become of the server's last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Trouble {
-    /// It came through.
-    None,
-    /// Some of it was held back.
-    HeldBack,
-    /// A RST of either side has passed since that it may have taken.
-    Reset,
-}
+/// Its last word was held back, or it has said that again: whatever ACK has left, it heard none.
+const UNHEARD: u8 = 1;
+
+/// A RST of either side has passed that it may have taken.
+const RESET: u8 = 2;
 
 impl Presence {
     /// It has just accepted the connection.
-    pub(super) const NEW: Self =
-        Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: Trouble::None };
+    pub(super) const NEW: Self = Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: 0 };
 
     /// Nobody knows.
     pub(super) const UNKNOWN: Self = Self { least_offered: 0, ..Self::NEW };
 
-    /// A segment of the server has come that may be its own.
+    /// Of a server of which is known whether a RST has passed, and nothing else.
+    pub(super) const fn of_before(has_reset: bool) -> Self {
+        Self { trouble: if has_reset { RESET } else { 0 }, ..Self::UNKNOWN }
+    }
+
+    /// A segment of the server has come that may be its own. What it sent before it took a RST
+    /// comes soon behind that.
     pub(super) fn hear(&mut self, now: Instant) {
-        self.heard = millis(now);
-        if self.trouble == Trouble::Reset {
-            self.trouble = Trouble::None;
+        if self.trouble & RESET == 0 || self.is_long_ago(now) {
+            (self.heard, self.trouble) = (millis(now), self.trouble & !RESET);
         }
     }
 
-    /// What it said there came through whole, or not.
-    pub(super) const fn note_passage(&mut self, is_whole: bool) {
-        self.trouble = if is_whole { Trouble::None } else { Trouble::HeldBack };
+    /// What it said there is news and came through whole, or not.
+    pub(super) const fn note_passage(&mut self, is_whole_news: bool) {
+        self.trouble = if is_whole_news { self.trouble & !UNHEARD } else { self.trouble | UNHEARD };
     }
 
     /// A RST passes that it may take.
-    pub(super) const fn hear_reset(&mut self) {
-        self.trouble = Trouble::Reset;
+    pub(super) fn hear_reset(&mut self, now: Instant) {
+        (self.heard, self.trouble) = (millis(now), self.trouble | RESET);
+    }
+
+    fn is_long_ago(&self, now: Instant) -> bool {
+        millis(now).wrapping_sub(self.heard) > PRESENT_MILLIS
     }
 
     /// The client offers to take what comes before this.
@@ -100,12 +107,11 @@ impl Presence {
 
     /// Whether it may be gone.
     pub(super) fn is_doubtful(&self, reply: &Stream, now: Instant) -> bool {
-        let is_waiting = self.trouble == Trouble::HeldBack
+        let is_waiting = self.trouble & UNHEARD != 0
             || self.answered(reply) < reply.judged()
             || in_16_bits(reply.judged()) >= self.least_offered
             || reply.fin().is_some();
-        let is_silent = millis(now).wrapping_sub(self.heard) > PRESENT_MILLIS;
-        self.trouble == Trouble::Reset || (is_waiting && is_silent)
+        self.trouble & RESET != 0 || (is_waiting && self.is_long_ago(now))
     }
 }
 
@@ -152,6 +158,16 @@ impl Passage<'_, '_> {
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
     }
 
+    /// Whether a RST answers an ACK that left older than it was: its receiver would ignore it.
+    pub(super) fn answers_harmless_ack(&self) -> bool {
+        let reply = &self.conversation.streams[Direction::Reply];
+        let offset = reply.offset(self.turn.packet.seq);
+        let before = offset.map(|offset| reply.acknowledged().since(offset));
+        self.direction == Direction::Reply
+            && before.is_some_and(|before| before > 0 && before <= BACK_MAX)
+            && self.may_begin_anew()
+    }
+
     /// Whether neither end has said anything before it. It may complete the handshake, where any
     /// other ACK is answered by a RST; and what begins there is judged from its first byte.
     fn is_first(&self) -> bool {
@@ -182,6 +198,9 @@ impl Passage<'_, '_> {
 
     /// A segment of the client leaves.
     pub(super) fn note_leaving(&mut self) {
+        if self.turn.packet.flags.rst || !self.is_heeded() {
+            return;
+        }
         let left = self.effects.harmless_ack.unwrap_or(self.turn.packet.ack);
         let conversation = &mut *self.conversation;
         let reply = &conversation.streams[Direction::Reply];

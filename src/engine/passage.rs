@@ -155,7 +155,7 @@ impl Passage<'_, '_> {
             return self.answer_for_server();
         }
         if self.direction == Direction::Reply {
-            let is_whole = matches!(place, Place::At { .. }) && within == length;
+            let is_whole = matches!(place, Place::At { known: 0, .. }) && within == length;
             self.conversation.presence.note_passage(is_whole);
         }
         let stream = &mut self.conversation.streams[self.direction];
@@ -326,18 +326,11 @@ impl Passage<'_, '_> {
     fn pass_reset(&mut self) -> Verdict {
         let stream = &self.conversation.streams[self.direction];
         let seq = self.turn.packet.seq;
-        let offset = stream.offset(seq);
-        let answered =
-            self.conversation.presence.answered(&self.conversation.streams[Direction::Reply]);
-        if self.direction == Direction::Reply
-            && offset == Some(answered)
-            && answered < stream.acknowledged()
-        {
-            // It answers an ACK that left older than it was, so its receiver would ignore it.
+        if self.answers_harmless_ack() {
             self.conversation.abort(&self.scene, self.effects);
             return Verdict::Drop(Violation::StrayReset.into());
         }
-        let is_within = offset.is_some_and(|offset| offset >= stream.acknowledged());
+        let is_within = stream.offset(seq).is_some_and(|offset| offset >= stream.acknowledged());
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }

@@ -712,18 +712,40 @@ fn once_a_server_may_be_gone_no_segment_fits_a_cookie() {
     }
 }
 
-/// Some servers take a RST that is in their window and not exact. One that does not answers it.
+/// Some servers take a RST that is in their window and not exact. One that does not is heard again,
+/// and not only by what it had said before.
 #[test]
 fn behind_a_reset_that_may_be_taken_the_server_has_to_be_heard() {
-    for is_heard in [false, true] {
+    for (seconds, left) in [(None, -4), (Some(0), -4), (Some(2), 0)] {
         let mut rig = in_a_message(43);
         let (seq, _) = rig.numbers(C, 52);
         assert_eq!(rig.packet(C, seq, 0, RST, &[], b""), Verdict::Accept);
-        if is_heard {
+        if let Some(seconds) = seconds {
+            rig.micros += seconds * SECOND;
             assert_eq!(rig.ack(S, 43), Verdict::Accept);
         }
-        assert_eq!(ahead(&mut rig, 43, 8), (0, if is_heard { 0 } else { -4 }));
+        assert_eq!(ahead(&mut rig, 43, 8), (0, left));
+        rig.micros += 10 * SECOND;
+        assert_eq!(ahead(&mut rig, 43, 8), (0, left));
     }
+}
+
+/// Which ACK a server has heard it alone knows: one that says something again has heard none.
+#[test]
+fn what_is_said_again_was_not_acknowledged_whatever_has_left() {
+    let mut rig = in_a_message(53);
+    assert_eq!(rig.send(S, 43, b"451 sorry\r\n"), Verdict::Accept);
+    assert_eq!(ahead(&mut rig, 53, 0), (1, 1));
+    rig.micros += 2 * SECOND;
+    assert_eq!(ahead(&mut rig, 53, 8), (1, 1), "it waits for nothing");
+    assert_eq!(
+        rig.send(S, 43, b"451 sorry\r\n"),
+        Verdict::Rewrite,
+        "all is known, it goes on bare"
+    );
+    assert_eq!(ahead(&mut rig, 53, 0), (1, 1), "it is there");
+    rig.micros += 2 * SECOND;
+    assert_eq!(ahead(&mut rig, 53, 8), (1, -4));
 }
 
 /// The ACK that would show that nothing waits any more is the very one that may begin a connection,

@@ -69,10 +69,7 @@ impl<C> From<FlowWithoutPresence<C>> for FlowState<C> {
     fn from(before: FlowWithoutPresence<C>) -> Self {
         let FlowWithoutPresence { id, ends, since, seen, may_be_gone, terms, conversation } =
             before;
-        let mut presence = Presence::UNKNOWN;
-        if may_be_gone {
-            presence.hear_reset();
-        }
+        let presence = Presence::of_before(may_be_gone);
         Self { id, ends, since, seen, presence, terms, conversation }
     }
 }
