@@ -115,6 +115,19 @@ fn a_checksum_counts_where_it_is_complete() {
     assert_eq!(tcp(&v4).verify(false), Err(Malformed::IpChecksum));
 }
 
+/// Left to the network card, the field holds a part of it or anything else.
+#[test]
+fn a_checksum_that_is_missing_is_filled_in() {
+    for bytes in packets(ACK, &[], TEXT) {
+        let field = bytes.len() - TEXT.len() - 4;
+        let mut partial = bytes.clone();
+        partial[field..field + 2].copy_from_slice(b"ab");
+        let mut filled = b"of another packet".to_vec();
+        tcp(&partial).fill_checksum(&mut filled);
+        assert_eq!(filled, bytes);
+    }
+}
+
 #[test]
 fn every_fault_has_its_word() {
     let words = [
