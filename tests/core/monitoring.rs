@@ -341,8 +341,7 @@ fn nothing_waits_for_what_only_a_mask_would_bring_about() {
         (C, b"Subject: x\r\n\r\nVRFY root\r\n.\r\nRSET\r\n"),
     ];
     for (from, text) in said {
-        let at = if from == C { rig.original.received } else { rig.reply.received };
-        assert_eq!(rig.send(from, at, text), Verdict::Accept);
+        assert_eq!(rig.send_next(from, text), Verdict::Accept);
     }
     let is_trouble = |what: &What| matches!(what, What::Reset { .. } | What::Dropped { .. });
     assert_eq!(count(&rig, is_trouble), 0);
@@ -404,8 +403,7 @@ fn what_shows_that_a_flow_is_no_tls_is_not_read_again() {
         (S, b"220 go\r\n"),
         (C, b"NOOP\r\n"),
     ] {
-        let at = rig.side(from).received;
-        assert_eq!(rig.send(from, at, line), Verdict::Accept);
+        assert_eq!(rig.send_next(from, line), Verdict::Accept);
     }
     let is_alarm =
         |what: &What| matches!(what, What::Alarm { .. } | What::Tls(TlsEvent::Alarm { .. }));
@@ -426,8 +424,7 @@ fn what_waited_for_a_reply_is_no_part_of_its_packet() {
         (S, b"250-mx\r\n250 STARTTLS\r\n"),
         (C, b"STARTTLS\r\nNOOP\r\n"),
     ] {
-        let at = rig.side(from).received;
-        assert_eq!(rig.send(from, at, line), Verdict::Accept);
+        assert_eq!(rig.send_next(from, line), Verdict::Accept);
     }
     let [said, answered] = [rig.original.received, rig.reply.received];
     assert_eq!(rig.send_fin(S, answered, b"220 go\r\n"), Verdict::Accept);

@@ -78,8 +78,7 @@ fn a_refusal_is_the_headers_unless_a_command_was_said_to_the_greeting() {
     let play = |lines: &[(_, &[u8])]| {
         let mut rig = Rig::established(named("192.0.2.0/24"), [1, 2]);
         for &(from, line) in lines {
-            let at = if from == C { rig.original.received } else { rig.reply.received };
-            let _ = rig.send(from, at, line);
+            let _ = rig.send_next(from, line);
         }
         rig.has_told(
             |what| matches!(what, What::Reset { reason } if reason.name() == "broken-prefix"),

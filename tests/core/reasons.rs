@@ -464,8 +464,7 @@ fn a_limit_and_a_patch_of_one_run_are_both_told() {
         (S, b"250 ok\r\n250 ok\r\n354 go\r\n"),
         (C, b"a: b\r\nb: c\r\nc: d\r\nX: ${jndi:ldap://x}\r\n"),
     ] {
-        let at = rig.side(from).received;
-        let _ = rig.send(from, at, line);
+        let _ = rig.send_next(from, line);
     }
     assert!(rig.has_told(
         |what| matches!(what, What::Exceeded { excess, .. } if excess.rule == Rule::HeaderFields)
@@ -487,8 +486,7 @@ fn an_edit_within_a_credential_shows_the_edited_byte_alone() {
         (S, b"334 go on\r\n"),
         (C, b"HELO dXNlcm5h;mU\r\n"),
     ] {
-        let at = rig.side(from).received;
-        let _ = rig.send(from, at, line);
+        let _ = rig.send_next(from, line);
     }
     assert!(rig.original.bytes().ends_with(b"HELO dXNlcm5hXmU\r\n"));
     let edit = |what: &What| {
@@ -547,8 +545,7 @@ fn what_is_masked_of_a_refused_chunk_is_told_once() {
         (S, b"500 what\r\n"),
     ];
     for (from, text) in said {
-        let at = rig.side(from).received;
-        let _ = rig.send(from, at, text);
+        let _ = rig.send_next(from, text);
     }
     assert!(rig.original.bytes().ends_with(b"abcXXXXXXXXXX\r\n"));
     assert!(rig.has_told(|what| matches!(what, What::Alarm { .. })));
@@ -567,8 +564,7 @@ fn a_note_beside_an_edit_is_counted() {
         (C, b"MAIL FROM:<a@b> XFOO=1 AUTH=a+0Ab\r\n"),
     ];
     for (from, text) in said {
-        let at = rig.side(from).received;
-        let _ = rig.send(from, at, text);
+        let _ = rig.send_next(from, text);
     }
     let rules = rig.engine.stats().rules;
     assert_eq!([Rule::Parameter, Rule::Patch].map(|rule| rules.get(&rule)), [Some(&1); 2]);

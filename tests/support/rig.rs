@@ -321,7 +321,13 @@ impl Rig {
         self.send_with(direction, offset, payload, ACK | PSH)
     }
 
-    /// The same with a FIN.
+    /// Sends what comes next of a direction.
+    pub fn send_next(&mut self, direction: Direction, payload: &[u8]) -> Verdict {
+        let offset = self.side(direction).received;
+        self.send(direction, offset, payload)
+    }
+
+    /// Sends payload at an offset, with a FIN behind it.
     pub fn send_fin(&mut self, direction: Direction, offset: u64, payload: &[u8]) -> Verdict {
         self.send_with(direction, offset, payload, ACK | FIN)
     }

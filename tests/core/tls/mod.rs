@@ -56,8 +56,7 @@ fn behind(name: &str, flights: usize) -> Rig {
 
 /// One segment in order, and the other end's ACK.
 fn say(rig: &mut Rig, from: Direction, bytes: &[u8]) -> Verdict {
-    let at = rig.side(from).received;
-    let verdict = rig.send(from, at, bytes);
+    let verdict = rig.send_next(from, bytes);
     let at = rig.side(from.other()).received;
     let _ = rig.ack(from.other(), at);
     verdict
@@ -169,8 +168,7 @@ fn text_for_tls_resets_both_ends_and_does_not_arrive() {
         assert!(told(&rig).iter().any(is_it), "{bytes:x?}");
         // Logged only, it goes on unread.
         let mut rig = esmtp(&[("tls_framing", "log")]);
-        let at = rig.side(from).received;
-        assert_eq!(rig.send(from, at, bytes), Verdict::Accept, "{bytes:x?}");
+        assert_eq!(rig.send_next(from, bytes), Verdict::Accept, "{bytes:x?}");
         assert_eq!(rig.effects.handling, Handling::HandedOver, "{bytes:x?}");
         assert!(rig.has_told(|what| matches!(what, What::Tls(TlsEvent::Alarm { .. }))));
         assert_eq!(say(&mut rig, from, b"anything"), Verdict::Accept);
