@@ -84,10 +84,6 @@ impl Estate {
             }
         }
         legacy.claim(config.queue.first)?;
-        if config.queue.fail == Fail::Open {
-            let configured = config.queue_numbers();
-            legacy.opened_by_failure = estate.queues.keys().copied().chain(configured).collect();
-        }
         estate.image = legacy.borrow_image().unwrap_or_else(|error| {
             log::warn!("cannot read what the process before has left: {error}");
             Borrowed::default()
@@ -98,6 +94,8 @@ impl Estate {
         });
         if config.queue.fail == Fail::Open {
             // Where this start fails mail goes on unread, and nobody knows these flows any more.
+            let configured = config.queue_numbers();
+            legacy.opened_by_failure = estate.queues.keys().copied().chain(configured).collect();
             estate.image.keep();
             estate.diary.keep();
         }
@@ -173,6 +171,7 @@ impl Estate {
         let (mut recovered, mut died) = (Vec::new(), 0);
         let mut docket = Docket::kept(&self.diary.bytes, now);
         let mut image = Image::open(&self.image.bytes);
+        let has_left_image = image.is_ok();
         // Who wrote an image in another format did not die, and its diary is in that format too.
         let is_foreign = matches!(image, Err(Unreadable::Format(_)));
         if image.is_err() && !is_foreign && !self.diary.bytes.is_empty() {
@@ -192,7 +191,7 @@ impl Estate {
             }
             Ok(image) => restored(config, &image, now, effects),
         };
-        if Image::open(&self.image.bytes).is_err() {
+        if !has_left_image {
             engine.begin_behind_others(clock.now());
         }
         let mut notes = None;
