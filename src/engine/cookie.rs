@@ -45,7 +45,7 @@ pub(super) struct Presence {
     least_offered: u16,
     /// By how much the client has acknowledged more than any ACK says that has left.
     short: u8,
-    /// Bits.
+    /// [`UNHEARD`] and [`RESET`].
     trouble: u8,
 }
 
@@ -59,12 +59,9 @@ impl Presence {
     /// It has just accepted the connection.
     pub(super) const NEW: Self = Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: 0 };
 
-    /// Nobody knows.
-    pub(super) const UNKNOWN: Self = Self { least_offered: 0, ..Self::NEW };
-
     /// Of a server of which is known whether a RST has passed, and nothing else.
     pub(super) const fn of_before(has_reset: bool) -> Self {
-        Self { trouble: if has_reset { RESET } else { 0 }, ..Self::UNKNOWN }
+        Self { least_offered: 0, trouble: if has_reset { RESET } else { 0 }, ..Self::NEW }
     }
 
     /// A segment of the server has come that may be its own. What it sent before it took a RST
@@ -115,6 +112,14 @@ impl Presence {
     }
 }
 
+/// What a server knows.
+pub(super) struct Before {
+    /// Behind what is acknowledged.
+    answered: Offset,
+    /// Whether it may read what comes as another connection's.
+    may_begin_anew: bool,
+}
+
 fn in_16_bits(offset: Offset) -> u16 {
     u16::try_from(offset.value()).unwrap_or(u16::MAX)
 }
@@ -126,7 +131,7 @@ fn millis(now: Instant) -> u32 {
 
 impl Passage<'_, '_> {
     /// The ACK that a client's segment is to leave with, if its own might open a connection.
-    pub(super) fn harmless_ack(&self) -> Option<Seq> {
+    fn harmless_ack(&self) -> Option<Seq> {
         if self.is_first() || self.is_behind_fin() {
             return None;
         }
@@ -150,7 +155,7 @@ impl Passage<'_, '_> {
 
     /// Whether the server may have given its end up, and would not read the same as before. Under
     /// TLS the client may say to it whatever it likes as it is.
-    pub(super) fn may_begin_anew(&self) -> bool {
+    fn may_begin_anew(&self) -> bool {
         let conversation = &self.conversation;
         let reply = &conversation.streams[Direction::Reply];
         conversation.presence.is_doubtful(reply, self.turn.now)
@@ -183,13 +188,23 @@ impl Passage<'_, '_> {
         stream.fin().is_some_and(|fin| offset.is_some_and(|offset| offset > fin))
     }
 
-    /// The ACK of a segment was taken: what of it the server is to know, it has still to hear.
-    pub(super) fn take_presence(&mut self, answered: Offset, may_begin_anew: bool) {
+    /// What the server knows before the client's segment, whose own ACK it has still to hear;
+    /// nothing of its own segments.
+    pub(super) fn before_ack(&self) -> Option<Before> {
+        let conversation = &self.conversation;
+        let reply = &conversation.streams[Direction::Reply];
+        (self.direction == Direction::Original).then(|| Before {
+            answered: conversation.presence.answered(reply),
+            may_begin_anew: self.may_begin_anew(),
+        })
+    }
+
+    /// The ACK of a segment was taken.
+    pub(super) fn take_presence(&mut self, before: Option<Before>) {
         let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
-        if self.direction == Direction::Reply {
-            conversation.presence.hear(self.turn.now);
-            return;
-        }
+        let Some(Before { answered, may_begin_anew }) = before else {
+            return conversation.presence.hear(self.turn.now);
+        };
         let reply = &conversation.streams[Direction::Reply];
         conversation.presence.note_answered(answered, reply);
         conversation.presence.note_offer(reply.offered(packet.ack, packet.window));

@@ -253,20 +253,17 @@ impl Engine {
         // the server finds it exact; this handshake goes on.
         turn.pass_bare(effects)
     }
-}
 
-impl Engine {
     /// A server that still knew a flow between these ends would not refuse a SYN, but ask back; or
     /// the RST was never for the SYN. So the flow's client speaks to nobody, perhaps.
     fn abort_old(&self, turn: &Turn<'_>, effects: &mut Effects) {
         let Some(flow) = self.flows.find(&turn.key) else { return };
         let Some(mut conversation) = flow.lock_if_present() else { return };
-        let direction = flow.direction(turn.key.is_low(turn.source));
-        if direction == Direction::Reply
+        if turn.source == flow.ends().responder
             && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
         {
             let scene = Scene::of(&flow, turn.now);
-            conversation.hear_reset(&scene, (direction, turn.packet.seq), effects);
+            conversation.hear_reset(&scene, (Direction::Reply, turn.packet.seq), effects);
             self.account(&flow, &conversation);
             self.write_anew(&flow, &mut conversation);
         }

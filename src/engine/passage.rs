@@ -61,14 +61,11 @@ impl Passage<'_, '_> {
         if self.conversation.phase == Phase::Aborted {
             return self.answer_dead();
         }
-        // What it acknowledges itself the server does not know yet.
-        let answered =
-            self.conversation.presence.answered(&self.conversation.streams[Direction::Reply]);
-        let may_begin_anew = self.may_begin_anew();
+        let before = self.before_ack();
         if let Err(violation) = self.take_ack() {
             return Verdict::Drop(violation.into());
         }
-        self.take_presence(answered, may_begin_anew);
+        self.take_presence(before);
         // What was read behind a gap may have been the flow's end.
         if self.conversation.phase == Phase::Reset {
             return Verdict::Drop(Reason::FlowReset);

@@ -87,6 +87,7 @@ impl<W: Into<Watch>> ConversationState<W> {
     pub(in super::super) fn restore(
         self,
         terms: &Arc<Terms>,
+        presence: Presence,
         memory: &Arc<Memory>,
     ) -> Conversation {
         Conversation {
@@ -97,7 +98,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             has_closed: self.has_closed,
             has_told_reset: self.has_told_reset,
             has_unread: self.has_unread,
-            presence: Presence::UNKNOWN,
+            presence,
             line: self.line,
             lookalikes: self.lookalikes,
             streams: self.streams.map(|stream| stream.restore(memory)),

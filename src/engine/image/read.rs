@@ -202,8 +202,7 @@ impl Engine {
         let FlowState { id, ends, since, seen, .. } = flow;
         let place = usize::try_from(flow.terms).unwrap_or(usize::MAX);
         let Some(Some((terms, has_same_patches))) = terms.get(place) else { return false };
-        let mut conversation = flow.conversation.restore(terms, &self.memory);
-        conversation.presence = flow.presence;
+        let mut conversation = flow.conversation.restore(terms, flow.presence, &self.memory);
         if !has_same_patches {
             conversation.watch.change_catalogue();
         }
