@@ -115,11 +115,10 @@ impl<'a> Named<'a> {
             let named = products.iter().filter(|name| behind(said, name).is_some());
             named.max_by_key(|name| name.len()).copied()
         };
-        let is_greeting = text.starts_with("220");
-        let words = text.splitn(if is_greeting { 3 } else { 1 }, char::is_whitespace);
-        let behind_host = words.last().unwrap_or_default();
-        let found = [behind_host, &text].into_iter().find_map(|said| Some((said, longest(said)?)));
-        let (said, product) = found?;
+        let mut words = text.splitn(3, char::is_whitespace);
+        let behind_host = if text.starts_with("220") { words.nth(2) } else { None };
+        let mut places = behind_host.into_iter().chain([text.as_str()]);
+        let (said, product) = places.find_map(|said| Some((said, longest(said)?)))?;
         let words =
             behind(said, product)?.split(|c: char| c.is_whitespace() || "()/,;:".contains(c));
         let mut words = words.map(|word| word.trim_start_matches(['-', '_']));

@@ -266,7 +266,7 @@ impl Stream {
     /// The first offset that a receiver does not offer to take which says this.
     #[must_use]
     pub fn offered(&self, ack: Seq, window: u16) -> Offset {
-        self.offset(ack).unwrap_or_default().after(self.window.size(window))
+        self.offset(ack).unwrap_or_default().after(self.window.size(window).into())
     }
 
     /// Whether a receiver that keeps to the window it offered can acknowledge so much.

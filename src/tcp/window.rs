@@ -36,15 +36,15 @@ impl Window {
     /// The receiver acknowledges everything below `ack` and offers this much more. An edge that
     /// moves back is ignored: its sender may not have heard of it.
     pub fn offer(&mut self, ack: Offset, window: u16) {
-        let size = u32::from(window) << self.scale;
+        let size = self.size(window);
         self.largest = self.largest.max(size);
-        self.edge = self.edge.max(ack.after(u64::from(size)));
+        self.edge = self.edge.max(ack.after(size.into()));
     }
 
     /// The bytes that the field of a header means.
     #[must_use]
-    pub fn size(&self, window: u16) -> u64 {
-        u64::from(window) << self.scale
+    pub fn size(&self, window: u16) -> u32 {
+        u32::from(window) << self.scale
     }
 
     /// The first offset that may not be taken. One byte more than was offered: a probe of a closed

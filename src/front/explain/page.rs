@@ -152,8 +152,8 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             // No name of a file may put into the page what XML does not know.
-            '\u{fffe}' | '\u{ffff}' => out.push('?'),
-            control if control.is_control() && control != '\n' => out.push('?'),
+            '\n' => out.push('\n'),
+            none if none.is_control() || matches!(none, '\u{fffe}' | '\u{ffff}') => out.push('?'),
             plain => out.push(plain),
         }
     }
