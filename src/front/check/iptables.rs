@@ -254,8 +254,7 @@ impl<'a> Rule<'a> {
 }
 
 /// Modules that choose by no more than marks and what is asked of a packet of mail anyway.
-const OF_ALL: [&str; 7] =
-    ["rpfilter", "tcp", "multiport", "comment", "mark", "connmark", "physdev"];
+const OF_ALL: [&str; 6] = ["rpfilter", "tcp", "multiport", "comment", "mark", "connmark"];
 
 /// The options that ask for ports.
 const PORTS: [(End, &str); 5] = [

@@ -29,6 +29,7 @@ fn rules_of_iptables_that_drop_strangers_are_found() {
         ("raw", vec!["PREROUTING -m rpfilter --loose --invert -j DROP".to_owned()], false),
         ("raw", vec!["PREROUTING -m rpfilter -j DROP".to_owned()], false),
         ("raw", vec![format!("PREROUTING -m conntrack --ctstate NEW {asks}")], false),
+        ("raw", vec![format!("PREROUTING -m physdev --physdev-in eth1 {asks}")], false),
         ("raw", vec![format!("PREROUTING -m pkttype --pkt-type multicast {asks}")], false),
         (
             "raw",
