@@ -37,8 +37,7 @@ pub fn check_packet(came: &[u8], left: &[u8]) {
 /// Without rules the payload is what came, or the beginning of it; what the receiver has
 /// acknowledged may be blank.
 pub fn check_payload(came: &[u8], left: &[u8], acknowledged: usize) {
-    let Ok(Parsed::Tcp(before)) = Packet::parse(came) else { panic!("unreadable: {came:?}") };
-    for (index, (old, new)) in before.payload().iter().zip(left).enumerate() {
+    for (index, (old, new)) in came.iter().zip(left).enumerate() {
         assert!(old == new || index < acknowledged, "without rules nothing changes");
     }
 }

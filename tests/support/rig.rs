@@ -93,6 +93,8 @@ pub fn settings_without_rules() -> Settings {
 pub struct Side {
     /// The value each offset left with, 256 where none has.
     wire: Vec<u16>,
+    /// What its sender had there in the packet with which it first left.
+    sent: Vec<u8>,
     /// How many bytes are there without a gap: the receiver's ACK.
     pub received: u64,
     /// Whether a FIN has arrived.
@@ -103,7 +105,7 @@ pub struct Side {
 impl Default for Side {
     fn default() -> Self {
         let receivers = [Overlap::Linux, Overlap::First, Overlap::Last].map(Receiver::new);
-        Self { wire: Vec::new(), received: 0, is_finished: false, receivers }
+        Self { wire: Vec::new(), sent: Vec::new(), received: 0, is_finished: false, receivers }
     }
 }
 
@@ -113,6 +115,11 @@ impl Side {
         self.receivers[0].read.clone()
     }
 
+    /// The stream as it was judged, as far as its receiver has read.
+    pub fn judged(&self) -> &[u8] {
+        &self.sent[..self.receivers[0].read.len()]
+    }
+
     /// The value this offset left with.
     pub fn left(&self, offset: u64) -> Option<u8> {
         let value = self.wire.get(offset as usize)?;
@@ -120,8 +127,8 @@ impl Side {
     }
 
     /// A payload leaves: one value for each position, and blanks where the receiver reads nothing.
-    fn leave(&mut self, start: i64, payload: &[u8]) {
-        for (index, &byte) in payload.iter().enumerate() {
+    fn leave(&mut self, start: i64, payload: &[u8], came: &[u8]) {
+        for (index, (&byte, &sent)) in payload.iter().zip(came).enumerate() {
             let offset = start + index as i64;
             if offset < self.received as i64 {
                 let known = u64::try_from(offset).ok().and_then(|offset| self.left(offset));
@@ -131,9 +138,11 @@ impl Side {
             let place = offset as usize;
             if self.wire.len() <= place {
                 self.wire.resize(place + 1, 256);
+                self.sent.resize(place + 1, 0);
             }
             if self.wire[place] == 256 {
                 self.wire[place] = u16::from(byte);
+                self.sent[place] = sent;
             }
             assert_eq!(self.wire[place], u16::from(byte), "offset {offset} left with two values");
         }
@@ -444,6 +453,7 @@ impl Rig {
 
     fn leave(&mut self, direction: Direction, came: &[u8], left: &[u8]) {
         let Ok(Parsed::Tcp(packet)) = Packet::parse(left) else { return };
+        let Ok(Parsed::Tcp(before)) = Packet::parse(came) else { panic!("unreadable: {came:?}") };
         oracle::check_packet(came, left);
         self.last_left = left.to_vec();
         if direction == Direction::Original {
@@ -462,10 +472,10 @@ impl Rig {
         let expected = isn.wrapping_add(1).wrapping_add(side.received as u32);
         let ahead = packet.seq.0.wrapping_sub(expected).cast_signed();
         let start = side.received as i64 + i64::from(ahead);
-        side.leave(start, packet.payload());
+        side.leave(start, packet.payload(), before.payload());
         if has_no_rules {
             let acknowledged = side.received as i64 - start;
-            oracle::check_payload(came, packet.payload(), acknowledged.max(0) as usize);
+            oracle::check_payload(before.payload(), packet.payload(), acknowledged.max(0) as usize);
         }
         if !is_lost_behind {
             side.arrive(start, packet.payload(), packet.flags.fin);

@@ -2,8 +2,8 @@
 //!
 //! Whatever schedule a test plays, [`Talk::end`] then gives both a fair network and holds the
 //! result against the uncut stream: what the server read is what an uncut run of the same text
-//! gives (or, where the client contradicted itself, what another run leaves unchanged), nobody
-//! stalls, no refused command ran, and all memory is given back.
+//! gives (or, where the client contradicted itself, of what it had in the packets that passed),
+//! nobody stalls, no refused command ran, and all memory is given back.
 
 use std::ops::Range;
 
@@ -183,7 +183,7 @@ impl Talk {
         let read = self.rig.original.bytes();
         let [server_gets, client_gets] = match end {
             End::Whole | End::Prefix => self.uncut(&self.text),
-            End::Conflict | End::Reset => self.uncut(&read),
+            End::Conflict | End::Reset => self.uncut(self.rig.original.judged()),
         };
         let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
         match end {
