@@ -1,5 +1,6 @@
 //! What the engine answers for one packet, besides the verdict.
 
+use super::stats::Struck;
 use super::{Reason, Record, Stats, Verdict, What};
 use crate::flow::FlowKey;
 use crate::tcp::Spares;
@@ -49,6 +50,8 @@ pub struct Effects {
     pub(super) told: Vec<What>,
     /// What this packet counted.
     pub(super) counted: Stats,
+    /// What patches did, to be counted too.
+    pub(super) struck: Struck,
     /// Memory that flows gave back.
     pub(super) spares: Spares,
     /// The ACK that the packet is to leave with, where its own could open another connection.

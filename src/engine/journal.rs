@@ -91,13 +91,19 @@ impl Journal {
                 }
             },
             Ruling::Edit(rule) | Ruling::Refuse(rule) if step.is_secret => {
-                let after = veiled(draft.as_bytes(), given);
+                let after = veiled(draft.as_bytes(), given, self.room_for_edits());
                 self.edit(at, rule, run, &after, length);
             }
             Ruling::Edit(rule) | Ruling::Refuse(rule) => {
                 self.edit(at, rule, run, draft.as_bytes(), length);
             }
         }
+    }
+
+    /// How many bytes more of edits are kept.
+    fn room_for_edits(&self) -> usize {
+        let edited = self.0.as_ref().map_or(0, |line| line.edited);
+        LOGGED_BYTES_MAX.saturating_sub(edited)
     }
 
     fn line(&mut self, offset: Offset) -> &mut Line {
@@ -116,8 +122,8 @@ impl Journal {
 
     /// A run that leaves otherwise than it came.
     fn edit(&mut self, offset: Offset, rule: Rule, before: &[u8], after: &[u8], length: u64) {
+        let room = self.room_for_edits().min(before.len());
         let line = self.line(offset);
-        let room = LOGGED_BYTES_MAX.saturating_sub(line.edited).min(before.len());
         let before = before.get(..room).unwrap_or_default();
         let after = after.get(..room).unwrap_or_default();
         line.edited += room;
@@ -178,12 +184,12 @@ impl Journal {
     }
 
     /// A patch has struck in the run just noted.
-    pub(super) fn name(&mut self, id: Id) {
+    pub(super) fn name(&mut self, id: &Id) {
         let edit = self.0.as_mut().and_then(|line| line.edits.last_mut());
         if let Some(edit) = edit
-            && !edit.patches.contains(&id)
+            && !edit.patches.contains(id)
         {
-            edit.patches.push(id);
+            edit.patches.push(Id::clone(id));
         }
     }
 
@@ -256,15 +262,15 @@ const fn is_line(event: Event) -> bool {
     }
 }
 
-/// What leaves of a secret, without what is left of it. Where it is masked to its end, an X is
-/// shown as one also where the secret has one: else that would be told.
-fn veiled(after: &[u8], before: &[u8]) -> Vec<u8> {
+/// So many bytes of what leaves of a secret, without what is left of it. Where it is masked to its
+/// end, an X is shown as one also where the secret has one: else that would be told.
+fn veiled(after: &[u8], before: &[u8], count: usize) -> Vec<u8> {
     let text = after.strip_suffix(b"\r").unwrap_or(after);
     let mask = rspan(text, |byte| byte == MASK);
     let changed = after.iter().zip(before).position(|(to, from)| to != from);
     let is_masked = changed.is_some_and(|changed| changed + mask >= text.len());
     let start = if is_masked { text.len() - mask } else { after.len() };
-    let pairs = after.iter().zip(before).enumerate();
+    let pairs = after.iter().zip(before).take(count).enumerate();
     let shown = pairs.map(|(at, (&to, &from))| {
         let is_mask = at >= start && to == MASK;
         if to == from && !is_mask { star(to) } else { to }
@@ -274,7 +280,8 @@ fn veiled(after: &[u8], before: &[u8]) -> Vec<u8> {
 
 /// What stands for a byte of a secret. A CR or LF is none: it ends the line, or begins another.
 const fn star(byte: u8) -> u8 {
-    if matches!(byte, b'\r' | b'\n') { byte } else { b'*' }
+    // Without a branch, of which the compiler makes vectors.
+    if (byte == b'\r') | (byte == b'\n') { byte } else { b'*' }
 }
 
 fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
@@ -420,7 +427,7 @@ mod tests {
             ("aX\0sbG8X", "aXXsbG8X", "**X*****"),
             ("XXXX", "XXXX", "****"),
         ] {
-            let shown = veiled(after.as_bytes(), before.as_bytes());
+            let shown = veiled(after.as_bytes(), before.as_bytes(), LOGGED_BYTES_MAX);
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{before}");
         }
     }
@@ -468,9 +475,9 @@ mod tests {
         journal.read(at(17), b"\n", 1);
         journal.edit(at(12), Rule::Verb, b"O", b"X", 1);
         journal.edit(at(13), Rule::Verb, b"P\r", b"X\r", 2);
-        journal.name("one".into());
-        journal.name("one".into());
-        journal.name("two".into());
+        journal.name(&"one".into());
+        journal.name(&"one".into());
+        journal.name(&"two".into());
         // One beside it under another rule, and one further on under the same.
         journal.edit(at(15), Rule::StrayBytes, b"a", b"X", 1);
         journal.edit(at(17), Rule::StrayBytes, b"\n", b"X", 1);

@@ -234,6 +234,7 @@ impl Engine {
 
     fn tally(&self, effects: &mut Effects) {
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
+            effects.struck.add_to(&mut effects.counted);
             tally.take(&mut effects.counted);
         }
     }

@@ -9,7 +9,6 @@ use super::{Reason, TlsEvent, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
-use crate::patch::Id;
 use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
 
 /// False ends of one message that the log tells of.
@@ -117,7 +116,7 @@ impl Passage<'_, '_> {
         }
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
-            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+            self.effects.struck.count(id, strike.deed);
         }
         let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
         reading.end = ruled.end;
@@ -211,12 +210,12 @@ impl Passage<'_, '_> {
             if is_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
             } else if let Ruling::Edit(rule) = ruling {
-                journal.pass_over(at, rule, changed(run, draft.as_bytes()));
+                journal.pass_over(at, rule, draft.changed(run));
             }
         } else if self.effects.is_heard() && is_oversize {
             let journal = &mut conversation.journal[self.direction];
             journal.end_edits(self.direction, &mut self.effects.told);
-            journal.pass_over(at, Rule::MessageBytes, changed(run, draft.as_bytes()));
+            journal.pass_over(at, Rule::MessageBytes, draft.changed(run));
         }
         if let Some((rule, ..)) = draft.noted(run) {
             *self.effects.counted.rules.entry(rule).or_default() += 1;
@@ -239,8 +238,8 @@ impl Passage<'_, '_> {
         let guard = &self.conversation.terms.guard;
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
-            self.conversation.journal[self.direction].name(Id::clone(&id));
-            *self.effects.counted.patches.entry((id, strike.deed)).or_default() += 1;
+            self.conversation.journal[self.direction].name(id);
+            self.effects.struck.count(id, strike.deed);
         }
     }
 
@@ -258,7 +257,7 @@ impl Passage<'_, '_> {
     fn apply(&mut self, ruled: &Ruled, draft: &Draft) -> bool {
         let stream = &mut self.conversation.streams[self.direction];
         let Some(run) = stream.tail(ruled.at).get_mut(..ruled.step.used) else { return false };
-        let changed = changed(run, draft.as_bytes());
+        let changed = draft.changed(run);
         self.effects.counted.bytes_masked += changed;
         if changed > 0 {
             let deeds = &mut self.conversation.deeds;
@@ -441,15 +440,6 @@ fn fatal_of(ruled: &Ruled) -> Option<Reason> {
         | Ruling::Refuse(_) => {}
     }
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
-}
-
-/// How many bytes differ; counted in pieces that a byte can count.
-fn changed(before: &[u8], after: &[u8]) -> u64 {
-    let pieces = before.chunks(128).zip(after.chunks(128));
-    let differ = |(before, after): (&[u8], &[u8])| {
-        before.iter().zip(after).fold(0_u8, |count, (a, b)| count + u8::from(a != b))
-    };
-    pieces.map(|piece| u64::from(differ(piece))).sum()
 }
 
 pub(super) const fn speaker_of(direction: Direction) -> Speaker {

@@ -1,6 +1,7 @@
 //! The counters: one table, walked by all who print, log or export them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -114,6 +115,29 @@ macro_rules! counters {
             }
         }
     };
+}
+
+/// What patches have done with one packet: few of them, and each perhaps many times.
+#[derive(Debug, Default)]
+pub(super) struct Struck(Vec<(Id, Deed, u64)>);
+
+impl Struck {
+    /// One more time.
+    pub(super) fn count(&mut self, id: &Id, deed: Deed) {
+        let is_it =
+            |(known, other, _): &&mut (Id, Deed, u64)| Arc::ptr_eq(known, id) && *other == deed;
+        match self.0.iter_mut().find(is_it) {
+            Some((.., count)) => *count += 1,
+            None => self.0.push((Id::clone(id), deed, 1)),
+        }
+    }
+
+    /// Adds all of it to the counters, and empties it.
+    pub(super) fn add_to(&mut self, stats: &mut Stats) {
+        for (id, deed, count) in self.0.drain(..) {
+            *stats.patches.entry((id, deed)).or_default() += count;
+        }
+    }
 }
 
 counters! {

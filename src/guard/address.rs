@@ -63,19 +63,26 @@ impl Address {
         }
     }
 
-    /// Looks for bytes that would define no address, and makes spaces of them or not. Whether there
-    /// are any. Where the path ends and how long it is, nobody asks of such a line.
-    pub(super) fn scan(&mut self, bytes: &mut [u8], is_replaced: bool) -> bool {
-        let (mut is_open, mut has_stray) = (self.is_open, false);
+    /// Takes bytes, and makes spaces of those that would define no address, or not: whether there
+    /// are any.
+    pub(super) fn read(&mut self, bytes: &mut [u8], is_replaced: bool) -> bool {
+        let mut step = self.place as u8 | if self.is_open { OPEN } else { 0 };
+        let (mut met, mut length) = (0, 0_u32);
         for byte in bytes {
-            let (opens, closes) = (*byte == b'<', *byte == b'>');
-            let is_stray = (*byte == b'|') | (opens & is_open) | (closes & !is_open);
-            is_open = (is_open | opens) & !closes;
-            has_stray |= is_stray;
-            *byte = if is_stray & is_replaced { b' ' } else { *byte };
+            let steps = STEPS.get(usize::from(step & STATE));
+            let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or_default();
+            step = steps.and_then(|steps| steps.get(usize::from(class))).copied().unwrap_or(step);
+            met |= step;
+            length += u32::from(step & LONGER) / u32::from(LONGER);
+            if step & STRAY != 0 && is_replaced {
+                *byte = b' ';
+            }
         }
-        self.is_open = is_open;
-        has_stray
+        self.is_open = step & OPEN != 0;
+        let place = Place::ALL.get(usize::from(step & (OPEN - 1)));
+        self.place = place.copied().unwrap_or_default();
+        self.length = self.length.saturating_add(u16::try_from(length).unwrap_or(u16::MAX));
+        met & STRAY != 0
     }
 
     /// What the next byte and the rest of the line have to become so that no server takes the line
@@ -92,30 +99,94 @@ impl Address {
     }
 
     /// Takes the next byte.
-    pub(super) fn push(&mut self, byte: u8) {
+    pub(super) const fn push(&mut self, byte: u8) {
         match byte {
             b'<' => self.is_open = true,
             b'>' => self.is_open = false,
             _ => {}
         }
-        self.place = match (self.place, byte) {
-            (Place::Key, b':') => Place::Start,
-            (Place::Start, b' ' | b'\t') => Place::Start,
-            (Place::Start, b'<') => Place::Open,
-            (Place::Bare, b' ' | b'\t') | (Place::Open, b'>') => Place::Behind,
-            (Place::Open, b'"') => self.longer(Place::Quoted),
-            (Place::Quoted, b'"') => self.longer(Place::Open),
-            (Place::Quoted, b'\\') => self.longer(Place::Pair),
-            (Place::Start | Place::Bare, _) => self.longer(Place::Bare),
-            (Place::Open, _) => self.longer(Place::Open),
-            (Place::Quoted | Place::Pair, _) => self.longer(Place::Quoted),
-            (Place::Key, _) => Place::Key,
-            (Place::Behind, _) => Place::Behind,
-        };
-    }
-
-    fn longer(&mut self, place: Place) -> Place {
-        self.length = self.length.saturating_add(1);
-        place
+        let (place, is_longer) = self.place.behind(byte);
+        self.place = place;
+        self.length = self.length.saturating_add(if is_longer { 1 } else { 0 });
     }
 }
+
+impl Place {
+    /// Every place, in order.
+    const ALL: [Self; 7] =
+        [Self::Key, Self::Start, Self::Bare, Self::Open, Self::Quoted, Self::Pair, Self::Behind];
+
+    /// Where the byte behind this one stands, and whether this one is of the path.
+    const fn behind(self, byte: u8) -> (Self, bool) {
+        match (self, byte) {
+            (Self::Key, b':') => (Self::Start, false),
+            (Self::Start, b' ' | b'\t') => (Self::Start, false),
+            (Self::Start, b'<') => (Self::Open, false),
+            (Self::Bare, b' ' | b'\t') | (Self::Open, b'>') => (Self::Behind, false),
+            (Self::Open, b'"') => (Self::Quoted, true),
+            (Self::Quoted, b'"') => (Self::Open, true),
+            (Self::Quoted, b'\\') => (Self::Pair, true),
+            (Self::Start | Self::Bare, _) => (Self::Bare, true),
+            (Self::Open, _) => (Self::Open, true),
+            (Self::Quoted | Self::Pair, _) => (Self::Quoted, true),
+            (Self::Key, _) => (Self::Key, false),
+            (Self::Behind, _) => (Self::Behind, false),
+        }
+    }
+}
+
+/// A step of [`Address::read`]: a place, and whether `<` waits for its `>`; above them whether the
+/// byte is of the path, and whether it would define no address.
+const OPEN: u8 = 1 << 3;
+const STATE: u8 = OPEN | (OPEN - 1);
+const LONGER: u8 = 1 << 4;
+const STRAY: u8 = 1 << 5;
+
+/// The bytes that lead anywhere else than others do.
+const SPECIAL: &[u8; OTHERS as usize] = b":<>\"\\| ";
+
+/// The class of all others.
+const OTHERS: u8 = 7;
+
+/// By byte: its class, which is its place in that list; a tab is in the space's.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const CLASSES: [u8; 256] = {
+    let mut classes = [OTHERS; 256];
+    let mut class = 0;
+    while class < OTHERS {
+        classes[SPECIAL[class as usize] as usize] = class;
+        class += 1;
+    }
+    classes[b'\t' as usize] = classes[b' ' as usize];
+    classes
+};
+
+/// By state and class: the step.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const STEPS: [[u8; SPECIAL.len() + 1]; STATE as usize + 1] = {
+    let mut steps = [[0; SPECIAL.len() + 1]; STATE as usize + 1];
+    let mut places: &[Place] = &Place::ALL;
+    while let [place, rest @ ..] = places {
+        let mut class = 0;
+        while class <= SPECIAL.len() {
+            let byte = if class < SPECIAL.len() { SPECIAL[class] } else { b'a' };
+            let mut open = 0;
+            while open <= OPEN {
+                let mut address = Address { place: *place, is_open: open > 0, length: 0 };
+                let stray = if address.is_stray(byte) { STRAY } else { 0 };
+                address.push(byte);
+                let longer = if address.length > 0 { LONGER } else { 0 };
+                let is_open = if address.is_open { OPEN } else { 0 };
+                let state = *place as u8 | open;
+                steps[state as usize][class] = address.place as u8 | is_open | longer | stray;
+                open += OPEN;
+            }
+            class += 1;
+        }
+        places = rest;
+    }
+    steps
+};
+
+#[cfg(test)]
+mod tests;

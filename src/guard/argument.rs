@@ -100,14 +100,15 @@ impl LineWatch {
         run: &[u8],
         draft: &mut Draft,
     ) -> (Ruling, usize) {
-        let has_limit = self.verb == Some(Verb::Mail) && settings.minds_sender();
+        let has_limit = self.verb == Some(Verb::Mail) && settings.sender_max.is_set();
         let bytes = draft.copy(run);
-        if !has_limit && matches!(scan, AddressScan::Log | AddressScan::Replace) {
+        if !has_limit && scan != AddressScan::Refuse {
             let is_replaced = scan == AddressScan::Replace;
-            let ruling = match (self.address.scan(bytes, is_replaced), is_replaced) {
-                (false, _) => Ruling::Pass,
-                (true, false) => Ruling::Note(Rule::Address),
-                (true, true) => Ruling::Edit(Rule::Address),
+            let has_stray = self.address.read(bytes, is_replaced);
+            let ruling = match (scan, has_stray) {
+                (AddressScan::Log, true) => Ruling::Note(Rule::Address),
+                (AddressScan::Replace, true) => Ruling::Edit(Rule::Address),
+                _ => Ruling::Pass,
             };
             return (ruling, run.len());
         }

@@ -210,7 +210,7 @@ impl Guard {
 
     /// The name of a patch that has struck.
     #[must_use]
-    pub fn patch(&self, strike: Strike) -> Option<Id> {
+    pub fn patch(&self, strike: Strike) -> Option<&Id> {
         self.plan.as_ref().and_then(|plan| plan.name(strike))
     }
 

@@ -4,7 +4,8 @@
 //! None of them lets a word be read that stood behind others: what becomes a space stands behind
 //! NOOP or behind an address, never before a verb.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -31,6 +32,12 @@ impl Draft {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// How many of them differ from what came.
+    #[must_use]
+    pub fn changed(&self, run: &[u8]) -> u64 {
+        Arch::new().dispatch(Changed(run, &self.bytes))
     }
 
     /// The patches that have struck in the run, whatever the ruling on it was.
@@ -78,6 +85,22 @@ impl Draft {
             self.bytes.extend_from_slice(run);
         }
         &mut self.bytes
+    }
+}
+
+struct Changed<'a>(&'a [u8], &'a [u8]);
+
+impl WithSimd for Changed<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> u64 {
+        // In pieces of which a byte can hold the count.
+        let pieces = self.0.chunks(128).zip(self.1.chunks(128));
+        let differ = |(before, after): (&[u8], &[u8])| {
+            before.iter().zip(after).fold(0_u8, |count, (a, b)| count + u8::from(a != b))
+        };
+        pieces.map(|piece| u64::from(differ(piece))).sum()
     }
 }
 
@@ -143,7 +166,7 @@ impl Mask {
                 *left = left.saturating_add(u8::try_from(run.len()).unwrap_or(u8::MAX));
             }
             Self::Word => {
-                let end = run.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+                let end = memchr2(b' ', b'\t', run);
                 let (word, rest) = run.split_at_mut(end.unwrap_or(run.len()));
                 word.fill(MASK);
                 if !rest.is_empty() {

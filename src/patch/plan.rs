@@ -93,9 +93,8 @@ impl Plan {
 
     /// The name of the patch that struck.
     #[must_use]
-    pub fn name(&self, strike: Strike) -> Option<Id> {
-        let patch = self.catalogue.patches().get(usize::from(strike.patch))?;
-        Some(patch.id.clone())
+    pub fn name(&self, strike: Strike) -> Option<&Id> {
+        self.catalogue.patches().get(usize::from(strike.patch)).map(|patch| &patch.id)
     }
 
     /// Reads more of a line, up to and with the first byte that brings something about: how many

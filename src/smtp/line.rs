@@ -243,7 +243,8 @@ impl CommandLine {
         };
         let mut used = if is_decided { span(input, is_word) } else { 1 };
         // One of them may be the first that no log may show: then each comes alone.
-        if used > 1 && with(self.word, used).secrecy() != self.word.secrecy() {
+        let may_change = used > 1 && !self.word.is_full();
+        if may_change && with(self.word, used).secrecy() != self.word.secrecy() {
             used = 1;
         }
         self.word = with(self.word, used);

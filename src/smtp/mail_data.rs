@@ -146,10 +146,10 @@ impl MailData {
                 at = sweep.pass_text(input, at);
             }
             let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { break };
-            let used;
-            (used, *self) = sweep.read(*self, rest);
+            let (used, is_stopped);
+            (used, is_stopped, *self) = sweep.read(*self, rest);
             at += used;
-            if used == rest.len().min(BLOCK) {
+            if !is_stopped {
                 continue;
             }
             let stop = rest.get(used).map_or(Next::Changed, |&byte| self.ruled(byte));

@@ -1,21 +1,23 @@
 //! How far bytes of one kind go, looked at in blocks that the compiler makes vectors of: runs of
 //! blanks, CRs or letters come by the thousand in an attack.
 
+use pulp::{Arch, Simd, WithSimd};
+
 /// Bytes looked at together.
 const BLOCK: usize = 32;
 
 /// How many bytes at the front are all of this kind.
 pub(crate) fn span(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let start = blocks.iter().take_while(|block| is_all(block, &is_kind)).count() * BLOCK;
+    let (blocks, _) = bytes.as_chunks();
+    let start = BLOCK * whole(blocks.iter(), &is_kind);
     let rest = bytes.get(start..).unwrap_or_default();
     start + rest.iter().take_while(|&&byte| is_kind(byte)).count()
 }
 
 /// How many bytes at the end are all of this kind.
 pub(crate) fn rspan(bytes: &[u8], is_kind: impl Fn(u8) -> bool) -> usize {
-    let (_, blocks) = bytes.as_rchunks::<BLOCK>();
-    let length = blocks.iter().rev().take_while(|block| is_all(block, &is_kind)).count() * BLOCK;
+    let (_, blocks) = bytes.as_rchunks();
+    let length = BLOCK * whole(blocks.iter().rev(), &is_kind);
     let rest = bytes.get(..bytes.len() - length).unwrap_or_default();
     length + rest.iter().rev().take_while(|&&byte| is_kind(byte)).count()
 }
@@ -46,8 +48,33 @@ pub(crate) const fn mask(is_so: bool) -> u8 {
     if is_so { u8::MAX } else { 0 }
 }
 
-/// Without an early exit, and by itself: among other code the compiler may make no vectors of it.
-#[inline(never)]
-fn is_all(block: &[u8; BLOCK], is_kind: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(true, |is_all, &byte| is_all & is_kind(byte))
+/// How many blocks there are before the first that is not all of this kind.
+fn whole<'b>(
+    blocks: impl ExactSizeIterator<Item = &'b [u8; BLOCK]>,
+    is_kind: impl Fn(u8) -> bool,
+) -> usize {
+    // Most runs are shorter.
+    if blocks.len() == 0 { 0 } else { Arch::new().dispatch(Whole { blocks, is_kind }) }
+}
+
+struct Whole<Blocks, IsKind> {
+    blocks: Blocks,
+    is_kind: IsKind,
+}
+
+impl<'b, Blocks, IsKind> WithSimd for Whole<Blocks, IsKind>
+where
+    Blocks: Iterator<Item = &'b [u8; BLOCK]>,
+    IsKind: Fn(u8) -> bool,
+{
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        // Without an early exit, so that the compiler makes vectors of it.
+        let is_all = |block: &&[u8; BLOCK]| {
+            block.iter().fold(0, |odd, &byte| odd | !mask((self.is_kind)(byte))) == 0
+        };
+        self.blocks.take_while(is_all).count()
+    }
 }

@@ -184,6 +184,35 @@ impl WithSimd for Walk<'_> {
     }
 }
 
+/// Does so block after block, as long as much of it is no text, and up to a byte that changes or
+/// ends anything: how many bytes those are, whether there is one, and what the last of them led to.
+struct Read<'a> {
+    machine: &'a Machine,
+    place: u8,
+    blocks: &'a [[u8; BLOCK]],
+}
+
+impl WithSimd for Read<'_> {
+    type Output = (usize, bool, u8);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, bool, u8) {
+        let (mut used, mut place, mut places) = (0, self.place, [0; BLOCK]);
+        for block in self.blocks {
+            let walked = self.machine.walk(place, block, &mut places);
+            let (read, last) = walked.before_stop(place, block, &places);
+            (used, place) = (used + read, last);
+            if walked.is_stopped {
+                return (used, true, place);
+            }
+            if !is_dense(&places) {
+                break;
+            }
+        }
+        (used, false, place)
+    }
+}
+
 /// Does so block after block, and writes `value` over what changes, as long as much of it is no
 /// text. What the last byte led to.
 struct Change<'a> {
@@ -217,6 +246,18 @@ struct Walked {
     place: u8,
     /// Whether any byte changes or ends anything.
     is_stopped: bool,
+}
+
+impl Walked {
+    /// How many of these bytes stand before the first that does, and what the last of them led to.
+    fn before_stop(&self, start: u8, bytes: &[u8], places: &[u8]) -> (usize, u8) {
+        if !self.is_stopped {
+            return (bytes.len(), self.place);
+        }
+        let used = places.iter().position(|&place| place >= CHANGED).unwrap_or(bytes.len());
+        let before = used.checked_sub(1).and_then(|last| places.get(last));
+        (used, before.copied().unwrap_or(start))
+    }
 }
 
 /// Whether many bytes of a block stand elsewhere than inside a line.
@@ -345,18 +386,20 @@ impl Sweep {
         }
     }
 
-    /// Steps through the next bytes, at most a block of them, as far as none changes or ends
-    /// anything: how many those are, and what stands behind them.
-    pub(super) fn read(&self, state: MailData, input: &[u8]) -> (usize, MailData) {
-        let mut places = [0; BLOCK];
-        let walked = self.walk(state, input, &mut places);
-        let length = input.len().min(BLOCK);
-        if !walked.is_stopped {
-            return (length, MailData::at(walked.place));
-        }
-        let used = places.iter().position(|&place| place >= CHANGED).unwrap_or(length);
-        let before = used.checked_sub(1).and_then(|last| places.get(last));
-        (used, before.map_or(state, |&place| MailData::at(place)))
+    /// Steps through the next bytes as far as is worth it, or up to one that changes or ends
+    /// anything: how many those are, whether such a one stands behind them, and the state there.
+    pub(super) fn read(&self, state: MailData, input: &[u8]) -> (usize, bool, MailData) {
+        let (machine, place) = (self.machine, Next::To(state).place());
+        let (blocks, tail) = input.as_chunks();
+        let (used, is_stopped, place) = if blocks.is_empty() {
+            let mut places = [0; BLOCK];
+            let walked = machine.walk(place, tail, &mut places);
+            let (used, place) = walked.before_stop(place, tail, &places);
+            (used, walked.is_stopped, place)
+        } else {
+            self.processor.dispatch(Read { machine, place, blocks })
+        };
+        (used, is_stopped, MailData::at(place))
     }
 
     /// Steps through the next bytes as far as is worth it, or up to the true end, and writes
