@@ -207,7 +207,7 @@ impl Journal {
         log: &mut Vec<What>,
     ) {
         let Some(mut line) = self.0.take() else { return };
-        let length = line.length - line.line_end;
+        let length = line.length.saturating_sub(line.line_end);
         line.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         log.push(entry(line.offset.value(), line.bytes, length));
         log_edits(direction, line.edits, log);

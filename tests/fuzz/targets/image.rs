@@ -6,25 +6,30 @@
 
 use std::sync::OnceLock;
 
-use crate::support::rig::settings;
+use crate::support::rig::{Rig, settings};
 use mailguard::engine::{Effects, Engine, Image, Limits, Settings, image_of_diary};
 use mailguard::time::Instant;
 
 pub fn run(data: &[u8]) {
     let _ = begin(data);
-    static PREAMBLE: OnceLock<Vec<u8>> = OnceLock::new();
-    let preamble = PREAMBLE.get_or_init(|| {
-        let image = Engine::new(few(), 1).image(NOW, 0);
-        let length = u32::from_le_bytes(image[HEAD..HEAD + 4].try_into().unwrap());
-        image[HEAD + 4..HEAD + 4 + length as usize].to_vec()
-    });
-    let image = image_of_diary(preamble, &[data]);
-    let engine = begin(&image).expect("a diary is an image");
+    let engine = with_flow(data);
     let again = engine.image(NOW, 0);
     let heir = begin(&again).expect("what was written is read");
     assert_eq!(heir.stats().flows_now, engine.stats().flows_now);
     let mut effects = Effects::default();
     engine.expire(Instant::from_seconds(1_000_000), &mut effects);
+}
+
+/// An engine that goes on with one flow, if this is a flow's record.
+pub fn with_flow(record: &[u8]) -> Engine {
+    static PREAMBLE: OnceLock<Vec<u8>> = OnceLock::new();
+    let preamble = PREAMBLE.get_or_init(|| {
+        // One flow is enough for what all are judged by to be said.
+        let image = Rig::established(few(), [1, 1]).engine.image(NOW, 0);
+        let length = u32::from_le_bytes(image[HEAD..HEAD + 4].try_into().unwrap());
+        image[HEAD + 4..HEAD + 4 + length as usize].to_vec()
+    });
+    begin(&image_of_diary(preamble, &[record])).expect("a diary is an image")
 }
 
 fn begin(bytes: &[u8]) -> Option<Engine> {
