@@ -234,7 +234,7 @@ impl Engine {
 
     fn tally(&self, effects: &mut Effects) {
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
-            effects.struck.add_to(&mut effects.counted);
+            tally.take_struck(&mut effects.struck);
             tally.take(&mut effects.counted);
         }
     }

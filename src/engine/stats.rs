@@ -77,6 +77,13 @@ macro_rules! counters {
         }
 
         impl Tally {
+            /// Adds what patches did with one packet, and empties it.
+            pub(super) fn take_struck(&self, struck: &mut Struck) {
+                if !struck.0.is_empty() {
+                    struck.add_to(&mut self.reasons.lock().patches);
+                }
+            }
+
             /// Adds what one packet counted, and empties it.
             pub(super) fn take(&self, counted: &mut Stats) {
                 $(if counted.$name > 0 {
@@ -132,10 +139,9 @@ impl Struck {
         }
     }
 
-    /// Adds all of it to the counters, and empties it.
-    pub(super) fn add_to(&mut self, stats: &mut Stats) {
+    fn add_to(&mut self, counts: &mut BTreeMap<(Id, Deed), u64>) {
         for (id, deed, count) in self.0.drain(..) {
-            *stats.patches.entry((id, deed)).or_default() += count;
+            *counts.entry((id, deed)).or_default() += count;
         }
     }
 }

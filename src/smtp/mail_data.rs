@@ -137,12 +137,22 @@ impl MailData {
         }
     }
 
+    /// Whether the next byte stands inside a line, which it does behind an ordinary first one: that
+    /// is taken.
+    fn is_in_line(&mut self, input: &[u8], at: &mut usize) -> bool {
+        let next = input.get(*at).map(|&byte| self.ruled(byte));
+        if *self != Self::Middle && matches!(next, Some(Next::To(Self::Middle))) {
+            (*self, *at) = (Self::Middle, *at + 1);
+        }
+        *self == Self::Middle
+    }
+
     /// Reads a run of bytes: how many, and what they are. The input is not empty.
     pub(super) fn read(&mut self, input: &[u8], false_ends: FalseEnds) -> (usize, Run) {
         let mut sweep = Sweep::for_runs(false_ends.machine());
         let mut at = 0;
         loop {
-            if *self == Self::Middle {
+            if self.is_in_line(input, &mut at) {
                 at = sweep.pass_text(input, at);
             }
             let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { break };
@@ -203,7 +213,7 @@ impl MailData {
         let mut sweep = Sweep::new(false_ends.machine());
         let mut swept = Swept::default();
         while !swept.is_end {
-            if *self == Self::Middle {
+            if self.is_in_line(input, &mut swept.used) {
                 swept.used = sweep.pass_text(input, swept.used);
             }
             let rest = input.get_mut(swept.used..).unwrap_or_default();
@@ -239,7 +249,7 @@ impl MailData {
         let mut sweep = Sweep::new(false_ends.machine());
         let mut at = 0;
         while at < input.len() {
-            if self == Self::Middle {
+            if self.is_in_line(input, &mut at) {
                 at = sweep.pass_text(input, at);
             }
             let rest = input.get(at..).unwrap_or_default();

@@ -357,6 +357,7 @@ impl Sweep {
 
     fn pass(&mut self, input: &[u8], passed: &mut Plain) {
         let Plain { end: at, line_ends, .. } = passed;
+        let mut is_first = true;
         loop {
             if *at >= self.try_at
                 && let Some(block) = input.get(*at..=*at + PLAIN)
@@ -375,7 +376,9 @@ impl Sweep {
             let rest = input.get(*at..).unwrap_or_default();
             let text = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             *at += text;
-            let is_ordinary = text >= SPARSE
+            // The first may be the rest of a long one.
+            let is_long = text >= SPARSE || std::mem::take(&mut is_first);
+            let is_ordinary = is_long
                 && matches!(input.get(*at..*at + 3), Some([b'\r', b'\n', next])
                     if !matches!(next, b'.' | b'\r' | b'\n' | 0));
             if !is_ordinary {
