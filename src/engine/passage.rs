@@ -141,10 +141,10 @@ impl Passage<'_, '_> {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];
-            return self.turn.pass_whole(stream, true, self.effects);
+            return self.turn.pass_whole(stream, usize::MAX, self.effects);
         }
         if payload.is_empty() {
-            return self.turn.pass_whole(stream, false, self.effects);
+            return self.turn.pass_whole(stream, 0, self.effects);
         }
         let within = stream.within_window(seq, length);
         let place = stream.place(seq, length);
@@ -203,7 +203,7 @@ impl Passage<'_, '_> {
         let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
         let stream = &mut self.conversation.streams[self.direction];
         if packet.flags.fin && stream.admit_fin(packet.seq.after(length)) {
-            return self.turn.pass_whole(stream, true, self.effects);
+            return self.turn.pass_whole(stream, usize::MAX, self.effects);
         }
         self.turn.pass_bare(self.effects)
     }
@@ -250,7 +250,8 @@ impl Passage<'_, '_> {
         if let Err(reason) = self.join_early() {
             return self.reset(reason);
         }
-        self.pass_cut(keep, is_repeated || reading.is_edited, fresh.end)
+        let restore = if is_repeated || reading.is_edited { usize::MAX } else { 0 };
+        self.pass_cut(keep, restore, fresh.end)
     }
 
     /// There is no room for what is fresh: what was judged before needs none, and goes on without
@@ -415,7 +416,7 @@ impl Passage<'_, '_> {
 
     /// Lets the first `keep` bytes of the payload go on, of which those from `offered` on had no
     /// place in the receiver's window.
-    pub(super) fn pass_cut(&mut self, keep: usize, restore: bool, offered: usize) -> Verdict {
+    pub(super) fn pass_cut(&mut self, keep: usize, restore: usize, offered: usize) -> Verdict {
         let packet = self.turn.packet;
         let length = packet.payload().len();
         let stream = &mut self.conversation.streams[self.direction];
@@ -425,8 +426,8 @@ impl Passage<'_, '_> {
         let reason =
             if keep == offered { Violation::BeyondWindow.into() } else { Reason::AwaitingReply };
         self.cut(keep, reason, |stream, editor| {
-            if restore {
-                stream.restore(packet.seq, keep, editor);
+            if restore > 0 {
+                stream.restore(packet.seq, keep.min(restore), editor);
             }
         })
     }
@@ -444,20 +445,20 @@ impl<'t> Turn<'t> {
         editor
     }
 
-    /// Lets the packet go on with its payload restored (if it can differ from what is kept), and
-    /// its FIN if that has its place.
+    /// Lets the packet go on with so much of its payload restored as can differ from what is kept,
+    /// and its FIN if that has its place.
     pub(super) fn pass_whole(
         &self,
         stream: &mut Stream,
-        restore: bool,
+        restore: usize,
         effects: &mut Effects,
     ) -> Verdict {
         let payload = self.packet.payload();
         let length = stream.before_fin(self.packet.seq, payload.len());
         let mut withheld = None;
         let mut editor = self.editor(effects);
-        if restore {
-            stream.restore(self.packet.seq, length, &mut editor);
+        if restore > 0 {
+            stream.restore(self.packet.seq, length.min(restore), &mut editor);
         }
         if self.packet.flags.fin && length == payload.len() {
             let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));

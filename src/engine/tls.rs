@@ -92,6 +92,8 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction];
         let mut is_contradicted =
             known > 0 && !is_keep_alive && stream.differs_from_kept(seq, copy);
+        // What is fresh and stays as it came needs no restoring.
+        let restore = if stream.has_early() { usize::MAX } else { known };
         if !fresh.is_empty() {
             // At most what is left beside bytes ahead of a gap: a segment that could keep more than
             // a flow may hold would else never pass.
@@ -116,7 +118,7 @@ impl Passage<'_, '_> {
             self.is_fatal_contradiction(offset);
         }
         self.conversation.streams[self.direction].leave(seq, within);
-        let verdict = self.pass_cut(within, true, within);
+        let verdict = self.pass_cut(within, restore, within);
         self.hand_over();
         verdict
     }
@@ -157,9 +159,16 @@ impl Passage<'_, '_> {
                 inspect(rest);
             }
             let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
+            let stream = &mut self.conversation.streams[self.direction];
+            let start = stream.judged();
+            stream.keep_each(records.known.watch.read_data(side, rest));
+            let data = usize::try_from(stream.judged().since(start)).unwrap_or(usize::MAX);
+            rest = rest.get(data..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
             let step = records.known.watch.read(side, rest);
             records.hello.set(records.known.watch.held());
-            let stream = &mut self.conversation.streams[self.direction];
             stream.keep(rest.get(..step.used).unwrap_or_default());
             stream.skip(step.skipped.into());
             if let Some(fault) = step.fault {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::Settings;
 use super::value::{Excess, Limit};
 use super::{Draft, Guard, Rule, Ruling, Watch};
-use crate::patch::{Header, Met, Plan, Strike};
+use crate::patch::{ByByte, Header, Marks, Met, Plan, Strike};
 
 /// The message under way, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,8 +150,9 @@ impl Message {
                 break;
             }
             look.before = bytes.len() - rest.len();
-            if let Some(length) = self.take_line(settings, rest, look) {
-                rest = rest.get(length..).unwrap_or_default();
+            let lines = self.take_lines(settings, rest, has_dots, look);
+            if lines > 0 {
+                rest = rest.get(lines..).unwrap_or_default();
                 continue;
             }
             let text =
@@ -177,35 +178,60 @@ impl Message {
         noted
     }
 
-    /// Takes a whole line of a header, of which byte by byte there would be nothing to say: how
-    /// many bytes it has.
-    fn take_line(
+    /// Takes whole lines of a header, as long as byte by byte there would be nothing to say of
+    /// their counts and none ends it: how many bytes they have. By itself, since it needs all
+    /// registers.
+    #[inline(never)]
+    fn take_lines(
         &mut self,
         settings: &Settings,
         bytes: &[u8],
+        has_dots: bool,
         look: &mut Look<'_>,
-    ) -> Option<usize> {
+    ) -> usize {
         if self.has(BODY | CR) || self.place != Place::Start {
-            return None;
+            return 0;
         }
-        let (text, length) = line(bytes)?;
-        let is_crlf = length > text.len() + 1;
-        // A dot may have been added, and what is empty ends the header.
-        let first = text.first().filter(|first| **first != b'.')?;
-        let count = u32::try_from(text.len()).ok()?;
-        let fields = self.fields.saturating_add((!matches!(first, b' ' | b'\t')).into());
-        let size = self.bytes.saturating_add(count).saturating_add(2);
-        let is_within = !settings.header_line_max.is_passed(0, count)
-            && !settings.header_fields_max.is_passed(self.fields.into(), fields.into())
-            && !settings.header_bytes_max.is_passed(self.bytes, size);
-        if !is_within {
-            return None;
+        let marks = look.plan.map_or(ByByte::PLAIN, Plan::header_marks);
+        let room = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let line_room = room(settings.header_line_max.room(0));
+        let fields_room = room(settings.header_fields_max.room(self.fields.into()));
+        let bytes_room = room(settings.header_bytes_max.room(self.bytes));
+        let mut rest = bytes;
+        let (mut fields, mut size, mut dots) = (0, 0, 0);
+        loop {
+            // Behind a fold an attack has nothing else by the thousand.
+            if self.ends == LineEnds::Folded {
+                let empty = rest.iter().take_while(|&&byte| byte == b'\n').count();
+                if size + 2 * empty <= bytes_room {
+                    size += 2 * empty;
+                    rest = rest.get(empty..).unwrap_or_default();
+                }
+            }
+            let Some(line) = Line::first(rest, has_dots, marks) else { break };
+            let is_end = line.is_empty() && self.ends.ends_header();
+            let more_fields = fields + usize::from(line.begins_field());
+            let more_bytes = size + line.size();
+            let is_beyond =
+                line.text.len() > line_room || more_fields > fields_room || more_bytes > bytes_room;
+            if is_end || is_beyond {
+                break;
+            }
+            (fields, size, dots) = (more_fields, more_bytes, dots + u32::from(line.has_dot));
+            if let Some(met) = self.look_at_line(look, &line) {
+                let before = bytes.len() - rest.len() + usize::from(line.has_dot);
+                look.met = Some(Met { at: look.before + before + met.at, ..met });
+            }
+            self.ends.end(line.is_crlf);
+            rest = rest.get(line.whole..).unwrap_or_default();
+            if look.is_end() {
+                break;
+            }
         }
-        self.look(look, text);
-        (self.fields, self.bytes) = (fields, size);
-        self.header.end_line();
-        self.ends.end(is_crlf);
-        Some(length)
+        self.fields = self.fields.saturating_add(u16::try_from(fields).unwrap_or(u16::MAX));
+        self.bytes = self.bytes.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+        self.received = self.received.saturating_sub(dots);
+        bytes.len() - rest.len()
     }
 
     fn step(
@@ -261,6 +287,17 @@ impl Message {
         if let Some(met) = plan.read_header(&mut self.header, text, look.strikes) {
             look.met = Some(Met { at: look.before + met.at, ..met });
         }
+    }
+
+    /// Has patches look into a line that has come whole.
+    #[inline]
+    fn look_at_line(&mut self, look: &mut Look<'_>, line: &Line<'_>) -> Option<Met> {
+        if let Some(plan) = look.plan {
+            let text = (line.text, line.marks);
+            return plan.read_header_line(&mut self.header, text, look.strikes);
+        }
+        self.header.end_line();
+        None
     }
 
     /// Takes so many bytes of a line's text.
@@ -378,14 +415,66 @@ impl Guard {
     }
 }
 
-/// The text of a line that is whole here and holds no other CR or LF, and the bytes it has with its
-/// end.
-fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+/// A whole line of a header.
+struct Line<'a> {
+    /// Without its end and without a dot that was added.
+    text: &'a [u8],
+    /// Whether a dot was added.
+    has_dot: bool,
+    is_crlf: bool,
+    /// CRs in it that stand alone.
+    lone: usize,
+    /// All of its bytes.
+    whole: usize,
+    /// What its bytes may be, where it is short.
+    marks: Option<Marks>,
+}
+
+impl<'a> Line<'a> {
+    /// The first line, if it is whole here; of long ones those without a CR that stands alone.
+    #[inline]
+    fn first(bytes: &'a [u8], has_dots: bool, marks: &ByByte) -> Option<Self> {
+        let (end, marks) = match marks.short_line(bytes) {
+            Some((end, marks)) => (end, Some(marks)),
+            None => (long_line(bytes)?, None),
+        };
+        let text = bytes.get(..end)?;
+        let (text, is_crlf, lone) = if marks.is_some_and(|marks| !marks.have_cr()) {
+            (text, false, 0)
+        } else {
+            let stripped = text.strip_suffix(b"\r");
+            let is_crlf = stripped.is_some();
+            let text = stripped.unwrap_or(text);
+            let crs = text.iter().filter(|&&byte| byte == b'\r');
+            let lone = if marks.is_some() { crs.count() } else { 0 };
+            (text, is_crlf, lone)
+        };
+        let undotted = text.strip_prefix(b".").filter(|_| has_dots);
+        let (has_dot, text) = (undotted.is_some(), undotted.unwrap_or(text));
+        Some(Self { text, has_dot, is_crlf, lone, whole: end + 1, marks })
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.text.is_empty() && !self.has_dot
+    }
+
+    /// Whether a field begins with it.
+    fn begins_field(&self) -> bool {
+        self.text.first().is_some_and(|first| !matches!(first, b' ' | b'\t'))
+    }
+
+    /// What it counts among the bytes of the header, with its end.
+    fn size(&self) -> usize {
+        self.text.len() + usize::from(self.has_dot) + self.lone + 2
+    }
+}
+
+/// Where a line ends that is whole here and holds no CR but at its end.
+fn long_line(bytes: &[u8]) -> Option<usize> {
     let count = memchr::memchr2(b'\r', b'\n', bytes)?;
-    let (text, end) = bytes.split_at_checked(count)?;
-    match end {
-        [b'\n', ..] => Some((text, count + 1)),
-        [b'\r', b'\n', ..] => Some((text, count + 2)),
+    match bytes.get(count..)? {
+        [b'\n', ..] => Some(count),
+        [b'\r', b'\n', ..] => Some(count + 1),
         _ => None,
     }
 }

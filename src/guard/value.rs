@@ -161,6 +161,11 @@ impl<const HIGHEST: u32> Limit<HIGHEST> {
         self.is_set() && before <= self.count && after > self.count
     }
 
+    /// How much may be added to a count before it goes beyond.
+    pub(super) const fn room(self, before: u32) -> u32 {
+        if self.is_set() && before <= self.count { self.count - before } else { u32::MAX }
+    }
+
     /// What there is to say of such a count, if it has.
     pub(super) fn excess(self, rule: Rule, (before, after): (u32, u32)) -> Option<Excess> {
         let excess = Excess { rule, count: after, limit: self.count, is_end: !self.is_logged };

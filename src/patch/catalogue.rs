@@ -191,18 +191,23 @@ impl Catalogue {
         self.0.automaton.size()
     }
 
-    /// Takes the next byte of a text that has no parts, and calls `met` with each rule of which a
-    /// text is whole there, wherever it looks: the automaton's next state.
+    /// Takes the next byte of a text that has no parts, and calls `met` with each rule that looks
+    /// in these zones and of which a text is whole there: the automaton's next state.
+    #[inline]
     pub(super) fn step_text(
         &self,
         state: u16,
         byte: u8,
+        zones: ZoneSet,
         mut met: impl FnMut(u16, &Compiled),
     ) -> u16 {
         let state = self.0.automaton.step(state, byte);
-        for (index, _) in self.0.automaton.found(state) {
-            if let Some(rule) = self.0.rules.get(usize::from(*index)) {
-                met(*index, rule);
+        if self.0.may_be_met(state, zones) {
+            for (index, _) in self.0.automaton.found(state) {
+                let rule = self.0.rules.get(usize::from(*index));
+                if let Some(rule) = rule.filter(|rule| rule.zones.meets(zones)) {
+                    met(*index, rule);
+                }
             }
         }
         state

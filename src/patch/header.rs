@@ -2,15 +2,21 @@
 //!
 //! A value is read unfolded: the line end before a blank is none of it. Most lines of a header hold
 //! nothing that a rule could mind, and cost one vectorised search: of each text that is looked for
-//! one byte is known that few values have ([`Needles`]), and only near such a byte, or where a cut
-//! may hide one, is the automaton run.
+//! one byte is known that few values have ([`Fields`]), and only near such a byte, or where a cut
+//! may hide one, is the automaton run. A line of few bytes, of which an attack has thousands, is
+//! looked at once, byte by byte ([`Marks`]).
+
+mod needles;
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{Catalogue, Compiled};
+use super::Deed;
+use super::catalogue::Catalogue;
 use super::plan::Strike;
-use super::zone::{Zone, ZoneSet};
-use super::{Deed, Sign};
+use needles::TEXT_MAX;
+
+pub(super) use needles::Fields;
+pub use needles::{ByByte, Marks};
 
 /// Fields that rules tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,15 +81,17 @@ impl Field {
     }
 
     /// The field whose line begins here, if it is one of these, and the bytes of its name and
-    /// colon: where the name is whole, and has no blanks.
+    /// colon: where the name is whole. The old grammar has blanks before the colon (RFC 5322 4.5).
     fn at_start(line: &[u8]) -> Option<(u16, usize)> {
-        let colon = memchr::memchr(b':', line)?;
+        let (near, far) = line.split_at(line.len().min(NEAR));
+        let colon = near.iter().position(|&byte| byte == b':');
+        let colon = colon.or_else(|| Some(near.len() + memchr::memchr(b':', far)?))?;
         let (name, _) = line.split_at_checked(colon)?;
         let like = name.first().map_or(0, |first| Self::beginning_with(*first));
-        if like != 0 && memchr::memchr2(b' ', b'\t', name).is_some() {
-            return None;
-        }
-        let is_it = |field: &Self| field.name().as_bytes().eq_ignore_ascii_case(name);
+        let is_it = |field: &Self| {
+            let letters = name.iter().filter(|byte| !is_blank(**byte));
+            letters.map(u8::to_ascii_lowercase).eq(field.name().bytes())
+        };
         Some((Self::filter(like, is_it), colon + 1))
     }
 
@@ -152,112 +160,11 @@ pub struct Header {
     times: u8,
 }
 
+/// Most names have no more bytes: a vectorised search costs more than it saves there.
+const NEAR: usize = 16;
+
 const IN_NAME: u16 = 1 << 14;
 const IN_VALUE: u16 = 1 << 15;
-
-/// For each field, and last for all others, what its value has that a rule could mind.
-#[derive(Clone, Debug)]
-pub(super) struct Fields([Needles; Field::ALL.len() + 1]);
-
-/// Bytes of which a value without any holds nothing that a rule minds.
-#[derive(Clone, Copy, Debug)]
-struct Needles {
-    zones: ZoneSet,
-    /// None: any byte may be one. The same byte may stand here twice.
-    bytes: Option<[u8; 3]>,
-    /// Whether any rule minds this value.
-    is_minded: bool,
-    /// Bytes that a text has at most before its needle.
-    before: u8,
-    /// With what the texts begin, a bit for each byte.
-    firsts: [u64; 4],
-}
-
-/// Bytes of headers that are no needles if there is another one, the commonest first.
-const COMMON: &[u8] = b" -.=:;,/<>@_()\"+[]";
-
-/// Longest text there is.
-const TEXT_MAX: u8 = 64;
-
-impl Fields {
-    /// What the rules that are not off look for; none if they look for nothing.
-    pub(super) fn new<'r>(rules: impl Iterator<Item = &'r Compiled> + Clone) -> Option<Self> {
-        let mut all = [Needles::none(Zone::Header(None).bit()); Field::ALL.len() + 1];
-        for (needles, field) in all.iter_mut().zip(Field::ALL) {
-            needles.zones = needles.zones.with(Zone::Header(Some(field)).bit());
-        }
-        for needles in &mut all {
-            let zones = needles.zones;
-            let here = rules.clone().filter(|rule| rule.zones.meets(zones));
-            for rule in here {
-                if let Sign::Texts(texts) = &rule.sign {
-                    texts.iter().for_each(|text| needles.add(text));
-                }
-            }
-        }
-        all.iter().any(|needles| needles.is_minded).then_some(Self(all))
-    }
-
-    fn of(&self, header: &Header) -> Option<&Needles> {
-        let known = usize::try_from(header.open().trailing_zeros()).unwrap_or(usize::MAX);
-        self.0.get(known.min(Field::ALL.len()))
-    }
-}
-
-impl Needles {
-    const fn none(zones: ZoneSet) -> Self {
-        Self { zones, bytes: Some([0; 3]), is_minded: false, before: 0, firsts: [0; 4] }
-    }
-
-    fn add(&mut self, text: &[u8]) {
-        for first in text.iter().take(1) {
-            for byte in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
-                let words = self.firsts.iter_mut().skip(usize::from(byte / 64));
-                words.take(1).for_each(|word| *word |= 1 << (byte % 64));
-            }
-        }
-        let rareness = |byte: u8| {
-            let common = COMMON.iter().position(|known| *known == byte);
-            let rare = if byte.is_ascii_alphanumeric() { 0 } else { COMMON.len() };
-            common.unwrap_or(rare)
-        };
-        let best = text.iter().map(|byte| rareness(*byte)).max().unwrap_or(0);
-        let found = text.iter().enumerate().find(|(_, byte)| rareness(**byte) == best);
-        let Some((at, &needle)) = found.filter(|_| best > 0) else {
-            // Letters alone: in any case of theirs they are everywhere.
-            (self.bytes, self.is_minded) = (None, true);
-            return;
-        };
-        self.before = self.before.max(u8::try_from(at).unwrap_or(TEXT_MAX));
-        if let Some(bytes) = self.bytes.as_mut() {
-            if !self.is_minded {
-                *bytes = [needle; 3];
-            } else if !bytes.contains(&needle) {
-                // A place that still holds the first once more is free.
-                let [first, rest @ ..] = bytes;
-                match rest.iter_mut().find(|byte| **byte == *first) {
-                    Some(free) => *free = needle,
-                    None => self.bytes = None,
-                }
-            }
-        }
-        self.is_minded = true;
-    }
-
-    /// Whether a text may begin in these bytes.
-    fn may_begin_in(&self, bytes: &[u8]) -> bool {
-        let is_first = |byte: &u8| {
-            let word = self.firsts.get(usize::from(byte / 64));
-            word.is_some_and(|word| word >> (byte % 64) & 1 == 1)
-        };
-        bytes.iter().any(is_first)
-    }
-
-    fn are_in(&self, bytes: &[u8]) -> bool {
-        let Some([one, two, three]) = self.bytes else { return true };
-        memchr::memchr3(one, two, three, bytes).is_some()
-    }
-}
 
 impl Header {
     const fn place(self) -> Place {
@@ -292,7 +199,7 @@ impl Header {
         let Some(&first) = bytes.first() else { return 0 };
         let is_start = self.place() == Place::Start;
         if is_start {
-            if matches!(first, b' ' | b'\t') {
+            if is_blank(first) {
                 self.bits |= IN_VALUE;
                 return 0;
             }
@@ -320,7 +227,7 @@ impl Header {
                 return used + 1;
             }
             // The old grammar has blanks before the colon (RFC 5322 4.5).
-            if !matches!(byte, b' ' | b'\t') {
+            if !is_blank(byte) {
                 self.bits = IN_NAME | Field::with_letter(self.open(), self.count, byte);
                 self.count = self.count.saturating_add(1);
             }
@@ -328,22 +235,66 @@ impl Header {
         bytes.len()
     }
 
+    /// Reads a line that has come whole, without its end, and then its end. `marks`: what its bytes
+    /// may be, where that is known.
+    #[inline]
+    pub(super) fn read_line(
+        &mut self,
+        machine: (&Catalogue, &Fields),
+        (line, marks): (&[u8], Option<Marks>),
+        strike_of: impl Fn(u16) -> Option<Strike>,
+        strikes: &mut Vec<Strike>,
+    ) -> Option<Met> {
+        let &first = line.first()?;
+        let may_concern = |open| marks.is_none_or(|marks| marks.may_concern(open));
+        let mut start = 0;
+        if !is_blank(first) {
+            *self = Self::default();
+            // Without a colon there is no value; and most names are none of ours.
+            let has_colon = marks.is_none_or(Marks::have_colon);
+            if !has_colon || (Field::beginning_with(first) == 0 && !may_concern(0)) {
+                return None;
+            }
+            (self.bits, start) = Field::at_start(line)?;
+        }
+        if self.state == 0 && self.count == 0 && !may_concern(self.open()) {
+            return None;
+        }
+        let met = self.read_value(machine, (line, start), strike_of, strikes);
+        self.end_line();
+        met
+    }
+
     /// Reads more of a line, without its end, up to and with the first byte at which the flow ends:
     /// where a rule was met last, if one was. `strike_of` says which rules are not off.
     pub(super) fn read(
         &mut self,
-        (catalogue, fields): (&Catalogue, &Fields),
+        machine: (&Catalogue, &Fields),
         bytes: &[u8],
         strike_of: impl Fn(u16) -> Option<Strike>,
         strikes: &mut Vec<Strike>,
     ) -> Option<Met> {
         let start = if self.place() == Place::Value { 0 } else { self.take_name(bytes) };
-        let value = bytes.get(start..).unwrap_or_default();
-        let needles = fields.of(self)?;
-        if !needles.is_minded || value.is_empty() || self.place() != Place::Value {
+        if self.place() != Place::Value {
             return None;
         }
-        let has_needle = needles.are_in(value);
+        self.read_value(machine, (bytes, start), strike_of, strikes)
+    }
+
+    /// Reads more of a value, which begins at `start`.
+    fn read_value(
+        &mut self,
+        (catalogue, fields): (&Catalogue, &Fields),
+        (bytes, start): (&[u8], usize),
+        strike_of: impl Fn(u16) -> Option<Strike>,
+        strikes: &mut Vec<Strike>,
+    ) -> Option<Met> {
+        let value = bytes.get(start..).unwrap_or_default();
+        let needles = fields.of(self.open())?;
+        if !needles.is_minded || value.is_empty() {
+            return None;
+        }
+        let has_needle = fields.have_needle(self.open(), value);
         let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
         let is_close = has_needle || self.count > 0;
         self.count = if has_needle { TEXT_MAX } else { self.count.saturating_sub(length) };
@@ -352,15 +303,15 @@ impl Header {
             self.state = 0;
         }
         let is_idle = !is_close && self.state == 0;
-        if is_idle && !needles.may_begin_in(value.get(skipped..).unwrap_or_default()) {
+        let tail = value.get(skipped..).unwrap_or_default();
+        if is_idle && !fields.marks(tail).may_begin(self.open()) {
             return None;
         }
         let mut last = None;
-        for (index, &byte) in value.iter().enumerate().skip(skipped) {
+        for (index, &byte) in tail.iter().enumerate() {
             let mut strongest = None;
-            self.state = catalogue.step_text(self.state, byte, |number, rule| {
-                let here = strike_of(number).filter(|_| rule.zones.meets(needles.zones));
-                let Some(strike) = here else { return };
+            self.state = catalogue.step_text(self.state, byte, needles.zones, |number, rule| {
+                let Some(strike) = strike_of(number) else { return };
                 if rule.nth > 1 {
                     self.times = self.times.saturating_add(1);
                 }
@@ -371,7 +322,8 @@ impl Header {
                 }
             });
             if let Some(deed) = strongest {
-                let met = Met { at: start + index + 1, is_end: deed > Deed::Log };
+                let at = start + skipped + index + 1;
+                let met = Met { at, is_end: deed > Deed::Log };
                 last = Some(met);
                 if met.is_end {
                     break;
@@ -382,6 +334,11 @@ impl Header {
     }
 }
 
+/// What goes on with the field before it where a line begins with it.
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 /// A rule was met in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Met {
@@ -390,3 +347,6 @@ pub struct Met {
     /// Whether the flow ends there.
     pub is_end: bool,
 }
+
+#[cfg(test)]
+mod tests;

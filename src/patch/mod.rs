@@ -23,7 +23,7 @@ mod zone;
 
 pub use catalogue::{Catalogue, Id};
 pub use file::Fault;
-pub use header::{Field, Header, Met};
+pub use header::{ByByte, Field, Header, Marks, Met};
 pub use keyword::Keyword;
 pub use line::{Cure, Line};
 pub use plan::{Act, Plan, Strike};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::{Catalogue, Id};
-use super::header::{Fields, Header, Met};
+use super::header::{ByByte, Fields, Header, Marks, Met};
 use super::line::{Cure, Line};
 use super::sieve::Sieve;
 use super::{Deed, Patch, Sign, State};
@@ -145,6 +145,28 @@ impl Plan {
     ) -> Option<Met> {
         let fields = self.fields.as_ref()?;
         header.read((&self.catalogue, fields), bytes, |rule| self.strike(rule), strikes)
+    }
+
+    /// What each byte of a header may be.
+    #[must_use]
+    pub fn header_marks(&self) -> &ByByte {
+        self.fields.as_ref().map_or(ByByte::PLAIN, Fields::by_byte)
+    }
+
+    /// The same for a line that has come whole: its end is read with it. `marks`: what its bytes
+    /// may be, where that is known.
+    #[inline]
+    pub fn read_header_line(
+        &self,
+        header: &mut Header,
+        line: (&[u8], Option<Marks>),
+        strikes: &mut Vec<Strike>,
+    ) -> Option<Met> {
+        let Some(fields) = &self.fields else {
+            header.end_line();
+            return None;
+        };
+        header.read_line((&self.catalogue, fields), line, |rule| self.strike(rule), strikes)
     }
 
     /// The line ends here: whether that ends the flow.

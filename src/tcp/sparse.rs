@@ -22,6 +22,14 @@ struct Run {
 }
 
 impl Run {
+    #[inline]
+    fn of<const COUNT: usize>(start: Offset, piece: [u8; COUNT]) -> Self {
+        const { assert!(COUNT <= RUN, "it has to fit") };
+        let mut bytes = [0; RUN];
+        bytes.iter_mut().zip(piece).for_each(|(place, byte)| *place = byte);
+        Self { start, bytes, count: u8::try_from(COUNT).unwrap_or_default() }
+    }
+
     fn end(&self) -> Offset {
         self.start.after(self.count.into())
     }
@@ -61,6 +69,23 @@ impl Sparse {
             self.runs.push_back(run);
         }
         self.count();
+    }
+
+    /// Adds pieces of a few bytes, the first at `at`, which lies behind all others, and behind each
+    /// so many bytes that are not kept: where the last of those end.
+    #[inline]
+    pub(super) fn keep_each<const COUNT: usize>(
+        &mut self,
+        at: Offset,
+        pieces: impl Iterator<Item = ([u8; COUNT], u16)>,
+    ) -> Offset {
+        let mut at = at;
+        for (piece, gap) in pieces {
+            self.runs.push_back(Run::of(at, piece));
+            at = at.after(COUNT as u64 + u64::from(gap));
+        }
+        self.count();
+        at
     }
 
     /// Forgets what lies below an offset.

@@ -17,7 +17,7 @@ mod watch;
 pub use fingerprint::fingerprint;
 pub use hello::{ClientHello, ServerHello, ServerName, Version};
 pub use names::{alert_name, group_name, suite_name};
-pub use watch::{Standing, Watch};
+pub use watch::{Data, Standing, Watch};
 
 use std::fmt;
 

@@ -4,13 +4,17 @@
 //! made; behind that a record's length alone says where the next one begins. Headers are judged
 //! byte by byte, so that no cut puts it off.
 
+mod data;
+
 use serde::{Deserialize, Serialize};
 
 use super::flight::Flight;
 use super::hello::Version;
-use super::record::{ContentType, HEADER, HEARTBEAT, Header, Lengths};
+use super::record::{ContentType, HEADER, HEARTBEAT, Header};
 use super::table::{Next, Question, State, next};
 use super::{ClientHello, Fault, Seen, ServerHello, Speaker, Step};
+
+pub use data::Data;
 
 /// Longest hello that is read, in bytes of its body: what fits in one record.
 const HELLO_MAX: usize = 1 << 14;
@@ -87,9 +91,6 @@ impl Watch {
     /// was used and skipped before.
     pub fn read(&mut self, side: Speaker, input: &[u8]) -> Step {
         let mut step = Step { used: 0, skipped: 0, seen: None, fault: None };
-        if self.read_data(side, input, &mut step) {
-            return step;
-        }
         let read = if self.half(side).payload.is_some() {
             self.read_payload(side, input, &mut step)
         } else {
@@ -187,26 +188,6 @@ impl Watch {
             may_have_keys: self.client.flight.may_have_keys() || self.server.changes > 0,
             sealed_handshakes: half.sealed_handshakes,
         }
-    }
-
-    /// What nearly every record is: data under keys, its header there whole. Anything else is left
-    /// to the general case, which says the same of this one.
-    fn read_data(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> bool {
-        let Some(&[23, 3, 0..=4, high, low]) = input.first_chunk() else { return false };
-        let length = u16::from_be_bytes([high, low]);
-        let lengths = if self.is_13() { Lengths::Sealed } else { Lengths::SealedOld };
-        let half = self.half(side);
-        let is_begun = half.header.count() > 0 || half.payload.is_some();
-        let is_sealed = half.state == State::Sealed;
-        // The first may be too short for a Finished.
-        let has_finished = half.first_sealed.is_some_and(|first| first >= FINISHED_MIN);
-        if is_begun || !is_sealed || !has_finished || !lengths.admit(length) {
-            return false;
-        }
-        half.records += 1;
-        half.bytes += u64::from(length);
-        (step.used, step.skipped) = (HEADER, u32::from(length));
-        true
     }
 
     /// More of a header. Its bytes are judged one by one, so that no cut puts that off.

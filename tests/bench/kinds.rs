@@ -277,7 +277,14 @@ fn under_tls() -> Vec<Kind> {
             kind.prelude.extend(session("tls13").into_iter().take(4));
             // Whole records, so that each segment begins elsewhere in one.
             let bytes = fill(one, one.len() * (2 * BULK / one.len()));
+            let twice = Kind { name: format!("{}, twice", kind.name), ..kind.clone() };
             kinds.push(bytes.chunks(length).fold(kind, |kind, piece| kind.then(C, piece)));
+            let mut repeated = twice.unacknowledged();
+            for (place, piece) in bytes.chunks(length).take(2).enumerate() {
+                let at = (place * length) as u64;
+                repeated = repeated.at(at, piece).at(at, piece);
+            }
+            kinds.push(repeated);
         }
     }
     kinds
@@ -346,10 +353,33 @@ fn in_data() -> Vec<Kind> {
     }
     // What stands before the first empty line is read line by line.
     let header = fill(b"Received: from a.example.org by b.example.net\r\n\tfor <c@d>\r\n", MTU);
+    let folded = [&b"a: b\r\nc\n"[..], &fill(b"\n", MTU - 8)].concat();
     for (name, bytes) in [
         ("a header", header),
         ("a header of short lines", fill(b"a\n", MTU)),
         ("a header of CRs", fill(b"a\r", MTU)),
+        ("a header of empty lines, folded", folded),
+        ("a header of CRs between letters", fill(b"a\ra\n", MTU)),
+        ("a header of lines of a CR", fill(b"\ra\n", MTU)),
+        ("a header of lines of a letter, CRLF", fill(b"a\r\n", MTU)),
+        ("a header of lines of a blank", fill(b" \n", MTU)),
+        ("a header of lines of two dots", fill(b"..\n", MTU)),
+        ("a header of names", fill(b"a:\n", MTU)),
+        ("a header of names that rules mind", fill(b"To:\n", MTU)),
+        ("a header of names with blanks", fill(b"t :\n", MTU)),
+        ("a header of brackets", fill(b"To:<\n", MTU)),
+        ("a header of texts begun", fill(b" (\n", MTU)),
+        ("a header of needles", fill(b" {\n", MTU)),
+        ("a header of needles, one line", fill(b"a:{}", MTU)),
+        ("a header of texts that are logged", fill(b" () {\n", MTU)),
+        (
+            "a header of lines of 41 bytes",
+            fill(b"a:345678901234567890123456789012345678901\n", MTU),
+        ),
+        (
+            "a header of lines of 41 bytes, needles",
+            fill(b" {345678901234567890123456789012345678901\n", MTU),
+        ),
     ] {
         kinds.push(Kind::new(name, "mailguard", &IN_DATA[..9]).then(C, &bytes));
     }

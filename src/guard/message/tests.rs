@@ -1,10 +1,12 @@
 //! Limits on messages: the last byte, line and field that pass and the first beyond, in every cut
 //! into two and byte by byte.
 
-use super::{Header, LineEnds, Message, MessageBefore, Place};
+use std::fmt::Debug;
+
+use super::{Header, LineEnds, Look, Message, MessageBefore, Place};
 use crate::guard::tests::{Talk, changed, random};
 use crate::guard::{Excess, Guard, Rule, Ruling, Settings, Watch};
-use crate::patch::Catalogue;
+use crate::patch::{Catalogue, Plan, State};
 use crate::smtp::Speaker::{Client, Server};
 
 /// What ends the flow, and the limits that were only logged.
@@ -334,5 +336,83 @@ fn an_image_of_the_format_before_knows_how_far_a_message_is() {
         let before = MessageBefore { place, told, fields, line, bytes, received, header };
         let now = Message { place, told, fields, line, bytes, received, header, ends };
         assert_eq!(Message::from(before), now);
+    }
+}
+
+/// What is said and found of a message that comes in pieces of this size.
+fn read(plan: &Plan, settings: &Settings, message: &[u8], size: usize) -> impl PartialEq + Debug {
+    let (mut read, mut strikes, mut found) = (Message::default(), Vec::new(), (None, None, 0));
+    for (at, piece) in message.chunks(size).enumerate() {
+        let plan = Some(plan);
+        let mut look = Look { plan, strikes: &mut strikes, before: 0, header: 0, met: None };
+        let excess = read.read(settings, piece, true, &mut look);
+        let (met, header) = (look.met, look.header);
+        found.0 = met.map(|met| (at * size + met.at, met.is_end)).or(found.0);
+        found.2 += header;
+        if excess.is_some_and(|excess| excess.is_end) || met.is_some_and(|met| met.is_end) {
+            // Nothing behind it counts. Of a line that is too long patches may have seen more.
+            (found.2, read) = (0, Message::default());
+            if let Some(excess) = excess.filter(|excess| excess.is_end) {
+                (found.0, found.1) = (None, Some(excess));
+                strikes.clear();
+            }
+            break;
+        }
+    }
+    // Where patches look is remembered more closely where a cut may hide something.
+    read.header = Header::default();
+    (read, strikes, found)
+}
+
+#[test]
+fn random_headers_are_read_alike_whatever_the_cut() {
+    let pieces: [&[u8]; 24] = [
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b".",
+        b"..",
+        b" ",
+        b"\t",
+        b"a",
+        b"a:",
+        b"To:",
+        b"t",
+        b":",
+        b"<",
+        b"<>",
+        b"<><><><><>",
+        b"() {",
+        b"(",
+        b"${",
+        b"${run{",
+        b"DKIM-Signature:",
+        b"%",
+        b"Subject: and so on",
+        b"something longer than what is looked at byte by byte",
+    ];
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let mut random = random(17);
+    for (state, limits) in [
+        (State::Log, ["0", "0", "0"]),
+        (State::On, ["0", "0", "0"]),
+        (State::Log, ["40", "0", "0"]),
+        (State::Log, ["0", "10 log", "4"]),
+        (State::Log, ["90 log", "30", "4 log"]),
+    ] {
+        let plan = Plan::new(&catalogue, |_| state).unwrap();
+        let names = ["header_bytes_max", "header_line_max", "header_fields_max"];
+        let limits: Vec<_> = names.into_iter().zip(limits).collect();
+        let settings = changed("esmtp", &limits);
+        for _ in 0..4_000 {
+            let list: Vec<&[u8]> = (0..random(20)).map(|_| pieces[random(24)]).collect();
+            let message = list.concat();
+            let bytewise = read(&plan, &settings, &message, 1);
+            for size in [2, 3, 7, 999] {
+                let other = read(&plan, &settings, &message, size);
+                assert!(other == bytewise, "{message:?} {size}: {other:?} for {bytewise:?}");
+            }
+        }
     }
 }

@@ -71,6 +71,18 @@ impl Stream {
         self.judged = judged.after(bytes.len() as u64);
     }
 
+    /// The same for a few bytes again and again, with so many behind each that decide nothing.
+    #[inline]
+    pub fn keep_each<const COUNT: usize>(
+        &mut self,
+        pieces: impl Iterator<Item = ([u8; COUNT], u16)>,
+    ) {
+        let judged = self.judged;
+        if let Some(framed) = self.framed_mut() {
+            self.judged = framed.kept.keep_each(judged, pieces);
+        }
+    }
+
     /// So many bytes behind them decide nothing.
     pub fn skip(&mut self, count: u64) {
         self.judged = self.judged.after(count);

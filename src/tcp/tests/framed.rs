@@ -56,6 +56,28 @@ fn a_header_is_kept_whole_whatever_pieces_it_comes_in() {
 }
 
 #[test]
+fn headers_of_one_size_are_kept_at_once_as_one_by_one() {
+    let gaps = [9, 2, 16_401, u16::MAX, 1];
+    let pieces = gaps.iter().zip(1..).map(|(gap, number)| ([number; 5], *gap));
+    let (memory, other) = (Arc::default(), Arc::default());
+    let (mut at_once, mut single) = (framed(&memory), framed(&other));
+    at_once.keep_each(pieces.clone());
+    for (piece, gap) in pieces {
+        single.keep(&piece);
+        single.skip(gap.into());
+    }
+    assert_eq!(at_once.judged(), single.judged());
+    for place in 0..at_once.judged().value() {
+        for byte in 0..=5 {
+            let [one, two] = [&at_once, &single]
+                .map(|stream| stream.differs_from_kept(at(u32::try_from(place).unwrap()), &[byte]));
+            assert_eq!(one, two, "{place} {byte}");
+        }
+    }
+    assert_eq!((memory.held(), other.held()), (at_once.held(), single.held()));
+}
+
+#[test]
 fn headers_cost_little_and_are_counted() {
     let memory = Arc::default();
     let mut stream = framed(&memory);
