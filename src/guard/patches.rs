@@ -243,20 +243,17 @@ impl LineWatch {
     fn count_masked(&mut self, plan: &Plan, count: usize, draft: &mut Draft) -> Ruling {
         let mut left = if self.patch.is_in_argument() { count } else { 0 };
         while left > 0 {
-            let piece = MASKED.get(..left).unwrap_or(&MASKED);
             let before = draft.strikes.len();
-            match plan.read(&mut self.patch, piece, &mut draft.strikes) {
-                Some((_, Act::Reset)) => {
-                    // Of what only seems to stand in the mask nothing else is said.
-                    let struck = draft.strikes.split_off(before);
-                    let gravest = struck.iter().map(|one| one.deed).max();
-                    let kept = struck.into_iter().filter(|one| Some(one.deed) == gravest);
-                    draft.strikes.extend(kept);
-                    return Ruling::Reset(Rule::Patch);
-                }
-                Some((used, Act::Cure(_))) => left -= used,
-                None => left -= piece.len(),
+            let (used, act) = plan.read_again(&mut self.patch, MASK, left, &mut draft.strikes);
+            if act == Some(Act::Reset) {
+                // Of what only seems to stand in the mask nothing else is said.
+                let struck = draft.strikes.split_off(before);
+                let gravest = struck.iter().map(|one| one.deed).max();
+                let kept = struck.into_iter().filter(|one| Some(one.deed) == gravest);
+                draft.strikes.extend(kept);
+                return Ruling::Reset(Rule::Patch);
             }
+            left -= used;
             // It is refused; what else could be said of it is said of an attack that never came.
             draft.strikes.truncate(before);
         }
@@ -271,9 +268,6 @@ impl LineWatch {
         }
     }
 }
-
-/// Bytes of a line that is refused, as they leave.
-const MASKED: [u8; 64] = [MASK; 64];
 
 impl Watch {
     /// What the patches make of a run, of which they see no more than the grammar takes: bytes

@@ -27,13 +27,21 @@ impl Default for ByByte {
 }
 
 /// The automaton. States are numbers; 0 is where nothing has been read.
+///
+/// States at which more ends have higher numbers. So the table's first rows are those of the states
+/// that may be passed over, and whoever leaves them finds no row there: no byte costs more than one
+/// look that says both.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Automaton {
     /// Bytes that no text tells apart are one column.
     column: ByByte,
-    columns: usize,
-    /// The next state, by state and column, with its [`Marks`].
-    next: Vec<u16>,
+    /// A row has so many columns, as a power of two.
+    width: u32,
+    /// Where the next state's row begins, by row and column.
+    next: Vec<u32>,
+    /// Where the rows end of states at which nothing ends, and of those where no more does than
+    /// what has to stand first.
+    ends: [usize; 2],
     /// By state: where in `found` its texts stand.
     spans: Vec<(u16, u16)>,
     /// Texts that end at a state: number and length.
@@ -41,19 +49,17 @@ pub(super) struct Automaton {
 }
 
 /// States there may be: all built in take some 500.
-const STATES_MAX: u16 = 16_384;
+pub(super) const STATES_MAX: u16 = 16_384;
 
-/// What stands beside a state's number.
-const MARKS: u16 = !(STATES_MAX - 1);
-
-/// States that bytes are not to be passed over to without a look, of one sort or the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Marks(u16);
-
-impl Marks {
-    pub(super) const ORDINARY: Self = Self(1 << 15);
-    pub(super) const OTHER: Self = Self(1 << 14);
-    pub(super) const BOTH: Self = Self(MARKS);
+/// What ends at a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ends {
+    /// Nothing.
+    Nothing,
+    /// What has to stand first.
+    Firsts,
+    /// Other texts too.
+    Others,
 }
 
 /// A tree of texts as it grows.
@@ -67,10 +73,19 @@ struct Node {
 
 impl Automaton {
     /// The automaton for these texts, each with its number; none if they are too many. Letters
-    /// match in any case.
-    pub(super) fn new(texts: &[(u16, Vec<u8>)]) -> Option<Self> {
+    /// match in any case. `ends` says of the texts that end at a state what they are.
+    pub(super) fn new(
+        texts: &[(u16, Vec<u8>)],
+        ends: impl Fn(&[(u16, u16)]) -> Ends,
+    ) -> Option<Self> {
+        let likes = likes(texts);
         let mut nodes = vec![Node::default()];
         for (number, text) in texts {
+            if let [byte] = **text
+                && likes.of(byte) != byte.to_ascii_lowercase()
+            {
+                continue;
+            }
             let mut at = 0;
             for byte in text.iter().map(u8::to_ascii_lowercase) {
                 let fresh = nodes.len();
@@ -85,24 +100,28 @@ impl Automaton {
         if nodes.len() > usize::from(STATES_MAX) {
             return None;
         }
-        Self::from_tree(nodes)
+        Self::from_tree(nodes, &likes, ends)
     }
 
-    fn from_tree(mut nodes: Vec<Node>) -> Option<Self> {
+    fn from_tree(
+        mut nodes: Vec<Node>,
+        likes: &ByByte,
+        ends: impl Fn(&[(u16, u16)]) -> Ends,
+    ) -> Option<Self> {
         let mut known: Vec<u8> = nodes.iter().flat_map(|node| node.next.keys().copied()).collect();
         known.sort_unstable();
         known.dedup();
         // Column 0 is every byte that stands in no text; texts of all 256 bytes leave it no room.
         let columns = known.len() + 1;
         let column_of = |byte: u8| {
-            let at = known.binary_search(&byte.to_ascii_lowercase()).map_or(0, |at| at + 1);
+            let at = known.binary_search(&likes.of(byte)).map_or(0, |at| at + 1);
             u8::try_from(at).ok()
         };
         let mut column = ByByte::default();
         for byte in 0..=u8::MAX {
             *column.of_mut(byte)? = column_of(byte)?;
         }
-        let mut next = vec![0_u16; nodes.len() * columns];
+        let mut next = vec![0; nodes.len() * columns];
         let mut queue = VecDeque::from([0]);
         while let Some(at) = queue.pop_front() {
             let fallback = nodes.get(at)?.fallback;
@@ -116,73 +135,109 @@ impl Automaton {
                 let otherwise = if at == 0 { 0 } else { otherwise };
                 let to = match nodes.get(at)?.next.get(byte).copied() {
                     Some(child) => {
-                        nodes.get_mut(child)?.fallback = otherwise.into();
+                        nodes.get_mut(child)?.fallback = otherwise;
                         queue.push_back(child);
-                        u16::try_from(child).ok()?
+                        child
                     }
                     None => otherwise,
                 };
                 *next.get_mut(at * columns + index + 1)? = to;
             }
         }
-        let (mut spans, mut found) = (Vec::new(), Vec::new());
-        for node in nodes {
-            let start = u16::try_from(found.len()).ok()?;
-            found.extend(node.found);
-            spans.push((start, u16::try_from(found.len()).ok()?));
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        let ends_at = |node: usize| nodes.get(node).map(|node| ends(&node.found));
+        // The root stays the first.
+        order.sort_by_key(|node| (*node > 0, ends_at(*node)));
+        let mut row_of = vec![0; order.len()];
+        let width = columns.next_power_of_two().trailing_zeros();
+        let mut table = vec![0; order.len() << width];
+        for (state, node) in order.iter().enumerate() {
+            *row_of.get_mut(*node)? = u32::try_from(state << width).ok()?;
         }
-        Some(Self { column, columns, next, spans, found })
-    }
-
-    /// Marks states.
-    pub(super) fn mark(&mut self, marks: Marks, is_marked: impl Fn(u16) -> bool) {
-        let marked = self.next.iter_mut().filter(|next| is_marked(**next & !MARKS));
-        marked.for_each(|next| *next |= marks.0);
+        let mut sorted = Self { column, width, ..Self::default() };
+        for (state, node) in order.iter().enumerate() {
+            let row = table.iter_mut().skip(state << width);
+            for (to, node) in row.zip(next.iter().skip(node * columns).take(columns)) {
+                *to = *row_of.get(*node)?;
+            }
+            let start = u16::try_from(sorted.found.len()).ok()?;
+            sorted.found.extend_from_slice(&nodes.get(*node)?.found);
+            sorted.spans.push((start, u16::try_from(sorted.found.len()).ok()?));
+        }
+        sorted.ends = [Ends::Nothing, Ends::Firsts].map(|most| {
+            let states = order.iter().take_while(|node| ends_at(**node) <= Some(most));
+            states.count() << width
+        });
+        Some(Self { next: table, ..sorted })
     }
 
     /// The state behind this byte.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
-        self.next(state, byte) & !MARKS
+        self.state(self.next(self.row(state), byte))
     }
 
-    /// The same, with its marks.
     #[inline]
-    fn next(&self, state: u16, byte: u8) -> u16 {
-        let at = usize::from(state) * self.columns + usize::from(self.column.of(byte));
-        self.next.get(at).copied().unwrap_or(0)
+    fn next(&self, row: usize, byte: u8) -> usize {
+        let next = self.next.get(row + usize::from(self.column.of(byte)));
+        next.map_or(0, |next| *next as usize)
     }
 
-    /// How many bytes lead to states without such marks, or with them that are none of these; and
-    /// to which the last of them led.
+    #[inline]
+    fn row(&self, state: u16) -> usize {
+        usize::from(state) << self.width
+    }
+
+    #[inline]
+    fn state(&self, row: usize) -> u16 {
+        u16::try_from(row >> self.width).unwrap_or(0)
+    }
+
+    /// How many bytes lead to states at which no more ends than `most`, or something that is no
+    /// stop; and to which the last of them led.
     #[inline]
     pub(super) fn pass(
         &self,
-        mut state: u16,
+        state: u16,
         bytes: &[u8],
-        Marks(marks): Marks,
+        most: Ends,
         is_stop: impl Fn(u16) -> bool,
     ) -> (usize, u16) {
-        let mut used = 0;
-        let (fours, _) = bytes.as_chunks();
-        for &[a, b, c, d] in fours {
-            let first = self.next(state, a);
-            let second = self.next(first & !MARKS, b);
-            let third = self.next(second & !MARKS, c);
-            let last = self.next(third & !MARKS, d);
-            if (first | second | third | last) & marks != 0 {
-                break;
+        let end = match most {
+            Ends::Nothing => self.ends[0],
+            Ends::Firsts => self.ends[1],
+            Ends::Others => self.next.len(),
+        };
+        let rows = self.next.get(..end).unwrap_or_default();
+        let look = |row: usize, byte: u8| {
+            let next = rows.get(row + usize::from(self.column.of(byte)));
+            next.map(|next| *next as usize)
+        };
+        let through = |row: usize, &[a, b, c, d, e, f, g, h]: &[u8; 8]| {
+            let row = look(look(look(look(row, a)?, b)?, c)?, d)?;
+            look(look(look(look(row, e)?, f)?, g)?, h).filter(|row| *row < end)
+        };
+        let (mut row, mut used) = (self.row(state), 0);
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let (eights, _) = rest.as_chunks();
+            for eight in eights {
+                let Some(next) = through(row, eight) else { break };
+                (row, used) = (next, used + 8);
             }
-            (state, used) = (last & !MARKS, used + 4);
-        }
-        for &byte in bytes.get(used..).unwrap_or_default() {
-            let next = self.step(state, byte);
-            if is_stop(next) {
-                break;
+            // What is no stop here may be one elsewhere.
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                return (used, self.state(row));
             }
-            (state, used) = (next, used + 1);
+            for &byte in rest.iter().take(8) {
+                let next = self.next(row, byte);
+                if next >= end && is_stop(self.state(next)) {
+                    return (used, self.state(row));
+                }
+                (row, used) = (next, used + 1);
+            }
         }
-        (used, state)
     }
 
     /// How many states there are.
@@ -198,6 +253,26 @@ impl Automaton {
 
     /// Bytes of its tables.
     pub(super) fn size(&self) -> usize {
-        self.column.0.len() + 2 * self.next.len() + 4 * (self.spans.len() + self.found.len())
+        self.column.0.len() + 4 * (self.next.len() + self.spans.len() + self.found.len())
     }
+}
+
+/// By byte: the first of those that no text tells from it. Many a rule looks for half of all bytes,
+/// which makes one column of them, and one state.
+fn likes(texts: &[(u16, Vec<u8>)]) -> ByByte {
+    let of = |byte: u8| {
+        let is_it = |own: &u8| own.eq_ignore_ascii_case(&byte);
+        let is_in_longer = texts.iter().any(|(_, text)| text.len() > 1 && text.iter().any(is_it));
+        let alone = texts.iter().filter(|(_, text)| text.len() == 1 && text.iter().any(is_it));
+        (is_in_longer, alone.map(|(number, _)| *number).collect::<Vec<_>>())
+    };
+    let mut seen = BTreeMap::new();
+    let mut likes = ByByte::default();
+    for byte in 0..=u8::MAX {
+        let own = byte.to_ascii_lowercase();
+        let (is_in_longer, alone) = of(own);
+        let like = if is_in_longer { own } else { *seen.entry(alone).or_insert(own) };
+        likes.of_mut(byte).into_iter().for_each(|entry| *entry = like);
+    }
+    likes
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
-use super::automaton::{Automaton, ByByte, Marks};
+use super::automaton::{Automaton, ByByte, Ends};
 use super::file::{self, Fault};
-use super::line::{Line, Taken};
+use super::line::{Kind, Line, OnePlace, Taken};
+use super::machine::Machine;
+use super::path::is_plain;
 use super::zone::{Zone, ZoneSet};
 use super::{Deed, Named, Patch, Sign, builtin};
 
@@ -32,9 +34,8 @@ pub struct Catalogue(Arc<Content>);
 struct Content {
     patches: Vec<Patch>,
     rules: Vec<Compiled>,
-    automaton: Automaton,
-    /// By its state: where the rules whose texts end there look.
-    zones: Vec<ZoneSet>,
+    /// One for each kind of texts: by [`Line::kind_of_text`], and last of all that of headers.
+    machines: [Machine; Line::KINDS_OF_TEXT + 1],
     /// Bytes that rules ask to have been seen: a bit of [`Line::seen`] each.
     behind: Vec<u8>,
     /// The same by byte.
@@ -128,16 +129,12 @@ impl Catalogue {
                 });
             }
         }
-        let automaton = Automaton::new(&texts);
-        let Some(mut automaton) = automaton.filter(|_| content.rules.len() <= RULES_MAX) else {
+        let machines = content.machines_for(&texts);
+        let Some(machines) = machines.filter(|_| content.rules.len() <= RULES_MAX) else {
             let what = "too many rules or texts in all files together".to_owned();
             return Err(Fault::new("patches", None, what));
         };
-        content.zones = content.zones_of(&automaton);
-        automaton.mark(Marks::ORDINARY, |state| content.may_be_met(state, Line::PASSED));
-        // Nearly every byte is wrong where a size should begin.
-        automaton.mark(Marks::OTHER, |state| content.may_be_met(state, Zone::Bdat.bit()));
-        (content.automaton, content.patches) = (automaton, patches);
+        (content.machines, content.patches) = (machines, patches);
         content.fingerprint = content.hash();
         Ok(Self(Arc::new(content)))
     }
@@ -188,7 +185,7 @@ impl Catalogue {
     /// Bytes of the machine's tables.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0.automaton.size()
+        self.0.machines.iter().map(|machine| machine.automaton.size()).sum()
     }
 
     /// Takes the next byte of a text that has no parts, and calls `met` with each rule that looks
@@ -201,9 +198,10 @@ impl Catalogue {
         zones: ZoneSet,
         mut met: impl FnMut(u16, &Compiled),
     ) -> u16 {
-        let state = self.0.automaton.step(state, byte);
-        if self.0.may_be_met(state, zones) {
-            for (index, _) in self.0.automaton.found(state) {
+        let [.., machine] = &self.0.machines;
+        let state = machine.automaton.step(state, byte);
+        if machine.may_be_met(state, zones) {
+            for (index, _) in machine.automaton.found(state) {
                 let rule = self.0.rules.get(usize::from(*index));
                 if let Some(rule) = rule.filter(|rule| rule.zones.meets(zones)) {
                     met(*index, rule);
@@ -215,43 +213,67 @@ impl Catalogue {
 
     /// Takes bytes that complete no rule's sign, as long as they all stand in one place that has no
     /// parts: how many.
+    #[inline]
     pub(super) fn pass(&self, line: &mut Line, bytes: &[u8]) -> usize {
-        let Some(place) = line.one_place(bytes) else { return 0 };
-        let content = &*self.0;
-        let mut length = place.length.min(content.length_within(line.argument));
-        if place.is_counted {
-            length = length.min(content.length_within(line.part));
-        }
-        let bytes = bytes.get(..length).unwrap_or_default();
-        let is_stop = |state: u16| content.may_be_met(state, place.zones);
-        let is_size = place.zones.meets(Zone::Bdat.bit());
-        let marks = if is_size { Marks::BOTH } else { Marks::ORDINARY };
-        let (taken, state) = content.automaton.pass(line.state, bytes, marks, is_stop);
-        let count = u16::try_from(taken).unwrap_or(u16::MAX);
-        line.state = state;
-        line.seen |= content.behind_bits_in(bytes.get(..taken).unwrap_or_default());
-        line.argument = line.argument.saturating_add(count);
-        if place.is_counted {
-            line.part = line.part.saturating_add(count);
-        }
-        taken
+        line.one_place(bytes).map_or(0, |place| self.0.pass(line, bytes, place))
     }
 
-    /// Takes the next byte of a line, and calls `met` with each rule whose sign it completes.
+    /// The same for bytes that are all read as the byte before them was, when the line was like
+    /// this before it. It was in these zones.
     #[inline]
-    pub(super) fn step(&self, line: &mut Line, byte: u8, met: impl FnMut(u16)) {
+    pub(super) fn pass_alike(
+        &self,
+        line: &mut Line,
+        (before, byte, zones): (&Line, u8, ZoneSet),
+        bytes: &[u8],
+    ) -> usize {
+        if !is_plain(byte) || !bytes.first().is_some_and(|next| is_plain(*next)) {
+            return 0;
+        }
+        let Some(place) = line.repeats(before, zones) else { return 0 };
+        // Nothing is looked at twice because a length ends what is passed.
+        let most = self.0.length_in(line, OnePlace { length: bytes.len(), ..place });
+        let bytes = bytes.get(..most).unwrap_or_default();
+        let length = bytes.iter().position(|byte| !is_plain(*byte)).unwrap_or(bytes.len());
+        self.0.pass(line, bytes, OnePlace { length, ..place })
+    }
+
+    /// Takes the byte before once more, and again, up to so often, if that changes nothing but
+    /// counts: how often.
+    pub(super) fn repeat(
+        &self,
+        line: &mut Line,
+        (before, byte, zones): (&Line, u8, ZoneSet),
+        count: usize,
+    ) -> usize {
+        let is_stop = self.0.machine(line).may_be_met(line.state, zones);
+        if !is_plain(byte) || is_stop || line.state != before.state {
+            return 0;
+        }
+        let Some(place) = line.repeats(before, zones) else { return 0 };
+        let length = self.0.length_in(line, OnePlace { length: count, ..place });
+        line.count(place, length);
+        length
+    }
+
+    /// Takes the next byte of a line, and calls `met` with each rule whose sign it completes: the
+    /// zones that it is in.
+    #[inline]
+    pub(super) fn step(&self, line: &mut Line, byte: u8, met: impl FnMut(u16)) -> ZoneSet {
         let content = &*self.0;
+        let machine = content.machine(line);
         let taken = line.take(byte);
         let before = line.state;
-        line.state = content.automaton.step(before, taken.read);
+        line.state = machine.automaton.step(before, taken.read);
         let is_long = content.may_be_beyond(line);
-        if is_long || taken.is_empty || content.may_be_met(line.state, taken.zones) {
-            content.look(line, taken, is_long, met);
+        if is_long || taken.is_empty || machine.may_be_met(line.state, taken.zones) {
+            content.look(&machine.automaton, line, taken, is_long, met);
         }
         if taken.is_dropped || taken.is_skipped {
             line.state = before;
         }
         line.seen |= content.behind_bits.of(byte);
+        taken.zones
     }
 }
 
@@ -259,7 +281,8 @@ impl Content {
     /// A hash of all that gives the numbers a meaning which one byte hands on to the next.
     fn hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();
-        (&self.automaton, &self.behind).hash(&mut hasher);
+        self.machines.iter().for_each(|machine| machine.automaton.hash(&mut hasher));
+        self.behind.hash(&mut hasher);
         self.rules.iter().for_each(|rule| rule.nth.hash(&mut hasher));
         hasher.finish()
     }
@@ -275,24 +298,70 @@ impl Content {
         Some(bit)
     }
 
-    /// The bits of those among these bytes that something is looked for behind.
-    fn behind_bits_in(&self, bytes: &[u8]) -> u8 {
-        let met = self.behind.iter().filter(|byte| memchr::memchr(**byte, bytes).is_some());
-        met.fold(0, |bits, byte| bits | self.behind_bits.of(*byte))
+    /// The bits of those among these bytes that something is looked for behind, but for these.
+    fn behind_bits_in(&self, bytes: &[u8], seen: u8) -> u8 {
+        let mut unseen =
+            self.behind.iter().copied().filter(|byte| self.behind_bits.of(*byte) & !seen != 0);
+        let mut bits = 0;
+        while let Some(one) = unseen.next() {
+            // Most bytes that come are none of them: three are looked for at once.
+            let other = unseen.next().unwrap_or(one);
+            let third = unseen.next().unwrap_or(one);
+            let Some(first) = memchr::memchr3(one, other, third, bytes) else { continue };
+            let rest = bytes.get(first..).unwrap_or_default();
+            let met = [one, other, third]
+                .into_iter()
+                .filter(|byte| memchr::memchr(*byte, rest).is_some());
+            bits = met.fold(bits, |bits, byte| bits | self.behind_bits.of(byte));
+        }
+        bits
     }
 
-    fn zones_of(&self, automaton: &Automaton) -> Vec<ZoneSet> {
-        let of = |(index, _): &(u16, u16)| self.rules.get(usize::from(*index));
-        let zones = |state: u16| {
-            let rules = automaton.found(state).iter().filter_map(of);
-            rules.fold(ZoneSet::NONE, |all, rule| all.with(rule.zones))
-        };
-        (0..automaton.states()).map(zones).collect()
+    /// A machine for each kind of texts; none if there are too many.
+    fn machines_for(&self, texts: &[(u16, Vec<u8>)]) -> Option<[Machine; Line::KINDS_OF_TEXT + 1]> {
+        // All together have the bound that one for all would have.
+        Automaton::new(texts, |_| Ends::Others)?;
+        let mut machines = <[Machine; Line::KINDS_OF_TEXT + 1]>::default();
+        let arguments = Kind::ALL.into_iter().map(Line::zones_in);
+        let all = std::iter::once(Zone::Verb.bit()).chain(arguments).chain([ZoneSet::HEADERS]);
+        for (machine, zones) in machines.iter_mut().zip(all) {
+            *machine = Machine::new(&self.rules, texts, zones)?;
+        }
+        Some(machines)
     }
 
-    /// Whether a text ends at this state that a rule looks for in one of these zones.
-    fn may_be_met(&self, state: u16, zones: ZoneSet) -> bool {
-        self.zones.get(usize::from(state)).is_some_and(|own| own.meets(zones))
+    /// The one for a line.
+    #[inline]
+    fn machine(&self, line: &Line) -> &Machine {
+        let [verbs, ..] = &self.machines;
+        self.machines.get(line.kind_of_text()).unwrap_or(verbs)
+    }
+
+    /// How many bytes that stand in one place reach no length that a rule has.
+    fn length_in(&self, line: &Line, place: OnePlace) -> usize {
+        let mut length = place.length.min(self.length_within(line.argument));
+        if place.is_of_path {
+            length = length.min(self.length_within(line.path));
+        }
+        if place.is_of_part {
+            length = length.min(self.length_within(line.part));
+        }
+        length
+    }
+
+    /// Takes bytes of one place that complete no rule's sign: how many.
+    fn pass(&self, line: &mut Line, bytes: &[u8], place: OnePlace) -> usize {
+        let bytes = bytes.get(..self.length_in(line, place)).unwrap_or_default();
+        let machine = self.machine(line);
+        let is_late = line.argument >= machine.first_max;
+        let most = if is_late { Ends::Firsts } else { Ends::Nothing };
+        let is_stop = |state: u16| machine.may_be_met(state, place.zones);
+        let (taken, state) = machine.automaton.pass(line.state, bytes, most, is_stop);
+        line.state = state;
+        let taken_bytes = bytes.get(..taken).unwrap_or_default();
+        line.seen |= self.behind_bits_in(taken_bytes, line.seen);
+        line.count(place, taken);
+        taken
     }
 
     fn mark_beyond(&mut self, first: u16) {
@@ -328,10 +397,17 @@ impl Content {
     }
 
     /// Which rules' signs the byte just taken completes.
-    fn look(&self, line: &Line, taken: Taken, is_long: bool, mut met: impl FnMut(u16)) {
+    fn look(
+        &self,
+        automaton: &Automaton,
+        line: &Line,
+        taken: Taken,
+        is_long: bool,
+        mut met: impl FnMut(u16),
+    ) {
         // In quotes a pair's backslash is none; elsewhere a rule may look for the very byte.
         let is_text = !taken.is_dropped || taken.is_quoted == Some(false);
-        for (index, length) in self.automaton.found(line.state).iter().filter(|_| is_text) {
+        for (index, length) in automaton.found(line.state).iter().filter(|_| is_text) {
             let Some(rule) = self.rules.get(usize::from(*index)) else { continue };
             let fits = |count: u16| {
                 if rule.is_first { count == *length } else { count >= *length }

@@ -43,6 +43,20 @@ impl Keyword {
         }
     }
 
+    /// The one whose name begins so.
+    const fn beginning_with(letter: u8) -> Option<Self> {
+        Some(match letter {
+            b'A' => Self::Auth,
+            b'B' => Self::Body,
+            b'E' => Self::Envid,
+            b'N' => Self::Notify,
+            b'O' => Self::Orcpt,
+            b'R' => Self::Ret,
+            b'S' => Self::Size,
+            _ => return None,
+        })
+    }
+
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|keyword| keyword.name() == name)
     }
@@ -60,24 +74,22 @@ impl Spelt {
     /// The next letter.
     pub(super) fn add(&mut self, letter: u8) {
         let (count, letter) = (self.0 & 0xF, letter.to_ascii_uppercase());
+        let begun = if count == 0 { Keyword::beginning_with(letter) } else { self.begun() };
         let is_next = |keyword: &Keyword| {
             let known = keyword.name().as_bytes().get(usize::from(count));
-            known == Some(&letter) && (count == 0 || *keyword as u8 == self.0 >> 4)
+            count < Self::OTHER && known == Some(&letter)
         };
-        let next = Keyword::ALL.into_iter().find(|keyword| count < Self::OTHER && is_next(keyword));
+        let next = begun.filter(is_next);
         self.0 = next.map_or(Self::OTHER, |keyword| ((keyword as u8) << 4) | (count + 1));
     }
 
+    /// The one that begins so; any, if none does.
+    fn begun(self) -> Option<Keyword> {
+        Keyword::ALL.get(usize::from(self.0 >> 4)).copied()
+    }
+
     /// The keyword, if it is whole.
-    pub(super) const fn keyword(self) -> Option<Keyword> {
-        let mut rest: &[Keyword] = &Keyword::ALL;
-        while let [keyword, tail @ ..] = rest {
-            let is_whole = keyword.name().len() == (self.0 & 0xF) as usize;
-            if is_whole && *keyword as u8 == self.0 >> 4 {
-                return Some(*keyword);
-            }
-            rest = tail;
-        }
-        None
+    pub(super) fn keyword(self) -> Option<Keyword> {
+        self.begun().filter(|keyword| keyword.name().len() == usize::from(self.0 & 0xF))
     }
 }

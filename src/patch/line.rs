@@ -109,6 +109,23 @@ pub(super) enum Kind {
     Vrfy,
 }
 
+impl Kind {
+    /// All of them, by their numbers.
+    pub(super) const ALL: [Self; 11] = [
+        Self::Other,
+        Self::Auth,
+        Self::Bdat,
+        Self::Etrn,
+        Self::Expn,
+        Self::Helo,
+        Self::Help,
+        Self::Mail,
+        Self::Noop,
+        Self::Rcpt,
+        Self::Vrfy,
+    ];
+}
+
 /// What is remembered of the line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -174,8 +191,11 @@ pub(super) struct OnePlace {
     pub(super) length: usize,
     /// The zones they are in.
     pub(super) zones: ZoneSet,
-    /// Whether they are counted as a part, too.
-    pub(super) is_counted: bool,
+    /// Whether they are counted as a path, and as a part of one, too.
+    pub(super) is_of_path: bool,
+    pub(super) is_of_part: bool,
+    /// Whether a path's first byte may still come behind them.
+    pub(super) is_before: bool,
 }
 
 /// What a byte is.
@@ -200,7 +220,13 @@ impl Line {
     pub(super) fn zones_of(verb: Verb) -> ZoneSet {
         let mut line = Self::default();
         line.begin_argument(Some(verb));
-        let parts = match line.kind {
+        Self::zones_in(line.kind)
+    }
+
+    /// The same by its kind.
+    pub(super) fn zones_in(kind: Kind) -> ZoneSet {
+        let line = Self { kind, place: Place::Plain, ..Self::default() };
+        let parts = match kind {
             Kind::Mail => ZoneSet::MAIL_PARTS,
             Kind::Rcpt => ZoneSet::RCPT_PARTS,
             Kind::Auth => Zone::AuthMechanism.bit().with(Zone::AuthResponse.bit()),
@@ -214,6 +240,15 @@ impl Line {
             | Kind::Vrfy => ZoneSet::NONE,
         };
         line.whole().with(parts)
+    }
+
+    /// How many kinds of texts a line can be.
+    pub(super) const KINDS_OF_TEXT: usize = Kind::ALL.len() + 1;
+
+    /// What kind of text it is: a first word, or behind that each kind of argument.
+    #[inline]
+    pub(super) const fn kind_of_text(&self) -> usize {
+        if matches!(self.place, Place::Verb) { 0 } else { self.kind as usize + 1 }
     }
 
     /// A line of the client in an AUTH exchange.
@@ -261,7 +296,7 @@ impl Line {
     }
 
     /// What the next byte and the rest of the line have to become.
-    pub(super) const fn cure(&self) -> Cure {
+    pub(super) fn cure(&self) -> Cure {
         let is_value = matches!(self.parameters, Parameters::Value);
         let is_bare = self.is_in_path() && !self.flags.has(Flags::OPEN);
         match (self.place, self.kind) {
@@ -281,23 +316,59 @@ impl Line {
         }
     }
 
-    /// The zones of bytes that all stand in one place, but for those of a chunk's size.
-    pub(super) const PASSED: ZoneSet =
-        ZoneSet::WHOLE.without(Zone::Bdat.bit()).with(Zone::AuthResponse.bit());
+    /// Whether it stands in a place that has no parts.
+    #[inline]
+    pub(super) const fn is_in_one_place(&self) -> bool {
+        matches!(self.place, Place::Verb | Place::Plain | Place::Response)
+    }
 
     /// What of the bytes that come stands where this stands, if their place has no parts.
+    #[inline]
     pub(super) fn one_place(&self, bytes: &[u8]) -> Option<OnePlace> {
-        let is_response = self.place == Place::Response;
-        if !is_response && !matches!(self.place, Place::Verb | Place::Plain) {
+        if !self.is_in_one_place() {
             return None;
         }
+        let is_response = self.place == Place::Response;
         let (length, own) = if is_response {
             // Blanks are none of it.
             (span(bytes, |byte| !is_blank(byte)), Zone::AuthResponse.bit())
         } else {
             (bytes.len(), ZoneSet::NONE)
         };
-        Some(OnePlace { length, zones: self.whole().with(own), is_counted: is_response })
+        let zones = self.whole().with(own);
+        let is_of_part = is_response;
+        Some(OnePlace { length, zones, is_of_path: false, is_of_part, is_before: false })
+    }
+
+    /// What a plain byte was to the line, which was like this before it, if it changed nothing but
+    /// counts: then all plain bytes that follow are the same. It was in these zones.
+    pub(super) fn repeats(&self, before: &Self, zones: ZoneSet) -> Option<OnePlace> {
+        let Self { argument, path, part, start, state, seen, .. } = *self;
+        let is_before = start != before.start;
+        let is_like = *self == Self { argument, path, part, start, state, seen, ..*before };
+        let is_counted = argument != before.argument && (!is_before || start == argument);
+        (is_like && is_counted).then_some(OnePlace {
+            length: 0,
+            zones,
+            is_of_path: path != before.path,
+            is_of_part: part != before.part,
+            is_before,
+        })
+    }
+
+    /// Counts so many bytes of one place.
+    pub(super) fn count(&mut self, place: OnePlace, length: usize) {
+        let more = u16::try_from(length).unwrap_or(u16::MAX);
+        self.argument = self.argument.saturating_add(more);
+        if place.is_of_path {
+            self.path = self.path.saturating_add(more);
+        }
+        if place.is_of_part {
+            self.part = self.part.saturating_add(more);
+        }
+        if place.is_before {
+            self.start = self.argument;
+        }
     }
 
     /// Whether a quoted string is open.
@@ -457,15 +528,9 @@ impl Line {
     }
 
     fn zones_of_value(&self) -> ZoneSet {
-        let zone_of = match self.is_mail() {
-            Some(true) => Zone::MailParameter,
-            Some(false) => Zone::RcptParameter,
-            None => return ZoneSet::NONE,
-        };
+        let Some(is_mail) = self.is_mail() else { return ZoneSet::NONE };
         let own = self.spelt.keyword().filter(|_| self.parameters == Parameters::Value);
-        let zones = zone_of(None).bit().with(zone_of(own).bit());
-        let is_open = |keyword: &Keyword| self.open_values & (1 << *keyword as u8) != 0;
-        let open = Keyword::ALL.into_iter().filter(is_open);
-        open.fold(zones, |zones, keyword| zones.with(zone_of(Some(keyword)).bit()))
+        let own = own.map_or(0, |keyword| 1 << keyword as u8);
+        ZoneSet::values(is_mail, self.open_values | own)
     }
 }

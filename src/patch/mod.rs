@@ -1,10 +1,10 @@
 //! Virtual patches: known holes of mail servers, as data, and the machine that looks for them.
 //!
 //! A [`Patch`] is a file: what it closes, in which products, and what shows an attack in a line of
-//! the client. All texts of all patches are one automaton, so that a byte costs one step of it
-//! however many patches there are. What the machine remembers of the line under way is a
-//! [`Line`], a few bytes that survive any cut. Nothing here is a regular expression, on purpose:
-//! no pattern can cost more than another.
+//! the client. All texts that are looked for in one kind of argument are one automaton, so that a
+//! byte costs one step of it however many patches there are. What the machine remembers of the line
+//! under way is a [`Line`], a few bytes that survive any cut. Nothing here is a regular expression,
+//! on purpose: no pattern can cost more than another.
 //!
 //! Pure: no packets, no time, no policy but whether a patch is off, logs or acts ([`Plan`]).
 
@@ -15,6 +15,7 @@ mod file;
 mod header;
 mod keyword;
 mod line;
+mod machine;
 mod path;
 mod plan;
 mod product;

@@ -51,6 +51,30 @@ pub(super) const fn is_control(byte: u8) -> bool {
     byte.is_ascii_control()
 }
 
+/// Whether it is read as a letter is wherever it stands: none of them ends, opens, parts or quotes
+/// anything to any server.
+#[inline]
+pub(super) fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|is_plain| *is_plain)
+}
+
+/// The same by byte.
+#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut at = 0;
+    while at <= b' ' as usize {
+        plain[at] = false;
+        at += 1;
+    }
+    let mut marks: &[u8] = b"\"(),.:<=>@[\\]\x7f";
+    while let [mark, rest @ ..] = marks {
+        plain[*mark as usize] = false;
+        marks = rest;
+    }
+    plain
+};
+
 impl Line {
     /// Whether the next byte may be of a path.
     pub(super) const fn is_in_path(&self) -> bool {

@@ -6,6 +6,7 @@ use super::catalogue::{Catalogue, Id};
 use super::header::{ByByte, Fields, Header, Marks, Met};
 use super::line::{Cure, Line};
 use super::sieve::Sieve;
+use super::zone::ZoneSet;
 use super::{Deed, Patch, Sign, State};
 use crate::smtp::{Speaker, Verb};
 
@@ -111,23 +112,60 @@ impl Plan {
             let &byte = bytes.get(at)?;
             at += 1;
             let before = *line;
-            let mut strongest = Deed::Log;
-            self.catalogue.step(line, byte, |rule| {
-                if let Some(strike) = self.strike(rule) {
-                    strongest = strongest.max(strike.deed);
-                    strikes.push(strike);
-                }
-            });
-            let act = match strongest {
-                Deed::Log => continue,
-                Deed::Reset => Act::Reset,
-                Deed::Blank => Act::Cure(Cure::Blank),
-                // What belongs to no grammar of ours cannot be made what a server refuses.
-                Deed::Refuse if before.cure() == Cure::None => Act::Reset,
-                Deed::Refuse => Act::Cure(before.cure()),
-            };
-            return Some((at, act));
+            let (zones, act) = self.read_byte(line, byte, strikes);
+            if let Some(act) = act {
+                return Some((at, act));
+            }
+            if !line.is_in_one_place() {
+                let rest = bytes.get(at..).unwrap_or_default();
+                at += self.catalogue.pass_alike(line, (&before, byte, zones), rest);
+            }
         }
+    }
+
+    /// Reads a byte that comes so many times, once or more often: how often, and what that brings
+    /// about.
+    pub fn read_again(
+        &self,
+        line: &mut Line,
+        byte: u8,
+        count: usize,
+        strikes: &mut Vec<Strike>,
+    ) -> (usize, Option<Act>) {
+        let before = *line;
+        let (zones, act) = self.read_byte(line, byte, strikes);
+        let others = count.saturating_sub(1);
+        let more = match act {
+            Some(_) => 0,
+            None => self.catalogue.repeat(line, (&before, byte, zones), others),
+        };
+        (1 + more, act)
+    }
+
+    #[inline]
+    fn read_byte(
+        &self,
+        line: &mut Line,
+        byte: u8,
+        strikes: &mut Vec<Strike>,
+    ) -> (ZoneSet, Option<Act>) {
+        let before = *line;
+        let mut strongest = Deed::Log;
+        let zones = self.catalogue.step(line, byte, |rule| {
+            if let Some(strike) = self.strike(rule) {
+                strongest = strongest.max(strike.deed);
+                strikes.push(strike);
+            }
+        });
+        let act = match strongest {
+            Deed::Log => None,
+            Deed::Reset => Some(Act::Reset),
+            Deed::Blank => Some(Act::Cure(Cure::Blank)),
+            // What belongs to no grammar of ours cannot be made what a server refuses.
+            Deed::Refuse if before.cure() == Cure::None => Some(Act::Reset),
+            Deed::Refuse => Some(Act::Cure(before.cure())),
+        };
+        (zones, act)
     }
 
     /// Whether anything is looked for in headers of messages.

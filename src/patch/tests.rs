@@ -1,5 +1,6 @@
 //! What the machine finds, and what files may say.
 
+use super::automaton::{Automaton, Ends};
 use super::*;
 use crate::smtp::Verb;
 
@@ -335,6 +336,130 @@ fn a_place_without_parts_is_passed_as_byte_by_byte() {
         }
     }
     assert!(met > 300 && passed > 50_000, "{met} {passed}");
+}
+
+/// However its states are ordered, and whatever bytes it takes for one.
+#[test]
+fn the_automaton_finds_every_text_and_passes_over_no_stop() {
+    let mut texts = texts_of(&Catalogue::with(&[]).unwrap());
+    texts.retain(|text| text.len() < 64);
+    texts.extend([b"aa".to_vec(), b"a".to_vec(), b"a".to_vec(), b"aA".to_vec()]);
+    let texts: Vec<_> = (0..).zip(texts).collect();
+    // Some numbers have to stand first, some are a stop.
+    let ends = |found: &[(u16, u16)]| match found {
+        [] => Ends::Nothing,
+        _ if found.iter().all(|(number, _)| number % 3 == 0) => Ends::Firsts,
+        _ => Ends::Others,
+    };
+    let automaton = Automaton::new(&texts, ends).unwrap();
+    let bytes: Vec<u8> = (0..4_000_usize)
+        .flat_map(|at| {
+            let (_, text) = &texts[at * 7_919 % texts.len()];
+            let length = if at % 3 == 0 { text.len() } else { 1 + at % text.len() };
+            let gap = if at % 5 == 0 { &b"zzzzzzzzzzz"[at % 11..] } else { b"" };
+            [&text[..length.min(text.len())], gap].concat()
+        })
+        .collect();
+    let (mut state, mut states) = (0, vec![0]);
+    for (at, byte) in bytes.iter().enumerate() {
+        state = automaton.step(state, *byte);
+        states.push(state);
+        let before = &bytes[at.saturating_sub(64)..=at];
+        let ends_here = |text: &[u8]| {
+            let tail = before.len().checked_sub(text.len()).map(|start| &before[start..]);
+            tail.is_some_and(|tail| tail.eq_ignore_ascii_case(text))
+        };
+        let mut expected: Vec<_> = texts
+            .iter()
+            .filter(|(_, text)| ends_here(text))
+            .map(|(n, t)| (*n, u16::try_from(t.len()).unwrap()))
+            .collect();
+        // The longest first.
+        expected.sort_by_key(|(_, length)| u16::MAX - length);
+        assert_eq!(automaton.found(state), expected, "at {at}");
+    }
+    for most in [Ends::Nothing, Ends::Firsts, Ends::Others] {
+        let is_stop = |state: u16| automaton.found(state).iter().any(|(number, _)| number % 2 == 0);
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = bytes[at..].split_at(1 + at % 99.min(bytes.len() - at)).0;
+            let (used, state) = automaton.pass(states[at], rest, most, is_stop);
+            let stops = |state: u16| ends(automaton.found(state)) > most && is_stop(state);
+            let expected = states[at + 1..][..rest.len()].iter().position(|state| stops(*state));
+            assert_eq!((used, state), (expected.unwrap_or(rest.len()), states[at + used]), "{at}");
+            at += used.max(1);
+        }
+    }
+}
+
+/// Numbers below the one given, in no order.
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut random = 7_u32;
+    move |most| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) as usize % most
+    }
+}
+
+/// An argument of what places and rules mind, and runs of what nobody does.
+fn any_argument(texts: &[Vec<u8>], next: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+    const MARKS: &str = "< > \" \\ ( ) @ : [ ] , . ; = \x0b \x01 | ' & \u{e9} FROM:< TO:< \
+        >\tORCPT= >\tAUTH= \tBODY= >\tX= FROM: TO: \\\\ (( \". X \t";
+    let marks: Vec<_> = MARKS.split(' ').map(|mark| mark.replace('\t', " ")).collect();
+    let mut argument = Vec::new();
+    for _ in 0..2 + next(12) {
+        match next(8) {
+            0 => argument.extend_from_slice(&texts[next(texts.len())]),
+            1 => argument.extend(b"ax\xe9$".repeat(next(12))),
+            2 => argument.resize(argument.len() + next(700), b'X'),
+            3 => argument.extend(b"abcdefgh!'*\t".iter().take(next(12))),
+            _ => argument.extend(marks[next(marks.len())].bytes()),
+        }
+    }
+    argument
+}
+
+/// What is passed over, and what comes again and again, is what the same bytes are one by one.
+#[test]
+fn bytes_that_are_read_alike_are_passed_as_byte_by_byte() {
+    let catalogue = Catalogue::with(&[]).unwrap();
+    let plan = Plan::new(&catalogue, |patch| patch.default.max(State::Log)).unwrap();
+    let texts = texts_of(&catalogue);
+    let verbs = [Verb::Mail, Verb::Rcpt, Verb::Vrfy, Verb::Auth, Verb::Noop, Verb::Bdat];
+    let (mut next, mut met) = (numbers(), 0);
+    for round in 0..6_000 {
+        let argument = any_argument(&texts, &mut next);
+        let mut line = if round % 9 == 0 { Line::response() } else { Line::default() };
+        if round % 9 > 0 {
+            line.begin_argument(Some(verbs[next(verbs.len())]));
+        }
+        let (mut whole, mut again, mut single) = (line, line, line);
+        let [mut in_whole, mut in_again, mut in_single] = [const { Vec::new() }; 3];
+        let [mut found, mut found_again, mut found_single] = [const { Vec::new() }; 3];
+        let mut at = 0;
+        while let Some((used, act)) = plan.read(&mut whole, &argument[at..], &mut in_whole) {
+            at += used;
+            found.push((at, act));
+        }
+        at = 0;
+        for run in argument.chunk_by(|one, other| one == other) {
+            let end = at + run.len();
+            while at < end {
+                let (used, act) = plan.read_again(&mut again, run[0], end - at, &mut in_again);
+                at += used;
+                found_again.extend(act.map(|act| (at, act)));
+            }
+        }
+        for (at, byte) in argument.iter().enumerate() {
+            let (_, act) = plan.read_again(&mut single, *byte, 1, &mut in_single);
+            found_single.extend(act.map(|act| (at + 1, act)));
+        }
+        met += in_single.len();
+        let expected = (single, found_single, in_single);
+        assert_eq!((whole, found, in_whole), expected, "{}", argument.escape_ascii());
+        assert_eq!((again, found_again, in_again), expected, "{}", argument.escape_ascii());
+    }
+    assert!(met > 5_000, "{met}");
 }
 
 #[test]

@@ -192,6 +192,9 @@ impl ZoneSet {
             | Zone::AuthResponse.bit().0),
     );
 
+    /// Values of a header's fields.
+    pub(super) const HEADERS: Self = Self(!(Zone::Header(None).bit().0 - 1));
+
     /// Local parts.
     pub(super) const LOCALS: Self = Zone::MailLocal.bit().with(Zone::RcptLocal.bit());
 
@@ -208,6 +211,16 @@ impl ZoneSet {
         .with(Zone::RcptLocal.bit())
         .with(Zone::RcptDomain.bit())
         .with(Zone::RcptParameter(None).bit());
+
+    /// The values of parameters: of MAIL, or of RCPT, and of these by their numbers.
+    pub(super) const fn values(is_mail: bool, keywords: u8) -> Self {
+        let (any, first) = if is_mail {
+            (Zone::MailParameter(None), MAIL_KEYWORD)
+        } else {
+            (Zone::RcptParameter(None), RCPT_KEYWORD)
+        };
+        Self((keywords as u64 & ALL_KEYWORDS) << first).with(any.bit())
+    }
 
     /// Both together.
     pub(super) const fn with(self, other: Self) -> Self {

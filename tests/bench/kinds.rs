@@ -233,6 +233,9 @@ const EXTENDED: [(Direction, &str); 7] = [
 const SIZED: [(Direction, &str); 3] =
     [GREETED[0], HELLO[1], (S, "250-mail.example.org\r\n250 SIZE 10240000\r\n")];
 
+const WITH_DSN: [(Direction, &str); 3] =
+    [GREETED[0], HELLO[1], (S, "250-mail.example.org\r\n250 DSN\r\n")];
+
 const HELLO: [(Direction, &str); 2] = [GREETED[0], (C, "EHLO client\r\n")];
 
 const IN_AUTH: [(Direction, &str); 5] =
@@ -253,6 +256,7 @@ pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = ordinary();
     kinds.extend(in_data());
     kinds.extend(in_commands());
+    kinds.extend(dense());
     kinds.extend(patched());
     kinds.extend(in_replies());
     kinds.extend(in_tcp());
@@ -466,6 +470,29 @@ fn in_commands() -> Vec<Kind> {
         Kind::new("an argument by bytes", "mailguard", &GREETED)
             .bytewise(C, b"NOOP aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     );
+    kinds
+}
+
+/// Arguments of what the machines of lines read most dearly.
+fn dense() -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    let dense: [(&str, &[u8], &[u8]); 8] = [
+        ("a word that other places mind", b"", b"'\"{("),
+        ("an argument that is minded", b"NOOP ", b"{("),
+        ("an address that is refused at once", b"MAIL FROM:<a,", b"a@[],;:\"\\<>"),
+        ("an address of letters", b"MAIL FROM:<", b"a"),
+        ("a quoted address", b"MAIL FROM:<\"", b"\\a"),
+        ("letters of a value", b"MAIL FROM:<a@b> ENVID=", b"a"),
+        ("marks of a value", b"MAIL FROM:<a@b> ENVID=", b"\"<@"),
+        ("parameters", b"MAIL FROM:<a@b>", b" RET=FULL"),
+    ];
+    for (profile, prelude) in [("mailguard", &GREETED[..]), ("esmtp", &WITH_DSN[..])] {
+        for (name, head, pattern) in dense {
+            let bytes = [head, &fill(pattern, MTU - head.len())].concat();
+            let name = format!("{profile}: {name}");
+            kinds.push(Kind::new(&name, profile, prelude).then(C, &bytes));
+        }
+    }
     kinds
 }
 
