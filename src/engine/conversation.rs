@@ -26,6 +26,10 @@ use crate::wire::{Packet, Reset, Seq};
 /// when the kernel learnt of it still come.
 const OFFLOADED_SECONDS: u64 = 5;
 
+/// Seconds for which a sender may be silent before it repeats itself (RFC 6298 2.5 has 60 at the
+/// least for a bound, Linux 120): a server that has said its FIN still has its last word to say.
+const LAST_WORD_SECONDS: u64 = 130;
+
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'f> {
@@ -209,12 +213,18 @@ impl Conversation {
 
     /// Until which second it is remembered, if it has been silent since this one.
     pub(super) fn deadline(&self, seen: u64, limits: &Limits) -> u64 {
-        let seconds = match self.is_over() {
+        seen.saturating_add(self.lifetime(limits))
+    }
+
+    /// For how many seconds of silence it is remembered.
+    pub(super) fn lifetime(&self, limits: &Limits) -> u64 {
+        let is_answered = self.phase != Phase::Open || self.streams[Direction::Reply].is_finished();
+        match self.is_over() {
             _ if self.is_offloaded() => OFFLOADED_SECONDS,
-            true => limits.closed_seconds,
+            true if is_answered => limits.closed_seconds,
+            true => limits.closed_seconds.max(LAST_WORD_SECONDS).min(limits.idle_seconds),
             false => limits.idle_seconds,
-        };
-        seen.saturating_add(seconds)
+        }
     }
 
     /// Bytes of memory its streams occupy.

@@ -10,7 +10,9 @@
 //! Behind a RST that the server surely takes, and behind its FIN, nothing of the client's passes.
 //! It goes without a word only where it has something to say that is not acknowledged, or finds no
 //! window; and then it says that again for a while, and keeps silent for longer. So there, unless
-//! it was heard a moment ago, a segment that fits leaves with an ACK that is a few bytes older.
+//! it was heard a moment ago, a segment that fits leaves with an ACK that is a few bytes older; and
+//! so it does before the server has said anything at all, but for the third packet and what begins
+//! as that does.
 //! That says nothing new to a server that still has the connection, which repeats itself, is heard,
 //! and gets the next one as it is.
 
@@ -45,7 +47,7 @@ pub(super) struct Presence {
     least_offered: u16,
     /// By how much the client has acknowledged more than any ACK says that has left.
     short: u8,
-    /// [`UNHEARD`] and [`RESET`].
+    /// [`UNHEARD`], [`RESET`] and [`SILENT`].
     trouble: u8,
 }
 
@@ -55,9 +57,13 @@ const UNHEARD: u8 = 1;
 /// A RST of either side has passed that it may have taken.
 const RESET: u8 = 2;
 
+/// It has said nothing since its SYN/ACK: the third packet may never have reached it.
+const SILENT: u8 = 4;
+
 impl Presence {
-    /// It has just accepted the connection.
-    pub(super) const NEW: Self = Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: 0 };
+    /// It may have accepted the connection.
+    pub(super) const NEW: Self =
+        Self { heard: 0, least_offered: u16::MAX, short: 0, trouble: SILENT };
 
     /// Of a server of which is known whether a RST has passed, and nothing else.
     pub(super) const fn of_before(has_reset: bool) -> Self {
@@ -68,8 +74,13 @@ impl Presence {
     /// comes soon behind that.
     pub(super) fn hear(&mut self, now: Instant) {
         if self.trouble & RESET == 0 || self.is_long_ago(now) {
-            (self.heard, self.trouble) = (millis(now), self.trouble & !RESET);
+            (self.heard, self.trouble) = (millis(now), self.trouble & !(RESET | SILENT));
         }
+    }
+
+    /// Where the client has offered least.
+    pub(super) const fn least_offered(&self) -> u16 {
+        self.least_offered
     }
 
     /// What it said there is news and came through whole, or not.
@@ -108,7 +119,7 @@ impl Presence {
             || self.answered(reply) < reply.judged()
             || in_16_bits(reply.judged()) >= self.least_offered
             || reply.fin().is_some();
-        self.trouble & RESET != 0 || (is_waiting && self.is_long_ago(now))
+        self.trouble & (RESET | SILENT) != 0 || (is_waiting && self.is_long_ago(now))
     }
 }
 
@@ -176,9 +187,10 @@ impl Passage<'_, '_> {
     /// Whether neither end has said anything before it. It may complete the handshake, where any
     /// other ACK is answered by a RST; and what begins there is judged from its first byte.
     fn is_first(&self) -> bool {
-        let streams = &self.conversation.streams;
-        let offset = streams[Direction::Original].offset(self.turn.packet.seq);
-        streams[Direction::Reply].judged() == Offset::ZERO && offset == Some(Offset::ZERO)
+        let (packet, streams) = (self.turn.packet, &self.conversation.streams);
+        let [original, reply] = Direction::BOTH.map(|way| &streams[way]);
+        let start = (original.seq(Offset::ZERO), reply.seq(Offset::ZERO));
+        reply.judged() == Offset::ZERO && (packet.seq, packet.ack) == start
     }
 
     /// Whether nothing can come behind it.

@@ -331,6 +331,7 @@ impl Engine {
         }
         let scene = Scene::of(flow, turn.now);
         let direction = flow.direction(turn.key.is_low(turn.source));
+        let lifetime = conversation.lifetime(&self.limits);
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;
             Passage { engine, turn, scene, conversation, sent: direction, direction, effects }
@@ -348,6 +349,9 @@ impl Engine {
             flow.touch(turn.now.seconds());
         }
         self.account(flow, conversation);
+        if conversation.lifetime(&self.limits) < lifetime {
+            self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
+        }
         self.write_down(turn, flow, conversation);
         (verdict, mode)
     }

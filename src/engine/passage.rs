@@ -144,18 +144,30 @@ impl Passage<'_, '_> {
             return self.turn.pass_whole(stream, usize::MAX, self.effects);
         }
         if payload.is_empty() {
-            return self.turn.pass_whole(stream, 0, self.effects);
+            let verdict = self.turn.pass_whole(stream, 0, self.effects);
+            let is_early = self.turn.packet.flags.fin && stream.fin().is_none();
+            if is_early && self.direction == Direction::Reply {
+                self.conversation.presence.note_passage(false);
+            }
+            return verdict;
         }
         let within = stream.within_window(seq, length);
         let place = stream.place(seq, length);
         if self.speaks_to_nobody() && !matches!(place, Place::Below) {
             return self.answer_for_server();
         }
+        let verdict = self.pass_placed(place, within);
         if self.direction == Direction::Reply {
-            let is_whole = matches!(place, Place::At { known: 0, .. }) && within == length;
-            self.conversation.presence.note_passage(is_whole);
+            let is_news = matches!(place, Place::At { known: 0, .. });
+            let is_whole = self.effects.withheld.is_none() && !matches!(verdict, Verdict::Drop(_));
+            self.conversation.presence.note_passage(is_news && is_whole);
         }
-        let stream = &mut self.conversation.streams[self.direction];
+        verdict
+    }
+
+    /// A payload by its place, of which so much lies in its receiver's window.
+    fn pass_placed(&mut self, place: Place, within: usize) -> Verdict {
+        let stream = &self.conversation.streams[self.direction];
         match place {
             // Bare, it still draws the ACK that its sender missed.
             Place::Below if self.turn.arrival.is_super_packet => {

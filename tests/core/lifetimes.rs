@@ -782,6 +782,59 @@ fn the_third_packet_says_what_it_said() {
     assert_eq!(third(&mut rig), Verdict::Rewrite, "its reply shows that it was taken");
 }
 
+/// A third packet that never came leaves a server that keeps no state, and what comes then opens
+/// the connection at another place of both streams, unless it is the very first.
+#[test]
+fn until_a_server_has_spoken_only_the_first_numbers_open_a_connection() {
+    for (at, acknowledged, expected) in
+        [(0, 0, 0), (1, 0, -3), (3, 0, -1), (4, 0, 0), (-1, -1, -5), (-3, -1, -7), (0, -2, -4)]
+    {
+        let mut rig = Rig::established(settings("mailguard"), ISN);
+        let seq = ISN[0].wrapping_add(1).wrapping_add_signed(at);
+        let ack = ISN[1].wrapping_add(1).wrapping_add_signed(acknowledged);
+        let left = match rig.packet(C, seq, ack, ACK, &[], b"") {
+            Verdict::Accept => ack,
+            Verdict::Rewrite => u32::from_be_bytes(rig.last_left[28..32].try_into().unwrap()),
+            Verdict::Drop(reason) => panic!("{reason:?}"),
+        };
+        assert_eq!(left.wrapping_sub(ISN[1] + 1).cast_signed(), expected, "{at} {acknowledged}");
+        // It has taken the connection.
+        assert_eq!(rig.ack(S, 0), Verdict::Accept);
+        assert_eq!(rig.packet(C, seq, ack, ACK, &[], b""), Verdict::Accept);
+    }
+}
+
+/// What a server said in vain, for want of memory here, it has not said.
+#[test]
+fn a_word_that_found_no_room_is_said_again() {
+    let mut scarce = settings_with("mailguard", &[("order", "off")]);
+    scarce.limits.store_bytes_max = 0;
+    let mut rig = Rig::established(scarce, ISN);
+    assert!(!matches!(rig.send(S, 0, b"220 mx.example.com ESMTP\r\n"), Verdict::Accept));
+    assert_eq!(rig.reply.received, 0);
+    rig.micros += 2 * SECOND;
+    assert_eq!(rig.packet(C, ISN[0] + 2, ISN[1] + 1, ACK, &[], b""), Verdict::Rewrite);
+}
+
+/// A server that has said its FIN repeats it, and what it said before, until it is acknowledged.
+#[test]
+fn a_last_word_that_is_lost_comes_again() {
+    for (is_acknowledged, seconds, is_known) in
+        [(true, 25, true), (true, 40, false), (false, 125, true), (false, 140, false)]
+    {
+        let mut rig = in_a_message(43);
+        rig.is_lost_behind = !is_acknowledged;
+        assert_eq!(rig.send_fin(S, 43, b"421 bye\r\n"), Verdict::Accept);
+        rig.is_lost_behind = false;
+        if is_acknowledged {
+            assert_eq!(rig.ack(C, 43), Verdict::Accept);
+        }
+        rig.micros += seconds * SECOND;
+        rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
+        assert_eq!(rig.engine.stats().flows_now == 1, is_known, "{seconds}");
+    }
+}
+
 /// What is refused for its numbers says nothing of the client's window.
 #[test]
 fn a_forged_window_changes_nothing() {

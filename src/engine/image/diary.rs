@@ -72,6 +72,8 @@ struct Slots {
 pub(in super::super) struct Slot {
     number: u32,
     is_empty: bool,
+    /// Where the client had offered least, as it is written.
+    least_offered: u16,
     diarist: Arc<Diarist>,
 }
 
@@ -106,7 +108,9 @@ impl Engine {
         }
         let flags = turn.packet.flags;
         let is_ack = turn.packet.payload().is_empty() && !flags.fin && !flags.rst;
-        if !is_ack || conversation.slot.as_ref().is_none_or(|slot| slot.is_empty) {
+        let least_offered = conversation.presence.least_offered();
+        let is_written = |slot: &Slot| !slot.is_empty && slot.least_offered == least_offered;
+        if !is_ack || !conversation.slot.as_deref().is_some_and(is_written) {
             self.write_anew(flow, conversation);
         }
     }
@@ -130,6 +134,7 @@ impl Diarist {
         let slot = conversation.slot.get_or_insert_with(|| Box::new(Slot::new(self)));
         if !record.is_empty() || !slot.is_empty {
             slot.is_empty = record.is_empty();
+            slot.least_offered = conversation.presence.least_offered();
             self.diary.keep(slot.number, record);
         }
     }
@@ -222,7 +227,7 @@ impl Slot {
         let mut slots = diarist.slots.lock();
         let number = slots.free.pop().map_or(slots.used, |Reverse(number)| number);
         slots.used = slots.used.max(number.saturating_add(1));
-        Self { number, is_empty: true, diarist: Arc::clone(diarist) }
+        Self { number, is_empty: true, least_offered: 0, diarist: Arc::clone(diarist) }
     }
 }
 
