@@ -213,18 +213,14 @@ impl Conversation {
 
     /// Until which second it is remembered, if it has been silent since this one.
     pub(super) fn deadline(&self, seen: u64, limits: &Limits) -> u64 {
-        seen.saturating_add(self.lifetime(limits))
-    }
-
-    /// For how many seconds of silence it is remembered.
-    pub(super) fn lifetime(&self, limits: &Limits) -> u64 {
         let is_answered = self.phase != Phase::Open || self.streams[Direction::Reply].is_finished();
-        match self.is_over() {
+        let seconds = match self.is_over() {
             _ if self.is_offloaded() => OFFLOADED_SECONDS,
             true if is_answered => limits.closed_seconds,
             true => limits.closed_seconds.max(LAST_WORD_SECONDS).min(limits.idle_seconds),
             false => limits.idle_seconds,
-        }
+        };
+        seen.saturating_add(seconds)
     }
 
     /// Bytes of memory its streams occupy.

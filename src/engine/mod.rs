@@ -331,7 +331,7 @@ impl Engine {
         }
         let scene = Scene::of(flow, turn.now);
         let direction = flow.direction(turn.key.is_low(turn.source));
-        let lifetime = conversation.lifetime(&self.limits);
+        let was_answered = conversation.streams[Direction::Reply].is_finished();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;
             Passage { engine, turn, scene, conversation, sent: direction, direction, effects }
@@ -349,7 +349,8 @@ impl Engine {
             flow.touch(turn.now.seconds());
         }
         self.account(flow, conversation);
-        if conversation.lifetime(&self.limits) < lifetime {
+        // The server's last word has come through: that is remembered for a shorter time.
+        if conversation.streams[Direction::Reply].is_finished() && !was_answered {
             self.flows.schedule(flow, conversation.deadline(flow.seen(), &self.limits));
         }
         self.write_down(turn, flow, conversation);

@@ -300,6 +300,9 @@ impl Content {
 
     /// The bits of those among these bytes that something is looked for behind, but for these.
     fn behind_bits_in(&self, bytes: &[u8], seen: u8) -> u8 {
+        if bytes.len() < FEW {
+            return bytes.iter().fold(0, |bits, byte| bits | self.behind_bits.of(*byte));
+        }
         let mut unseen =
             self.behind.iter().copied().filter(|byte| self.behind_bits.of(*byte) & !seen != 0);
         let mut bits = 0;
@@ -432,6 +435,9 @@ impl Content {
         }
     }
 }
+
+/// So many bytes are looked at one by one in less time than a search takes.
+const FEW: usize = 16;
 
 /// A count's bit in its word of 64.
 const fn bit(count: u16) -> u64 {
