@@ -202,11 +202,11 @@ impl Message {
         loop {
             // Behind a fold an attack has nothing else by the thousand.
             if self.ends == LineEnds::Folded {
-                let empty = rest.iter().take_while(|&&byte| byte == b'\n').count();
-                if size + 2 * empty <= bytes_room {
-                    size += 2 * empty;
-                    rest = rest.get(empty..).unwrap_or_default();
-                }
+                // No further than there is room: what is beyond would be counted again each time.
+                let most = bytes_room.saturating_sub(size) / 2;
+                let empty = rest.iter().take(most).take_while(|&&byte| byte == b'\n').count();
+                size += 2 * empty;
+                rest = rest.get(empty..).unwrap_or_default();
             }
             let Some(line) = Line::first(rest, has_dots, marks) else { break };
             let is_end = line.is_empty() && self.ends.ends_header();
