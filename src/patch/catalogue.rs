@@ -322,7 +322,7 @@ impl Content {
 
     /// A machine for each kind of texts; none if there are too many.
     fn machines_for(&self, texts: &[(u16, Vec<u8>)]) -> Option<[Machine; Line::KINDS_OF_TEXT + 1]> {
-        // All together have the bound that one for all would have.
+        // What one for all would have no room for is refused: each of these is no larger.
         Automaton::new(texts, |_| Ends::Others)?;
         let mut machines = <[Machine; Line::KINDS_OF_TEXT + 1]>::default();
         let arguments = Kind::ALL.into_iter().map(Line::zones_in);

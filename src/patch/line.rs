@@ -346,8 +346,10 @@ impl Line {
         let Self { argument, path, part, start, state, seen, .. } = *self;
         let is_before = start != before.start;
         let is_like = *self == Self { argument, path, part, start, state, seen, ..*before };
+        // What is counted no further meets a length with each byte.
+        let is_full = path == u16::MAX || part == u16::MAX;
         let is_counted = argument != before.argument && (!is_before || start == argument);
-        (is_like && is_counted).then_some(OnePlace {
+        (is_like && is_counted && !is_full).then_some(OnePlace {
             length: 0,
             zones,
             is_of_path: path != before.path,
