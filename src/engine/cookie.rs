@@ -12,9 +12,8 @@
 //! window; and then it says that again for a while, and keeps silent for longer. So there, unless
 //! it was heard a moment ago, a segment that fits leaves with an ACK that is a few bytes older; and
 //! so it does before the server has said anything at all, but for the third packet and what begins
-//! as that does.
-//! That says nothing new to a server that still has the connection, which repeats itself, is heard,
-//! and gets the next one as it is.
+//! as that does. That says nothing new to a server that still has the connection, which repeats
+//! itself, is heard, and gets the next one as it is.
 
 use serde::{Deserialize, Serialize};
 

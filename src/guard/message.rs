@@ -433,7 +433,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     /// The first line, if it is whole here; of long ones those without a CR that stands alone.
     #[inline]
-    fn first(bytes: &'a [u8], has_dots: bool, marks: &ByByte) -> Option<Self> {
+    fn first(bytes: &'a [u8], has_dots: bool, marks: &ByByte<Marks>) -> Option<Self> {
         let (end, marks) = match marks.short_line(bytes) {
             Some((end, marks)) => (end, Some(marks)),
             None => (long_line(bytes)?, None),

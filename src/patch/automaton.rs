@@ -3,28 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// A value for each byte.
-#[derive(Clone, Debug, Hash)]
-pub(super) struct ByByte([u8; 256]);
-
-impl ByByte {
-    /// The value of one.
-    #[inline]
-    pub(super) fn of(&self, byte: u8) -> u8 {
-        self.0.get(usize::from(byte)).copied().unwrap_or_default()
-    }
-
-    /// The same, to be changed.
-    pub(super) fn of_mut(&mut self, byte: u8) -> Option<&mut u8> {
-        self.0.get_mut(usize::from(byte))
-    }
-}
-
-impl Default for ByByte {
-    fn default() -> Self {
-        Self([0; 256])
-    }
-}
+use super::by_byte::ByByte;
 
 /// The automaton. States are numbers; 0 is where nothing has been read.
 ///
@@ -49,7 +28,7 @@ pub(super) struct Automaton {
 }
 
 /// States there may be: all built in take some 500.
-pub(super) const STATES_MAX: u16 = 16_384;
+const STATES_MAX: u16 = 16_384;
 
 /// What ends at a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -253,7 +232,7 @@ impl Automaton {
 
     /// Bytes of its tables.
     pub(super) fn size(&self) -> usize {
-        self.column.0.len() + 4 * (self.next.len() + self.spans.len() + self.found.len())
+        size_of_val(&self.column) + 4 * (self.next.len() + self.spans.len() + self.found.len())
     }
 }
 

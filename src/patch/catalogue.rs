@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
-use super::automaton::{Automaton, ByByte, Ends};
+use super::automaton::{Automaton, Ends};
+use super::by_byte::ByByte;
 use super::file::{self, Fault};
 use super::line::{Kind, Line, OnePlace, Taken};
 use super::machine::Machine;

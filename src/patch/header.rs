@@ -16,7 +16,7 @@ use super::plan::Strike;
 use needles::TEXT_MAX;
 
 pub(super) use needles::Fields;
-pub use needles::{ByByte, Marks};
+pub use needles::Marks;
 
 /// Fields that rules tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

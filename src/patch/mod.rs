@@ -10,6 +10,7 @@
 
 mod automaton;
 mod builtin;
+mod by_byte;
 mod catalogue;
 mod file;
 mod header;
@@ -22,9 +23,10 @@ mod product;
 mod sieve;
 mod zone;
 
+pub use by_byte::ByByte;
 pub use catalogue::{Catalogue, Id};
 pub use file::Fault;
-pub use header::{ByByte, Field, Header, Marks, Met};
+pub use header::{Field, Header, Marks, Met};
 pub use keyword::Keyword;
 pub use line::{Cure, Line};
 pub use plan::{Act, Plan, Strike};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::by_byte::ByByte;
 use super::catalogue::{Catalogue, Id};
-use super::header::{ByByte, Fields, Header, Marks, Met};
+use super::header::{Fields, Header, Marks, Met};
 use super::line::{Cure, Line};
 use super::sieve::Sieve;
 use super::zone::ZoneSet;
@@ -187,7 +188,7 @@ impl Plan {
 
     /// What each byte of a header may be.
     #[must_use]
-    pub fn header_marks(&self) -> &ByByte {
+    pub fn header_marks(&self) -> &ByByte<Marks> {
         self.fields.as_ref().map_or(ByByte::PLAIN, Fields::by_byte)
     }
 

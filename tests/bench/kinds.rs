@@ -252,6 +252,11 @@ fn fill(pattern: &[u8], length: usize) -> Vec<u8> {
     pattern.iter().copied().cycle().take(length).collect()
 }
 
+/// The same behind a head, which counts.
+fn begun(head: &[u8], pattern: &[u8], length: usize) -> Vec<u8> {
+    [head, &fill(pattern, length - head.len())].concat()
+}
+
 pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = ordinary();
     kinds.extend(in_data());
@@ -357,7 +362,7 @@ fn in_data() -> Vec<Kind> {
     }
     // What stands before the first empty line is read line by line.
     let header = fill(b"Received: from a.example.org by b.example.net\r\n\tfor <c@d>\r\n", MTU);
-    let folded = [&b"a: b\r\nc\n"[..], &fill(b"\n", MTU - 8)].concat();
+    let folded = begun(b"a: b\r\nc\n", b"\n", MTU);
     for (name, bytes) in [
         ("a header", header),
         ("a header of short lines", fill(b"a\n", MTU)),
@@ -440,11 +445,11 @@ fn in_commands() -> Vec<Kind> {
         for (name, head, pattern) in runs {
             for length in [MTU, BULK] {
                 let name = format!("{profile}: {name}, {length} bytes");
-                let bytes = [head, &fill(pattern, length - head.len())].concat();
+                let bytes = begun(head, pattern, length);
                 kinds.push(Kind::new(&name, profile, &GREETED).then(C, &bytes));
             }
             let name = format!("{profile}: {name}, {BULK} bytes{UNLIMITED}");
-            let bytes = [head, &fill(pattern, BULK - head.len())].concat();
+            let bytes = begun(head, pattern, BULK);
             kinds.push(Kind::new(&name, profile, &GREETED).unlimited().then(C, &bytes));
         }
     }
@@ -453,7 +458,7 @@ fn in_commands() -> Vec<Kind> {
         ("blanks of BDAT", b"BDAT ", b" "),
         ("blanks behind BDAT", b"BDAT 5", b" "),
     ] {
-        let bytes = [head, &fill(digit, MTU - head.len())].concat();
+        let bytes = begun(head, digit, MTU);
         kinds.push(Kind::new(name, "esmtp", &EXTENDED).then(C, &bytes));
         let name = format!("refused {name}");
         kinds.push(Kind::new(&name, "esmtp", &GREETED).then(C, &bytes));
@@ -488,7 +493,7 @@ fn dense() -> Vec<Kind> {
     ];
     for (profile, prelude) in [("mailguard", &GREETED[..]), ("esmtp", &WITH_DSN[..])] {
         for (name, head, pattern) in dense {
-            let bytes = [head, &fill(pattern, MTU - head.len())].concat();
+            let bytes = begun(head, pattern, MTU);
             let name = format!("{profile}: {name}");
             kinds.push(Kind::new(&name, profile, prelude).then(C, &bytes));
         }

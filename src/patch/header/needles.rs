@@ -2,6 +2,7 @@
 
 use super::Field;
 use crate::patch::Sign;
+use crate::patch::by_byte::ByByte;
 use crate::patch::catalogue::Compiled;
 use crate::patch::zone::{Zone, ZoneSet};
 
@@ -9,7 +10,7 @@ use crate::patch::zone::{Zone, ZoneSet};
 #[derive(Clone, Debug)]
 pub(in crate::patch) struct Fields {
     needles: [Needles; Field::ALL.len() + 1],
-    marks: Box<ByByte>,
+    marks: Box<ByByte<Marks>>,
 }
 
 /// Bytes of which a value without any holds nothing that a rule minds.
@@ -27,12 +28,8 @@ pub(super) struct Needles {
 /// What some bytes of a header may be, a bit each: for each field whether there is a needle among
 /// them, and 16 bits higher whether there is one that a text begins with; in between, a colon and
 /// a CR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks(u32);
-
-/// What each byte may be.
-#[derive(Clone, Debug)]
-pub struct ByByte([Marks; 256]);
 
 /// Bytes of headers that are no needles if there is another one, the commonest first.
 const COMMON: &[u8] = b" -.=:;,/<>@_()\"+[]";
@@ -90,7 +87,7 @@ impl Marks {
     }
 }
 
-impl ByByte {
+impl ByByte<Marks> {
     /// What bytes are while no rule looks for any.
     pub const PLAIN: &Self = &Self::plain();
 
@@ -99,7 +96,7 @@ impl ByByte {
         let mut marks = [Marks::NONE; 256];
         marks[b':' as usize] = Marks::COLON;
         marks[b'\r' as usize] = Marks::CR;
-        Self(marks)
+        Self::new(marks)
     }
 
     /// Where the first line ends, if it is short and whole, and what its bytes may be.
@@ -128,18 +125,12 @@ impl ByByte {
         Some((end, self.of_all(bytes.get(..end)?)))
     }
 
-    #[inline]
-    fn of(&self, byte: u8) -> Marks {
-        self.0.get(usize::from(byte)).copied().unwrap_or(Marks::NONE)
-    }
-
     fn of_all(&self, bytes: &[u8]) -> Marks {
         bytes.iter().fold(Marks::NONE, |all, byte| all.with(self.of(*byte)))
     }
 
     fn add(&mut self, byte: u8, more: Marks) {
-        let entry = self.0.iter_mut().skip(byte.into()).take(1);
-        entry.for_each(|marks| *marks = marks.with(more));
+        self.of_mut(byte).into_iter().for_each(|marks| *marks = marks.with(more));
     }
 }
 
@@ -187,7 +178,7 @@ impl Fields {
     }
 
     /// What each byte may be.
-    pub(in crate::patch) const fn by_byte(&self) -> &ByByte {
+    pub(in crate::patch) const fn by_byte(&self) -> &ByByte<Marks> {
         &self.marks
     }
 
