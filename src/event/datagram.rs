@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use super::{Format, Zone, json, write, write_left_out, zoned};
+use super::{Format, Zone, date, json, shown, write, write_left_out, zoned};
 use crate::engine::{Message, Record, TlsEvent, What};
 use crate::guard::Rule;
 use crate::time::Instant;
@@ -76,7 +76,7 @@ impl Datagram {
                  SYSLOG_IDENTIFIER=mailguard\n"
             ),
             Daemon::Syslog => {
-                let date = zoned(at, self.zone).strftime("%b %e %H:%M:%S");
+                let date = zoned(date(at), self.zone).strftime("%b %e %H:%M:%S");
                 let (priority, sender) = (MAIL * 8 + severity, self.sender);
                 format!("<{priority}>{date} mailguard[{sender}]: {message}")
             }
@@ -104,8 +104,8 @@ fn fields(record: &Record) -> impl Iterator<Item = (&'static str, Cow<'static, s
     [
         borrowed("EVENT", Some(words.event)),
         owned("FLOW", Some(record.flow.to_string())),
-        owned("CLIENT", Some(record.originator.to_string())),
-        owned("SERVER", Some(record.responder.to_string())),
+        owned("CLIENT", Some(shown(record.originator))),
+        owned("SERVER", Some(shown(record.responder))),
         borrowed("SIDE", words.side),
         owned("OFFSET", words.offset.map(|offset| offset.to_string())),
         borrowed("RULE", words.rule),

@@ -9,7 +9,12 @@ use std::fmt::Write;
 
 /// Appends `bytes` to `out`, escaped.
 pub fn escape(bytes: &[u8], out: &mut String) {
-    for chunk in bytes.utf8_chunks() {
+    // Most of what is logged is all plain.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'[' | b']'..=b'~');
+    let plain = bytes.iter().position(|byte| !is_plain(byte)).unwrap_or(bytes.len());
+    let (plain, rest) = bytes.split_at(plain);
+    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
+    for chunk in rest.utf8_chunks() {
         for character in chunk.valid().chars() {
             escape_character(character, out);
         }

@@ -5,21 +5,21 @@
 //! cut, and how long it was. `line`, `before` and `after` hold bytes escaped by
 //! [`escape`](super::escape) before json's own escaping: whoever reads the string undoes both.
 
+use jiff::Zoned;
 use serde::Serialize;
 
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
-use crate::time::Instant;
 use crate::tls::{ClientHello, ServerHello, fingerprint};
 
 use super::tls::{alert_word, group, groups, protocols, server_name, suite};
-use super::{date, escaped, side};
+use super::{escaped, shown, side};
 
 /// One line of the log, in the order of its keys.
 #[derive(Default, Serialize)]
-struct Entry {
-    time: String,
+struct Entry<'a> {
+    time: &'a str,
     flow: u64,
     client: String,
     server: String,
@@ -103,12 +103,12 @@ const fn is_false(value: &bool) -> bool {
 }
 
 /// Appends one line.
-pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
+pub(super) fn write(record: &Record, time: &str, out: &mut Vec<u8>) {
     let entry = Entry {
-        time: time(record.at),
+        time,
         flow: record.flow,
-        client: record.originator.to_string(),
-        server: record.responder.to_string(),
+        client: shown(record.originator),
+        server: shown(record.responder),
         ..describe(&record.what)
     };
     append(&entry, out);
@@ -116,20 +116,33 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
 
 /// A line that belongs to no flow.
 #[derive(Serialize)]
-struct Notice {
-    time: String,
+struct Notice<'a> {
+    time: &'a str,
     event: &'static str,
     entries: u64,
 }
 
 /// Appends a line about entries that are missing.
-pub(super) fn write_left_out(at: Instant, entries: u64, out: &mut Vec<u8>) {
-    append(&Notice { time: time(at), event: "left-out", entries }, out);
+pub(super) fn write_left_out(entries: u64, time: &str, out: &mut Vec<u8>) {
+    append(&Notice { time, event: "left-out", entries }, out);
 }
 
-fn time(at: Instant) -> String {
-    format!("{:.6}", date(at))
+/// The date of a second, in UTC.
+pub(super) fn date(at: &Zoned) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
+
+/// The date of these microseconds of the second whose date it is, or of others of it.
+pub(super) fn date_within(date: &mut String, micros: i32) {
+    date.truncate(DATE_BYTES);
+    date.push('.');
+    let digit = |place: u32| char::from_digit((micros.unsigned_abs() / place) % 10, 10);
+    date.extend([100_000, 10_000, 1_000, 100, 10, 1].into_iter().filter_map(digit));
+    date.push('Z');
+}
+
+/// The date of a second.
+const DATE_BYTES: usize = "2001-02-07T17:01:20".len();
 
 fn append(line: &impl Serialize, out: &mut Vec<u8>) {
     let start = out.len();
@@ -158,7 +171,7 @@ pub(super) fn words(what: &What) -> Words {
     Words { event, side, offset, rule, reason, fault, patches }
 }
 
-fn describe(what: &What) -> Entry {
+fn describe(what: &What) -> Entry<'static> {
     match what {
         What::Opened => event("opened"),
         What::Banner { offset, line, length } => {
@@ -221,7 +234,7 @@ fn describe(what: &What) -> Entry {
     }
 }
 
-fn describe_tls(what: &TlsEvent) -> Entry {
+fn describe_tls(what: &TlsEvent) -> Entry<'static> {
     match what {
         TlsEvent::Begin { hello } => with_tls(event("tls-begin"), hello.as_deref().map(begun)),
         TlsEvent::Agreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
@@ -248,7 +261,7 @@ fn describe_tls(what: &TlsEvent) -> Entry {
     }
 }
 
-fn with_tls(entry: Entry, tls: Option<Tls>) -> Entry {
+fn with_tls(entry: Entry<'static>, tls: Option<Tls>) -> Entry<'static> {
     Entry { tls, ..entry }
 }
 
@@ -277,15 +290,15 @@ fn agreed(hello: &ServerHello) -> Tls {
     }
 }
 
-fn event(event: &'static str) -> Entry {
+fn event(event: &'static str) -> Entry<'static> {
     Entry { event, ..Entry::default() }
 }
 
-fn placed(name: &'static str, direction: Direction, offset: u64) -> Entry {
+fn placed(name: &'static str, direction: Direction, offset: u64) -> Entry<'static> {
     Entry { side: Some(side(direction)), offset: Some(offset), ..event(name) }
 }
 
-fn said(entry: Entry, line: &[u8], length: u64) -> Entry {
+fn said(entry: Entry<'static>, line: &[u8], length: u64) -> Entry<'static> {
     Entry { line: Some(escaped(line)), length: if_cut(line, length), ..entry }
 }
 

@@ -22,33 +22,35 @@
 //! masked keywords of an answer to EHLO, and what TCP sends again by itself. The end that opened
 //! the flow is called outside, the other inside.
 
+use jiff::Zoned;
+
 use crate::engine::{Message, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::{Action, Row, Rule};
 use crate::tcp::Violation;
-use crate::time::Instant;
 
-use super::{Zone, clipped, escaped, named, zoned};
+use super::{clipped, escaped, named};
 
 /// Appends one line, or nothing.
-pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
+pub(super) fn write(record: &Record, date: &str, out: &mut Vec<u8>) {
     let theirs = record.message.and_then(|message| known(record, message));
     if let Some(message) = theirs.or_else(|| describe(record)) {
-        append(record.at, &message, zone, out);
+        append(&message, date, out);
     }
 }
 
 /// Appends a line about entries that are missing.
-pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Vec<u8>) {
-    append(at, &ours("left-out", &format!("{entries} entries are not in this log")), zone, out);
+pub(super) fn write_left_out(entries: u64, date: &str, out: &mut Vec<u8>) {
+    append(&ours("left-out", &format!("{entries} entries are not in this log")), date, out);
 }
 
-fn append(at: Instant, message: &str, zone: Zone, out: &mut Vec<u8>) {
-    if zone != Zone::Undated {
-        let date = zoned(at, zone).strftime("%b %d %Y %H:%M:%S");
-        out.extend_from_slice(format!("{date}: ").as_bytes());
-    }
-    out.extend_from_slice(format!("%{message}\n").as_bytes());
+fn append(message: &str, date: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{date}%{message}\n").as_bytes());
+}
+
+/// What a line begins with.
+pub(super) fn date(at: &Zoned) -> String {
+    at.strftime("%b %d %Y %H:%M:%S: ").to_string()
 }
 
 /// The message of a PIX or an ASA: origin, severity, number and text.

@@ -7,7 +7,7 @@ use crate::smtp::Fault;
 use crate::tcp::Violation;
 use crate::time::Instant;
 
-use super::{Format, Zone, escape, write, write_left_out};
+use super::{Format, Scribe, Zone, escape, shown, write, write_left_out};
 
 /// 2001-02-07 17:01:20.5 UTC: the article's own minute.
 const AT: u64 = 981_565_280_500_000;
@@ -481,4 +481,35 @@ fn a_limit_that_was_passed_is_told_with_both_numbers() {
     // The server's bytes may show it: it is the client's all the same.
     let what = What::Exceeded { direction: Direction::Reply, offset: 87, excess };
     assert!(syslog(what).unwrap().starts_with(start));
+}
+
+#[test]
+fn dates_of_one_second_are_made_once_and_are_right() {
+    let micros = [AT, AT + 1, AT + 499_999, AT + 500_000, AT, 0, u64::MAX, u64::MAX, AT + 7];
+    for format in [Format::Text, Format::Json, Format::Syslog] {
+        for zone in [Zone::Utc, Zone::Local, Zone::Undated] {
+            let mut scribe = Scribe::new(format, zone);
+            let (mut whole, mut single) = (Vec::new(), Vec::new());
+            for at in micros {
+                let reset = record(at, What::Reset { reason: Reason::FlowReset });
+                scribe.write(&reset, &mut whole);
+                write(&reset, format, zone, &mut single);
+                scribe.write_left_out(reset.at, 3, &mut whole);
+                write_left_out(reset.at, 3, format, zone, &mut single);
+            }
+            assert_eq!(whole.escape_ascii().to_string(), single.escape_ascii().to_string());
+            let lines = whole.split(|byte| *byte == b'\n').count() - 1;
+            assert_eq!(lines, 2 * micros.len(), "{format:?} {zone:?}");
+        }
+    }
+}
+
+#[test]
+fn ends_are_shown_as_anybody_shows_them() {
+    for address in ["0.0.0.0", "9.10.99.100", "255.255.255.255", "2001:db8::1", "::ffff:1.2.3.4"] {
+        for port in [0, 9, 25, 65_535] {
+            let end = Endpoint { address: address.parse().unwrap(), port };
+            assert_eq!(shown(end), end.to_string());
+        }
+    }
 }

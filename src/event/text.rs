@@ -7,48 +7,37 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use jiff::Zoned;
+
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
-use crate::time::Instant;
 
 use super::tls::{alert_word, group, offered, suite};
-use super::{Zone, clipped, named, side, zoned};
+use super::{clip, clipped, named, side};
 
 /// Appends one line.
-pub(super) fn write(record: &Record, zone: Zone, out: &mut Vec<u8>) {
-    let mut line = dated(record.at, zone);
+pub(super) fn write(record: &Record, date: &str, out: &mut Vec<u8>) {
+    let mut line = String::with_capacity(128);
+    line.push_str(date);
     describe(record, &mut line);
     line.push('\n');
     out.extend_from_slice(line.as_bytes());
 }
 
 /// Appends a line about entries that are missing.
-pub(super) fn write_left_out(at: Instant, entries: u64, zone: Zone, out: &mut Vec<u8>) {
-    let line =
-        format!("{}*** {} left out\n", dated(at, zone), counted(entries, "entry", "entries"));
+pub(super) fn write_left_out(entries: u64, date: &str, out: &mut Vec<u8>) {
+    let line = format!("{date}*** {} left out\n", counted(entries, "entry", "entries"));
     out.extend_from_slice(line.as_bytes());
 }
 
-fn dated(at: Instant, zone: Zone) -> String {
-    if zone == Zone::Undated {
-        return String::new();
-    }
-    let at = zoned(at, zone);
-    let mut line = String::with_capacity(128);
+/// What a line begins with.
+pub(super) fn date(at: &Zoned) -> String {
     let (half, hour) = if at.hour() < 12 { ("AM", at.hour()) } else { ("PM", at.hour() - 12) };
     let hour = if hour == 0 { 12 } else { hour };
     let year = at.year().rem_euclid(100);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        line,
-        "{}/{}/{year:02} {hour}:{:02}:{:02} {half} : ",
-        at.month(),
-        at.day(),
-        at.minute(),
-        at.second()
-    );
-    line
+    let (month, day, minute, second) = (at.month(), at.day(), at.minute(), at.second());
+    format!("{month}/{day}/{year:02} {hour}:{minute:02}:{second:02} {half} : ")
 }
 
 fn describe(record: &Record, line: &mut String) {
@@ -58,10 +47,14 @@ fn describe(record: &Record, line: &mut String) {
         match &record.what {
             What::Opened => write!(line, "A connection was accepted from {client}"),
             What::Command { line: said, length, .. } => {
-                write!(line, "<<< {}", clipped(said, *length))
+                line.push_str("<<< ");
+                clip(said, *length, line);
+                Ok(())
             }
             What::Banner { line: said, length, .. } | What::Reply { line: said, length, .. } => {
-                write!(line, ">>> {}", clipped(said, *length))
+                line.push_str(">>> ");
+                clip(said, *length, line);
+                Ok(())
             }
             What::DataBegin { offset } => place(Direction::Original, *offset, line)
                 .and_then(|()| line.write_str("data begins")),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine;
-use crate::event;
+use crate::event::{self, Scribe};
 use crate::front::{FrontError, unless_gone};
 
 pub use files::Output;
@@ -110,6 +110,7 @@ pub fn watch(
     let mut session = Session::new(file, settings, options.checksums);
     let progress = progress(size);
     let (mut step, mut lines, mut packets) = (Step::default(), Vec::new(), 0_u64);
+    let mut scribe = Scribe::new(options.format, event::Zone::Utc);
     loop {
         match session.step(&mut step) {
             Ok(true) => {}
@@ -130,7 +131,7 @@ pub fn watch(
         if let Some(events) = &mut events {
             lines.clear();
             for record in &step.records {
-                event::write(record, options.format, event::Zone::Utc, &mut lines);
+                scribe.write(record, &mut lines);
             }
             events.write(&lines)?;
         }

@@ -16,7 +16,7 @@ use super::clock::{Clock, Dates};
 use super::target::{Target, Unwritten};
 use crate::config::Log;
 use crate::engine::Record;
-use crate::event::{self, Format, Zone};
+use crate::event::{Scribe, Zone};
 use crate::flow::Keyed;
 use crate::front::FrontError;
 use crate::front::control::Backlog;
@@ -50,7 +50,7 @@ pub(super) struct Writer {
     receiver: Receiver<Entry>,
     shared: Arc<Shared>,
     target: Target,
-    format: Format,
+    scribe: Scribe,
     start: Instant,
     /// Which dates entries have; none: those of their own clock.
     dates: Option<Dates>,
@@ -92,7 +92,7 @@ impl Events {
             receiver,
             shared: Arc::clone(&events.shared),
             target,
-            format: log.format,
+            scribe: Scribe::new(log.format, Zone::Local),
             start: Instant::now(),
             dates: None,
             bound: Bound::new(log.bytes_per_second, Keyed::new(RandomState::new().hash_one(0))),
@@ -241,7 +241,7 @@ impl Writer {
 
     fn write(&mut self, record: &Record) {
         let start = self.text.len();
-        event::write(record, self.format, Zone::Local, &mut self.text);
+        self.scribe.write(record, &mut self.text);
         if self.text.len() == start {
             // This form has no words for it, so nothing of it is lost or left out.
             self.shared.settled.fetch_add(1, Ordering::Relaxed);
@@ -272,7 +272,7 @@ impl Writer {
         }
         if let Some((count, at)) = self.unsaid.take() {
             self.said = now;
-            event::write_left_out(at, count, self.format, Zone::Local, &mut self.text);
+            self.scribe.write_left_out(at, count, &mut self.text);
             self.target.take_left_out(at, count);
         }
     }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::engine::What;
+use crate::event::Format;
 use crate::flow::Endpoint;
 
 fn record(flow: u64) -> Record {
