@@ -70,7 +70,7 @@ impl Passage<'_, '_> {
         while !self.conversation.has_unread {
             let stream = &mut self.conversation.streams[self.direction];
             let start = stream.judged();
-            let joined = stream.append_early() as u64;
+            let joined = stream.append_early(&mut self.effects.spares) as u64;
             if joined == 0 {
                 return Ok(());
             }

@@ -25,6 +25,9 @@ const SPARES_MAX: [usize; SIZES.len()] = [1_024, 1_024, 512, 128, 256];
 /// Spare lists of blocks at most.
 const LISTS_MAX: usize = 1_024;
 
+/// Places of a spare list at most: 4 MiB of the largest blocks.
+const PLACES_MAX: usize = 64;
+
 /// What all streams of an engine hold.
 #[derive(Debug)]
 pub struct Memory {
@@ -122,7 +125,7 @@ impl Spares {
 
     /// A list is needed no more.
     pub(super) fn take_list(&mut self, list: Box<Kept>) {
-        if self.lists.len() < LISTS_MAX {
+        if self.lists.len() < LISTS_MAX && list.places() <= PLACES_MAX {
             self.lists.push(list);
         }
     }

@@ -58,6 +58,11 @@ impl Piece {
 }
 
 impl Kept {
+    /// Places in its list, taken or kept in reserve.
+    pub(super) fn places(&self) -> usize {
+        self.pieces.capacity()
+    }
+
     /// Empty, and the next bytes stand here.
     pub(super) fn begin(&mut self, start: Offset) {
         self.pieces.clear();
@@ -179,12 +184,14 @@ impl Store {
         kept.push(at, block, &self.memory);
     }
 
-    /// Adds a block at the end, which is `at`.
-    pub(super) fn append_block(&mut self, at: Offset, block: Vec<u8>) {
-        if !block.is_empty() {
-            let kept = self.kept.get_or_insert_with(|| Spares::default().list(at));
-            kept.push(at, block, &self.memory);
+    /// Adds a block at the end, which is `at`. As a piece of its own it costs a place in the list
+    /// and an allocation, which nobody counts: so a small one is copied behind what is there.
+    pub(super) fn append_block(&mut self, at: Offset, block: Vec<u8>, spares: &mut Spares) {
+        if block.len() < BLOCK_MIN {
+            return self.append(at, &block, spares);
         }
+        let kept = self.kept.get_or_insert_with(|| spares.list(at));
+        kept.push(at, block, &self.memory);
     }
 
     /// Forgets everything from an offset on, which was appended at once.
@@ -240,6 +247,9 @@ impl Store {
         }
     }
 }
+
+/// Bytes of the smallest block that is kept as it is.
+const BLOCK_MIN: usize = 2 << 10;
 
 impl Drop for Store {
     fn drop(&mut self) {

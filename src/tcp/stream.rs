@@ -472,10 +472,10 @@ impl Stream {
 
     /// Appends the early bytes that stand at [`Self::judged`], now to be judged, and says how many
     /// that is; 0 if there are none.
-    pub fn append_early(&mut self) -> usize {
+    pub fn append_early(&mut self, spares: &mut Spares) -> usize {
         let Some(block) = self.take_early() else { return 0 };
         let length = block.len();
-        self.store.append_block(self.judged, block);
+        self.store.append_block(self.judged, block, spares);
         length
     }
 

@@ -31,7 +31,7 @@ fn pass(stream: &mut Stream, bytes: &[u8]) {
 fn join(stream: &mut Stream) -> usize {
     let mut joined = 0;
     loop {
-        match stream.append_early() {
+        match stream.append_early(&mut Spares::default()) {
             0 => return joined,
             more => joined += more,
         }

@@ -160,6 +160,31 @@ fn an_idle_flow_costs_at_most_680_bytes() {
     });
 }
 
+/// From far to near, each ahead of a gap, which closes then: the receiver has acknowledged nothing.
+#[test]
+fn bytes_that_came_one_by_one_are_as_heavy_as_they_are_counted() {
+    alone(|| {
+        const BYTES: u32 = 10_000;
+        let mut load = Load::new(settings("mailguard"));
+        let mut grown = 0;
+        for flow in 0..40 {
+            load.open(flow);
+            load.talk(flow);
+            let start = resident();
+            let [client, server] = [100 + 97, 1_000 + 123];
+            load.packet(flow, true, [client, server], ACK, b"Subject: a\r\n\r\n");
+            for at in (0..BYTES).rev() {
+                load.packet(flow, true, [client + 14 + at, server], ACK, b"a");
+            }
+            // What is free again behind the first is there for the others.
+            grown += if flow > 0 { resident().saturating_sub(start) } else { 0 };
+        }
+        let counted = load.engine.stats().store_bytes_now as usize;
+        assert!(counted >= 40 * BYTES as usize, "{counted} bytes are counted");
+        assert!(grown <= 4 * counted, "{grown} bytes for {counted}");
+    });
+}
+
 #[test]
 fn an_idle_flow_under_tls_costs_at_most_400_bytes_more() {
     alone(|| {

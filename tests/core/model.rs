@@ -68,7 +68,7 @@ fn operate(
             if model.fin.is_none() {
                 stream.append(bytes, spares);
                 stream.commit(stream.appended(), spares);
-                while stream.append_early() > 0 {
+                while stream.append_early(spares) > 0 {
                     stream.commit(stream.appended(), spares);
                 }
                 model.fill(bytes);

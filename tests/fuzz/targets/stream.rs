@@ -139,7 +139,7 @@ impl Pair {
             self.values.push(byte);
         }
         let mut joined = 0;
-        while let more @ 1.. = self.stream.append_early() {
+        while let more @ 1.. = self.stream.append_early(&mut self.spares) {
             joined += more;
             self.stream.commit(self.stream.appended(), &mut self.spares);
         }
