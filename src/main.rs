@@ -101,7 +101,9 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             // One that is gone is no wish for the defaults.
             let had_file = file.is_some_and(is_there);
             let reread = || configuration(&command, front::reread_configuration, had_file);
-            front::run::run(config, start, (&reread, file)).map(|()| Outcome::Done)
+            let overrides = &command.overrides();
+            let origin = front::run::Origin { reread: &reread, file, overrides };
+            front::run::run(config, start, origin).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => replayed(replay, config),
         Command::Explain(explain) => {

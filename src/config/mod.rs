@@ -185,6 +185,15 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { refused(faults) }
     }
 
+    /// What does not hold together of a configuration that was changed since it was read.
+    ///
+    /// # Errors
+    /// Everything found wrong: what was found, what was expected.
+    pub fn examine(&self) -> Result<(), Error> {
+        let faults = mixes::examine(self, &Node::empty());
+        if faults.is_empty() { Ok(()) } else { Err(Error::new(faults, None, &[])) }
+    }
+
     /// The same with the patches built in and those of these files: each with its name and text.
     ///
     /// # Errors

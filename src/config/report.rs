@@ -59,6 +59,12 @@ impl Error {
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.faults.iter().map(|told| told.line.as_str())
     }
+
+    /// All of them in one line.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        self.lines().collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl fmt::Display for Error {

@@ -8,21 +8,33 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::{FrontError, read_configuration};
-use crate::config::{Config, Source, rewrite};
+use super::{CONFIGURATION_MAX, FrontError, read_configuration};
+use crate::config::{Config, Override, Source, rewrite};
 use crate::pix;
 
 /// Writes the file; the old one stays beside it. What a PIX says of it.
 ///
 /// # Errors
-/// It cannot be read or written, or is no configuration.
-pub fn write(file: &Path, config: &Config) -> Result<String, FrontError> {
+/// It cannot be read or written, or is no configuration, or would be none with these overrides.
+pub fn write(file: &Path, config: &Config, overrides: &[Override]) -> Result<String, FrontError> {
     let old = if file.exists() { read_configuration(file)? } else { String::new() };
     let new = rewrite(&old, config).map_err(|error| FrontError::file(file, error))?;
+    examine(file, &new, overrides)?;
     replace(file, &old, &new)
         .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))?;
     let sum = pix::checksum(config);
     Ok(format!("Building configuration...\nCryptochecksum: {sum}\n[OK]"))
+}
+
+/// Whether the next start would take the file as it is to be written.
+fn examine(file: &Path, new: &str, overrides: &[Override]) -> Result<(), FrontError> {
+    const WHY: &str = "nothing is written, the next start would refuse it";
+    if new.len() as u64 > CONFIGURATION_MAX {
+        return Err(FrontError::file(file, format!("{WHY}: longer than 1 MiB")));
+    }
+    let name = file.display().to_string();
+    let built = Config::build(Some(Source { name: &name, text: new }), overrides);
+    built.map(drop).map_err(|refused| FrontError::new(format!("{WHY}: {}", refused.in_a_line())))
 }
 
 /// What is to be written, for somebody else to write: the file's path in a line, and the values.
@@ -30,7 +42,8 @@ pub(super) fn to_be_written(file: &Path, config: &Config) -> Result<String, Stri
     rewrite("", config).map(|values| format!("{}\n{values}", file.display()))
 }
 
-/// Writes what a filter has said is to be written, if our file is its own.
+/// Writes what a filter has said is to be written, if our file is its own. Which overrides the
+/// filter has is not known here.
 ///
 /// # Errors
 /// It is another file; and as above.
@@ -40,7 +53,7 @@ pub fn write_for(said: &str, file: &Path) -> Result<String, FrontError> {
         let what = format!("the filter's configuration is {path}, expected --config {path}");
         return Err(FrontError::file(file, what));
     }
-    write(file, &Config::build(Some(Source { name: "the filter's answer", text }), &[])?)
+    write(file, &Config::build(Some(Source { name: "the filter's answer", text }), &[])?, &[])
 }
 
 /// Whether it was somebody's decision that we may not.
@@ -101,11 +114,35 @@ mod tests {
         };
         let before = owner(&file);
         let config = Config::build(None, &[]).unwrap();
-        write(&link, &config).unwrap();
+        write(&link, &config, &[]).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(owner(&file), before);
         assert_eq!(owner(&folder.join("real.toml.1")), before);
         assert_eq!(fs::read_to_string(&file).unwrap(), "ports = [25]\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_the_next_start_would_refuse_does_not_replace_the_file() {
+        let name = format!("mailguard-memory-refused-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("m.toml");
+        let text = "monitor = true\n";
+        fs::write(&file, text).unwrap();
+        let mut config = Config::build(None, &[]).unwrap();
+        config.engine.ports.clear();
+        let refused = write(&file, &config, &[]).unwrap_err().to_string();
+        assert!(refused.starts_with("nothing is written, the next start would refuse it: "));
+        assert!(refused.ends_with("monitor: true found, but no ports: expected one or the other"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        assert!(!folder.join("m.toml.1").exists());
+        // The start is the one with the same options.
+        let cure = [Override::parse("monitor=false").unwrap()];
+        write(&file, &config, &cure).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "monitor = true\nports = []\n");
+        config.pix = vec!["x".repeat(1 << 20)];
+        assert!(write(&file, &config, &cure).unwrap_err().to_string().ends_with(" 1 MiB"));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -22,7 +22,8 @@ pub struct Changed {
 /// What a typed line makes of the configuration.
 ///
 /// # Errors
-/// What is wrong about its values: nothing is changed then.
+/// What is wrong about its values, or what does not hold together with them: nothing is changed
+/// then.
 pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, String> {
     let value = typed.values.first().map_or("", String::as_str);
     let mut new = config.clone();
@@ -44,6 +45,8 @@ pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, Str
         Edit::ClearConduit => clear(&mut new, "conduit"),
         Edit::ClearStatic => clear(&mut new, "static"),
     }
+    // It would be written back, and a file like that is refused at the next start.
+    new.examine().map_err(|refused| format!("ERROR: {}", refused.in_a_line()))?;
     Ok(Changed { config: new, said })
 }
 

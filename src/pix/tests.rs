@@ -141,6 +141,18 @@ fn fixup_adds_and_takes_away_ports_and_what_is_off_is_shown_so() {
 }
 
 #[test]
+fn what_does_not_hold_together_with_the_rest_changes_nothing() {
+    let monitoring = "monitor = true\n";
+    let (changed, said) = after(monitoring, &["no fixup protocol smtp 25"]);
+    let expected = "ERROR: monitor: true found, but no ports: expected one or the other";
+    assert_eq!((said.as_str(), changed), (expected, config(monitoring)));
+    let all = "static (inside,outside) 0.0.0.0 0.0.0.0 netmask 0.0.0.0";
+    let (changed, said) = after("", &[all, "conduit permit tcp host 192.0.2.25 eq smtp any"]);
+    assert!(said.starts_with("ERROR: rules.mail_hosts: 0.0.0.0/0 found, expected hosts"), "{said}");
+    assert_eq!((changed.pix, changed.rules), (vec![all.to_owned()], config("").rules));
+}
+
+#[test]
 fn lines_that_name_mail_hosts_close_and_open_them() {
     let own = "[rules]\nmail_hosts = [\"198.51.100.1\"]\n";
     let hosts = |config: &Config| -> Vec<String> {

@@ -311,6 +311,40 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
 }
 
 #[test]
+fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
+    sealed(NEEDS, || {
+        fs::write(FILE, OURS).unwrap();
+        succeed(&["rules", "up", "--config", FILE]);
+        let filter = Filter::start(&["--config", FILE]);
+        let refused = |words: &str, expected: &str| {
+            let (code, said, error) = ctl(words);
+            assert_eq!((code, said.as_str()), (2, ""), "{words}: {error}");
+            assert!(error.contains(expected), "{words}: {error}");
+        };
+        let all = "static (inside,outside) 0.0.0.0 0.0.0.0 netmask 0.0.0.0";
+        assert_eq!(ctl(all).0, 0);
+        let host = "conduit permit tcp host 192.0.2.25 eq smtp any";
+        refused(host, "ERROR: rules.mail_hosts: 0.0.0.0/0 found, expected hosts");
+        assert_eq!(ctl("show conduit").1, "");
+        assert_eq!(ctl(&format!("no {all}")).0, 0);
+        // The file may have become another one since it was read.
+        let monitoring = format!("monitor = true\n{OURS}");
+        let off = "no fixup protocol smtp 25";
+        let why = "monitor: true found, but no ports: expected one or the other";
+        fs::write(FILE, &monitoring).unwrap();
+        assert_eq!(ctl(off).0, 0);
+        refused("write memory", why);
+        assert_eq!(fs::read_to_string(FILE).unwrap(), monitoring);
+        assert_eq!(ctl("reload").0, 0);
+        refused(off, why);
+        assert_eq!(ctl("show fixup").1, "fixup protocol smtp 25\n");
+        assert_eq!(ctl("write memory").0, 0);
+        succeed(&["check", "--config-only", "--config", FILE]);
+        filter.end("-TERM");
+    });
+}
+
+#[test]
 fn metrics_are_collected_by_http_where_the_file_says_so() {
     sealed(NEEDS, || {
         let filter = Filter::start(&["--set", "metrics.listen=127.0.0.1:9625"]);

@@ -40,20 +40,20 @@ use self::steer::Steering;
 use self::succession::Door;
 use self::supervisor::Supervisor;
 use self::worker::{Marks, Shared};
-use crate::config::{Config, Words};
+use crate::config::{Config, Override, Words};
 use crate::engine::Effects;
 use crate::front::FrontError;
 use crate::front::nfqueue::{Faults, OpenQueue};
 
 /// Filters until SIGTERM or SIGINT, or until another process takes over. On SIGHUP the
-/// configuration is read once more, from the file that stands beside how.
+/// configuration is read once more.
 ///
 /// # Errors
 /// Something could not be opened, or a queue failed for good.
 pub fn run(
     config: &Config,
     start: Start,
-    (reread, file): (&Reread<'_>, Option<&Path>),
+    Origin { reread, file, overrides }: Origin<'_>,
 ) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
@@ -96,7 +96,7 @@ pub fn run(
     let panics = supervisor::catch_panics();
     let running = Running::new(&engine, config.clone());
     let worker = queues.len() + 1;
-    let steering = Steering { shared: &shared, running: &running, reread, file, worker };
+    let steering = Steering { shared: &shared, running: &running, reread, file, overrides, worker };
     let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     announce(config, &queues);
     let written = writer.map(|writer| writer.dated(clock).start()).transpose()?;
@@ -128,6 +128,17 @@ pub enum Start {
     Fresh,
     /// By taking over from the process that runs.
     TakeOver,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// How it is read once more.
+    pub reread: &'a Reread<'a>,
+    /// The file, if there may be one.
+    pub file: Option<&'a Path>,
+    /// What the command line lays over it.
+    pub overrides: &'a [Override],
 }
 
 /// How the configuration is read once more.

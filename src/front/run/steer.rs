@@ -15,7 +15,7 @@ use super::metrics;
 use super::running::{Needs, Pending, Running};
 use super::show;
 use super::worker::Shared;
-use crate::config::Config;
+use crate::config::{Config, Override};
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::control::{
@@ -32,6 +32,8 @@ pub(super) struct Steering<'a> {
     pub(super) reread: &'a Reread<'a>,
     /// The configuration file, which `write memory` writes.
     pub(super) file: Option<&'a Path>,
+    /// What the command line lays over it.
+    pub(super) overrides: &'a [Override],
     /// Whose counters it counts in: a worker of its own.
     pub(super) worker: usize,
 }
@@ -296,7 +298,7 @@ impl Steering<'_> {
                 Err(error) => Answer::refused(place, format!("ERROR: {error}")),
             };
         }
-        match memory::write(file, config) {
+        match memory::write(file, config, self.overrides) {
             Ok(text) => Answer::text(place, text),
             Err(error) if memory::is_forbidden(&error) => {
                 Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))
