@@ -335,12 +335,22 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
         assert_eq!(ctl(off).0, 0);
         refused("write memory", why);
         assert_eq!(fs::read_to_string(FILE).unwrap(), monitoring);
-        assert_eq!(ctl("reload").0, 0);
+        let (code, said, _) = ctl("reload");
+        assert_eq!(code, 0);
+        let passes = "monitoring only: every packet passes unchanged\n";
+        let expected = format!("new connections: profile mailguard\n{passes}");
+        assert!(said.starts_with(&expected), "{said}");
         refused(off, why);
         assert_eq!(ctl("show fixup").1, "fixup protocol smtp 25\n");
         assert_eq!(ctl("write memory").0, 0);
         succeed(&["check", "--config-only", "--config", FILE]);
-        filter.end("-TERM");
+        // Who reads the program's log learns as much as who asked.
+        fs::write(FILE, "monitor = 1\n").unwrap();
+        assert_eq!(ctl("reload").0, 2);
+        let told = filter.end("-TERM");
+        for line in [passes, "ports changed: ", "the old configuration stays in force: /run/"] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
     });
 }
 

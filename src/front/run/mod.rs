@@ -16,6 +16,7 @@ mod manager;
 mod metrics;
 mod probation;
 mod reign;
+mod reload;
 mod running;
 mod sandbox;
 mod show;
@@ -166,11 +167,5 @@ fn announce(config: &Config, queues: &[OpenQueue]) {
             );
         }
     }
-    announce_monitoring(config);
-}
-
-fn announce_monitoring(config: &Config) {
-    if config.engine.monitor {
-        log::warn!("monitoring only: every packet passes unchanged");
-    }
+    reload::announce_monitoring(config);
 }

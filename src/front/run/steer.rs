@@ -12,6 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::Reread;
 use super::metrics;
+use super::reload::{Reloaded, reload};
 use super::running::{Needs, Pending, Running};
 use super::show;
 use super::worker::Shared;
@@ -224,17 +225,9 @@ impl Steering<'_> {
 
     /// What SIGHUP does, with an answer.
     fn reload(&self, request: &Request) -> Answer {
-        let read = (self.reread)();
-        self.shared.reloads.note(self.shared.clock.now(), read.is_err());
         log::info!("reading the configuration anew, as user {} asks", request.user);
-        self.shared.events.reopen();
-        match read {
-            Ok(new) => {
-                let pending = self.running.apply(new);
-                let profile = self.running.config().profile.clone();
-                let said = format!("new connections: profile {profile}");
-                applied(request.place, vec![said], &pending)
-            }
+        match reload(self.running, self.reread, self.shared) {
+            Ok(Reloaded { said, pending }) => applied(request.place, said, &pending),
             Err(error) => {
                 let why = format!("the old configuration stays in force:\n{error}");
                 Answer::refused(request.place, why)

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Reread;
 use super::counters::{COUNTERS, Told};
 use super::reign::QUEUE_THREAD;
+use super::reload::reload;
 use super::running::Running;
 use super::signals::Signals;
 use super::succession::{Door, Successor};
@@ -95,8 +96,8 @@ impl<'a> Supervisor<'a> {
             }
             if self.signals.is_asked_to_reload() {
                 log::info!("reading the configuration and opening the event log anew");
-                self.shared.events.reopen();
-                self.reload();
+                // The log is told how it went.
+                let _ = reload(self.running, self.reread, self.shared);
             }
             if self.signals.is_asked_to_reopen() {
                 log::info!("opening the event log anew");
@@ -105,27 +106,6 @@ impl<'a> Supervisor<'a> {
         }
         self.tell();
         Wish::End
-    }
-
-    /// Takes what a running filter can take of the configuration: all of it, or none.
-    fn reload(&self) {
-        let read = (self.reread)();
-        self.shared.reloads.note(self.shared.clock.now(), read.is_err());
-        let new = match read {
-            Ok(new) => new,
-            Err(error) => {
-                for line in error.lines() {
-                    log::error!("the old configuration stays in force: {line}");
-                }
-                return;
-            }
-        };
-        for pending in self.running.apply(new) {
-            log::warn!("{pending}");
-        }
-        let config = self.running.config();
-        log::info!("new connections: profile {}", config.profile);
-        super::announce_monitoring(&config);
     }
 
     fn tell(&mut self) {
