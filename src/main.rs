@@ -14,10 +14,7 @@ fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
         let config = configuration(&cli.command, front::read_configuration, false);
         match (&cli.command, config) {
-            // Whoever is to repair a configuration has to get at the filter all the same.
-            (Command::Ctl(_) | Command::Top(_), Err(_)) => {
-                perform(cli.command, &Config::build(None, &[])?)
-            }
+            (Command::Ctl(_) | Command::Top(_), Err(faulty)) => talk_anyway(cli.command, faulty),
             (Command::Check(check), Err(faulty)) if !check.config_only => {
                 // What the machine lacks is worth knowing all the same.
                 front::check::machine_alone(check.brief).and(Err(faulty))
@@ -88,6 +85,21 @@ fn configuration(
 fn is_there(path: &Path) -> bool {
     let found = path.symlink_metadata();
     !matches!(found, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Whoever is to repair a configuration has to get at the filter all the same. Where none answers,
+/// it may be because of the file.
+fn talk_anyway(command: Command, faulty: FrontError) -> Result<Outcome, FrontError> {
+    let file = command.config_file().and_then(|(path, _)| front::read_configuration(path).ok());
+    let control = Config::control_in(&file.unwrap_or_default());
+    let ended = perform(command, &Config { control, ..Config::build(None, &[])? });
+    ended.map_err(|error| {
+        if error.kind().is_none() {
+            return error;
+        }
+        say(&error.to_string());
+        faulty
+    })
 }
 
 fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {

@@ -185,6 +185,14 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { refused(faults) }
     }
 
+    /// The control socket that a file names, as far as it can be read: however faulty it is, the
+    /// filter that runs may have begun with it.
+    #[must_use]
+    pub fn control_in(text: &str) -> Control {
+        let (root, _) = parse(Source { name: "", text });
+        document::read(&root).0.control
+    }
+
     /// What does not hold together of a configuration that was changed since it was read.
     ///
     /// # Errors

@@ -238,3 +238,15 @@ fn hands_off_for_the_rest_is_no_hands_off_for_all() {
     let last = block("server = \"192.0.2.25\"", "enforce");
     assert!(build(&[low, high, last].concat(), &[]).is_err());
 }
+
+#[test]
+fn the_control_socket_of_a_faulty_file_is_known_as_far_as_it_can_be_read() {
+    for (text, expected) in [
+        ("ports = [0]\n[control]\nsocket = \"/x\"\n", "/x"),
+        ("[control]\nsocket = \"/x\"\n[log]\nevents = [\n", "/x"),
+        ("[control]\nsocket = 1\n", "/run/mailguard/control"),
+        ("", "/run/mailguard/control"),
+    ] {
+        assert_eq!(Config::control_in(text).socket, expected, "{text}");
+    }
+}

@@ -90,7 +90,8 @@ impl FrontError {
     }
 
     /// What kind of call failed, if one did.
-    fn kind(&self) -> Option<io::ErrorKind> {
+    #[must_use]
+    pub fn kind(&self) -> Option<io::ErrorKind> {
         self.cause.as_ref().map(io::Error::kind)
     }
 

@@ -355,6 +355,23 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
 }
 
 #[test]
+fn a_faulty_file_keeps_nobody_from_talking_and_is_shown_where_none_answers() {
+    sealed(NEEDS, || {
+        let filter = Filter::start(&["--set", "control.socket=/run/other"]);
+        fs::write(FILE, "monitor = 1\n[control]\nsocket = \"/run/other\"\n").unwrap();
+        assert_eq!(ctl(&format!("--config {FILE} ping")).1, "pong\n");
+        // The filter's own words need none beside them.
+        let (code, _, error) = ctl(&format!("--config {FILE} shwo"));
+        assert!(code == 2 && !error.contains(FILE), "{error}");
+        filter.end("-TERM");
+        let (code, _, error) = ctl(&format!("--config {FILE} ping"));
+        assert_eq!(code, 2);
+        assert!(error.starts_with("mailguard: no mailguard answers at /run/other: "), "{error}");
+        assert!(error.contains("\nmailguard: /run/mailguard.toml:1:11: monitor: 1"), "{error}");
+    });
+}
+
+#[test]
 fn metrics_are_collected_by_http_where_the_file_says_so() {
     sealed(NEEDS, || {
         let filter = Filter::start(&["--set", "metrics.listen=127.0.0.1:9625"]);
