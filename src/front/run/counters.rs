@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::worker::Shared;
+use crate::engine::{Reason, Stats};
 
 /// One number that only grows.
 pub(super) struct Counter {
@@ -43,8 +44,8 @@ pub(super) const COUNTERS: &[Counter] = &[
     fault("packets_oversized", "packets were too long to be rewritten, and dropped", |shared| {
         load(&shared.faults.oversized)
     }),
-    fault("panics", "packets were dropped because judging them panicked", |shared| {
-        load(&shared.panics)
+    fault("panics", "times judging a packet panicked", |shared| {
+        panics(load(&shared.panics), &shared.engine.stats())
     }),
     fault("packets_blocked", "packets were dropped unread, of connections that killed", |shared| {
         load(&shared.blocked)
@@ -63,15 +64,27 @@ const fn fault(name: &'static str, help: &'static str, value: fn(&Shared<'_>) ->
     Counter { name, help, is_fault: true, value }
 }
 
+/// Those that the engine contained, which it counts as drops, and those that it did not.
+fn panics(uncontained: u64, stats: &Stats) -> u64 {
+    uncontained + stats.drops.get(&Reason::OwnFault).copied().unwrap_or(0)
+}
+
 fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
 /// What was told of the counters so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Told([u64; COUNTERS.len()]);
 
 impl Told {
+    /// What whoever was before us has counted was told then.
+    pub(super) fn of(shared: &Shared<'_>) -> Self {
+        let mut told = [0; COUNTERS.len()];
+        COUNTERS.iter().zip(&mut told).for_each(|(one, told)| *told = (one.value)(shared));
+        Self(told)
+    }
+
     /// Faults that are new since this was last asked, one line a kind.
     pub(super) fn news(&mut self, shared: &Shared<'_>) -> Vec<String> {
         let mut lines = Vec::new();
@@ -91,6 +104,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_fault_that_the_engine_contained_is_one_of_ours() {
+        let drops = [(Reason::OwnFault, 2), (Reason::UnknownFlow, 7)].into();
+        assert_eq!(panics(1, &Stats { drops, ..Stats::default() }), 3);
+        assert_eq!(panics(1, &Stats::default()), 1);
+    }
 
     #[test]
     fn every_counter_has_a_name_of_its_own() {

@@ -253,7 +253,7 @@ fn faults(ours: &mut Registered<'_>, shared: &Shared<'_>) {
     ours.counts("queue_faults", "What went wrong with the kernel's queue", kinds);
     ours.count("resets_sent", "RSTs sent", value("resets_sent"));
     ours.count("rst_failures", "RSTs that could not be sent", value("resets_unsent"));
-    ours.count("panics", "Packets dropped because judging them panicked", value("panics"));
+    ours.count("panics", "How often judging a packet panicked", value("panics"));
     let lost = [("lost", value("events_lost")), ("left-out", value("events_left_out"))];
     let lost = lost.map(|(cause, count)| (one("cause", cause), count));
     ours.counts("events_lost", "Entries that are not in the event log", lost);

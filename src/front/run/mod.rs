@@ -85,6 +85,9 @@ pub fn run(
         deadly: worker::deadly(),
         asked: AtomicU32::new(0),
     };
+    let panics = supervisor::catch_panics();
+    let running = Running::new(&engine, config.clone());
+    let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     // Ahead of what cannot be taken back.
     let predecessor = estate.predecessor();
     let (mut server, waker) = steer::open(config, predecessor)?;
@@ -94,11 +97,8 @@ pub fn run(
     sandbox::enter(config, file);
     shared.deliver(&mut effects);
     shared.reset_blocked(&mut effects);
-    let panics = supervisor::catch_panics();
-    let running = Running::new(&engine, config.clone());
     let worker = queues.len() + 1;
     let steering = Steering { shared: &shared, running: &running, reread, file, overrides, worker };
-    let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
     announce(config, &queues);
     let written = writer.map(|writer| writer.dated(clock).start()).transpose()?;
     let reign = Reign { shared: &shared, signals: &signals, config };
@@ -118,7 +118,7 @@ pub fn run(
     if let Some(written) = written {
         events.end(&written);
     }
-    supervisor::summarise(&shared);
+    supervisor::summarise(&shared, &running.config().engine);
     ended.map(drop)
 }
 

@@ -17,7 +17,7 @@ use super::running::Running;
 use super::signals::Signals;
 use super::succession::{Door, Successor};
 use super::worker::Shared;
-use crate::engine::{Effects, Reason};
+use crate::engine::{Effects, Exception, Reason, Settings, Treatment};
 use crate::front::nfqueue::listing::{self, Entry};
 use crate::time::Instant;
 
@@ -39,7 +39,7 @@ pub(super) struct Supervisor<'a> {
     told: Told,
     drops: BTreeMap<Reason, u64>,
     ticks: u64,
-    dropped: Vec<Entry>,
+    kernel_drops: KernelDrops,
     is_listing_readable: bool,
 }
 
@@ -57,10 +57,11 @@ impl<'a> Supervisor<'a> {
             shared,
             signals,
             panics,
-            told: Told::default(),
+            told: Told::of(shared),
             drops: shared.engine.stats().drops,
             ticks: 0,
-            dropped: Vec::new(),
+            // A queue that was taken over keeps its counters, and who had it has told them.
+            kernel_drops: KernelDrops(listing::read().unwrap_or_default()),
             is_listing_readable: true,
         }
     }
@@ -110,7 +111,7 @@ impl<'a> Supervisor<'a> {
 
     fn tell(&mut self) {
         for panic in self.panics.try_iter() {
-            log::error!("{panic}; the packet was dropped");
+            log::error!("{panic}; the packet could not be judged");
         }
         for line in self.told.news(self.shared) {
             log::warn!("{line}");
@@ -123,57 +124,81 @@ impl<'a> Supervisor<'a> {
     fn tell_drops(&mut self) {
         self.ticks += 1;
         let is_time = self.ticks.is_multiple_of(TICKS_BETWEEN_DROPS);
+        let dropped = dropped(&self.running.config().engine);
         for (reason, count) in self.shared.engine.stats().drops {
             let told = self.drops.entry(reason).or_default();
             if count > *told && (*told == 0 || is_time) {
-                log::info!("dropped {} packets: {reason}", count - *told);
+                log::info!("{dropped} {} packets: {reason}", count - *told);
                 *told = count;
             }
         }
     }
 
     fn tell_kernel_drops(&mut self) {
-        let entries = match listing::read() {
-            Ok(entries) => entries,
+        match listing::read() {
+            Ok(entries) => {
+                let queue = self.running.config().queue;
+                let served = queue.first..=queue.last;
+                let entries = entries.into_iter().filter(|entry| served.contains(&entry.number));
+                self.kernel_drops.news(entries.collect()).iter().for_each(|line| {
+                    log::warn!("{line}");
+                });
+            }
             Err(error) => {
                 if std::mem::replace(&mut self.is_listing_readable, false) {
                     log::warn!("what the kernel drops is not known: {}: {error}", listing::PATH);
                 }
-                return;
-            }
-        };
-        let queue = self.running.config().queue;
-        let served = queue.first..=queue.last;
-        let now: Vec<Entry> =
-            entries.into_iter().filter(|entry| served.contains(&entry.number)).collect();
-        for entry in &now {
-            let number = entry.number;
-            let before = self.dropped.iter().find(|before| before.number == number);
-            let before = before.copied().unwrap_or_default();
-            let full = entry.queue_dropped.saturating_sub(before.queue_dropped);
-            let unread = entry.user_dropped.saturating_sub(before.user_dropped);
-            if full > 0 {
-                log::warn!("queue {number}: the kernel dropped {full} packets, the queue was full");
-            }
-            if unread > 0 {
-                log::warn!(
-                    "queue {number}: the kernel dropped {unread} packets, the socket buffer was \
-                     full"
-                );
             }
         }
-        self.dropped = now;
+    }
+}
+
+/// What was told of the packets that the kernel drops.
+struct KernelDrops(Vec<Entry>);
+
+impl KernelDrops {
+    /// A line for each queue and reason for which there are more.
+    fn news(&mut self, now: Vec<Entry>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for entry in &now {
+            let number = entry.number;
+            let before = self.0.iter().find(|before| before.number == number);
+            let before = before.copied().unwrap_or_default();
+            for (count, what) in [
+                (entry.queue_dropped.saturating_sub(before.queue_dropped), "queue"),
+                (entry.user_dropped.saturating_sub(before.user_dropped), "socket buffer"),
+            ] {
+                if count > 0 {
+                    let dropped = format!("the kernel dropped {count} packets");
+                    lines.push(format!("queue {number}: {dropped}, the {what} was full"));
+                }
+            }
+        }
+        self.0 = now;
+        lines
+    }
+}
+
+/// What became of packets that are counted as dropped: those that monitoring lets pass are as well.
+fn dropped(settings: &Settings) -> &'static str {
+    let is_monitored = |one: &Exception| matches!(one.treatment, Treatment::Monitor(_));
+    if settings.monitor {
+        "monitoring only, would have dropped"
+    } else if settings.exceptions.iter().any(is_monitored) {
+        "dropped, or would have where monitoring,"
+    } else {
+        "dropped"
     }
 }
 
 /// Says in a few lines what the run came to.
-pub(super) fn summarise(shared: &Shared<'_>) {
+pub(super) fn summarise(shared: &Shared<'_>, settings: &Settings) {
     let stats = shared.engine.stats();
     for counter in stats.counters().iter().filter(|counter| counter.value > 0) {
         log::info!("{}: {} ({})", counter.name, counter.value, counter.help);
     }
     for (reason, count) in &stats.drops {
-        log::info!("dropped {count}: {reason}");
+        log::info!("{} {count}: {reason}", dropped(settings));
     }
     for (reason, count) in &stats.withheld {
         log::info!("held back {count}: {reason}");
@@ -210,3 +235,37 @@ const TICKS_BETWEEN_DROPS: u64 = 60;
 
 /// Panics told in one tick; all are counted.
 const PANICS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_of_the_kernel_are_told_once_and_those_of_before_never() {
+        let entry = |number, queue_dropped, user_dropped| Entry {
+            number,
+            queue_dropped,
+            user_dropped,
+            ..Entry::default()
+        };
+        let mut drops = KernelDrops(vec![entry(0, 7, 7)]);
+        assert_eq!(drops.news(vec![entry(0, 7, 7)]), [""; 0]);
+        let full = "queue 0: the kernel dropped 2 packets, the queue was full";
+        let unread = "queue 1: the kernel dropped 3 packets, the socket buffer was full";
+        let now = vec![entry(0, 9, 7), entry(1, 0, 3)];
+        assert_eq!(drops.news(now.clone()), [full, unread]);
+        assert_eq!(drops.news(now), [""; 0]);
+    }
+
+    #[test]
+    fn what_monitoring_lets_pass_is_not_said_to_be_dropped() {
+        let verb = |text: &str| {
+            let source = crate::config::Source { name: "m", text };
+            dropped(&crate::config::Config::build(Some(source), &[]).unwrap().engine)
+        };
+        assert_eq!(verb(""), "dropped");
+        assert_eq!(verb("monitor = true\n"), "monitoring only, would have dropped");
+        let one = "[[exceptions]]\nclient = \"192.0.2.1\"\ntreatment = \"monitor\"\n";
+        assert!(verb(one).starts_with("dropped, or would have "));
+    }
+}
