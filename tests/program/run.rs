@@ -272,7 +272,18 @@ fn strangers_keep_nobody_from_starting_or_from_taking_over() {
         let _crowd = crowd_before("\0mailguard/queue-0");
         let filter = Filter::start(&[]);
         assert!(!filter.said.contains("can take over"), "{}", filter.said);
+        let backend = |name: &str| {
+            let metrics = mailguard(&["ctl", "metrics"]).stdout;
+            let mode = format!(
+                "mailguard_mode_info{{profile=\"mailguard\",monitor=\"false\",\
+                                fail=\"closed\",backend=\"{name}\"}} 1\n"
+            );
+            String::from_utf8(metrics).unwrap().contains(&mode)
+        };
+        assert!(is_soon(|| backend("nfq")));
         let successor = Filter::start(&["--take-over"]);
+        // What was taken over is served by our own messages.
+        assert!(is_soon(|| backend("netlink")));
         let said = filter.end("-0");
         assert!(said.contains("another process goes on"), "{said}");
         let door = "/run/mailguard/control.queue-0";

@@ -93,6 +93,14 @@ impl OpenQueue {
         self.number
     }
 
+    /// What talks to the kernel for it.
+    pub(in crate::front) const fn backend(&self) -> config::Backend {
+        match self.nfq {
+            Some(_) => config::Backend::Nfq,
+            None => config::Backend::Netlink,
+        }
+    }
+
     /// Bytes the kernel lets this queue's socket hold.
     pub(in crate::front) fn buffer_bytes(&self) -> usize {
         sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0)

@@ -11,13 +11,16 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::clock::Dates;
 use super::counters::COUNTERS;
+use super::running::Reloads;
 use super::show;
 use super::worker::Shared;
 use crate::config::{Config, Words};
 use crate::engine::{Heard, Stage, Stats};
 use crate::front::nfqueue::listing;
 use crate::speaker::Speaker;
+use crate::time::Instant;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -26,14 +29,15 @@ pub(super) fn text(shared: &Shared<'_>, config: &Config) -> String {
     let mut registry = Registry::default();
     let mut ours = Registered(registry.sub_registry_with_prefix("mailguard"));
     let stats = shared.engine.stats();
-    about(&mut ours, config);
+    about(&mut ours, shared, config);
     packets(&mut ours, &stats);
     mail(&mut ours, &stats);
     tls(&mut ours, &stats);
     flows(&mut ours, shared, &stats);
     queues(&mut ours, config);
     faults(&mut ours, shared);
-    reloads(&mut ours, shared);
+    let (started, dates) = (shared.started, Dates::new(shared.clock));
+    times(&mut ours, started, &shared.reloads, dates);
     process(&mut Registered(&mut registry));
     let mut text = String::new();
     // Numbers into memory: this cannot fail.
@@ -98,14 +102,14 @@ fn one(name: &'static str, value: impl ToString) -> Labels {
     vec![(name, value.to_string())]
 }
 
-fn about(ours: &mut Registered<'_>, config: &Config) {
+fn about(ours: &mut Registered<'_>, shared: &Shared<'_>, config: &Config) {
     let version = one("version", env!("CARGO_PKG_VERSION"));
     ours.gauges("build_info", "The program that runs", [(version, 1)]);
     let mode = vec![
         ("profile", config.profile.clone()),
         ("monitor", config.engine.monitor.to_string()),
         ("fail", config.queue.fail.word().to_owned()),
-        ("backend", config.queue.backend.word().to_owned()),
+        ("backend", shared.backend().word().to_owned()),
     ];
     ours.gauges("mode_info", "How it is configured", [(mode, 1)]);
 }
@@ -259,18 +263,18 @@ fn faults(ours: &mut Registered<'_>, shared: &Shared<'_>) {
     ours.counts("events_lost", "Entries that are not in the event log", lost);
 }
 
-fn reloads(ours: &mut Registered<'_>, shared: &Shared<'_>) {
-    let reloads = &shared.reloads;
+/// When it was started and when configured, by the wall clock.
+fn times(ours: &mut Registered<'_>, started: Instant, reloads: &Reloads, dates: Dates) {
     let results = [("done", reloads.done()), ("failed", reloads.failed())];
     let results = results.map(|(result, count)| (one("result", result), count));
     ours.counts("config_reloads", "How often the configuration was read anew", results);
-    let (last, is_good) = reloads.last().unwrap_or((shared.started, true));
+    let (last, is_good) = reloads.last().unwrap_or((started, true));
     let help = "When it was last read, seconds of the epoch";
-    ours.gauge("config_last_reload_timestamp_seconds", help, last.seconds());
+    ours.gauge("config_last_reload_timestamp_seconds", help, dates.of(last).seconds());
     let help = "Whether that went well";
     ours.gauge("config_last_reload_successful", help, u64::from(is_good));
-    let started = shared.started.seconds();
-    ours.gauge("start_timestamp_seconds", "When it was started", started);
+    let help = "When it was started, seconds of the epoch";
+    ours.gauge("start_timestamp_seconds", help, dates.of(started).seconds());
 }
 
 /// What every program tells, under the names that all of them use.
@@ -288,7 +292,29 @@ const SLICE: u64 = 256;
 
 #[cfg(test)]
 mod tests {
+    use super::super::clock::Clock;
     use super::*;
+
+    #[test]
+    fn times_are_dates_of_the_wall_clock_though_it_was_set_since() {
+        let clock = Clock::going_on(Instant::from_seconds(1_000), 0);
+        let reloads = Reloads::default();
+        let shown = || {
+            let mut registry = Registry::default();
+            times(&mut Registered(&mut registry), clock.now(), &reloads, Dates::new(clock));
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            let of = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                line.trim().parse::<u64>().unwrap()
+            };
+            [of("start_timestamp_seconds "), of("config_last_reload_timestamp_seconds ")]
+        };
+        let is_date = |seconds: u64| Clock::start().now().seconds().abs_diff(seconds) < 60;
+        assert!(shown().into_iter().all(is_date));
+        reloads.note(clock.now(), false);
+        assert!(shown().into_iter().all(is_date));
+    }
 
     #[test]
     fn the_older_form_names_counters_as_their_samples() {

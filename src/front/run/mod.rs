@@ -28,7 +28,7 @@ mod target;
 mod worker;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::thread;
 
 use self::estate::Estate;
@@ -79,6 +79,7 @@ pub fn run(
         events: &events,
         marks: Marks::new(&config.rules),
         faults: &faults,
+        has_netlink: AtomicBool::new(false),
         panics: AtomicU64::new(0),
         probation,
         blocked: AtomicU64::new(0),

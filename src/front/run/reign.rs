@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::succession::{Door, Successor};
 use super::supervisor::{Supervisor, Wish};
 use super::worker::{END, Shared};
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::engine::Effects;
 use crate::front::FrontError;
 use crate::front::nfqueue::{OpenQueue, Waker};
@@ -94,6 +94,8 @@ impl Reign<'_> {
         let wakers = queues.iter().map(OpenQueue::waker).collect::<Result<Vec<_>, _>>()?;
         let answers: Vec<_> = queues.iter().map(|_| AtomicU32::new(0)).collect();
         shared.asked.store(0, Ordering::Release);
+        let has_netlink = queues.iter().any(|queue| queue.backend() == Backend::Netlink);
+        shared.has_netlink.store(has_netlink, Ordering::Relaxed);
         let health = Health { asked: &shared.asked, answers: &answers, wakers: &wakers };
         thread::scope(|scope| {
             let threads = queues.into_iter().zip(&answers).enumerate();

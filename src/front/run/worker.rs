@@ -6,14 +6,14 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::clock::Clock;
 use super::events::Events;
 use super::inject::Injector;
 use super::probation::Probation;
 use super::running::Reloads;
-use crate::config::Rules;
+use crate::config::{Backend, Rules};
 use crate::engine::{Effects, Engine, Handling, Verdict};
 use crate::front::FrontError;
 use crate::front::nfqueue::{Faults, Held, KernelQueue, Marking, Received};
@@ -40,7 +40,9 @@ pub(super) struct Shared<'a> {
     pub(super) marks: Marks,
     /// What went wrong with the kernel.
     pub(super) faults: &'a Faults,
-    /// Packets dropped because judging them panicked.
+    /// Whether a queue is served by our own messages, as each is that was taken over.
+    pub(super) has_netlink: AtomicBool,
+    /// How often judging a packet panicked and the engine did not contain it.
     pub(super) panics: AtomicU64,
     /// What is watched after a death.
     pub(super) probation: Probation,
@@ -176,6 +178,11 @@ impl Shared<'_> {
             Ok(()) => self.deliver(effects),
             Err(_) => self.count_panic(effects),
         }
+    }
+
+    /// What talks to the kernel, whatever the configuration says.
+    pub(super) fn backend(&self) -> Backend {
+        if self.has_netlink.load(Ordering::Relaxed) { Backend::Netlink } else { Backend::Nfq }
     }
 
     fn count_panic(&self, effects: &mut Effects) {
