@@ -253,15 +253,24 @@ impl Writer {
             self.shared.settled.fetch_add(1, Ordering::Relaxed);
             let before = self.unsaid.map_or(0, |(count, _)| count);
             self.unsaid = Some((before + 1, record.at));
+            if (before + 1).is_multiple_of(LEFT_OUT_LOOK) {
+                // More may be coming for as long as anybody likes.
+                self.look_up();
+            }
             return;
         }
         self.records += 1;
         self.target.take(record);
         if self.text.len() >= WRITE_BYTES {
-            self.flush();
-            self.look_at_clocks();
-            self.say_what_is_left_out(false);
+            self.look_up();
         }
+    }
+
+    /// Writes what was gathered, and sees what time it is.
+    fn look_up(&mut self) {
+        self.flush();
+        self.look_at_clocks();
+        self.say_what_is_left_out(false);
     }
 
     /// A line about entries left out, once a second.
@@ -321,6 +330,9 @@ const GATHERING: Duration = Duration::from_millis(5);
 
 /// Bytes gathered for one write.
 const WRITE_BYTES: usize = 64 << 10;
+
+/// Entries left out, a millisecond's work or two, before it is seen what time it is.
+const LEFT_OUT_LOOK: u64 = 1_024;
 
 /// How often at most the log speaks of entries left out.
 const SAYING: Duration = Duration::from_secs(1);
