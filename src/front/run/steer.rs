@@ -118,6 +118,9 @@ impl Steering<'_> {
             Ok(typed) => self.perform(&typed, request),
             Err(mistake) => Answer::refused(request.place, mistake.to_string()),
         };
+        if filter.is_some() && answer.is_followed {
+            return Answer::refused(request.place, NO_BAR);
+        }
         if let (Some(filter), How::Done | How::RulesFollow) = (filter, &answer.how) {
             match filtered(&answer.body, filter) {
                 Some(body) => answer.body = body,
@@ -355,6 +358,9 @@ fn filtered(text: &str, filter: &str) -> Option<String> {
 
 const NOT_ALLOWED: &str = "ERROR: only root and the filter's own user may change anything, and the \
                            group with control.group_may_change = true";
+
+const NO_BAR: &str = "ERROR: expected no bar behind `events follow`: what follows is not filtered \
+                      here";
 
 const NO_FILE: &str = "ERROR: the filter was started without a configuration file: expected one at \
                        /etc/mailguard/mailguard.toml, or --config";
