@@ -66,7 +66,9 @@ fn of_json(text: &str) -> Option<Entry> {
     let word = |key: &str| fields.get(key).and_then(Value::as_str);
     let offset = fields.get("offset").and_then(Value::as_u64);
     let place = word("side").zip(offset).and_then(|(side, offset)| at(side, offset));
-    let named = ["event", "rule", "reason", "fault"].into_iter().filter_map(word);
+    // A greeting that passes bears the name of the rule that masks one.
+    let event = word("event").filter(|event| *event != "banner");
+    let named = event.into_iter().chain(["rule", "reason", "fault"].into_iter().filter_map(word));
     let patches = fields.get("patches").and_then(Value::as_array).into_iter().flatten();
     let words = named.chain(patches.filter_map(Value::as_str)).map(str::to_owned).collect();
     let end = |key| word(key).and_then(|text| text.parse::<SocketAddr>().ok()).map(endpoint);
@@ -75,31 +77,74 @@ fn of_json(text: &str) -> Option<Entry> {
 
 /// A line of the text or syslog format, or a word alone.
 fn of_text(text: &str) -> Option<Entry> {
-    // In the protocol log, what the ends said stands behind an arrow.
-    let text = match text.split_once(" : ") {
-        Some((_, said)) if said.starts_with("<<<") || said.starts_with(">>>") => return None,
-        Some((_, said)) => said,
-        None => text,
-    };
     let ours = unquoted(text);
-    let named = ours.split_once("%MAILGUARD-").and_then(|(_, rest)| rest.split_once('-'));
-    let named = named.map_or(ours.as_str(), |(_, named)| named);
-    let mut words = named.split(|c: char| !c.is_alphanumeric() && c != '-');
-    let place = || {
-        let mut words = ours.trim_start_matches("*** ").split([' ', ':']);
-        let (side, word, offset) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
-        if word == "offset" { at(side, offset) } else { None }
+    // In the protocol log a date stands in front, and what the ends said behind an arrow.
+    let said = match ours.split_once(" : ") {
+        Some((date, said)) if date.ends_with("AM") || date.ends_with("PM") => said,
+        _ => &ours,
     };
-    let words = match ours.as_str() {
-        theirs if theirs.contains("%ASA-") || theirs.contains("%PIX-") => {
-            let row = THEIRS.iter().find(|(words, _)| theirs.contains(words));
-            row.map(|(_, word)| (*word).to_owned()).into_iter().collect()
-        }
-        _ if named.len() < ours.len() => words.next().map(str::to_owned).into_iter().collect(),
-        _ => words.map(str::to_owned).collect(),
+    if said.starts_with("<<<") || said.starts_with(">>>") {
+        return None;
+    }
+    let told = said.strip_prefix("*** ");
+    let words = if let Some(told) = told {
+        in_frame(told)
+    } else if said.contains("%ASA-") || said.contains("%PIX-") {
+        let row = THEIRS.iter().find(|(words, _)| said.contains(words));
+        row.map(|(_, word)| *word).into_iter().collect()
+    } else if let Some((_, message)) = said.split_once("%MAILGUARD-") {
+        let name = message.split_once('-').map_or("", |(_, named)| named);
+        words(name).take(1).collect()
+    } else {
+        words(said).collect()
     };
-    Some(Entry { place: place(), words, ends: None })
+    let words = words.into_iter().map(str::to_owned).collect();
+    let place = told.and_then(placed).and_then(|(side, offset, _)| at(side, offset));
+    Some(Entry { place, words, ends: None })
 }
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty())
+}
+
+/// The words of ours in an entry that has a frame of other words, among them a peer's.
+fn in_frame(told: &str) -> Vec<&str> {
+    let is_it =
+        |(begin, end, _): &&(&str, &str, &str)| told.starts_with(begin) && told.ends_with(end);
+    if let Some((_, _, word)) = PHRASES.iter().find(is_it) {
+        return vec![word];
+    }
+    if let Some((_, _, what)) = placed(told) {
+        // `dropped 3 bytes: reason`, and `rule patch: "before" -> "after"`.
+        let is_behind = ["dropped ", "cut ", "alarm: "].iter().any(|begin| what.starts_with(begin));
+        let parts = what.split_once(':').unwrap_or((what, ""));
+        return words(if is_behind { parts.1 } else { parts.0 }).collect();
+    }
+    if let Some(connection) = told.strip_prefix("The connection from ") {
+        // `1.2.3.4 was reset: reason`, `1.2.3.4 has passed a limit: rule, 5 of 4`.
+        let behind = connection.rsplit_once(" offends ").or_else(|| connection.rsplit_once(": "));
+        return behind.and_then(|(_, named)| words(named).next()).into_iter().collect();
+    }
+    words(told).take(1).collect()
+}
+
+/// What an entry says of a place: side, offset, and what is there.
+fn placed(told: &str) -> Option<(&str, u64, &str)> {
+    let (place, what) = told.split_once(": ")?;
+    let (side, offset) = place.split_once(" offset ")?;
+    Some((side, offset.parse().ok()?, what))
+}
+
+/// How entries begin and end that say with several words what the other formats have one for.
+const PHRASES: [(&str, &str, &str); 7] = [
+    ("TLS begins on ", "", "tls-begin"),
+    ("TLS is agreed on: ", "", "tls-agreed"),
+    ("TLS failed on ", "", "tls-failed"),
+    ("TLS ends: ", "", "tls-end"),
+    ("", " left out", "left-out"),
+    ("", " not seen, what follows is uncertain", "missed"),
+    ("", " are not shown", "unshown"),
+];
 
 /// What stands in messages of a PIX or an ASA, and our word for what they tell of.
 const THEIRS: [(&str, &str); 14] = [
@@ -188,10 +233,49 @@ mod tests {
     }
 
     #[test]
+    fn what_an_entry_says_with_several_words_is_explained_by_the_one_that_is_meant() {
+        for (entry, word) in [
+            ("TLS begins on the connection from 192.0.2.1", "tls-begin"),
+            ("TLS begins on the connection from ::1: up to 1.3, for path.example", "tls-begin"),
+            ("TLS failed on the connection from 192.0.2.1 behind hellos: path", "tls-failed"),
+            ("5 entries left out", "left-out"),
+            ("1 entry of the connection from 192.0.2.1 left out", "left-out"),
+            ("server: 165 bytes not seen, what follows is uncertain", "missed"),
+            ("The connection from 2001:db8:: was reset: refused-lines", "refused-lines"),
+            ("The connection from ::1 has passed a limit: messages, 5 of 4", "messages"),
+            ("The connection from ::1 offends sni", "sni"),
+            ("plain-mail on the connection from 192.0.2.1 to 192.0.2.25:25", "plain-mail"),
+        ] {
+            for date in ["", "2/7/01 5:01:20 PM : "] {
+                let text = told(&format!("{date}*** {entry}")).unwrap();
+                assert!(text.starts_with(&format!("{word}: ")), "{entry}: {text}");
+                assert_eq!(text.matches("\n\n").count(), 0, "{entry}: {text}");
+            }
+        }
+        for (entry, word) in [
+            ("edits of 24 bytes more are not shown", "unshown"),
+            (r#"verb: "VRFY : <<< AM : <<< x" -> "X""#, "verb"),
+            (r#"patch CVE-2019-10149: "a: path" -> "X""#, "CVE-2019-10149"),
+            ("dropped 3 bytes: out-of-order", "out-of-order"),
+            ("cut 1 byte: awaiting-reply", "awaiting-reply"),
+        ] {
+            let text = told(&format!("*** client offset 13: {entry}")).unwrap();
+            assert!(text.contains("client's byte 13.\n") && text.contains(&format!("\n{word}: ")));
+            assert!(!text.contains("path: "), "{entry}: {text}");
+        }
+        let end = "*** TLS ends: client 1 byte in 1 record, server 1 byte in 1 record, truncated";
+        assert_eq!(told(end), None);
+    }
+
+    #[test]
     fn a_word_is_explained_and_what_the_ends_said_is_not() {
         assert!(told("refused-lines").unwrap().contains("refused_lines_max = 25"));
         assert!(told("CVE-2019-10149").unwrap().contains("\n  CVE-2019-10149 = on"));
-        for nothing in ["", "word", "11/22/26 12:58:39 AM : <<< verb", "\"verb\"", "{}", "[]"] {
+        for nothing in
+            ["", "word", "<<< verb", "11/22/26 12:58:39 AM : <<< verb", "\"verb\"", "{}", "[]"]
+                .into_iter()
+                .chain([r#"{"event":"banner"}"#])
+        {
             assert_eq!(told(nothing), None, "{nothing}");
         }
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::replay::{files, settings_beside};
 use mailguard::engine::Settings;
-use mailguard::front::explain::{self, CAUSES, cause};
+use mailguard::event::{Format, Scribe, Zone};
+use mailguard::front::explain::{self, Asked, CAUSES, cause};
 use mailguard::front::replay::{Checksums, Session, Step};
 
 use claims::Told;
@@ -135,4 +136,37 @@ fn every_word_of_the_log_is_explained_and_every_setting_is_one() {
         }
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn an_entry_means_the_same_in_words_as_in_fields() {
+    let mut explained = 0;
+    for path in captures() {
+        let capture = fs::read(&path).unwrap();
+        let (settings, checksums) = settings_beside(&path);
+        let settings = Settings { exceptions: Vec::new(), ..settings };
+        let mut session = Session::new(&capture[..], settings.clone(), checksums);
+        let mut step = Step::default();
+        while let Ok(true) = session.step(&mut step) {
+            for record in &step.records {
+                let meaning = |format| {
+                    let mut entry = Vec::new();
+                    Scribe::new(format, Zone::Utc).write(record, &mut entry);
+                    let entry = String::from_utf8(entry).unwrap();
+                    let asked = Asked { subject: &entry, flow: None, checksums };
+                    let meaning = explain::run(asked, &settings).ok();
+                    // Not each of both names a place.
+                    let words = meaning.map(|text| match text.split_once("\n\n") {
+                        Some((place, words)) if place.starts_with("It is ") => words.to_owned(),
+                        _ => text,
+                    });
+                    (words, entry)
+                };
+                let (text, json) = (meaning(Format::Text), meaning(Format::Json));
+                assert_eq!(text.0, json.0, "{}\n{}", text.1, json.1);
+                explained += usize::from(text.0.is_some());
+            }
+        }
+    }
+    assert!(explained > 200, "{explained} entries are explained");
 }
