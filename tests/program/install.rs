@@ -142,6 +142,26 @@ fn packages_have_all_that_is_staged() {
     assert!(read("package.sh").contains("s/@VERSION@/$version-$number/; s/@DATE@/$date/"));
 }
 
+/// An upgrade starts anew only what the unit will start.
+#[test]
+fn packages_check_the_configuration_as_the_unit_reads_it() {
+    let read = |name: &str| fs::read_to_string(format!("{DIST}/{name}")).unwrap();
+    let unit = read("systemd/mailguard.service");
+    let (_, options) = values(&unit, "ExecStart")[0].split_once(" run ").unwrap();
+    for script in ["debian/postinst", "rpm/mailguard.spec"] {
+        let text = read(script).replace("\\\n", " ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let check = format!("mailguard check --config-only {options} >/dev/null");
+        assert!(text.contains(&check), "{script} has no `{check}`");
+    }
+    // A file that is named has to be there.
+    let root = Root::new("named");
+    let gone = format!("{}/gone.toml", root.path());
+    let words = ["check", "--config-only", "--config", &gone];
+    let output = Command::new(PROGRAM).args(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[test]
 fn units_and_files_agree() {
     let root = Root::new("agree");
