@@ -39,6 +39,24 @@ fn the_unit_starts_the_program_as_it_wants_to_be_started() {
     }
 }
 
+/// What refuses to start does so once a second, and what crashed is there again at once.
+#[test]
+fn a_start_that_was_refused_waits_and_one_behind_a_crash_does_not() {
+    let unit = fs::read_to_string(UNIT).unwrap();
+    assert!(unit.lines().any(|line| line == "RestartSec=100ms"));
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStopPost=/bin/sh -c '"));
+    let script = line.and_then(|line| line.strip_suffix('\'')).unwrap().replace("$$", "$");
+    for (status, expected) in [("2", "waits 1\n"), ("0", ""), ("1", ""), ("KILL", "")] {
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("sleep() {{ echo waits \"$@\"; }}\n{script}")])
+            .env("EXIT_STATUS", status)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{status}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{status}");
+    }
+}
+
 #[test]
 fn the_rules_have_a_place_for_what_they_are_made_from() {
     let unit = fs::read_to_string(UNIT.replace("mailguard.service", "mailguard-rules.service"));
