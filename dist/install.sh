@@ -75,11 +75,19 @@ end_filtering() {
     rm -rf /run/mailguard
 }
 
-# The service manager of the machine we are on, if it was for this machine.
-tell_manager() {
-    { [ -z "$1" ] && [ -d /run/systemd/system ]; } || return 0
-    systemd-sysusers mailguard.conf && systemd-tmpfiles --create mailguard.conf
-    systemctl daemon-reload
+# The user and the directory of logs, and what the service manager has to know, if it was for this
+# machine.
+settle() {
+    [ -z "$1" ] || return 0
+    if [ -d /run/systemd/system ]; then
+        systemd-sysusers mailguard.conf && systemd-tmpfiles --create mailguard.conf
+        systemctl daemon-reload
+        return
+    fi
+    getent passwd mailguard >/dev/null ||
+        useradd --system --user-group --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin --comment "Mailguard SMTP filter" mailguard
+    install -d -m 750 -o mailguard -g mailguard /var/log/mailguard
 }
 
 [ $# -gt 0 ] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
@@ -89,7 +97,7 @@ case $command in
 stage) stage "$@" ;;
 install)
     install_all "$@"
-    tell_manager "$3"
+    settle "$3"
     ;;
 uninstall) uninstall "$@" ;;
 *) sed -n 's/^#   //p' "$0" >&2; exit 2 ;;

@@ -9,6 +9,9 @@ use clap::Parser;
 use mailguard::cli::Cli;
 use mailguard::config::{Config, Source};
 
+use crate::run::shell;
+use crate::sealed::sealed;
+
 const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dist");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mailguard");
 
@@ -140,6 +143,40 @@ fn packages_have_all_that_is_staged() {
     // Version and date are the commit's.
     assert!(read("debian/changelog").starts_with("mailguard (@VERSION@) "));
     assert!(read("package.sh").contains("s/@VERSION@/$version-$number/; s/@DATE@/$date/"));
+}
+
+/// Files of the machine that may change are copies here.
+#[test]
+fn without_systemd_there_are_user_and_directory_as_well() {
+    let needs = ["sh", "-c", "useradd --help >/dev/null && chown 1 /run"];
+    sealed(&needs, || {
+        assert!(shell(
+            "mkdir /run/etc && cd /etc && cp -a passwd group shadow gshadow login.defs \
+             nsswitch.conf /run/etc && sed -i /^mailguard:/d /run/etc/passwd /run/etc/group \
+             /run/etc/shadow /run/etc/gshadow && mount --bind /run/etc /etc && \
+             mount -t tmpfs tmpfs /var/log"
+        ));
+        for _ in 0..2 {
+            done(&["install", PROGRAM, "/run/prefix", ""]);
+            let words = ["-c", "%U %G %a", "/var/log/mailguard"];
+            let said = Command::new("stat").args(words).output().unwrap().stdout;
+            assert_eq!(String::from_utf8(said).unwrap(), "mailguard mailguard 750\n");
+        }
+    });
+}
+
+#[test]
+fn a_filter_that_no_unit_runs_is_told_that_its_log_was_turned() {
+    let turned = fs::read_to_string(format!("{DIST}/logrotate.conf")).unwrap();
+    let (_, pattern) = turned.split_once("pkill -USR1 -u mailguard -f '").unwrap();
+    let (pattern, _) = pattern.split_once('\'').unwrap();
+    let lines = "mailguard run\n/usr/sbin/mailguard run --config /x\n/usr/sbin/mailguard ctl run\n\
+                 mailguard top\nvi mailguard run\nmailguard runs\n";
+    let output = Command::new("sh")
+        .args(["-c", "printf %s \"$1\" | grep -nE \"$2\" | cut -d: -f1", "sh", lines, pattern])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n2\n");
 }
 
 /// An upgrade starts anew only what the unit will start.
