@@ -136,7 +136,8 @@ keys! {
         /// holds them now; else nft where the kernel has all that it takes, and iptables elsewhere.
         backend: RulesBackend = Default "\"auto\"";
 
-        /// Hosts to which nobody may open a connection but to the ports above.
+        /// Hosts to which nobody may open a connection but to the ports above. They are behind this
+        /// machine: its own ports are closed to nobody.
         mail_hosts: Vec<Network> = Example "[\"192.0.2.25\", \"2001:db8::25\"]";
 
         /// Also guard a mail server on this machine.

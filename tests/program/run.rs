@@ -539,6 +539,26 @@ fn what_is_ahead_of_the_filter_is_named_in_brief() {
 }
 
 #[test]
+fn hosts_of_mail_that_are_this_machine_are_named() {
+    sealed(NEEDS, || {
+        assert!(shell(
+            "ip address add 192.0.2.1/24 dev lo && ip -6 address add 2001:db8::1 dev lo"
+        ));
+        let hosts = "rules.mail_hosts=192.0.2.1, 192.0.2.25, 192.0.2.0/24, 2001:db8::1";
+        let said = String::from_utf8(mailguard(&["check", "--brief", "--set", hosts]).stdout);
+        let said = said.unwrap();
+        let found: Vec<_> = said.lines().filter(|line| line.contains("mail_hosts")).collect();
+        let named = |host| {
+            format!(
+                "wrong  rules.mail_hosts: {host} is this machine: none of its \
+                                    ports is closed"
+            )
+        };
+        assert_eq!(found, [named("192.0.2.1"), named("2001:db8::1")], "{said}");
+    });
+}
+
+#[test]
 fn a_queue_that_another_program_holds_is_named_with_its_process() {
     sealed(NEEDS, || {
         // It reads the queue as we do, and is called otherwise.

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use super::Report;
+use crate::flow::Network;
 
 /// Examines forwarding, bridges and interfaces. Whether local mail is to be filtered, and whether a
 /// rule asks where a source of IPv6 belongs, is not known where the configuration is faulty.
@@ -58,6 +60,40 @@ pub(super) fn local_servers(ports: &[u16], report: &mut Report) {
              filtered (rules.local = true, or an address of lo for it)"
         ));
     }
+}
+
+/// Examines whether hosts whose other ports are to be closed are this machine: what is said to it
+/// is not forwarded, and no rule for hosts sees it.
+pub(super) fn own_hosts(hosts: &[Network], report: &mut Report) {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let (v4, v6) = (read("/proc/net/fib_trie"), read("/proc/net/if_inet6"));
+    let own: BTreeSet<IpAddr> = own_v4(&v4).chain(own_v6(&v6)).collect();
+    let is_one = |host: &&Network| host.prefix() == if host.is_ipv6() { 128 } else { 32 };
+    for host in hosts.iter().filter(is_one) {
+        if let Some(address) = own.iter().find(|own| host.contains(**own)) {
+            report.wrong(format!(
+                "rules.mail_hosts: {address} is this machine: none of its ports is closed"
+            ));
+        }
+    }
+}
+
+/// The machine's own addresses in the kernel's tree of routes.
+fn own_v4(list: &str) -> impl Iterator<Item = IpAddr> {
+    let mut address = None;
+    list.lines().map(str::trim_start).filter_map(move |line| {
+        if let Some(found) = line.strip_prefix("|-- ") {
+            address = found.parse().ok();
+        }
+        address.filter(|_| line.starts_with("/32 host LOCAL"))
+    })
+}
+
+/// The same in the kernel's list of addresses.
+fn own_v6(list: &str) -> impl Iterator<Item = IpAddr> {
+    let digits = list.lines().filter_map(|line| line.split(' ').next());
+    let bits = digits.filter_map(|digits| u128::from_str_radix(digits, 16).ok());
+    bits.map(|bits| Ipv6Addr::from_bits(bits).into())
 }
 
 /// The ports that one of the kernel's lists of TCP sockets has listening, but for addresses that
@@ -232,6 +268,16 @@ mod tests {
         let v6 = addresses.map(|own| format!("   0: {own} {:032}:0000 0A\n", 0)).concat();
         assert_eq!(listening(v4).collect::<Vec<_>>(), [25, 465]);
         assert_eq!(listening(&v6).collect::<Vec<_>>(), [587, 25]);
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known() {
+        let v4 = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.0\n        /24 link UNICAST\n     \
+                  |-- 192.0.2.1\n        /32 host LOCAL\n     |-- 192.0.2.9\n        \
+                  /32 link UNICAST\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
+        let v6 = "20010db8000000000000000000000001 02 40 00 80     eth0\n";
+        let own: Vec<_> = own_v4(v4).chain(own_v6(v6)).map(|own| own.to_string()).collect();
+        assert_eq!(own, ["192.0.2.1", "127.0.0.1", "2001:db8::1"]);
     }
 
     #[test]

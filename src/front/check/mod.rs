@@ -54,6 +54,7 @@ pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
     if !config.rules.local {
         machine::local_servers(&config.engine.ports, &mut report);
     }
+    machine::own_hosts(&config.rules.mail_hosts, &mut report);
     devices(config, &mut report);
     super::print(&report.text)?;
     Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
