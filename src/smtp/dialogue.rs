@@ -123,7 +123,8 @@ impl Dialogue {
     /// Whether what the client says next begins a line.
     #[must_use]
     pub fn is_before_line(&self) -> bool {
-        self.expect == Expect::Command && self.prefix.is_none() && self.line.is_at_start()
+        let is_in_prefix = self.prefix.is_some_and(Prefix::is_under_way);
+        self.expect == Expect::Command && !is_in_prefix && self.line.is_at_start()
     }
 
     /// Whether the server owes an answer.

@@ -2,7 +2,8 @@
 //! bytes of a connection, before anything of SMTP, and nothing answers them. A server that knows
 //! nothing of it refuses it as a line, and each reply behind that seems to answer the next command:
 //! so the first that is no greeting must not be a refusal, unless the client had waited for the
-//! greeting before it said more: by then such a server has refused the header.
+//! greeting before it said more: by then such a server has refused the header. Who greets with a
+//! refusal (550, as Exim does) refuses the client; a line is refused with 50z (RFC 5321 4.2.1).
 //!
 //! Version 1 is a line of text of at most 107 bytes, version 2 a signature, a length, and as many
 //! bytes. A client that begins otherwise has sent no header.
@@ -48,6 +49,11 @@ pub(super) enum Found {
 }
 
 impl Prefix {
+    /// Whether more of it may come.
+    pub(super) const fn is_under_way(self) -> bool {
+        !matches!(self, Self::Whole | Self::Greeted)
+    }
+
     /// Reads a run of bytes, which is not empty: how many, and what they are.
     pub(super) fn read(self, input: &[u8]) -> (usize, Found) {
         let mut state = self;
@@ -113,7 +119,7 @@ impl Prefix {
 impl Dialogue {
     /// A run of the header, if there is one.
     pub(super) fn read_prefix(&mut self, prefix: Prefix, input: &[u8]) -> Option<Step> {
-        if matches!(prefix, Prefix::Whole | Prefix::Greeted) {
+        if !prefix.is_under_way() {
             return None;
         }
         let (used, found) = prefix.read(input);
@@ -139,7 +145,8 @@ impl Dialogue {
         } else if self.is_last_word() {
             self.prefix = Some(Prefix::Greeted);
         }
-        let is_due = was_greeted && answers != Answers::Nothing;
+        let is_greeting = answers == Answers::Connection && code / 10 != 50;
+        let is_due = is_greeting || (was_greeted && answers != Answers::Nothing);
         code / 100 == 5 && !is_leaving(code) && !is_due
     }
 }

@@ -23,7 +23,11 @@ fn a_line_begins_where_none_is_under_way() {
     // Before the greeting a client may speak; a header of a proxy is no line.
     let talk = Talk::new();
     assert!(talk.dialogue.is_before_line() && !talk.dialogue.is_idle());
-    assert!(!Dialogue::new(DataBegins::OnReply).with_prefix().is_before_line());
+    let mut talk = Talk::new();
+    talk.dialogue = Dialogue::new(DataBegins::OnReply).with_prefix();
+    assert!(!talk.dialogue.is_before_line());
+    talk.client("PROXY UNKNOWN\r\n");
+    assert!(talk.dialogue.is_before_line(), "all of it has come");
     let talk = Talk::in_data();
     assert!(!talk.dialogue.is_before_line() && !talk.dialogue.is_idle());
 }

@@ -59,6 +59,8 @@ fn a_server_that_refuses_the_header_is_not_read_on() {
         ("220 hi\r\n250 hello\r\n500 what\r\n", None),
         ("220 hi\r\n421 busy\r\n", None),
         ("554 not you\r\n", None),
+        ("550 not you\r\n", None),
+        ("502 what\r\n", Some(Fault::BrokenPrefix)),
     ] {
         for size in [1, 4, 99] {
             let mut dialogue = Dialogue::new(DataBegins::OnReply).with_prefix();
