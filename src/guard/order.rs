@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::OrderRules;
 use super::{Guard, Rule, VerbSet, Watch};
-use crate::smtp::{Answers, Dialogue, Verb};
+use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,6 +255,14 @@ impl Order {
             Answers::Verb(Verb::Auth) if code == 235 => {
                 for state in [&mut self.known, &mut self.hoped, &mut self.feared] {
                     state.set(State::AUTHENTICATED);
+                }
+                None
+            }
+            // What it has run it has not said: nothing is known to be open any more, and what
+            // lingers lingers.
+            Answers::Verb(verb) if is_odd_grant(verb, code) => {
+                for state in [&mut self.known, &mut self.hoped, &mut self.feared] {
+                    state.clear(State::OPEN | State::TRIED | State::RECIPIENT);
                 }
                 None
             }

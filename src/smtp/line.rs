@@ -10,13 +10,14 @@
 //! as long as a verb can come of it, since each byte decides; everything else comes in runs, and a
 //! stray one goes on over CRs, which stay.
 //!
-//! A line of an AUTH exchange is read here too: it has no word, and may have a stray end.
+//! A line of an AUTH exchange is read here too: base64, or `*` alone (RFC 4954 4). There are
+//! servers that look for commands in it first (Haraka), so from any other byte on it is stray.
 
 use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
-use super::span::{is_gap, rspan, span};
+use super::span::{is_blank, is_gap, is_of_base64, rspan, span};
 use super::{Event, Fault, Verb, Word};
 
 /// What a BDAT would mean, by what the server has said.
@@ -42,6 +43,8 @@ pub(super) enum Place {
     /// The argument of a BDAT that may not pass, before a digit that is no 0.
     BarredChunk,
     Stray,
+    /// Behind a response to AUTH and a blank.
+    Behind,
 }
 
 /// The line under way.
@@ -117,9 +120,12 @@ impl CommandLine {
     pub(super) const fn chunk(&self) -> Option<ChunkSize> {
         match self.place {
             Place::Chunk(size) if !self.is_refused() && size.octets().is_some() => Some(size),
-            Place::Chunk(_) | Place::Word | Place::Argument | Place::BarredChunk | Place::Stray => {
-                None
-            }
+            Place::Chunk(_)
+            | Place::Word
+            | Place::Argument
+            | Place::BarredChunk
+            | Place::Stray
+            | Place::Behind => None,
         }
     }
 
@@ -130,7 +136,9 @@ impl CommandLine {
             // Behind a chunk of nothing that is not the last Exim counts no octets any more.
             Place::Chunk(size) if size.octets() == Some(0) && !size.is_last() => true,
             Place::Chunk(size) => size.has_digits() && self.chunk().is_none(),
-            Place::Word | Place::Argument | Place::BarredChunk | Place::Stray => self.is_doubtful,
+            Place::Word | Place::Argument | Place::BarredChunk | Place::Stray | Place::Behind => {
+                self.is_doubtful
+            }
         };
         is_open && self.word_sent().verb() == Some(Verb::Bdat)
     }
@@ -192,7 +200,7 @@ impl CommandLine {
                 }
                 (used.max(1), Event::CommandStray, None)
             }
-            Place::Stray => (self.read_stray(input), Event::CommandStray, None),
+            Place::Stray | Place::Behind => (self.read_stray(input), Event::CommandStray, None),
         };
         self.is_after_cr &= used == 0;
         let is_own = !self.is_unproved || event == Event::Wait;
@@ -201,19 +209,30 @@ impl CommandLine {
 
     /// Reads a run of a line in an AUTH exchange, its LF too: how many bytes, and what they are.
     pub(super) fn read_response(&mut self, input: &[u8]) -> (usize, Event) {
-        let is_line_end = matches!(input.first(), Some(b'\r' | b'\n'));
-        let is_nul = input.first() == Some(&0);
-        if !is_line_end && (is_nul || self.is_after_cr || self.place == Place::Stray) {
+        let first = input.first().copied().unwrap_or_default();
+        let is_line_end = matches!(first, b'\r' | b'\n');
+        let is_cancel = first == b'*' && self.is_at_start();
+        let is_response = self.place != Place::Behind && (is_of_base64(first) || is_cancel);
+        let is_odd = !is_response && !is_blank(first);
+        if !is_line_end && (is_odd || self.is_after_cr || self.place == Place::Stray) {
             self.has_bare_cr |= self.is_after_cr;
             self.go_astray();
             self.is_after_cr = false;
             return (self.read_stray(input), Event::AuthStray);
         }
-        if self.place != Place::Stray {
-            self.place = Place::Argument;
-        }
-        let text = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+        let text = match is_response {
+            true if is_cancel => 1,
+            true => span(input, is_of_base64),
+            false => 0,
+        };
         let end = input.get(text..).unwrap_or_default();
+        // Exim ignores blanks, and some send one at the end.
+        let blanks = span(end, is_blank);
+        if self.place != Place::Stray {
+            let is_behind = blanks > 0 || self.place == Place::Behind;
+            self.place = if is_behind { Place::Behind } else { Place::Argument };
+        }
+        let (text, end) = (text + blanks, end.get(blanks..).unwrap_or_default());
         let crs = span(end, |byte| byte == b'\r');
         self.hear_crs(crs);
         let has_lf = end.get(crs) == Some(&b'\n');

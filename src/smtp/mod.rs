@@ -29,6 +29,7 @@ pub use sweep::{Plain, Swept};
 pub use tls::TlsStart;
 
 pub(crate) use span::{is_blank, is_gap, is_of_name, mask, rspan, span};
+pub(crate) use transaction::is_odd_grant;
 
 use std::fmt;
 

@@ -42,6 +42,14 @@ pub(crate) const fn is_of_name(byte: u8) -> bool {
     is_letter | is_digit | (byte == b'.') | (byte == b'-')
 }
 
+/// Whether it stands in base64 (RFC 4648 4), padding among it.
+#[inline(always)]
+pub(crate) const fn is_of_base64(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    is_letter | is_digit | (byte == b'+') | (byte == b'/') | (byte == b'=')
+}
+
 /// What a vector comparison gives: all bits or none.
 #[inline(always)]
 pub(crate) const fn mask(is_so: bool) -> u8 {

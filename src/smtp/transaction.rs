@@ -164,7 +164,7 @@ impl Transaction {
         }
         if begins_transaction(verb) && is_success {
             self.recipients = Recipients::NoneYet;
-        } else if ends_transaction(verb) && is_success {
+        } else if is_success && (ends_transaction(verb) || is_odd_grant(verb, code)) {
             self.recipients = Recipients::Senderless;
         } else if due.is_last_chunk && is_success {
             self.lose_transaction();
@@ -195,6 +195,12 @@ impl Transaction {
 /// Whether a line of this verb begins a transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
 const fn begins_transaction(verb: Verb) -> bool {
     matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
+}
+
+/// Whether a success answers AUTH that is none of its own (RFC 4954 6): servers that look for
+/// commands in an exchange (Haraka) have perhaps run one, RSET for instance.
+pub(crate) const fn is_odd_grant(verb: Verb, code: u16) -> bool {
+    matches!(verb, Verb::Auth) && code / 100 == 2 && code != 235
 }
 
 /// Whether it may end one, whatever is answered to it.

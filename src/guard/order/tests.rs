@@ -511,3 +511,26 @@ fn whether_a_path_is_masked_does_not_depend_on_the_cut() {
         }
     }
 }
+
+/// A server that looks for commands first (Haraka) may have run one of its own.
+#[test]
+fn a_success_that_is_not_auths_leaves_no_transaction_open() {
+    let settings = changed("esmtp", &[("order", "enforce"), ("envelope", "lenient")]);
+    for (response, left, grant, is_open) in [
+        (&b"RCPT TO:<a;b@c>\r\n"[..], "RCPT XXXXXXXXXX\r\n", &b"250 ok\r\n"[..], false),
+        (b"RSET\r\n", "RSET\r\n", b"250 ok\r\n", false),
+        (b"AGE=\r\n", "AGE=\r\n", b"535 no\r\n", true),
+        (b"AGE=\r\n", "AGE=\r\n", b"235 yes\r\n", true),
+    ] {
+        let mut talk = Talk::new(&settings);
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\n", 99);
+        talk.say(Server, b"250-a\r\n250 AUTH LOGIN\r\n", 99);
+        talk.say(Client, b"MAIL FROM:<a@b>\r\nAUTH LOGIN\r\n", 99);
+        talk.say(Server, b"250 ok\r\n334 \r\n", 99);
+        assert_eq!(talk.say(Client, response, 99), left);
+        talk.say(Server, grant, 99);
+        let rcpt = talk.say(Client, b"RCPT TO:<d@e>\r\n", 99);
+        assert_eq!(rcpt.starts_with("RCPT TO"), is_open, "{left:?}");
+    }
+}

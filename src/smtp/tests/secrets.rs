@@ -270,3 +270,38 @@ fn a_refusal_of_auth_is_told_without_its_words() {
     assert!(talk.dialogue.whole_reply(b"501 my!secret!pw\r\n", standing).is_none());
     assert!(talk.dialogue.whole_reply(b"334 VXNlcm5hbWU6\r\n", standing).is_some());
 }
+
+/// Some servers look for commands in an exchange first.
+#[test]
+fn what_is_no_base64_in_an_exchange_is_stray() {
+    for (line, stray) in [
+        ("AGEAYg==\r\n", ""),
+        ("=\r\n", ""),
+        ("*\r\n", ""),
+        ("*AGE\r\n", ""),
+        ("A*\r\n", "*"),
+        ("RCPT TO:<a@b>\r\n", "TO:<a@b>"),
+        ("VRFY\troot\r\n", "root"),
+        (" AGE\r\n", "AGE"),
+        ("AGE= \t\r\n", ""),
+        ("AGE= \t=\r\n", "="),
+        ("AG\r\r\n", ""),
+        ("AG\rE\r\n", "E"),
+        ("a\u{e9}\n", "\u{e9}"),
+    ] {
+        for piece in 1..=line.len() {
+            let mut talk = Talk::greeted();
+            talk.client("AUTH PLAIN\r\n");
+            talk.server("334\r\n");
+            let mut found = Vec::new();
+            for part in line.as_bytes().chunks(piece) {
+                let steps = talk.read(Speaker::Client, part, talk.at);
+                let strays = steps.into_iter().filter(|(step, _)| step.event == Event::AuthStray);
+                found.extend(strays.flat_map(|(_, run)| run));
+            }
+            found.retain(|byte| *byte != b'\r');
+            assert_eq!(found, stray.as_bytes(), "{line:?} in pieces of {piece}");
+            assert_eq!(talk.expect(), Expect::Wait, "{line:?}");
+        }
+    }
+}
