@@ -175,7 +175,7 @@ impl LineWatch {
             let before = self.envelope;
             let rules = context.rules(verb, self.has_odd_parameter);
             let finding = self.envelope.push(byte, verb, &rules);
-            match self.heed(settings, finding, byte) {
+            match self.heed(context, finding, byte) {
                 Heeded::Nothing => {}
                 Heeded::Note(rule) => {
                     draft.noted = Some((at, rule));
@@ -204,7 +204,8 @@ impl LineWatch {
     }
 
     /// What the settings make of a finding.
-    fn heed(&mut self, settings: &Settings, finding: Finding, byte: u8) -> Heeded {
+    fn heed(&mut self, context: Context<'_>, finding: Finding, byte: u8) -> Heeded {
+        let settings = context.settings;
         let is_enforced = settings.enforces_grammar();
         let rule = match finding {
             Finding::Take => return Heeded::Nothing,
@@ -216,13 +217,26 @@ impl LineWatch {
             // One of them is told of, and the others may come too.
             Finding::Unoffered => {
                 self.has_odd_parameter = true;
-                Rule::Parameter
+                let rules = context.rules(self.verb, true);
+                let finding = self.envelope.push(byte, self.verb, &rules);
+                let heeded = self.heed(context, finding, byte);
+                let is_taken = matches!(heeded, Heeded::Nothing);
+                return if is_taken {
+                    self.note_argument(settings, Rule::Parameter)
+                } else {
+                    heeded
+                };
             }
             Finding::Replace(_) | Finding::Refuse(_) => Rule::Envelope,
         };
         if !matches!(finding, Finding::Replace(_)) {
             self.envelope.force(byte);
         }
+        self.note_argument(settings, rule)
+    }
+
+    /// What is odd about an argument is said once.
+    fn note_argument(&mut self, settings: &Settings, rule: Rule) -> Heeded {
         let is_told = settings.envelope == EnvelopeRules::Off
             || std::mem::replace(&mut self.has_told_argument, true);
         if is_told { Heeded::Nothing } else { Heeded::Note(rule) }

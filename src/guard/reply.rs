@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::extension::Offers;
+use super::extension::{MANY_REPLIES, Offers};
 use super::judge::{MASK, Watch};
 use super::order::Order;
 use super::settings::{Banner, BareLastLine, EhloFilter, Tls};
@@ -352,7 +352,8 @@ impl Guard {
     fn permits_all_offers(&self) -> bool {
         let is_pass = self.settings.ehlo == EhloFilter::Pass;
         let has_list = self.settings.lists_mechanisms();
-        is_pass && !has_list && self.settings.auth_requires_tls == Tls::Optional
+        let is_open = !self.settings.enforces_grammar();
+        is_pass && is_open && !has_list && self.settings.auth_requires_tls == Tls::Optional
     }
 
     fn permits(&self, reply: &Reply) -> bool {
@@ -365,8 +366,10 @@ impl Guard {
 
     fn permits_prefix(&self, prefix: &[u8]) -> bool {
         if self.settings.ehlo == EhloFilter::Pass {
-            return self.settings.auth_requires_tls == Tls::Optional
-                || !prefix.starts_with(Verb::Auth.name().as_bytes());
+            let may_come = |keyword: &str| !prefix.starts_with(keyword.as_bytes());
+            return (self.settings.auth_requires_tls == Tls::Optional
+                || may_come(Verb::Auth.name()))
+                && (!self.settings.enforces_grammar() || may_come(MANY_REPLIES));
         }
         let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
         let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);

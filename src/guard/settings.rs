@@ -4,6 +4,7 @@
 //! profile. The struct, the presets, what [`Settings::set`] takes, what `mailguard profiles` prints
 //! and what is said about a wrong value are all made from the rows.
 
+use super::extension::MANY_REPLIES;
 use super::map::PolicyMap;
 use super::patches::Patches;
 use super::pattern::Patterns;
@@ -412,6 +413,7 @@ impl Settings {
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {
         self.ehlo_keywords.iter().any(|known| known == keyword)
+            && !(self.enforces_grammar() && keyword == MANY_REPLIES)
             && !self.stripped().any(|stripped| stripped.name() == keyword)
     }
 
