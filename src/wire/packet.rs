@@ -255,7 +255,9 @@ impl<'a> Packet<'a> {
         self.bytes.get(self.payload_start..).unwrap_or_default()
     }
 
-    pub(super) const fn tcp_start(&self) -> usize {
+    /// Where the TCP header begins.
+    #[must_use]
+    pub const fn tcp_start(&self) -> usize {
         self.tcp_start
     }
 

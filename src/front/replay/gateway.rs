@@ -237,8 +237,10 @@ impl<J: Judge> Gateway<J> {
         verdict: Verdict,
         step: &mut Step,
     ) {
+        let is_same = std::ptr::eq(captured.frame, packet.frame);
+        let is_unchanged = is_same || captured.frame == packet.frame;
         match verdict {
-            Verdict::Accept if self.is_monitored || captured.frame == packet.frame => {
+            Verdict::Accept if self.is_monitored || is_unchanged => {
                 step.written.extend_from_slice(packet.record);
             }
             Verdict::Accept => {

@@ -17,6 +17,7 @@ use smoltcp::wire::TcpSeqNumber;
 use crate::engine::{Effects, Reason, Verdict};
 use crate::flow::{Endpoint, FlowKey};
 use crate::front::capture::{LinkType, Shape};
+use crate::wire::{Packet, Seq};
 
 /// Packets kept for one flow: a sender's whole window in full segments, 256 x 1448 bytes, is more
 /// than any sends before it waits for an answer to a command.
@@ -100,6 +101,25 @@ impl Segment {
             payload: header.checked_add(tcp.header_len())?,
             is_unfinished,
         })
+    }
+
+    /// The same of a packet that was read already, whose checksum is right.
+    #[must_use]
+    pub fn read(packet: &Packet<'_>) -> Self {
+        let number = |number: Seq| TcpSeqNumber(number.0.cast_signed());
+        let (flags, length) = (packet.flags, packet.payload().len());
+        Self {
+            source: Endpoint { address: packet.source, port: packet.source_port },
+            sequence: number(packet.seq),
+            acknowledged: flags.ack.then(|| number(packet.ack)),
+            is_syn: flags.syn,
+            is_fin: flags.fin,
+            is_rst: flags.rst,
+            length,
+            header: packet.tcp_start(),
+            payload: packet.bytes().len() - length,
+            is_unfinished: false,
+        }
     }
 
     /// The number behind all that it carries.
@@ -197,6 +217,10 @@ impl Repeats {
 
     /// Takes out what waits for a flow.
     pub fn take(&mut self, key: &FlowKey) -> Vec<Kept> {
+        // Where nothing waits for anybody, nobody is looked for.
+        if self.flows.is_empty() {
+            return Vec::new();
+        }
         let packets = self.flows.remove(key).unwrap_or_default();
         for packet in &packets {
             self.bytes = self.bytes.saturating_sub(packet.frame.len());

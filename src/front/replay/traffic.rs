@@ -10,6 +10,7 @@ use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, Tcp
 
 use super::repeat::Segment;
 use crate::flow::{Endpoint, FlowKey};
+use crate::wire::{Packet, Parsed};
 
 use super::offload::{self, Sums};
 
@@ -53,6 +54,12 @@ pub(super) struct Mail {
 impl<'a> Traffic<'a> {
     /// Sorts an IP packet; a whole one has all its bytes.
     pub(super) fn of(packet: &'a [u8], ports: &[u16], is_whole: bool) -> Self {
+        let plain = if is_whole { Mail::plain(packet, ports) } else { None };
+        plain.map_or_else(|| Self::of_any(packet, ports, is_whole), Self::Mail)
+    }
+
+    /// The same for any packet at all.
+    fn of_any(packet: &'a [u8], ports: &[u16], is_whole: bool) -> Self {
         let Ok(sliced) = LaxSlicedPacket::from_ip(packet) else { return Self::Unreadable };
         let Some(payload) = sliced.ip_payload() else { return Self::Unreadable };
         if payload.ip_number != IpNumber::TCP {
@@ -79,6 +86,23 @@ impl<'a> Traffic<'a> {
     }
 }
 
+impl Mail {
+    /// A segment of mail of which nothing is wrong, which most are.
+    fn plain(packet: &[u8], ports: &[u16]) -> Option<Self> {
+        let Ok(Parsed::Tcp(tcp)) = Packet::parse(packet) else { return None };
+        let (from, to) = (tcp.source_port, tcp.destination_port);
+        let is_mail = ports.contains(&from) || ports.contains(&to);
+        let is_right = tcp.bytes().len() == packet.len() && tcp.verify(true).is_ok();
+        if !is_mail || !is_right {
+            return None;
+        }
+        let segment = Segment::read(&tcp);
+        let destination = Endpoint { address: tcp.destination, port: to };
+        let key = FlowKey::of(segment.source, destination);
+        Some(Self { key, destination, segment: Some(segment), sums: Sums::Right })
+    }
+}
+
 /// Source, destination, and whether this is a fragment other than the first. Only for a packet
 /// whose extension headers lead to TCP: etherparse 0.21 reads beyond those that are cut short.
 fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr, bool)> {
@@ -97,5 +121,49 @@ fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr, bool)> {
             Some((header.source_addr().into(), header.destination_addr().into(), is_later))
         }
         LaxNetSlice::Arp(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    /// On every change of one byte, and on every end that is missing.
+    #[test]
+    fn what_is_plain_is_read_as_any_packet_is() {
+        let build = |builder: etherparse::PacketBuilderStep<etherparse::IpHeaders>, syn: bool| {
+            let tcp = builder.tcp(40_000, 25, 7, 1_000);
+            let tcp = if syn { tcp.syn() } else { tcp.ack(9) };
+            let mut packet = Vec::new();
+            tcp.write(&mut packet, b"NOOP\r\n").unwrap();
+            packet
+        };
+        let (four, six) = ([[192, 0, 2, 1], [198, 51, 100, 2]], [[1; 16], [2; 16]]);
+        let mut plain = 0;
+        for packet in [
+            build(PacketBuilder::ipv4(four[0], four[1], 64), false),
+            build(PacketBuilder::ipv4(four[0], four[1], 64), true),
+            build(PacketBuilder::ipv6(six[0], six[1], 64), false),
+        ] {
+            let changes = (0..packet.len()).flat_map(|at| (0..=255).map(move |byte| (at, byte)));
+            for (at, byte) in changes {
+                let mut packet = packet.clone();
+                packet[at] = byte;
+                let any = Traffic::of_any(&packet, &[25], true);
+                assert_eq!(Traffic::of(&packet, &[25], true), any, "{at}: {byte}");
+                plain += usize::from(Mail::plain(&packet, &[25]).is_some());
+            }
+            for end in 0..packet.len() {
+                let (cut, longer) = (&packet[..end], [&packet[..], &packet[..end]].concat());
+                for bytes in [cut, &longer] {
+                    let any = Traffic::of_any(bytes, &[25], true);
+                    assert_eq!(Traffic::of(bytes, &[25], true), any, "{} bytes", bytes.len());
+                }
+            }
+            assert!(Mail::plain(&packet, &[2525]).is_none());
+        }
+        assert!(plain > 100, "what was not changed is plain");
     }
 }
