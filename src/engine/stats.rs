@@ -27,6 +27,31 @@ pub struct Counter {
 
 /// Declares the counters once: the fields, their help, and what has to go through all of them.
 macro_rules! counters {
+    (
+        often { $(#[doc = $often_help:literal] $often:ident,)+ }
+        seldom { $(#[doc = $seldom_help:literal] $seldom:ident,)+ }
+    ) => {
+        counters! {
+            $(#[doc = $often_help] $often,)+
+            $(#[doc = $seldom_help] $seldom,)+
+        }
+
+        impl Tally {
+            /// Adds the counters of one packet, and empties them.
+            fn take_counters(&self, counted: &mut Stats) {
+                $(if counted.$often > 0 {
+                    self.$often.fetch_add(std::mem::take(&mut counted.$often), Ordering::Relaxed);
+                })+
+                // Nearly every packet counts none of these, which is found out at once.
+                if 0 $(| counted.$seldom)+ != 0 {
+                    $(if counted.$seldom > 0 {
+                        let count = std::mem::take(&mut counted.$seldom);
+                        self.$seldom.fetch_add(count, Ordering::Relaxed);
+                    })+
+                }
+            }
+        }
+    };
     ($(#[doc = $help:literal] $name:ident,)+) => {
         /// Counters since the start, or since that of the first whose work this goes on with, and
         /// two figures of the present.
@@ -86,9 +111,7 @@ macro_rules! counters {
 
             /// Adds what one packet counted, and empties it.
             pub(super) fn take(&self, counted: &mut Stats) {
-                $(if counted.$name > 0 {
-                    self.$name.fetch_add(std::mem::take(&mut counted.$name), Ordering::Relaxed);
-                })+
+                self.take_counters(counted);
                 if !counted.tls.is_empty() {
                     self.reasons.lock().tls.take(&mut counted.tls);
                 }
@@ -147,84 +170,88 @@ impl Struck {
 }
 
 counters! {
-    /// Packets handled
-    packets,
-    /// Packets that went on as they came
-    accepted,
-    /// Packets that went on with other bytes, or with less payload
-    rewritten,
-    /// Flows opened
-    flows,
-    /// Flows forgotten to make room for others
-    flows_evicted,
-    /// Command lines let through
-    commands_passed,
-    /// Command lines refused
-    commands_refused,
-    /// Bytes replaced, in both directions
-    bytes_masked,
-    /// Messages whose end was read
-    messages,
-    /// RSTs sent
-    resets,
-    /// RSTs not sent because too many were due for packets of no flow
-    resets_spared,
-    /// Things that must not happen: faults of the dialogue, contradicting copies
-    alarms,
-    /// Entries of the event log left out because one flow had too many
-    entries_left_out,
-    /// Handshake records that had to make room for others
-    handshakes_evicted,
-    /// Bytes that a capture lacks, passed over
-    bytes_missed,
-    /// Answers to EHLO that offer STARTTLS
-    starttls_offered,
-    /// Answers to EHLO that do not
-    starttls_not_offered,
-    /// STARTTLS that the server refused
-    starttls_refused,
-    /// MAIL in clear although STARTTLS was offered
-    mail_in_clear_unused_offer,
-    /// MAIL in clear without an offer of STARTTLS
-    mail_in_clear_without_offer,
-    /// ClientHellos let through
-    tls_begun,
-    /// Of those, hellos above 1,400 bytes: too long for one segment
-    tls_large_hellos,
-    /// Handshakes behind which both sides were under keys
-    tls_agreed,
-    /// Of those, under TLS 1.3
-    tls_agreed_1_3,
-    /// Of those, under TLS 1.2
-    tls_agreed_1_2,
-    /// Of those, under TLS 1.1
-    tls_agreed_1_1,
-    /// Of those, under TLS 1.0
-    tls_agreed_1_0,
-    /// Of those, under another version
-    tls_agreed_other,
-    /// Server hellos that resume a session
-    tls_resumed,
-    /// Server hellos behind a HelloRetryRequest
-    tls_retried,
-    /// Handshakes that came to nothing
-    tls_failed,
-    /// Flows handed over behind their handshake
-    tls_handed_over,
-    /// Flows under TLS of which a stream ended inside a record
-    tls_truncated,
-    /// Bytes that are no TLS where TLS has to be
-    tls_faults,
-    /// Handshakes under the keys of another
-    tls_renegotiations,
-    /// ClientHellos with the name of a server
-    tls_names_present,
-    /// ClientHellos without one
-    tls_names_absent,
-    /// ClientHellos with a name that is none
-    tls_names_odd,
-    /// ClientHellos with a name that is not one of `tls_names`
-    tls_names_foreign,
+    often {
+        /// Packets handled
+        packets,
+        /// Packets that went on as they came
+        accepted,
+        /// Packets that went on with other bytes, or with less payload
+        rewritten,
+        /// Flows opened
+        flows,
+        /// Flows forgotten to make room for others
+        flows_evicted,
+        /// Command lines let through
+        commands_passed,
+        /// Command lines refused
+        commands_refused,
+        /// Bytes replaced, in both directions
+        bytes_masked,
+        /// Messages whose end was read
+        messages,
+    }
+    seldom {
+        /// RSTs sent
+        resets,
+        /// RSTs not sent because too many were due for packets of no flow
+        resets_spared,
+        /// Things that must not happen: faults of the dialogue, contradicting copies
+        alarms,
+        /// Entries of the event log left out because one flow had too many
+        entries_left_out,
+        /// Handshake records that had to make room for others
+        handshakes_evicted,
+        /// Bytes that a capture lacks, passed over
+        bytes_missed,
+        /// Answers to EHLO that offer STARTTLS
+        starttls_offered,
+        /// Answers to EHLO that do not
+        starttls_not_offered,
+        /// STARTTLS that the server refused
+        starttls_refused,
+        /// MAIL in clear although STARTTLS was offered
+        mail_in_clear_unused_offer,
+        /// MAIL in clear without an offer of STARTTLS
+        mail_in_clear_without_offer,
+        /// ClientHellos let through
+        tls_begun,
+        /// Of those, hellos above 1,400 bytes: too long for one segment
+        tls_large_hellos,
+        /// Handshakes behind which both sides were under keys
+        tls_agreed,
+        /// Of those, under TLS 1.3
+        tls_agreed_1_3,
+        /// Of those, under TLS 1.2
+        tls_agreed_1_2,
+        /// Of those, under TLS 1.1
+        tls_agreed_1_1,
+        /// Of those, under TLS 1.0
+        tls_agreed_1_0,
+        /// Of those, under another version
+        tls_agreed_other,
+        /// Server hellos that resume a session
+        tls_resumed,
+        /// Server hellos behind a HelloRetryRequest
+        tls_retried,
+        /// Handshakes that came to nothing
+        tls_failed,
+        /// Flows handed over behind their handshake
+        tls_handed_over,
+        /// Flows under TLS of which a stream ended inside a record
+        tls_truncated,
+        /// Bytes that are no TLS where TLS has to be
+        tls_faults,
+        /// Handshakes under the keys of another
+        tls_renegotiations,
+        /// ClientHellos with the name of a server
+        tls_names_present,
+        /// ClientHellos without one
+        tls_names_absent,
+        /// ClientHellos with a name that is none
+        tls_names_odd,
+        /// ClientHellos with a name that is not one of `tls_names`
+        tls_names_foreign,
+    }
 }
 
 #[derive(Debug, Default)]

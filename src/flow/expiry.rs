@@ -59,11 +59,14 @@ impl<T> Expiry<T> {
         drop(before);
     }
 
+    /// Whether the second of any flow may have come.
+    #[inline]
+    pub(super) fn is_due(&self, second: u64) -> bool {
+        self.first.load(Relaxed) <= second
+    }
+
     /// Takes out a flow whose second has come.
     pub(super) fn pop(&self, second: u64) -> Option<Arc<Flow<T>>> {
-        if self.first.load(Relaxed) > second {
-            return None;
-        }
         let mut buckets = self.buckets.lock();
         let (&first, bucket) = buckets.first_key_value()?;
         if u64::from(first) > second {

@@ -298,6 +298,14 @@ impl Word {
     /// servers pass over blanks before a verb).
     #[must_use]
     pub fn asks_for_credential(&self) -> bool {
+        match self.verb() {
+            Some(verb) => verb == Verb::Auth,
+            None => self.may_be_of_authentication(),
+        }
+    }
+
+    /// The same of any word.
+    pub(super) fn may_be_of_authentication(&self) -> bool {
         let word = self.as_bytes();
         let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
         let spelt = word.get(letters..).unwrap_or_default();

@@ -305,3 +305,12 @@ fn what_is_no_base64_in_an_exchange_is_stray() {
         }
     }
 }
+
+#[test]
+fn of_all_verbs_auth_alone_asks_for_a_credential() {
+    for verb in Verb::ALL {
+        let word = word(verb.name());
+        assert_eq!(word.asks_for_credential(), verb == Verb::Auth, "{verb:?}");
+        assert_eq!(word.may_be_of_authentication(), verb == Verb::Auth, "{verb:?}");
+    }
+}
