@@ -158,24 +158,37 @@ impl LineWatch {
             return true;
         }
         let rules = context.rules(verb, false);
-        let is_taken = |&byte: &u8| {
+        let mut rest = argument.get(self.envelope.skip_plain(argument)..).unwrap_or_default();
+        while let [byte, behind @ ..] = rest {
             let before = self.envelope;
-            let is_taken = self.envelope.push(byte, verb, &rules) == Finding::Take;
-            is_taken && self.excess_of_path(context.settings, before).is_none()
-        };
-        argument.iter().all(is_taken)
+            let is_taken = self.envelope.push(*byte, verb, &rules) == Finding::Take;
+            if !is_taken || self.excess_of_path(context.settings, before).is_some() {
+                return false;
+            }
+            rest = behind.get(self.envelope.skip_plain(behind)..).unwrap_or_default();
+        }
+        true
     }
 
     /// By the grammar, byte by byte.
     fn read_argument(&mut self, context: Context<'_>, run: &[u8], draft: &mut Draft) -> Ruling {
         let (settings, verb) = (context.settings, self.verb);
         let mut ruling = Ruling::Pass;
-        let plain = self.envelope.skip_name(run);
-        for (at, &byte) in run.iter().enumerate().skip(plain) {
-            let before = self.envelope;
-            let rules = context.rules(verb, self.has_odd_parameter);
+        let (mut rules, mut has_odd) = (context.rules(verb, self.has_odd_parameter), false);
+        let mut next = self.envelope.skip_plain(run);
+        while let Some(&byte) = run.get(next) {
+            let (at, before) = (next, self.envelope);
+            if self.has_odd_parameter && !has_odd {
+                (rules, has_odd) = (context.rules(verb, true), true);
+            }
             let finding = self.envelope.push(byte, verb, &rules);
-            match self.heed(context, finding, byte) {
+            let heeded = match finding {
+                Finding::Take => Heeded::Nothing,
+                Finding::Replace(_) | Finding::Refuse(_) | Finding::Unoffered => {
+                    self.heed(context, finding, byte)
+                }
+            };
+            match heeded {
                 Heeded::Nothing => {}
                 Heeded::Note(rule) => {
                     draft.noted = Some((at, rule));
@@ -199,6 +212,8 @@ impl LineWatch {
                 Some(excess) if ruling == Ruling::Pass => ruling = Ruling::Exceed(excess),
                 Some(_) | None => {}
             }
+            next += 1;
+            next += self.envelope.skip_plain(run.get(next..).unwrap_or_default());
         }
         ruling
     }

@@ -2,6 +2,7 @@
 //! and what no rule minds.
 
 use super::{Envelope, Place};
+use crate::guard::extension::{BODY, SIZE};
 use crate::guard::value::Bytes;
 use crate::smtp::{Verb, is_of_name, span};
 
@@ -39,12 +40,30 @@ impl Envelope {
         Some(key.len() + 1 + path + 1)
     }
 
-    /// Takes what begins a run of the name of HELO or EHLO, or of NOOP's argument, and stays
-    /// whatever the rules are: how many bytes.
-    pub(in crate::guard) fn skip_name(&mut self, run: &[u8]) -> usize {
-        if !matches!(self.place, Place::Name | Place::Word) {
+    /// Takes what begins a run and stays whatever the rules are, one byte as the other: how many.
+    pub(in crate::guard) fn skip_plain(&mut self, run: &[u8]) -> usize {
+        if matches!(self.place, Place::Name | Place::Word) {
+            self.skip_name(run)
+        } else if self.place == Place::Value {
+            self.skip_value(run)
+        } else {
+            0
+        }
+    }
+
+    /// Letters and digits of a value; of xtext behind a `+` it matters which.
+    fn skip_value(&mut self, run: &[u8]) -> usize {
+        if matches!(self.open, SIZE | BODY) || self.digits > 0 || self.utf8.is_due() {
             return 0;
         }
+        // Most are short, and to look at 32 bytes of one costs more than it saves.
+        let length = run.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        self.at = self.at.saturating_add(u8::try_from(length).unwrap_or(u8::MAX));
+        length
+    }
+
+    /// Of the name of HELO or EHLO, or of NOOP's argument.
+    fn skip_name(&mut self, run: &[u8]) -> usize {
         let length = span(run, is_of_name);
         if let Some(&last) = length.checked_sub(1).and_then(|last| run.get(last)) {
             self.last = last;

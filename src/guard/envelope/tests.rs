@@ -60,7 +60,7 @@ fn leaves(settings: &Settings, offers: &[&str], line: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn names_are_taken_in_runs_as_byte_by_byte() {
+fn names_and_values_are_taken_in_runs_as_byte_by_byte() {
     for envelope in ["lenient", "strict"] {
         let settings = settings(envelope, &[]);
         let rules = Rules {
@@ -78,10 +78,38 @@ fn names_are_taken_in_runs_as_byte_by_byte() {
                 let (mut bytewise, mut runs) = (Envelope::of(verb), Envelope::of(verb));
                 let findings = text.iter().map(|byte| bytewise.push(*byte, verb, &rules));
                 let findings: Vec<Finding> = findings.collect();
-                let taken = runs.skip_name(&text);
+                let taken = runs.skip_plain(&text);
                 assert!(findings[..taken].iter().all(|finding| *finding == Finding::Take));
                 text[taken..].iter().for_each(|byte| _ = runs.push(*byte, verb, &rules));
                 assert_eq!(runs, bytewise, "{verb:?} {byte}");
+            }
+        }
+        // In a value, wherever it is taken up again.
+        for key in ["SIZE=", "BODY=8", "AUTH=", "ENVID=a+4", "ORCPT=+", "RET=", "BY=1", "FOO=", ""]
+        {
+            let key = format!("FROM:<a@b> {key}");
+            for byte in 0..=u8::MAX {
+                let text = [&b"a1"[..], &[byte], &b"zZ9".repeat(30), &[byte], b"+41=b", &[byte]];
+                let text = text.concat();
+                let begun = key.bytes().fold(Envelope::of(Some(Verb::Mail)), |mut all, byte| {
+                    assert_eq!(all.push(byte, Some(Verb::Mail), &rules), Finding::Take, "{key}");
+                    all
+                });
+                let (mut bytewise, mut runs, mut at) = (begun, begun, 0);
+                while at < text.len() {
+                    let taken = runs.skip_plain(&text[at..]);
+                    for &byte in &text[at..at + taken] {
+                        assert_eq!(bytewise.push(byte, Some(Verb::Mail), &rules), Finding::Take);
+                    }
+                    assert_eq!(runs, bytewise, "{key} {byte}");
+                    at += taken;
+                    if let Some(&byte) = text.get(at) {
+                        let findings = [&mut runs, &mut bytewise]
+                            .map(|one| one.push(byte, Some(Verb::Mail), &rules));
+                        assert_eq!(findings[0], findings[1]);
+                    }
+                    at += 1;
+                }
             }
         }
     }

@@ -409,7 +409,7 @@ fn a_plain_path_is_read_at_a_glance_as_byte_by_byte() {
 
 #[test]
 fn names_are_read_at_a_glance() {
-    let skipped = |verb, run: &[u8]| Envelope::of(Some(verb)).skip_name(run);
+    let skipped = |verb, run: &[u8]| Envelope::of(Some(verb)).skip_plain(run);
     for verb in [Helo, Ehlo, Noop] {
         assert_eq!(skipped(verb, b"mx-1.example"), 12, "{verb:?}");
         assert_eq!(skipped(verb, b"mx_1"), 2, "{verb:?}");
