@@ -513,3 +513,19 @@ fn ends_are_shown_as_anybody_shows_them() {
         }
     }
 }
+
+#[test]
+fn whatever_was_said_a_line_is_one_object() {
+    for byte in 0..=u8::MAX {
+        for said in [&[byte][..], &[b'a', byte, b'"', byte, b'\\'], &[0xc3, byte, 0xe2, 0x80]] {
+            let mut out = Vec::new();
+            write(&record(AT, command(said)), Format::Json, Zone::Utc, &mut out);
+            assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let mut expected = String::new();
+            escape(said, &mut expected);
+            assert_eq!(object["line"], expected.as_str(), "{byte}");
+            assert_eq!((&object["flow"], &object["offset"]), (&7.into(), &3.into()));
+        }
+    }
+}
