@@ -17,7 +17,7 @@ use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkSize;
-use super::span::{is_blank, is_gap, is_of_base64, rspan, span};
+use super::span::{is_blank, is_gap, is_of_base64, rspan, span, span_of_base64};
 use super::{Event, Fault, Verb, Word};
 
 /// What a BDAT would mean, by what the server has said.
@@ -222,7 +222,7 @@ impl CommandLine {
         }
         let text = match is_response {
             true if is_cancel => 1,
-            true => span(input, is_of_base64),
+            true => span_of_base64(input),
             false => 0,
         };
         let end = input.get(text..).unwrap_or_default();
