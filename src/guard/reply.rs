@@ -316,8 +316,11 @@ impl Guard {
     fn mask_unlisted(&self, watch: &mut ReplyWatch, reply: &Reply, bytes: &mut [u8]) {
         let before = usize::from(watch.column);
         watch.column = watch.column.saturating_add(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+        let head = reply.keyword.head();
+        // What is listed is shorter than what is kept, and so is what is not to be offered.
+        let is_pass = self.settings.ehlo == EhloFilter::Pass;
         let is_open = |length: usize| {
-            let prefix = reply.keyword.head().get(..length);
+            let prefix = head.get(..if is_pass { length.min(head.len()) } else { length });
             let is_none =
                 reply.is_last && prefix.is_some_and(|prefix| NO_KEYWORD.starts_with(prefix));
             is_none || prefix.is_some_and(|prefix| self.permits_prefix(prefix))
@@ -345,7 +348,8 @@ impl Guard {
     /// Whether an offer passes as it came.
     pub(super) fn permits_offer(&self, reply: &Reply) -> bool {
         let is_listed = is_auth(reply) && self.settings.lists_mechanisms();
-        let is_known = !is_listed && !reply.keyword.is_too_long();
+        let is_pass = self.settings.ehlo == EhloFilter::Pass;
+        let is_known = !is_listed && (is_pass || !reply.keyword.is_too_long());
         self.permits_all_offers() || (is_known && self.permits(reply))
     }
 

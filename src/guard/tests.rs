@@ -366,6 +366,11 @@ fn an_offer_is_masked_behind_its_keyword_too() {
             "250-mx\r\n250-XFOO 10\r\n250-PRDX\r\n250 AUTH PLAIN\r\n",
         ),
         (
+            &changed("esmtp", &[("envelope", "lenient"), ("ehlo", "pass")]),
+            "250-mx\r\n250-https://mx.example/policy/of/ours says\r\n250 PRDRS\r\n",
+            "250-mx\r\n250-https://mx.example/policy/of/ours says\r\n250 PRDXX\r\n",
+        ),
+        (
             &changed("esmtp", &[("envelope", "lenient"), ("ehlo_keywords", "SIZE,PRDR")]),
             "250-mx\r\n250-SIZE 10\r\n250 PRDR\r\n",
             "250-mx\r\n250-SIZE 10\r\n250 XXXX\r\n",
