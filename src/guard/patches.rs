@@ -345,10 +345,12 @@ impl Watch {
         if self.line.patch.is_new() {
             self.line.patch = Line::response();
         }
-        if run.event == Event::AuthStray {
+        let is_stray = run.event == Event::AuthStray;
+        if is_stray && guard.settings.unit == Unit::Stream && !guard.changes_nothing {
             return self.line.count_masked(plan, run.bytes.len(), draft);
         }
-        let end = memchr::memchr2(b'\r', b'\n', run.bytes);
+        // A stray one is read over its CRs.
+        let end = memchr::memchr2(b'\r', b'\n', run.bytes).filter(|_| !is_stray);
         let text = run.bytes.get(..end.unwrap_or(run.bytes.len())).unwrap_or_default();
         if plan.read(&mut self.line.patch, text, &mut draft.strikes).is_some() {
             return Ruling::Reset(Rule::Patch);

@@ -162,6 +162,23 @@ fn what_is_logged_in_the_middle_of_a_response_is_told_of() {
     }
 }
 
+/// What is no base64 leaves masked where the stream is read. By the packet it leaves, and is read.
+#[test]
+fn what_is_odd_in_a_response_is_read_where_it_leaves() {
+    let rules = "[[rule]]\nzone = ['auth.response']\nbytes = '%'\ndo = 'reset'\n";
+    for (unit, ends) in [("stream", false), ("packet", true)] {
+        for size in [1, 4, 999] {
+            let mut talk = Talk::new(&own(rules, &[("unit", unit), ("tls_watch", "off")]));
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, b"AUTH PLAIN\r\n", 99);
+            talk.say(Server, b"334 \r\n", 99);
+            let left = talk.say(Client, b"AA!a%b\r\n", size);
+            assert_eq!(talk.ended().is_some(), ends, "{unit} by {size}");
+            assert!(ends || left == "AAXXXX\r\n", "{left:?}");
+        }
+    }
+}
+
 /// However the line ends, which is where a limit has something to say as well.
 #[test]
 fn a_patch_that_ends_the_flow_is_named_before_a_limit_that_does() {
