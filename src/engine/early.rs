@@ -89,7 +89,10 @@ impl Passage<'_, '_> {
 pub(super) fn is_free(dialogue: &Dialogue, distance: usize, bytes: &[u8]) -> bool {
     match dialogue.expect() {
         Expect::Data(_) => MailData::is_text_after_anything(bytes),
-        Expect::Chunk { left } => distance.saturating_add(bytes.len()) as u64 <= u64::from(left),
+        Expect::Chunk { left } => {
+            let is_within = distance.saturating_add(bytes.len()) as u64 <= u64::from(left);
+            is_within && !dialogue.holds_octets()
+        }
         Expect::Command
         | Expect::Wait
         | Expect::Disowned(_)

@@ -22,9 +22,6 @@ use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
 use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
 
-/// Octets of a chunk that may stand unanswered beside any number of others: more than its line has.
-const TINY_CHUNK: u32 = 64;
-
 /// A dialogue between one client and one server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Dialogue {
@@ -157,6 +154,9 @@ impl Dialogue {
         if let Some(step) = self.prefix.and_then(|prefix| self.read_prefix(prefix, input)) {
             return step;
         }
+        if self.holds_octets() {
+            return Step::WAIT;
+        }
         match &mut self.expect {
             Expect::Command | Expect::Unproved => self.read_line(input, at),
             Expect::Wait | Expect::Tls(_) => Step::WAIT,
@@ -240,7 +240,6 @@ impl Dialogue {
         let mut due = Due::new(answers, end);
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
         let octets = chunk.and_then(|size| size.octets());
-        due.is_tiny_chunk = octets.is_some_and(|octets| octets < TINY_CHUNK);
         (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), is_secret);
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
@@ -461,11 +460,12 @@ impl Dialogue {
 
     /// A final reply to the oldest.
     fn answer(&mut self, code: u16, covers: Offset) -> Option<Fault> {
+        let holds_octets = self.holds_octets();
         let due = self.outstanding.pop()?;
         self.has_refused_data = due.answers == Answers::Verb(Verb::Data);
-        let is_behind = !self.outstanding.is_empty();
+        // What else was sent behind a refused chunk is whole lines, and their answers will show.
+        let is_behind = !self.outstanding.is_empty() && !holds_octets;
         if !self.transaction.answer(due, code, covers) || is_behind {
-            // What was sent behind a refused chunk is whole lines, and their answers will show.
             return None;
         }
         self.lose_chunk();

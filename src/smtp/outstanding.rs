@@ -32,9 +32,9 @@ use super::{Answers, Offset, Verb};
 /// for 100 recipients, RFC 2920 sets no limit on a group; each costs 16 bytes.
 const OUTSTANDING_MAX: usize = 1_024;
 
-/// How many of them may be anything but recipients and chunks that carry something. RFC 2920 3.1
-/// lets few commands stand in a group, and most of these only once or last. Whoever says thousands
-/// of tiny lines at once would have each read here before the server has seen the first.
+/// How many of them may be anything but recipients and chunks. RFC 2920 3.1 lets few commands stand
+/// in a group, and most of these only once or last. Whoever says thousands of tiny lines at once
+/// would have each read here before the server has seen the first.
 const OTHERS_MAX: u16 = 24;
 
 /// One line, message or connection that is to be answered.
@@ -52,9 +52,6 @@ pub(super) struct Due {
     pub(super) has_bare_cr: bool,
     /// It held what may be a credential.
     pub(super) is_secret: bool,
-    /// A BDAT of few octets. Whoever takes the flow over does not count it.
-    #[serde(skip)]
-    pub(super) is_tiny_chunk: bool,
 }
 
 impl Due {
@@ -66,7 +63,6 @@ impl Due {
             is_last_chunk: false,
             has_bare_cr: false,
             is_secret: false,
-            is_tiny_chunk: false,
         }
     }
 }
@@ -88,9 +84,6 @@ pub(super) struct Outstanding {
     others: u16,
     /// How many RCPT are among them.
     recipients: u16,
-    /// How many chunks of few octets.
-    #[serde(skip)]
-    tiny_chunks: u16,
 }
 
 /// What is behind the oldest.
@@ -170,9 +163,9 @@ impl Outstanding {
         self.oldest.is_none()
     }
 
-    /// How many are neither recipients nor chunks that carry something.
+    /// How many are neither recipients nor chunks with more to come.
     pub(super) const fn others(&self) -> u16 {
-        self.others + self.tiny_chunks
+        self.others
     }
 
     /// Whether anything is unanswered but chunks of the message under way.
@@ -303,9 +296,7 @@ impl Outstanding {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all else is one kind")]
     fn count(&mut self, due: Due) -> Option<&mut u16> {
         match due.answers {
-            Answers::Verb(Verb::Bdat) if !due.is_last_chunk => {
-                due.is_tiny_chunk.then_some(&mut self.tiny_chunks)
-            }
+            Answers::Verb(Verb::Bdat) if !due.is_last_chunk => None,
             Answers::Verb(Verb::Rcpt) | Answers::MaskedPath(Verb::Rcpt) => {
                 Some(&mut self.recipients)
             }

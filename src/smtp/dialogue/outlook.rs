@@ -4,6 +4,14 @@
 use super::{ChunkRule, Dialogue, Expect, FalseEnds, Fault, Offset, Speaker};
 
 impl Dialogue {
+    /// Whether the octets of a chunk have to wait until the one before it is answered: a server
+    /// that refuses that may not count these (go-smtp, and Exim that offers no PIPELINING). Their
+    /// line passes: a client may wait for that answer behind it, as Exim does.
+    #[must_use]
+    pub fn holds_octets(&self) -> bool {
+        matches!(self.expect, Expect::Chunk { .. }) && self.outstanding.len() > 1
+    }
+
     /// What the client's next byte is part of.
     #[must_use]
     pub const fn expect(&self) -> Expect {
