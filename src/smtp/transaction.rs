@@ -42,6 +42,9 @@ impl ChunkFlags {
     const LAST: u8 = 1;
     /// The last octet of the message so far is a CR.
     const AFTER_CR: u8 = 2;
+    /// No chunk's own: the server has begun to say more than one reply to a message, so what seems
+    /// to accept a recipient may be one of those.
+    const MANY_REPLIES: u8 = 4;
 
     const fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -75,7 +78,8 @@ impl Transaction {
             return ChunkRule::Wait;
         }
         let has_recipient = matches!(self.recipients, Recipients::Accepted);
-        if has_recipient && self.offers_chunking { ChunkRule::Pass } else { ChunkRule::Refuse }
+        let is_clear = self.offers_chunking && !self.chunk.has(ChunkFlags::MANY_REPLIES);
+        if has_recipient && is_clear { ChunkRule::Pass } else { ChunkRule::Refuse }
     }
 
     /// A line was sent that is no BDAT. `verb`: what the server reads, if it is nothing else.
@@ -148,6 +152,7 @@ impl Transaction {
     /// whole may not be counting.
     pub(super) fn answer(&mut self, due: Due, code: u16, covers: Offset) -> bool {
         let is_offering = std::mem::take(&mut self.is_offering);
+        self.note_code(code);
         let is_success = code / 100 == 2;
         let Some(verb) = due.answers.verb() else {
             // A server that greets again has forgotten what it offered (Postfix behind XCLIENT).
@@ -177,6 +182,14 @@ impl Transaction {
             self.recipients = Recipients::Accepted;
         }
         is_refused
+    }
+
+    /// A reply with this code has come, whatever it answers.
+    pub(super) fn note_code(&mut self, code: u16) {
+        // Exim, to a PRDR among the parameters of MAIL, offered or not.
+        if code == 353 {
+            self.chunk.set(ChunkFlags::MANY_REPLIES, true);
+        }
     }
 
     fn lose_recipients(&mut self) {

@@ -22,35 +22,6 @@ fn a_parameter_that_is_told_of_undoes_no_edit() {
     }
 }
 
-/// Whatever the server has offered: its replies would answer other commands.
-#[test]
-fn nobody_asks_for_a_reply_for_each_recipient() {
-    for parameters in ["any", "log", "offered"] {
-        for size in [1, 3, 99] {
-            for (line, left) in [
-                ("MAIL FROM:<a@b> PRDR\r\n", "MAIL FROM:<a@b> PRDX\r\n"),
-                (
-                    "MAIL FROM:<a@b> SIZE=1 prdr SIZE=2\r\n",
-                    "MAIL FROM:<a@b> SIZE=1 prdXXXXXXXX\r\n",
-                ),
-                ("MAIL FROM:<a@b> PRDR=1\r\n", "MAIL FROM:<a@b> PRDXXX\r\n"),
-            ] {
-                let mut talk = Talk::new(&changed(
-                    "esmtp",
-                    &[("envelope", "lenient"), ("parameters", parameters)],
-                ));
-                talk.say(Server, b"220 a\r\n", 99);
-                talk.say(Client, b"EHLO a\r\n", 99);
-                talk.say(Server, b"250-a\r\n250-SIZE\r\n250 XFOO\r\n", 99);
-                let said = talk.say(Client, line.as_bytes(), size);
-                let is_offered = parameters != "offered";
-                assert!(!is_offered || said == left, "{said:?} by {size}, {parameters}");
-                assert!(!said.to_ascii_uppercase().contains("PRDR"), "{said:?}");
-            }
-        }
-    }
-}
-
 #[test]
 fn what_is_told_of_an_argument_hides_no_limit_of_its_path() {
     for size in [1, 3, 99] {

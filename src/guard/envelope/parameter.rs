@@ -1,7 +1,7 @@
 //! Parameters of MAIL and RCPT: which may come, and what their values may be.
 
 use super::{Envelope, Finding, Place, Rules};
-use crate::guard::extension::{AUTH, BODY, ENVID, ORCPT, PRDR, Parameters, SIZE, SMTPUTF8};
+use crate::guard::extension::{AUTH, BODY, ENVID, ORCPT, Parameters, SIZE, SMTPUTF8};
 use crate::smtp::Verb;
 
 impl Envelope {
@@ -23,9 +23,6 @@ impl Envelope {
                 let open = Parameters::of_bits(self.open).with_letter(self.at, byte);
                 if !permitted.meets(open) {
                     return otherwise;
-                }
-                if open.of_length(self.at.saturating_add(1)).contains(PRDR) {
-                    return Finding::Refuse(self.cure());
                 }
                 (self.open, self.at) = (open.bits(), self.at.saturating_add(1));
                 self.place = Place::Keyword;

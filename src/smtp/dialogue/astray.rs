@@ -83,6 +83,7 @@ impl Dialogue {
         if code == 334 {
             self.secrecy.hiding = Hiding::Line;
         }
+        self.transaction.note_code(code);
         // Behind a success too many it may be the refusal of what seemed to be accepted.
         if code / 100 != 2 && self.transaction.doubt(covers) {
             self.lose_chunk();

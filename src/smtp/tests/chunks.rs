@@ -284,6 +284,22 @@ fn a_chunk_is_lost_only_where_it_is_refused_before_its_end() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// Exim says one for each recipient where a client asks for it.
+#[test]
+fn no_chunk_passes_once_a_message_has_several_replies() {
+    for (reply, passes) in [("250 ok\r\n", true), ("353 one by one\r\n", false)] {
+        let mut talk = with_recipient();
+        talk.client("DATA\r\n");
+        talk.server("354 go\r\n");
+        talk.client(".\r\n");
+        talk.server(reply);
+        talk.client(ENVELOPE);
+        talk.server("250 ok\r\n250 ok\r\n");
+        let fault = talk.client_fault("BDAT 2\r\n");
+        assert_eq!(fault, (!passes).then_some(Fault::BarredChunk), "{reply:?}");
+    }
+}
+
 /// Some servers that refuse a chunk read the octets of the next as lines.
 #[test]
 fn octets_wait_for_the_answer_to_the_chunk_before() {

@@ -24,13 +24,6 @@ pub(crate) const RECIPES: &[Recipe] = &[
         run: long_auth,
     },
     Recipe {
-        id: "6",
-        name: "a message with a reply for each recipient",
-        programs: &[Program::Exim],
-        alive: &[Program::Exim],
-        run: many_replies,
-    },
-    Recipe {
         id: "10",
         name: "POST, then mail",
         programs: &Program::ALL,
@@ -160,18 +153,6 @@ fn ends(trial: &Trial) -> Outcome<Seen> {
         taken += usize::from(talk.hear(1) == 1 && talk.last().starts_with("250"));
     }
     Ok(Seen::new(false, format!("{taken} of {} taken", ENDS.len())))
-}
-
-/// Replies that answer no command of their own seem to answer those that come later.
-fn many_replies(trial: &Trial) -> Outcome<Seen> {
-    let mut talk = trial.greeted()?;
-    talk.ask("MAIL FROM:<sender@domain1.com> PRDR");
-    talk.ask(&format!("RCPT TO:<{}>", trial.cover()));
-    talk.ask(&format!("RCPT TO:<more{}>", trial.cover()));
-    talk.ask("DATA");
-    talk.say("Subject: cover\r\n\r\ncover\r\n.\r\n");
-    talk.hear(4);
-    Ok(Seen::new(talk.has_heard("353"), talk.told()))
 }
 
 fn plaintext(trial: &Trial) -> Outcome<Seen> {

@@ -106,7 +106,6 @@ smtp_accept_max = 0
 smtp_accept_queue_per_connection = 0
 remote_max_parallel = 10
 recipients_max = 0
-prdr_enable = true
 keep_environment =
 add_environment = PATH=/usr/sbin:/usr/bin:/sbin:/bin
 delay_warning =
