@@ -59,14 +59,13 @@ impl<T> Expiry<T> {
         drop(before);
     }
 
-    /// Whether the second of any flow may have come.
+    /// Takes out a flow whose second has come.
     #[inline]
-    pub(super) fn is_due(&self, second: u64) -> bool {
-        self.first.load(Relaxed) <= second
+    pub(super) fn pop(&self, second: u64) -> Option<Arc<Flow<T>>> {
+        if self.first.load(Relaxed) > second { None } else { self.pop_first(second) }
     }
 
-    /// Takes out a flow whose second has come.
-    pub(super) fn pop(&self, second: u64) -> Option<Arc<Flow<T>>> {
+    fn pop_first(&self, second: u64) -> Option<Arc<Flow<T>>> {
         let mut buckets = self.buckets.lock();
         let (&first, bucket) = buckets.first_key_value()?;
         if u64::from(first) > second {

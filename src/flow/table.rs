@@ -166,17 +166,16 @@ impl<T> FlowTable<T> {
         true
     }
 
-    /// Looks at no more than `looks` flows whose second has come, each locked: `deadline` says
+    /// Looks at no more than `looks_max` flows whose second has come, each locked: `deadline` says
     /// until which second a flow lives, and `ended` gets those that do not, which have left.
     pub fn expire(
         &self,
         second: u64,
-        mut looks: usize,
+        looks_max: usize,
         deadline: impl Fn(&Flow<T>, &mut T) -> u64,
         mut ended: impl FnMut(&Flow<T>, &mut T),
     ) {
-        while self.expiry.is_due(second) && looks > 0 {
-            looks -= 1;
+        for _ in 0..looks_max {
             let Some(flow) = self.expiry.pop(second) else { return };
             let mut state = flow.lock();
             let until = deadline(&flow, &mut state);
