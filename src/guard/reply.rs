@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::extension::{MANY_REPLIES, Offers};
+use super::extension::Offers;
 use super::judge::{MASK, Watch};
 use super::order::Order;
-use super::settings::{Banner, BareLastLine, EhloFilter, Tls};
+use super::settings::{Banner, BareLastLine, EhloFilter};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb};
@@ -356,8 +356,7 @@ impl Guard {
     fn permits_all_offers(&self) -> bool {
         let is_pass = self.settings.ehlo == EhloFilter::Pass;
         let has_list = self.settings.lists_mechanisms();
-        let is_open = !self.settings.enforces_grammar();
-        is_pass && is_open && !has_list && self.settings.auth_requires_tls == Tls::Optional
+        is_pass && !has_list && self.settings.withheld().next().is_none()
     }
 
     fn permits(&self, reply: &Reply) -> bool {
@@ -370,10 +369,8 @@ impl Guard {
 
     fn permits_prefix(&self, prefix: &[u8]) -> bool {
         if self.settings.ehlo == EhloFilter::Pass {
-            let may_come = |keyword: &str| !prefix.starts_with(keyword.as_bytes());
-            return (self.settings.auth_requires_tls == Tls::Optional
-                || may_come(Verb::Auth.name()))
-                && (!self.settings.enforces_grammar() || may_come(MANY_REPLIES));
+            let begins = |keyword: &str| prefix.starts_with(keyword.as_bytes());
+            return !self.settings.withheld().any(begins);
         }
         let is_longer = |keyword: &&String| keyword.as_bytes().starts_with(prefix);
         let mut longer = self.settings.ehlo_keywords.iter().filter(is_longer);

@@ -413,8 +413,7 @@ impl Settings {
     #[must_use]
     pub fn permits_keyword(&self, keyword: &str) -> bool {
         self.ehlo_keywords.iter().any(|known| known == keyword)
-            && !(self.enforces_grammar() && keyword == MANY_REPLIES)
-            && !self.stripped().any(|stripped| stripped.name() == keyword)
+            && !self.stripped().any(|stripped| stripped == keyword)
     }
 
     /// Whether an argument that is not as its grammar wants it is refused.
@@ -441,12 +440,16 @@ impl Settings {
         })
     }
 
-    /// Verbs that nobody is to be offered.
-    pub(super) fn stripped(&self) -> impl Iterator<Item = Verb> {
+    /// Keywords of a list that nobody is to be offered.
+    fn stripped(&self) -> impl Iterator<Item = &'static str> {
         let is_stripped = self.starttls == StartTls::Strip || !self.verbs.contains(Verb::StartTls);
-        let starttls = is_stripped.then_some(Verb::StartTls);
-        let auth = (self.auth_requires_tls == Tls::Required).then_some(Verb::Auth);
-        starttls.into_iter().chain(auth)
+        is_stripped.then_some(Verb::StartTls.name()).into_iter().chain(self.withheld())
+    }
+
+    /// Keywords that nobody is to be offered, listed or not.
+    pub(super) fn withheld(&self) -> impl Iterator<Item = &'static str> {
+        let auth = (self.auth_requires_tls == Tls::Required).then_some(Verb::Auth.name());
+        auth.into_iter().chain(self.enforces_grammar().then_some(MANY_REPLIES))
     }
 }
 
