@@ -37,6 +37,10 @@ use super::path::{Parameters, Share, is_control};
 use super::zone::{Zone, ZoneSet};
 use crate::smtp::{Verb, is_blank, span};
 
+/// So many bytes of an argument become X one by one: more are an attack, and the rest of the
+/// line is masked at once.
+const BLANKED_MAX: u16 = 16;
+
 /// What the rest of a line has to become, from a given byte on, so that every server refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cure {
@@ -145,7 +149,7 @@ pub struct Line {
     /// The automaton's state.
     pub(super) state: u16,
     /// Bytes of the argument but for what servers drop, and all of its path, and of the path's part
-    /// or the parameter's value.
+    /// or the parameter's value; where an argument has no parts, bytes that have become X.
     pub(super) argument: u16,
     pub(super) path: u16,
     pub(super) part: u16,
@@ -301,7 +305,7 @@ impl Line {
         let is_bare = self.is_in_path() && !self.flags.has(Flags::OPEN);
         match (self.place, self.kind) {
             (Place::Response, _) => Cure::None,
-            (Place::Plain, Kind::Helo | Kind::Noop) => Cure::Blank,
+            (Place::Plain, Kind::Helo | Kind::Noop) if self.part < BLANKED_MAX => Cure::Blank,
             (Place::Start, _) => Cure::Bracket,
             // For Exim a comment that never ends is one, and takes in all that could be done.
             _ if is_bare && self.flags.has(Flags::UNSURE) => Cure::None,
@@ -313,6 +317,14 @@ impl Line {
             (Place::Behind, _) if matches!(self.parameters, Parameters::Ready) => Cure::Parameter,
             _ if is_bare => Cure::Bracket,
             _ => Cure::X,
+        }
+    }
+
+    /// The byte just taken has become X.
+    pub(super) const fn count_blanked(&mut self) {
+        // Where there are no parts, there is nothing else to count.
+        if matches!(self.place, Place::Plain) {
+            self.part = self.part.saturating_add(1);
         }
     }
 

@@ -166,6 +166,9 @@ impl Plan {
             Deed::Refuse if before.cure() == Cure::None => Some(Act::Reset),
             Deed::Refuse => Some(Act::Cure(before.cure())),
         };
+        if act == Some(Act::Cure(Cure::Blank)) {
+            line.count_blanked();
+        }
         (zones, act)
     }
 

@@ -220,6 +220,21 @@ fn left(settings: &Settings, line: &str, size: usize) -> String {
 }
 
 /// A limit that is only logged masks nothing: what stands behind it arrives, and is looked at.
+/// Each strike is told of and counted, so a line is not struck as often as somebody likes.
+#[test]
+fn an_argument_of_nothing_but_strikes_is_masked_from_one_on() {
+    let settings = own("[[rule]]\nzone = ['noop', 'helo']\nbytes = '{'\ndo = 'refuse'\n", &[]);
+    for (line, expected) in [
+        (format!("NOOP {}b", "a{".repeat(16)), format!("NOOP {}b", "aX".repeat(16))),
+        (format!("NOOP {}b", "a{".repeat(20)), format!("NOOP {}X", "aX".repeat(16) + "aXXXXXXX")),
+        (format!("EHLO {}b", "{".repeat(40)), format!("EHLO {}", "X".repeat(41))),
+    ] {
+        for size in [1, 7, 999] {
+            assert_eq!(left(&settings, &format!("{line}\r\n"), size), format!("{expected}\r\n"));
+        }
+    }
+}
+
 #[test]
 fn behind_a_limit_that_only_logs_patches_go_on() {
     let line = "MAIL FROM:<aaaaaaaaaaaaaaaaaaaa${run{x}}@x>\r\n";
