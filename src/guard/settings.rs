@@ -449,7 +449,8 @@ impl Settings {
     /// Keywords that nobody is to be offered, listed or not.
     pub(super) fn withheld(&self) -> impl Iterator<Item = &'static str> {
         let auth = (self.auth_requires_tls == Tls::Required).then_some(Verb::Auth.name());
-        auth.into_iter().chain(self.enforces_grammar().then_some(MANY_REPLIES))
+        let many = (self.unit == Unit::Stream).then_some(MANY_REPLIES);
+        auth.into_iter().chain(many)
     }
 }
 

@@ -378,6 +378,11 @@ fn an_offer_is_masked_behind_its_keyword_too() {
         (
             &changed("esmtp", &[("ehlo", "pass"), ("envelope", "off")]),
             "250-mx\r\n250 PRDR\r\n",
+            "250-mx\r\n250 PRDX\r\n",
+        ),
+        (
+            &changed("esmtp", &[("ehlo", "pass"), ("envelope", "off"), ("unit", "packet")]),
+            "250-mx\r\n250 PRDR\r\n",
             "250-mx\r\n250 PRDR\r\n",
         ),
     ] {
