@@ -3,9 +3,10 @@
 //!
 //! Known is what the server has answered, line by line. Where an answer is due, the client is given
 //! the benefit of it, so a pipeline passes whatever becomes of it. Not so behind a message that the
-//! server refused, or chunks: there a server may hold on to a transaction that has ended (Postfix
-//! does), and what would go on with that waits until it is known to be over. Nor behind a path that
-//! is masked: most servers refuse it, and one that does not (qmail) gets no message for it.
+//! server refused, or chunks, or a greeting within a transaction: there a server may hold on to a
+//! transaction that has ended (Postfix, Courier), and what would go on with that waits until it is
+//! known to be over. Nor behind a path that is masked: most servers refuse it, and one that does
+//! not (qmail) gets no message for it.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,8 @@ impl State {
     const RECIPIENT: u8 = 1 << 2;
     /// A chunk was sent.
     const CHUNK: u8 = 1 << 3;
-    /// A message was refused, or its chunks were: some servers go on with the transaction.
+    /// A message was refused, or its chunks were, or the client has greeted within a transaction:
+    /// some servers go on with that.
     const LINGERS: u8 = 1 << 4;
     const AUTHENTICATED: u8 = 1 << 5;
     /// A path that nobody wrote is accepted.
@@ -102,13 +104,16 @@ enum Meaning {
     SendChunk,
     EndMessage,
     Reset,
+    /// It resets, as most servers have it.
+    Greet,
 }
 
 impl Meaning {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most verbs change nothing")]
     const fn of(verb: Verb, is_last: bool) -> Option<Self> {
         match verb {
-            Verb::Rset | Verb::Helo | Verb::Ehlo => Some(Self::Reset),
+            Verb::Rset => Some(Self::Reset),
+            Verb::Helo | Verb::Ehlo => Some(Self::Greet),
             Verb::Rcpt => Some(Self::AddRecipient),
             Verb::Bdat if is_last => Some(Self::EndMessage),
             Verb::Bdat => Some(Self::SendChunk),
@@ -116,15 +121,24 @@ impl Meaning {
             _ => None,
         }
     }
+
+    /// Whether nothing is left of what was, if the server takes it.
+    const fn begins_anew(self) -> bool {
+        matches!(self, Self::Begin | Self::Reset | Self::Greet)
+    }
 }
 
 impl State {
-    const fn change(&mut self, meaning: Meaning, is_success: bool) {
+    fn change(&mut self, meaning: Meaning, is_success: bool) {
         match meaning {
-            Meaning::Begin | Meaning::Reset if is_success => {
+            Meaning::Begin | Meaning::Reset | Meaning::Greet if is_success => {
+                let has_mail = self.has(Self::OPEN | Self::TRIED);
                 self.clear(!Self::AUTHENTICATED);
-                if matches!(meaning, Meaning::Begin) {
+                if meaning == Meaning::Begin {
                     self.set(Self::OPEN);
+                } else if meaning == Meaning::Greet && has_mail {
+                    // Courier refuses the next MAIL, and takes the first recipient for the sender.
+                    self.set(Self::LINGERS);
                 }
             }
             // Where a transaction lingers, what follows a refused MAIL would belong to that.
@@ -140,7 +154,7 @@ impl State {
                     self.set(Self::LINGERS);
                 }
             }
-            Meaning::Begin | Meaning::Reset | Meaning::AddRecipient => {}
+            Meaning::Begin | Meaning::Reset | Meaning::Greet | Meaning::AddRecipient => {}
         }
     }
 
@@ -201,7 +215,7 @@ impl Order {
             self.chunks_due = self.chunks_due.saturating_add(1);
             self.is_last_chunk = line.is_last;
             self.expect(Meaning::SendChunk);
-        } else if matches!(meaning, Meaning::Begin | Meaning::Reset) {
+        } else if meaning.begins_anew() {
             self.recipients_since = 0;
         }
         self.expect(meaning);
@@ -223,7 +237,7 @@ impl Order {
 
     /// One answer more is due.
     fn owe(&mut self, meaning: Meaning) {
-        if matches!(meaning, Meaning::Begin | Meaning::Reset) {
+        if meaning.begins_anew() {
             self.anew_due = self.anew_due.saturating_add(1);
         }
         self.due = self.due.saturating_add(1);
@@ -278,7 +292,7 @@ impl Order {
         let Some(meaning) = meaning else { return };
         let is_success = code / 100 == 2;
         self.known.change(meaning, is_success);
-        if matches!(meaning, Meaning::Begin | Meaning::Reset) {
+        if meaning.begins_anew() {
             self.anew_due = self.anew_due.saturating_sub(1);
             // Recipients behind a later such line may be one transaction's with those before it.
             if is_success && self.anew_due == 0 {
@@ -361,15 +375,19 @@ impl Order {
 }
 
 impl Guard {
-    /// Whether the line that comes, if one does, has to wait until more is answered.
+    /// Whether what comes has to wait until more is answered. Where nothing is changed, nothing is
+    /// held, and it is read as it comes.
     pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
+        if !self.changes_nothing && dialogue.holds(bytes) {
+            return true;
+        }
         if !dialogue.is_before_line() {
             return false;
         }
         if !dialogue.is_owed() {
             watch.order.settle();
         }
-        let is_enforced = self.settings.order == OrderRules::Enforce;
+        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing;
         is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }

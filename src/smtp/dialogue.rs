@@ -85,7 +85,7 @@ impl Dialogue {
         self
     }
 
-    fn reads_as_originals(&self) -> bool {
+    pub(super) fn reads_as_originals(&self) -> bool {
         self.masked_chunk == ChunkRule::Lines
     }
 
@@ -117,19 +117,6 @@ impl Dialogue {
         }
     }
 
-    /// Whether what the client says next begins a line.
-    #[must_use]
-    pub fn is_before_line(&self) -> bool {
-        let is_in_prefix = self.prefix.is_some_and(Prefix::is_under_way);
-        self.expect == Expect::Command && !is_in_prefix && self.line.is_at_start()
-    }
-
-    /// Whether the server owes an answer.
-    #[must_use]
-    pub const fn is_owed(&self) -> bool {
-        !self.outstanding.is_empty()
-    }
-
     /// From the byte just read on, the server gets the client's line masked; of a path or not.
     pub fn refuse(&mut self, is_path: bool) {
         self.line.refuse(is_path);
@@ -153,9 +140,6 @@ impl Dialogue {
     fn read_client(&mut self, input: &[u8], at: Offset) -> Step {
         if let Some(step) = self.prefix.and_then(|prefix| self.read_prefix(prefix, input)) {
             return step;
-        }
-        if self.holds_octets() {
-            return Step::WAIT;
         }
         match &mut self.expect {
             Expect::Command | Expect::Unproved => self.read_line(input, at),
@@ -199,6 +183,8 @@ impl Dialogue {
             self.secrecy.begin_line();
             if self.expect == Expect::Unproved {
                 self.line.disown();
+            } else if self.begins_alone(input) {
+                self.line.begin_alone();
             }
         }
         let rule = if self.line.is_refused() {
@@ -211,8 +197,14 @@ impl Dialogue {
         let (used, is_secret) = self.secrecy.cut(event, self.line.word(), run);
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
         if let Event::CommandEnd { is_bare, .. } = event {
+            // A refusal that came within the line has taken the recipients away.
+            let is_barred = self.line.chunk().is_some() && rule != ChunkRule::Pass;
             step.change = self.end_line(at.after(used as u64), is_bare);
             step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
+            if is_barred && matches!(self.expect, Expect::Chunk { .. }) {
+                self.lose_chunk();
+                step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
+            }
         }
         step
     }

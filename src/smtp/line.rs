@@ -45,6 +45,8 @@ pub(super) enum Place {
     Stray,
     /// Behind a response to AUTH and a blank.
     Behind,
+    /// In a word behind which nothing else may come.
+    WordAlone,
 }
 
 /// The line under way.
@@ -112,8 +114,8 @@ impl CommandLine {
     }
 
     /// Whether it is one word and no more.
-    pub(super) fn is_word(&self) -> bool {
-        self.place == Place::Word
+    pub(super) const fn is_word(&self) -> bool {
+        matches!(self.place, Place::Word | Place::WordAlone)
     }
 
     /// The size of the chunk behind the line, if it is a BDAT that the server gets as it is.
@@ -125,7 +127,8 @@ impl CommandLine {
             | Place::Argument
             | Place::BarredChunk
             | Place::Stray
-            | Place::Behind => None,
+            | Place::Behind
+            | Place::WordAlone => None,
         }
     }
 
@@ -136,9 +139,12 @@ impl CommandLine {
             // Behind a chunk of nothing that is not the last Exim counts no octets any more.
             Place::Chunk(size) if size.octets() == Some(0) && !size.is_last() => true,
             Place::Chunk(size) => size.has_digits() && self.chunk().is_none(),
-            Place::Word | Place::Argument | Place::BarredChunk | Place::Stray | Place::Behind => {
-                self.is_doubtful
-            }
+            Place::Word
+            | Place::Argument
+            | Place::BarredChunk
+            | Place::Stray
+            | Place::Behind
+            | Place::WordAlone => self.is_doubtful,
         };
         is_open && self.word_sent().verb() == Some(Verb::Bdat)
     }
@@ -151,9 +157,14 @@ impl CommandLine {
     /// From the byte just read on, the line leaves masked; of its path or not.
     pub(super) fn refuse(&mut self, is_path: bool) {
         let letters = self.word.length();
-        let kept = if self.place == Place::Word { letters.saturating_sub(1) } else { letters };
+        let kept = if self.is_word() { letters.saturating_sub(1) } else { letters };
         let kept = *self.refused_at.get_or_insert(kept);
         self.refused_at = Some(if is_path { kept | IN_PATH } else { kept });
+    }
+
+    /// Nothing but a word may come.
+    pub(super) const fn begin_alone(&mut self) {
+        self.place = Place::WordAlone;
     }
 
     /// From the next byte on, nothing in the line is a command.
@@ -181,12 +192,13 @@ impl CommandLine {
             return (crs, Event::CommandCr, None);
         }
         self.has_bare_cr |= self.is_after_cr;
-        if self.is_after_cr || first == 0 {
+        let is_behind_a_word = self.place == Place::WordAlone && is_gap(first);
+        if self.is_after_cr || first == 0 || is_behind_a_word {
             self.go_astray();
         }
         let (used, event, fault) = match self.place {
             Place::Word if first == b' ' || first == b'\t' => self.end_word(rule),
-            Place::Word => self.read_word(input),
+            Place::Word | Place::WordAlone => self.read_word(input),
             Place::Argument => (run(input), Event::CommandArgument(self.word), None),
             Place::Chunk(size) => self.read_size(size, input),
             Place::BarredChunk if matches!(first, b'1'..=b'9') => {

@@ -126,9 +126,9 @@ fn what_the_dialogue_forbids_is_dropped_by_its_name() {
     assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
 
     // Text ahead of a gap was no text once the gap is filled, whether or not the filler holds it.
-    for filler in [&b".\r\nVR"[..], b".\r\nVRFY a\r\n"] {
+    for (early, filler) in [(b"IE\r\n", &b".\r\nQU"[..]), (b"FY\r\n", b".\r\nVRFY\r\n")] {
         let (mut rig, start) = in_data();
-        assert_eq!(rig.send(C, start + 5, b"FY a\r\n"), Verdict::Accept);
+        assert_eq!(rig.send(C, start + 5, early), Verdict::Accept);
         dropped(rig.send(C, start, filler), Reason::EarlyBytes);
         dropped(rig.send(C, start, b".\r\n"), Reason::FlowReset);
         assert!(rig.resets > 0);
@@ -220,9 +220,10 @@ fn every_rule_says_its_name_where_it_edits() {
     scanning.guard.set("address_scan", "refuse").unwrap();
     let (mut rig, start) = in_data_of(scanning);
     let _ = rig.send(C, start, b"a\n.\n\r\n.\r\n");
+    let _ = rig.send(S, 15, b"250 ok\r\n");
     let next = start + 9;
     let _ = rig.send(C, next, b"MAIL\tFROM:<a|a>\r\nVRFY\r\nNOOP\rx\r\n");
-    let _ = rig.send(S, 15, b"no code\r\n");
+    let _ = rig.send(S, 23, b"no code\r\n");
     let whats: Vec<&What> = rig.records.iter().map(|record| &record.what).collect();
     let has_rule = |wanted: Rule| {
         whats.iter().any(|what| matches!(what, What::Edited { rule, .. } if *rule == wanted))

@@ -186,18 +186,60 @@ fn what_would_go_on_with_a_refused_message_waits_for_an_answer() {
             assert_eq!(talk.say(Client, group.as_bytes(), 99), group);
         }
     }
-    // Behind a message without an answer the same: who knows what that will be?
-    let mut talk = Talk::new(&changed("esmtp", &[("order", "enforce")]));
-    let turns: [&[Turn]; 4] = [&BEGIN, &MAIL, &RCPT, &MESSAGE[..3]];
-    for (from, text, _) in turns.into_iter().flatten() {
-        talk.say(*from, text.as_bytes(), 99);
+}
+
+/// Courier's data() drops what it has received behind the message, up to anywhere in a line.
+#[test]
+fn behind_a_message_only_a_verb_alone_passes_before_the_answer() {
+    let until_the_end: [&[Turn]; 4] = [&BEGIN, &MAIL, &RCPT, &MESSAGE[..3]];
+    let brought_there = |changes: &[(&str, &str)]| {
+        let mut talk = Talk::new(&changed("esmtp", changes));
+        for (from, text, _) in until_the_end.into_iter().flatten() {
+            talk.say(*from, text.as_bytes(), 99);
+        }
+        talk
+    };
+    for order in ["enforce", "off"] {
+        for line in ["NOOP a\r\n", "MAIL FROM:<a@b>\r\n", "QUIT \r\n", "MAIL", "R", "\r\n", "X\r\n"]
+        {
+            let mut talk = brought_there(&[("order", order)]);
+            assert_eq!(talk.say(Client, b"NOOP\r\n", 99), "NOOP\r\n");
+            assert!(talk.waits(line.as_bytes()), "{line:?}");
+            assert_eq!(talk.reads(line.as_bytes()), Event::Wait, "{line:?}");
+            talk.say(Server, b"250 ok\r\n", 99);
+            assert!(!talk.waits(line.as_bytes()), "{line:?}");
+        }
+        for line in ["NOOP\r\n", "quit\r\n"] {
+            for size in [1, 2, 99] {
+                let mut talk = brought_there(&[("order", order)]);
+                assert_eq!(talk.say(Client, line.as_bytes(), size), line);
+            }
+            for answer in ["", "250 ok\r\n"] {
+                let mut talk = brought_there(&[("order", order)]);
+                assert_eq!(talk.say(Client, &line.as_bytes()[..4], 99), line[..4]);
+                talk.say(Server, answer.as_bytes(), 99);
+                assert_eq!(talk.say(Client, b" VRFY root\r\n", 99), "XXXXXXXXXX\r\n");
+            }
+        }
     }
-    talk.say(Client, b"MAIL FROM:<a@b>\r\n", 99);
-    assert!(talk.waits(group.as_bytes()));
-    talk.say(Server, b"250 ok\r\n", 99);
-    assert!(talk.waits(group.as_bytes()));
-    talk.say(Server, b"250 ok\r\n", 99);
-    assert!(!talk.waits(group.as_bytes()));
+    let mut talk = brought_there(&[("unit", "packet")]);
+    assert!(!talk.waits(b"NOOP a\r\n"), "the originals held nothing");
+}
+
+/// Courier keeps the sender of before, refuses the next, and takes the recipient for it.
+#[test]
+fn a_greeting_within_a_transaction_may_end_nothing() {
+    let rcpt = [(Client, "RCPT TO:<a@b>\r\n", "RXXXXXXXXXXXX\r\n")];
+    let refused = answered("MAIL FROM:<a@b>\r\n", "502 no\r\n");
+    for greeting in ["HELO a\r\n", "EHLO a\r\n"] {
+        let hello = answered(greeting, "250 ok\r\n");
+        check(None, &[&BEGIN, &MAIL, &hello, &MAIL, &RCPT, &MESSAGE]);
+        check(None, &[&BEGIN, &hello, &refused, &RCPT]);
+        let lingering: [&[Turn]; 4] = [&BEGIN, &MAIL, &hello, &refused];
+        check(Some(Rule::RcptWithoutMail), &[&lingering[..], &[&rcpt]].concat());
+        let reset = answered("RSET\r\n", "250 ok\r\n");
+        check(None, &[&BEGIN, &MAIL, &hello, &reset, &refused, &RCPT]);
+    }
 }
 
 #[test]

@@ -1,15 +1,57 @@
 //! What may be asked of a dialogue without reading on: whether it rests, whether it may end here,
 //! where the message under way ends. Nothing here changes it.
 
-use super::{ChunkRule, Dialogue, Expect, FalseEnds, Fault, Offset, Speaker};
+use super::{
+    Answers, ChunkRule, Dialogue, Due, Expect, FalseEnds, Fault, Offset, Prefix, Speaker, Verb,
+};
+use crate::smtp::Word;
 
 impl Dialogue {
+    /// Whether what the client says next has to wait for an answer, though nobody has asked for
+    /// one: it may be something else to a server.
+    #[must_use]
+    pub fn holds(&self, input: &[u8]) -> bool {
+        let is_line = self.owes_for_a_message() && self.is_before_line();
+        let passes = || self.begins_alone(input) || self.whole_line(input).is_some();
+        self.holds_octets() || (is_line && !passes())
+    }
+
+    /// Whether what comes behind a message is the beginning of a verb that seldom has an argument:
+    /// its letters pass as they come, for they may have left ahead of a gap.
+    pub(super) fn begins_alone(&self, input: &[u8]) -> bool {
+        let is_bare = |verb| matches!(verb, Verb::Noop | Verb::Quit | Verb::Rset);
+        let word = input.strip_suffix(b"\r").unwrap_or(input);
+        let mut openings = Word::of(word).openings();
+        self.owes_for_a_message() && openings.next().is_some_and(is_bare) && openings.all(is_bare)
+    }
+
     /// Whether the octets of a chunk have to wait until the one before it is answered: a server
     /// that refuses that may not count these (go-smtp, and Exim that offers no PIPELINING). Their
     /// line passes: a client may wait for that answer behind it, as Exim does.
     #[must_use]
     pub fn holds_octets(&self) -> bool {
         matches!(self.expect, Expect::Chunk { .. }) && self.outstanding.len() > 1
+    }
+
+    /// Whether the server has a message whole and has not said what becomes of it. Courier throws
+    /// away by then what it has received behind that, up to anywhere in a line, and reads the rest
+    /// of that as a line. So only a verb alone passes: the rest of one is none.
+    pub(super) fn owes_for_a_message(&self) -> bool {
+        let is_message = |due: Due| due.answers == Answers::Message && !due.is_excused;
+        !self.reads_as_originals() && self.outstanding.oldest().is_some_and(is_message)
+    }
+
+    /// Whether what the client says next begins a line.
+    #[must_use]
+    pub fn is_before_line(&self) -> bool {
+        let is_in_prefix = self.prefix.is_some_and(Prefix::is_under_way);
+        self.expect == Expect::Command && !is_in_prefix && self.line.is_at_start()
+    }
+
+    /// Whether the server owes an answer.
+    #[must_use]
+    pub const fn is_owed(&self) -> bool {
+        !self.outstanding.is_empty()
     }
 
     /// What the client's next byte is part of.

@@ -312,12 +312,27 @@ fn octets_wait_for_the_answer_to_the_chunk_before() {
             talk.client(format!("BDAT 3\r\nxyzBDAT {octets}\r\n"));
             assert!(talk.dialogue.holds_octets());
             let text = "y".repeat(octets as usize);
-            assert_eq!(talk.client(&text), [(Event::Wait, Vec::new())]);
             assert_eq!(talk.expect(), chunk(octets));
             talk.server_covering(talk.at, reply);
             assert_eq!(talk.client(&text), [(event, text.clone().into_bytes())], "{reply:?}");
             assert_eq!(talk.expect(), expect);
         }
+    }
+}
+
+/// The same behind a line that the refusal comes into.
+#[test]
+fn a_chunk_whose_line_a_refusal_comes_into_is_none() {
+    let line = "BDAT 12 LAST\r\n";
+    for cut in 5..line.len() {
+        let mut talk = with_recipient();
+        let (first, rest) = line.split_at(cut);
+        talk.client(format!("BDAT 3\r\nxyz{first}"));
+        talk.server_covering(talk.at, "550 no\r\n");
+        assert_eq!(talk.client_fault(rest), Some(Fault::RefusedChunk), "{first:?}");
+        let octets = b"VRFY root\r\n!";
+        assert_eq!(talk.client(octets), [(Event::RefusedChunk, octets.to_vec())], "{first:?}");
+        assert_eq!(talk.expect(), Expect::Unproved);
     }
 }
 

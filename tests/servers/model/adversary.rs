@@ -3,7 +3,7 @@
 //! bytes at positions it has sent already.
 
 use super::choice::Choice;
-use super::variant::{BUFFERS, ENDS, Variant};
+use super::variant::{BUFFERS, Breach, ENDS, Variant};
 
 /// Commands that no profile of those played permits.
 const PAYLOADS: [&[u8]; 4] = [b"EXPN root", b"TURN", b"XCLIENT NAME=x", b"expn root"];
@@ -123,6 +123,9 @@ fn lie(text: &[u8]) -> Vec<u8> {
 
 fn saying(choice: &mut Choice<'_>, variant: &Variant) -> Vec<u8> {
     match choice.below(16) {
+        0..8 if variant.breach == Breach::Forgets => {
+            [transaction(choice), behind_data(choice)].concat()
+        }
         0 => line(choice, b"EHLO a.example"),
         1..4 => {
             let command = choice.pick(&COMMANDS);
@@ -173,6 +176,12 @@ fn disguised(choice: &mut Choice<'_>) -> Vec<u8> {
 
 fn transaction(choice: &mut Choice<'_>) -> Vec<u8> {
     [line(choice, b"MAIL FROM:<a@b>"), line(choice, b"RCPT TO:<r@d>")].concat()
+}
+
+/// A message, and a command behind it in whose argument a payload stands.
+fn behind_data(choice: &mut Choice<'_>) -> Vec<u8> {
+    let command = choice.pick(&[&b"NOOP "[..], b"NOOP", b"RSET\r\nNOOP ", b"HELP "]);
+    [&b"DATA\r\ntext\r\n.\r\n"[..], command, &payload(choice)].concat()
 }
 
 /// DATA and a text that seems to end again and again.

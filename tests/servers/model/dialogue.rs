@@ -239,9 +239,17 @@ impl Dialogue {
         let count = if is_in_part { 1 + choice.below(there) } else { there };
         let was_breached = self.server.breached_at.is_some();
         let (bytes, _) = end.heard[self.server_heard..].split_at(count);
+        let stop = self.server_heard + count;
         for &byte in bytes {
+            let was_data = self.server.mode == Mode::Data;
             self.server.hear(&[byte]);
             self.server_heard += 1;
+            let is_data_end = was_data && self.server.mode == Mode::Command;
+            if is_data_end && self.server.variant.breach == Breach::Forgets {
+                self.server.forget(stop - self.server_heard);
+                self.server_heard = stop;
+                break;
+            }
             if self.server.breached_at.is_some() && !was_breached {
                 self.is_ambiguous = end.heard.len() > self.server_heard;
                 break;

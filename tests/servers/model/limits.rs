@@ -74,7 +74,8 @@ pub fn may_starve(dialogue: &Dialogue, client: &Honest) -> bool {
         | Breach::Leaves
         | Breach::Vanishes
         | Breach::InsideData
-        | Breach::DropsData => false,
+        | Breach::DropsData
+        | Breach::Forgets => false,
     }
 }
 

@@ -163,6 +163,11 @@ impl Server {
         }
     }
 
+    /// The next bytes are thrown away.
+    pub const fn forget(&mut self, count: usize) {
+        self.read += count as u64;
+    }
+
     /// Bytes read so far.
     pub const fn read(&self) -> u64 {
         self.read
@@ -328,7 +333,9 @@ impl Server {
                 self.held_reply = Some(reply.to_owned());
                 String::new()
             }
-            Breach::None | Breach::InsideData | Breach::DropsData => reply.to_owned(),
+            Breach::None | Breach::InsideData | Breach::DropsData | Breach::Forgets => {
+                reply.to_owned()
+            }
         };
         self.said.extend_from_slice(text.as_bytes());
         if matches!(self.variant.breach, Breach::Leaves | Breach::Vanishes) {

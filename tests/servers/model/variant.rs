@@ -109,6 +109,8 @@ pub enum Breach {
     InsideData,
     /// The same, but what follows is read as commands.
     DropsData,
+    /// What has come behind the end of a message by then is never read (Courier).
+    Forgets,
 }
 
 /// Which reply the breach is in.
@@ -271,7 +273,7 @@ pub const MEASURED: [Variant; 7] = [
 /// Buffers that servers read lines with.
 pub const BUFFERS: [usize; 5] = [512, 1_000, 2_048, 12_287, 16_384];
 
-const BREACHES: [Breach; 10] = [
+const BREACHES: [Breach; 11] = [
     Breach::Doubled,
     Breach::Missing,
     Breach::WithoutCode,
@@ -282,6 +284,7 @@ const BREACHES: [Breach; 10] = [
     Breach::Vanishes,
     Breach::InsideData,
     Breach::DropsData,
+    Breach::Forgets,
 ];
 
 const BREACH_VERBS: [&str; 5] = ["EHLO", "STARTTLS", "AUTH", "DATA", "MAIL"];
