@@ -363,6 +363,15 @@ impl Command {
         }
     }
 
+    /// Whether it says itself at which socket the filter is.
+    #[must_use]
+    pub const fn names_socket(&self) -> bool {
+        matches!(
+            self,
+            Self::Ctl(Ctl { socket: Some(_), .. }) | Self::Top(Top { socket: Some(_), .. })
+        )
+    }
+
     /// What the flags set in the configuration; later ones win.
     #[must_use]
     pub fn overrides(&self) -> Vec<Override> {

@@ -88,11 +88,17 @@ fn is_there(path: &Path) -> bool {
 }
 
 /// Whoever is to repair a configuration has to get at the filter all the same. Where none answers,
-/// it may be because of the file.
+/// it may be because of the file. The file of another filter leads to no other filter.
 fn talk_anyway(command: Command, faulty: FrontError) -> Result<Outcome, FrontError> {
     let file = command.config_file().and_then(|(path, _)| front::read_configuration(path).ok());
-    let control = Config::control_in(&file.unwrap_or_default());
-    let ended = perform(command, &Config { control, ..Config::build(None, &[])? });
+    let is_usual = command.config_file().is_none_or(|(_, is_wanted)| !is_wanted);
+    let mut config = Config::build(None, &[])?;
+    match file.as_deref().and_then(Config::control_in) {
+        Some(control) => config.control = control,
+        None if is_usual || command.names_socket() => {}
+        None => return Err(faulty),
+    }
+    let ended = perform(command, &config);
     ended.map_err(|error| {
         if error.kind().is_none() {
             return error;

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use toml::de::DeTable;
 
 use self::report::Fault;
-use self::tree::{Node, Place};
+use self::tree::{Node, Place, Value};
 pub(crate) use self::value::Words;
 use crate::engine::{self, Treatment};
 use crate::event::Format;
@@ -185,12 +185,16 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { refused(faults) }
     }
 
-    /// The control socket that a file names, as far as it can be read: however faulty it is, the
-    /// filter that runs may have begun with it.
+    /// The control socket that a file names, however faulty it is: the filter that runs may have
+    /// begun with it. None if that cannot be read.
     #[must_use]
-    pub fn control_in(text: &str) -> Control {
-        let (root, _) = parse(Source { name: "", text });
-        document::read(&root).0.control
+    pub fn control_in(text: &str) -> Option<Control> {
+        let (root, unread) = parse(Source { name: "", text });
+        let is_known = match root.at(&["control", "socket"]).map(|node| &node.value) {
+            Some(value) => matches!(value, Value::Text(_)),
+            None => unread.is_empty(),
+        };
+        is_known.then(|| document::read(&root).0.control)
     }
 
     /// What does not hold together of a configuration that was changed since it was read.

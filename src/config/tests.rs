@@ -242,11 +242,14 @@ fn hands_off_for_the_rest_is_no_hands_off_for_all() {
 #[test]
 fn the_control_socket_of_a_faulty_file_is_known_as_far_as_it_can_be_read() {
     for (text, expected) in [
-        ("ports = [0]\n[control]\nsocket = \"/x\"\n", "/x"),
-        ("[control]\nsocket = \"/x\"\n[log]\nevents = [\n", "/x"),
-        ("[control]\nsocket = 1\n", "/run/mailguard/control"),
-        ("", "/run/mailguard/control"),
+        ("ports = [0]\n[control]\nsocket = \"/x\"\n", Some("/x")),
+        ("[control]\nsocket = \"/x\"\n[log]\nevents = [\n", Some("/x")),
+        ("ports = [0]\n", Some("/run/mailguard/control")),
+        ("[control]\nsocket = 1\n", None),
+        ("ports = [25\n[control]\nsocket = \"/x\"\n", None),
+        ("", Some("/run/mailguard/control")),
     ] {
-        assert_eq!(Config::control_in(text).socket, expected, "{text}");
+        let found = Config::control_in(text).map(|control| control.socket);
+        assert_eq!(found.as_deref(), expected, "{text}");
     }
 }

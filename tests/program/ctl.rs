@@ -338,7 +338,8 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
         assert_eq!(fs::read_to_string(FILE).unwrap(), monitoring);
         let (code, said, _) = ctl("reload");
         assert_eq!(code, 0);
-        let passes = "monitoring only: every packet passes unchanged\n";
+        let passes =
+            "monitoring only from now on: every packet of new connections passes unchanged";
         let expected = format!("new connections: profile mailguard\n{passes}");
         assert!(said.starts_with(&expected), "{said}");
         refused(off, why);
@@ -369,6 +370,18 @@ fn a_faulty_file_keeps_nobody_from_talking_and_is_shown_where_none_answers() {
         assert_eq!(code, 2);
         assert!(error.starts_with("mailguard: no mailguard answers at /run/other: "), "{error}");
         assert!(error.contains("\nmailguard: /run/mailguard.toml:1:11: monitor: 1"), "{error}");
+        // One whose socket cannot be read leads to no other filter.
+        let usual = Filter::start(&[]);
+        for text in ["ports = [25\n[control]\nsocket = \"/run/other\"\n", "[control]\nsocket = 1\n"]
+        {
+            fs::write(FILE, text).unwrap();
+            let (code, said, error) = ctl(&format!("--config {FILE} ping"));
+            assert!(code == 2 && said.is_empty(), "{said}");
+            assert!(error.starts_with("mailguard: /run/mailguard.toml:"), "{error}");
+        }
+        assert_eq!(ctl("--config /nowhere ping").0, 2);
+        assert_eq!(ctl(&format!("--config {FILE} --socket /run/mailguard/control ping")).0, 0);
+        usual.end("-TERM");
     });
 }
 
