@@ -389,7 +389,11 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
         fs::write(file, "").unwrap();
         let mut filter = Filter::start(&["--config", file]);
         for (text, expected) in [
-            ("monitor = true\n", "monitoring only: every packet passes unchanged\n"),
+            (
+                "monitor = true\n",
+                "monitoring only from now on: every packet of new connections passes unchanged, \
+                 and those under way go on as they began\n",
+            ),
             (
                 "",
                 "the old configuration stays in force: /run/mailguard.toml: empty: expected a \

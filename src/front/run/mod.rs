@@ -88,7 +88,7 @@ pub fn run(
     };
     let panics = supervisor::catch_panics();
     let running = Running::new(&engine, config.clone());
-    let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics);
+    let supervisor = Supervisor::new(&running, reread, &shared, &signals, &panics, start);
     // Ahead of what cannot be taken back.
     let predecessor = estate.predecessor();
     let (mut server, waker) = steer::open(config, predecessor)?;
@@ -119,7 +119,7 @@ pub fn run(
     if let Some(written) = written {
         events.end(&written);
     }
-    supervisor::summarise(&shared, &running.config().engine);
+    supervisor::summarise(&shared, &running);
     ended.map(drop)
 }
 

@@ -39,8 +39,10 @@ pub(super) fn reload(
     let config = running.config();
     let profile = format!("new connections: profile {}", config.profile);
     log::info!("{profile}");
-    announce_monitoring(&config);
-    let monitoring = config.engine.monitor.then(|| MONITORING.to_owned());
+    let monitoring = config.engine.monitor.then(|| MONITORING_NEW.to_owned());
+    if let Some(line) = &monitoring {
+        log::warn!("{line}");
+    }
     Ok(Reloaded { said: [profile].into_iter().chain(monitoring).collect(), pending })
 }
 
@@ -52,3 +54,5 @@ pub(super) fn announce_monitoring(config: &Config) {
 }
 
 const MONITORING: &str = "monitoring only: every packet passes unchanged";
+const MONITORING_NEW: &str = "monitoring only from now on: every packet of new connections passes \
+                              unchanged, and those under way go on as they began";

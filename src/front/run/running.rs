@@ -5,12 +5,12 @@
 //! stays as it was, and is named together with what brings it about.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{Config, Control, Fail, Queue, Rules};
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Exception, Settings, Treatment};
 use crate::time::Instant;
 
 /// The configuration in force.
@@ -18,6 +18,8 @@ use crate::time::Instant;
 pub(super) struct Running<'a> {
     engine: &'a Engine,
     config: Mutex<Config>,
+    /// What was dropped by now may have passed, or the other way round.
+    has_monitored_in_part: AtomicBool,
 }
 
 /// A change that is not yet in force everywhere.
@@ -56,7 +58,7 @@ impl fmt::Display for Pending {
 impl<'a> Running<'a> {
     /// The configuration the filter starts with, which its engine has.
     pub(super) fn new(engine: &'a Engine, config: Config) -> Self {
-        Self { engine, config: Mutex::new(config) }
+        Self { engine, config: Mutex::new(config), has_monitored_in_part: AtomicBool::new(false) }
     }
 
     /// The configuration, for as long as it takes to look at it.
@@ -64,10 +66,20 @@ impl<'a> Running<'a> {
         self.config.lock()
     }
 
+    /// What became of packets that are counted as dropped: those that monitoring lets pass are as
+    /// well.
+    pub(super) fn dropped(&self) -> &'static str {
+        dropped(&self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
+    }
+
     /// Puts in force what can be; says what cannot.
     pub(super) fn apply(&self, new: Config) -> Vec<Pending> {
         let mut config = self.config.lock();
         let pending = pending(&config, &new);
+        // Connections under way keep what they began with.
+        if config.engine.monitor != new.engine.monitor {
+            self.has_monitored_in_part.store(true, Ordering::Relaxed);
+        }
         self.engine.reload(&new.engine);
         config.engine = Settings { limits: config.engine.limits, ..new.engine };
         config.profile = new.profile;
@@ -77,6 +89,17 @@ impl<'a> Running<'a> {
         config.pix = new.pix;
         config.control.group_may_change = new.control.group_may_change;
         pending
+    }
+}
+
+fn dropped(settings: &Settings, is_in_part: bool) -> &'static str {
+    let is_monitored = |one: &Exception| matches!(one.treatment, Treatment::Monitor(_));
+    if is_in_part || (!settings.monitor && settings.exceptions.iter().any(is_monitored)) {
+        "dropped, or would have where monitoring,"
+    } else if settings.monitor {
+        "monitoring only, would have dropped"
+    } else {
+        "dropped"
     }
 }
 
@@ -184,6 +207,20 @@ mod tests {
             assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
             // Said each time until it is so, and only then.
             assert_eq!(running.apply(config(&[set])).len(), usize::from(is_restart), "{set}");
+        }
+    }
+
+    #[test]
+    fn what_monitoring_lets_pass_is_not_said_to_be_dropped() {
+        let verb = |text: &str, is_in_part| {
+            let source = crate::config::Source { name: "m", text };
+            dropped(&Config::build(Some(source), &[]).unwrap().engine, is_in_part)
+        };
+        assert_eq!(verb("", false), "dropped");
+        assert_eq!(verb("monitor = true\n", false), "monitoring only, would have dropped");
+        let one = "[[exceptions]]\nclient = \"192.0.2.1\"\ntreatment = \"monitor\"\n";
+        for (text, is_in_part) in [(one, false), ("", true), ("monitor = true\n", true)] {
+            assert!(verb(text, is_in_part).starts_with("dropped, or would have "), "{text}");
         }
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Reread;
 use super::counters::{COUNTERS, Told};
 use super::reign::QUEUE_THREAD;
 use super::reload::reload;
@@ -17,7 +16,8 @@ use super::running::Running;
 use super::signals::Signals;
 use super::succession::{Door, Successor};
 use super::worker::Shared;
-use crate::engine::{Effects, Exception, Reason, Settings, Treatment};
+use super::{Reread, Start};
+use crate::engine::{Effects, Reason};
 use crate::front::nfqueue::listing::{self, Entry};
 use crate::time::Instant;
 
@@ -50,6 +50,7 @@ impl<'a> Supervisor<'a> {
         shared: &'a Shared<'a>,
         signals: &'a Signals,
         panics: &'a Receiver<String>,
+        start: Start,
     ) -> Self {
         Self {
             running,
@@ -60,8 +61,11 @@ impl<'a> Supervisor<'a> {
             told: Told::of(shared),
             drops: shared.engine.stats().drops,
             ticks: 0,
-            // A queue that was taken over keeps its counters, and who had it has told them.
-            kernel_drops: KernelDrops(listing::read().unwrap_or_default()),
+            kernel_drops: match start {
+                Start::Fresh => KernelDrops::default(),
+                // The queues keep their counters, and who had them has told those.
+                Start::TakeOver => KernelDrops { told: listing::read().ok() },
+            },
             is_listing_readable: true,
         }
     }
@@ -93,6 +97,7 @@ impl<'a> Supervisor<'a> {
             let _ = poll(&mut ready, wait.as_ref());
             self.signals.rearm();
             if let Some(successor) = door.answer() {
+                self.tell();
                 return Wish::HandOver(successor);
             }
             if self.signals.is_asked_to_reload() {
@@ -124,7 +129,7 @@ impl<'a> Supervisor<'a> {
     fn tell_drops(&mut self) {
         self.ticks += 1;
         let is_time = self.ticks.is_multiple_of(TICKS_BETWEEN_DROPS);
-        let dropped = dropped(&self.running.config().engine);
+        let dropped = self.running.dropped();
         for (reason, count) in self.shared.engine.stats().drops {
             let told = self.drops.entry(reason).or_default();
             if count > *told && (*told == 0 || is_time) {
@@ -153,16 +158,22 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// What was told of the packets that the kernel drops.
-struct KernelDrops(Vec<Entry>);
+/// What was told of the packets that the kernel drops; none before the first time.
+#[derive(Default)]
+struct KernelDrops {
+    told: Option<Vec<Entry>>,
+}
 
 impl KernelDrops {
     /// A line for each queue and reason for which there are more.
     fn news(&mut self, now: Vec<Entry>) -> Vec<String> {
         let mut lines = Vec::new();
+        // A manager may have kept a queue from before, also while nobody read it.
+        let since = if self.told.is_none() { " since it was opened" } else { "" };
+        let told = self.told.take().unwrap_or_default();
         for entry in &now {
             let number = entry.number;
-            let before = self.0.iter().find(|before| before.number == number);
+            let before = told.iter().find(|before| before.number == number);
             let before = before.copied().unwrap_or_default();
             for (count, what) in [
                 (entry.queue_dropped.saturating_sub(before.queue_dropped), "queue"),
@@ -170,35 +181,23 @@ impl KernelDrops {
             ] {
                 if count > 0 {
                     let dropped = format!("the kernel dropped {count} packets");
-                    lines.push(format!("queue {number}: {dropped}, the {what} was full"));
+                    lines.push(format!("queue {number}: {dropped}{since}, the {what} was full"));
                 }
             }
         }
-        self.0 = now;
+        self.told = Some(now);
         lines
     }
 }
 
-/// What became of packets that are counted as dropped: those that monitoring lets pass are as well.
-fn dropped(settings: &Settings) -> &'static str {
-    let is_monitored = |one: &Exception| matches!(one.treatment, Treatment::Monitor(_));
-    if settings.monitor {
-        "monitoring only, would have dropped"
-    } else if settings.exceptions.iter().any(is_monitored) {
-        "dropped, or would have where monitoring,"
-    } else {
-        "dropped"
-    }
-}
-
 /// Says in a few lines what the run came to.
-pub(super) fn summarise(shared: &Shared<'_>, settings: &Settings) {
+pub(super) fn summarise(shared: &Shared<'_>, running: &Running<'_>) {
     let stats = shared.engine.stats();
     for counter in stats.counters().iter().filter(|counter| counter.value > 0) {
         log::info!("{}: {} ({})", counter.name, counter.value, counter.help);
     }
     for (reason, count) in &stats.drops {
-        log::info!("{} {count}: {reason}", dropped(settings));
+        log::info!("{} {count}: {reason}", running.dropped());
     }
     for (reason, count) in &stats.withheld {
         log::info!("held back {count}: {reason}");
@@ -241,31 +240,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_of_the_kernel_are_told_once_and_those_of_before_never() {
+    fn drops_of_the_kernel_are_told_once() {
         let entry = |number, queue_dropped, user_dropped| Entry {
             number,
             queue_dropped,
             user_dropped,
             ..Entry::default()
         };
-        let mut drops = KernelDrops(vec![entry(0, 7, 7)]);
+        let mut drops = KernelDrops { told: Some(vec![entry(0, 7, 7)]) };
         assert_eq!(drops.news(vec![entry(0, 7, 7)]), [""; 0]);
+        let kept = KernelDrops::default().news(vec![entry(0, 7, 0)]);
+        let since = "queue 0: the kernel dropped 7 packets since it was opened, the queue was full";
+        assert_eq!(kept, [since]);
         let full = "queue 0: the kernel dropped 2 packets, the queue was full";
         let unread = "queue 1: the kernel dropped 3 packets, the socket buffer was full";
         let now = vec![entry(0, 9, 7), entry(1, 0, 3)];
         assert_eq!(drops.news(now.clone()), [full, unread]);
         assert_eq!(drops.news(now), [""; 0]);
-    }
-
-    #[test]
-    fn what_monitoring_lets_pass_is_not_said_to_be_dropped() {
-        let verb = |text: &str| {
-            let source = crate::config::Source { name: "m", text };
-            dropped(&crate::config::Config::build(Some(source), &[]).unwrap().engine)
-        };
-        assert_eq!(verb(""), "dropped");
-        assert_eq!(verb("monitor = true\n"), "monitoring only, would have dropped");
-        let one = "[[exceptions]]\nclient = \"192.0.2.1\"\ntreatment = \"monitor\"\n";
-        assert!(verb(one).starts_with("dropped, or would have "));
     }
 }
