@@ -88,6 +88,7 @@ impl LineWatch {
             }
         }
         let is_refused = matches!(ruling, Ruling::Refuse(_));
+        draft.masked_from = is_refused.then_some(end);
         let excess = is_refused.then(|| self.excess_of_masked(settings, run.len() - end));
         excess.flatten().unwrap_or(ruling)
     }
@@ -204,7 +205,9 @@ impl LineWatch {
                 Heeded::Refuse(rule, mask) => {
                     let bytes = draft.copy(run);
                     let rest = bytes.get_mut(at..).unwrap_or_default();
-                    return self.refuse(settings, (rule, mask), rest);
+                    let ruling = self.refuse(settings, (rule, mask), rest);
+                    draft.masked_from = Some(at);
+                    return ruling;
                 }
             }
             match self.excess_of_path(settings, before) {

@@ -245,6 +245,7 @@ impl Watch {
             Unit::Packet => self.line.look_at_part(guard, run),
             Unit::Stream => self.line.look_at_bytes(guard, &self.order, run.event, before),
         }
+        let begun = self.line.patch;
         let patched = self.look_for_patches(guard, run, draft);
         let is_line_end = matches!(run.event, Event::CommandCr | Event::CommandEnd { .. });
         let is_named = is_line_end
@@ -273,7 +274,16 @@ impl Watch {
             }
             Event::CommandArgument(_) => {
                 self.hear_argument(guard, run.bytes);
-                self.line.judge_argument(self.context(&guard.settings), run.bytes, draft)
+                let context = self.context(&guard.settings);
+                let ruling = self.line.judge_argument(context, run.bytes, draft);
+                let is_masked = matches!(ruling, Ruling::Refuse(_)) && draft.strikes.is_empty();
+                if is_masked
+                    && let masked @ Ruling::Reset(_) =
+                        self.look_behind_the_grammar(guard, begun, run.bytes, draft)
+                {
+                    return masked;
+                }
+                ruling
             }
             _ => Ruling::Pass,
         };

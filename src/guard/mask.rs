@@ -22,8 +22,8 @@ pub struct Draft {
     pub(super) place: Option<usize>,
     /// What of the run is worth a line in the log, and at which byte.
     pub(super) noted: Option<(usize, Rule)>,
-    /// From which byte of the run on a patch has it masked.
-    pub(super) cured: Option<usize>,
+    /// From which byte of the run on an argument is masked.
+    pub(super) masked_from: Option<usize>,
     pub(super) strikes: Vec<Strike>,
 }
 
@@ -74,7 +74,7 @@ impl Draft {
     /// Another run comes.
     pub(super) fn begin(&mut self) {
         self.is_begun = false;
-        (self.place, self.cured, self.noted) = (None, None, None);
+        (self.place, self.masked_from, self.noted) = (None, None, None);
         self.strikes.clear();
     }
 

@@ -219,14 +219,14 @@ impl LineWatch {
             };
             mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
             (self.mask, self.refused) = (Some((Rule::Patch, mask)), Some(Rule::Patch));
-            draft.cured = Some(at - 1);
+            draft.masked_from = Some(at - 1);
             let behind = run.bytes.len() - at;
             let counted = self.count_masked(plan, behind, draft);
             if counted.ends_flow() {
                 return counted;
             }
-            let excess = self.excess_of_masked(&guard.settings, behind);
-            return excess.unwrap_or(Ruling::Refuse(Rule::Patch));
+            // How long that makes a path, where there is one, is not known yet.
+            return Ruling::Refuse(Rule::Patch);
         }
         let is_noted = ruling == Ruling::Pass && !draft.strikes.is_empty() && !is_refused;
         if is_noted { Ruling::Note(Rule::Patch) } else { ruling }
@@ -299,9 +299,12 @@ impl Watch {
         self.line = begun;
         let length = refused.map_or(run.bytes.len(), |at| at + 1);
         let bytes = run.bytes.get(..length).unwrap_or_default();
-        let ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
-        if let Some(before) = draft.cured.and_then(|at| run.bytes.get(..at)) {
+        let mut ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
+        if let Some(before) = draft.masked_from.and_then(|at| run.bytes.get(..at)) {
             self.judge_before_cure(guard, begun, (before, run.bytes), draft);
+            let behind = run.bytes.len() - before.len() - 1;
+            let excess = self.line.excess_of_masked(&guard.settings, behind);
+            ruling = excess.filter(|_| !ruling.ends_flow()).unwrap_or(ruling);
         }
         let masked = run.bytes.len() - bytes.len();
         match &guard.plan {
@@ -311,6 +314,22 @@ impl Watch {
             }
             Some(_) | None => ruling,
         }
+    }
+
+    /// The grammar masks the argument from a byte of the run on, in which no patch has struck, and
+    /// before which the patches stood here: what they make of the mask.
+    pub(super) fn look_behind_the_grammar(
+        &mut self,
+        guard: &Guard,
+        begun: Line,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        let (Some(plan), Some(at)) = (&guard.plan, draft.masked_from) else { return Ruling::Pass };
+        let (bytes, masked) = run.split_at_checked(at + 1).unwrap_or((run, &[]));
+        self.line.patch = begun;
+        let _ = plan.read(&mut self.line.patch, bytes, &mut draft.strikes);
+        self.line.count_masked(plan, masked.len(), draft)
     }
 
     /// Rules on what stands before the mask as if it had come alone, however the line was cut: the

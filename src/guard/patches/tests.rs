@@ -396,3 +396,29 @@ fn before_what_a_patch_masks_a_name_is_read() {
         assert_eq!(talk.ended(), Some(Rule::HelloName), "by {size}");
     }
 }
+
+/// A length of what leaves is one, whoever masked it and however it was cut.
+#[test]
+fn what_is_masked_is_as_long_however_it_was_cut() {
+    let fill = "y".repeat(300);
+    for (changes, line, rule) in [
+        (&[][..], format!("MAIL FROM:<a@#>{fill}"), Rule::Patch),
+        (&[], format!("MAIL FROM:<a@#:{fill}"), Rule::Patch),
+        (&[("local_part_max", "256")], format!("MAIL FROM:<a;{fill}"), Rule::LocalPart),
+        (&[("local_part_max", "256")], format!("MAIL FROM:<${{run{{{fill}"), Rule::LocalPart),
+        (
+            &[("path_max", "100"), ("local_part_max", "0")],
+            format!("MAIL FROM:<a;{fill}"),
+            Rule::PathLength,
+        ),
+    ] {
+        let settings =
+            patched(&[&[("patches", "preset"), ("envelope", "lenient")], changes].concat());
+        for size in (1..30).chain([64, 100, 999]) {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, format!("{line}\r\n").as_bytes(), size);
+            assert_eq!(talk.ended(), Some(rule), "{line} by {size}");
+        }
+    }
+}
