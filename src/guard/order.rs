@@ -253,6 +253,10 @@ impl Order {
     fn expect(&mut self, meaning: Meaning) {
         self.hoped.change(meaning, true);
         self.feared.change(meaning, false);
+        if meaning == Meaning::Greet {
+            // What Courier makes of it is a refusal of neither kind.
+            self.feared.change(meaning, true);
+        }
     }
 
     /// One recipient more is named: how many there were, and are.

@@ -125,10 +125,10 @@ fn what_the_dialogue_forbids_is_dropped_by_its_name() {
     let verdict = rig.send(S, 15, b"\r\n");
     assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
 
-    // Text ahead of a gap was no text once the gap is filled, whether or not the filler holds it.
-    for (early, filler) in [(b"IE\r\n", &b".\r\nQU"[..]), (b"FY\r\n", b".\r\nVRFY\r\n")] {
+    // Text ahead of a gap was no text once the gap is filled.
+    for filler in [&b".\r\nQ"[..], b".\r\nQUI"] {
         let (mut rig, start) = in_data();
-        assert_eq!(rig.send(C, start + 5, early), Verdict::Accept);
+        assert_eq!(rig.send(C, start + filler.len() as u64, b"E\r\n"), Verdict::Accept);
         dropped(rig.send(C, start, filler), Reason::EarlyBytes);
         dropped(rig.send(C, start, b".\r\n"), Reason::FlowReset);
         assert!(rig.resets > 0);
