@@ -303,6 +303,32 @@ fn commands_out_of_order_pass_in_order() {
     assert!(places.is_sorted() && places[0].is_some(), "{verdicts}");
 }
 
+/// The first connection breaks off while packets of it wait to be sent again.
+#[test]
+fn a_port_that_is_used_again_opens_a_connection_that_is_judged() {
+    for numbers in [[50_000, 99_000], [3_000_000_000, 99_000]] {
+        let verdicts = replayed(|connection| {
+            connection.send(CLIENT, PSH | ACK, b"DATA\r\nSubject: early\r\n");
+            let mut next = Connection::open_at(numbers, V4[0], V4[1]);
+            for (from, line) in [
+                (SERVER, "220 ready\r\n"),
+                (CLIENT, "VRFY root\r\n"),
+                (SERVER, "500 what?\r\n"),
+                (CLIENT, "QUIT\r\n"),
+                (SERVER, "221 bye\r\n"),
+            ] {
+                next.say(from, line);
+            }
+            next.close();
+            connection.packets.append(&mut next.packets);
+        });
+        assert!(counts(&verdicts, "flows 2"), "{verdicts}");
+        assert!(counts(&verdicts, "commands refused 1"), "{verdicts}");
+        assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
+        assert_eq!(said_behind_counters(&verdicts), [""; 0], "{verdicts}");
+    }
+}
+
 /// A dialogue, and the packets of it by the text they carry.
 fn packets() -> Vec<Vec<u8>> {
     dialogue(V4[0], V4[1])

@@ -228,7 +228,8 @@ impl Repeats {
         packets
     }
 
-    /// A frame of a flow as its sender would have sent it: acknowledging no more than arrived.
+    /// A frame of a flow as its sender would have sent it: acknowledging no more than arrived. A
+    /// SYN acknowledges nothing of what is kept: with another number it is of a new connection.
     #[must_use]
     pub fn acknowledge<'a>(
         &self,
@@ -237,6 +238,9 @@ impl Repeats {
         frame: &'a [u8],
         packet_start: usize,
     ) -> Cow<'a, [u8]> {
+        if segment.is_syn {
+            return Cow::Borrowed(frame);
+        }
         let lacking = self.flows.get(key).into_iter().flatten().filter_map(Kept::lacking);
         let others = lacking.filter(|(source, _)| *source != segment.source);
         let first = others.map(|(_, number)| number).reduce(TcpSeqNumber::min);
