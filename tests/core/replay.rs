@@ -17,7 +17,7 @@ use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Sessio
 use mailguard::wire::{Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
-use crate::support::packet::{ACK, PSH};
+use crate::support::packet::{ACK, PSH, fragments};
 use crate::support::random::Random;
 use crate::support::rig::settings as profile;
 
@@ -75,6 +75,7 @@ fn word(fate: Fate) -> String {
     let (verdict, again) = match fate {
         Fate::Passed(Bystander::NotIp) => return "pass not-ip".to_owned(),
         Fate::Passed(Bystander::NotSmtp) => return "pass not-smtp".to_owned(),
+        Fate::Passed(Bystander::Fragment) => return "pass fragment".to_owned(),
         Fate::HandedOver => return "offload".to_owned(),
         Fate::Judged(verdict) => (verdict, ""),
         Fate::Repeated(verdict) => (verdict, "repeated "),
@@ -563,6 +564,33 @@ fn an_ack_recorded_ahead_of_its_data_is_no_gap() {
     assert!(counts(&outcome.verdicts, "alarms 0"), "{}", outcome.verdicts);
 }
 
+/// One packet is dated wrongly, ahead by so many seconds.
+#[test]
+fn a_time_that_goes_back_is_told_of() {
+    let packets = packets();
+    let late = packets.len() - 6;
+    let behind = "of 36 packets of mail, by up to";
+    for (ahead, said) in [
+        (0, vec![]),
+        (900, vec![format!("time: goes back in {late} {behind} 899 seconds; not followed")]),
+        (
+            90_000,
+            vec![format!(
+                "time: goes back in {late} {behind} 89999 seconds; not followed, and flows may \
+                 have ended too early"
+            )],
+        ),
+    ] {
+        let mut capture = PLAIN.capture(&packets);
+        let at = 24 + packets[..5].iter().map(|packet| 16 + 14 + packet.len()).sum::<usize>();
+        let second = u32::from_le_bytes(capture[at..at + 4].try_into().unwrap());
+        capture[at..at + 4].copy_from_slice(&(second + ahead).to_le_bytes());
+        let outcome = outcome(&capture, settings(), VERIFY);
+        assert_eq!(said_behind_counters(&outcome.verdicts), said, "{}", outcome.verdicts);
+        assert!(outcome_monitored(&capture) == capture);
+    }
+}
+
 #[test]
 fn submission_alone_is_named_with_its_port() {
     let moved = dialogue(V4[0], "198.51.100.25:587");
@@ -613,6 +641,42 @@ fn packets_cut_by_the_recorder_are_counted() {
     assert_eq!(said_behind_counters(&outcome.verdicts), remarks, "{}", outcome.verdicts);
     assert!(counts(&outcome.verdicts, "messages 1"), "{}", outcome.verdicts);
     assert!(outcome_monitored(&capture) == capture);
+}
+
+#[test]
+fn fragments_are_told_of() {
+    let mut packets = message(["Subject: a\r\n\r\n", &"x".repeat(100), "\r\n.\r\n"]);
+    let at = packets.iter().position(|packet| packet.ends_with(b"xxx")).unwrap();
+    let whole = packets.remove(at);
+    let parts = fragments(&whole, 48);
+    packets.splice(at..at, parts);
+    let remarks = [
+        "fragments: 3 of 33 packets; not joined, not judged",
+        "gaps: the capture lacks 72 bytes in 1 flow",
+        "  192.0.2.1:40000 to 198.51.100.25:25: the capture lacks 72 bytes",
+        "uncertain: 0 findings in 1 flow, behind bytes not read",
+    ];
+    let outcome = expect_remarks(&packets, (settings(), VERIFY), &remarks);
+    assert!(counts(&outcome.verdicts, "not SMTP 0"), "{}", outcome.verdicts);
+}
+
+#[test]
+fn tunnels_are_named_by_their_protocols() {
+    let within = |protocol: u8, before: &[u8], packet: &[u8]| {
+        let length = u16::try_from(20 + before.len() + packet.len()).unwrap().to_be_bytes();
+        let mut outer = [&packet[..20], before, packet].concat();
+        outer[2..4].copy_from_slice(&length);
+        outer[9] = protocol;
+        outer
+    };
+    let all = packets();
+    let gre: Vec<_> = all.iter().map(|packet| within(47, &[0, 0, 8, 0], packet)).collect();
+    let tunnel = "tunnels: 36 of 36 packets, of IP protocol 47; passed unread";
+    let no_mail = "no mail: no packet is from or to port 25";
+    expect_remarks(&gre, (settings(), VERIFY), &[tunnel, no_mail]);
+    let mixed = [all.clone(), vec![within(4, &[], &all[0]), within(41, &[], &all[0])]].concat();
+    let tunnels = "tunnels: 2 of 38 packets, of IP protocols 4, 41; passed unread";
+    expect_remarks(&mixed, (settings(), VERIFY), &[tunnels]);
 }
 
 fn outcome_monitored(capture: &[u8]) -> Vec<u8> {

@@ -15,6 +15,7 @@ use crate::front::capture::{Packet, Shape, link};
 use crate::time::Instant;
 
 use super::captured::Captured;
+use super::clock::Clock;
 use super::flows::Flows;
 use super::offload::{self, Checksums, Sums};
 use super::ports::Ports;
@@ -46,7 +47,7 @@ pub(super) struct Gateway<J> {
     checksums: Checksums,
     /// Every packet goes on as it came.
     is_monitored: bool,
-    now: Instant,
+    clock: Clock,
     effects: Effects,
     repeats: Repeats,
     flows: Flows,
@@ -66,7 +67,7 @@ impl<J> Gateway<J> {
             ports,
             checksums,
             is_monitored,
-            now: Instant::default(),
+            clock: Clock::default(),
             effects: Effects::default(),
             repeats: Repeats::default(),
             flows: Flows::default(),
@@ -78,6 +79,7 @@ impl<J> Gateway<J> {
     pub(super) fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
         self.flows.sum_up(&mut summary);
+        self.clock.sum_up(&mut summary);
         summary.checksums = self.checksums;
         summary.other_ports.clone_from(self.others.found());
         summary.ports.clone_from(&self.ports);
@@ -121,8 +123,14 @@ impl<J: Judge> Gateway<J> {
                 self.others.note(&segment);
                 return self.pass(packet, Bystander::NotSmtp, step);
             }
+            Traffic::Fragment => return self.pass(packet, Bystander::Fragment, step),
+            Traffic::Tunnel(protocol) => {
+                *self.summary.tunnels.entry(protocol).or_default() += 1;
+                return self.pass(packet, Bystander::NotSmtp, step);
+            }
             Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
+        self.summary.fragments += u64::from(mail.as_ref().is_some_and(|mail| mail.is_fragment));
         let (frame, judged) = self.prepare(frame, &located.range, mail.as_ref());
         let captured = Captured {
             frame: &frame,
@@ -204,7 +212,7 @@ impl<J: Judge> Gateway<J> {
     /// Marks in the log where bytes were skipped.
     fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
         let source = segment.map(|segment| segment.source);
-        self.flows.judged(key, source, self.now, &mut self.effects);
+        self.flows.judged(key, source, self.clock.now(), &mut self.effects);
     }
 
     /// What of a segment goes on.
@@ -226,6 +234,7 @@ impl<J: Judge> Gateway<J> {
         match bystander {
             Bystander::NotIp => self.summary.not_ip += 1,
             Bystander::NotSmtp => self.summary.not_smtp += 1,
+            Bystander::Fragment => self.summary.fragments += 1,
         }
         step.fates.push((self.summary.packets, Fate::Passed(bystander)));
         step.written.extend_from_slice(packet.record);
@@ -233,11 +242,8 @@ impl<J: Judge> Gateway<J> {
 
     /// Record time passes; once in a second of it, the engine forgets.
     fn advance(&mut self, micros: Option<u64>, captured: &Captured<'_>, step: &mut Step) {
-        let at = Instant::from_micros(micros.unwrap_or(0)).max(self.now);
-        let is_new_second = at.seconds() > self.now.seconds();
-        self.now = at;
-        if is_new_second {
-            self.engine.expire(at, &mut self.effects);
+        if self.clock.advance(micros) {
+            self.engine.expire(self.clock.now(), &mut self.effects);
             self.absorb(captured, step);
         }
     }
@@ -251,7 +257,7 @@ impl<J: Judge> Gateway<J> {
             is_truncated: captured.is_truncated,
             path: Path::default(),
         };
-        self.engine.handle(self.now, &arrival, &mut self.effects)
+        self.engine.handle(self.clock.now(), &arrival, &mut self.effects)
     }
 
     fn count(&mut self, verdict: Verdict, is_truncated: bool, sums: Sums) {
@@ -371,7 +377,7 @@ impl<J: Judge> Gateway<J> {
             frame: &kept.frame,
             range: &kept.range,
             link: kept.link,
-            shape: kept.shape.at(present, self.now.micros()),
+            shape: kept.shape.at(present, self.clock.now().micros()),
             is_truncated: false,
             judged: judged.map(<[u8]>::to_vec),
         };

@@ -5,6 +5,7 @@
 //! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
 
 mod captured;
+mod clock;
 mod files;
 mod flows;
 mod gateway;

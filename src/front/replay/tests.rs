@@ -386,15 +386,20 @@ fn what_no_gateway_queues_passes_unread() {
     builder.udp(25, 25).write(&mut udp, b"x").unwrap();
     let mut fragment = client(b"x");
     fragment[14 + 7] = 8;
-    let frames = [arp, udp, packet(A, B, [40_000, 80], b"x"), fragment];
+    // The first byte behind the IP header is none of TCP, whatever it looks like.
+    let mut tunnel = client(b"x");
+    tunnel[14 + 9] = 47;
+    let frames = [arp, udp, packet(A, B, [40_000, 80], b"x"), tunnel, fragment];
     let (gateway, steps) = replay(Vec::new(), &seconds(&frames));
     assert!(gateway.judge().seen.borrow().is_empty());
     let fates: Vec<Fate> = steps.iter().map(|step| step.fates[0].1).collect();
     let (no_ip, no_smtp) = (Fate::Passed(Bystander::NotIp), Fate::Passed(Bystander::NotSmtp));
-    assert_eq!(fates, [no_ip, no_smtp, no_smtp, no_smtp]);
+    let no_port = Fate::Passed(Bystander::Fragment);
+    assert_eq!(fates, [no_ip, no_smtp, no_smtp, no_smtp, no_port]);
     let written: Vec<u8> = steps.iter().flat_map(|step| step.written.clone()).collect();
     assert_eq!(written, seconds(&frames).concat());
-    assert_eq!((gateway.summary().not_ip, gateway.summary().not_smtp), (1, 3));
+    let summary = gateway.summary();
+    assert_eq!((summary.not_ip, summary.not_smtp, summary.fragments), (1, 3, 1));
 }
 
 #[test]
