@@ -564,6 +564,50 @@ fn an_ack_recorded_ahead_of_its_data_is_no_gap() {
     assert!(counts(&outcome.verdicts, "alarms 0"), "{}", outcome.verdicts);
 }
 
+#[test]
+fn bytes_recorded_behind_their_ack_are_not_lacking() {
+    // The client's VRFY behind its refusal, as a recorder with two queues has it.
+    let mut connection = Connection::open(V4[0], V4[1]);
+    connection.say(SERVER, "220 ready\r\n");
+    connection.send(CLIENT, PSH | ACK, b"VRFY root\r\n");
+    connection.say(SERVER, "500 what?\r\n");
+    let command = carrying(&connection.packets, "VRFY");
+    connection.packets.swap(command, command + 1);
+    connection.say(CLIENT, "QUIT\r\n");
+    let remarks = [
+        "out of order: 11 bytes in 1 flow, recorded behind their ACK; not judged",
+        // A reply that nobody asked for.
+        "uncertain: 1 finding in 1 flow, behind bytes not read",
+    ];
+    expect_remarks(&connection.packets, (settings(), VERIFY), &remarks);
+}
+
+/// A message is masked in more places than the log shows, behind bytes that the capture lacks.
+#[test]
+fn findings_that_the_log_does_not_show_are_uncertain_too() {
+    let mut packets = message(["Subject: a\r\n\r\nlost\r\n", &"a\r\n.\nb\r\n".repeat(40), ".\r\n"]);
+    let lost = carrying(&packets, "Subject");
+    packets.remove(lost);
+    let uncertain = |settings: Settings| {
+        let verdicts = outcome(&PLAIN.capture(&packets), settings, VERIFY).verdicts;
+        let remarks = said_behind_counters(&verdicts);
+        let said = remarks.iter().find_map(|line| line.strip_prefix("uncertain: "));
+        let count = said.unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
+        (count, verdicts)
+    };
+    let (all, verdicts) = uncertain(settings());
+    let count = |sign: &str| verdicts.lines().filter(|line| line.contains(sign)).count();
+    let (shown, unshown) = (count("\" -> \""), count(" are not shown"));
+    assert!(unshown > 0, "{verdicts}");
+    // The greeting stands before the gap.
+    assert_eq!(all, shown - 1 + unshown, "{verdicts}");
+    let mut terse = settings();
+    (terse.limits.log_burst_bytes, terse.limits.log_flow_bytes_per_second) = (2_000, 0);
+    let (some, verdicts) = uncertain(terse);
+    assert!(verdicts.contains(" left out"), "{verdicts}");
+    assert!(some >= all, "{verdicts}");
+}
+
 /// One packet is dated wrongly, ahead by so many seconds.
 #[test]
 fn a_time_that_goes_back_is_told_of() {

@@ -52,6 +52,10 @@ pub struct Summary {
     pub headless_packets: u64,
     /// Flows of which the capture lacks bytes, in order of appearance.
     pub gaps: Vec<Gap>,
+    /// Bytes that were recorded behind those that acknowledge them.
+    pub overtaken_bytes: u64,
+    /// The flows of which they are.
+    pub overtaken_flows: u64,
     /// Flows of which bytes had to be skipped: they are lacking, or could not be read.
     pub skipped_flows: u64,
     /// Edits, drops, resets and alarms behind such bytes.
@@ -147,7 +151,7 @@ impl Summary {
             self.is_cut.then(|| "the capture ends inside a record".to_owned()),
         ];
         let lines = links.chain(causes.into_iter().flatten()).chain(self.remark_gaps());
-        lines.chain(self.remark_uncertain()).collect()
+        lines.chain(self.remark_overtaken()).chain(self.remark_uncertain()).collect()
     }
 
     fn remark_types(&self) -> Option<String> {
@@ -267,6 +271,14 @@ impl Summary {
             lines.push(format!("  and {more} more"));
         }
         lines
+    }
+
+    fn remark_overtaken(&self) -> Option<String> {
+        let (bytes, flows) = (self.overtaken_bytes, self.overtaken_flows);
+        (bytes > 0).then(|| {
+            let (bytes, flows) = (several(bytes, "byte"), several(flows, "flow"));
+            format!("out of order: {bytes} in {flows}, recorded behind their ACK; not judged")
+        })
     }
 
     fn remark_uncertain(&self) -> Option<String> {
