@@ -766,6 +766,7 @@ impl Scratch {
             input: self.path("in.pcap"),
             write: Some(self.path("out.pcap")),
             events: Some(self.path("events")),
+            report: None,
             format: Format::Json,
             checksums: Checksums::Verify,
         }
@@ -791,6 +792,23 @@ fn results_appear_under_their_names() {
     for line in fs::read_to_string(scratch.path("events")).unwrap().lines() {
         assert!(line.starts_with("{\"time\":\"2001-02-07T17:01:2"), "{line}");
     }
+}
+
+/// Another process had our number, and was killed.
+#[test]
+fn what_a_killed_replay_left_is_no_obstacle() {
+    let scratch = Scratch::new("killed");
+    let capture = PLAIN.capture(&both_families());
+    fs::write(scratch.path("in.pcap"), &capture).unwrap();
+    let left = format!(".out.pcap.{}.partial", std::process::id());
+    fs::write(scratch.path(&left), "half of").unwrap();
+    replay::perform(&scratch.options(), monitor()).unwrap();
+    assert_eq!(scratch.names(), [&left, "events", "in.pcap", "out.pcap"]);
+    assert!(fs::read(scratch.path("out.pcap")).unwrap() == capture);
+    let nowhere = Options { write: Some(scratch.path("none/out")), ..scratch.options() };
+    let message = replay::perform(&nowhere, settings()).unwrap_err().to_string();
+    let said = format!("/none/.out.{}.partial: No such file", std::process::id());
+    assert!(message.contains(&said), "{message}");
 }
 
 #[test]
@@ -837,6 +855,14 @@ fn no_result_is_written_over_the_capture_or_another_result() {
     }
     let twice = Options { events: Some(scratch.path("out.pcap")), ..scratch.options() };
     replay::perform(&twice, settings()).unwrap_err();
+    // By another name of the directory, and of the report.
+    let twice = Options { events: Some(scratch.path("../replay-same/out.pcap")), ..twice };
+    replay::perform(&twice, settings()).unwrap_err();
+    for name in ["out.pcap", "events"] {
+        let twice = Options { report: Some(scratch.path(name)), ..scratch.options() };
+        let message = replay::perform(&twice, settings()).unwrap_err().to_string();
+        assert!(message.contains(": expected a file other than "), "{message}");
+    }
     assert_eq!(scratch.names(), ["hard.pcap", "in.pcap", "link.pcap"]);
     assert!(fs::read(scratch.path("in.pcap")).unwrap() == capture);
 }
