@@ -30,7 +30,7 @@ struct Entry {
 /// What an entry, or a word, means; nothing if it is neither.
 pub(super) fn explain(text: &str, settings: &Settings) -> Option<String> {
     let text = undated(text.trim());
-    let entry = of_json(text).or_else(|| of_text(text))?;
+    let entry = of_json(text).unwrap_or_else(|| of_text(text));
     let terms = entry.ends.map(|(client, server)| terms(settings, client, server));
     let guard = terms.map_or(&settings.guard, |terms| terms.guard);
     let mut parts = Vec::new();
@@ -98,7 +98,7 @@ fn is_head(text: &str) -> bool {
 }
 
 /// A line of the text or syslog format, or a word alone.
-fn of_text(text: &str) -> Option<Entry> {
+fn of_text(text: &str) -> Entry {
     let ours = unquoted(text);
     // In the protocol log a date stands in front, and what the ends said behind an arrow.
     let said = match ours.split_once(" : ") {
@@ -127,7 +127,7 @@ fn of_text(text: &str) -> Option<Entry> {
     };
     let words = words.into_iter().map(str::to_owned).collect();
     let place = told.and_then(placed).and_then(|(side, offset, _)| at(side, offset));
-    Some(Entry { place, words, ends: None })
+    Entry { place, words, ends: None }
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

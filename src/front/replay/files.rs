@@ -38,7 +38,7 @@ pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), FrontError> {
 /// Where a file will be that is not there yet, in whichever way its directory is named.
 fn place(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = fs::canonicalize(parent.unwrap_or(Path::new(".")));
+    let parent = fs::canonicalize(parent.unwrap_or_else(|| Path::new(".")));
     match (parent, path.file_name()) {
         (Ok(parent), Some(name)) => parent.join(name),
         _ => path.to_owned(),
