@@ -184,6 +184,7 @@ fn replayed(replay: cli::Replay, config: &Config) -> Result<Outcome, FrontError>
         input: replay.input,
         write: replay.write,
         events: replay.events,
+        report: replay.report,
         format: config.log.format,
         checksums: replay.checksums,
     };

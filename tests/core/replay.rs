@@ -17,7 +17,7 @@ use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Sessio
 use mailguard::wire::{Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
-use crate::support::packet::{ACK, PSH};
+use crate::support::packet::{ACK, PSH, fragments};
 use crate::support::random::Random;
 use crate::support::rig::settings as profile;
 
@@ -75,6 +75,7 @@ fn word(fate: Fate) -> String {
     let (verdict, again) = match fate {
         Fate::Passed(Bystander::NotIp) => return "pass not-ip".to_owned(),
         Fate::Passed(Bystander::NotSmtp) => return "pass not-smtp".to_owned(),
+        Fate::Passed(Bystander::Fragment) => return "pass fragment".to_owned(),
         Fate::HandedOver => return "offload".to_owned(),
         Fate::Judged(verdict) => (verdict, ""),
         Fate::Repeated(verdict) => (verdict, "repeated "),
@@ -301,6 +302,32 @@ fn commands_out_of_order_pass_in_order() {
     let places = ["<<< RCPT TO:<e@f>", "<<< RCPT TO:<g@h>", "<<< RSET", ">>> 221 bye"]
         .map(|line| verdicts.find(line));
     assert!(places.is_sorted() && places[0].is_some(), "{verdicts}");
+}
+
+/// The first connection breaks off while packets of it wait to be sent again.
+#[test]
+fn a_port_that_is_used_again_opens_a_connection_that_is_judged() {
+    for numbers in [[50_000, 99_000], [3_000_000_000, 99_000]] {
+        let verdicts = replayed(|connection| {
+            connection.send(CLIENT, PSH | ACK, b"DATA\r\nSubject: early\r\n");
+            let mut next = Connection::open_at(numbers, V4[0], V4[1]);
+            for (from, line) in [
+                (SERVER, "220 ready\r\n"),
+                (CLIENT, "VRFY root\r\n"),
+                (SERVER, "500 what?\r\n"),
+                (CLIENT, "QUIT\r\n"),
+                (SERVER, "221 bye\r\n"),
+            ] {
+                next.say(from, line);
+            }
+            next.close();
+            connection.packets.append(&mut next.packets);
+        });
+        assert!(counts(&verdicts, "flows 2"), "{verdicts}");
+        assert!(counts(&verdicts, "commands refused 1"), "{verdicts}");
+        assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
+        assert_eq!(said_behind_counters(&verdicts), [""; 0], "{verdicts}");
+    }
 }
 
 /// A dialogue, and the packets of it by the text they carry.
@@ -538,6 +565,77 @@ fn an_ack_recorded_ahead_of_its_data_is_no_gap() {
 }
 
 #[test]
+fn bytes_recorded_behind_their_ack_are_not_lacking() {
+    // The client's VRFY behind its refusal, as a recorder with two queues has it.
+    let mut connection = Connection::open(V4[0], V4[1]);
+    connection.say(SERVER, "220 ready\r\n");
+    connection.send(CLIENT, PSH | ACK, b"VRFY root\r\n");
+    connection.say(SERVER, "500 what?\r\n");
+    let command = carrying(&connection.packets, "VRFY");
+    connection.packets.swap(command, command + 1);
+    connection.say(CLIENT, "QUIT\r\n");
+    let remarks = [
+        "out of order: 11 bytes in 1 flow, recorded behind their ACK; not judged",
+        // A reply that nobody asked for.
+        "uncertain: 1 finding in 1 flow, behind bytes not read",
+    ];
+    expect_remarks(&connection.packets, (settings(), VERIFY), &remarks);
+}
+
+/// A message is masked in more places than the log shows, behind bytes that the capture lacks.
+#[test]
+fn findings_that_the_log_does_not_show_are_uncertain_too() {
+    let mut packets = message(["Subject: a\r\n\r\nlost\r\n", &"a\r\n.\nb\r\n".repeat(40), ".\r\n"]);
+    let lost = carrying(&packets, "Subject");
+    packets.remove(lost);
+    let uncertain = |settings: Settings| {
+        let verdicts = outcome(&PLAIN.capture(&packets), settings, VERIFY).verdicts;
+        let remarks = said_behind_counters(&verdicts);
+        let said = remarks.iter().find_map(|line| line.strip_prefix("uncertain: "));
+        let count = said.unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
+        (count, verdicts)
+    };
+    let (all, verdicts) = uncertain(settings());
+    let count = |sign: &str| verdicts.lines().filter(|line| line.contains(sign)).count();
+    let (shown, unshown) = (count("\" -> \""), count(" are not shown"));
+    assert!(unshown > 0, "{verdicts}");
+    // The greeting stands before the gap.
+    assert_eq!(all, shown - 1 + unshown, "{verdicts}");
+    let mut terse = settings();
+    (terse.limits.log_burst_bytes, terse.limits.log_flow_bytes_per_second) = (2_000, 0);
+    let (some, verdicts) = uncertain(terse);
+    assert!(verdicts.contains(" left out"), "{verdicts}");
+    assert!(some >= all, "{verdicts}");
+}
+
+/// One packet is dated wrongly, ahead by so many seconds.
+#[test]
+fn a_time_that_goes_back_is_told_of() {
+    let packets = packets();
+    let late = packets.len() - 6;
+    let behind = "of 36 packets of mail, by up to";
+    for (ahead, said) in [
+        (0, vec![]),
+        (900, vec![format!("time: goes back in {late} {behind} 899 seconds; not followed")]),
+        (
+            90_000,
+            vec![format!(
+                "time: goes back in {late} {behind} 89999 seconds; not followed, and flows may \
+                 have ended too early"
+            )],
+        ),
+    ] {
+        let mut capture = PLAIN.capture(&packets);
+        let at = 24 + packets[..5].iter().map(|packet| 16 + 14 + packet.len()).sum::<usize>();
+        let second = u32::from_le_bytes(capture[at..at + 4].try_into().unwrap());
+        capture[at..at + 4].copy_from_slice(&(second + ahead).to_le_bytes());
+        let outcome = outcome(&capture, settings(), VERIFY);
+        assert_eq!(said_behind_counters(&outcome.verdicts), said, "{}", outcome.verdicts);
+        assert!(outcome_monitored(&capture) == capture);
+    }
+}
+
+#[test]
 fn submission_alone_is_named_with_its_port() {
     let moved = dialogue(V4[0], "198.51.100.25:587");
     let remark = ["other ports: 36 of 36 packets, on port 587, look like SMTP; not judged: \
@@ -589,6 +687,42 @@ fn packets_cut_by_the_recorder_are_counted() {
     assert!(outcome_monitored(&capture) == capture);
 }
 
+#[test]
+fn fragments_are_told_of() {
+    let mut packets = message(["Subject: a\r\n\r\n", &"x".repeat(100), "\r\n.\r\n"]);
+    let at = packets.iter().position(|packet| packet.ends_with(b"xxx")).unwrap();
+    let whole = packets.remove(at);
+    let parts = fragments(&whole, 48);
+    packets.splice(at..at, parts);
+    let remarks = [
+        "fragments: 3 of 33 packets; not joined, not judged",
+        "gaps: the capture lacks 72 bytes in 1 flow",
+        "  192.0.2.1:40000 to 198.51.100.25:25: the capture lacks 72 bytes",
+        "uncertain: 0 findings in 1 flow, behind bytes not read",
+    ];
+    let outcome = expect_remarks(&packets, (settings(), VERIFY), &remarks);
+    assert!(counts(&outcome.verdicts, "not SMTP 0"), "{}", outcome.verdicts);
+}
+
+#[test]
+fn tunnels_are_named_by_their_protocols() {
+    let within = |protocol: u8, before: &[u8], packet: &[u8]| {
+        let length = u16::try_from(20 + before.len() + packet.len()).unwrap().to_be_bytes();
+        let mut outer = [&packet[..20], before, packet].concat();
+        outer[2..4].copy_from_slice(&length);
+        outer[9] = protocol;
+        outer
+    };
+    let all = packets();
+    let gre: Vec<_> = all.iter().map(|packet| within(47, &[0, 0, 8, 0], packet)).collect();
+    let tunnel = "tunnels: 36 of 36 packets, of IP protocol 47; passed unread";
+    let no_mail = "no mail: no packet is from or to port 25";
+    expect_remarks(&gre, (settings(), VERIFY), &[tunnel, no_mail]);
+    let mixed = [all.clone(), vec![within(4, &[], &all[0]), within(41, &[], &all[0])]].concat();
+    let tunnels = "tunnels: 2 of 38 packets, of IP protocols 4, 41; passed unread";
+    expect_remarks(&mixed, (settings(), VERIFY), &[tunnels]);
+}
+
 fn outcome_monitored(capture: &[u8]) -> Vec<u8> {
     outcome(capture, monitor(), VERIFY).written
 }
@@ -632,6 +766,7 @@ impl Scratch {
             input: self.path("in.pcap"),
             write: Some(self.path("out.pcap")),
             events: Some(self.path("events")),
+            report: None,
             format: Format::Json,
             checksums: Checksums::Verify,
         }
@@ -657,6 +792,23 @@ fn results_appear_under_their_names() {
     for line in fs::read_to_string(scratch.path("events")).unwrap().lines() {
         assert!(line.starts_with("{\"time\":\"2001-02-07T17:01:2"), "{line}");
     }
+}
+
+/// Another process had our number, and was killed.
+#[test]
+fn what_a_killed_replay_left_is_no_obstacle() {
+    let scratch = Scratch::new("killed");
+    let capture = PLAIN.capture(&both_families());
+    fs::write(scratch.path("in.pcap"), &capture).unwrap();
+    let left = format!(".out.pcap.{}.partial", std::process::id());
+    fs::write(scratch.path(&left), "half of").unwrap();
+    replay::perform(&scratch.options(), monitor()).unwrap();
+    assert_eq!(scratch.names(), [&left, "events", "in.pcap", "out.pcap"]);
+    assert!(fs::read(scratch.path("out.pcap")).unwrap() == capture);
+    let nowhere = Options { write: Some(scratch.path("none/out")), ..scratch.options() };
+    let message = replay::perform(&nowhere, settings()).unwrap_err().to_string();
+    let said = format!("/none/.out.{}.partial: No such file", std::process::id());
+    assert!(message.contains(&said), "{message}");
 }
 
 #[test]
@@ -703,6 +855,14 @@ fn no_result_is_written_over_the_capture_or_another_result() {
     }
     let twice = Options { events: Some(scratch.path("out.pcap")), ..scratch.options() };
     replay::perform(&twice, settings()).unwrap_err();
+    // By another name of the directory, and of the report.
+    let twice = Options { events: Some(scratch.path("../replay-same/out.pcap")), ..twice };
+    replay::perform(&twice, settings()).unwrap_err();
+    for name in ["out.pcap", "events"] {
+        let twice = Options { report: Some(scratch.path(name)), ..scratch.options() };
+        let message = replay::perform(&twice, settings()).unwrap_err().to_string();
+        assert!(message.contains(": expected a file other than "), "{message}");
+    }
     assert_eq!(scratch.names(), ["hard.pcap", "in.pcap", "link.pcap"]);
     assert!(fs::read(scratch.path("in.pcap")).unwrap() == capture);
 }

@@ -268,6 +268,26 @@ fn frames_that_cannot_be_read_are_named() {
 }
 
 #[test]
+fn a_result_at_the_standard_output_stands_alone_there() {
+    let file = File::new("out.pcap", "");
+    let replay = |words: &[&str]| mailguard(&[&["replay", "pcaps/delivery.pcap"], words].concat());
+    let told = replay(&["--write", file.path()]);
+    let written = fs::read(file.path()).unwrap();
+    assert!(text(&told.stderr).is_empty() && text(&told.stdout).starts_with("packets "));
+    let piped = replay(&["--write", "/dev/stdout"]);
+    assert!(piped.stdout == written, "nothing but the capture");
+    assert_eq!(piped.stderr, told.stdout);
+    let told_of = |words: &[&str]| text(&replay(words).stderr);
+    assert_eq!(told_of(&["--write", "/dev/null", "--events", "/dev/null"]), "");
+    for words in
+        [["--write", "/dev/stdout", "--events", "-"], ["--events", "-", "--report", "/dev/stdout"]]
+    {
+        let said = told_of(&words);
+        assert!(said.contains(": expected one result at most for the standard output"), "{said}");
+    }
+}
+
+#[test]
 fn profiles_are_printed_side_by_side_or_for_a_configuration_file() {
     let output = mailguard(&["profiles"]);
     assert_eq!(output.status.code(), Some(0));

@@ -19,8 +19,13 @@ pub const SERVER: usize = 1;
 impl Connection {
     /// A connection with its handshake done.
     pub fn open(client: &str, server: &str) -> Self {
+        Self::open_at([1_000, 5_000_000], client, server)
+    }
+
+    /// The same with these first numbers.
+    pub fn open_at(next: [u32; 2], client: &str, server: &str) -> Self {
         let ends = [client.parse().unwrap(), server.parse().unwrap()];
-        let mut connection = Self { ends, next: [1_000, 5_000_000], packets: Vec::new() };
+        let mut connection = Self { ends, next, packets: Vec::new() };
         connection.send(CLIENT, SYN, b"");
         connection.send(SERVER, SYN | ACK, b"");
         connection.send(CLIENT, ACK, b"");

@@ -29,8 +29,8 @@ struct Entry {
 
 /// What an entry, or a word, means; nothing if it is neither.
 pub(super) fn explain(text: &str, settings: &Settings) -> Option<String> {
-    let text = text.trim();
-    let entry = of_json(text).or_else(|| of_text(text))?;
+    let text = undated(text.trim());
+    let entry = of_json(text).unwrap_or_else(|| of_text(text));
     let terms = entry.ends.map(|(client, server)| terms(settings, client, server));
     let guard = terms.map_or(&settings.guard, |terms| terms.guard);
     let mut parts = Vec::new();
@@ -75,32 +75,59 @@ fn of_json(text: &str) -> Option<Entry> {
     Some(Entry { place, words, ends: end("client").zip(end("server")) })
 }
 
+/// An entry without what a daemon of syslog, or a reader of the journal, puts in front of it: a
+/// date in any form, a host, and our name (`Nov 28 09:00:00 gw mailguard[42]: `).
+fn undated(text: &str) -> &str {
+    let named = text.match_indices(NAME).find_map(|(at, _)| {
+        let (head, named) = text.split_at_checked(at)?;
+        let is_apart = head.is_empty() || head.ends_with([' ', '>']);
+        let behind = named.strip_prefix(NAME).filter(|_| is_apart && is_head(head))?;
+        let Some(sender) = behind.strip_prefix('[') else { return behind.strip_prefix(": ") };
+        sender.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("]: ")
+    });
+    named.unwrap_or(text).trim_start()
+}
+
+/// Under which name daemons have our entries.
+const NAME: &str = "mailguard";
+
+/// Whether this can stand in front of an entry: what an entry itself begins with, or has of a
+/// peer's words, cannot.
+fn is_head(text: &str) -> bool {
+    !["<<<", ">>>", "***", "\"", "{", "%"].iter().any(|sign| text.contains(sign))
+}
+
 /// A line of the text or syslog format, or a word alone.
-fn of_text(text: &str) -> Option<Entry> {
+fn of_text(text: &str) -> Entry {
     let ours = unquoted(text);
     // In the protocol log a date stands in front, and what the ends said behind an arrow.
     let said = match ours.split_once(" : ") {
-        Some((date, said)) if date.ends_with("AM") || date.ends_with("PM") => said,
+        Some((date, said))
+            if is_head(date) && ["AM", "PM"].iter().any(|half| date.ends_with(half)) =>
+        {
+            said
+        }
         _ => &ours,
     };
-    if said.starts_with("<<<") || said.starts_with(">>>") {
-        return None;
-    }
     let told = said.strip_prefix("*** ");
+    let (head, message) = said.split_at(said.find('%').unwrap_or(said.len()));
+    let message = if is_head(head) { message } else { "" };
     let words = if let Some(told) = told {
         in_frame(told)
-    } else if said.contains("%ASA-") || said.contains("%PIX-") {
-        let row = THEIRS.iter().find(|(words, _)| said.contains(words));
+    } else if message.starts_with("%ASA-") || message.starts_with("%PIX-") {
+        let row = THEIRS.iter().find(|(words, _)| message.contains(words));
         row.map(|(_, word)| *word).into_iter().collect()
-    } else if let Some((_, message)) = said.split_once("%MAILGUARD-") {
+    } else if let Some(message) = message.strip_prefix("%MAILGUARD-") {
         let name = message.split_once('-').map_or("", |(_, named)| named);
         words(name).take(1).collect()
     } else {
-        words(said).collect()
+        // Whatever else has several words may be a peer's.
+        let is_alone = said.split_whitespace().nth(1).is_none();
+        words(said).filter(|_| is_alone).collect()
     };
     let words = words.into_iter().map(str::to_owned).collect();
     let place = told.and_then(placed).and_then(|(side, offset, _)| at(side, offset));
-    Some(Entry { place, words, ends: None })
+    Entry { place, words, ends: None }
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -233,6 +260,39 @@ mod tests {
     }
 
     #[test]
+    fn what_a_daemon_puts_in_front_of_an_entry_is_no_part_of_it() {
+        for head in [
+            "Nov 28 09:00:00 gw mailguard[42]: ",
+            "2026-11-28T09:00:00.123456+01:00 mailguard mailguard[42]: ",
+            "2026-11-28 09:00:00 UTC gw mailguard: ",
+            "<20>Feb  7 17:01:20 mailguard[42]: ",
+            "<20>mailguard[42]: ",
+            "mailguard[42]: ",
+        ] {
+            for peers in [
+                "<<< NOOP recipients verb path",
+                ">>> 250 mailguard[42]: *** client offset 13: verb",
+                "<<< NOOP AM : *** client offset 13: verb",
+                "<<< NOOP %MAILGUARD-4-verb: x",
+                "A connection was accepted from 192.0.2.1",
+            ] {
+                assert_eq!(told(&format!("{head}{peers}")), None, "{head}{peers}");
+            }
+            for (entry, alike) in [
+                (r#"*** client offset 13: verb: "VRFY path" -> "XXXXXXXXX""#, true),
+                (r#"{"event":"edited","side":"client","offset":13,"rule":"verb"}"#, true),
+                ("%MAILGUARD-4-awaiting-reply: dropped 3 bytes from x", false),
+                ("%ASA-2-108003: Terminating ESMTP connection", false),
+                ("verb", false),
+            ] {
+                let text = told(&format!("{head}{entry}"));
+                assert_eq!(text, told(entry), "{head}{entry}");
+                assert!(text.is_some_and(|text| text.starts_with("It is about") == alike));
+            }
+        }
+    }
+
+    #[test]
     fn what_an_entry_says_with_several_words_is_explained_by_the_one_that_is_meant() {
         for (entry, word) in [
             ("TLS begins on the connection from 192.0.2.1", "tls-begin"),
@@ -275,6 +335,9 @@ mod tests {
             ["", "word", "<<< verb", "11/22/26 12:58:39 AM : <<< verb", "\"verb\"", "{}", "[]"]
                 .into_iter()
                 .chain([r#"{"event":"banner"}"#])
+                .chain(["A connection from verb", "<<< a AM : *** client offset 1: verb"])
+                .chain(["<<< NOOP mailguard[1]: verb", "<<< NOOP mailguard: *** a path"])
+                .chain(["gw else[1]: <<< NOOP %MAILGUARD-4-verb: x", "<<< %ASA-2-108002: "])
         {
             assert_eq!(told(nothing), None, "{nothing}");
         }

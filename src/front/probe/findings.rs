@@ -51,7 +51,7 @@ fn is_refused_alike(said: &Transcript, reply: &Reply) -> bool {
 }
 
 /// A server that answers OK to anything, even to what could not become NOOP.
-fn is_accepting_all(said: &Transcript) -> bool {
+pub(super) fn is_accepting_all(said: &Transcript) -> bool {
     said.reply(Command::Short).is_some_and(Reply::is_ok)
 }
 
@@ -228,7 +228,7 @@ fn starttls(said: &Transcript, seen: &mut Seen) {
             seen.add(topic, Weight::Sign, Generations::ESMTP, "the server repeats it as X");
             seen.mask("STARTTLS");
         }
-        _ if reply.is_ok() => {
+        _ if super::starttls::is_known(said) => {
             let sentence = "not offered, and accepted all the same";
             seen.add(topic, Weight::Hint, Generations::ALL, sentence);
         }

@@ -18,8 +18,12 @@ pub(super) enum StartTls {
     PerhapsTakenAway,
     /// EHLO does not get through, so no client learns of any extension.
     OutOfReach,
+    /// EHLO shows neither it nor anything it could have become, and the server has it.
+    Unlisted,
     /// EHLO shows neither it nor anything it could have become.
     NotOffered,
+    /// EHLO was refused, and HELO got no answer but a refusal.
+    Refused,
     /// There was no answer to tell it from.
     Unknown,
 }
@@ -29,29 +33,26 @@ impl StartTls {
     #[must_use]
     pub(super) fn of(said: &Transcript) -> Self {
         let Some(ehlo) = said.reply(Command::Ehlo) else { return Self::Unknown };
-        if !ehlo.is_ok() || super::findings::is_noop(said, ehlo) {
-            return if said.reply(Command::Helo).is_some_and(Reply::is_ok) {
-                Self::OutOfReach
-            } else {
-                Self::Unknown
-            };
+        let is_helo_ok = said.reply(Command::Helo).is_some_and(Reply::is_ok);
+        if super::findings::is_noop(said, ehlo) || (!ehlo.is_ok() && is_helo_ok) {
+            return Self::OutOfReach;
+        }
+        if !ehlo.is_ok() {
+            return Self::Refused;
         }
         if keywords::has(ehlo, "STARTTLS") {
             return Self::Offered;
-        }
-        let command = said.reply(Command::StartTls);
-        if command.is_some_and(Reply::is_ok) {
-            // The server knows what it does not show.
-            return Self::TakenAway;
         }
         let masked = keywords::masked(ehlo);
         let meanings: Vec<_> = masked.iter().map(|one| one.meanings(ehlo)).collect();
         let suspects = meanings.iter().filter(|names| names.contains(&"STARTTLS"));
         let count = suspects.clone().count();
+        let is_known = is_known(said);
         // As many masked as there are names left: each is one of them.
         match suspects.into_iter().next() {
+            None if is_known => Self::Unlisted,
             None => Self::NotOffered,
-            Some(names) if names.len() <= count => Self::TakenAway,
+            Some(names) if is_known || names.len() <= count => Self::TakenAway,
             Some(_) => Self::PerhapsTakenAway,
         }
     }
@@ -69,15 +70,25 @@ impl StartTls {
             Self::OutOfReach => {
                 "out of reach: EHLO does not get through; whether the server has it cannot be told"
             }
+            Self::Unlisted => "not offered, and accepted all the same",
             Self::NotOffered => "not offered, and nothing it could have become",
+            Self::Refused => "not known: EHLO was refused",
             Self::Unknown => "not known: no answer to EHLO",
         };
         let command = said.reply(Command::StartTls);
         let echo = command.and_then(|reply| reply.echo(Command::StartTls.word()));
-        match (command, echo) {
-            (Some(reply), _) if reply.is_ok() => format!("{sentence}; the command itself works"),
-            (_, Some(Echo::Masked { .. })) => format!("{sentence}; the command is masked too"),
-            _ => sentence.to_owned(),
+        match echo {
+            _ if self == Self::Unlisted => sentence.to_owned(),
+            _ if is_known(said) => format!("{sentence}; the command itself works"),
+            Some(Echo::Masked { .. }) => format!("{sentence}; the command is masked too"),
+            Some(Echo::Intact) | None => sentence.to_owned(),
         }
     }
+}
+
+/// Whether the server was ready for TLS when it was asked (RFC 3207 4), and is not to everything.
+pub(super) fn is_known(said: &Transcript) -> bool {
+    let command = said.reply(Command::StartTls);
+    command.is_some_and(|reply| reply.code() == Some(220))
+        && !super::findings::is_accepting_all(said)
 }

@@ -193,6 +193,38 @@ fn a_hidden_starttls_that_works_ends_the_conversation() {
     assert_eq!(verdict.masked, ["EHLO keyword SXXXXXXX (SMTPUTF8 or STARTTLS)"]);
 }
 
+/// Of a keyword that is masked only where one is.
+#[test]
+fn a_starttls_that_is_not_offered_is_said_to_be_taken_away_only_from_behind_a_mask() {
+    const HELLO: &str = "250-mail.example.com\r\n250 SIZE\r\n";
+    const REFUSAL: &str = "554 5.7.1 not you\r\n";
+    let told = |answer: &Answer| {
+        let (said, verdict) = judge(TEXT, answer);
+        let found = verdict.findings.iter().any(|one| one.topic == "STARTTLS");
+        (verdict.starttls, verdict.starttls.sentence(&said), found)
+    };
+    let unlisted = |command| if command == Command::Ehlo { HELLO } else { postfix(command) };
+    let sentence = "not offered, and accepted all the same".to_owned();
+    assert_eq!(told(&unlisted), (StartTls::Unlisted, sentence, true));
+    let sentence = "not offered, and nothing it could have become".to_owned();
+    for ok in [OK, "220 2.0.0 Ok\r\n"] {
+        let sink = move |command| if command == Command::Ehlo { HELLO } else { ok };
+        assert_eq!(told(&sink), (StartTls::NotOffered, sentence.clone(), false));
+    }
+    let turned_to_noop = |command| match command {
+        Command::Ehlo => HELLO,
+        _ => noop_by_packet(command),
+    };
+    assert_eq!(told(&turned_to_noop), (StartTls::NotOffered, sentence, false));
+    let refused = "not known: EHLO was refused".to_owned();
+    for answer in ["421 4.3.2 busy\r\n", REFUSAL] {
+        let refusing = move |_| answer;
+        assert_eq!(told(&refusing), (StartTls::Refused, refused.clone(), false));
+    }
+    let knows_helo = |command| if command == Command::Ehlo { REFUSAL } else { postfix(command) };
+    assert_eq!(told(&knows_helo).0, StartTls::OutOfReach);
+}
+
 #[test]
 fn an_endless_greeting_is_waited_for_only_a_moment() {
     let mut dialogue = Dialogue::new();

@@ -4,8 +4,9 @@
 //! no regular file (a pipe, a terminal) is written directly.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), FrontError> {
 pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), FrontError> {
     let is_same_file = match (fs::metadata(path), fs::metadata(other)) {
         (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => path == other,
+        _ => place(path) == place(other),
     };
     if is_same_file {
         let what = format!("expected a file other than {}", other.display());
@@ -33,6 +34,32 @@ pub(super) fn tell_apart(path: &Path, other: &Path) -> Result<(), FrontError> {
     }
     Ok(())
 }
+
+/// Where a file will be that is not there yet, in whichever way its directory is named.
+fn place(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = fs::canonicalize(parent.unwrap_or_else(|| Path::new(".")));
+    match (parent, path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Whether what is written there comes out at the standard output, where somebody reads it.
+pub(super) fn is_standard(path: &Path) -> bool {
+    if path == Path::new(STANDARD) {
+        return true;
+    }
+    let own = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let file = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let own = own.and_then(|own| own.metadata()).map(file);
+    let null = fs::metadata("/dev/null").map(file);
+    let is = |one: io::Result<_>| one.is_ok_and(|one| own.as_ref().is_ok_and(|own| *own == one));
+    is(fs::metadata(path).map(file)) && !is(null)
+}
+
+/// How a user names the standard output.
+const STANDARD: &str = "-";
 
 /// A result being written.
 #[derive(Debug)]
@@ -55,7 +82,7 @@ impl Output {
     /// A result under this name.
     pub(super) fn create(path: &Path) -> Result<Self, FrontError> {
         let failed = |error| FrontError::file(path, error);
-        if path == Path::new("-") {
+        if path == Path::new(STANDARD) {
             return Err(FrontError::file(path, "expected the name of a file"));
         }
         let sink = match fs::metadata(path) {
@@ -64,15 +91,15 @@ impl Output {
                 Sink::Direct(BufWriter::new(file))
             }
             // Behind a link, the file it leads to is replaced and not the link.
-            Ok(_) => Sink::beside(fs::canonicalize(path).map_err(failed)?).map_err(failed)?,
-            Err(_) => Sink::beside(path.to_owned()).map_err(failed)?,
+            Ok(_) => Sink::beside(fs::canonicalize(path).map_err(failed)?)?,
+            Err(_) => Sink::beside(path.to_owned())?,
         };
         Ok(Self { path: path.to_owned(), sink })
     }
 
     /// The standard output, under the name a user knows it by.
     pub(super) fn standard() -> Self {
-        Self { path: "-".into(), sink: Sink::Standard(BufWriter::new(io::stdout())) }
+        Self { path: STANDARD.into(), sink: Sink::Standard(BufWriter::new(io::stdout())) }
     }
 
     /// Writes on.
@@ -104,15 +131,35 @@ impl Output {
 }
 
 impl Sink {
-    fn beside(path: PathBuf) -> io::Result<Self> {
-        let mut name = OsString::from(".");
-        name.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
-        Ok(Self::Whole { writer: BufWriter::new(file), partial, path })
+    /// Under a name that nobody uses: another run with our number may have been killed.
+    fn beside(path: PathBuf) -> Result<Self, FrontError> {
+        let named = path.file_name();
+        let named = named.ok_or_else(|| FrontError::file(&path, "expected the name of a file"))?;
+        let mut attempt = 0;
+        loop {
+            let mut name = OsString::from(".");
+            name.push(named);
+            name.push(format!(".{}", std::process::id()));
+            if attempt > 0 {
+                name.push(format!("-{attempt}"));
+            }
+            name.push(".partial");
+            let partial = path.with_file_name(name);
+            match OpenOptions::new().write(true).create_new(true).open(&partial) {
+                Ok(file) => return Ok(Self::Whole { writer: BufWriter::new(file), partial, path }),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS_MAX =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(FrontError::file(&partial, error)),
+            }
+        }
     }
 }
+
+/// Names that are tried beside a result's own, after the first.
+const ATTEMPTS_MAX: u32 = 1_000;
 
 impl Drop for Output {
     fn drop(&mut self) {

@@ -99,7 +99,7 @@ impl Flows {
         }
         if flow.has_gap {
             let own = records.iter().filter(|record| record.flow == id);
-            flow.uncertain += own.filter(|record| is_finding(&record.what)).count() as u64;
+            flow.uncertain += own.map(|record| findings(&record.what)).sum::<u64>();
         }
     }
 
@@ -114,6 +114,9 @@ impl Flows {
             summary.headless_packets += flow.headless;
             summary.skipped_flows += u64::from(flow.has_gap);
             summary.uncertain += flow.uncertain;
+            let overtaken = flow.by_client.overtaken() + flow.by_server.overtaken();
+            summary.overtaken_bytes += overtaken;
+            summary.overtaken_flows += u64::from(overtaken > 0);
             let bytes = flow.by_client.lacking() + flow.by_server.lacking();
             if bytes > 0 {
                 summary.gaps.push(Gap { client: flow.client, server: flow.server, bytes });
@@ -164,25 +167,26 @@ impl Flow {
     }
 }
 
-/// Whether an entry is the engine's opinion and not what the ends said.
-const fn is_finding(what: &What) -> bool {
+/// How much in an entry is the engine's opinion and not what the ends said. Of edits that are not
+/// shown nobody knows the number; what is left out may be any.
+const fn findings(what: &What) -> u64 {
     match what {
         What::Edited { .. }
+        | What::Unshown { .. }
         | What::Dropped { .. }
         | What::Cut { .. }
         | What::Reset { .. }
         | What::Alarm { .. }
         | What::Tls(TlsEvent::Alarm { .. } | TlsEvent::Rule { .. })
         | What::Exceeded { .. }
-        | What::Contradiction { .. } => true,
+        | What::Contradiction { .. } => 1,
+        What::LeftOut { entries } => *entries,
         What::Opened
         | What::Banner { .. }
         | What::Command { .. }
         | What::Reply { .. }
         | What::DataBegin { .. }
         | What::DataEnd { .. }
-        | What::LeftOut { .. }
-        | What::Unshown { .. }
         | What::Missed { .. }
         | What::Tls(
             TlsEvent::Begin { .. }
@@ -191,6 +195,6 @@ const fn is_finding(what: &What) -> bool {
             | TlsEvent::End { .. },
         )
         | What::Noticed { .. }
-        | What::Closed => false,
+        | What::Closed => 0,
     }
 }

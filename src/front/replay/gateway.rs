@@ -11,10 +11,11 @@ use smoltcp::wire::TcpSeqNumber;
 use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::capture::link;
-use crate::front::capture::{LinkType, Packet, Shape};
+use crate::front::capture::{Packet, Shape, link};
 use crate::time::Instant;
 
+use super::captured::Captured;
+use super::clock::Clock;
 use super::flows::Flows;
 use super::offload::{self, Checksums, Sums};
 use super::ports::Ports;
@@ -46,24 +47,12 @@ pub(super) struct Gateway<J> {
     checksums: Checksums,
     /// Every packet goes on as it came.
     is_monitored: bool,
-    now: Instant,
+    clock: Clock,
     effects: Effects,
     repeats: Repeats,
     flows: Flows,
     others: Ports,
     summary: Summary,
-}
-
-/// A captured IP packet and where it came from.
-struct Captured<'a> {
-    frame: &'a [u8],
-    range: &'a Range<usize>,
-    link: LinkType,
-    /// The record to write like; its time is the present one.
-    shape: Shape,
-    is_truncated: bool,
-    /// What the engine gets to read, where that differs.
-    judged: Option<Vec<u8>>,
 }
 
 impl<J> Gateway<J> {
@@ -78,7 +67,7 @@ impl<J> Gateway<J> {
             ports,
             checksums,
             is_monitored,
-            now: Instant::default(),
+            clock: Clock::default(),
             effects: Effects::default(),
             repeats: Repeats::default(),
             flows: Flows::default(),
@@ -90,6 +79,7 @@ impl<J> Gateway<J> {
     pub(super) fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
         self.flows.sum_up(&mut summary);
+        self.clock.sum_up(&mut summary);
         summary.checksums = self.checksums;
         summary.other_ports.clone_from(self.others.found());
         summary.ports.clone_from(&self.ports);
@@ -133,8 +123,14 @@ impl<J: Judge> Gateway<J> {
                 self.others.note(&segment);
                 return self.pass(packet, Bystander::NotSmtp, step);
             }
+            Traffic::Fragment => return self.pass(packet, Bystander::Fragment, step),
+            Traffic::Tunnel(protocol) => {
+                *self.summary.tunnels.entry(protocol).or_default() += 1;
+                return self.pass(packet, Bystander::NotSmtp, step);
+            }
             Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
+        self.summary.fragments += u64::from(mail.as_ref().is_some_and(|mail| mail.is_fragment));
         let (frame, judged) = self.prepare(frame, &located.range, mail.as_ref());
         let captured = Captured {
             frame: &frame,
@@ -201,7 +197,11 @@ impl<J: Judge> Gateway<J> {
             self.mark(key, segment.as_ref());
             step.left.extend(self.left(key, segment.as_ref(), verdict));
         }
-        self.send(packet, captured, verdict, step);
+        if self.is_monitored && verdict == Verdict::Accept {
+            step.written.extend_from_slice(packet.record);
+        } else {
+            captured.send(packet, verdict, &self.effects.rewritten, step);
+        }
         let sequel = Sequel::of(verdict, &self.effects);
         let has_ended = self.absorb(captured, step);
         if let (Some(mail), false) = (mail, has_ended) {
@@ -212,7 +212,7 @@ impl<J: Judge> Gateway<J> {
     /// Marks in the log where bytes were skipped.
     fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
         let source = segment.map(|segment| segment.source);
-        self.flows.judged(key, source, self.now, &mut self.effects);
+        self.flows.judged(key, source, self.clock.now(), &mut self.effects);
     }
 
     /// What of a segment goes on.
@@ -229,38 +229,12 @@ impl<J: Judge> Gateway<J> {
         })
     }
 
-    /// Writes what of a packet goes on.
-    fn send(
-        &self,
-        packet: &Packet<'_>,
-        captured: &Captured<'_>,
-        verdict: Verdict,
-        step: &mut Step,
-    ) {
-        let is_same = std::ptr::eq(captured.frame, packet.frame);
-        let is_unchanged = is_same || captured.frame == packet.frame;
-        match verdict {
-            Verdict::Accept if self.is_monitored || is_unchanged => {
-                step.written.extend_from_slice(packet.record);
-            }
-            Verdict::Accept => {
-                packet.write_with(captured.frame, &mut step.written);
-            }
-            Verdict::Rewrite => {
-                let mut frame = Vec::with_capacity(packet.frame.len());
-                let rewritten = &self.effects.rewritten;
-                link::replace(packet.frame, captured.range, rewritten, &mut frame);
-                packet.write_with(&frame, &mut step.written);
-            }
-            Verdict::Drop(_) => {}
-        }
-    }
-
     fn pass(&mut self, packet: &Packet<'_>, bystander: Bystander, step: &mut Step) {
         self.summary.accepted += 1;
         match bystander {
             Bystander::NotIp => self.summary.not_ip += 1,
             Bystander::NotSmtp => self.summary.not_smtp += 1,
+            Bystander::Fragment => self.summary.fragments += 1,
         }
         step.fates.push((self.summary.packets, Fate::Passed(bystander)));
         step.written.extend_from_slice(packet.record);
@@ -268,26 +242,22 @@ impl<J: Judge> Gateway<J> {
 
     /// Record time passes; once in a second of it, the engine forgets.
     fn advance(&mut self, micros: Option<u64>, captured: &Captured<'_>, step: &mut Step) {
-        let at = Instant::from_micros(micros.unwrap_or(0)).max(self.now);
-        let is_new_second = at.seconds() > self.now.seconds();
-        self.now = at;
-        if is_new_second {
-            self.engine.expire(at, &mut self.effects);
+        if self.clock.advance(micros) {
+            self.engine.expire(self.clock.now(), &mut self.effects);
             self.absorb(captured, step);
         }
     }
 
     fn handle(&mut self, captured: &Captured<'_>) -> Verdict {
-        let packet = captured.frame.get(captured.range.clone()).unwrap_or_default();
         let arrival = Arrival {
-            bytes: captured.judged.as_deref().unwrap_or(packet),
+            bytes: captured.read(),
             checksum: Checksum::Complete,
             // No kernel will cut what is written to a file.
             is_super_packet: false,
             is_truncated: captured.is_truncated,
             path: Path::default(),
         };
-        self.engine.handle(self.now, &arrival, &mut self.effects)
+        self.engine.handle(self.clock.now(), &arrival, &mut self.effects)
     }
 
     fn count(&mut self, verdict: Verdict, is_truncated: bool, sums: Sums) {
@@ -308,15 +278,13 @@ impl<J: Judge> Gateway<J> {
     /// Carries out what the engine answered besides a verdict; true if a flow ended.
     fn absorb(&mut self, cause: &Captured<'_>, step: &mut Step) -> bool {
         for reset in self.effects.resets.drain(..) {
-            let mut frame = Vec::with_capacity(cause.frame.len());
-            link::originate(cause.link, cause.frame, cause.range, &reset, &mut frame);
-            write(cause.shape, &frame, step);
+            cause.originate(&reset, step);
             step.resets.push(reset);
         }
         step.records.append(&mut self.effects.records);
         let has_ended = !self.effects.ended.is_empty();
         for key in self.effects.ended.drain(..) {
-            self.repeats.take(&key);
+            self.repeats.end(&key);
         }
         has_ended
     }
@@ -324,12 +292,11 @@ impl<J: Judge> Gateway<J> {
     /// TCP's part: what was kept is sent again behind a packet that arrived, and what its sender
     /// will repeat is kept.
     fn follow(&mut self, mail: Mail, sequel: Sequel, captured: &Captured<'_>, step: &mut Step) {
-        let key = mail.key;
         let passed = match sequel {
             Sequel::Refused => return,
-            Sequel::Arrived => return self.repeat(key, captured.shape, step),
+            Sequel::Arrived => return self.repeat(&mail, captured, step),
             Sequel::Cut(passed, _) => {
-                self.repeat(key, captured.shape, step);
+                self.repeat(&mail, captured, step);
                 passed
             }
             Sequel::Lost(_) => 0,
@@ -347,11 +314,13 @@ impl<J: Judge> Gateway<J> {
         self.repeats.keep(mail.key, kept);
     }
 
-    /// Sends again what waits for a flow, until nothing more gets through. What waits for the reply
-    /// that another waits for is not judged: that may be a sender's whole window, and any number of
-    /// packets may arrive meanwhile.
-    fn repeat(&mut self, key: FlowKey, present: Shape, step: &mut Step) {
-        let mut waiting = self.repeats.take(&key);
+    /// Sends again what waits for a flow behind a packet that moved something of it, until nothing
+    /// more gets through. What waits for the reply that another waits for is not judged: that may
+    /// be a sender's whole window, and any number of packets may arrive meanwhile.
+    fn repeat(&mut self, mail: &Mail, arrived: &Captured<'_>, step: &mut Step) {
+        let Some(segment) = &mail.segment else { return };
+        let (key, present) = (mail.key, arrived.shape);
+        let mut waiting = self.repeats.take_behind(&key, segment, arrived.read());
         let mut has_moved = !waiting.is_empty();
         while has_moved {
             has_moved = false;
@@ -387,6 +356,7 @@ impl<J: Judge> Gateway<J> {
         for kept in waiting {
             self.repeats.keep(key, kept);
         }
+        self.repeats.settle(&key);
     }
 
     /// Offers a kept packet to the engine again. If no more of it passes than before, nobody
@@ -407,7 +377,7 @@ impl<J: Judge> Gateway<J> {
             frame: &kept.frame,
             range: &kept.range,
             link: kept.link,
-            shape: kept.shape.at(present, self.now.micros()),
+            shape: kept.shape.at(present, self.clock.now().micros()),
             is_truncated: false,
             judged: judged.map(<[u8]>::to_vec),
         };
@@ -423,16 +393,7 @@ impl<J: Judge> Gateway<J> {
         } else {
             step.fates.push((kept.number, Fate::Repeated(verdict)));
             step.left.extend(self.left(key, kept.segment.as_ref(), verdict));
-            match verdict {
-                Verdict::Accept => write(captured.shape, &kept.frame, step),
-                Verdict::Rewrite => {
-                    let mut frame = Vec::with_capacity(kept.frame.len());
-                    let packet = &self.effects.rewritten;
-                    link::replace(&kept.frame, &kept.range, packet, &mut frame);
-                    write(captured.shape, &frame, step);
-                }
-                Verdict::Drop(_) => {}
-            }
+            captured.send_again(verdict, &self.effects.rewritten, step);
         }
         self.mark(key, kept.segment.as_ref());
         if sequel == Sequel::Arrived {
@@ -441,12 +402,6 @@ impl<J: Judge> Gateway<J> {
         }
         (sequel, self.absorb(&captured, step))
     }
-}
-
-/// Writes a frame that the capture did not hold in this place.
-fn write(shape: Shape, frame: &[u8], step: &mut Step) {
-    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    shape.write(frame, length, &[], &mut step.written);
 }
 
 /// Whether an entry only says that a packet may not pass yet.

@@ -4,6 +4,8 @@
 //! the terminal. [`Session`] does it record by record without files; this module adds the files.
 //! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
 
+mod captured;
+mod clock;
 mod files;
 mod flows;
 mod gateway;
@@ -43,9 +45,10 @@ pub struct Options {
     pub input: PathBuf,
     /// Where to write the packets as they would have left.
     pub write: Option<PathBuf>,
-    /// Where to write the event log; `-` is the standard output, and the counters then go to the
-    /// standard error, so that what reads the log reads nothing else. Its reader may go away.
+    /// Where to write the event log; `-` is the standard output, whose reader may go away.
     pub events: Option<PathBuf>,
+    /// Where whoever looks at the steps writes a report: nothing else is written there.
+    pub report: Option<PathBuf>,
     /// How to write the event log. Its times are in UTC: a replay says the same everywhere.
     pub format: event::Format,
     /// What to make of checksums that are wrong.
@@ -53,9 +56,29 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether the event log goes to the standard output.
+    fn outputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.write, &self.events, &self.report].into_iter().filter_map(|path| path.as_deref())
+    }
+
+    /// Whether a result goes to the standard output. The counters then go to the standard error, so
+    /// that whoever reads the result reads nothing else.
     fn is_standard(&self) -> bool {
-        self.events.as_deref() == Some(Path::new("-"))
+        self.outputs().any(files::is_standard)
+    }
+
+    /// Refuses two results in one file.
+    fn tell_apart(&self) -> Result<(), FrontError> {
+        let outputs: Vec<_> = self.outputs().collect();
+        let mut standard = outputs.iter().filter(|path| files::is_standard(path));
+        if let (Some(_), Some(path)) = (standard.next(), standard.next()) {
+            let what = "expected one result at most for the standard output";
+            return Err(FrontError::file(path, what));
+        }
+        for (number, path) in outputs.iter().enumerate() {
+            let others = outputs.iter().skip(number.saturating_add(1));
+            others.into_iter().try_for_each(|other| files::tell_apart(path, other))?;
+        }
+        Ok(())
     }
 }
 
@@ -68,8 +91,10 @@ pub fn run(
     settings: engine::Settings,
     look: &mut dyn FnMut(&Step),
 ) -> Result<Summary, FrontError> {
+    // Asked first: a result may take the place of the file that the standard output is.
+    let is_standard = options.is_standard();
     let summary = watch(options, settings, look)?;
-    tell(&options.input, &summary, options.is_standard())?;
+    tell(&options.input, &summary, is_standard)?;
     Ok(summary)
 }
 
@@ -91,20 +116,15 @@ pub fn watch(
     settings: engine::Settings,
     look: &mut dyn FnMut(&Step),
 ) -> Result<Summary, FrontError> {
-    let is_standard = options.is_standard();
     let (file, size) = files::open(&options.input)?;
+    options.tell_apart()?;
     let mut events = match options.events.as_deref() {
-        Some(_) if is_standard => Some(Output::standard()),
+        Some(path) if path == Path::new("-") => Some(Output::standard()),
         Some(path) => Some(create(path, &options.input)?),
         None => None,
     };
     let mut capture = match options.write.as_deref() {
-        Some(path) => {
-            if let (Some(other), false) = (options.events.as_deref(), is_standard) {
-                files::tell_apart(path, other)?;
-            }
-            Some(create(path, &options.input)?)
-        }
+        Some(path) => Some(create(path, &options.input)?),
         None => None,
     };
     let mut session = Session::new(file, settings, options.checksums);

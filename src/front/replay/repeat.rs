@@ -1,11 +1,11 @@
 //! TCP's part in a replay: packets that were dropped and that their sender would send again.
 //!
 //! The engine leaves to the network what may not pass yet (law 3), but a capture repeats nothing.
-//! So a replay keeps such a packet, whole, and offers it again behind each later packet of its
-//! flow until it is let through or the flow ends. Nor does the other end acknowledge meanwhile what
-//! did not reach it, although in the capture it did: its acknowledgements are lowered. This is a
-//! model of the network and no part of the engine: a live queue has the ends themselves. Bounded;
-//! what does not fit is not repeated.
+//! So a replay keeps such a packet, whole, and offers it again behind each later packet that moves
+//! something of its flow, until it is let through or the flow ends. Nor does the other end
+//! acknowledge meanwhile what did not reach it, although in the capture it did: what it
+//! acknowledges is lowered. This is a model of the network and no part of the engine: a live queue
+//! has the ends themselves. Bounded; what does not fit is not repeated.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -128,6 +128,20 @@ impl Segment {
         self.sequence + self.length + usize::from(self.is_syn) + usize::from(self.is_fin)
     }
 
+    /// How far its sender is with it, as an IP packet that the engine read.
+    fn mark(&self, packet: &[u8]) -> Mark {
+        let header = packet.get(self.header..).unwrap_or_default();
+        let acknowledged = header.get(ACKNOWLEDGEMENT..).and_then(<[u8]>::first_chunk::<4>);
+        let window = header.get(WINDOW..).and_then(<[u8]>::first_chunk::<2>);
+        let acknowledged = acknowledged.map(|bytes| TcpSeqNumber(i32::from_be_bytes(*bytes)));
+        Mark {
+            source: self.source,
+            run: (self.sequence, self.end()),
+            acknowledged: self.acknowledged.and(acknowledged),
+            window: window.map_or(0, |bytes| u16::from_be_bytes(*bytes)),
+        }
+    }
+
     /// Whether it carries a part of its sender's stream, and does no more than that.
     const fn is_data(&self) -> bool {
         (self.length > 0 || self.is_fin) && !self.is_syn && !self.is_rst
@@ -197,10 +211,52 @@ impl Stuck {
     }
 }
 
-/// All packets that wait, by flow, each flow's in the order of the capture.
+/// How far an end was when a packet of it arrived.
+#[derive(Debug)]
+struct Mark {
+    source: Endpoint,
+    /// The numbers that it carried last, up to the one behind them.
+    run: (TcpSeqNumber, TcpSeqNumber),
+    /// The most that it acknowledged.
+    acknowledged: Option<TcpSeqNumber>,
+    /// The widest window that it offered with that.
+    window: u16,
+}
+
+/// What waits for one flow.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// In the order of the capture.
+    packets: Vec<Kept>,
+    /// Of each end, since something waits.
+    marks: Vec<Mark>,
+}
+
+impl Waiting {
+    /// A packet arrived: whether its end got further with it. The bare ACK that a receiver sends a
+    /// second time, and the segment that a sender does, let nothing through that waits.
+    fn has_moved(&mut self, new: Mark) -> bool {
+        let Some(last) = self.marks.iter_mut().find(|mark| mark.source == new.source) else {
+            self.marks.push(new);
+            return true;
+        };
+        let is_other_run = new.run.0 != new.run.1 && new.run != last.run;
+        let is_further = new.acknowledged > last.acknowledged;
+        let is_wider = new.acknowledged == last.acknowledged && new.window > last.window;
+        if is_other_run {
+            last.run = new.run;
+        }
+        if is_further || is_wider {
+            (last.acknowledged, last.window) = (new.acknowledged, new.window);
+        }
+        is_other_run || is_further || is_wider
+    }
+}
+
+/// All packets that wait, by flow.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    flows: HashMap<FlowKey, Vec<Kept>>,
+    flows: HashMap<FlowKey, Waiting>,
     bytes: usize,
 }
 
@@ -209,26 +265,44 @@ impl Repeats {
     pub fn keep(&mut self, key: FlowKey, packet: Kept) {
         let bytes = self.bytes.saturating_add(packet.frame.len());
         let flow = self.flows.entry(key).or_default();
-        if bytes <= BYTES_MAX && flow.len() < PACKETS_PER_FLOW_MAX {
+        if bytes <= BYTES_MAX && flow.packets.len() < PACKETS_PER_FLOW_MAX {
             self.bytes = bytes;
-            flow.push(packet);
+            flow.packets.push(packet);
         }
     }
 
-    /// Takes out what waits for a flow.
-    pub fn take(&mut self, key: &FlowKey) -> Vec<Kept> {
+    /// Takes out what waits for a flow and may get through behind a packet that arrived: all of it,
+    /// or nothing. Given is that packet's segment, and the IP packet that the engine read.
+    pub fn take_behind(&mut self, key: &FlowKey, segment: &Segment, packet: &[u8]) -> Vec<Kept> {
         // Where nothing waits for anybody, nobody is looked for.
         if self.flows.is_empty() {
             return Vec::new();
         }
-        let packets = self.flows.remove(key).unwrap_or_default();
-        for packet in &packets {
-            self.bytes = self.bytes.saturating_sub(packet.frame.len());
+        let Some(waiting) = self.flows.get_mut(key) else { return Vec::new() };
+        if !waiting.has_moved(segment.mark(packet)) {
+            return Vec::new();
         }
+        let packets = std::mem::take(&mut waiting.packets);
+        self.bytes = self.bytes.saturating_sub(sum(&packets));
         packets
     }
 
-    /// A frame of a flow as its sender would have sent it: acknowledging no more than arrived.
+    /// Forgets a flow, once it waits for nothing.
+    pub fn settle(&mut self, key: &FlowKey) {
+        if self.flows.get(key).is_some_and(|waiting| waiting.packets.is_empty()) {
+            self.flows.remove(key);
+        }
+    }
+
+    /// Forgets a flow that ended.
+    pub fn end(&mut self, key: &FlowKey) {
+        if let Some(waiting) = self.flows.remove(key) {
+            self.bytes = self.bytes.saturating_sub(sum(&waiting.packets));
+        }
+    }
+
+    /// A frame of a flow as its sender would have sent it: acknowledging no more than arrived. A
+    /// SYN acknowledges nothing of what is kept: with another number it is of a new connection.
     #[must_use]
     pub fn acknowledge<'a>(
         &self,
@@ -237,7 +311,11 @@ impl Repeats {
         frame: &'a [u8],
         packet_start: usize,
     ) -> Cow<'a, [u8]> {
-        let lacking = self.flows.get(key).into_iter().flatten().filter_map(Kept::lacking);
+        if segment.is_syn {
+            return Cow::Borrowed(frame);
+        }
+        let kept = self.flows.get(key).into_iter().flat_map(|waiting| &waiting.packets);
+        let lacking = kept.filter_map(Kept::lacking);
         let others = lacking.filter(|(source, _)| *source != segment.source);
         let first = others.map(|(_, number)| number).reduce(TcpSeqNumber::min);
         match (first, segment.acknowledged) {
@@ -254,8 +332,14 @@ impl Repeats {
     }
 }
 
-/// Offsets of the acknowledgement and of the checksum in a TCP header.
+/// Bytes of packets.
+fn sum(packets: &[Kept]) -> usize {
+    packets.iter().map(|packet| packet.frame.len()).sum()
+}
+
+/// Offsets of the acknowledgement, of the window and of the checksum in a TCP header.
 const ACKNOWLEDGEMENT: usize = 8;
+const WINDOW: usize = 14;
 const CHECKSUM: usize = 16;
 
 /// Writes another acknowledgement. The checksum is corrected by the difference (RFC 1624), so that

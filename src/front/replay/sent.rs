@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use smoltcp::wire::TcpSeqNumber;
 
-/// Runs behind gaps that are remembered: more than reordering makes of one window. Beyond them the
-/// last gap counts as closed.
+/// Runs behind gaps that are remembered, and gaps: more than reordering makes of one window. Beyond
+/// them the last gap counts as closed, and the first one as what the capture lacks for good.
 const RUNS_MAX: usize = 64;
 /// No number lies further ahead: the largest window TCP can offer (RFC 7323 2.3).
 const WINDOW_MAX: i64 = 1 << 30;
@@ -23,6 +23,10 @@ pub(super) struct Sent {
     ahead: Option<TcpSeqNumber>,
     /// Bytes that the other end has, and that did not pass before those behind them.
     lacking: u64,
+    /// The gaps that those are, as distances.
+    gaps: Vec<Range<i64>>,
+    /// Bytes that passed behind those that acknowledge them.
+    overtaken: u64,
 }
 
 impl Sent {
@@ -30,6 +34,9 @@ impl Sent {
     pub(super) fn add(&mut self, from: TcpSeqNumber, to: TcpSeqNumber) {
         let next = *self.next.get_or_insert(from);
         let (start, end) = (distance(next, from), distance(next, to));
+        if start < 0 && !self.gaps.is_empty() {
+            self.fill(&(start..end));
+        }
         if end <= 0 || start > WINDOW_MAX {
             return;
         }
@@ -69,10 +76,40 @@ impl Sent {
             self.ahead = if is_further { Some(number) } else { self.ahead };
         }
         let to = if is_ahead { end } else { wanted };
-        let held = self.runs.iter().map(|run| run.end.min(to) - run.start.min(to));
-        self.lacking += (to - held.sum::<i64>()).unsigned_abs();
+        let mut held = 0;
+        for run in self.runs.iter().chain([&(to..to)]) {
+            let gap = held..run.start.min(to);
+            if !gap.is_empty() {
+                self.lacking += (gap.end - gap.start).unsigned_abs();
+                self.gaps.push(gap);
+            }
+            held = held.max(run.end.min(to));
+        }
+        self.gaps.drain(..self.gaps.len().saturating_sub(RUNS_MAX));
         self.advance(to);
         is_ahead.then_some(()).and(self.next)
+    }
+
+    /// Bytes that were recorded behind those that acknowledge them.
+    pub(super) const fn overtaken(&self) -> u64 {
+        self.overtaken
+    }
+
+    /// What seemed to be lacking passes after all.
+    fn fill(&mut self, run: &Range<i64>) {
+        let mut gaps = Vec::with_capacity(self.gaps.len() + 1);
+        for gap in self.gaps.drain(..) {
+            let (start, end) = (run.start.max(gap.start), run.end.min(gap.end));
+            if start >= end {
+                gaps.push(gap);
+                continue;
+            }
+            self.lacking -= (end - start).unsigned_abs();
+            self.overtaken += (end - start).unsigned_abs();
+            let rest = [gap.start..start, end..gap.end];
+            gaps.extend(rest.into_iter().filter(|gap| !gap.is_empty()));
+        }
+        self.gaps = gaps;
     }
 
     /// Bytes that the capture lacks.
@@ -89,7 +126,7 @@ impl Sent {
         let reached = self.runs.iter().filter(|run| run.start <= by).map(|run| run.end).max();
         let by = reached.unwrap_or(by).max(by);
         self.runs.retain(|run| run.end > by);
-        for run in &mut self.runs {
+        for run in self.runs.iter_mut().chain(&mut self.gaps) {
             *run = run.start - by..run.end - by;
         }
         let steps = usize::try_from(by).unwrap_or(0);
@@ -135,9 +172,22 @@ mod tests {
         assert_eq!(sent.lacking(), 6);
         assert_eq!(sent.acknowledge(number(30), false), None);
         assert_eq!(sent.lacking(), 6 + 6 + 6);
-        // Too late: its receiver had it by another packet.
-        sent.add(number(4), number(10));
-        assert_eq!(sent.lacking(), 18);
+    }
+
+    #[test]
+    fn what_passes_behind_its_ack_is_not_lacking() {
+        let mut sent = sent(&[0..4, 10..14]);
+        assert_eq!(sent.acknowledge(number(20), false), None);
+        assert_eq!((sent.lacking(), sent.overtaken()), (12, 0));
+        // Twice, together with what passed before, and in parts.
+        for (run, lacking) in
+            [(6..8, 10), (6..8, 10), (0..5, 9), (0..12, 6), (18..24, 4), (14..16, 2), (10..30, 0)]
+        {
+            sent.add(number(run.start), number(run.end));
+            assert_eq!((sent.lacking(), sent.overtaken()), (lacking, 12 - lacking));
+        }
+        assert_eq!(sent.acknowledge(number(30), false), None);
+        assert_eq!((sent.lacking(), sent.gaps.len()), (0, 0));
     }
 
     #[test]
@@ -161,5 +211,10 @@ mod tests {
         }
         assert_eq!(sent.acknowledge(number(1 << 31), false), None);
         assert_eq!(sent.lacking(), 0);
+        for gap in 1_000..2_000 {
+            assert_eq!(sent.acknowledge(number(gap * 4 + 1), false), None);
+            sent.add(number(gap * 4 + 1), number(gap * 4 + 2));
+            assert!(sent.gaps.len() <= RUNS_MAX);
+        }
     }
 }

@@ -21,6 +21,7 @@ const SEED: u64 = 0;
 pub struct Session<R> {
     reader: Reader<R>,
     gateway: Gateway<Engine>,
+    idle_seconds: u64,
 }
 
 impl<R: Read> Session<R> {
@@ -29,10 +30,11 @@ impl<R: Read> Session<R> {
     pub fn new(source: R, settings: Settings, checksums: Checksums) -> Self {
         let ports = settings.ports.clone();
         let is_monitored = settings.monitor;
+        let idle_seconds = settings.limits.idle_seconds;
         // What a capture lacks was received all the same.
         let engine = Engine::new(Settings { gaps: Gaps::Skip, ..settings }, SEED);
         let gateway = Gateway::new(engine, ports, checksums, is_monitored);
-        Self { reader: Reader::new(source), gateway }
+        Self { reader: Reader::new(source), gateway, idle_seconds }
     }
 
     /// Goes one record further; false at the end.
@@ -68,6 +70,7 @@ impl<R: Read> Session<R> {
     pub fn summary(&self) -> Summary {
         let mut summary = self.gateway.summary();
         summary.engine = self.gateway.judge().stats();
+        summary.idle_seconds = self.idle_seconds;
         summary.is_cut = self.reader.is_cut();
         summary
     }

@@ -55,4 +55,6 @@ pub enum Bystander {
     NotIp,
     /// Another protocol or port.
     NotSmtp,
+    /// A fragment that names no ports.
+    Fragment,
 }

@@ -36,6 +36,10 @@ pub struct Summary {
     pub mail: u64,
     /// Packets of mail of which the capture holds only a part.
     pub truncated: u64,
+    /// Fragments of packets of mail, and those of TCP that name no ports.
+    pub fragments: u64,
+    /// Packets that carry others, by IP protocol.
+    pub tunnels: BTreeMap<u8, u64>,
     /// Packets of mail whose checksums are wrong, those left to a network card among them.
     pub wrong_sums: u64,
     /// Packets of mail whose checksums were left to a network card.
@@ -48,10 +52,20 @@ pub struct Summary {
     pub headless_packets: u64,
     /// Flows of which the capture lacks bytes, in order of appearance.
     pub gaps: Vec<Gap>,
+    /// Bytes that were recorded behind those that acknowledge them.
+    pub overtaken_bytes: u64,
+    /// The flows of which they are.
+    pub overtaken_flows: u64,
     /// Flows of which bytes had to be skipped: they are lacking, or could not be read.
     pub skipped_flows: u64,
     /// Edits, drops, resets and alarms behind such bytes.
     pub uncertain: u64,
+    /// Packets of mail whose time is earlier, by a second or more, than that of one before them.
+    pub late: u64,
+    /// By how many seconds at the most.
+    pub seconds_late: u64,
+    /// Seconds that a flow may be silent.
+    pub idle_seconds: u64,
     /// Ports on which SMTP seems to be spoken and that were not judged, with their packets.
     pub other_ports: BTreeMap<u16, u64>,
     /// The ports that were judged.
@@ -127,14 +141,17 @@ impl Summary {
             .map(|link| format!("link type {link} is not known here: its packets passed unread"));
         let causes = [
             self.remark_types(),
+            self.remark_tunnels(),
             self.remark_checksums(),
             self.remark_truncated(),
+            self.remark_fragments(),
             self.remark_handshakes(),
+            self.remark_time(),
             self.remark_ports(),
             self.is_cut.then(|| "the capture ends inside a record".to_owned()),
         ];
         let lines = links.chain(causes.into_iter().flatten()).chain(self.remark_gaps());
-        lines.chain(self.remark_uncertain()).collect()
+        lines.chain(self.remark_overtaken()).chain(self.remark_uncertain()).collect()
     }
 
     fn remark_types(&self) -> Option<String> {
@@ -145,6 +162,16 @@ impl Summary {
         let named = named.join(", ");
         (!self.foreign_types.is_empty())
             .then(|| format!("EtherTypes not known here: {named}; their packets passed unread"))
+    }
+
+    fn remark_tunnels(&self) -> Option<String> {
+        let packets: u64 = self.tunnels.values().sum();
+        let named = self.tunnels.keys().map(u8::to_string).collect::<Vec<_>>();
+        let word = if named.len() == 1 { "protocol" } else { "protocols" };
+        let (named, all) = (named.join(", "), self.packets);
+        (packets > 0).then(|| {
+            format!("tunnels: {packets} of {all} packets, of IP {word} {named}; passed unread")
+        })
     }
 
     fn remark_checksums(&self) -> Option<String> {
@@ -173,11 +200,27 @@ impl Summary {
         })
     }
 
+    fn remark_fragments(&self) -> Option<String> {
+        let (fragments, all) = (self.fragments, self.packets);
+        (fragments > 0)
+            .then(|| format!("fragments: {fragments} of {all} packets; not joined, not judged"))
+    }
+
     fn remark_handshakes(&self) -> Option<String> {
         let (flows, of) = (self.headless_flows, self.of_mail());
         let packets = self.headless_packets;
         (flows > 0).then(|| {
             format!("missing handshake: {}, {packets} {of}; not judged", several(flows, "flow"))
+        })
+    }
+
+    fn remark_time(&self) -> Option<String> {
+        let (late, of, seconds) = (self.late, self.of_mail(), several(self.seconds_late, "second"));
+        // By so much it goes back only behind a packet that was dated too far ahead.
+        let is_far = self.seconds_late > self.idle_seconds;
+        let ended = if is_far { ", and flows may have ended too early" } else { "" };
+        (late > 0).then(|| {
+            format!("time: goes back in {late} {of}, by up to {seconds}; not followed{ended}")
         })
     }
 
@@ -228,6 +271,14 @@ impl Summary {
             lines.push(format!("  and {more} more"));
         }
         lines
+    }
+
+    fn remark_overtaken(&self) -> Option<String> {
+        let (bytes, flows) = (self.overtaken_bytes, self.overtaken_flows);
+        (bytes > 0).then(|| {
+            let (bytes, flows) = (several(bytes, "byte"), several(flows, "flow"));
+            format!("out of order: {bytes} in {flows}, recorded behind their ACK; not judged")
+        })
     }
 
     fn remark_uncertain(&self) -> Option<String> {

@@ -198,14 +198,59 @@ fn segment(number: u32) -> Vec<u8> {
     bytes
 }
 
-/// A window full of segments waits for a reply, and packets arrive that change nothing: each has
-/// the first of them judged again, and none of those behind it.
+/// A bare ACK of the server's.
+fn ack(number: u32, window: u16) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(B, A, 64);
+    let mut bytes = Vec::new();
+    builder.tcp(25, 40_000, 1, window).ack(number).write(&mut bytes, b"").unwrap();
+    bytes
+}
+
+/// A window full of segments waits for one that is missing, and bare ACKs arrive. The first one
+/// has all judged again, and of the others those that say something new.
+#[test]
+fn what_waits_is_judged_again_only_behind_what_moves_something() {
+    let mut frames: Vec<_> = (1..=250).map(segment).collect();
+    let mut answers = vec![Answer::Early; 250];
+    let mut judged = 250;
+    for (number, window, again) in [
+        (1, 9, 250),
+        (1, 9, 0),
+        (1, 10, 250),
+        (1, 9, 0),
+        (1, 10, 0),
+        (2, 5, 250),
+        (1, 10, 0),
+        (2, 5, 0),
+    ] {
+        for _ in 0..100 {
+            frames.push(ack(number, window));
+        }
+        answers.push(Answer::Accept);
+        answers.extend(vec![Answer::Early; again]);
+        answers.extend(vec![Answer::Accept; 99]);
+        judged += 100 + again;
+    }
+    // A segment that came before is no more; then what was missing comes.
+    frames.extend([server(b"more"), server(b"more"), segment(0)]);
+    answers.push(Answer::Accept);
+    answers.extend(vec![Answer::Early; 250]);
+    answers.extend([Answer::Accept, Answer::Accept]);
+    judged += 1 + 250 + 1 + 1 + 250;
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert_eq!(gateway.judge().seen.borrow().len(), judged);
+    assert_eq!(steps.last().unwrap().fates.len(), 1 + 250);
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (250, 0));
+}
+
+/// A window full of segments waits for a reply, and packets arrive meanwhile: each has the first of
+/// them judged again, and none of those behind it.
 #[test]
 fn what_waits_behind_a_packet_that_awaits_a_reply_is_not_judged_again() {
     let mut frames: Vec<_> = (0..255).map(segment).collect();
     // The first one is there twice.
     frames.insert(9, segment(0));
-    frames.extend((0..100).map(|_| server(b"")));
+    frames.extend((1..=100).map(|window| ack(1, window)));
     // Only the first of them was refused because of the reply; the others stood behind it.
     let mut answers = vec![Answer::Drop];
     answers.extend(vec![Answer::Early; 255]);
@@ -251,7 +296,7 @@ fn what_may_pass_ahead_of_a_gap_is_judged_again() {
 
 #[test]
 fn a_cut_packet_is_repeated_whole_until_all_of_it_passes() {
-    let frames = [client(b"DATA\r\nbody"), server(b"ack"), server(b"354"), server(b"later")];
+    let frames = [client(b"DATA\r\nbody"), server(b"ack"), server(b"354 ."), server(b"later")];
     let answers =
         vec![Answer::Cut(46), Answer::Accept, Answer::Cut(46), Answer::Accept, Answer::Accept];
     let (gateway, steps) = replay(answers, &seconds(&frames));
@@ -341,15 +386,20 @@ fn what_no_gateway_queues_passes_unread() {
     builder.udp(25, 25).write(&mut udp, b"x").unwrap();
     let mut fragment = client(b"x");
     fragment[14 + 7] = 8;
-    let frames = [arp, udp, packet(A, B, [40_000, 80], b"x"), fragment];
+    // The first byte behind the IP header is none of TCP, whatever it looks like.
+    let mut tunnel = client(b"x");
+    tunnel[14 + 9] = 47;
+    let frames = [arp, udp, packet(A, B, [40_000, 80], b"x"), tunnel, fragment];
     let (gateway, steps) = replay(Vec::new(), &seconds(&frames));
     assert!(gateway.judge().seen.borrow().is_empty());
     let fates: Vec<Fate> = steps.iter().map(|step| step.fates[0].1).collect();
     let (no_ip, no_smtp) = (Fate::Passed(Bystander::NotIp), Fate::Passed(Bystander::NotSmtp));
-    assert_eq!(fates, [no_ip, no_smtp, no_smtp, no_smtp]);
+    let no_port = Fate::Passed(Bystander::Fragment);
+    assert_eq!(fates, [no_ip, no_smtp, no_smtp, no_smtp, no_port]);
     let written: Vec<u8> = steps.iter().flat_map(|step| step.written.clone()).collect();
     assert_eq!(written, seconds(&frames).concat());
-    assert_eq!((gateway.summary().not_ip, gateway.summary().not_smtp), (1, 3));
+    let summary = gateway.summary();
+    assert_eq!((summary.not_ip, summary.not_smtp, summary.fragments), (1, 3, 1));
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(super) enum Traffic<'a> {
     Unreadable,
     /// TCP between other ports.
     Foreign(Foreign<'a>),
+    /// A fragment of TCP other than the first: it names no ports.
+    Fragment,
+    /// A packet in a packet, of this IP protocol.
+    Tunnel(u8),
     /// Nothing that could be queued.
     Other,
 }
@@ -49,7 +53,12 @@ pub(super) struct Mail {
     pub(super) segment: Option<Segment>,
     /// The state of its checksums.
     pub(super) sums: Sums,
+    /// Whether it is the first of several fragments.
+    pub(super) is_fragment: bool,
 }
+
+/// IP protocols that carry IP packets: IPv4, IPv6 and GRE.
+const TUNNELS: [IpNumber; 3] = [IpNumber::IPV4, IpNumber::IPV6, IpNumber::GRE];
 
 impl<'a> Traffic<'a> {
     /// Sorts an IP packet; a whole one has all its bytes.
@@ -62,6 +71,9 @@ impl<'a> Traffic<'a> {
     fn of_any(packet: &'a [u8], ports: &[u16], is_whole: bool) -> Self {
         let Ok(sliced) = LaxSlicedPacket::from_ip(packet) else { return Self::Unreadable };
         let Some(payload) = sliced.ip_payload() else { return Self::Unreadable };
+        if TUNNELS.contains(&payload.ip_number) {
+            return Self::Tunnel(payload.ip_number.0);
+        }
         if payload.ip_number != IpNumber::TCP {
             return Self::Other;
         }
@@ -69,7 +81,7 @@ impl<'a> Traffic<'a> {
             return Self::Unreadable;
         };
         if is_later {
-            return Self::Other;
+            return Self::Fragment;
         }
         let [a, b, c, d, ..] = *payload.payload else { return Self::Unreadable };
         let from = Endpoint { address: source, port: u16::from_be_bytes([a, b]) };
@@ -82,7 +94,8 @@ impl<'a> Traffic<'a> {
         let (sums, is_unfinished) =
             if is_whole { offload::sums(packet) } else { (Sums::Right, false) };
         let segment = Segment::of(from, packet, payload.payload, is_unfinished);
-        Self::Mail(Mail { key: FlowKey::of(from, to), destination: to, segment, sums })
+        let (key, is_fragment) = (FlowKey::of(from, to), payload.fragmented);
+        Self::Mail(Mail { key, destination: to, segment, sums, is_fragment })
     }
 }
 
@@ -99,7 +112,8 @@ impl Mail {
         let segment = Segment::read(&tcp);
         let destination = Endpoint { address: tcp.destination, port: to };
         let key = FlowKey::of(segment.source, destination);
-        Some(Self { key, destination, segment: Some(segment), sums: Sums::Right })
+        let segment = Some(segment);
+        Some(Self { key, destination, segment, sums: Sums::Right, is_fragment: false })
     }
 }
 

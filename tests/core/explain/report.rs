@@ -32,6 +32,7 @@ fn page(input: &Path, settings: &Settings, checksums: Checksums) -> String {
         input: input.to_owned(),
         write: None,
         events: None,
+        report: None,
         format: Format::Text,
         checksums,
     };
