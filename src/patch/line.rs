@@ -305,7 +305,7 @@ impl Line {
         let is_bare = self.is_in_path() && !self.flags.has(Flags::OPEN);
         match (self.place, self.kind) {
             (Place::Response, _) => Cure::None,
-            (Place::Plain, Kind::Helo | Kind::Noop) if self.part < BLANKED_MAX => Cure::Blank,
+            (Place::Plain, Kind::Helo | Kind::Noop) => self.blank(),
             (Place::Start, _) => Cure::Bracket,
             // For Exim a comment that never ends is one, and takes in all that could be done.
             _ if is_bare && self.flags.has(Flags::UNSURE) => Cure::None,
@@ -318,6 +318,12 @@ impl Line {
             _ if is_bare => Cure::Bracket,
             _ => Cure::X,
         }
+    }
+
+    /// What the next byte has to become, where it alone has to, or the rest with it.
+    pub(super) const fn blank(&self) -> Cure {
+        let is_whole = matches!(self.place, Place::Plain);
+        if is_whole && self.part >= BLANKED_MAX { Cure::X } else { Cure::Blank }
     }
 
     /// The byte just taken has become X.

@@ -161,7 +161,7 @@ impl Plan {
         let act = match strongest {
             Deed::Log => None,
             Deed::Reset => Some(Act::Reset),
-            Deed::Blank => Some(Act::Cure(Cure::Blank)),
+            Deed::Blank => Some(Act::Cure(before.blank())),
             // What belongs to no grammar of ours cannot be made what a server refuses.
             Deed::Refuse if before.cure() == Cure::None => Some(Act::Reset),
             Deed::Refuse => Some(Act::Cure(before.cure())),

@@ -223,14 +223,23 @@ fn left(settings: &Settings, line: &str, size: usize) -> String {
 /// Each strike is told of and counted, so a line is not struck as often as somebody likes.
 #[test]
 fn an_argument_of_nothing_but_strikes_is_masked_from_one_on() {
-    let settings = own("[[rule]]\nzone = ['noop', 'helo']\nbytes = '{'\ndo = 'refuse'\n", &[]);
-    for (line, expected) in [
-        (format!("NOOP {}b", "a{".repeat(16)), format!("NOOP {}b", "aX".repeat(16))),
-        (format!("NOOP {}b", "a{".repeat(20)), format!("NOOP {}X", "aX".repeat(16) + "aXXXXXXX")),
-        (format!("EHLO {}b", "{".repeat(40)), format!("EHLO {}", "X".repeat(41))),
-    ] {
-        for size in [1, 7, 999] {
-            assert_eq!(left(&settings, &format!("{line}\r\n"), size), format!("{expected}\r\n"));
+    for deed in ["refuse", "blank"] {
+        let rule = format!("[[rule]]\nzone = ['noop', 'helo']\nbytes = '{{'\ndo = '{deed}'\n");
+        let settings = own(&rule, &[]);
+        for (line, expected) in [
+            (format!("NOOP {}b", "a{".repeat(16)), format!("NOOP {}b", "aX".repeat(16))),
+            (
+                format!("NOOP {}b", "a{".repeat(20)),
+                format!("NOOP {}X", "aX".repeat(16) + "aXXXXXXX"),
+            ),
+            (format!("EHLO {}b", "{".repeat(40)), format!("EHLO {}", "X".repeat(41))),
+        ] {
+            for size in [1, 7, 999] {
+                assert_eq!(
+                    left(&settings, &format!("{line}\r\n"), size),
+                    format!("{expected}\r\n")
+                );
+            }
         }
     }
 }
