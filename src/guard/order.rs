@@ -132,7 +132,7 @@ impl State {
     fn change(&mut self, meaning: Meaning, is_success: bool) {
         match meaning {
             Meaning::Begin | Meaning::Reset | Meaning::Greet if is_success => {
-                let has_mail = self.has(Self::OPEN | Self::TRIED);
+                let has_mail = self.has(Self::OPEN | Self::TRIED | Self::LINGERS);
                 self.clear(!Self::AUTHENTICATED);
                 if meaning == Meaning::Begin {
                     self.set(Self::OPEN);
@@ -231,6 +231,10 @@ impl Order {
     pub(super) fn send_refused(&mut self, verb: Verb, is_path_masked: bool) {
         self.masked_due = self.masked_due.saturating_add(u16::from(is_path_masked));
         if let Some(meaning) = Meaning::of(verb, false) {
+            if meaning == Meaning::Greet {
+                // Servers take a greeting whose name is masked.
+                self.feared.change(meaning, true);
+            }
             self.owe(meaning);
         }
     }

@@ -252,8 +252,18 @@ fn a_greeting_within_a_transaction_may_end_nothing() {
             talk.say(*from, text.as_bytes(), 99);
         }
         assert!(talk.waits(b"RCPT TO:<a@b>\r\n"));
+        check(Some(Rule::RcptWithoutMail), &[&BEGIN, &MAIL, &hello, &hello, &refused, &rcpt]);
         let reset = answered("RSET\r\n", "250 ok\r\n");
         check(None, &[&BEGIN, &MAIL, &hello, &reset, &refused, &RCPT]);
+        // Nor where its name leaves masked, which servers take.
+        let mut talk = Talk::new(&changed("esmtp", &[("order", "enforce")]));
+        let turns: [&[Turn]; 3] = [&BEGIN, &MAIL, &RCPT];
+        for (from, text, _) in turns.into_iter().flatten() {
+            talk.say(*from, text.as_bytes(), 99);
+        }
+        let odd = greeting.replace('a', "a\0b");
+        assert_eq!(talk.say(Client, odd.as_bytes(), 99), greeting.replace('a', "aXX"));
+        assert!(talk.waits(b"RCPT TO:<a@b>\r\n"));
     }
 }
 
