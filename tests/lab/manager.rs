@@ -74,6 +74,13 @@ impl Manager {
         heard.said.iter().filter(|said| said.lines().any(|line| line == text)).count()
     }
 
+    /// Waits until it keeps these, in order of names: it may not have heard all that was said.
+    pub(crate) fn await_names(&self, names: &[&str], limit: Duration) -> Outcome {
+        wait_until(&format!("{names:?} are kept"), limit, || {
+            Ok((self.names() == names).then_some(()))
+        })
+    }
+
     /// What it keeps, in order of names.
     pub(crate) fn names(&self) -> Vec<String> {
         let heard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

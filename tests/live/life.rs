@@ -93,15 +93,13 @@ pub(crate) fn ten_starts() -> Outcome<String> {
         guard.restart()?;
         guard.manager()?.await_said("READY=1", start + 1, PATIENCE)?;
     }
-    let kept = guard.manager()?.names();
-    ensure(kept == KEPT, || format!("kept: {kept:?}"))?;
+    guard.manager()?.await_names(&KEPT, PATIENCE)?;
     // Of a queue that is kept the kernel says that it is there, and lets nothing pass. What went on
     // without a filter no filter knows.
     let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
     guard.stop()?;
     guard.refused(&["--set", "queue.fail=open", "--set", "log.events=/nonexistent/events"])?;
-    let named = guard.manager()?.names();
-    ensure(named == ["flows", "image"], || format!("kept: {named:?}"))?;
+    guard.manager()?.await_names(&["flows", "image"], PATIENCE)?;
     guard.restart()?;
     guard.manager()?.await_said("READY=1", 11, PATIENCE)?;
     let log = guard.log();
@@ -112,7 +110,7 @@ pub(crate) fn ten_starts() -> Outcome<String> {
     session.deliver(Pace::Whole, &message)?;
     session.quit()?;
     let figures = Site { network, postfix, guard }.finish(&[message])?;
-    Ok(format!("{} descriptors kept after 10 starts; {figures}", kept.len()))
+    Ok(format!("{} descriptors kept after 10 starts; {figures}", KEPT.len()))
 }
 
 /// `--take-over` by hand of what a manager has kept: as long as the successor lives the manager
