@@ -190,6 +190,11 @@ impl Outstanding {
         self.oldest
     }
 
+    /// The oldest, if all of it was received.
+    pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
+        self.oldest.as_mut().filter(|due| due.end <= covers)
+    }
+
     /// The youngest.
     pub(super) fn youngest(&mut self) -> Option<&mut Due> {
         match &mut self.rest {

@@ -91,6 +91,11 @@ impl Dialogue {
         if code >= 400 && code != 421 {
             self.excuse_message(covers);
         }
+        // A greeting may be all that the server says of a message: nothing waits for more.
+        let oldest = self.outstanding.oldest_within(covers).filter(|_| code == 220);
+        if let Some(due) = oldest.filter(|due| due.answers == Answers::Message) {
+            due.is_excused = true;
+        }
         // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
         let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
         if is_allowed { None } else { self.unless_it_leaves(Fault::UnexpectedReply) }
