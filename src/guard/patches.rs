@@ -260,6 +260,18 @@ impl LineWatch {
         Ruling::Pass
     }
 
+    /// A patch may have masked the run from a byte on, and ruled so: how long that makes a path.
+    fn count_behind_cure(
+        &mut self,
+        guard: &Guard,
+        run: &[u8],
+        draft: &Draft,
+        ruling: Ruling,
+    ) -> Ruling {
+        let Some(at) = draft.masked_from.filter(|_| !ruling.ends_flow()) else { return ruling };
+        self.excess_of_masked(&guard.settings, run.len() - at - 1).unwrap_or(ruling)
+    }
+
     fn end_for_patches(&self, plan: &Plan, draft: &mut Draft) -> Ruling {
         match plan.end(&self.patch, &mut draft.strikes) {
             Some(_) => Ruling::Reset(Rule::Patch),
@@ -279,7 +291,8 @@ impl Watch {
         draft: &mut Draft,
     ) -> Ruling {
         if !matches!(run.event, Event::CommandArgument(_)) {
-            return self.line.read_by_patches(guard, run, draft);
+            let ruling = self.line.read_by_patches(guard, run, draft);
+            return self.line.count_behind_cure(guard, run.bytes, draft, ruling);
         }
         let begun = self.line;
         let ruling = self.line.read_by_patches(guard, run, draft);
@@ -302,9 +315,7 @@ impl Watch {
         let mut ruling = self.line.read_by_patches(guard, Run { bytes, ..run }, draft);
         if let Some(before) = draft.masked_from.and_then(|at| run.bytes.get(..at)) {
             self.judge_before_cure(guard, begun, (before, run.bytes), draft);
-            let behind = run.bytes.len() - before.len() - 1;
-            let excess = self.line.excess_of_masked(&guard.settings, behind);
-            ruling = excess.filter(|_| !ruling.ends_flow()).unwrap_or(ruling);
+            ruling = self.line.count_behind_cure(guard, run.bytes, draft, ruling);
         }
         let masked = run.bytes.len() - bytes.len();
         match &guard.plan {
