@@ -203,11 +203,10 @@ impl LineWatch {
                     ruling = Ruling::Edit(Rule::Envelope);
                 }
                 Heeded::Refuse(rule, mask) => {
+                    draft.masked_from = Some(at);
                     let bytes = draft.copy(run);
                     let rest = bytes.get_mut(at..).unwrap_or_default();
-                    let ruling = self.refuse(settings, (rule, mask), rest);
-                    draft.masked_from = Some(at);
-                    return ruling;
+                    return self.refuse(settings, (rule, mask), rest);
                 }
             }
             match self.excess_of_path(settings, before) {

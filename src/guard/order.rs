@@ -233,7 +233,7 @@ impl Order {
         if let Some(meaning) = Meaning::of(verb, false) {
             if meaning == Meaning::Greet {
                 // Servers take a greeting whose name is masked.
-                self.feared.change(meaning, true);
+                self.fear(meaning);
             }
             self.owe(meaning);
         }
@@ -256,11 +256,12 @@ impl Order {
 
     fn expect(&mut self, meaning: Meaning) {
         self.hoped.change(meaning, true);
-        self.feared.change(meaning, false);
-        if meaning == Meaning::Greet {
-            // What Courier makes of it is a refusal of neither kind.
-            self.feared.change(meaning, true);
-        }
+        self.fear(meaning);
+    }
+
+    /// A line may come to nothing; what is to be feared of a greeting is that it does not.
+    fn fear(&mut self, meaning: Meaning) {
+        self.feared.change(meaning, meaning == Meaning::Greet);
     }
 
     /// One recipient more is named: how many there were, and are.

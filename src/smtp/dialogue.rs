@@ -183,7 +183,7 @@ impl Dialogue {
             self.secrecy.begin_line();
             if self.expect == Expect::Unproved {
                 self.line.disown();
-            } else if self.begins_alone(input) {
+            } else if self.owes_for_a_message() && outlook::begins_alone(input) {
                 self.line.begin_alone();
             }
         }

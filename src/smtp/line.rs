@@ -192,12 +192,12 @@ impl CommandLine {
             return (crs, Event::CommandCr, None);
         }
         self.has_bare_cr |= self.is_after_cr;
-        let is_behind_a_word = self.place == Place::WordAlone && is_gap(first);
-        if self.is_after_cr || first == 0 || is_behind_a_word {
+        let is_gap = is_gap(first);
+        if self.is_after_cr || first == 0 || (is_gap && self.place == Place::WordAlone) {
             self.go_astray();
         }
         let (used, event, fault) = match self.place {
-            Place::Word if first == b' ' || first == b'\t' => self.end_word(rule),
+            Place::Word if is_gap => self.end_word(rule),
             Place::Word | Place::WordAlone => self.read_word(input),
             Place::Argument => (run(input), Event::CommandArgument(self.word), None),
             Place::Chunk(size) => self.read_size(size, input),

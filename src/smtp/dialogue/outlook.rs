@@ -12,17 +12,8 @@ impl Dialogue {
     #[must_use]
     pub fn holds(&self, input: &[u8]) -> bool {
         let is_line = self.owes_for_a_message() && self.is_before_line();
-        let passes = || self.begins_alone(input) || self.whole_line(input).is_some();
+        let passes = || begins_alone(input) || self.whole_line(input).is_some();
         self.holds_octets() || (is_line && !passes())
-    }
-
-    /// Whether what comes behind a message is the beginning of a verb that seldom has an argument:
-    /// its letters pass as they come, for they may have left ahead of a gap.
-    pub(super) fn begins_alone(&self, input: &[u8]) -> bool {
-        let is_bare = |verb| matches!(verb, Verb::Noop | Verb::Quit | Verb::Rset);
-        let word = input.strip_suffix(b"\r").unwrap_or(input);
-        let mut openings = Word::of(word).openings();
-        self.owes_for_a_message() && openings.next().is_some_and(is_bare) && openings.all(is_bare)
     }
 
     /// Whether the octets of a chunk have to wait until the one before it is answered: a server
@@ -105,4 +96,13 @@ impl Dialogue {
     pub fn minds_masked(&self, fault: Fault) -> bool {
         fault == Fault::BarredChunk && self.masked_chunk != ChunkRule::Lines
     }
+}
+
+/// Whether this is the beginning of a verb that seldom has an argument, and no more: behind a
+/// message its letters pass as they come, for they may have left ahead of a gap.
+pub(super) fn begins_alone(input: &[u8]) -> bool {
+    let is_bare = |verb| matches!(verb, Verb::Noop | Verb::Quit | Verb::Rset);
+    let word = input.strip_suffix(b"\r").unwrap_or(input);
+    let mut openings = Word::of(word).openings();
+    openings.next().is_some_and(is_bare) && openings.all(is_bare)
 }
