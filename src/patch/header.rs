@@ -41,11 +41,13 @@ pub enum Field {
     Subject,
     /// RFC 5322 3.6.3.
     To,
+    /// RFC 5322 3.6.6.
+    ResentMessageId,
 }
 
 impl Field {
     /// All of them, by their numbers.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Bcc,
         Self::Cc,
         Self::ContentType,
@@ -56,6 +58,7 @@ impl Field {
         Self::Sender,
         Self::Subject,
         Self::To,
+        Self::ResentMessageId,
     ];
 
     /// Its name, in lower case.
@@ -72,6 +75,7 @@ impl Field {
             Self::Sender => "sender",
             Self::Subject => "subject",
             Self::To => "to",
+            Self::ResentMessageId => "resent-message-id",
         }
     }
 
@@ -91,12 +95,22 @@ impl Field {
         let colon = near.iter().position(|&byte| byte == b':');
         let colon = colon.or_else(|| Some(near.len() + memchr::memchr(b':', far)?))?;
         let (name, _) = line.split_at_checked(colon)?;
+        Some((Self::called(name), colon + 1))
+    }
+
+    /// The field of this name, in any case and with blanks.
+    fn called(name: &[u8]) -> u16 {
         let like = name.first().map_or(0, |first| Self::beginning_with(*first));
         let is_it = |field: &Self| {
             let letters = name.iter().filter(|byte| !is_blank(**byte));
             letters.map(u8::to_ascii_lowercase).eq(field.name().bytes())
         };
-        Some((Self::filter(like, is_it), colon + 1))
+        Self::filter(like, is_it)
+    }
+
+    /// Of these the one whose name has so many letters.
+    fn of_length(open: u16, length: u8) -> u16 {
+        Self::filter(open, |field| field.name().len() == usize::from(length))
     }
 
     /// Those of a set, one bit each, whose name has this letter there.
@@ -114,7 +128,7 @@ impl Field {
             b'd' => Self::DkimSignature.bit(),
             b'f' => Self::From.bit(),
             b'm' => Self::MessageId.bit(),
-            b'r' => Self::ReplyTo.bit(),
+            b'r' => Self::ReplyTo.bit() | Self::ResentMessageId.bit(),
             b's' => Self::Sender.bit() | Self::Subject.bit(),
             b't' => Self::To.bit(),
             _ => 0,
@@ -198,8 +212,8 @@ impl Header {
     /// The line has ended.
     pub fn end_line(&mut self) {
         if self.place() == Place::Name {
-            // It had no colon: what follows belongs to no field either.
-            (self.bits, self.count) = (0, 0);
+            // To sendmail and Exim its colon may follow behind a fold.
+            (self.bits, self.count) = (Field::of_length(self.open(), self.count), 0);
         }
         self.bits = self.open();
     }
@@ -237,8 +251,7 @@ impl Header {
                 return used + colon + 1;
             }
             if byte == b':' {
-                let length = usize::from(self.count);
-                let field = Field::filter(self.open(), |field| field.name().len() == length);
+                let field = Field::of_length(self.open(), self.count);
                 (self.bits, self.count) = (IN_VALUE | field, 0);
                 return used + 1;
             }
@@ -270,10 +283,14 @@ impl Header {
             *self = Self::default();
             // Without a colon there is no value; and most names are none of ours.
             let has_colon = marks.is_none_or(Marks::have_colon);
-            if !has_colon || (Field::beginning_with(first) == 0 && !may_concern(0)) {
+            if Field::beginning_with(first) == 0 && !(has_colon && may_concern(0)) {
                 return None;
             }
-            (self.bits, start) = Field::at_start(line)?;
+            let Some((field, used)) = Field::at_start(line).filter(|_| has_colon) else {
+                self.bits = Field::called(line);
+                return None;
+            };
+            (self.bits, start) = (field, used);
         }
         if self.state == 0 && self.count == 0 && !may_concern(self.open()) {
             return None;

@@ -326,6 +326,25 @@ fn behind_a_lone_lf_a_field_goes_on_and_another_begins() {
 }
 
 #[test]
+fn the_colon_of_a_field_may_follow_behind_a_fold() {
+    let value = "<service status change: x@d>";
+    for (message, is_met) in [
+        (format!("Message-ID\r\n : {value}\r\n\r\n"), true),
+        (format!("message-id \r\n\t\r\n : {value}\r\n\r\n"), true),
+        (format!("Message-I\r\n : {value}\r\n\r\n"), false),
+        (format!("Message-ID\r\nb: {value}\r\n\r\n"), false),
+    ] {
+        for size in [1, 9, 999] {
+            let mut talk =
+                Talk::new(&patched("off,zimbra-message-id=on", &[("header_bytes_max", "0")]));
+            begin(&mut talk, 0, false);
+            talk.say(Client, message.as_bytes(), size);
+            assert_eq!(talk.ended().is_some(), is_met, "{message:?} by {size}");
+        }
+    }
+}
+
+#[test]
 fn what_stood_before_a_strike_in_a_header_is_shown() {
     let before = "a: b\r\nMessage-ID: <service status change:";
     let message = format!("{before} x@d>\r\n\r\ntext\r\n");

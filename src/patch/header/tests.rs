@@ -2,8 +2,10 @@
 
 use crate::patch::{Catalogue, Header, Plan, State};
 
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 26] = [
     "To",
+    "From",
+    "resent-message-id",
     "t",
     "DKIM-Signature",
     "Content-Type",
