@@ -22,9 +22,6 @@ use crate::smtp::{Dialogue, Event, Expect, FalseEnds, Fillers, Plain, Speaker, S
 
 pub(super) use super::mask::MASK;
 
-/// What a lookalike becomes.
-const BLANK: u8 = b' ';
-
 /// One run of bytes that was read, and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
@@ -224,7 +221,7 @@ impl Guard {
             | Event::CommandEnd { .. } => watch.judge_command(self, run, draft),
             Event::AuthLine | Event::AuthStray => watch.judge_response(self, run, draft),
             Event::DataLookalike(before) => {
-                before.neutralise(draft.copy(run.bytes), BLANK);
+                before.neutralise(draft.copy(run.bytes), MASK);
                 let ruling =
                     draft.ask(|bytes, draft| self.look_at_text(watch, bytes, Plain::NONE, draft));
                 if ruling.ends_flow() { ruling } else { Ruling::Edit(Rule::Lookalike) }
@@ -297,7 +294,7 @@ impl Guard {
         draft: &mut Draft,
     ) -> Option<(Step, Swept)> {
         let is_changed = self.false_ends() == FalseEnds::Changed;
-        let fillers = Fillers { lookalike: is_changed.then_some(BLANK), disowned: MASK };
+        let fillers = Fillers { lookalike: is_changed.then_some(MASK), disowned: MASK };
         let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_) | Expect::Oversize(_));
         if !is_disowned && !self.has_room(watch, bytes.0.len()) {
             return None;

@@ -4,21 +4,23 @@
 //! delayed. Everything else that some server takes for an end contains one byte that this machine
 //! names a lookalike, so that one byte's change makes it harmless:
 //!
-//! | state          | CR    | LF        | `.`       | NUL       | other |
-//! |----------------|-------|-----------|-----------|-----------|-------|
-//! | Middle of line | Cr    | Bare      | Middle    | Middle    | Middle |
-//! | Cr             | Cr    | Line      | BareDot   | lookalike | Middle |
-//! | Line start     | Cr    | Bare      | Dot       | lookalike | Middle |
-//! | Bare LF        | Cr    | Bare      | BareDot   | lookalike | Middle |
-//! | Dot            | DotCr | lookalike | Middle    | lookalike | Middle |
-//! | BareDot        | lookalike | lookalike | Middle | lookalike | Middle |
-//! | DotCr          | lookalike | END   | BareDot   | lookalike | Middle |
+//! | state          | CR        | LF        | `.`     | NUL       | blank    | other  |
+//! |----------------|-----------|-----------|---------|-----------|----------|--------|
+//! | Middle of line | Cr        | Bare      | Middle  | Middle    | Middle   | Middle |
+//! | Cr             | Cr        | Line      | BareDot | lookalike | Middle   | Middle |
+//! | Line start     | Cr        | Bare      | Dot     | lookalike | Middle   | Middle |
+//! | Bare LF        | Cr        | Bare      | BareDot | lookalike | Middle   | Middle |
+//! | Dot            | DotCr     | lookalike | Middle  | lookalike | DotBlank | Middle |
+//! | BareDot        | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
+//! | DotCr          | lookalike | END       | BareDot | lookalike | Middle   | Middle |
+//! | DotBlank       | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
 //!
 //! Behind a lookalike the state is Middle, where the changed byte stands. Where lookalikes stay
 //! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
 //! lone CR or LF is the text's own (a line `.profile`); what would make a line of it alone is the
-//! lookalike. A NUL counts only where it could hide a line start from us and not from a server that
-//! drops NULs; elsewhere it is the message's own business.
+//! lookalike, with blanks behind it too, which some servers strip (slimta). A NUL counts only where
+//! it could hide a line start from us and not from a server that drops NULs; elsewhere it is the
+//! message's own business.
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,8 @@ pub enum MailData {
     BareDot,
     /// CRLF, a dot and CR.
     DotCr,
+    /// A dot that begins a line for some server, and blanks.
+    DotBlank,
 }
 
 /// Lookalikes with no more bytes of text between them make one run: some twenty steps of the table
@@ -91,8 +95,16 @@ const CROWD: usize = 64;
 
 impl MailData {
     /// Every state, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Middle, Self::Cr, Self::Line, Self::Bare, Self::Dot, Self::BareDot, Self::DotCr];
+    pub const ALL: [Self; 8] = [
+        Self::Middle,
+        Self::Cr,
+        Self::Line,
+        Self::Bare,
+        Self::Dot,
+        Self::BareDot,
+        Self::DotCr,
+        Self::DotBlank,
+    ];
 
     /// What a byte leads to.
     pub(super) const fn ruled(self, byte: u8) -> Next {
@@ -100,7 +112,10 @@ impl MailData {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
             (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
-            (Self::BareDot, b'\r' | b'\n') => Next::Changed,
+            (Self::BareDot | Self::DotBlank, b'\r' | b'\n') => Next::Changed,
+            (Self::Dot | Self::BareDot | Self::DotBlank, byte) if is_blank(byte) => {
+                Next::To(Self::DotBlank)
+            }
             (Self::Middle, 0) => Next::To(Self::Middle),
             (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
@@ -304,7 +319,8 @@ impl MailData {
     /// of an end, true or false.
     #[must_use]
     pub fn is_text_after_anything(bytes: &[u8]) -> bool {
-        // Two bytes that are text behind every state lead to one: the rest is read once.
+        // Two bytes that are text behind every state lead to one, or blanks behind a dot to
+        // another: the rest is read once or twice.
         let (head, tail) = bytes.split_at(bytes.len().min(2));
         let is_text = |state: &mut Self, run: &[u8]| {
             let mut read = || state.read(run, FalseEnds::Changed);
@@ -312,7 +328,13 @@ impl MailData {
         };
         let mut states = Self::ALL;
         let is_head = states.iter_mut().all(|state| is_text(state, head));
-        let [mut state, ..] = states;
-        is_head && is_text(&mut state, tail)
+        let [mut state, .., mut behind_a_dot] = states;
+        let is_tail = is_head && is_text(&mut state, tail);
+        is_tail && (behind_a_dot != Self::DotBlank || is_text(&mut behind_a_dot, tail))
     }
+}
+
+/// What who strips lines takes away behind a dot.
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\t' | 0x0b | 0x0c | 0x1c..=b' ')
 }

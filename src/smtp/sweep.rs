@@ -21,10 +21,10 @@ pub(super) const BLOCK: usize = 64;
 const BITS: u8 = 6;
 
 /// Behind a byte that leaves changed.
-const CHANGED: u8 = 7 * BITS;
+const CHANGED: u8 = 8 * BITS;
 
 /// Behind the true end.
-const END: u8 = 8 * BITS;
+const END: u8 = 9 * BITS;
 
 /// Bytes looked at in one vectorised step; a block with anything unusual takes the machine's.
 const PLAIN: usize = 1_024;

@@ -83,7 +83,7 @@ const CASES: &[Case] = &[
             (C, "a\n.\nb\r\n.\nc\n.\r\nd\r\n.\r\r\ne\r\r\n.\r\r\nf\r.\rg\r\n\0.\r\n\r\n.\r\n"),
             (S, "250 ok\r\n"),
         ],
-        server_gets: "DATA\r\na\n. b\r\n. c\n. \nd\r\n.\r \ne\r\r\n.\r \nf\r. g\r\n .\r\n\
+        server_gets: "DATA\r\na\n.Xb\r\n.Xc\n.X\nd\r\n.\rX\ne\r\r\n.\rX\nf\r.Xg\r\nX.\r\n\
                       \r\n.\r\n",
         client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
     },

@@ -100,7 +100,7 @@ pub const CAUSES: [Cause; 115] = [
         "lookalike",
         &["lookalikes"],
         "Something in a message only looks like its end, and some \
-        servers take it for one (SMTP smuggling). One byte of it becomes a space.",
+        servers take it for one (SMTP smuggling). One byte of it becomes an X.",
     ),
     row("mail-twice", &["order"], "MAIL comes inside a transaction."),
     row("masked-path", &["order"], "The server has taken a masked address: no message goes there."),

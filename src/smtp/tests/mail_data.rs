@@ -15,7 +15,7 @@ fn the_table_is_the_documented_one() {
     let mut table = String::new();
     for state in MailData::ALL {
         table += &format!("{state:?}:");
-        for byte in [b'\r', b'\n', b'.', 0, b'x'] {
+        for byte in [b'\r', b'\n', b'.', 0, b' ', b'x'] {
             let mut next = state;
             let cell = match next.read(&[byte], FalseEnds::Changed).1 {
                 Run::Text(_) => format!("{next:?}"),
@@ -28,13 +28,14 @@ fn the_table_is_the_documented_one() {
     }
     assert_eq!(
         table,
-        "Middle: Cr Bare Middle Middle Middle\n\
-         Cr: Cr Line BareDot lookalike Middle\n\
-         Line: Cr Bare Dot lookalike Middle\n\
-         Bare: Cr Bare BareDot lookalike Middle\n\
-         Dot: DotCr lookalike Middle lookalike Middle\n\
-         BareDot: lookalike lookalike Middle lookalike Middle\n\
-         DotCr: lookalike END BareDot lookalike Middle\n"
+        "Middle: Cr Bare Middle Middle Middle Middle\n\
+         Cr: Cr Line BareDot lookalike Middle Middle\n\
+         Line: Cr Bare Dot lookalike Middle Middle\n\
+         Bare: Cr Bare BareDot lookalike Middle Middle\n\
+         Dot: DotCr lookalike Middle lookalike DotBlank Middle\n\
+         BareDot: lookalike lookalike Middle lookalike DotBlank Middle\n\
+         DotCr: lookalike END BareDot lookalike Middle Middle\n\
+         DotBlank: lookalike lookalike Middle lookalike DotBlank Middle\n"
     );
 }
 
@@ -99,7 +100,7 @@ fn long_runs_read_like_single_bytes() {
         let bytes: Vec<u8> = (0..random(1_500))
             .flat_map(|_| match random(special + 4) {
                 0 => b"\r\n".to_vec(),
-                1 => vec![b"\r\n.\0"[usize::try_from(random(4)).unwrap()]],
+                1 => vec![b"\r\n.\0 \t"[usize::try_from(random(6)).unwrap()]],
                 2 => b"\r\n.".to_vec(),
                 3 if case % 3 == 0 => b"\r\n.\r\n".to_vec(),
                 _ => vec![b'x'],

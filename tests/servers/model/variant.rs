@@ -127,7 +127,7 @@ pub enum On {
 /// Ends of data beside CRLF.CRLF that some server takes (mail servers of 2023 and before), in the
 /// order of the bits of [`Variant::ends`]. What a server sees at a bare CR behind CRLF-dot is not
 /// among them: `limits::BEYOND` says why.
-pub const ENDS: [&[u8]; 8] = [
+pub const ENDS: [&[u8]; 11] = [
     b"\n.\n",
     b"\n.\r\n",
     b"\r\n.\n",
@@ -136,6 +136,9 @@ pub const ENDS: [&[u8]; 8] = [
     b"\r.\r",
     b"\r.\n",
     b"\r.\r\n",
+    b"\r\n. \r\n",
+    b"\r\n.\x0b\x0c\n",
+    b"\n.\t\n",
 ];
 
 /// A kind of server.
