@@ -180,14 +180,15 @@ impl LineWatch {
                 self.patch.begin_argument(self.verb);
                 false
             }
+            // A CR in it is masked, and may stand anywhere.
+            Event::CommandEnd { .. } if is_refused && self.verb == Some(Verb::Auth) => {
+                let ruling = self.end_for_patches(plan, draft);
+                return if ruling.ends_flow() { ruling } else { Ruling::Pass };
+            }
             // What is to be said of its end was said at its CR.
             Event::CommandEnd { is_bare: false, .. } => false,
             Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
                 return self.end_for_patches(plan, draft);
-            }
-            Event::CommandCr | Event::CommandEnd { .. } if self.verb == Some(Verb::Auth) => {
-                let ruling = self.end_for_patches(plan, draft);
-                return if ruling.ends_flow() { ruling } else { Ruling::Pass };
             }
             _ => false,
         };
@@ -356,8 +357,13 @@ impl Watch {
         let mut alone = Draft::default();
         let judged = begun.judge_argument(self.context(&guard.settings), before, &mut alone);
         if matches!(judged, Ruling::Edit(_)) {
-            let bytes = draft.copy(run).iter_mut().zip(alone.as_bytes());
-            bytes.for_each(|(byte, value)| *byte = *value);
+            // What patches have blanked stays so.
+            let changes = before.iter().zip(alone.as_bytes());
+            for (byte, (was, is)) in draft.copy(run).iter_mut().zip(changes) {
+                if was != is {
+                    *byte = *is;
+                }
+            }
         }
         draft.noted = alone.noted;
         // Where the mask begins the grammar stands, too.

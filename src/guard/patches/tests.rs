@@ -244,6 +244,37 @@ fn an_argument_of_nothing_but_strikes_is_masked_from_one_on() {
     }
 }
 
+/// What the grammar makes of the bytes before them changes none of them back.
+#[test]
+fn what_patches_have_blanked_stays_so_before_a_mask() {
+    let rule = "[[rule]]\nzone = ['noop', 'helo']\ntext = 'evil'\ndo = 'blank'\n";
+    let settings = own(rule, &[("envelope", "lenient")]);
+    for verb in ["NOOP", "HELO"] {
+        let line = format!("{verb} ${}\r\n", "evil".repeat(18));
+        let expected = format!("{verb} X{}eviXXXXX\r\n", "eviX".repeat(16));
+        for size in [1, 7, 999] {
+            assert_eq!(left(&settings, &line, size), expected, "{line:?} by {size}");
+        }
+    }
+    let rules = "[[rule]]\nzone = ['mail.path']\ntext = 'evil'\ndo = 'blank'\n\
+                 [[rule]]\nzone = ['mail.path']\ntext = 'boom'\ndo = 'refuse'\n";
+    let settings = own(rules, &[("envelope", "lenient")]);
+    for size in [1, 7, 999] {
+        let left = left(&settings, "MAIL FROM:\t<evil@boom.b>\r\n", size);
+        assert_eq!(left, "MAIL FROM: <eviX@booXXXX\r\n", "by {size}");
+    }
+}
+
+/// Whether its length is that of no attack is known at the line's end, whatever CRs stand in it.
+#[test]
+fn a_masked_auth_line_is_measured_at_its_end_alone() {
+    let settings = patched(&[("patches", "preset")]);
+    for size in [1, 2, 5, 999] {
+        let left = left(&settings, "AUTH PLAIN \r=\u{c3}\\\r||\r\n", size);
+        assert_eq!(left, "AUTH PLAIN \rXXXX\rXX\r\n", "by {size}");
+    }
+}
+
 #[test]
 fn behind_a_limit_that_only_logs_patches_go_on() {
     let line = "MAIL FROM:<aaaaaaaaaaaaaaaaaaaa${run{x}}@x>\r\n";
