@@ -204,6 +204,23 @@ fn what_real_senders_do_passes_below_strict() {
     pass("lenient", &[], &[&long]);
 }
 
+/// However far off the path stands, it would stand where some server's buffer ends.
+#[test]
+fn few_blanks_stand_before_a_path() {
+    let lenient = settings("lenient", &[]);
+    for (verb, path) in [("MAIL FROM:", "<a@b>"), ("RCPT TO:", "<a@b>"), ("VRFY ", "a")] {
+        for blank in [" ", "\t"] {
+            let line = |count: usize| format!("{verb}{}{path}\r\n", blank.repeat(count));
+            let taken = leaves(&lenient, &[], line(64).as_bytes());
+            assert_eq!(taken, line(64).replace('\t', " ").as_bytes(), "{verb}");
+            let refused = leaves(&lenient, &[], line(65).as_bytes());
+            assert!(!refused.ends_with(format!("{path}\r\n").as_bytes()), "{verb}");
+        }
+    }
+    let line = format!("MAIL{}FROM:{}<a@b>\r\n", " ".repeat(33), " ".repeat(33));
+    assert_ne!(leaves(&lenient, &[], line.as_bytes()), line.as_bytes());
+}
+
 #[test]
 fn a_tab_behind_the_path_becomes_a_space() {
     check(
