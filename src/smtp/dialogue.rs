@@ -321,7 +321,7 @@ impl Dialogue {
         let is_asked = answers != Answers::Nothing;
         let due = self.outstanding.oldest().filter(|_| is_asked);
         let may_quote = matches!(part, Part::Keyword | Part::Text);
-        step.is_secret = may_quote && reply.may_quote_secret(due);
+        step.is_secret = may_quote && reply.may_quote_secret(due, &self.secrecy);
         if part == Part::End {
             (step.change, step.fault) = self.end_reply_line(reply, covers);
         }

@@ -9,6 +9,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::outstanding::{Due, Pairing};
+use super::secret::Secrecy;
 use super::{Answers, Offset, Verb};
 
 /// Longest keyword kept; RFC 5321 4.1.1.1 sets no limit, the registered ones have up to 19.
@@ -34,10 +35,11 @@ pub struct Reply {
 
 impl Reply {
     /// Whether it refuses what may have been a credential, and may quote it. A line without a code
-    /// may be any reply's.
-    pub(super) fn may_quote_secret(&self, due: Option<Due>) -> bool {
+    /// may be any reply's, and what seems to answer nothing a line's that has not been read yet.
+    pub(super) fn may_quote_secret(&self, due: Option<Due>, secrecy: &Secrecy) -> bool {
         let is_secret = |due: Due| due.is_secret || due.answers == Answers::Verb(Verb::Auth);
-        due.is_some_and(is_secret) && self.code.is_none_or(|code| code >= 400)
+        let is_asked = due.is_some_and(is_secret) || secrecy.awaits_credential();
+        is_asked && self.code.is_none_or(|code| code >= 400)
     }
 }
 

@@ -99,6 +99,11 @@ impl Secrecy {
         }
     }
 
+    /// Whether the line that comes next may be one.
+    pub(super) const fn awaits_credential(&self) -> bool {
+        matches!(self.hiding, Hiding::Line | Hiding::UntilCommand)
+    }
+
     /// A line begins.
     pub(super) fn begin_line(&mut self) {
         self.is_whole = self.hiding == Hiding::Line;

@@ -179,7 +179,7 @@ impl Dialogue {
         let answers = due.map_or(Answers::Nothing, |due| due.answers);
         let (reply, length) = (reader.so_far(answers), text.len());
         // What of it may be told is decided run by run.
-        if reply.may_quote_secret(due) {
+        if reply.may_quote_secret(due, &self.secrecy) {
             return None;
         }
         Some(WholeReply { reply, length, used: end + 1, code })

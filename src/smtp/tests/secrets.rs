@@ -263,6 +263,14 @@ fn a_refusal_of_auth_is_told_without_its_words() {
             assert_eq!(shown, expected, "{before:?} in pieces of {piece}");
         }
     }
+    // It may answer a line that passed and has not been read yet.
+    for (before, is_hidden) in [("AUTH LOGIN\r\n", true), ("NOOP\r\n", false)] {
+        let mut talk = Talk::greeted();
+        talk.client(before);
+        talk.server("500 what?\r\n");
+        let steps = talk.read(Speaker::Server, b"500 my!secret!pw\r\n", talk.at);
+        assert_eq!(steps.iter().any(|(step, _)| step.is_secret), is_hidden, "{before:?}");
+    }
     // A line that is here whole is not told at once.
     let mut talk = Talk::greeted();
     talk.client("AUTH LOGIN\r\n");
