@@ -38,6 +38,9 @@ pub(super) struct Order {
     /// does not count them.
     #[serde(skip)]
     masked_due: u16,
+    /// Whether one of them is due to the end of a message: then it is the oldest.
+    #[serde(skip)]
+    is_end_due: bool,
 }
 
 /// What a server holds of a client, a bit each.
@@ -251,6 +254,7 @@ impl Order {
     pub(super) fn send_end(&mut self) {
         self.expect(Meaning::EndMessage);
         self.due = self.due.saturating_add(1);
+        self.is_end_due = true;
         (self.recipients, self.recipients_since) = (0, 0);
     }
 
@@ -274,6 +278,11 @@ impl Order {
 
     /// The server's final answer.
     pub(super) fn hear(&mut self, answers: Answers, code: u16) {
+        if answers == Answers::Message {
+            self.is_end_due = false;
+        } else if answers != Answers::Nothing && self.lose_end() {
+            self.due = self.due.saturating_sub(1);
+        }
         let meaning = match answers {
             Answers::Verb(Verb::Auth) if code == 235 => {
                 for state in [&mut self.known, &mut self.hoped, &mut self.feared] {
@@ -329,10 +338,20 @@ impl Order {
         }
     }
 
+    /// A message that has no answer of its own is over, and refused for all that is known.
+    fn lose_end(&mut self) -> bool {
+        let is_lost = std::mem::take(&mut self.is_end_due);
+        if is_lost {
+            self.known.change(Meaning::EndMessage, false);
+        }
+        is_lost
+    }
+
     /// No answer is due any more. What was not heard of by now has none of its own: the client has
     /// the benefit of it, where nothing lingers that it could go on with.
     pub(super) fn settle(&mut self) {
         if self.due > 0 {
+            self.lose_end();
             self.known.set(self.feared.0 & State::CHUNK);
             if !self.known.has(State::LINGERS | State::CHUNK) {
                 if self.hoped.has(State::OPEN | State::TRIED) {

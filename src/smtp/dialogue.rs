@@ -183,7 +183,7 @@ impl Dialogue {
             self.secrecy.begin_line();
             if self.expect == Expect::Unproved {
                 self.line.disown();
-            } else if self.owes_for_a_message() && outlook::begins_alone(input) {
+            } else if self.bars_arguments() && outlook::begins_alone(input) {
                 self.line.begin_alone();
             }
         }
@@ -233,6 +233,7 @@ impl Dialogue {
         due.is_last_chunk = chunk.is_some_and(|size| size.is_last());
         let octets = chunk.and_then(|size| size.octets());
         (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), is_secret);
+        due.may_be_lost = self.bars_arguments();
         self.outstanding.push(due);
         if verb == Some(Verb::Data) && self.data_begins == DataBegins::OnCommand {
             self.expect = Expect::Data(MailData::Line);

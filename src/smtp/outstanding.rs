@@ -52,6 +52,10 @@ pub(super) struct Due {
     pub(super) has_bare_cr: bool,
     /// It held what may be a credential.
     pub(super) is_secret: bool,
+    /// It left before a message ahead of it was answered, and may never be read. Whoever takes the
+    /// flow over does not know.
+    #[serde(skip)]
+    pub(super) may_be_lost: bool,
 }
 
 impl Due {
@@ -63,6 +67,7 @@ impl Due {
             is_last_chunk: false,
             has_bare_cr: false,
             is_secret: false,
+            may_be_lost: false,
         }
     }
 }

@@ -11,7 +11,7 @@ impl Dialogue {
     /// one: it may be something else to a server.
     #[must_use]
     pub fn holds(&self, input: &[u8]) -> bool {
-        let is_line = self.owes_for_a_message() && self.is_before_line();
+        let is_line = self.bars_arguments() && self.is_before_line();
         let passes = || begins_alone(input) || self.whole_line(input).is_some();
         self.holds_octets() || (is_line && !passes())
     }
@@ -24,12 +24,18 @@ impl Dialogue {
         matches!(self.expect, Expect::Chunk { .. }) && self.outstanding.len() > 1
     }
 
-    /// Whether the server has a message whole and has not said what becomes of it. Courier throws
-    /// away by then what it has received behind that, up to anywhere in a line, and reads the rest
-    /// of that as a line. So only a verb alone passes: the rest of one is none.
-    pub(super) fn owes_for_a_message(&self) -> bool {
-        let is_message = |due: Due| due.answers == Answers::Message && !due.is_excused;
-        !self.reads_as_originals() && self.outstanding.oldest().is_some_and(is_message)
+    /// Whether of a line that comes next only a verb alone may pass: the rest of one is none.
+    ///
+    /// By the time it has a message whole Courier throws away what it has received behind that, up
+    /// to anywhere in a line, and reads the rest of that as a line. What it has thrown away it does
+    /// not answer, and each answer would seem to be an earlier line's: so it is the same until no
+    /// answer is due.
+    pub(super) fn bars_arguments(&self) -> bool {
+        let is_barring = |due: Due| {
+            let may_lose = due.answers == Answers::Message || due.may_be_lost;
+            may_lose && !due.is_excused
+        };
+        !self.reads_as_originals() && self.outstanding.oldest().is_some_and(is_barring)
     }
 
     /// Whether what the client says next begins a line.

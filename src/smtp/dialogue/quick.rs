@@ -122,7 +122,7 @@ impl Dialogue {
         let verb = word.verb().filter(|verb| !matches!(verb, Verb::Auth | Verb::Bdat))?;
         let has_gap = match rest {
             [] => false,
-            _ if self.owes_for_a_message() => return None,
+            _ if self.bars_arguments() => return None,
             [b' ', argument @ ..] if memchr2(b'\r', 0, argument).is_none() => true,
             _ => return None,
         };
