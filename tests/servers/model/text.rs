@@ -70,7 +70,8 @@ fn command_like(choice: &mut Choice<'_>) -> Vec<u8> {
 }
 
 /// Whether the filter may have changed this byte of a text: a byte of what only looks like an end,
-/// that is a dot with line ends of some kind on both sides, or a NUL that could hide one.
+/// that is a dot with line ends of some kind on both sides, and blanks behind it or none, or a NUL
+/// that could hide one.
 pub fn may_differ(text: &[u8], at: usize) -> bool {
     let from = at.saturating_sub(4);
     let to = text.len().min(at + 5);
@@ -81,7 +82,8 @@ pub fn may_differ(text: &[u8], at: usize) -> bool {
 fn is_false_end(text: &[u8], dot: usize, at: usize) -> bool {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let before = text[..dot].iter().rposition(|&byte| byte != 0);
-    let after = text[dot + 1..].iter().position(|&byte| byte != 0).map(|skip| dot + 1 + skip);
+    let is_gap = |byte: u8| matches!(byte, 0 | b'\t' | 0x0b | 0x0c | 0x1c..=b' ');
+    let after = text[dot + 1..].iter().position(|&byte| !is_gap(byte)).map(|skip| dot + 1 + skip);
     // A text begins behind a line end.
     let has_before = before.is_none_or(|place| is_end(&text[place]));
     let Some(after) = after.filter(|&place| is_end(&text[place]) && has_before) else {
