@@ -222,7 +222,7 @@ impl Message {
                 let before = bytes.len() - rest.len() + usize::from(line.has_dot);
                 look.met = Some(Met { at: look.before + before + met.at, ..met });
             }
-            self.note_end(line.is_crlf);
+            self.ends.end(line.is_crlf);
             rest = rest.get(line.whole..).unwrap_or_default();
             if look.is_end() {
                 break;
@@ -332,16 +332,9 @@ impl Message {
                 (self.told, self.bytes) = (self.told | BODY, 0);
                 return None;
             }
-            self.note_end(is_crlf);
+            self.ends.end(is_crlf);
         }
         self.add_bytes(settings, if is_crlf || !self.has(BODY) { 2 } else { 1 })
-    }
-
-    fn note_end(&mut self, is_crlf: bool) {
-        self.ends.end(is_crlf);
-        if self.ends == LineEnds::Folded {
-            self.header.fold();
-        }
     }
 
     /// What there is to say of a count, if it has just gone beyond its limit. Of one that is only

@@ -79,10 +79,6 @@ impl Field {
         }
     }
 
-    /// All bits, and the one of those that are none of these: servers differ about whose value it
-    /// is.
-    const ANY: u16 = (2 << Self::ALL.len()) - 1;
-
     /// The field of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
@@ -181,8 +177,6 @@ pub struct Header {
 /// Most names have no more bytes: a vectorised search costs more than it saves there.
 const NEAR: usize = 16;
 
-/// The line that begins goes on with the field before it, to some servers, whatever it begins with.
-const FOLDED: u16 = 1 << 13;
 const IN_NAME: u16 = 1 << 14;
 const IN_VALUE: u16 = 1 << 15;
 
@@ -196,11 +190,7 @@ impl Header {
     }
 
     const fn open(self) -> u16 {
-        self.bits & !(FOLDED | IN_NAME | IN_VALUE)
-    }
-
-    const fn is_folded(self) -> bool {
-        self.bits & FOLDED != 0
+        self.bits & !(IN_NAME | IN_VALUE)
     }
 
     /// What comes is read by another catalogue: a text that has begun is forgotten, and the place
@@ -218,19 +208,13 @@ impl Header {
         self.bits = self.open();
     }
 
-    /// Behind a line that has ended: the next one goes on with its field, to Exim, and begins one,
-    /// to others. So it is read as any field's value, from its first byte.
-    pub const fn fold(&mut self) {
-        (self.bits, self.state, self.count) = (FOLDED | Field::ANY, 0, 0);
-    }
-
     /// Takes the first bytes of what comes that are no value of a field: how many they are.
     fn take_name(&mut self, bytes: &[u8]) -> usize {
         let Some(&first) = bytes.first() else { return 0 };
         let is_start = self.place() == Place::Start;
         if is_start {
-            if is_blank(first) || self.is_folded() {
-                self.bits = self.open() | IN_VALUE;
+            if is_blank(first) {
+                self.bits |= IN_VALUE;
                 return 0;
             }
             if let Some((field, used)) = Field::at_start(bytes) {
@@ -274,12 +258,10 @@ impl Header {
         strike_of: impl Fn(u16) -> Option<Strike>,
         strikes: &mut Vec<Strike>,
     ) -> Option<Met> {
-        let folded = self.is_folded();
-        self.bits &= !FOLDED;
         let &first = line.first()?;
         let may_concern = |open| marks.is_none_or(|marks| marks.may_concern(open));
         let mut start = 0;
-        if !is_blank(first) && !folded {
+        if !is_blank(first) {
             *self = Self::default();
             // Without a colon there is no value; and most names are none of ours.
             let has_colon = marks.is_none_or(Marks::have_colon);

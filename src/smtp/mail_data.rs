@@ -12,7 +12,7 @@
 //! | Bare LF        | Cr        | Bare      | BareDot | lookalike | Middle   | Middle |
 //! | Dot            | DotCr     | lookalike | Middle  | lookalike | DotBlank | Middle |
 //! | BareDot        | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
-//! | DotCr          | lookalike | END       | BareDot | lookalike | Middle   | Middle |
+//! | DotCr          | lookalike | END       | BareDot | lookalike | DotBlank | Middle |
 //! | DotBlank       | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
 //!
 //! Behind a lookalike the state is Middle, where the changed byte stands. Where lookalikes stay
@@ -82,7 +82,7 @@ pub enum MailData {
     BareDot,
     /// CRLF, a dot and CR.
     DotCr,
-    /// A dot that begins a line for some server, and blanks.
+    /// A dot that begins a line for some server, and blanks or a CR and blanks.
     DotBlank,
 }
 
@@ -113,7 +113,7 @@ impl MailData {
             (Self::DotCr, b'\n') => Next::End,
             (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
             (Self::BareDot | Self::DotBlank, b'\r' | b'\n') => Next::Changed,
-            (Self::Dot | Self::BareDot | Self::DotBlank, byte) if is_blank(byte) => {
+            (Self::Dot | Self::BareDot | Self::DotCr | Self::DotBlank, byte) if is_blank(byte) => {
                 Next::To(Self::DotBlank)
             }
             (Self::Middle, 0) => Next::To(Self::Middle),
@@ -328,9 +328,11 @@ impl MailData {
         };
         let mut states = Self::ALL;
         let is_head = states.iter_mut().all(|state| is_text(state, head));
-        let [mut state, .., mut behind_a_dot] = states;
-        let is_tail = is_head && is_text(&mut state, tail);
-        is_tail && (behind_a_dot != Self::DotBlank || is_text(&mut behind_a_dot, tail))
+        let [mut state, ..] = states;
+        let mut behind_a_dot = Self::DotBlank;
+        is_head
+            && is_text(&mut state, tail)
+            && (!states.contains(&behind_a_dot) || is_text(&mut behind_a_dot, tail))
     }
 }
 

@@ -303,29 +303,6 @@ fn patches_look_into_headers_and_not_into_bodies() {
 }
 
 #[test]
-fn behind_a_lone_lf_a_field_goes_on_and_another_begins() {
-    let value = "<service status change: x@d>";
-    for (message, is_met) in [
-        (format!("a: b\r\nMessage-ID: x\n{value}\r\n\r\n"), true),
-        (format!("a: b\r\nMessage-ID: x\nb: c\n\n{value}\r\n\r\n"), true),
-        (format!("a: b\r\nMessage-ID: x\n\r\n {value}\r\n\r\n"), true),
-        (format!("a: b\r\nc: d\nMessage-ID: {value}\r\n\r\n"), true),
-        (format!("a: b\r\nMessage-ID: x\nb: c\r\nd: {value}\r\n\r\n"), false),
-        // Where the first line ended so, all lines do.
-        (format!("a: b\nMessage-ID: x\n{value}\r\n\r\n"), false),
-        (format!("a: b\nMessage-ID: {value}\r\n\r\n"), true),
-    ] {
-        for size in [1, 9, 999] {
-            let mut talk =
-                Talk::new(&patched("off,zimbra-message-id=on", &[("header_bytes_max", "0")]));
-            begin(&mut talk, 0, false);
-            talk.say(Client, message.as_bytes(), size);
-            assert_eq!(talk.ended().is_some(), is_met, "{message:?} by {size}");
-        }
-    }
-}
-
-#[test]
 fn the_colon_of_a_field_may_follow_behind_a_fold() {
     let value = "<service status change: x@d>";
     for (message, is_met) in [

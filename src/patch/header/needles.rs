@@ -6,11 +6,10 @@ use crate::patch::by_byte::ByByte;
 use crate::patch::catalogue::Compiled;
 use crate::patch::zone::{Zone, ZoneSet};
 
-/// For each field, for all others, and last for what may be any field's, what its value has that a
-/// rule could mind.
+/// For each field, and last for all others, what its value has that a rule could mind.
 #[derive(Clone, Debug)]
 pub(in crate::patch) struct Fields {
-    needles: [Needles; Field::ALL.len() + 2],
+    needles: [Needles; Field::ALL.len() + 1],
     marks: Box<ByByte<Marks>>,
 }
 
@@ -146,14 +145,12 @@ impl Fields {
     pub(in crate::patch) fn new<'r>(
         rules: impl Iterator<Item = &'r Compiled> + Clone,
     ) -> Option<Self> {
-        let mut all = [Needles::none(Zone::Header(None).bit()); Field::ALL.len() + 2];
+        let mut all = [Needles::none(Zone::Header(None).bit()); Field::ALL.len() + 1];
         let mut marks = Box::new(ByByte::PLAIN.clone());
         for (needles, field) in all.iter_mut().zip(Field::ALL) {
             needles.zones = needles.zones.with(Zone::Header(Some(field)).bit());
         }
-        let any = all.iter().fold(ZoneSet::NONE, |any, needles| any.with(needles.zones));
-        all.last_mut().into_iter().for_each(|needles| needles.zones = any);
-        let opens = Field::ALL.into_iter().map(Field::bit).chain([0, Field::ANY]);
+        let opens = Field::ALL.into_iter().map(Field::bit).chain([0]);
         for (needles, open) in all.iter_mut().zip(opens) {
             let zones = needles.zones;
             let here = rules.clone().filter(|rule| rule.zones.meets(zones));
@@ -176,9 +173,6 @@ impl Fields {
     }
 
     pub(super) fn of(&self, open: u16) -> Option<&Needles> {
-        if open == Field::ANY {
-            return self.needles.last();
-        }
         let known = usize::try_from(open.trailing_zeros()).unwrap_or(usize::MAX);
         self.needles.get(known.min(Field::ALL.len()))
     }

@@ -55,10 +55,6 @@ fn a_line_is_read_at_once_as_by_the_general_way() {
                 general.end_line();
                 assert_eq!((quick, met, &quick_strikes), (general, expected, &strikes), "{line:?}");
                 short += usize::from(marks.is_some());
-                if random(4) == 0 {
-                    quick.fold();
-                    general.fold();
-                }
                 if met.is_some_and(|met| met.is_end) {
                     break;
                 }
