@@ -221,8 +221,8 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction.other()];
         let ack = self.turn.packet.ack;
         let was_let_on = self.conversation.is_monitored()
-            && (self.conversation.has_unread || !stream.lacks(ack))
-            && stream.is_offered(ack);
+            && stream.is_offered(ack)
+            && (self.conversation.has_unread || !stream.lacks(ack));
         self.engine.skips_gaps || was_let_on
     }
 

@@ -335,12 +335,12 @@ impl Dialogue {
         let line = std::mem::take(&mut reader.line);
         let (Some(code), Some(pairing)) = (reply.code, reader.pairing) else {
             self.end_line_without_code(&line, covers);
-            return (None, self.babble().or(Some(Fault::MalformedReply)));
+            return (None, self.babble(false).or(Some(Fault::MalformedReply)));
         };
         self.transaction.hear(&reply);
         if !reply.is_last {
             reader.is_later_line = true;
-            return (None, line.is_tiny().then(|| self.babble()).flatten());
+            return (None, line.is_tiny().then(|| self.babble(true)).flatten());
         }
         self.end_last_line(code, pairing, covers)
     }
@@ -397,7 +397,7 @@ impl Dialogue {
         match (code, pairing.answers) {
             (_, Answers::Nothing) => {
                 let fault = self.unasked(code, covers);
-                (None, self.babble().or(fault))
+                (None, self.babble(true).or(fault))
             }
             (334, answers) => (None, self.grant_auth_line(answers, skipped.is_none())),
             (220, Answers::Verb(Verb::StartTls)) => (None, self.grant_tls(skipped.is_none())),

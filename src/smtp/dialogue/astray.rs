@@ -69,14 +69,14 @@ impl Dialogue {
         if is_due { None } else { self.unless_it_leaves(Fault::ReplyInsideData) }
     }
 
-    /// One more line that answers nothing, and whether the server says nothing else any more. It
-    /// may answer each line of a text that it took for commands.
-    pub(super) fn babble(&mut self) -> Option<Fault> {
-        if matches!(self.expect, Expect::Disowned(_)) {
+    /// One more line that answers nothing, and whether the server says nothing else any more, which
+    /// is said once. With a code it may answer each line of a text that it took for commands.
+    pub(super) fn babble(&mut self, has_code: bool) -> Option<Fault> {
+        if has_code && matches!(self.expect, Expect::Disowned(_)) {
             return None;
         }
         self.babble = self.babble.saturating_add(1);
-        (self.babble > BABBLE_MAX).then_some(Fault::Babble)
+        (self.babble == BABBLE_MAX + 1).then_some(Fault::Babble)
     }
 
     pub(super) fn unasked(&mut self, code: u16, covers: Offset) -> Option<Fault> {

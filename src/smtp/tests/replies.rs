@@ -326,6 +326,8 @@ fn whoever_answers_in_between_does_not_babble() {
     talk.client("text\r\n");
     assert_eq!(talk.server("552 Too much\r\n"), Some(Fault::ReplyInsideData));
     assert_eq!(babbles(&mut talk, "500 what?\r\n", 1_000), None);
+    assert_eq!(babbles(&mut talk, "what?\r\n", 1_000), Some(49));
+    assert_eq!(babbles(&mut talk, "what?\r\n", 1_000), None, "it is said once");
 }
 
 /// Courier and Python's smtpd end a line at CRLF alone: what stands behind a LF is a part of it.
