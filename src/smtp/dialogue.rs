@@ -203,7 +203,9 @@ impl Dialogue {
             step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
             if is_barred && matches!(self.expect, Expect::Chunk { .. }) {
                 self.lose_chunk();
-                step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
+                if rule != ChunkRule::Disown {
+                    step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
+                }
             }
         }
         step

@@ -25,7 +25,9 @@ use super::{Event, Fault, Verb, Word};
 pub(super) enum ChunkRule {
     /// Octets follow, and the server counts them.
     Pass,
-    /// The server would read the octets as lines.
+    /// The server refuses it, and may read the octets as lines: they leave as one that is none.
+    Disown,
+    /// Nobody knows how the server would read the octets.
     Refuse,
     /// What follows are lines for everybody: as the originals read a masked BDAT.
     Lines,
@@ -316,7 +318,11 @@ impl CommandLine {
                 self.place = Place::BarredChunk;
                 return (1, Event::CommandStray, None);
             }
-            ChunkRule::Pass | ChunkRule::Refuse | ChunkRule::Lines | ChunkRule::Wait => {}
+            ChunkRule::Pass
+            | ChunkRule::Disown
+            | ChunkRule::Refuse
+            | ChunkRule::Lines
+            | ChunkRule::Wait => {}
         }
         self.place = if is_chunk { Place::Chunk(ChunkSize::Before) } else { Place::Argument };
         (1, Event::CommandGap(self.word), None)

@@ -69,6 +69,8 @@ enum Recipients {
     /// answers (RFC 5321 3.3).
     #[default]
     Senderless,
+    /// The sender is accepted, and a recipient was; whether it still is, nobody knows.
+    Doubted,
 }
 
 impl Transaction {
@@ -77,9 +79,18 @@ impl Transaction {
         if outstanding.has_more_than_chunks() {
             return ChunkRule::Wait;
         }
-        let has_recipient = matches!(self.recipients, Recipients::Accepted);
-        let is_clear = self.offers_chunking && !self.chunk.has(ChunkFlags::MANY_REPLIES);
-        if has_recipient && is_clear { ChunkRule::Pass } else { ChunkRule::Refuse }
+        if !self.offers_chunking || self.chunk.has(ChunkFlags::MANY_REPLIES) {
+            return ChunkRule::Refuse;
+        }
+        match self.recipients {
+            Recipients::Accepted => ChunkRule::Pass,
+            // Exim sends the first with its recipients, and may hear by then that all are refused.
+            Recipients::NoneYet | Recipients::Senderless if self.chunks == 0 => ChunkRule::Disown,
+            Recipients::NoneYet
+            | Recipients::Senderless
+            | Recipients::Barred
+            | Recipients::Doubted => ChunkRule::Refuse,
+        }
     }
 
     /// A line was sent that is no BDAT. `verb`: what the server reads, if it is nothing else.
@@ -135,6 +146,9 @@ impl Transaction {
     /// A refusal came that answers nothing: nobody is known to have a recipient. Says whether the
     /// server may be reading octets as commands.
     pub(super) fn doubt(&mut self, covers: Offset) -> bool {
+        if self.recipients == Recipients::NoneYet {
+            self.recipients = Recipients::Doubted;
+        }
         self.lose_recipients();
         covers < self.octets_end
     }
@@ -178,8 +192,13 @@ impl Transaction {
         } else if verb == Verb::Bdat && !is_success {
             // Behind a chunk that it refuses Exim may read lines up to RSET, and no octets.
             self.recipients = Recipients::Barred;
-        } else if verb == Verb::Rcpt && is_success && self.recipients == Recipients::NoneYet {
-            self.recipients = Recipients::Accepted;
+        } else if verb == Verb::Rcpt && is_success {
+            self.recipients = match self.recipients {
+                Recipients::NoneYet | Recipients::Accepted | Recipients::Doubted => {
+                    Recipients::Accepted
+                }
+                Recipients::Senderless | Recipients::Barred => Recipients::Barred,
+            };
         }
         is_refused
     }
@@ -194,7 +213,7 @@ impl Transaction {
 
     fn lose_recipients(&mut self) {
         if self.recipients == Recipients::Accepted {
-            self.recipients = Recipients::NoneYet;
+            self.recipients = Recipients::Doubted;
         }
     }
 

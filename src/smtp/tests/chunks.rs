@@ -200,28 +200,35 @@ fn a_masked_chunk_is_fatal_unless_all_are_lines() {
 
 #[test]
 fn a_chunk_wants_a_recipient() {
-    let barred = Some(Fault::BarredChunk);
-    for (before, replies, fault) in [
-        ("", "", barred),
-        ("MAIL x\r\n", "250 ok\r\n", barred),
-        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n550 no\r\n", barred),
-        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n250 ok\r\n", None),
-        ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", "250 ok\r\n250 ok\r\n550 no\r\n", None),
-        ("MAIL x\r\nRCPT y\r\nRSET\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
+    let barred = Err(Some(Fault::BarredChunk));
+    let refused = Ok(Expect::RefusedChunk { left: 5 });
+    for (before, replies, expected) in [
+        ("", "", refused),
+        ("MAIL x\r\n", "250 ok\r\n", refused),
+        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n550 no\r\n", refused),
+        ("MAIL x\r\nRCPT y\r\n", "550 no\r\n503 no\r\n", refused),
+        // It mixes up its answers.
+        ("MAIL x\r\nRCPT y\r\n", "550 no\r\n250 ok\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\n", "250 ok\r\n250 ok\r\n", Ok(chunk(5))),
+        ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", "250 ok\r\n250 ok\r\n550 no\r\n", Ok(chunk(5))),
+        ("MAIL x\r\nRCPT y\r\nRSET\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", refused),
         // Who refuses it may have ended the transaction all the same.
         ("MAIL x\r\nRCPT y\r\nMAIL x\r\n", "250 ok\r\n250 ok\r\n503 no\r\n", barred),
         (
             "MAIL x\r\nRCPT y\r\nEHLO a\r\n",
             "250 ok\r\n250 ok\r\n250-mx\r\n250 CHUNKING\r\n",
-            barred,
+            refused,
         ),
-        ("MAIL x\r\nRCPT y\r\nSOML x\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", barred),
+        ("MAIL x\r\nRCPT y\r\nSOML x\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n", refused),
     ] {
         let mut talk = offered();
         talk.client(before);
         assert_eq!(talk.server(replies), None, "{before:?} {replies:?}");
-        assert_eq!(talk.client_fault("BDAT 5\r\n"), fault, "{before:?} {replies:?}");
+        let fault = talk.client_fault("BDAT 5\r\n");
+        let found = if fault.is_none() { Ok(talk.expect()) } else { Err(fault) };
+        assert_eq!(found, expected, "{before:?} {replies:?}");
     }
+    let barred = Some(Fault::BarredChunk);
     // A refusal too many: the success before it may have been the one too many.
     let mut talk = with_recipient();
     assert_eq!(talk.server("550 no\r\n"), Some(Fault::UnexpectedReply));
@@ -235,7 +242,26 @@ fn a_chunk_wants_a_recipient() {
     talk.server("354 go\r\n");
     talk.client(".\r\n");
     talk.server("250 ok\r\n");
-    assert_eq!(talk.client_fault("BDAT 5\r\n"), barred);
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), None);
+    assert_eq!(talk.expect(), Expect::RefusedChunk { left: 5 });
+}
+
+/// Exim sends the first chunk with its recipients: what the server refuses is no message for it.
+#[test]
+fn a_chunk_behind_refused_recipients_leaves_as_one_line_that_is_none() {
+    let mut talk = offered();
+    talk.client(ENVELOPE);
+    talk.client("BDAT");
+    talk.server("250 ok\r\n550 no\r\n");
+    assert_eq!(talk.client_fault(" 5 LAST\r\n"), None);
+    assert_eq!(talk.client("a\r\nb\r"), [(Event::RefusedChunk, b"a\r\nb\r".to_vec())]);
+    assert_eq!(talk.expect(), Expect::Unproved);
+    assert_eq!(talk.client("QUIT\r\n")[0], (Event::CommandStray, b"QUIT".to_vec()));
+    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.server("503 no\r\n500 what?\r\n"), None);
+    assert_eq!(talk.expect(), Expect::Command);
+    // Another has to wait until it begins anew.
+    assert_eq!(talk.client_fault("BDAT 5\r\n"), Some(Fault::BarredChunk));
 }
 
 /// Postfix does so behind XCLIENT.
@@ -339,10 +365,11 @@ fn a_chunk_whose_line_a_refusal_comes_into_is_none() {
 /// A server that mixes up its answers has not accepted the recipient that it seems to have.
 #[test]
 fn nobody_has_a_recipient_without_a_sender() {
-    const BARRED: Option<Fault> = Some(Fault::BarredChunk);
-    for (sender, recipient, fault) in [
-        ("250 ok\r\n", "250 ok\r\n", None),
-        ("250 ok\r\n", "550 no\r\n", BARRED),
+    const BARRED: Result<Event, Fault> = Err(Fault::BarredChunk);
+    for (sender, recipient, expected) in [
+        ("250 ok\r\n", "250 ok\r\n", Ok(Event::Chunk)),
+        ("250 ok\r\n", "550 no\r\n", Ok(Event::RefusedChunk)),
+        ("550 no\r\n", "503 no\r\n", Ok(Event::RefusedChunk)),
         ("550 no\r\n", "250 ok\r\n", BARRED),
         ("451 later\r\n", "250 ok\r\n", BARRED),
     ] {
@@ -362,11 +389,10 @@ fn nobody_has_a_recipient_without_a_sender() {
             talk.client(ENVELOPE);
             talk.server(sender);
             talk.server(recipient);
-            assert_eq!(
-                talk.client_fault("BDAT 2\r\nab"),
-                fault,
-                "{before:?} {sender:?} {recipient:?}"
-            );
+            let steps = talk.read(Speaker::Client, b"BDAT 2\r\nab", 0);
+            let fault = steps.iter().find_map(|(step, _)| step.fault);
+            let found = fault.map_or(Ok(steps.last().unwrap().0.event), Err);
+            assert_eq!(found, expected, "{before:?} {sender:?} {recipient:?}");
         }
     }
     // Whose next sender is accepted has begun anew.
@@ -415,11 +441,11 @@ fn a_chunk_waits_for_its_recipient_and_for_what_may_end_the_transaction() {
     let barred = Some(Fault::BarredChunk);
     for (before, replies, fault) in [
         (ENVELOPE, &[ok, ok][..], None),
-        (ENVELOPE, &[ok, no], barred),
+        (ENVELOPE, &[ok, no], None),
         ("MAIL x\r\nRCPT y\r\nRCPT z\r\n", &[ok, no, ok], None),
-        ("MAIL x\r\nRCPT y\r\nRSET\r\n", &[ok, ok, ok], barred),
+        ("MAIL x\r\nRCPT y\r\nRSET\r\n", &[ok, ok, ok], None),
         ("MAIL x\r\nRCPT y\r\nMAIL z\r\n", &[ok, ok, no], barred),
-        ("MAIL x\r\n", &[ok], barred),
+        ("MAIL x\r\n", &[ok], None),
     ] {
         let mut talk = offered();
         talk.client(before);
@@ -435,7 +461,8 @@ fn a_chunk_waits_for_its_recipient_and_for_what_may_end_the_transaction() {
     talk.client("BDAT 1 LAST\r\nx");
     assert_eq!(talk.client("BDAT 5").last(), Some(&(Event::Wait, vec![])));
     talk.server("250 taken\r\n");
-    assert_eq!(talk.client_fault(" 5"), barred);
+    assert_eq!(talk.client_fault(" 5\r\n"), None);
+    assert_eq!(talk.expect(), Expect::RefusedChunk { left: 5 });
     let mut talk = with_recipient();
     assert_eq!(talk.client_fault("BDAT 1\r\nxBDAT 1\r\nxBDAT 1 LAST\r\nx"), None);
     // One accepted is enough, but the others have to be answered, and so has any other line: where
@@ -663,7 +690,7 @@ fn what_stands_between_chunks_ends_the_message() {
 fn the_server_begins_anew_behind_a_broken_message() {
     for (again, is_barred) in [
         ("250 reset\r\n250 sender\r\n250 recipient\r\n", false),
-        ("250 reset\r\n250 sender\r\n550 recipient\r\n", true),
+        ("250 reset\r\n250 sender\r\n550 recipient\r\n", false),
         ("503 no\r\n503 no\r\n503 no\r\n", true),
     ] {
         let mut talk = with_recipient();
@@ -692,7 +719,7 @@ fn a_quit_that_says_more_is_answered_like_any_line() {
     let mut talk = offered();
     talk.client("QUIT x\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\nNOOP\r\n");
     assert_eq!(talk.server("501 what?\r\n250 ok\r\n550 no\r\n250 ok\r\n"), None);
-    assert_eq!(talk.client_fault("BDAT 2\r\nab"), Some(Fault::BarredChunk));
+    assert_eq!(talk.client("BDAT 2\r\nab").last().unwrap().0, Event::RefusedChunk);
     let mut talk = offered();
     talk.client("QUIT x\r\n");
     assert_eq!(talk.server("221 bye\r\n"), None);
