@@ -12,7 +12,7 @@ use mailguard::pix;
 
 fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
-        let config = configuration(&cli.command, front::read_configuration, false);
+        let config = configuration(&cli.command, false);
         match (&cli.command, config) {
             (Command::Ctl(_) | Command::Top(_), Err(faulty)) => talk_anyway(cli.command, faulty),
             (Command::Check(check), Err(faulty)) if !check.config_only => {
@@ -57,16 +57,12 @@ const VERSION: &str = match option_env!("MAILGUARD_VERSION") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
-fn configuration(
-    command: &Command,
-    read: fn(&Path) -> Result<String, FrontError>,
-    had_file: bool,
-) -> Result<Config, FrontError> {
+fn configuration(command: &Command, had_file: bool) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.config_file() {
         Some((path, is_wanted)) if is_read && (is_wanted || had_file || is_there(path)) => {
-            Some((path.display().to_string(), read(path)?))
+            Some((path.display().to_string(), front::read_configuration(path)?))
         }
         _ => None,
     };
@@ -118,7 +114,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let file = command.config_file().map(|(path, _)| path);
             // One that is gone is no wish for the defaults.
             let had_file = file.is_some_and(is_there);
-            let reread = || configuration(&command, front::reread_configuration, had_file);
+            let reread = || configuration(&command, had_file);
             let overrides = &command.overrides();
             let origin = front::run::Origin { reread: &reread, file, overrides };
             front::run::run(config, start, origin).map(|()| Outcome::Done)

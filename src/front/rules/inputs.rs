@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Source, Words};
-use crate::front::{FrontError, reread_configuration};
+use crate::front::{FrontError, read_configuration};
 
 /// In the words of a configuration file.
 #[must_use]
@@ -41,7 +41,7 @@ pub(super) fn keep(config: &Config) -> Result<(), FrontError> {
 /// Those that were kept last.
 pub(super) fn kept() -> Result<Config, FrontError> {
     let file = place();
-    let text = reread_configuration(&file)?;
+    let text = read_configuration(&file)?;
     let name = &file.display().to_string();
     Ok(Config::build(Some(Source { name, text: &text }), &[])?)
 }
