@@ -125,6 +125,13 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// Whether there is such a file, readable or not.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    !matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 /// The text of a configuration file. An empty one, just being written or lost in a crash, is no
 /// wish for the defaults.
 ///

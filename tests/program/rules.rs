@@ -205,6 +205,46 @@ fn a_faulty_configuration_leaves_no_gateway_open() {
     });
 }
 
+/// Only by `rules down` does somebody say that the file is not wanted any more.
+#[test]
+fn a_configuration_that_is_gone_is_no_wish_for_the_defaults() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/run/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        // A copy of the machine's, in which the folder may be made.
+        shell(&format!("cp -a /etc /run && rm -rf {folder} && mkdir {folder}"));
+        shell("mount --bind /run/etc /etc");
+        let checked = || {
+            let words = ["check", "--config-only"];
+            Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
+        };
+        let none = "ok     configuration: no file, the defaults: profile mailguard, ports 25\n";
+        assert_eq!(String::from_utf8(checked().stdout).unwrap(), none);
+        fs::write(file, "ports = [25, 587]\n").unwrap();
+        succeed("up", &[]);
+        let (configured, kept) = (state(), fs::read("/run/state/rules.toml").unwrap());
+        let of_file = "ok     configuration: profile mailguard, ports 25, 587\n";
+        assert_eq!(String::from_utf8(checked().stdout).unwrap(), of_file);
+        for remove in [format!("rm {file}"), format!("rmdir {folder}")] {
+            shell(&remove);
+            flush();
+            let output = rules("up", &[]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            let expected = format!(
+                "mailguard: rules: those of the last `rules up` stand\nmailguard: cannot read \
+                 {file}: No such file or directory (os error 2)\n"
+            );
+            assert_eq!((output.status.code(), said), (Some(2), expected));
+            assert_eq!(state(), configured);
+            assert_eq!(fs::read("/run/state/rules.toml").unwrap(), kept);
+            assert_eq!(rules("show", &[]).status.code(), Some(2));
+            assert_eq!(checked().status.code(), Some(2));
+        }
+        succeed("down", &[]);
+        succeed("up", &[]);
+        assert!(state().contains("--dport 25 ") && !state().contains("--dport 587 "));
+    });
+}
+
 #[test]
 fn rules_need_no_patches() {
     sealed(NEEDS, || {

@@ -15,7 +15,7 @@ mod words;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub use inputs::inputs;
+pub use inputs::{had_file, inputs};
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
 use super::FrontError;
@@ -78,18 +78,18 @@ pub fn follow(config: &Config) -> Result<(), FrontError> {
     if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
         return Ok(());
     }
-    up(config)?;
+    up(config, had_file())?;
     super::print("rules: brought up to date\n")
 }
 
 /// Installs the rules, or brings them up to date, and keeps what they are made from for
-/// [`stand_in`].
+/// [`stand_in`], and whether that was a file.
 ///
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
-pub fn up(config: &Config) -> Result<(), FrontError> {
+pub fn up(config: &Config, has_file: bool) -> Result<(), FrontError> {
     install(config, holders()?)?;
-    if let Err(error) = inputs::keep(config) {
+    if let Err(error) = inputs::keep(config, has_file) {
         // They stand, and that is what was asked for; those before are not to come back.
         inputs::forget();
         let _ = writeln!(io::stderr(), "mailguard: {error}");
