@@ -118,7 +118,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let had_file = has_file(&command);
             let reread = || configuration(&command, had_file);
             let overrides = &command.overrides();
-            let origin = front::run::Origin { reread: &reread, file, overrides };
+            let origin = front::run::Origin { reread: &reread, file, had_file, overrides };
             front::run::run(config, start, origin).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => replayed(replay, config),
