@@ -8,6 +8,7 @@ use super::change::{plain, range};
 use super::gather::{Addresses, Gathered, gather};
 
 mod esmtp;
+mod policy;
 
 /// What whoever imports wants besides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,6 +121,11 @@ fn addresses(lines: &[(usize, String)]) -> Addresses {
         None => line.starts_with("NGFW Version ") || line.starts_with("object network "),
     });
     if is_new { Addresses::Own } else { Addresses::Outer }
+}
+
+/// Whether a line begins something: what belongs to it is indented.
+fn is_head(line: &str) -> bool {
+    !line.starts_with([' ', '\t'])
 }
 
 /// The ports that `fixup` guards: 25, if no line says anything.
