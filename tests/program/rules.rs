@@ -258,6 +258,46 @@ fn rules_need_no_patches() {
     });
 }
 
+/// As when a machine's `iptables` becomes the other one.
+#[test]
+fn rules_in_the_other_rule_set_of_iptables_go_too() {
+    let script = "iptables-legacy-save -t mangle && iptables-nft-save";
+    sealed(&["sh", "-c", script], || {
+        let path = std::env::var("PATH").unwrap();
+        for kind in ["legacy", "nft"] {
+            shell(&format!(
+                "mkdir /run/{kind}; for p in iptables ip6tables; do for w in save restore; do
+                 ln -s $(command -v $p-{kind}-$w) /run/{kind}/$p-$w; done; done"
+            ));
+        }
+        let by = |kind: &str, words: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                .args(words)
+                .args(IPTABLES)
+                .env("PATH", format!("/run/{kind}:{path}"))
+                .output()
+                .unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let has = |kind: &str| {
+            ["iptables", "ip6tables"].map(|program| {
+                shell(&format!("{program}-{kind}-save -t mangle")).contains("-A MAILGUARD ")
+            })
+        };
+        for [first, second] in [["legacy", "nft"], ["nft", "legacy"]] {
+            assert_eq!(by(first, &["rules", "up"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([true; 2], [false; 2]), "{first}");
+            let (_, said) = by(second, &["check"]);
+            let expected = "wrong  rules: some stand in iptables' other rule set (mailguard rules";
+            assert!(said.contains(expected), "{said}");
+            assert_eq!(by(second, &["rules", "up"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([false; 2], [true; 2]), "{first}");
+            assert_eq!(by(first, &["rules", "down"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([false; 2], [false; 2]), "{first}");
+        }
+    });
+}
+
 #[test]
 fn what_fails_halfway_is_taken_back() {
     sealed(NEEDS, || {

@@ -4,6 +4,7 @@
 //! others use too, or nft does, in a table of our own; they mean the same. Where both stand for a
 //! moment a packet comes to the queue twice, and is judged the same twice.
 
+mod beside;
 mod inputs;
 mod iptables;
 mod nft;
@@ -51,6 +52,21 @@ impl Family {
         match self {
             Self::V4 => "ip",
             Self::V6 => "ip6",
+        }
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::V4 => "iptables",
+            Self::V6 => "ip6tables",
+        }
+    }
+
+    /// Where the kernel names the tables that it has of iptables' own rule set.
+    const fn legacy_tables(self) -> &'static str {
+        match self {
+            Self::V4 => "/proc/net/ip_tables_names",
+            Self::V6 => "/proc/net/ip6_tables_names",
         }
     }
 
@@ -158,7 +174,14 @@ pub fn differences(config: &Config) -> Result<(Keeper, Vec<String>), FrontError>
     let holders = holders()?;
     let keeper = keeper(config, &holders)?;
     let mut found = match keeper {
-        Keeper::Iptables => iptables::differences(config)?,
+        Keeper::Iptables => {
+            let mut found = iptables::differences(config)?;
+            if beside::are_there() {
+                let what = "some stand in iptables' other rule set (mailguard rules up)";
+                found.push(what.to_owned());
+            }
+            found
+        }
         Keeper::Nft => nft::differences(config)?,
     };
     if holders.iter().any(|holder| *holder != keeper) {
@@ -190,7 +213,7 @@ fn holders() -> Result<Vec<Keeper>, FrontError> {
     let mut holders = Vec::new();
     for keeper in Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()) {
         let holds = match keeper {
-            Keeper::Iptables => iptables::are_installed()?,
+            Keeper::Iptables => iptables::are_installed()? || beside::are_there(),
             Keeper::Nft => nft::is_installed()?,
         };
         holders.extend(holds.then_some(keeper));
@@ -242,14 +265,17 @@ impl Keeper {
 
     fn up(self, config: &Config) -> Result<(), FrontError> {
         match self {
-            Self::Iptables => iptables::up(config),
+            Self::Iptables => iptables::up(config).and_then(|()| beside::remove()),
             Self::Nft => nft::up(config),
         }
     }
 
     fn down(self) -> Result<(), FrontError> {
         match self {
-            Self::Iptables => iptables::down(),
+            Self::Iptables => {
+                let (ended, beside) = (iptables::down(), beside::remove());
+                ended.and(beside)
+            }
             Self::Nft => nft::down(),
         }
     }
