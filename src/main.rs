@@ -12,7 +12,7 @@ use mailguard::pix;
 
 fn main() -> ExitCode {
     let ended = command_line().and_then(|cli| {
-        let config = configuration(&cli.command, front::read_configuration, false);
+        let config = configuration(&cli.command, false);
         match (&cli.command, config) {
             (Command::Ctl(_) | Command::Top(_), Err(faulty)) => talk_anyway(cli.command, faulty),
             (Command::Check(check), Err(faulty)) if !check.config_only => {
@@ -57,16 +57,15 @@ const VERSION: &str = match option_env!("MAILGUARD_VERSION") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
-fn configuration(
-    command: &Command,
-    read: fn(&Path) -> Result<String, FrontError>,
-    had_file: bool,
-) -> Result<Config, FrontError> {
+fn configuration(command: &Command, had_file: bool) -> Result<Config, FrontError> {
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.config_file() {
-        Some((path, is_wanted)) if is_read && (is_wanted || had_file || is_there(path)) => {
-            Some((path.display().to_string(), read(path)?))
+        Some((path, is_wanted))
+            if is_read
+                && (is_wanted || had_file || front::is_there(path) || front::rules::had_file()) =>
+        {
+            Some((path.display().to_string(), front::read_configuration(path)?))
         }
         _ => None,
     };
@@ -81,10 +80,9 @@ fn configuration(
     config.with_patches(&patches).map_err(FrontError::new)
 }
 
-/// Whether the usual file is there, readable or not: only without it the defaults hold.
-fn is_there(path: &Path) -> bool {
-    let found = path.symlink_metadata();
-    !matches!(found, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+/// Whether a file says what the configuration is.
+fn has_file(command: &Command) -> bool {
+    command.config_file().is_some_and(|(path, _)| front::is_there(path))
 }
 
 /// Whoever is to repair a configuration has to get at the filter all the same. Where none answers,
@@ -117,10 +115,10 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             env_logger::Builder::from_env(life).format_target(false).init();
             let file = command.config_file().map(|(path, _)| path);
             // One that is gone is no wish for the defaults.
-            let had_file = file.is_some_and(is_there);
-            let reread = || configuration(&command, front::reread_configuration, had_file);
+            let had_file = has_file(&command);
+            let reread = || configuration(&command, had_file);
             let overrides = &command.overrides();
-            let origin = front::run::Origin { reread: &reread, file, overrides };
+            let origin = front::run::Origin { reread: &reread, file, had_file, overrides };
             front::run::run(config, start, origin).map(|()| Outcome::Done)
         }
         Command::Replay(replay) => replayed(replay, config),
@@ -130,14 +128,16 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let text = front::explain::run(asked, &config.engine)?;
             front::print(&text).map(|()| Outcome::Done)
         }
-        Command::Rules(rules) => match rules.action {
-            RulesAction::Up => front::rules::up(config),
+        Command::Rules(ref rules) => match rules.action {
+            RulesAction::Up => front::rules::up(config, has_file(&command)),
             RulesAction::Down => front::rules::down(),
             RulesAction::Show => front::print(&front::rules::show(config)),
         }
         .map(|()| Outcome::Done),
-        Command::Check(check) if check.config_only => front::check::configuration_only(config),
-        Command::Check(check) => front::check::run(config, check.brief),
+        Command::Check(ref check) if check.config_only => {
+            front::check::configuration_only(config, has_file(&command))
+        }
+        Command::Check(ref check) => front::check::run(config, has_file(&command), check.brief),
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
             front::print(&text).map(|()| Outcome::Done)

@@ -8,19 +8,27 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::{CONFIGURATION_MAX, FrontError, read_configuration};
+use super::{CONFIGURATION_MAX, FrontError, is_there, read_configuration};
 use crate::config::{Config, Override, Source, rewrite};
 use crate::pix;
 
-/// Writes the file; the old one stays beside it. What a PIX says of it.
+/// Writes the file; the old one stays beside it. What a PIX says of it. Where it is gone, what else
+/// stood in it is lost: only whoever had none begins one.
 ///
 /// # Errors
 /// It cannot be read or written, or is no configuration, or would be none with these overrides.
-pub fn write(file: &Path, config: &Config, overrides: &[Override]) -> Result<String, FrontError> {
-    let old = if file.exists() { read_configuration(file)? } else { String::new() };
-    let new = rewrite(&old, config).map_err(|error| FrontError::file(file, error))?;
+pub fn write(
+    file: &Path,
+    had_file: bool,
+    config: &Config,
+    overrides: &[Override],
+) -> Result<String, FrontError> {
+    let is_begun = !had_file && !is_there(file);
+    let old = if is_begun { None } else { Some(read_configuration(file)?) };
+    let new = rewrite(old.as_deref().unwrap_or(BEGINNING), config)
+        .map_err(|error| FrontError::file(file, error))?;
     examine(file, &new, overrides)?;
-    replace(file, &old, &new)
+    replace(file, old.as_deref(), &new)
         .map_err(|error| FrontError::io(format!("cannot write {}", file.display()), error))?;
     let sum = pix::checksum(config);
     Ok(format!("Building configuration...\nCryptochecksum: {sum}\n[OK]"))
@@ -53,7 +61,8 @@ pub fn write_for(said: &str, file: &Path) -> Result<String, FrontError> {
         let what = format!("the filter's configuration is {path}, expected --config {path}");
         return Err(FrontError::file(file, what));
     }
-    write(file, &Config::build(Some(Source { name: "the filter's answer", text }), &[])?, &[])
+    let config = Config::build(Some(Source { name: "the filter's answer", text }), &[])?;
+    write(file, true, &config, &[])
 }
 
 /// Whether it was somebody's decision that we may not.
@@ -64,7 +73,7 @@ pub(super) fn is_forbidden(error: &FrontError) -> bool {
 
 /// The old text goes beside the file, the new one takes its place: at no moment is there none. A
 /// link stays one, and whose the file is stays so where that can be.
-fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
+fn replace(file: &Path, old: Option<&str>, new: &str) -> io::Result<()> {
     let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let beside = |end: &str| {
         let mut name = file.as_os_str().to_owned();
@@ -85,11 +94,14 @@ fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
         written.write_all(text.as_bytes())?;
         written.sync_all()
     };
-    write(&beside(".1"), old)?;
+    old.map_or(Ok(()), |old| write(&beside(".1"), old))?;
     let new_file = beside(".new");
     write(&new_file, new)?;
     fs::rename(&new_file, file)
 }
+
+/// What a file begins with that has nothing else: an empty one would be none.
+const BEGINNING: &str = "# What the running filter was told.\n";
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +126,7 @@ mod tests {
         };
         let before = owner(&file);
         let config = Config::build(None, &[]).unwrap();
-        write(&link, &config, &[]).unwrap();
+        write(&link, true, &config, &[]).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(owner(&file), before);
         assert_eq!(owner(&folder.join("real.toml.1")), before);
@@ -132,17 +144,52 @@ mod tests {
         fs::write(&file, text).unwrap();
         let mut config = Config::build(None, &[]).unwrap();
         config.engine.ports.clear();
-        let refused = write(&file, &config, &[]).unwrap_err().to_string();
+        let refused = write(&file, true, &config, &[]).unwrap_err().to_string();
         assert!(refused.starts_with("nothing is written, the next start would refuse it: "));
         assert!(refused.ends_with("monitor: true found, but no ports: expected one or the other"));
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
         assert!(!folder.join("m.toml.1").exists());
         // The start is the one with the same options.
         let cure = [Override::parse("monitor=false").unwrap()];
-        write(&file, &config, &cure).unwrap();
+        write(&file, true, &config, &cure).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "monitor = true\nports = []\n");
         config.pix = vec!["x".repeat(1 << 20)];
-        assert!(write(&file, &config, &cure).unwrap_err().to_string().ends_with(" 1 MiB"));
+        assert!(write(&file, true, &config, &cure).unwrap_err().to_string().ends_with(" 1 MiB"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_begun_only_by_whoever_had_none() {
+        let folder = std::env::temp_dir().join(format!("mailguard-begun-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (file, old) = (folder.join("m.toml"), folder.join("m.toml.1"));
+        let mut config = Config::build(None, &[]).unwrap();
+        fs::write(&old, "monitor = true\n").unwrap();
+        let refused = |had_file| {
+            let error = write(&file, had_file, &config, &[]).unwrap_err();
+            assert_eq!(fs::read_to_string(&old).unwrap(), "monitor = true\n");
+            error.to_string()
+        };
+        // Gone, a link to nothing, lost to the last byte.
+        assert!(refused(true).starts_with("cannot read "));
+        assert!(!file.exists());
+        symlink(folder.join("nothing"), &file).unwrap();
+        assert!([true, false].map(refused).iter().all(|why| why.starts_with("cannot read ")));
+        assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, "").unwrap();
+        assert!([true, false].map(refused).iter().all(|why| why.contains(": empty: ")));
+        fs::remove_file(&file).unwrap();
+        // What is begun can be read by the next start, whatever there is to say.
+        write(&file, false, &config, &[]).unwrap();
+        assert_eq!(read_configuration(&file).unwrap(), BEGINNING);
+        assert_eq!(fs::read_to_string(&old).unwrap(), "monitor = true\n");
+        config.engine.ports.push(587);
+        write(&file, true, &config, &[]).unwrap();
+        let written = read_configuration(&file).unwrap();
+        let source = Source { name: "m.toml", text: &written };
+        assert_eq!(Config::build(Some(source), &[]).unwrap(), config);
+        assert_eq!(fs::read_to_string(&old).unwrap(), BEGINNING);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

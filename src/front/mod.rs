@@ -125,10 +125,18 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The text of a configuration file.
+/// Whether there is such a file, readable or not.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    !matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The text of a configuration file. An empty one, just being written or lost in a crash, is no
+/// wish for the defaults.
 ///
 /// # Errors
-/// It cannot be read, is no regular file, no text, or longer than 1 MiB.
+/// It cannot be read, is no regular file, no text, empty, or longer than 1 MiB.
 pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
     let failed = |error| cannot_read(path, error);
     // A FIFO would keep us waiting for its writer.
@@ -142,16 +150,6 @@ pub fn read_configuration(path: &Path) -> Result<String, FrontError> {
     if text.len() as u64 > CONFIGURATION_MAX {
         return Err(FrontError::file(path, "longer than 1 MiB: expected a configuration file"));
     }
-    Ok(text)
-}
-
-/// The same for a running program, which an empty file, one that is just being written, would bring
-/// back to its defaults.
-///
-/// # Errors
-/// As above; or it is an empty one.
-pub fn reread_configuration(path: &Path) -> Result<String, FrontError> {
-    let text = read_configuration(path)?;
     if text.trim().is_empty() {
         return Err(FrontError::file(path, "empty: expected a configuration"));
     }
@@ -172,7 +170,7 @@ pub fn read_patches(directory: &Path) -> Result<Vec<(String, String)>, FrontErro
         let what = format!("{} patches, {PATCH_FILES_MAX} are the most", paths.len());
         return Err(FrontError::file(directory, what));
     }
-    let read = |path: &PathBuf| Ok((path.display().to_string(), reread_configuration(path)?));
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read_configuration(path)?));
     paths.iter().map(read).collect()
 }
 

@@ -66,7 +66,7 @@ impl PolicyMap {
     /// The row whose condition a rule is.
     fn row(&self, rule: Rule) -> Option<Row> {
         let entries = self.0.iter().enumerate().filter_map(|(at, entry)| Some((at, (*entry)?)));
-        // Of two rows with one condition the later is the one that its setting has.
+        // Of two rows with one condition the later counts; an import names one.
         let (at, entry) = entries.rev().find(|(_, entry)| entry.rule == rule)?;
         let action = match (rule == Rule::EhloKeyword, entry.is_reset) {
             (true, _) => Action::Mask,

@@ -51,7 +51,7 @@ pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, Str
 }
 
 /// `P` or `P-Q`; nothing is 25.
-fn range(text: &str) -> Result<Vec<u16>, String> {
+pub(super) fn range(text: &str) -> Result<Vec<u16>, String> {
     if text.is_empty() {
         return Ok(vec![SMTP]);
     }

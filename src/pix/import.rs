@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::change::plain;
+use super::change::{plain, range};
 use super::gather::{Addresses, Gathered, gather};
-use super::line::port_named;
 
 mod esmtp;
+mod policy;
 
 /// What whoever imports wants besides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,6 +123,11 @@ fn addresses(lines: &[(usize, String)]) -> Addresses {
     if is_new { Addresses::Own } else { Addresses::Outer }
 }
 
+/// Whether a line begins something: what belongs to it is indented.
+fn is_head(line: &str) -> bool {
+    !line.starts_with([' ', '\t'])
+}
+
 /// The ports that `fixup` guards: 25, if no line says anything.
 fn fixups(lines: &[(usize, String)], account: &mut Account) -> BTreeSet<u16> {
     let (mut ports, mut is_said) = (BTreeSet::new(), false);
@@ -135,22 +140,12 @@ fn fixups(lines: &[(usize, String)], account: &mut Account) -> BTreeSet<u16> {
         let Some(value) = rest.strip_prefix("fixup protocol smtp") else { continue };
         let value = value.trim();
         is_said = true;
-        let (low, high) = value.split_once('-').unwrap_or((value, value));
-        let port = |text: &str| port_named(text).or_else(|| text.parse().ok());
-        match (value.is_empty(), port(low), port(high)) {
-            (true, ..) if is_guarded => _ = ports.insert(25),
-            (true, ..) => ports = BTreeSet::from([25]),
-            (false, Some(low), Some(high)) if low <= high => {
-                for port in low..=high {
-                    if is_guarded {
-                        ports.insert(port)
-                    } else {
-                        ports.remove(&port)
-                    };
-                }
-            }
-            (false, ..) => {
-                account.unclear.insert(*number, format!("`{value}` found, expected a port"));
+        match range(value) {
+            Ok(all) if is_guarded => ports.extend(all),
+            Ok(_) if value.is_empty() => ports = BTreeSet::from([25]),
+            Ok(all) => ports.retain(|port| !all.contains(port)),
+            Err(why) => {
+                account.unclear.insert(*number, why.trim_start_matches("ERROR: ").to_owned());
                 continue;
             }
         }

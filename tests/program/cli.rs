@@ -125,6 +125,7 @@ fn a_wrong_configuration_is_told_on_standard_error() {
     let unknown = File::new("unknown.toml", "ports = [25]\n[queue]\nlenght = 5\n");
     let range = File::new("range.toml", "[limits]\n\nflows_max = 0\n");
     let long = File::new("long.toml", "#".repeat((1 << 20) + 1));
+    let empty = File::new("empty.toml", "\n");
     let missing = "/nonexistent/mailguard.toml";
     for (words, expected) in [
         (
@@ -145,6 +146,14 @@ fn a_wrong_configuration_is_told_on_standard_error() {
         (
             &["run", "--config", long.path()],
             format!("mailguard: {}: longer than 1 MiB: expected a configuration file", long.path()),
+        ),
+        (
+            &["run", "--config", empty.path()],
+            format!("mailguard: {}: empty: expected a configuration", empty.path()),
+        ),
+        (
+            &["check", "--config-only", "--config", empty.path()],
+            format!("mailguard: {}: empty: expected a configuration", empty.path()),
         ),
         (
             &["run", "--config", "/dev/zero"],

@@ -328,6 +328,10 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
         refused(host, "ERROR: rules.mail_hosts: 0.0.0.0/0 found, expected hosts");
         assert_eq!(ctl("show conduit").1, "");
         assert_eq!(ctl(&format!("no {all}")).0, 0);
+        // What else stood in a file that is gone is not known any more.
+        fs::rename(FILE, "/run/away.toml").unwrap();
+        refused("write memory", "ERROR: cannot read /run/mailguard.toml: No such file");
+        assert!(!fs::exists(FILE).unwrap() && !fs::exists("/run/mailguard.toml.1").unwrap());
         // The file may have become another one since it was read.
         let monitoring = format!("monitor = true\n{OURS}");
         let off = "no fixup protocol smtp 25";

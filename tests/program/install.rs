@@ -179,6 +179,21 @@ fn a_filter_that_no_unit_runs_is_told_that_its_log_was_turned() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n2\n");
 }
 
+/// What brings packets, what filters them and what looks at both go by one file, and without it
+/// none of them goes by the defaults.
+#[test]
+fn units_name_one_configuration() {
+    for unit in ["mailguard", "mailguard-rules", "mailguard-check"] {
+        let text = fs::read_to_string(format!("{DIST}/systemd/{unit}.service")).unwrap();
+        for command in ["ExecStart", "ExecReload"].iter().flat_map(|key| values(&text, key)) {
+            let Some(words) = command.strip_prefix("/usr/sbin/") else { continue };
+            let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+            let usual = Path::new("/etc/mailguard/mailguard.toml");
+            assert_eq!(cli.command.config_file(), Some((usual, true)), "{unit}: {command}");
+        }
+    }
+}
+
 /// An upgrade starts anew only what the unit will start.
 #[test]
 fn packages_check_the_configuration_as_the_unit_reads_it() {

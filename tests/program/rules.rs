@@ -205,6 +205,46 @@ fn a_faulty_configuration_leaves_no_gateway_open() {
     });
 }
 
+/// Only by `rules down` does somebody say that the file is not wanted any more.
+#[test]
+fn a_configuration_that_is_gone_is_no_wish_for_the_defaults() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/run/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        // A copy of the machine's, in which the folder may be made.
+        shell(&format!("cp -a /etc /run && rm -rf {folder} && mkdir {folder}"));
+        shell("mount --bind /run/etc /etc");
+        let checked = || {
+            let words = ["check", "--config-only"];
+            Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
+        };
+        let none = "ok     configuration: no file, the defaults: profile mailguard, ports 25\n";
+        assert_eq!(String::from_utf8(checked().stdout).unwrap(), none);
+        fs::write(file, "ports = [25, 587]\n").unwrap();
+        succeed("up", &[]);
+        let (configured, kept) = (state(), fs::read("/run/state/rules.toml").unwrap());
+        let of_file = "ok     configuration: profile mailguard, ports 25, 587\n";
+        assert_eq!(String::from_utf8(checked().stdout).unwrap(), of_file);
+        for remove in [format!("rm {file}"), format!("rmdir {folder}")] {
+            shell(&remove);
+            flush();
+            let output = rules("up", &[]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            let expected = format!(
+                "mailguard: rules: those of the last `rules up` stand\nmailguard: cannot read \
+                 {file}: No such file or directory (os error 2)\n"
+            );
+            assert_eq!((output.status.code(), said), (Some(2), expected));
+            assert_eq!(state(), configured);
+            assert_eq!(fs::read("/run/state/rules.toml").unwrap(), kept);
+            assert_eq!(rules("show", &[]).status.code(), Some(2));
+            assert_eq!(checked().status.code(), Some(2));
+        }
+        succeed("down", &[]);
+        succeed("up", &[]);
+        assert!(state().contains("--dport 25 ") && !state().contains("--dport 587 "));
+    });
+}
+
 #[test]
 fn rules_need_no_patches() {
     sealed(NEEDS, || {
@@ -214,6 +254,46 @@ fn rules_need_no_patches() {
             succeed("up", &[&format!("patches.directory={directory}")]);
             assert!(state().contains("MAILGUARD"));
             succeed("down", &[]);
+        }
+    });
+}
+
+/// As when a machine's `iptables` becomes the other one.
+#[test]
+fn rules_in_the_other_rule_set_of_iptables_go_too() {
+    let script = "iptables-legacy-save -t mangle && iptables-nft-save";
+    sealed(&["sh", "-c", script], || {
+        let path = std::env::var("PATH").unwrap();
+        for kind in ["legacy", "nft"] {
+            shell(&format!(
+                "mkdir /run/{kind}; for p in iptables ip6tables; do for w in save restore; do
+                 ln -s $(command -v $p-{kind}-$w) /run/{kind}/$p-$w; done; done"
+            ));
+        }
+        let by = |kind: &str, words: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                .args(words)
+                .args(IPTABLES)
+                .env("PATH", format!("/run/{kind}:{path}"))
+                .output()
+                .unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let has = |kind: &str| {
+            ["iptables", "ip6tables"].map(|program| {
+                shell(&format!("{program}-{kind}-save -t mangle")).contains("-A MAILGUARD ")
+            })
+        };
+        for [first, second] in [["legacy", "nft"], ["nft", "legacy"]] {
+            assert_eq!(by(first, &["rules", "up"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([true; 2], [false; 2]), "{first}");
+            let (_, said) = by(second, &["check"]);
+            let expected = "wrong  rules: some stand in iptables' other rule set (mailguard rules";
+            assert!(said.contains(expected), "{said}");
+            assert_eq!(by(second, &["rules", "up"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([false; 2], [true; 2]), "{first}");
+            assert_eq!(by(first, &["rules", "down"]).0, Some(0));
+            assert_eq!((has(first), has(second)), ([false; 2], [false; 2]), "{first}");
         }
     });
 }

@@ -386,7 +386,7 @@ fn the_event_log_is_opened_anew_on_request() {
 fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
     sealed(NEEDS, || {
         let file = "/run/mailguard.toml";
-        fs::write(file, "").unwrap();
+        fs::write(file, "# Nothing yet.\n").unwrap();
         let mut filter = Filter::start(&["--config", file]);
         for (text, expected) in [
             (

@@ -38,9 +38,9 @@ use crate::config::{Config, RulesBackend};
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(config: &Config, is_brief: bool) -> Result<Outcome, FrontError> {
+pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
-    configuration(config, &mut report);
+    configuration(config, has_file, &mut report);
     let status = Status::asked(config);
     queues(config, status.is_some(), &mut report);
     running(config, status.as_ref(), &mut report);
@@ -79,21 +79,22 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
 ///
 /// # Errors
 /// The machine has no such group as it names; standard output cannot be written.
-pub fn configuration_only(config: &Config) -> Result<Outcome, FrontError> {
+pub fn configuration_only(config: &Config, has_file: bool) -> Result<Outcome, FrontError> {
     // The one key whose value the machine has to know.
     config.control.group.as_deref().map(group_named).transpose()?;
     let mut report = Report::default();
-    configuration(config, &mut report);
+    configuration(config, has_file, &mut report);
     super::print(&report.text)?;
     Ok(Outcome::Done)
 }
 
-fn configuration(config: &Config, report: &mut Report) {
+fn configuration(config: &Config, has_file: bool, report: &mut Report) {
     let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
     let ports =
         if ports.is_empty() { "none: no mail is looked at".to_owned() } else { ports.join(", ") };
     let mode = if config.engine.monitor { ", monitoring only: nothing is filtered" } else { "" };
-    report.good(format!("configuration: profile {}, ports {ports}{mode}", config.profile));
+    let file = if has_file { "" } else { "no file, the defaults: " };
+    report.good(format!("configuration: {file}profile {}, ports {ports}{mode}", config.profile));
     if let Some(Err(error)) = config.control.group.as_deref().map(group_named) {
         report.wrong(error.to_string());
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Source, Words};
-use crate::front::{FrontError, reread_configuration};
+use crate::front::{FrontError, read_configuration};
 
 /// In the words of a configuration file.
 #[must_use]
@@ -29,10 +29,11 @@ pub fn inputs(config: &Config) -> String {
     )
 }
 
-/// Keeps them.
-pub(super) fn keep(config: &Config) -> Result<(), FrontError> {
+/// Keeps them, and whether they are of a file.
+pub(super) fn keep(config: &Config, has_file: bool) -> Result<(), FrontError> {
     let file = place();
-    write(&file, &inputs(config)).map_err(|error| {
+    let head = if has_file { OF_FILE } else { "" };
+    write(&file, &format!("{head}{}", inputs(config))).map_err(|error| {
         let context = format!("the rules stand, but cannot be kept in {}", file.display());
         FrontError::io(context, error)
     })
@@ -41,9 +42,16 @@ pub(super) fn keep(config: &Config) -> Result<(), FrontError> {
 /// Those that were kept last.
 pub(super) fn kept() -> Result<Config, FrontError> {
     let file = place();
-    let text = reread_configuration(&file)?;
+    let text = read_configuration(&file)?;
     let name = &file.display().to_string();
     Ok(Config::build(Some(Source { name, text: &text }), &[])?)
+}
+
+/// Whether those that were kept last are of a configuration file: where that is gone now, nobody
+/// has asked for the defaults.
+#[must_use]
+pub fn had_file() -> bool {
+    read_configuration(&place()).is_ok_and(|text| text.starts_with(OF_FILE))
 }
 
 /// Keeps none.
@@ -73,5 +81,8 @@ fn place() -> PathBuf {
     let folder = env::var_os("STATE_DIRECTORY").map_or_else(|| FOLDER.into(), PathBuf::from);
     folder.join("rules.toml")
 }
+
+/// How they begin that are of a file.
+const OF_FILE: &str = "# From a configuration file.\n";
 
 const FOLDER: &str = "/var/lib/mailguard";

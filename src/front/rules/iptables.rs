@@ -10,7 +10,7 @@ use super::super::FrontError;
 use super::Family;
 use super::saved::Saved;
 use super::template::{self, TABLES, expand};
-use super::tool::run;
+use super::tool::{LOCK_WAIT, run};
 use crate::config::Config;
 
 /// Installs the rules, or brings them up to date; if a program refuses, nothing has changed.
@@ -135,6 +135,3 @@ fn list(family: Family) -> Result<String, FrontError> {
 fn restore(family: Family, script: &str) -> Result<(), FrontError> {
     run(family.restore_program(), &["--noflush", LOCK_WAIT], script).map(|_| ())
 }
-
-/// Seconds to wait for another program that holds the iptables lock.
-const LOCK_WAIT: &str = "--wait=5";

@@ -4,6 +4,7 @@
 //! others use too, or nft does, in a table of our own; they mean the same. Where both stand for a
 //! moment a packet comes to the queue twice, and is judged the same twice.
 
+mod beside;
 mod inputs;
 mod iptables;
 mod nft;
@@ -15,7 +16,7 @@ mod words;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub use inputs::inputs;
+pub use inputs::{had_file, inputs};
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
 use super::FrontError;
@@ -54,6 +55,21 @@ impl Family {
         }
     }
 
+    const fn program(self) -> &'static str {
+        match self {
+            Self::V4 => "iptables",
+            Self::V6 => "ip6tables",
+        }
+    }
+
+    /// Where the kernel names the tables that it has of iptables' own rule set.
+    const fn legacy_tables(self) -> &'static str {
+        match self {
+            Self::V4 => "/proc/net/ip_tables_names",
+            Self::V6 => "/proc/net/ip6_tables_names",
+        }
+    }
+
     const fn save_program(self) -> &'static str {
         match self {
             Self::V4 => "iptables-save",
@@ -78,18 +94,18 @@ pub fn follow(config: &Config) -> Result<(), FrontError> {
     if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
         return Ok(());
     }
-    up(config)?;
+    up(config, had_file())?;
     super::print("rules: brought up to date\n")
 }
 
 /// Installs the rules, or brings them up to date, and keeps what they are made from for
-/// [`stand_in`].
+/// [`stand_in`], and whether that was a file.
 ///
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
-pub fn up(config: &Config) -> Result<(), FrontError> {
+pub fn up(config: &Config, has_file: bool) -> Result<(), FrontError> {
     install(config, holders()?)?;
-    if let Err(error) = inputs::keep(config) {
+    if let Err(error) = inputs::keep(config, has_file) {
         // They stand, and that is what was asked for; those before are not to come back.
         inputs::forget();
         let _ = writeln!(io::stderr(), "mailguard: {error}");
@@ -158,7 +174,14 @@ pub fn differences(config: &Config) -> Result<(Keeper, Vec<String>), FrontError>
     let holders = holders()?;
     let keeper = keeper(config, &holders)?;
     let mut found = match keeper {
-        Keeper::Iptables => iptables::differences(config)?,
+        Keeper::Iptables => {
+            let mut found = iptables::differences(config)?;
+            if beside::are_there() {
+                let what = "some stand in iptables' other rule set (mailguard rules up)";
+                found.push(what.to_owned());
+            }
+            found
+        }
         Keeper::Nft => nft::differences(config)?,
     };
     if holders.iter().any(|holder| *holder != keeper) {
@@ -190,7 +213,7 @@ fn holders() -> Result<Vec<Keeper>, FrontError> {
     let mut holders = Vec::new();
     for keeper in Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()) {
         let holds = match keeper {
-            Keeper::Iptables => iptables::are_installed()?,
+            Keeper::Iptables => iptables::are_installed()? || beside::are_there(),
             Keeper::Nft => nft::is_installed()?,
         };
         holders.extend(holds.then_some(keeper));
@@ -242,14 +265,17 @@ impl Keeper {
 
     fn up(self, config: &Config) -> Result<(), FrontError> {
         match self {
-            Self::Iptables => iptables::up(config),
+            Self::Iptables => iptables::up(config).and_then(|()| beside::remove()),
             Self::Nft => nft::up(config),
         }
     }
 
     fn down(self) -> Result<(), FrontError> {
         match self {
-            Self::Iptables => iptables::down(),
+            Self::Iptables => {
+                let (ended, beside) = (iptables::down(), beside::remove());
+                ended.and(beside)
+            }
             Self::Nft => nft::down(),
         }
     }

@@ -42,3 +42,6 @@ fn cannot_start(program: &str, error: io::Error) -> FrontError {
     let package = if program == "nft" { "nftables" } else { "iptables" };
     FrontError::new(format!("{program} is not installed (on Debian: apt-get install {package})"))
 }
+
+/// Seconds to wait for another program that holds the iptables lock.
+pub(super) const LOCK_WAIT: &str = "--wait=5";

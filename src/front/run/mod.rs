@@ -54,7 +54,7 @@ use crate::front::nfqueue::{Faults, OpenQueue};
 pub fn run(
     config: &Config,
     start: Start,
-    Origin { reread, file, overrides }: Origin<'_>,
+    Origin { reread, file, had_file, overrides }: Origin<'_>,
 ) -> Result<(), FrontError> {
     let signals = Signals::catch()?;
     let faults = Faults::default();
@@ -99,7 +99,8 @@ pub fn run(
     shared.deliver(&mut effects);
     shared.reset_blocked(&mut effects);
     let worker = queues.len() + 1;
-    let steering = Steering { shared: &shared, running: &running, reread, file, overrides, worker };
+    let steering =
+        Steering { shared: &shared, running: &running, reread, file, had_file, overrides, worker };
     announce(config, &queues);
     let written = writer.map(|writer| writer.dated(clock).start()).transpose()?;
     let reign = Reign { shared: &shared, signals: &signals, config };
@@ -139,6 +140,8 @@ pub struct Origin<'a> {
     pub reread: &'a Reread<'a>,
     /// The file, if there may be one.
     pub file: Option<&'a Path>,
+    /// Whether it is there.
+    pub had_file: bool,
     /// What the command line lays over it.
     pub overrides: &'a [Override],
 }

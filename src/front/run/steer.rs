@@ -33,6 +33,8 @@ pub(super) struct Steering<'a> {
     pub(super) reread: &'a Reread<'a>,
     /// The configuration file, which `write memory` writes.
     pub(super) file: Option<&'a Path>,
+    /// Whether it was there at the start.
+    pub(super) had_file: bool,
     /// What the command line lays over it.
     pub(super) overrides: &'a [Override],
     /// Whose counters it counts in: a worker of its own.
@@ -294,7 +296,7 @@ impl Steering<'_> {
                 Err(error) => Answer::refused(place, format!("ERROR: {error}")),
             };
         }
-        match memory::write(file, config, self.overrides) {
+        match memory::write(file, self.had_file, config, self.overrides) {
             Ok(text) => Answer::text(place, text),
             Err(error) if memory::is_forbidden(&error) => {
                 Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))

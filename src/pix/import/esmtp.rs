@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Account;
+use super::{Account, is_head, policy};
 use crate::pix::change::plain;
 
 /// What a map says, as settings; the first is left for the profile.
@@ -10,43 +10,49 @@ pub(super) fn read(
     lines: &[(usize, String)],
     account: &mut Account,
 ) -> (BTreeSet<u16>, Vec<String>) {
-    let mut maps: BTreeSet<String> = BTreeSet::new();
     for (number, line) in lines {
-        let line = plain(line);
-        if let Some(map) = line.strip_prefix("inspect esmtp") {
-            account.used.insert(*number);
-            maps.insert(map.trim().to_owned());
+        if is_head(line) && (line == "parameters" || line.starts_with("match ")) {
+            let why = "it is not indented: which map it belongs to is not known";
+            account.unclear.insert(*number, why.to_owned());
         }
     }
-    let maps: Vec<String> = maps.into_iter().collect();
-    match maps.as_slice() {
-        [] => {
-            account.warnings.push(
-                "no inspect esmtp: mail was not guarded; say --guard-anyway for ports = [25]"
-                    .to_owned(),
-            );
-            (BTreeSet::new(), Vec::new())
-        }
-        [default] if default.is_empty() || default == DEFAULT => (BTreeSet::from([25]), Vec::new()),
-        [map] => (BTreeSet::from([25]), settings(map, lines, account)),
-        _ => {
-            let names = maps.join(", ");
-            account
-                .warnings
-                .push(format!("several maps are in use ({names}): the default is taken"));
-            (BTreeSet::from([25]), Vec::new())
+    let inspections = policy::in_force(lines, account);
+    let ports = policy::ports(&inspections, lines, account);
+    let maps: BTreeSet<&str> = inspections.iter().map(|one| one.map.as_str()).collect();
+    let mut settings = Vec::new();
+    let mut unclear = None;
+    match maps.iter().copied().collect::<Vec<_>>().as_slice() {
+        [] => account.warnings.push(
+            "no inspect esmtp: mail was not guarded; say --guard-anyway for ports = [25]"
+                .to_owned(),
+        ),
+        [""] => {}
+        [map] => match self::settings(map, lines, account) {
+            Some(found) => settings = found,
+            None => unclear = Some(format!("its map `{map}` says nothing here")),
+        },
+        several => {
+            let names = several.iter().map(|map| if map.is_empty() { "the default" } else { map });
+            let names = names.collect::<Vec<_>>().join(", ");
+            unclear = Some(format!("several maps are in use: {names}; the default is taken"));
         }
     }
+    if let Some(why) = unclear {
+        account.unclear.extend(inspections.iter().map(|one| (one.line, why.clone())));
+    }
+    let clear = inspections.iter().map(|one| one.line);
+    account.used.extend(clear.filter(|line| !account.unclear.contains_key(line)));
+    (ports, settings)
 }
 
 /// The rows of a map of somebody's own. What it does not say holds no more: the default map's
-/// limits are no part of it.
-fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<String> {
+/// limits are no part of it. None where there is nothing that it says.
+fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Option<Vec<String>> {
     let mut said = Said { is_tls_allowed: is_new(lines), ..Said::default() };
-    let mut is_inside = false;
+    let (mut is_inside, mut is_empty) = (false, true);
     let mut row: Option<(usize, String)> = None;
     for (number, line) in lines {
-        let is_head = !line.starts_with(' ');
+        let is_head = is_head(line);
         let line = plain(line);
         if is_head {
             is_inside = line.strip_prefix("policy-map type inspect esmtp ") == Some(map);
@@ -57,7 +63,10 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<
         }
         if is_head || line == "parameters" || line.starts_with("description") {
             account.used.insert(*number);
-        } else if let Some(condition) = line.strip_prefix("match ") {
+            continue;
+        }
+        is_empty = false;
+        if let Some(condition) = line.strip_prefix("match ") {
             said.rows.push(NO_ROW.to_owned());
             row = Some((*number, condition.to_ascii_lowercase()));
         } else if let Some((at, condition)) = row.take() {
@@ -74,12 +83,15 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Vec<
             said.parameter(*number, &line, account);
         }
     }
+    if is_empty {
+        return None;
+    }
     account.warnings.push(format!("{map}: the default map's rows are no part of it"));
     if said.is_tls_allowed {
         let blind = "its rows see nothing of a session that starts TLS";
         account.warnings.push(format!("{map}: allow-tls: {blind}"));
     }
-    said.settings()
+    Some(said.settings())
 }
 
 /// Whether the release is one that lets TLS pass where a map says nothing of it.
@@ -98,10 +110,21 @@ struct Said {
     is_tls_logged: bool,
     are_others_masked: bool,
     are_characters_logged: bool,
-    /// What [`LIMITS`] lists, each with whether it is only logged.
-    limits: [Option<(u32, bool)>; LIMITS.len()],
+    /// What [`LIMITS`] lists.
+    limits: [Option<Limit>; LIMITS.len()],
     /// The rows in their order: what of them may be logged under its place.
     rows: Vec<String>,
+}
+
+/// A row that is a limit.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    /// Whether it only logs: a setting has one number, and what ends connections counts.
+    is_logged: bool,
+    number: u32,
+    /// The lines it stands in, and its place among the rows.
+    at: [usize; 2],
+    place: usize,
 }
 
 impl Said {
@@ -124,13 +147,36 @@ impl Said {
     }
 
     fn action(&mut self, condition: &str, action: &str, at: &[usize; 2], account: &mut Account) {
-        let number = || condition.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
+        let number = condition.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
+        let number = number.filter(|number| *number > 0);
         let ends = action.starts_with("drop-connection") || action.starts_with("reset");
         let is_logged = action == "log";
         let limits = LIMITS.iter().zip(&mut self.limits);
         let mut limits = limits.filter(|((start, ..), _)| condition.starts_with(start));
         if let Some(((.., highest), limit)) = limits.next().filter(|_| ends || is_logged) {
-            *limit = number().map(|number| (number.min(*highest), is_logged));
+            let Some(number) = number else {
+                let why = format!("`match {condition}`: expected a number from 1");
+                account.unclear.extend(at.iter().map(|line| (*line, why.clone())));
+                return;
+            };
+            let (number, place) = (number.min(*highest), self.rows.len());
+            let new = Limit { is_logged, number, at: *at, place };
+            let rank = |one: &Limit| (one.is_logged, one.number);
+            let lost = match limit {
+                Some(old) if rank(old) <= rank(&new) => Some(new),
+                Some(_) | None => limit.replace(new),
+            };
+            if let Some(Limit { at: lines, place: lost, .. }) = lost {
+                let why = "a setting here takes one row of a kind, and another does more";
+                account.idle.extend(lines.iter().map(|line| (*line, why.to_owned())));
+                lines.iter().for_each(|line| _ = account.used.remove(line));
+                if lost == place {
+                    return;
+                }
+                if let Some(row) = self.rows.get_mut(lost - 1) {
+                    NO_ROW.clone_into(row);
+                }
+            }
         } else if condition == OTHERS && action.starts_with("mask") {
             self.are_others_masked = true;
         } else {
@@ -166,8 +212,10 @@ impl Said {
         ];
         for ((_, names, _), limit) in LIMITS.iter().zip(self.limits) {
             settings.extend(names.iter().map(|name| match limit {
-                Some((number, true)) => format!("{name} = \"{number} log\""),
-                Some((number, false)) => format!("{name} = {number}"),
+                Some(Limit { is_logged: true, number, .. }) => {
+                    format!("{name} = \"{number} log\"")
+                }
+                Some(Limit { is_logged: false, number, .. }) => format!("{name} = {number}"),
                 None => format!("{name} = 0"),
             }));
         }
@@ -176,9 +224,6 @@ impl Said {
         settings
     }
 }
-
-/// The map of `inspect esmtp` without a name, which is what the profile `asa` presets.
-const DEFAULT: &str = "_default_esmtp_map";
 
 /// The place of a row that writes nothing.
 const NO_ROW: &str = "-";
