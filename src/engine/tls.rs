@@ -18,7 +18,7 @@ use crate::offset::Offset;
 use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
 use crate::speaker::Speaker;
 use crate::tcp::{Memory, Reserved};
-use crate::tls::{ClientHello, Fault, Seen, ServerHello, Standing, Watch};
+use crate::tls::{ClientHello, ClientOffer, Fault, Seen, ServerHello, Standing, Watch};
 
 /// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
 const KEPT_COST: usize = 3;
@@ -232,7 +232,7 @@ impl Passage<'_, '_> {
     fn hear_tls(&mut self, seen: Seen) -> Result<(), Stop> {
         let direction = self.direction;
         match seen {
-            Seen::ClientHello(hello) => self.hear_client_hello(hello),
+            Seen::ClientHello(hello) => self.hear_client_hello(&hello),
             Seen::ServerHello(hello) => self.hear_server_hello(hello),
             Seen::Alert(alert) => {
                 self.hear_alert(alert);
@@ -264,15 +264,15 @@ impl Passage<'_, '_> {
         }
     }
 
-    fn hear_client_hello(&mut self, hello: Box<ClientHello>) -> Result<(), Stop> {
+    fn hear_client_hello(&mut self, hello: &ClientHello) -> Result<(), Stop> {
         let end = self.conversation.streams[self.direction].judged();
         if let Some(records) = &mut self.conversation.records {
             records.known.hellos[self.direction] = end;
         }
         let guard = &self.conversation.terms.guard;
-        let (ruling, is_foreign) =
-            (guard.judge_client_hello(&hello), guard.is_foreign_name(&hello));
-        self.effects.counted.count_client_hello(&hello);
+        let (ruling, is_foreign) = (guard.judge_client_hello(hello), guard.is_foreign_name(hello));
+        let offer = Box::new(ClientOffer::of(hello));
+        self.effects.counted.count_client_hello(hello.length, &offer);
         self.effects.counted.tls_names_foreign += u64::from(is_foreign);
         if is_foreign {
             let (direction, notice) = (self.direction, Notice::ForeignName);
@@ -280,7 +280,7 @@ impl Passage<'_, '_> {
         }
         self.obey(ruling)?;
         self.effects.counted.tls_begun += 1;
-        self.tell(What::Tls(TlsEvent::Begin { hello: Some(hello) }));
+        self.tell(What::Tls(TlsEvent::Begin { offer: Some(offer) }));
         Ok(())
     }
 
