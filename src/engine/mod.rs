@@ -124,10 +124,11 @@ pub struct Engine {
     skips_gaps: bool,
     inspect: Option<fn(&[u8])>,
     policies: ArcSwap<Policies>,
+    /// Ahead of the flows, since fields go in this order: theirs stay written down.
+    diarist: Option<Arc<image::Diarist>>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     seed: u64,
-    diarist: Option<Arc<image::Diarist>>,
     keyed: Keyed,
     memory: Arc<Memory>,
     /// Somebody found no room in `memory`.

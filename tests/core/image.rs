@@ -555,8 +555,7 @@ fn die(rig: &mut Rig, paper: &mut Paper, settings: &Settings) -> u64 {
     let (mut engine, restored) = Engine::restored(settings.clone(), &image, now, &mut effects);
     *paper = Paper::default();
     engine.keep_diary(Box::new(paper.clone()), now, 0);
-    // The one that died cleans nothing up.
-    std::mem::forget(std::mem::replace(&mut rig.engine, engine));
+    rig.engine = engine;
     restored.flows
 }
 
@@ -650,6 +649,21 @@ fn a_flow_that_is_gone_leaves_its_place_in_the_diary() {
     assert!(slots().values().all(|record| !record.is_empty()) && slots().len() == 1);
     rig.engine.expire(Instant::from_seconds(1_000_000), &mut Effects::default());
     assert!(slots().values().all(Vec::is_empty) && slots().len() == 1);
+}
+
+#[test]
+fn an_engine_that_is_gone_leaves_its_diary() {
+    let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+    let paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    let before = paper.image();
+    drop(rig);
+    assert_eq!(paper.image(), before);
+    let now = Instant::from_seconds(1);
+    let image = Image::open(&before).unwrap();
+    let (_, known) = Engine::restored(settings("mailguard"), &image, now, &mut Effects::default());
+    assert_eq!(known.flows, 1);
 }
 
 /// A flow of these settings that has said something; how many there are that a successor knows, and
