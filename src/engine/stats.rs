@@ -213,7 +213,7 @@ counters! {
         mail_in_clear_unused_offer,
         /// MAIL in clear without an offer of STARTTLS
         mail_in_clear_without_offer,
-        /// ClientHellos let through
+        /// ClientHellos let through, one a session
         tls_begun,
         /// Of those, hellos above 1,400 bytes: too long for one segment
         tls_large_hellos,
@@ -277,7 +277,7 @@ impl Stats {
         *self.tls.entry(heard).or_default() += 1;
     }
 
-    pub(super) fn count_client_hello(&mut self, length: usize, offer: &ClientOffer) {
+    pub(super) fn count_offer(&mut self, offer: &ClientOffer) {
         match &offer.server_name {
             ServerName::Absent => self.tls_names_absent += 1,
             ServerName::Host(name) => {
@@ -290,6 +290,10 @@ impl Stats {
         if let Some(first) = offer.protocols.first() {
             self.hear(Heard::Protocol(Some(first.clone())));
         }
+    }
+
+    pub(super) fn count_begun(&mut self, length: usize) {
+        self.tls_begun += 1;
         self.tls_large_hellos += u64::from(length > SMALL_HELLO_MAX);
     }
 
@@ -333,7 +337,7 @@ mod tests {
     fn a_hello_is_large_from_1401_bytes_on() {
         let mut stats = Stats::default();
         for (length, count) in [(1_399, 0), (1_400, 0), (1_401, 1), (9_000, 2)] {
-            stats.count_client_hello(length, &ClientOffer::default());
+            stats.count_begun(length);
             assert_eq!(stats.tls_large_hellos, count, "{length}");
         }
     }

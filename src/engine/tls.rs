@@ -265,21 +265,26 @@ impl Passage<'_, '_> {
     }
 
     fn hear_client_hello(&mut self, hello: &ClientHello) -> Result<(), Stop> {
-        let end = self.conversation.streams[self.direction].judged();
-        if let Some(records) = &mut self.conversation.records {
-            records.known.hellos[self.direction] = end;
-        }
+        let direction = self.direction;
+        let end = self.conversation.streams[direction].judged();
+        let is_second = self.conversation.records.as_mut().is_some_and(|records| {
+            records.known.hellos[direction] = end;
+            records.known.watch.has_second_hello(speaker_of(direction))
+        });
         let guard = &self.conversation.terms.guard;
         let (ruling, is_foreign) = (guard.judge_client_hello(hello), guard.is_foreign_name(hello));
+        if is_second {
+            // It is judged as well; of its session all is told and counted.
+            return self.obey(ruling);
+        }
         let offer = Box::new(ClientOffer::of(hello));
-        self.effects.counted.count_client_hello(hello.length, &offer);
-        self.effects.counted.tls_names_foreign += u64::from(is_foreign);
+        self.effects.counted.count_offer(&offer);
         if is_foreign {
-            let (direction, notice) = (self.direction, Notice::ForeignName);
-            self.tell(What::Noticed { direction, notice });
+            self.effects.counted.tls_names_foreign += 1;
+            self.tell(What::Noticed { direction, notice: Notice::ForeignName });
         }
         self.obey(ruling)?;
-        self.effects.counted.tls_begun += 1;
+        self.effects.counted.count_begun(hello.length);
         self.tell(What::Tls(TlsEvent::Begin { offer: Some(offer) }));
         Ok(())
     }
