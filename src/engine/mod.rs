@@ -200,10 +200,10 @@ impl Engine {
         }));
         let (verdict, mode) =
             judged.unwrap_or_else(|_| (Verdict::Drop(Reason::OwnFault), self.general_mode()));
-        let carried_out = mode.carry_out(verdict, effects);
+        // What monitoring lets go on is counted as well.
         effects.count(verdict);
         self.tally(effects);
-        carried_out
+        mode.carry_out(verdict, effects)
     }
 
     /// Forgets what has been silent for too long; `handle` does a bounded part of this on each

@@ -60,7 +60,8 @@ macro_rules! counters {
             $(#[doc = $help] pub $name: u64,)+
             /// Packets dropped, by reason; those that monitoring let pass as well.
             pub drops: BTreeMap<Reason, u64>,
-            /// Packets whose payload, or the rest of it, was held back, by reason.
+            /// Packets whose payload, or the rest of it, was held back, by reason; those that
+            /// monitoring let pass as well.
             pub withheld: BTreeMap<Reason, u64>,
             /// What hellos and alerts in clear have said, and between whom TLS has failed.
             pub tls: BTreeMap<Heard, u64>,

@@ -69,7 +69,18 @@ impl<'a> Running<'a> {
     /// What became of packets that are counted as dropped: those that monitoring lets pass are as
     /// well.
     pub(super) fn dropped(&self) -> &'static str {
-        dropped(&self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
+        let mixed = "dropped, or would have where monitoring,";
+        self.word(["dropped", "monitoring only, would have dropped", mixed])
+    }
+
+    /// The same of payloads that are counted as held back.
+    pub(super) fn held_back(&self) -> &'static str {
+        let mixed = "held back, or would have where monitoring,";
+        self.word(["held back", "monitoring only, would have held back", mixed])
+    }
+
+    fn word(&self, words: [&'static str; 3]) -> &'static str {
+        word(words, &self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
     }
 
     /// Puts in force what can be; says what cannot.
@@ -92,14 +103,19 @@ impl<'a> Running<'a> {
     }
 }
 
-fn dropped(settings: &Settings, is_in_part: bool) -> &'static str {
+/// What is said where all is enforced, all is monitored, or one of the two.
+fn word(
+    [enforced, monitored, mixed]: [&'static str; 3],
+    settings: &Settings,
+    is_in_part: bool,
+) -> &'static str {
     let is_monitored = |one: &Exception| matches!(one.treatment, Treatment::Monitor(_));
     if is_in_part || (!settings.monitor && settings.exceptions.iter().any(is_monitored)) {
-        "dropped, or would have where monitoring,"
+        mixed
     } else if settings.monitor {
-        "monitoring only, would have dropped"
+        monitored
     } else {
-        "dropped"
+        enforced
     }
 }
 
@@ -214,13 +230,14 @@ mod tests {
     fn what_monitoring_lets_pass_is_not_said_to_be_dropped() {
         let verb = |text: &str, is_in_part| {
             let source = crate::config::Source { name: "m", text };
-            dropped(&Config::build(Some(source), &[]).unwrap().engine, is_in_part)
+            let settings = Config::build(Some(source), &[]).unwrap().engine;
+            word(["enforced", "monitored", "mixed"], &settings, is_in_part)
         };
-        assert_eq!(verb("", false), "dropped");
-        assert_eq!(verb("monitor = true\n", false), "monitoring only, would have dropped");
+        assert_eq!(verb("", false), "enforced");
+        assert_eq!(verb("monitor = true\n", false), "monitored");
         let one = "[[exceptions]]\nclient = \"192.0.2.1\"\ntreatment = \"monitor\"\n";
         for (text, is_in_part) in [(one, false), ("", true), ("monitor = true\n", true)] {
-            assert!(verb(text, is_in_part).starts_with("dropped, or would have "), "{text}");
+            assert_eq!(verb(text, is_in_part), "mixed", "{text}");
         }
     }
 }
