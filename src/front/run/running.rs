@@ -83,10 +83,19 @@ impl<'a> Running<'a> {
         word(words, &self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
     }
 
-    /// Puts in force what can be; says what cannot.
-    pub(super) fn apply(&self, new: Config) -> Vec<Pending> {
+    /// Has another configuration made of this one, while nobody else makes one, and puts in force
+    /// of it what can be; says what cannot, and what else was to be said of it.
+    pub(super) fn change<T, E>(
+        &self,
+        make: impl FnOnce(&Config) -> Result<(Config, T), E>,
+    ) -> Result<(Vec<Pending>, T), E> {
         let mut config = self.config.lock();
-        let pending = pending(&config, &new);
+        let (new, said) = make(&config)?;
+        Ok((self.apply(&mut config, new), said))
+    }
+
+    fn apply(&self, config: &mut Config, new: Config) -> Vec<Pending> {
+        let pending = pending(config, &new);
         // Connections under way keep what they began with.
         if config.engine.monitor != new.engine.monitor {
             self.has_monitored_in_part.store(true, Ordering::Relaxed);
@@ -216,14 +225,39 @@ mod tests {
             let running = Running::new(&engine, old.clone());
             let new = config(&[set]);
             let expected = expected.map(|(what, needs)| Pending { what, needs });
-            let pending = running.apply(new.clone());
+            let apply = |new: &Config| running.apply(&mut running.config(), new.clone());
+            let pending = apply(&new);
             assert_eq!(pending.first().copied(), expected, "{set}");
             assert_eq!(pending.len(), usize::from(expected.is_some()), "{set}");
             let is_restart = expected.is_some_and(|one| one.needs != Needs::Rules);
             assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
             // Said each time until it is so, and only then.
-            assert_eq!(running.apply(config(&[set])).len(), usize::from(is_restart), "{set}");
+            assert_eq!(apply(&config(&[set])).len(), usize::from(is_restart), "{set}");
         }
+    }
+
+    #[test]
+    fn changes_made_at_once_are_all_in_force() {
+        let old = config(&["ports=[25]"]);
+        let engine = Engine::new(old.engine.clone(), 0);
+        let running = Running::new(&engine, old);
+        let open = |first: u16| {
+            for port in first..first + 100 {
+                let changed = running.change(|old| {
+                    let mut new = old.clone();
+                    new.engine.ports.push(port);
+                    std::thread::yield_now();
+                    Ok::<_, ()>((new, ()))
+                });
+                assert!(changed.is_ok());
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| open(1_000));
+            scope.spawn(|| open(2_000));
+        });
+        assert_eq!(running.config().engine.ports.len(), 201);
+        assert_eq!(running.change(|_| Err::<(Config, ()), _>("refused")), Err("refused"));
     }
 
     #[test]
