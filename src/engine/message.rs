@@ -148,7 +148,7 @@ mod tests {
     /// What each kind of names says of an entry: our own, a PIX's, an ASA's, and the guide's.
     #[test]
     fn an_entry_is_the_message_of_whom_it_is_written_for() {
-        let begin = What::Tls(TlsEvent::Begin { hello: None });
+        let begin = What::Tls(TlsEvent::Begin { offer: None });
         let replace = ("address_scan", "replace");
         let asa = |message: &'static str| ["", "", message, message];
         let map = ("asa_map", "ehlo-reply-parameter-others,cmd-rcpt-count,cmd-line-length");

@@ -124,10 +124,11 @@ pub struct Engine {
     skips_gaps: bool,
     inspect: Option<fn(&[u8])>,
     policies: ArcSwap<Policies>,
+    /// Ahead of the flows, since fields go in this order: theirs stay written down.
+    diarist: Option<Arc<image::Diarist>>,
     flows: FlowTable<Conversation>,
     handshakes: HandshakeTable,
     seed: u64,
-    diarist: Option<Arc<image::Diarist>>,
     keyed: Keyed,
     memory: Arc<Memory>,
     /// Somebody found no room in `memory`.
@@ -199,10 +200,10 @@ impl Engine {
         }));
         let (verdict, mode) =
             judged.unwrap_or_else(|_| (Verdict::Drop(Reason::OwnFault), self.general_mode()));
-        let carried_out = mode.carry_out(verdict, effects);
+        // What monitoring lets go on is counted as well.
         effects.count(verdict);
         self.tally(effects);
-        carried_out
+        mode.carry_out(verdict, effects)
     }
 
     /// Forgets what has been silent for too long; `handle` does a bounded part of this on each

@@ -423,7 +423,7 @@ fn told(change: Change) -> Option<What> {
         Change::DataEnds { at, length } | Change::ChunksEnd { at, octets: length, .. } => {
             Some(What::DataEnd { offset: at.value(), length })
         }
-        Change::TlsBegins => Some(What::Tls(TlsEvent::Begin { hello: None })),
+        Change::TlsBegins => Some(What::Tls(TlsEvent::Begin { offer: None })),
         Change::TlsAnswered => None,
     }
 }

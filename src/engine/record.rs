@@ -189,7 +189,7 @@ pub enum TlsEvent {
     /// It began.
     Begin {
         /// What the client offers, where it is watched; where it is not, the flow is opaque now.
-        hello: Option<Box<tls::ClientHello>>,
+        offer: Option<Box<tls::ClientOffer>>,
     },
     /// The server has chosen among what the client offered.
     Agreed {
@@ -284,7 +284,9 @@ impl What {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
                 line.len()
             }
-            Self::Tls(TlsEvent::Begin { hello }) => hello.as_ref().map_or(0, |hello| hello.length),
+            Self::Tls(TlsEvent::Begin { offer }) => {
+                offer.as_ref().map_or(0, |offer| offer.length())
+            }
             Self::Edited { before, after, patches, .. } => {
                 let names: usize = patches.iter().map(|id| id.len()).sum();
                 before.len() + after.len() + names

@@ -12,7 +12,7 @@ use crate::flow::Ends;
 use crate::guard::Rule;
 use crate::patch::{Deed, Id};
 use crate::speaker::Speaker;
-use crate::tls::{ClientHello, ServerHello, ServerName, Version, fingerprint};
+use crate::tls::{ClientOffer, ServerHello, ServerName, Version};
 
 /// One counter as others are shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ macro_rules! counters {
             $(#[doc = $help] pub $name: u64,)+
             /// Packets dropped, by reason; those that monitoring let pass as well.
             pub drops: BTreeMap<Reason, u64>,
-            /// Packets whose payload, or the rest of it, was held back, by reason.
+            /// Packets whose payload, or the rest of it, was held back, by reason; those that
+            /// monitoring let pass as well.
             pub withheld: BTreeMap<Reason, u64>,
             /// What hellos and alerts in clear have said, and between whom TLS has failed.
             pub tls: BTreeMap<Heard, u64>,
@@ -213,7 +214,7 @@ counters! {
         mail_in_clear_unused_offer,
         /// MAIL in clear without an offer of STARTTLS
         mail_in_clear_without_offer,
-        /// ClientHellos let through
+        /// ClientHellos let through, one a session
         tls_begun,
         /// Of those, hellos above 1,400 bytes: too long for one segment
         tls_large_hellos,
@@ -277,8 +278,8 @@ impl Stats {
         *self.tls.entry(heard).or_default() += 1;
     }
 
-    pub(super) fn count_client_hello(&mut self, hello: &ClientHello) {
-        match &hello.server_name {
+    pub(super) fn count_offer(&mut self, offer: &ClientOffer) {
+        match &offer.server_name {
             ServerName::Absent => self.tls_names_absent += 1,
             ServerName::Host(name) => {
                 self.tls_names_present += 1;
@@ -286,11 +287,15 @@ impl Stats {
             }
             ServerName::Odd => self.tls_names_odd += 1,
         }
-        self.hear(Heard::Fingerprint(Some(fingerprint(hello))));
-        if let Some(first) = hello.protocols.first() {
+        self.hear(Heard::Fingerprint(Some(offer.fingerprint.clone())));
+        if let Some(first) = offer.protocols.first() {
             self.hear(Heard::Protocol(Some(first.clone())));
         }
-        self.tls_large_hellos += u64::from(hello.length > SMALL_HELLO_MAX);
+    }
+
+    pub(super) fn count_begun(&mut self, length: usize) {
+        self.tls_begun += 1;
+        self.tls_large_hellos += u64::from(length > SMALL_HELLO_MAX);
     }
 
     pub(super) fn count_server_hello(&mut self, hello: &ServerHello) {
@@ -333,7 +338,7 @@ mod tests {
     fn a_hello_is_large_from_1401_bytes_on() {
         let mut stats = Stats::default();
         for (length, count) in [(1_399, 0), (1_400, 0), (1_401, 1), (9_000, 2)] {
-            stats.count_client_hello(&ClientHello { length, ..ClientHello::default() });
+            stats.count_begun(length);
             assert_eq!(stats.tls_large_hellos, count, "{length}");
         }
     }

@@ -18,7 +18,7 @@ use crate::offset::Offset;
 use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
 use crate::speaker::Speaker;
 use crate::tcp::{Memory, Reserved};
-use crate::tls::{ClientHello, Fault, Seen, ServerHello, Standing, Watch};
+use crate::tls::{ClientHello, ClientOffer, Fault, Seen, ServerHello, Standing, Watch};
 
 /// Memory that a byte may cost at most which is kept: a run of seven has sixteen.
 const KEPT_COST: usize = 3;
@@ -232,7 +232,7 @@ impl Passage<'_, '_> {
     fn hear_tls(&mut self, seen: Seen) -> Result<(), Stop> {
         let direction = self.direction;
         match seen {
-            Seen::ClientHello(hello) => self.hear_client_hello(hello),
+            Seen::ClientHello(hello) => self.hear_client_hello(&hello),
             Seen::ServerHello(hello) => self.hear_server_hello(hello),
             Seen::Alert(alert) => {
                 self.hear_alert(alert);
@@ -264,23 +264,28 @@ impl Passage<'_, '_> {
         }
     }
 
-    fn hear_client_hello(&mut self, hello: Box<ClientHello>) -> Result<(), Stop> {
-        let end = self.conversation.streams[self.direction].judged();
-        if let Some(records) = &mut self.conversation.records {
-            records.known.hellos[self.direction] = end;
-        }
+    fn hear_client_hello(&mut self, hello: &ClientHello) -> Result<(), Stop> {
+        let direction = self.direction;
+        let end = self.conversation.streams[direction].judged();
+        let is_second = self.conversation.records.as_mut().is_some_and(|records| {
+            records.known.hellos[direction] = end;
+            records.known.watch.has_second_hello(speaker_of(direction))
+        });
         let guard = &self.conversation.terms.guard;
-        let (ruling, is_foreign) =
-            (guard.judge_client_hello(&hello), guard.is_foreign_name(&hello));
-        self.effects.counted.count_client_hello(&hello);
-        self.effects.counted.tls_names_foreign += u64::from(is_foreign);
+        let (ruling, is_foreign) = (guard.judge_client_hello(hello), guard.is_foreign_name(hello));
+        if is_second {
+            // It is judged as well; of its session all is told and counted.
+            return self.obey(ruling);
+        }
+        let offer = Box::new(ClientOffer::of(hello));
+        self.effects.counted.count_offer(&offer);
         if is_foreign {
-            let (direction, notice) = (self.direction, Notice::ForeignName);
-            self.tell(What::Noticed { direction, notice });
+            self.effects.counted.tls_names_foreign += 1;
+            self.tell(What::Noticed { direction, notice: Notice::ForeignName });
         }
         self.obey(ruling)?;
-        self.effects.counted.tls_begun += 1;
-        self.tell(What::Tls(TlsEvent::Begin { hello: Some(hello) }));
+        self.effects.counted.count_begun(hello.length);
+        self.tell(What::Tls(TlsEvent::Begin { offer: Some(offer) }));
         Ok(())
     }
 

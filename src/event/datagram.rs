@@ -157,8 +157,8 @@ const INFORMATIONAL: u8 = 6;
 /// The facility of mail systems.
 const MAIL: u8 = 2;
 
-/// Bytes of a message: what rsyslog takes where nobody told it otherwise. Only hellos of TLS with
-/// all they offer, and edits of long binary lines, come near.
+/// Bytes of a message: what rsyslog takes where nobody told it otherwise. Only edits of long binary
+/// lines come near.
 const MESSAGE_MAX: usize = 8_192;
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
 use crate::tcp::Violation;
-use crate::tls::{ClientHello, ServerHello, fingerprint};
+use crate::tls::{ClientOffer, ServerHello};
 
-use super::tls::{alert_word, group, groups, protocols, server_name, suite};
+use super::tls::{alert_word, group, groups, protocols, suite};
 use super::{escaped, shown, side};
 
 /// What an entry says beside whose it is, in the order of its keys.
@@ -307,7 +307,7 @@ fn describe(what: &What) -> Entry {
 
 fn describe_tls(what: &TlsEvent) -> Entry {
     match what {
-        TlsEvent::Begin { hello } => with_tls(event("tls-begin"), hello.as_deref().map(begun)),
+        TlsEvent::Begin { offer } => with_tls(event("tls-begin"), offer.as_deref().map(begun)),
         TlsEvent::Agreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
         TlsEvent::Failed { by, alert, stage } => {
             let alert = alert.map(alert_word);
@@ -336,16 +336,16 @@ fn with_tls(entry: Entry, tls: Option<Tls>) -> Entry {
     Entry { tls, ..entry }
 }
 
-fn begun(hello: &ClientHello) -> Tls {
+fn begun(offer: &ClientOffer) -> Tls {
     Tls {
-        version: Some(hello.highest_version().to_string()),
-        sni: server_name(hello).map(str::to_owned),
-        alpn: protocols(hello),
-        groups: groups(&hello.groups),
-        shares: groups(&hello.key_shares),
-        ech: hello.has_encrypted_hello,
-        early_data: hello.has_early_data,
-        ja4: Some(fingerprint(hello)),
+        version: Some(offer.version.to_string()),
+        sni: offer.host().map(str::to_owned),
+        alpn: protocols(offer),
+        groups: groups(&offer.groups),
+        shares: groups(&offer.key_shares),
+        ech: offer.has_encrypted_hello,
+        early_data: offer.has_early_data,
+        ja4: Some(offer.fingerprint.clone()),
         ..Tls::default()
     }
 }

@@ -134,7 +134,7 @@ fn what_the_article_has_no_words_for() {
         "*** server offset 9: alarm: unexpected-reply"
     );
     assert_eq!(
-        text(What::Tls(TlsEvent::Begin { hello: None })),
+        text(What::Tls(TlsEvent::Begin { offer: None })),
         "*** TLS begins on the connection from 192.0.2.1"
     );
     assert_eq!(text(What::Closed), "*** The connection from 192.0.2.1 was closed");
@@ -186,7 +186,7 @@ fn json_says_the_same_in_a_fixed_order() {
         json(What::Alarm { direction, offset: 1, fault: Fault::UnexpectedReply }),
         r#""event":"alarm","side":"server","offset":1,"fault":"unexpected-reply""#
     );
-    assert_eq!(json(What::Tls(TlsEvent::Begin { hello: None })), r#""event":"tls-begin""#);
+    assert_eq!(json(What::Tls(TlsEvent::Begin { offer: None })), r#""event":"tls-begin""#);
     assert_eq!(json(What::Closed), r#""event":"closed""#);
 }
 
@@ -276,7 +276,7 @@ fn syslog_says_what_the_original_said() {
              address from {CLIENT} to {SERVER}. Mail Address:<a`b`>"
         )
     );
-    let begin = What::Tls(TlsEvent::Begin { hello: None });
+    let begin = What::Tls(TlsEvent::Begin { offer: None });
     assert_eq!(
         syslog_as(begin, Some(Message::TlsStarted)).unwrap(),
         format!(
@@ -355,7 +355,7 @@ fn syslog_lends_no_number_to_what_the_original_had_no_message_for() {
         assert_eq!(syslog(edited(client, 0, rule, before, &after)), ours(&rest));
     }
     assert_eq!(
-        syslog(What::Tls(TlsEvent::Begin { hello: None })),
+        syslog(What::Tls(TlsEvent::Begin { offer: None })),
         Some(format!("%MAILGUARD-6-tls-begin: saw TLS begin from {CLIENT} to {SERVER}"))
     );
     assert_eq!(

@@ -107,11 +107,11 @@ fn describe(record: &Record, line: &mut String) {
 
 fn describe_tls(event: &TlsEvent, client: IpAddr, line: &mut String) -> std::fmt::Result {
     match event {
-        TlsEvent::Begin { hello: None } => {
+        TlsEvent::Begin { offer: None } => {
             write!(line, "*** TLS begins on the connection from {client}")
         }
-        TlsEvent::Begin { hello: Some(hello) } => {
-            write!(line, "*** TLS begins on the connection from {client}:{}", offered(hello))
+        TlsEvent::Begin { offer: Some(offer) } => {
+            write!(line, "*** TLS begins on the connection from {client}:{}", offered(offer))
         }
         TlsEvent::Agreed { hello } => write!(
             line,

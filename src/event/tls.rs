@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::tls::{ClientHello, ServerName, alert_name, fingerprint, group_name, suite_name};
-
-/// Names of one list that an entry shows: a stranger chooses how many there are.
-const SHOWN_MAX: usize = 8;
+use crate::tls::{ClientOffer, ServerName, alert_name, group_name, suite_name};
 
 /// A cipher suite by its name, or its number.
 pub(super) fn suite(value: u16) -> String {
@@ -22,38 +19,30 @@ pub(super) fn alert_word(description: u8) -> String {
     alert_name(description).map_or_else(|| description.to_string(), str::to_owned)
 }
 
-/// The name asked for, if there is one that may be shown.
-pub(super) fn server_name(hello: &ClientHello) -> Option<&str> {
-    match &hello.server_name {
-        ServerName::Host(name) => Some(name),
-        ServerName::Absent | ServerName::Odd => None,
-    }
-}
-
-/// The first of these groups.
+/// These groups.
 pub(super) fn groups(values: &[u16]) -> Vec<String> {
-    values.iter().take(SHOWN_MAX).map(|&value| group(value)).collect()
+    values.iter().map(|&value| group(value)).collect()
 }
 
-/// The first of the protocols offered.
-pub(super) fn protocols(hello: &ClientHello) -> Vec<String> {
-    hello.protocols.iter().take(SHOWN_MAX).map(|name| super::escaped(name)).collect()
+/// The protocols offered.
+pub(super) fn protocols(offer: &ClientOffer) -> Vec<String> {
+    offer.protocols.iter().map(|name| super::escaped(name)).collect()
 }
 
 /// What a client offers, for a line of text.
-pub(super) fn offered(hello: &ClientHello) -> String {
-    let mut text = format!(" up to {}", hello.highest_version());
+pub(super) fn offered(offer: &ClientOffer) -> String {
+    let mut text = format!(" up to {}", offer.version);
     // Writing to a String cannot fail.
-    let _ = match &hello.server_name {
+    let _ = match &offer.server_name {
         ServerName::Host(name) => write!(text, ", for {name}"),
         ServerName::Odd => write!(text, ", for an odd name"),
         ServerName::Absent => Ok(()),
     };
-    let shares = groups(&hello.key_shares);
+    let shares = groups(&offer.key_shares);
     if !shares.is_empty() {
         let _ = write!(text, ", keys {}", shares.join(" "));
     }
-    let protocols = protocols(hello);
+    let protocols = protocols(offer);
     if !protocols.is_empty() {
         // A name may hold any byte, and what ends one in this line, too.
         let sealed = |name: &String| name.replace(' ', "\\x20").replace(',', "\\x2c");
@@ -61,12 +50,12 @@ pub(super) fn offered(hello: &ClientHello) -> String {
         let _ = write!(text, ", protocols {}", names.join(" "));
     }
     for (is_there, word) in
-        [(hello.has_encrypted_hello, "ech"), (hello.has_early_data, "early data")]
+        [(offer.has_encrypted_hello, "ech"), (offer.has_early_data, "early data")]
     {
         if is_there {
             let _ = write!(text, ", {word}");
         }
     }
-    let _ = write!(text, ", ja4 {}", fingerprint(hello));
+    let _ = write!(text, ", ja4 {}", offer.fingerprint);
     text
 }

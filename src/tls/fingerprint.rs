@@ -2,6 +2,9 @@
 //!
 //! JA4 is under BSD-3-Clause, and FoxIO has stated that it neither holds nor seeks a patent on it.
 //! The others of its family (JA4S, JA4X ...) are under another licence, and are not here.
+//!
+//! A hello may have thousands of values: they are sorted as numbers, which is the order of their
+//! four hexadecimal digits, and written into one text.
 
 use std::fmt::Write;
 
@@ -19,8 +22,8 @@ const COUNT_MAX: usize = 99;
 /// The fingerprint, such as `t13d181100_85036bcba153_d41ae481755e`.
 #[must_use]
 pub fn fingerprint(hello: &ClientHello) -> String {
-    let named = |values: &[u16]| -> Vec<String> {
-        values.iter().filter(|&&value| !is_grease(value)).map(|v| format!("{v:04x}")).collect()
+    let named = |values: &[u16]| -> Vec<u16> {
+        values.iter().copied().filter(|&value| !is_grease(value)).collect()
     };
     let mut suites = named(&hello.cipher_suites);
     let mut extensions = named(&hello.extensions);
@@ -32,19 +35,22 @@ pub fn fingerprint(hello: &ClientHello) -> String {
         extensions.len().min(COUNT_MAX),
         protocol(hello)
     );
-    suites.sort();
-    extensions
-        .retain(|kind| ![SERVER_NAME, ALPN].map(|known| format!("{known:04x}")).contains(kind));
-    extensions.sort();
-    let mut sorted = extensions.join(",");
+    suites.sort_unstable();
+    extensions.retain(|kind| ![SERVER_NAME, ALPN].contains(kind));
+    extensions.sort_unstable();
     let algorithms = named(&hello.signature_algorithms);
+    let mut list = Vec::with_capacity(5 * suites.len());
+    append(&suites, &mut list);
+    text.push('_');
+    append_hash(&list, suites.is_empty(), &mut text);
+    list.clear();
+    append(&extensions, &mut list);
     if !algorithms.is_empty() {
-        // Writing to a String cannot fail.
-        let _ = write!(sorted, "_{}", algorithms.join(","));
+        list.push(b'_');
+        append(&algorithms, &mut list);
     }
-    let is_bare = extensions.is_empty();
-    let _ =
-        write!(text, "_{}_{}", hash(&suites.join(","), suites.is_empty()), hash(&sorted, is_bare));
+    text.push('_');
+    append_hash(&list, extensions.is_empty(), &mut text);
     text
 }
 
@@ -70,14 +76,28 @@ fn protocol(hello: &ClientHello) -> String {
     first.chars().take(1).chain(last.chars().skip(1)).collect()
 }
 
-fn hash(text: &str, is_empty: bool) -> String {
-    if is_empty {
-        return "0".repeat(HASH_SHOWN);
+/// Values by their digits, with commas between them.
+fn append(values: &[u16], list: &mut Vec<u8>) {
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            list.push(b',');
+        }
+        let [high, low] = value.to_be_bytes();
+        list.extend([high >> 4, high & 0xf, low >> 4, low & 0xf].map(digit));
     }
-    let digest = Sha256::digest(text.as_bytes());
-    let shown = digest.iter().take(HASH_SHOWN / 2);
-    shown.fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+}
+
+const fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+fn append_hash(list: &[u8], is_empty: bool, text: &mut String) {
+    if is_empty {
+        text.extend(['0'; HASH_SHOWN]);
+        return;
+    }
+    for byte in Sha256::digest(list).iter().take(HASH_SHOWN / 2) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
 }

@@ -85,8 +85,7 @@ pub struct ClientHello {
     pub key_shares: Vec<u16>,
     /// signature_algorithms.
     pub signature_algorithms: Vec<u16>,
-    /// application_layer_protocol_negotiation, the first of them: a hello has room for thousands,
-    /// and may wait for a log.
+    /// application_layer_protocol_negotiation, the first of them: a hello has room for thousands.
     pub protocols: Vec<Vec<u8>>,
     /// Whether it may send data before the server's hello.
     pub has_early_data: bool,

@@ -10,6 +10,7 @@ mod fingerprint;
 mod flight;
 mod hello;
 mod names;
+mod offer;
 mod record;
 mod table;
 mod watch;
@@ -17,6 +18,7 @@ mod watch;
 pub use fingerprint::fingerprint;
 pub use hello::{ClientHello, ServerHello, ServerName, Version};
 pub use names::{alert_name, group_name, suite_name};
+pub use offer::ClientOffer;
 pub use watch::{Data, Standing, Watch};
 
 use std::fmt;

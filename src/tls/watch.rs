@@ -132,6 +132,12 @@ impl Watch {
         self.of(side).hellos > 0
     }
 
+    /// Whether a side has said another hello, as a HelloRetryRequest asks for.
+    #[must_use]
+    pub const fn has_second_hello(&self, side: Speaker) -> bool {
+        self.of(side).hellos > 1
+    }
+
     /// Whether a side has said a byte that TLS can begin with.
     #[must_use]
     pub fn has_begun(&self, side: Speaker) -> bool {

@@ -13,7 +13,7 @@ use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard;
 
 use crate::support::rig::settings;
-use crate::support::tls::{record, session};
+use crate::support::tls::{hello_of_suites, record, session};
 
 /// Payload of an ordinary packet on Ethernet.
 const MTU: usize = 1_448;
@@ -238,6 +238,9 @@ const WITH_DSN: [(Direction, &str); 3] =
 
 const HELLO: [(Direction, &str); 2] = [GREETED[0], (C, "EHLO client\r\n")];
 
+const BEFORE_TLS: [(Direction, &str); 5] =
+    [HELLO[0], HELLO[1], (S, "250 STARTTLS\r\n"), (C, "STARTTLS\r\n"), (S, "220 go\r\n")];
+
 const IN_AUTH: [(Direction, &str); 5] =
     [EXTENDED[0], EXTENDED[1], EXTENDED[2], (C, "AUTH PLAIN\r\n"), (S, "334 \r\n")];
 
@@ -269,7 +272,8 @@ pub(crate) fn all() -> Vec<Kind> {
     kinds
 }
 
-/// Behind a recorded handshake: records as bulk has them, and the smallest there can be.
+/// Behind a recorded handshake: records as bulk has them, and the smallest there can be. In its
+/// place: a hello of more values than any.
 fn under_tls() -> Vec<Kind> {
     let largest = record(23, 16_401, b"");
     let smallest = record(23, 9, b"");
@@ -277,12 +281,7 @@ fn under_tls() -> Vec<Kind> {
     for (name, one) in [("records of 16 KiB", &largest), ("records of 9 bytes", &smallest)] {
         for length in [MTU, BULK] {
             let name = format!("TLS: {name}, {length} bytes");
-            let mut kind = Kind::new(&name, "esmtp", &HELLO);
-            for (from, line) in
-                [(S, &b"250 STARTTLS\r\n"[..]), (C, b"STARTTLS\r\n"), (S, b"220 go\r\n")]
-            {
-                kind.prelude.push((from, line.to_vec()));
-            }
+            let mut kind = Kind::new(&name, "esmtp", &BEFORE_TLS);
             kind.prelude.extend(session("tls13").into_iter().take(4));
             // Whole records, so that each segment begins elsewhere in one.
             let bytes = fill(one, one.len() * (2 * BULK / one.len()));
@@ -295,6 +294,11 @@ fn under_tls() -> Vec<Kind> {
             }
             kinds.push(repeated);
         }
+    }
+    for length in [MTU, BULK] {
+        let name = format!("TLS: a hello of 8,000 suites, {length} bytes");
+        let kind = Kind::new(&name, "esmtp", &BEFORE_TLS);
+        kinds.push(hello_of_suites().chunks(length).fold(kind, |kind, piece| kind.then(C, piece)));
     }
     kinds
 }

@@ -10,6 +10,7 @@ use crate::support::crowd::{BEGIN, Crowd, Line, index};
 use crate::support::packet::ACK;
 use crate::support::random::Random;
 use crate::support::rig::{settings, settings_with, settings_without_rules};
+use crate::support::tls::{client_hello, hello_of_suites, server_name};
 use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Record, Settings, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
@@ -250,6 +251,58 @@ fn an_entry_shows_512_bytes_and_a_line_16_edits() {
     assert_eq!(shown.iter().max(), Some(&LOGGED_BYTES_MAX));
     let edits = crowd.records.iter().filter(|record| matches!(record.what, What::Edited { .. }));
     assert!((1..=16).contains(&edits.count()));
+}
+
+/// What is asked of memory for the last of these bytes, and what each entry held that was made.
+fn entries_of_hello(hello: &[u8]) -> (u64, Vec<i64>) {
+    let mut crowd = Crowd::new(settings("esmtp"));
+    let mut line = crowd.open(ATTACKER, 1);
+    for (from, said) in [
+        (S, &b"220 mx\r\n"[..]),
+        (C, b"EHLO a\r\n"),
+        (S, b"250 STARTTLS\r\n"),
+        (C, b"STARTTLS\r\n"),
+        (S, b"220 go\r\n"),
+    ] {
+        assert!(crowd.say(&mut line, from, said));
+    }
+    crowd.records.clear();
+    let asked = allocation_counter::measure(|| assert!(crowd.say(&mut line, C, hello)));
+    assert_eq!(crowd.engine.stats().tls_begun, 1);
+    let freed = |record| -allocation_counter::measure(|| drop(record)).bytes_current;
+    (asked.count_total, crowd.records.drain(..).map(freed).collect())
+}
+
+#[test]
+fn an_entry_that_waits_holds_2_kib() {
+    let list = |content: &[u8]| [&(content.len() as u16).to_be_bytes()[..], content].concat();
+    let protocols = list(&[&[255][..], &[b'a'; 255]].concat().repeat(30));
+    let many = list(&b"\x13\x01".repeat(4_000));
+    let shares = list(&b"\x13\x01\0\0".repeat(1_900));
+    for (what, hello) in [
+        ("suites", hello_of_suites()),
+        ("protocols", client_hello(&[(0, &server_name(&[b'a'; 255])), (16, &protocols)])),
+        ("names of a byte", client_hello(&[(16, &list(&b"\x01a".repeat(4_000)))])),
+        ("groups", client_hello(&[(10, &many), (13, &many)])),
+        ("keys", client_hello(&[(51, &shares)])),
+    ] {
+        let (asked, held) = entries_of_hello(&hello);
+        assert!(asked <= 100, "{what}: no memory for each value: {asked}");
+        assert!(held.iter().all(|bytes| (0..=2_048).contains(bytes)), "{what}: {held:?}");
+        assert!(held.iter().any(|bytes| *bytes > 0), "{what}: {held:?}");
+    }
+    // A line and its edits.
+    let mut crowd = Crowd::new(settings("mailguard"));
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    for part in [&b"VRFY "[..], &[b';'; 400], &[b';'; 400], b"\r\n"].concat().chunks(7) {
+        assert!(crowd.say(&mut line, C, part));
+    }
+    for record in crowd.records {
+        let what = format!("{:?}", record.what);
+        let freed = -allocation_counter::measure(|| drop(record)).bytes_current;
+        assert!((0..=2_048).contains(&freed), "{freed}: {what}");
+    }
 }
 
 /// The edits that are told of a line that comes in packets of so many bytes: the bytes shown, and

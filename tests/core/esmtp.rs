@@ -118,9 +118,9 @@ fn tls_is_opaque_behind_the_220_and_goes_back_to_the_kernel() {
         let mut session = Session::greeted(settings, server());
         session.say("EHLO a\r\n");
         assert_eq!(session.say("STARTTLS\r\n"), "220 go\r\n");
-        assert!(!has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { hello: None })));
+        assert!(!has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { offer: None })));
         session.say_pieces(&[b"\x16\x03\x01", b"EXPN root\r\n"]);
-        assert!(has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { hello: None })));
+        assert!(has_logged(&session, |what| *what == What::Tls(TlsEvent::Begin { offer: None })));
         assert_eq!(session.server.tls, b"\x16\x03\x01EXPN root\r\n");
         let at = session.rig.reply.received;
         let answer = session.rig.send(S, at, b"\x16\x03\x03\0\x05hello");

@@ -15,8 +15,8 @@ use crate::support::session::Session;
 use crate::support::tls::{SESSIONS, session};
 use crate::targets;
 use mailguard::engine::{
-    Diary, Effects, Engine, FORMAT, Image, Limits, Notice, RECORD_BYTES_MAX, Settings, Stats,
-    Unreadable, Verdict, What, image_of_diary,
+    Diary, Effects, Engine, FORMAT, FORMAT_MIN, Image, Limits, Notice, RECORD_BYTES_MAX, Settings,
+    Stats, Unreadable, Verdict, What, image_of_diary,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
 use mailguard::guard::Unit;
@@ -228,16 +228,17 @@ fn the_form_of_an_image_is_that_of_its_format() {
 #[test]
 fn images_of_the_formats_before_are_read() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    let before = [9, 10, 11];
-    let before = before.map(|format| std::fs::read(format!("{folder}/image-{format}")).unwrap());
+    let before: Vec<u32> = (FORMAT_MIN..FORMAT).collect();
+    let kept = |format: &u32| {
+        let image = std::fs::read(format!("{folder}/image-{format}")).unwrap();
+        assert_eq!(image[16..20], format.to_le_bytes(), "each is kept by its number");
+        image
+    };
+    let images: Vec<Vec<u8>> = before.iter().map(kept).collect();
     let now = image(&populated().engine);
-    let format = |image: &[u8]| u32::from_le_bytes(image[16..20].try_into().unwrap());
-    let [nine, ten, eleven] = &before;
-    let formats = [nine, ten, eleven, &now].map(|image| format(image));
-    assert_eq!(formats, [9, 10, 11, FORMAT], "that of FORMAT - 1 has to be beside it");
-    before.iter().for_each(|image| goes_on(image));
+    images.iter().for_each(|image| goes_on(image));
     // And as if they had been written in today's.
-    for reading in [nine, ten, eleven, &now] {
+    for reading in images.iter().chain([&now]) {
         let mut left = String::new();
         for (port, client, said) in [
             (40_000, 58, "OM:<a@b>\r\nNOOP\r\n"),
@@ -555,8 +556,7 @@ fn die(rig: &mut Rig, paper: &mut Paper, settings: &Settings) -> u64 {
     let (mut engine, restored) = Engine::restored(settings.clone(), &image, now, &mut effects);
     *paper = Paper::default();
     engine.keep_diary(Box::new(paper.clone()), now, 0);
-    // The one that died cleans nothing up.
-    std::mem::forget(std::mem::replace(&mut rig.engine, engine));
+    rig.engine = engine;
     restored.flows
 }
 
@@ -650,6 +650,21 @@ fn a_flow_that_is_gone_leaves_its_place_in_the_diary() {
     assert!(slots().values().all(|record| !record.is_empty()) && slots().len() == 1);
     rig.engine.expire(Instant::from_seconds(1_000_000), &mut Effects::default());
     assert!(slots().values().all(Vec::is_empty) && slots().len() == 1);
+}
+
+#[test]
+fn an_engine_that_is_gone_leaves_its_diary() {
+    let mut rig = Rig::established(settings("mailguard"), [1, 2]);
+    let paper = Paper::default();
+    rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);
+    let _ = rig.send(S, 0, b"220 mx ESMTP\r\n");
+    let before = paper.image();
+    drop(rig);
+    assert_eq!(paper.image(), before);
+    let now = Instant::from_seconds(1);
+    let image = Image::open(&before).unwrap();
+    let (_, known) = Engine::restored(settings("mailguard"), &image, now, &mut Effects::default());
+    assert_eq!(known.flows, 1);
 }
 
 /// A flow of these settings that has said something; how many there are that a successor knows, and

@@ -378,6 +378,19 @@ fn what_had_to_wait_is_read_as_soon_as_it_may_be() {
     }
 }
 
+#[test]
+fn what_would_have_been_held_back_is_counted() {
+    let mut rig = watched();
+    let _ = rig.send(S, 0, b"220 mx\r\n");
+    let _ = rig.send(C, 0, b"HELO a\r\n");
+    let _ = rig.send(C, 8, b"DATA\r\nmore\r\n");
+    assert!(rig.effects.withheld.is_none(), "it has gone on");
+    let cut = |what: &What| matches!(what, What::Cut { .. });
+    assert_eq!(count(&rig, cut), 1);
+    let withheld = rig.engine.stats().withheld;
+    assert_eq!(withheld.into_iter().collect::<Vec<_>>(), [(Reason::AwaitingReply, 1)]);
+}
+
 /// The same of replies: one that frees the client may come ahead of another.
 #[test]
 fn replies_are_read_in_their_order_while_the_client_waits() {

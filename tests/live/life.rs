@@ -202,6 +202,33 @@ pub(crate) fn deadly_packet() -> Outcome<String> {
     Ok(format!("3 deaths, then its flow is reset; who was beside it was kept; {figures}"))
 }
 
+/// A queue that cannot be read any more ends the filter, and its manager starts it again: whoever
+/// was there goes on.
+pub(crate) fn failed_queue() -> Outcome<String> {
+    let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
+    let mut guard = Guard::start_deadly(Filter::NETLINK, DEADLY)?;
+    let server = Family::V4.server();
+    let message = Message::new("first", b"1\r\n");
+    let mut bystander = Session::greeted(server, PATIENCE)?;
+    let mut other = Session::greeted(server, PATIENCE)?;
+    other.send(format!("NOOP {DEADLY}?\r\n").as_bytes())?;
+    let status = guard.end().because("no end")?;
+    // What was not judged does not come again.
+    other.abort()?;
+    ensure(!status.success(), || status.to_string())?;
+    let log = guard.log();
+    ensure(log.contains("cannot receive from queue 0: a test asks for this"), || log.clone())?;
+    guard.restart()?;
+    let refused = bystander.command(Pace::Whole, "VRFY root")?;
+    ensure(refused.code == 500, || refused.to_string())?;
+    bystander.deliver(Pace::Whole, &message)?;
+    bystander.quit()?;
+    let log = guard.log();
+    ensure(log.contains("going on with 2 flows"), || log.clone())?;
+    let figures = Site { network, postfix, guard }.finish(&[message])?;
+    Ok(format!("ended by an error, and every flow was kept; {figures}"))
+}
+
 /// A version whose image is in a format that the next one does not know, an older or a newer one:
 /// that is said in one line, its connections are reset, and mail goes on.
 pub(crate) fn other_formats() -> Outcome<String> {

@@ -53,7 +53,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 45] = [
+const SCENARIOS: [Scenario; 46] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -119,6 +119,7 @@ const SCENARIOS: [Scenario; 45] = [
     scenario("killed_its_queue_and_flows_live_on", life::killed),
     scenario("an_image_of_another_format_is_refused_and_mail_goes_on", life::other_formats),
     scenario("a_packet_that_kills_does_not_kill_for_ever", life::deadly_packet),
+    scenario("a_queue_that_fails_takes_no_flow_with_it", life::failed_queue),
     scenario("killed_in_each_phase_no_mail_is_lost", deaths::in_each_phase),
 ];
 

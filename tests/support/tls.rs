@@ -43,16 +43,29 @@ pub fn record(kind: u8, length: u16, beginning: &[u8]) -> Vec<u8> {
 
 /// A ClientHello in one record, with these extensions.
 pub fn client_hello(extensions: &[(u16, &[u8])]) -> Vec<u8> {
+    client_hello_of(&[0x1301], extensions)
+}
+
+/// The same with these cipher suites.
+pub fn client_hello_of(suites: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
     let mut list = Vec::new();
     for (kind, content) in extensions {
         list.extend(kind.to_be_bytes());
         list.extend((content.len() as u16).to_be_bytes());
         list.extend(*content);
     }
-    let length = (list.len() as u16).to_be_bytes();
-    let body = [&[3, 3][..], &[7; 32], b"\0\0\x02\x13\x01\x01\0", &length, &list].concat();
+    let length = |bytes: usize| (bytes as u16).to_be_bytes();
+    let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+    let head = [&[3, 3][..], &[7; 32], b"\0", &length(suites.len())].concat();
+    let body = [&head[..], &suites, b"\x01\0", &length(list.len()), &list].concat();
     let head = (1 << 24 | body.len() as u32).to_be_bytes();
     record(22, body.len() as u16 + 4, &[&head[..], &body].concat())
+}
+
+/// One with as many cipher suites as there is room for, in no order.
+pub fn hello_of_suites() -> Vec<u8> {
+    let suites: Vec<u16> = (0..8_000_u16).map(|number| number.wrapping_mul(40_503)).collect();
+    client_hello_of(&suites, &[])
 }
 
 /// The content of server_name with this name.

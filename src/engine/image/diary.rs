@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -67,14 +67,15 @@ struct Slots {
     used: u32,
 }
 
-/// A flow's place in the diary, which is empty again when the flow is gone.
+/// A flow's place in the diary, which is empty again when the flow is gone; unless it goes with its
+/// engine, of which the diarist goes first: then the diary stays as it is.
 #[derive(Debug)]
 pub(in super::super) struct Slot {
     number: u32,
     is_empty: bool,
     /// Where the client had offered least, as it is written.
     least_offered: u16,
-    diarist: Arc<Diarist>,
+    diarist: Weak<Diarist>,
 }
 
 impl Engine {
@@ -227,16 +228,17 @@ impl Slot {
         let mut slots = diarist.slots.lock();
         let number = slots.free.pop().map_or(slots.used, |Reverse(number)| number);
         slots.used = slots.used.max(number.saturating_add(1));
-        Self { number, is_empty: true, least_offered: 0, diarist: Arc::clone(diarist) }
+        Self { number, is_empty: true, least_offered: 0, diarist: Arc::downgrade(diarist) }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let Some(diarist) = self.diarist.upgrade() else { return };
         if !self.is_empty {
-            self.diarist.diary.keep(self.number, &[]);
+            diarist.diary.keep(self.number, &[]);
         }
-        self.diarist.slots.lock().free.push(Reverse(self.number));
+        diarist.slots.lock().free.push(Reverse(self.number));
     }
 }
 

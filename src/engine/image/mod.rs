@@ -37,7 +37,7 @@ use crate::flow::{Ends, FlowId};
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 13;
+pub const FORMAT: u32 = 14;
 
 /// The oldest format that is read.
 pub const FORMAT_MIN: u32 = 9;

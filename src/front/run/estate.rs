@@ -325,6 +325,11 @@ impl Legacy {
         let _ = self.image.file.set_len(0);
     }
 
+    /// Leaves no diary: what it says will be long ago when somebody reads it.
+    pub(super) fn erase_diary(&self) {
+        let _ = self.diary.file.set_len(0);
+    }
+
     /// Where the image is.
     pub(super) fn image(&self) -> &File {
         &self.image.file
@@ -364,7 +369,7 @@ impl Drop for Legacy {
         }
         if !self.opened_by_failure.is_empty() {
             self.erase_image();
-            let _ = self.diary.file.set_len(0);
+            self.erase_diary();
         }
     }
 }

@@ -321,7 +321,7 @@ impl Writer {
     }
 }
 
-/// Records that may wait for the writer: at most 16 MiB with the longest lines on both sides.
+/// Records that may wait for the writer: at most 36 MiB, if all are of the longest.
 const PENDING_MAX: usize = 16_384;
 
 /// How long the first record of a batch waits for others. Longer saves little; at this, the channel

@@ -163,7 +163,7 @@ fn tls(ours: &mut Registered<'_>, stats: &Stats) {
     ];
     let help = "Handshakes behind which both sides were under keys";
     ours.counts("tls_agreed", help, labelled("version", &versions));
-    ours.count("tls_hellos", "ClientHellos let through", stats.tls_begun);
+    ours.count("tls_hellos", "ClientHellos let through, one a session", stats.tls_begun);
     ours.count("tls_failed", "Handshakes that came to nothing", stats.tls_failed);
     ours.count("tls_resumed", "Server hellos that resume a session", stats.tls_resumed);
     ours.count("tls_faults", "Bytes that are no TLS where TLS has to be", stats.tls_faults);

@@ -104,7 +104,7 @@ pub fn run(
     announce(config, &queues);
     let written = writer.map(|writer| writer.dated(clock).start()).transpose()?;
     let reign = Reign { shared: &shared, signals: &signals, config };
-    let ended = thread::scope(|scope| {
+    let ended = thread::scope(|scope| -> Result<bool, FrontError> {
         let serving = || {
             steering.serve(&server);
             Ok(())
@@ -112,7 +112,7 @@ pub fn run(
         let control = spawn(scope, "control".to_owned(), serving)?;
         let ended = reign.until_the_end(supervisor, &mut legacy, door, queues, effects);
         drop(waker);
-        join(control).and(ended)
+        Ok(join(control).and(ended)?)
     });
     if matches!(ended, Ok(true)) {
         server.leave_place();

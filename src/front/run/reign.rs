@@ -3,6 +3,9 @@
 //!
 //! When another process is to go on, the threads stop, everything that was read is answered, and
 //! packets wait in the kernel. If the other does not take them, the threads begin again.
+//!
+//! Who ends by a failure leaves as much as who was asked to. Only a panic leaves what a death does,
+//! the diary alone: who follows may die of the same, and looks out for that.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,15 +31,38 @@ pub(super) struct Reign<'a> {
 }
 
 impl Reign<'_> {
-    /// Serves the queues until the end. Whether another process goes on.
+    /// Serves the queues until the end, and leaves what is known. Whether another process goes on.
     pub(super) fn until_the_end(
+        &self,
+        supervisor: Supervisor<'_>,
+        legacy: &mut Legacy,
+        door: Door,
+        queues: Vec<OpenQueue>,
+        effects: Effects,
+    ) -> Result<bool, Failure> {
+        let ended = self.serve_on(supervisor, legacy, door, queues, effects);
+        if !matches!(ended, Ok(true)) {
+            legacy.manager().tell("STOPPING=1");
+        }
+        match ended {
+            Ok(true) => legacy.erase_diary(),
+            Ok(false) | Err(Failure::Error(_)) => {
+                legacy.leave(self.shared.engine, &self.shared.clock);
+            }
+            Err(Failure::Panic(_)) => {}
+        }
+        ended
+    }
+
+    /// Serves the queues, also when nobody has taken over.
+    fn serve_on(
         &self,
         mut supervisor: Supervisor<'_>,
         legacy: &mut Legacy,
         mut door: Door,
         mut queues: Vec<OpenQueue>,
         mut effects: Effects,
-    ) -> Result<bool, FrontError> {
+    ) -> Result<bool, Failure> {
         loop {
             let sockets = queues.iter().map(|queue| Ok((queue.number(), queue.duplicate()?)));
             let sockets = sockets.collect::<Result<Vec<_>, FrontError>>()?;
@@ -46,7 +72,7 @@ impl Reign<'_> {
                 log::info!("ready");
                 supervisor.watch(&door, &mut effects, || health.tell(manager))
             })?;
-            let Wish::HandOver(successor) = wish else { break };
+            let Wish::HandOver(successor) = wish else { return Ok(false) };
             match self.hand_over(successor, legacy, &mut door, &sockets) {
                 Ok(()) => {
                     log::info!("another process goes on");
@@ -63,9 +89,6 @@ impl Reign<'_> {
             let again = again.map(|(number, socket)| OpenQueue::adopt(number, settings, socket));
             queues = again.collect::<Result<_, _>>()?;
         }
-        legacy.manager().tell("STOPPING=1");
-        legacy.leave(self.shared.engine, &self.shared.clock);
-        Ok(false)
     }
 
     fn hand_over(
@@ -89,7 +112,7 @@ impl Reign<'_> {
         &self,
         queues: Vec<OpenQueue>,
         watch: impl FnOnce(&Health<'_>) -> Wish,
-    ) -> Result<Wish, FrontError> {
+    ) -> Result<Wish, Failure> {
         let shared = self.shared;
         let wakers = queues.iter().map(OpenQueue::waker).collect::<Result<Vec<_>, _>>()?;
         let answers: Vec<_> = queues.iter().map(|_| AtomicU32::new(0)).collect();
@@ -110,7 +133,7 @@ impl Reign<'_> {
             shared.asked.store(END, Ordering::Release);
             wakers.iter().for_each(Waker::wake);
             for thread in started {
-                if let Err(error) = thread.and_then(join) {
+                if let Err(error) = thread.map_err(Failure::Error).and_then(join) {
                     wish = wish.and(Err(error));
                 }
             }
@@ -173,10 +196,56 @@ pub(super) fn spawn<'s, 'e>(
         .map_err(|error| FrontError::io("cannot start a thread", error))
 }
 
-pub(super) fn join(thread: Handle<'_>) -> Result<(), FrontError> {
+pub(super) fn join(thread: Handle<'_>) -> Result<(), Failure> {
     let name = thread.thread().name().unwrap_or_default().to_owned();
-    thread.join().unwrap_or_else(|_| Err(FrontError::new(format!("thread {name} panicked"))))
+    match thread.join() {
+        Ok(ended) => ended.map_err(Failure::Error),
+        Err(_) => Err(Failure::Panic(FrontError::new(format!("thread {name} panicked")))),
+    }
+}
+
+/// What ends a run that nobody ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Something could not be done.
+    Error(FrontError),
+    /// A thread panicked.
+    Panic(FrontError),
+}
+
+impl From<FrontError> for Failure {
+    fn from(error: FrontError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Failure> for FrontError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Error(error) | Failure::Panic(error) => error,
+        }
+    }
 }
 
 /// How the names of the queues' threads begin.
 pub(super) const QUEUE_THREAD: &str = "queue-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_from_an_error() {
+        thread::scope(|scope| {
+            let ended = |work: fn() -> Result<(), FrontError>| {
+                join(spawn(scope, "a".to_owned(), work).unwrap())
+            };
+            assert!(matches!(ended(|| Ok(())), Ok(())));
+            assert!(matches!(ended(|| Err(FrontError::new("no"))), Err(Failure::Error(_))));
+            let Err(Failure::Panic(error)) = ended(|| panic!("a test asks for this")) else {
+                panic!("no panic")
+            };
+            assert_eq!(error.to_string(), "thread a panicked");
+        });
+    }
+}

@@ -25,14 +25,13 @@ pub(super) fn reload(
     shared: &Shared<'_>,
 ) -> Result<Reloaded, FrontError> {
     shared.events.reopen();
-    let read = reread();
+    let read = running.change(|_| reread().map(|new| (new, ())));
     shared.reloads.note(shared.clock.now(), read.is_err());
-    let new = read.inspect_err(|error| {
+    let (pending, ()) = read.inspect_err(|error| {
         for line in error.lines() {
             log::error!("the old configuration stays in force: {line}");
         }
     })?;
-    let pending = running.apply(new);
     for one in &pending {
         log::warn!("{one}");
     }

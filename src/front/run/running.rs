@@ -69,13 +69,33 @@ impl<'a> Running<'a> {
     /// What became of packets that are counted as dropped: those that monitoring lets pass are as
     /// well.
     pub(super) fn dropped(&self) -> &'static str {
-        dropped(&self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
+        let mixed = "dropped, or would have where monitoring,";
+        self.word(["dropped", "monitoring only, would have dropped", mixed])
     }
 
-    /// Puts in force what can be; says what cannot.
-    pub(super) fn apply(&self, new: Config) -> Vec<Pending> {
+    /// The same of payloads that are counted as held back.
+    pub(super) fn held_back(&self) -> &'static str {
+        let mixed = "held back, or would have where monitoring,";
+        self.word(["held back", "monitoring only, would have held back", mixed])
+    }
+
+    fn word(&self, words: [&'static str; 3]) -> &'static str {
+        word(words, &self.config().engine, self.has_monitored_in_part.load(Ordering::Relaxed))
+    }
+
+    /// Has another configuration made of this one, while nobody else makes one, and puts in force
+    /// of it what can be; says what cannot, and what else was to be said of it.
+    pub(super) fn change<T, E>(
+        &self,
+        make: impl FnOnce(&Config) -> Result<(Config, T), E>,
+    ) -> Result<(Vec<Pending>, T), E> {
         let mut config = self.config.lock();
-        let pending = pending(&config, &new);
+        let (new, said) = make(&config)?;
+        Ok((self.apply(&mut config, new), said))
+    }
+
+    fn apply(&self, config: &mut Config, new: Config) -> Vec<Pending> {
+        let pending = pending(config, &new);
         // Connections under way keep what they began with.
         if config.engine.monitor != new.engine.monitor {
             self.has_monitored_in_part.store(true, Ordering::Relaxed);
@@ -92,14 +112,19 @@ impl<'a> Running<'a> {
     }
 }
 
-fn dropped(settings: &Settings, is_in_part: bool) -> &'static str {
+/// What is said where all is enforced, all is monitored, or one of the two.
+fn word(
+    [enforced, monitored, mixed]: [&'static str; 3],
+    settings: &Settings,
+    is_in_part: bool,
+) -> &'static str {
     let is_monitored = |one: &Exception| matches!(one.treatment, Treatment::Monitor(_));
     if is_in_part || (!settings.monitor && settings.exceptions.iter().any(is_monitored)) {
-        "dropped, or would have where monitoring,"
+        mixed
     } else if settings.monitor {
-        "monitoring only, would have dropped"
+        monitored
     } else {
-        "dropped"
+        enforced
     }
 }
 
@@ -200,27 +225,53 @@ mod tests {
             let running = Running::new(&engine, old.clone());
             let new = config(&[set]);
             let expected = expected.map(|(what, needs)| Pending { what, needs });
-            let pending = running.apply(new.clone());
+            let apply = |new: &Config| running.apply(&mut running.config(), new.clone());
+            let pending = apply(&new);
             assert_eq!(pending.first().copied(), expected, "{set}");
             assert_eq!(pending.len(), usize::from(expected.is_some()), "{set}");
             let is_restart = expected.is_some_and(|one| one.needs != Needs::Rules);
             assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
             // Said each time until it is so, and only then.
-            assert_eq!(running.apply(config(&[set])).len(), usize::from(is_restart), "{set}");
+            assert_eq!(apply(&config(&[set])).len(), usize::from(is_restart), "{set}");
         }
+    }
+
+    #[test]
+    fn changes_made_at_once_are_all_in_force() {
+        let old = config(&["ports=[25]"]);
+        let engine = Engine::new(old.engine.clone(), 0);
+        let running = Running::new(&engine, old);
+        let open = |first: u16| {
+            for port in first..first + 100 {
+                let changed = running.change(|old| {
+                    let mut new = old.clone();
+                    new.engine.ports.push(port);
+                    std::thread::yield_now();
+                    Ok::<_, ()>((new, ()))
+                });
+                assert!(changed.is_ok());
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| open(1_000));
+            scope.spawn(|| open(2_000));
+        });
+        assert_eq!(running.config().engine.ports.len(), 201);
+        assert_eq!(running.change(|_| Err::<(Config, ()), _>("refused")), Err("refused"));
     }
 
     #[test]
     fn what_monitoring_lets_pass_is_not_said_to_be_dropped() {
         let verb = |text: &str, is_in_part| {
             let source = crate::config::Source { name: "m", text };
-            dropped(&Config::build(Some(source), &[]).unwrap().engine, is_in_part)
+            let settings = Config::build(Some(source), &[]).unwrap().engine;
+            word(["enforced", "monitored", "mixed"], &settings, is_in_part)
         };
-        assert_eq!(verb("", false), "dropped");
-        assert_eq!(verb("monitor = true\n", false), "monitoring only, would have dropped");
+        assert_eq!(verb("", false), "enforced");
+        assert_eq!(verb("monitor = true\n", false), "monitored");
         let one = "[[exceptions]]\nclient = \"192.0.2.1\"\ntreatment = \"monitor\"\n";
         for (text, is_in_part) in [(one, false), ("", true), ("monitor = true\n", true)] {
-            assert!(verb(text, is_in_part).starts_with("dropped, or would have "), "{text}");
+            assert_eq!(verb(text, is_in_part), "mixed", "{text}");
         }
     }
 }

@@ -242,20 +242,23 @@ impl Steering<'_> {
 
     /// A line of configuration, in force for connections that begin from now on.
     fn change(&self, edit: Edit, typed: &Typed, request: &Request) -> Answer {
-        let old = self.running.config().clone();
-        let changed = match pix::change(&old, edit, typed) {
+        let changed: Result<_, String> = self.running.change(|old| {
+            let changed = pix::change(old, edit, typed)?;
+            let is_old = |port: &u16| old.engine.ports.contains(port);
+            let has_new_ports = !changed.config.engine.ports.iter().all(is_old);
+            Ok((changed.config, (changed.said, has_new_ports)))
+        });
+        let (mut pending, (said, has_new_ports)) = match changed {
             Ok(changed) => changed,
             Err(why) => return Answer::refused(request.place, why),
         };
         log::info!("user {} types: {}", request.user, request.words);
-        let ports = changed.config.engine.ports.clone();
-        let mut pending = self.running.apply(changed.config);
-        if ports.iter().all(|port| old.engine.ports.contains(port)) {
+        if !has_new_ports {
             // What is under way on a port that was given up is read to its end, so its packets
             // have to come here: the rules may stay.
             pending.retain(|one| one.what != "ports");
         }
-        applied(request.place, changed.said, &pending)
+        applied(request.place, said, &pending)
     }
 
     /// Resets what began under other settings.

@@ -200,7 +200,7 @@ pub(super) fn summarise(shared: &Shared<'_>, running: &Running<'_>) {
         log::info!("{} {count}: {reason}", running.dropped());
     }
     for (reason, count) in &stats.withheld {
-        log::info!("held back {count}: {reason}");
+        log::info!("{} {count}: {reason}", running.held_back());
     }
     for counter in COUNTERS {
         let value = (counter.value)(shared);

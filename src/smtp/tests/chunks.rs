@@ -391,7 +391,7 @@ fn nobody_has_a_recipient_without_a_sender() {
             talk.server(recipient);
             let steps = talk.read(Speaker::Client, b"BDAT 2\r\nab", 0);
             let fault = steps.iter().find_map(|(step, _)| step.fault);
-            let found = fault.map_or(Ok(steps.last().unwrap().0.event), Err);
+            let found = fault.map_or_else(|| Ok(steps.last().unwrap().0.event), Err);
             assert_eq!(found, expected, "{before:?} {sender:?} {recipient:?}");
         }
     }

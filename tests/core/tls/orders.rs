@@ -31,8 +31,8 @@ fn a_hello_of_two_segments_passes_in_either_order() {
             }
             assert!(rig.original.bytes().ends_with(&hello), "{cut} {is_swapped}");
             let is_begun = |what: &What| {
-                let What::Tls(TlsEvent::Begin { hello: Some(hello) }) = what else { return false };
-                hello.key_shares == [0x11ec, 0x1d]
+                let What::Tls(TlsEvent::Begin { offer: Some(offer) }) = what else { return false };
+                offer.key_shares == [0x11ec, 0x1d]
             };
             assert!(rig.has_told(is_begun), "{cut} {is_swapped}");
             assert_eq!(rig.engine.stats().tls_large_hellos, 1);

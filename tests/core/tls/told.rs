@@ -9,7 +9,7 @@ use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 use mailguard::time::Instant;
 
-use super::{asked, begun, esmtp, noticed, play, say};
+use super::{asked, begun, esmtp, noticed, play, say, told};
 use crate::support::packet::{ACK, RST};
 use crate::support::rig::{Rig, settings, settings_with};
 use crate::support::tls::{RENEGOTIATED, SESSIONS, client_hello, record, server_name, session};
@@ -70,10 +70,26 @@ fn hellos_that_rules_forbid_do_not_arrive_whole() {
     let mut rig = esmtp(&[]);
     play(&mut rig, "tls13-retried", 2, usize::MAX);
     assert_eq!(say(&mut rig, C, &odd), Verdict::Drop(Reason::Rule(Rule::Sni)));
-    let mut rig = esmtp(&[("tls_names", "mail.example")]);
-    play(&mut rig, "tls13", 1, usize::MAX);
-    assert_eq!(noticed(&rig), [Notice::ForeignName]);
-    assert_eq!(rig.engine.stats().tls_names_foreign, 1);
+    // All that is told and counted is the session's, however many hellos it takes.
+    for name in ["tls13", "tls13-retried"] {
+        let mut rig = esmtp(&[("tls_names", "mail.example")]);
+        play(&mut rig, name, usize::MAX, usize::MAX);
+        assert_eq!(noticed(&rig), [Notice::ForeignName], "{name}");
+        let is_begin = |event: &TlsEvent| matches!(event, TlsEvent::Begin { .. });
+        assert_eq!(told(&rig).iter().filter(|event| is_begin(event)).count(), 1, "{name}");
+        let stats = rig.engine.stats();
+        let counted = [stats.tls_begun, stats.tls_names_present, stats.tls_names_foreign];
+        assert_eq!(counted, [1; 3], "{name}");
+        let heard = ["tls_fingerprint", "tls_name"]
+            .map(|family| stats.tls.iter().filter(move |(heard, _)| heard.family() == family));
+        assert_eq!(heard.map(|heard| heard.map(|(_, count)| count).sum::<u64>()), [1; 2]);
+    }
+    // What is refused has not begun, however large it is.
+    let mut rig = esmtp(&[]);
+    let large = client_hello(&[(0, &server_name(b"a\\")), (21, &[0; 2_000])]);
+    assert_eq!(say(&mut rig, C, &large), Verdict::Drop(Reason::Rule(Rule::Sni)));
+    let stats = rig.engine.stats();
+    assert_eq!([stats.tls_begun, stats.tls_large_hellos, stats.tls_names_odd], [0, 0, 1]);
     // Names of all kinds are counted.
     for (hello, counts) in [
         (client_hello(&[]), [0, 1, 0]),

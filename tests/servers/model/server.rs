@@ -144,7 +144,11 @@ impl Server {
                 continue;
             }
             match self.mode {
-                _ if self.is_skipping => self.is_skipping = byte != b'\n',
+                _ if self.is_skipping => {
+                    if byte == b'\n' {
+                        self.end_long_line();
+                    }
+                }
                 Mode::Command | Mode::Auth(_) => self.read_line(byte, at),
                 Mode::Data => self.read_data(byte),
                 Mode::Chunk { left, is_last, is_taken } => {
@@ -187,20 +191,22 @@ impl Server {
         }
         match self.variant.overflow {
             Overflow::Split => self.run_line(),
-            Overflow::Head => {
-                self.run_line();
-                self.is_skipping = true;
-            }
-            Overflow::Skip => {
-                self.line.clear();
-                self.is_skipping = true;
-                self.say("", "500 5.5.2 line too long\r\n");
-            }
+            Overflow::Head | Overflow::Skip => self.is_skipping = true,
             Overflow::Close => {
                 self.say("", "500 5.5.2 line too long\r\n");
                 self.mode = Mode::Closed;
             }
         }
+    }
+
+    /// Who throws away the rest of a line answers at its end.
+    fn end_long_line(&mut self) {
+        self.is_skipping = false;
+        if self.variant.overflow == Overflow::Head {
+            return self.run_line();
+        }
+        self.line.clear();
+        self.say("", "500 5.5.2 line too long\r\n");
     }
 
     fn line_max(&self) -> usize {
