@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bypass::Bypass;
 use super::cookie::Presence;
 use super::image::Slot;
 use super::journal::{Journal, Talk};
@@ -117,6 +118,8 @@ pub(super) struct Conversation {
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
+    /// Whether bytes have passed that never came by here.
+    pub(super) bypass: Bypass,
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
     pub(super) watch: Watch,
@@ -146,6 +149,7 @@ impl Conversation {
             presence: Presence::NEW,
             line: LineFate::default(),
             lookalikes: 0,
+            bypass: Bypass::default(),
             streams: PerDirection::new(
                 Stream::new(handshake.isn, window(Direction::Reply), memory),
                 Stream::new(handshake.answer, window(Direction::Original), memory),

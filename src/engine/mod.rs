@@ -4,6 +4,7 @@
 //! answer. Each stage is a function in a module of its own; all state of a flow is in its
 //! `Conversation`. Nothing here reads a clock, and equal inputs give equal outputs.
 
+mod bypass;
 mod conversation;
 mod cookie;
 mod early;

@@ -74,7 +74,7 @@ impl Engine {
 impl Turn<'_> {
     /// What a segment in order says of both ends' numbers is exact; of one sent again because its
     /// ACK was lost, the end is what its receiver expects next.
-    fn reset_both_ends(&self, effects: &mut Effects) {
+    pub(super) fn reset_both_ends(&self, effects: &mut Effects) {
         let (seq, ack) = (self.packet.seq, self.packet.ack);
         let length = self.packet.payload().len() + usize::from(self.packet.flags.fin);
         let end = seq.after(u32::try_from(length).unwrap_or(0));

@@ -8,6 +8,7 @@
 //! What may not pass yet is held back (law 3), but its header goes on: an ACK that it carries, and
 //! the answer that an old segment asks for, must not be lost with it.
 
+use super::bypass::Bypass;
 use super::conversation::{Conversation, Phase, Scene};
 use super::reading::speaker_of;
 use super::{Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What, Withheld, go_on};
@@ -16,7 +17,7 @@ use crate::guard::SplitAction;
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Stream, Violation};
-use crate::wire::{Editor, Reset};
+use crate::wire::Editor;
 
 /// One segment, the flow it belongs to, and what comes of it.
 pub(super) struct Passage<'p, 't> {
@@ -63,7 +64,7 @@ impl Passage<'_, '_> {
         }
         let before = self.before_ack();
         if let Err(violation) = self.take_ack() {
-            return Verdict::Drop(violation.into());
+            return self.refuse_ack(violation);
         }
         self.take_presence(before);
         // What was read behind a gap may have been the flow's end.
@@ -244,6 +245,7 @@ impl Passage<'_, '_> {
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
         let is_contradicted = stream.append(bytes, &mut self.effects.spares) || is_contradicted;
+        self.conversation.bypass = Bypass::default();
         if is_contradicted && self.is_fatal_contradiction(start) {
             return self.reset(Violation::Contradiction.into());
         }
@@ -352,12 +354,7 @@ impl Passage<'_, '_> {
     /// number its sender expects, which a challenge ACK (RFC 5961 3.2) names.
     fn answer_dead(&mut self) -> Verdict {
         if !self.turn.packet.flags.rst && self.conversation.mode() == Mode::Enforce {
-            self.effects.inject(&Reset {
-                source: self.turn.destination.into(),
-                destination: self.turn.source.into(),
-                seq: self.turn.packet.ack,
-                ack: self.turn.packet.seq,
-            });
+            self.turn.reset_source(self.effects);
         }
         Verdict::Drop(Reason::FlowReset)
     }

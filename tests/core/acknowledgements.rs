@@ -64,6 +64,37 @@ fn what_lies_in_the_window_is_believed() {
     }
 }
 
+/// What passed while the rules were gone neither end says again: both are told, at the numbers they
+/// state themselves.
+#[test]
+fn who_was_let_past_the_filter_is_reset() {
+    for (beside, unseen, seconds, is_reset) in
+        [(0, 5, 3, true), (0, 5, 2, false), (0, 65 << 20, 3, false), (1 << 30, 5, 3, false)]
+    {
+        let mut rig = Rig::established(settings("mailguard"), ISN);
+        play(&mut rig, &[(S, b"220 a\r\n"), (C, b"NOOP\r\n")]);
+        for _ in 0..=seconds {
+            assert!(matches!(forge(&mut rig, beside, 6 + unseen), Verdict::Drop(_)));
+            rig.micros += 1_000_000;
+        }
+        assert_eq!(rig.resets > 0, is_reset, "{beside} {unseen} {seconds}");
+        if is_reset {
+            let before = rig.resets;
+            let _ = rig.send(C, 6 + unseen, b"RSET\r\n");
+            assert_eq!(rig.resets, before + 1, "the other end learns it with its next segment");
+        }
+    }
+    // Whatever comes in between shows that nothing is lost.
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n")]);
+    for _ in 0..5 {
+        assert_eq!(forge(&mut rig, 0, 50), UNSENT);
+        play(&mut rig, &[(C, b"NOOP\r\n"), (S, b"250 ok\r\n")]);
+        rig.micros += 2_000_000;
+    }
+    assert_eq!(rig.resets, 0);
+}
+
 /// A record announces what has not left, and no ACK covers that.
 #[test]
 fn what_a_header_of_tls_announces_is_not_there_to_be_acknowledged() {

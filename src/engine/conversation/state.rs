@@ -9,8 +9,8 @@ use super::super::journal::{Journal, Talk};
 use super::super::policy::Terms;
 use super::super::tls::Known;
 use super::{
-    Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Presence, Records,
-    Stream, Watch, Way, Word,
+    Bypass, Conversation, Deeds, Dialogue, LineFate, Memory, PerDirection, Phase, Presence,
+    Records, Stream, Watch, Way, Word,
 };
 use crate::tcp::StreamState;
 
@@ -101,6 +101,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             presence,
             line: self.line,
             lookalikes: self.lookalikes,
+            bypass: Bypass::default(),
             streams: self.streams.map(|stream| stream.restore(memory)),
             dialogue: self.dialogue,
             watch: self.watch.into(),

@@ -236,8 +236,9 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "ack-of-unsent",
         &[],
-        "It acknowledges bytes that were never let through. If both ends do \
-        so, mail passes around the filter: see `mailguard check`.",
+        "It acknowledges bytes that were never let through: mail passes around \
+        the filter, see `mailguard check`. Said for 3 seconds, it resets: neither \
+        end would ever say these bytes again.",
     ),
     row("beyond-fin", &[], "It lies beyond the end of its stream."),
     row(

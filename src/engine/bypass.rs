@@ -1,0 +1,82 @@
+//! Bytes of a flow that have passed around the filter, as when its rules were gone for a moment.
+//!
+//! Their receiver has acknowledged them, so their sender never says them again; and an ACK of what
+//! was never let through is refused. So neither end gets any further, and each waits for minutes. A
+//! RST tells both in seconds: for connections older than the filter it is the same.
+
+use super::passage::Passage;
+use super::{Mode, Turn, Verdict};
+use crate::tcp::Violation;
+
+/// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the
+/// second of the first. An idle flow pays for each byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bypass(u8);
+
+impl Bypass {
+    /// One more, in this second: whether that is proof. No ACK that was merely delayed comes so
+    /// often, and who guesses numbers has to guess as often.
+    fn hear(&mut self, second: u64) -> bool {
+        let [low, ..] = second.to_le_bytes();
+        let since = match self.0 & COUNT {
+            0 => low << 2,
+            _ => self.0 & !COUNT,
+        };
+        let count = (self.0 & COUNT) + 1;
+        self.0 = since | count.min(COUNT);
+        count >= COUNT && (low << 2).wrapping_sub(since) >> 2 >= SECONDS
+    }
+}
+
+impl Passage<'_, '_> {
+    /// What becomes of a segment whose ACK is not taken.
+    pub(super) fn refuse_ack(&mut self, violation: Violation) -> Verdict {
+        if violation == Violation::AckOfUnsent && self.was_bypassed() {
+            // The numbers that we know are from before; what an end states is exact.
+            self.turn.reset_both_ends(self.effects);
+            return self.reset(violation.into());
+        }
+        Verdict::Drop(violation.into())
+    }
+
+    /// Whether an ACK of bytes that were never let through proves that they have passed. One from
+    /// far off does not.
+    fn was_bypassed(&mut self) -> bool {
+        let Turn { packet, now, .. } = self.turn;
+        let stream = &self.conversation.streams[self.direction.other()];
+        let beyond = stream.offset(packet.ack).map(|ack| ack.since(stream.judged()));
+        beyond.is_some_and(|beyond| beyond < BYTES_MAX)
+            && self.conversation.mode() == Mode::Enforce
+            && self.is_heeded()
+            && self.conversation.bypass.hear(now.seconds())
+    }
+}
+
+/// So many ACKs over so many seconds at least.
+const COUNT: u8 = 3;
+const SECONDS: u8 = 3;
+
+/// Nobody is let past the filter for more bytes of one flow.
+const BYTES_MAX: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_over_three_seconds_are_proof() {
+        for (seconds, is_proof) in [
+            (&[7, 8, 9][..], false),
+            (&[7, 8, 10], true),
+            (&[7, 10], false),
+            (&[7, 7, 7, 7, 9, 10], true),
+            (&[62, 63, 65], true),
+            (&[254, 255, 256, 257], true),
+        ] {
+            let mut bypass = Bypass::default();
+            let mut found = seconds.iter().map(|&second| bypass.hear(second));
+            let before = found.by_ref().take(seconds.len() - 1).any(|is_proof| is_proof);
+            assert_eq!((before, found.next()), (false, Some(is_proof)), "{seconds:?}");
+        }
+    }
+}
