@@ -4,23 +4,23 @@
 //! delayed. Everything else that some server takes for an end contains one byte that this machine
 //! names a lookalike, so that one byte's change makes it harmless:
 //!
-//! | state          | CR        | LF        | `.`     | NUL       | blank    | other  |
-//! |----------------|-----------|-----------|---------|-----------|----------|--------|
-//! | Middle of line | Cr        | Bare      | Middle  | Middle    | Middle   | Middle |
-//! | Cr             | Cr        | Line      | BareDot | lookalike | Middle   | Middle |
-//! | Line start     | Cr        | Bare      | Dot     | lookalike | Middle   | Middle |
-//! | Bare LF        | Cr        | Bare      | BareDot | lookalike | Middle   | Middle |
-//! | Dot            | DotCr     | lookalike | Middle  | lookalike | DotBlank | Middle |
-//! | BareDot        | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
-//! | DotCr          | lookalike | END       | BareDot | lookalike | DotBlank | Middle |
-//! | DotBlank       | lookalike | lookalike | Middle  | lookalike | DotBlank | Middle |
+//! | state          | CR        | LF        | `.`     | NUL       | blank   | other   |
+//! |----------------|-----------|-----------|---------|-----------|---------|---------|
+//! | Middle of line | Cr        | Bare      | Middle  | Middle    | Middle  | Middle  |
+//! | Cr             | Cr        | Line      | BareDot | lookalike | Middle  | Middle  |
+//! | Line start     | Cr        | Bare      | Dot     | lookalike | Middle  | Middle  |
+//! | Bare LF        | Cr        | Bare      | BareDot | lookalike | Middle  | Middle  |
+//! | Dot            | DotCr     | lookalike | DotByte | lookalike | BareDot | DotByte |
+//! | BareDot        | lookalike | lookalike | DotByte | lookalike | BareDot | DotByte |
+//! | DotCr          | lookalike | END       | BareDot | lookalike | BareDot | Middle  |
+//! | DotByte        | Cr        | lookalike | Middle  | Middle    | Middle  | Middle  |
 //!
-//! Behind a lookalike the state is Middle, where the changed byte stands. Where lookalikes stay
+//! Behind a lookalike the state is DotByte, where the changed byte stands. Where lookalikes stay
 //! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
 //! lone CR or LF is the text's own (a line `.profile`); what would make a line of it alone is the
-//! lookalike, with blanks behind it too, which some servers strip (slimta). A NUL counts only where
-//! it could hide a line start from us and not from a server that drops NULs; elsewhere it is the
-//! message's own business.
+//! lookalike, with blanks behind it too, which some servers strip (slimta), or with any byte and a
+//! LF alone (James counts three). A NUL counts only where it could hide a line start from us and
+//! not from a server that drops NULs; elsewhere it is the message's own business.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,12 +78,12 @@ pub enum MailData {
     Bare,
     /// CRLF and a dot.
     Dot,
-    /// A lone CR or LF, and a dot.
+    /// A dot that begins a line for some server, and blanks or none.
     BareDot,
     /// CRLF, a dot and CR.
     DotCr,
-    /// A dot that begins a line for some server, and blanks or a CR and blanks.
-    DotBlank,
+    /// Such a dot and one byte more, or what was changed.
+    DotByte,
 }
 
 /// Lookalikes with no more bytes of text between them make one run: some twenty steps of the table
@@ -103,7 +103,7 @@ impl MailData {
         Self::Dot,
         Self::BareDot,
         Self::DotCr,
-        Self::DotBlank,
+        Self::DotByte,
     ];
 
     /// What a byte leads to.
@@ -111,18 +111,19 @@ impl MailData {
         match (self, byte) {
             (Self::Dot, b'\r') => Next::To(Self::DotCr),
             (Self::DotCr, b'\n') => Next::End,
-            (Self::Dot, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
-            (Self::BareDot | Self::DotBlank, b'\r' | b'\n') => Next::Changed,
-            (Self::Dot | Self::BareDot | Self::DotCr | Self::DotBlank, byte) if is_blank(byte) => {
-                Next::To(Self::DotBlank)
+            (Self::Dot | Self::DotByte, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
+            (Self::BareDot, b'\r' | b'\n') => Next::Changed,
+            (Self::Dot | Self::BareDot | Self::DotCr, byte) if is_blank(byte) => {
+                Next::To(Self::BareDot)
             }
-            (Self::Middle, 0) => Next::To(Self::Middle),
+            (Self::Middle | Self::DotByte, 0) => Next::To(Self::Middle),
             (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),
             (Self::Cr | Self::DotCr | Self::Bare, b'.') => Next::To(Self::BareDot),
             (_, b'\r') => Next::To(Self::Cr),
             (_, b'\n') => Next::To(Self::Bare),
+            (Self::Dot | Self::BareDot, _) => Next::To(Self::DotByte),
             _ => Next::To(Self::Middle),
         }
     }
@@ -200,7 +201,7 @@ impl MailData {
                 Next::To(_) if at - used >= CLOSE => break,
                 Next::To(next) => state = next,
                 Next::Changed => {
-                    (used, state) = (at + 1, Self::Middle);
+                    (used, state) = (at + 1, Self::DotByte);
                     *self = state;
                 }
             }
@@ -215,7 +216,7 @@ impl MailData {
                 Next::To(next) => next,
                 Next::End | Next::Changed => {
                     *byte = value;
-                    Self::Middle
+                    Self::DotByte
                 }
             };
         }
@@ -251,7 +252,8 @@ impl MailData {
             if rest.is_empty() {
                 break;
             }
-            let is_text = *self == Self::Middle && sweep.fill_text(rest, value, &mut swept);
+            let is_text = matches!(self, Self::Middle | Self::DotByte)
+                && sweep.fill_text(rest, value, &mut swept);
             if !is_text {
                 *self = sweep.change(*self, rest, Some(value), &mut swept);
             }
@@ -290,11 +292,11 @@ impl MailData {
                     return (at + 1, Rest::End);
                 }
                 Next::End => {
-                    *self = Self::Middle;
+                    *self = Self::DotByte;
                     return (harmless, Rest::Text);
                 }
                 Next::To(next) => state = next,
-                Next::Changed => (harmless, state) = (at + 1, Self::Middle),
+                Next::Changed => (harmless, state) = (at + 1, Self::DotByte),
             }
         }
         *self = state;
@@ -309,7 +311,7 @@ impl MailData {
                 Next::End => Self::Line,
                 Next::Changed => {
                     *byte = mask;
-                    Self::Middle
+                    Self::DotByte
                 }
             };
         }
@@ -319,8 +321,7 @@ impl MailData {
     /// of an end, true or false.
     #[must_use]
     pub fn is_text_after_anything(bytes: &[u8]) -> bool {
-        // Two bytes that are text behind every state lead to one, or blanks behind a dot to
-        // another: the rest is read once or twice.
+        // Two bytes that are text behind every state lead to few: the rest is read once for each.
         let (head, tail) = bytes.split_at(bytes.len().min(2));
         let is_text = |state: &mut Self, run: &[u8]| {
             let mut read = || state.read(run, FalseEnds::Changed);
@@ -328,11 +329,8 @@ impl MailData {
         };
         let mut states = Self::ALL;
         let is_head = states.iter_mut().all(|state| is_text(state, head));
-        let [mut state, ..] = states;
-        let mut behind_a_dot = Self::DotBlank;
-        is_head
-            && is_text(&mut state, tail)
-            && (!states.contains(&behind_a_dot) || is_text(&mut behind_a_dot, tail))
+        let mut behind = Self::ALL.into_iter().filter(|state| states.contains(state));
+        is_head && behind.all(|mut state| is_text(&mut state, tail))
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) struct Machine([u64; 256]);
 #[derive(Clone, Copy)]
 pub(super) enum Next {
     To(MailData),
-    /// What the byte is changed to stands inside a line.
+    /// What the byte is changed to stands as [`MailData::DotByte`] says.
     Changed,
     End,
 }
@@ -137,7 +137,7 @@ impl Machine {
             step |= next << (*state as u8 * BITS);
             rest = tail;
         }
-        step | (MailData::Middle.leads(byte, table).place() as u64) << CHANGED
+        step | (MailData::DotByte.leads(byte, table).place() as u64) << CHANGED
     }
 
     /// Steps through bytes, and writes down in the low bits of `places` what each led to.
@@ -319,7 +319,7 @@ impl MailData {
 
     /// The state of this place.
     fn at(place: u8) -> Self {
-        Self::ALL.get(usize::from(place / BITS)).copied().unwrap_or(Self::Middle)
+        Self::ALL.get(usize::from(place / BITS)).copied().unwrap_or(Self::DotByte)
     }
 }
 

@@ -83,7 +83,7 @@ const CASES: &[Case] = &[
             (C, "a\n.\nb\r\n.\nc\n.\r\nd\r\n.\r\r\ne\r\r\n.\r\r\nf\r.\rg\r\n\0.\r\n\r\n.\r\n"),
             (S, "250 ok\r\n"),
         ],
-        server_gets: "DATA\r\na\n.Xb\r\n.Xc\n.X\nd\r\n.\rX\ne\r\r\n.\rX\nf\r.Xg\r\nX.\r\n\
+        server_gets: "DATA\r\na\n.Xb\r\n.Xc\n.XXd\r\n.\rXXe\r\r\n.\rXXf\r.Xg\r\nX.\r\n\
                       \r\n.\r\n",
         client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
     },
@@ -153,8 +153,10 @@ const CASES: &[Case] = &[
             (S, "250 a\r\n250 a\r\n"),
             (C, "BDAT 11\r\nSTARTTLS\r\n.NOOP\r\n"),
             (S, "250 a\r\n250 b\r\n"),
-            (C, "BDAT 05 LAST\r\n\r\n.\r\nEXPN\r\nSTARTTLS\r\n"),
-            (S, "250 c\r\n500 d\r\n454 e\r\n"),
+            (C, "BDAT 05 LAST\r\n\r\n.\r\n"),
+            (S, "250 c\r\n"),
+            (C, "EXPN\r\nSTARTTLS\r\n"),
+            (S, "500 d\r\n454 e\r\n"),
             (C, "HELO a\r\n"),
             (S, "250 f\r\n"),
             (C, "BDAT x\r\nEXPN\r\nSTARTTLS\r\n"),

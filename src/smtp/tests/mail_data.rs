@@ -32,10 +32,10 @@ fn the_table_is_the_documented_one() {
          Cr: Cr Line BareDot lookalike Middle Middle\n\
          Line: Cr Bare Dot lookalike Middle Middle\n\
          Bare: Cr Bare BareDot lookalike Middle Middle\n\
-         Dot: DotCr lookalike Middle lookalike DotBlank Middle\n\
-         BareDot: lookalike lookalike Middle lookalike DotBlank Middle\n\
-         DotCr: lookalike END BareDot lookalike DotBlank Middle\n\
-         DotBlank: lookalike lookalike Middle lookalike DotBlank Middle\n"
+         Dot: DotCr lookalike DotByte lookalike BareDot DotByte\n\
+         BareDot: lookalike lookalike DotByte lookalike BareDot DotByte\n\
+         DotCr: lookalike END BareDot lookalike BareDot Middle\n\
+         DotByte: Cr lookalike Middle Middle Middle Middle\n"
     );
 }
 
@@ -140,12 +140,15 @@ fn neutralised(text: &[u8], piece: usize) -> Vec<u8> {
 #[test]
 fn a_dot_behind_a_bare_line_end_is_the_texts_own() {
     for (text, leaves) in [
-        ("a\n.profile\n..\n.", "a\n.profile\n..\n."),
+        ("a\n.profile\n..x\n.", "a\n.profile\n..x\n."),
         ("a\n.\nb", "a\n.#b"),
-        ("a\n.\r\nb", "a\n.#\nb"),
+        ("a\n.\n\nb", "a\n.##b"),
+        ("a\n.\r\nb", "a\n.##b"),
         ("a\r.\rb", "a\r.#b"),
-        ("a\r.\r\n.\r\n", "a\r.#\n.#\n"),
-        ("a\n.\0\n", "a\n.#\n"),
+        ("a\r.\r\n.\r\n", "a\r.##.\r\n"),
+        ("a\n.\0\n", "a\n.##"),
+        // Three bytes, of which the first is a dot (James); with CR LF they are four.
+        ("a\n..\n.y\n. \n.y\r\n", "a\n..#.y\n. #.y\r\n"),
         ("\n.\n.\n.\nx", "\n.#.\n.#x"),
         ("\r\n.\n.\r\n", "\r\n.#.\r\n"),
         ("a\r\n\0.\r\nb", "a\r\n#.\r\nb"),
@@ -170,7 +173,7 @@ fn swept_bytewise(mut state: MailData, text: &[u8], is_disowned: bool) -> (Vec<u
                 swept.changed += u64::from(*byte != b'#');
                 *byte = b'#';
                 swept.edited = if is_first { at } else { swept.edited.start }..at + 1;
-                MailData::Middle
+                MailData::DotByte
             }
             Next::End => {
                 swept.is_end = true;
@@ -358,11 +361,11 @@ fn lookalikes_that_stand_close_are_one_run() {
     // The first is the LF behind a dot.
     let behind =
         |text: &str| MailData::BareDot.read(format!("\n{text}").as_bytes(), FalseEnds::Changed);
-    for (between, used) in [(0, 4), (1, 5), (14, 18), (15, 1)] {
+    for (between, used) in [(0, 2), (1, 5), (14, 18), (15, 1)] {
         let text = "x".repeat(between);
         assert_eq!(behind(&format!("{text}\n.\nx")), (used, Run::Lookalike), "{between}");
     }
-    assert_eq!(behind(&"\n.\n".repeat(100)), (64, Run::Lookalike));
+    assert_eq!(behind(&"x\n.\n".repeat(100)), (61, Run::Lookalike));
     assert_eq!(behind("\r\n.\r\n"), (1, Run::Lookalike), "the true end is none");
 }
 

@@ -70,12 +70,21 @@ fn command_like(choice: &mut Choice<'_>) -> Vec<u8> {
 }
 
 /// Whether the filter may have changed this byte of a text: a byte of what only looks like an end,
-/// that is a dot with line ends of some kind on both sides, and blanks behind it or none, or a NUL
-/// that could hide one.
+/// that is a dot with line ends of some kind on both sides, and blanks or one byte behind it or
+/// none, or a NUL that could hide one; or a LF behind such a byte.
 pub fn may_differ(text: &[u8], at: usize) -> bool {
     let from = at.saturating_sub(4);
     let to = text.len().min(at + 5);
-    (from..to).any(|dot| text[dot] == b'.' && is_false_end(text, dot, at)) || is_hiding(text, at)
+    let is_lf = text[at] == b'\n';
+    (from..to).any(|dot| text[dot] == b'.' && is_false_end(text, dot, at))
+        || is_hiding(text, at)
+        || (is_lf && at >= 2 && text[at - 2] == b'.' && begins_line(text, at - 2))
+        || (is_lf && at >= 1 && text[at - 1] != b'\n' && may_differ(text, at - 1))
+}
+
+fn begins_line(text: &[u8], at: usize) -> bool {
+    let before = text[..at].iter().rposition(|&byte| byte != 0);
+    before.is_none_or(|place| matches!(text[place], b'\r' | b'\n'))
 }
 
 /// Whether the dot, with what stands around it, makes a false end that the byte is part of.
@@ -85,7 +94,7 @@ fn is_false_end(text: &[u8], dot: usize, at: usize) -> bool {
     let is_gap = |byte: u8| matches!(byte, 0 | b'\t' | 0x0b | 0x0c | 0x1c..=b' ');
     let after = text[dot + 1..].iter().position(|&byte| !is_gap(byte)).map(|skip| dot + 1 + skip);
     // A text begins behind a line end.
-    let has_before = before.is_none_or(|place| is_end(&text[place]));
+    let has_before = begins_line(text, dot);
     let Some(after) = after.filter(|&place| is_end(&text[place]) && has_before) else {
         return false;
     };
