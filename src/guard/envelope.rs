@@ -106,7 +106,7 @@ pub(super) struct Envelope {
     last: u8,
     /// Bytes of the keyword, the value, or the mechanism so far; digits of xtext are counted apart.
     at: u8,
-    /// These, or blanks before the path.
+    /// These, or blanks before the path or the parameter.
     digits: u8,
     utf8: Utf8,
     /// Bytes of the local part, and of the path, brackets not counted.
@@ -261,8 +261,8 @@ impl Envelope {
         }
     }
 
-    /// Takes a blank before the path. Thousands would have the path stand where the buffer of a
-    /// server ends that splits lines (smtpf at 1,000 bytes, masqmail at 1,024).
+    /// Takes a blank before the path or a parameter. Thousands would have what follows stand where
+    /// the buffer of a server ends that splits lines (smtpf at 1,000 bytes, masqmail at 1,024).
     const fn has_room_for_blank(&mut self) -> bool {
         self.digits = self.digits.saturating_add(1);
         self.digits <= BLANKS_MAX
@@ -468,7 +468,7 @@ impl Place {
     }
 }
 
-/// Blanks before a path: most clients that write any write one.
+/// Blanks before a path, or a parameter: most clients that write any write one.
 const BLANKS_MAX: u8 = 64;
 
 const fn is_blank(byte: u8) -> bool {

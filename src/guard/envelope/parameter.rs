@@ -13,7 +13,7 @@ impl Envelope {
             _ => (rules.permitted, Finding::Unoffered),
         };
         if self.place == Place::Gap {
-            if byte == b' ' && !rules.is_strict {
+            if byte == b' ' && !rules.is_strict && self.has_room_for_blank() {
                 return Finding::Take;
             }
             (self.at, self.open) = (0, u32::MAX);

@@ -217,8 +217,17 @@ fn few_blanks_stand_before_a_path() {
             assert!(!refused.ends_with(format!("{path}\r\n").as_bytes()), "{verb}");
         }
     }
-    let line = format!("MAIL{}FROM:{}<a@b>\r\n", " ".repeat(33), " ".repeat(33));
-    assert_ne!(leaves(&lenient, &[], line.as_bytes()), line.as_bytes());
+    for (between, behind) in [(33, 33), (1, 65)] {
+        let (between, behind) = (" ".repeat(between), " ".repeat(behind));
+        for line in [
+            format!("MAIL{between}FROM:{behind}<a@b>\r\n"),
+            format!("MAIL FROM:<a@b>{between}SIZE=1{behind} SIZE=1\r\n"),
+        ] {
+            let left = leaves(&lenient, &["SIZE"], line.as_bytes());
+            let passes = between.len() == 33 && line.contains("SIZE");
+            assert_eq!(left == line.as_bytes(), passes, "{line:?}");
+        }
+    }
 }
 
 #[test]
