@@ -298,6 +298,9 @@ impl Passage<'_, '_> {
             Event::Data | Event::DataEnd | Event::Chunk if journal.has_edits() => {
                 journal.end_edits(direction, &mut ended);
             }
+            Event::RefusedChunk if self.conversation.dialogue.expect() == Expect::Unproved => {
+                journal.end_edits(direction, &mut ended);
+            }
             // What ends the flow has no end of its own, and the patch's name stands beside it.
             event if ruled.ruling == Ruling::Reset(Rule::Patch) => {
                 journal.end_at(event, direction, &mut ended);
@@ -400,12 +403,16 @@ const fn passed_over(expect: Expect) -> Option<Rule> {
 
 /// Whether it is no news by the byte: that this is masked was told as an alarm.
 const fn is_masked_text(event: Event) -> bool {
-    matches!(event, Event::Disowned(_) | Event::RefusedChunk)
+    matches!(event, Event::Disowned(_))
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
-/// first of each message say enough. A crowd of them counts for more than one.
+/// first of each message say enough. A crowd of them counts for more than one. Of a chunk that no
+/// server is to read the number does.
 fn is_news(step: Step, told: &mut u8) -> bool {
+    if step.event == Event::RefusedChunk {
+        return false;
+    }
     if !matches!(step.event, Event::DataLookalike(_)) {
         return true;
     }

@@ -205,6 +205,8 @@ impl Dialogue {
                 self.lose_chunk();
                 if rule != ChunkRule::Disown {
                     step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
+                } else if let Some(due) = self.outstanding.youngest() {
+                    due.is_disowned = true;
                 }
             }
         }
@@ -460,18 +462,14 @@ impl Dialogue {
         self.has_refused_data = due.answers == Answers::Verb(Verb::Data);
         // What else was sent behind a refused chunk is whole lines, and their answers will show.
         let is_behind = !self.outstanding.is_empty() && !holds_octets;
-        if !self.transaction.answer(due, code, covers) || is_behind {
+        let is_refused = self.transaction.answer(due, code, covers);
+        if due.is_disowned {
+            return (code / 100 == 2).then_some(Fault::UnexpectedReply);
+        }
+        if !is_refused || is_behind {
             return None;
         }
         self.lose_chunk();
         self.unless_it_leaves(Fault::RefusedChunk)
-    }
-
-    /// What the client has sent as octets, or sends, the server may be reading as commands.
-    fn lose_chunk(&mut self) {
-        if self.expect == Expect::Command && !self.line.is_at_start() {
-            self.line.disown();
-        }
-        self.expect = self.expect.next(Cue::ChunkRefused);
     }
 }

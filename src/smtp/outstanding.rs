@@ -56,6 +56,9 @@ pub(super) struct Due {
     /// flow over does not know.
     #[serde(skip)]
     pub(super) may_be_lost: bool,
+    /// A BDAT whose octets left masked: the same holds.
+    #[serde(skip)]
+    pub(super) is_disowned: bool,
 }
 
 impl Due {
@@ -68,6 +71,7 @@ impl Due {
             has_bare_cr: false,
             is_secret: false,
             may_be_lost: false,
+            is_disowned: false,
         }
     }
 }

@@ -146,11 +146,18 @@ impl Transaction {
     /// A refusal came that answers nothing: nobody is known to have a recipient. Says whether the
     /// server may be reading octets as commands.
     pub(super) fn doubt(&mut self, covers: Offset) -> bool {
-        if self.recipients == Recipients::NoneYet {
-            self.recipients = Recipients::Doubted;
-        }
+        self.doubt_refusal();
         self.lose_recipients();
         covers < self.octets_end
+    }
+
+    /// An answer came too many: what seems to be refused may be accepted.
+    pub(super) fn doubt_refusal(&mut self) {
+        self.recipients = match self.recipients {
+            Recipients::NoneYet => Recipients::Doubted,
+            Recipients::Senderless => Recipients::Barred,
+            same @ (Recipients::Accepted | Recipients::Barred | Recipients::Doubted) => same,
+        };
     }
 
     /// A line of a reply.

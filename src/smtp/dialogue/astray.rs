@@ -69,6 +69,14 @@ impl Dialogue {
         if is_due { None } else { self.unless_it_leaves(Fault::ReplyInsideData) }
     }
 
+    /// What the client has sent as octets, or sends, the server may be reading as commands.
+    pub(super) fn lose_chunk(&mut self) {
+        if self.expect == Expect::Command && !self.line.is_at_start() {
+            self.line.disown();
+        }
+        self.expect = self.expect.next(Cue::ChunkRefused);
+    }
+
     /// One more line that answers nothing, and whether the server says nothing else any more, which
     /// is said once. With a code it may answer each line of a text that it took for commands.
     pub(super) fn babble(&mut self, has_code: bool) -> Option<Fault> {
@@ -85,7 +93,9 @@ impl Dialogue {
         }
         self.transaction.note_code(code);
         // Behind a success too many it may be the refusal of what seemed to be accepted.
-        if code / 100 != 2 && self.transaction.doubt(covers) {
+        if code / 100 == 2 {
+            self.transaction.doubt_refusal();
+        } else if self.transaction.doubt(covers) {
             self.lose_chunk();
         }
         if code >= 400 && code != 421 {

@@ -29,11 +29,11 @@ impl Dialogue {
     /// By the time it has a message whole Courier throws away what it has received behind that, up
     /// to anywhere in a line, and reads the rest of that as a line. What it has thrown away it does
     /// not answer, and each answer would seem to be an earlier line's: so it is the same until no
-    /// answer is due.
+    /// answer is due. E-MailRelay answers what comes behind a last chunk before the chunk.
     pub(super) fn bars_arguments(&self) -> bool {
         let is_barring = |due: Due| {
-            let may_lose = due.answers == Answers::Message || due.may_be_lost;
-            may_lose && !due.is_excused
+            let is_message = due.answers == Answers::Message || due.is_last_chunk;
+            (is_message || due.may_be_lost) && !due.is_excused
         };
         !self.reads_as_originals() && self.outstanding.oldest().is_some_and(is_barring)
     }

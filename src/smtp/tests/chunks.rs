@@ -262,6 +262,27 @@ fn a_chunk_behind_refused_recipients_leaves_as_one_line_that_is_none() {
     assert_eq!(talk.expect(), Expect::Command);
     // Another has to wait until it begins anew.
     assert_eq!(talk.client_fault("BDAT 5\r\n"), Some(Fault::BarredChunk));
+    // It is refused before it has come whole, or taken: that is no message of anybody's.
+    for (early, late, fault) in [
+        ("503 no\r\n", "500 what?\r\n", None),
+        ("", "250 taken\r\n500 what?\r\n", Some(Fault::UnexpectedReply)),
+    ] {
+        let mut talk = offered();
+        talk.client(ENVELOPE);
+        talk.server("250 ok\r\n550 no\r\n");
+        talk.client("BDAT 5 LAST\r\n12");
+        assert_eq!(talk.server(early), None);
+        talk.client("345QUIT\r\n");
+        assert_eq!(talk.server(late), fault);
+        assert_eq!(talk.expect(), Expect::Command);
+    }
+    // Behind an answer too many nobody knows whether there is no recipient.
+    for replies in ["250 ok\r\n550 no\r\n250 ok\r\n", "550 no\r\n503 no\r\n250 ok\r\n"] {
+        let mut talk = offered();
+        talk.client(ENVELOPE);
+        assert_eq!(talk.server(replies), Some(Fault::UnexpectedReply));
+        assert_eq!(talk.client_fault("BDAT 5\r\n"), Some(Fault::BarredChunk), "{replies:?}");
+    }
 }
 
 /// Postfix does so behind XCLIENT.
