@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory, FromArgMatches};
 use mailguard::cli::{self, Cli, Command, PatchesAction, RulesAction};
@@ -120,9 +121,13 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
             let file = command.config_file().map(|(path, _)| path);
-            // One that is gone is no wish for the defaults.
-            let had_file = file_of(&command).is_some();
-            let reread = || configuration(&command, had_file);
+            // One that is gone is no wish for the defaults, whenever it was there.
+            let had_file = &AtomicBool::new(file_of(&command).is_some());
+            let reread = || {
+                let config = configuration(&command, had_file.load(Ordering::Relaxed))?;
+                had_file.fetch_or(file_of(&command).is_some(), Ordering::Relaxed);
+                Ok(config)
+            };
             let overrides = &command.overrides();
             let origin = front::run::Origin { reread: &reread, file, had_file, overrides };
             front::run::run(config, start, origin).map(|()| Outcome::Done)

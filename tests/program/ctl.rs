@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::rules::own_etc;
 use crate::run::{Filter, NEEDS, mailguard, succeed};
 use crate::sealed::sealed;
 
@@ -153,6 +154,52 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
         let (code, _, _) = ctl("fixup protocol smtp 25");
         assert_eq!(code, 0);
         assert_eq!(greeting(), masked);
+        filter.end("-TERM");
+    });
+}
+
+/// As in a container, which starts without a file.
+#[test]
+fn a_file_that_was_begun_is_missed_when_it_is_gone() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        succeed(&["rules", "up"]);
+        let filter = Filter::start(&[]);
+        assert_eq!(ctl("fixup protocol smtp 587").0, 0);
+        let said = ctl("write memory").1;
+        assert!(said.ends_with("\n[OK]\nrules: brought up to date\n"), "{said}");
+        assert!(ctl("write memory").1.ends_with("\n[OK]\n"));
+        // What changes while it is away is no reason to forget it.
+        fs::remove_file(file).unwrap();
+        assert_eq!(ctl("fixup protocol smtp 588").0, 0);
+        let (code, _, error) = ctl("reload");
+        let expected = format!("in force:\ncannot read {file}: No such file or directory");
+        assert!(code == 2 && error.contains(&expected), "{error}");
+        let error = mailguard(&["rules", "up"]).stderr;
+        let expected = format!("mailguard: the rules were made from {file}, which is gone; ");
+        assert!(String::from_utf8(error).unwrap().contains(&expected));
+        filter.end("-TERM");
+    });
+}
+
+/// One that somebody else has put there counts from when it was read.
+#[test]
+fn a_file_that_came_later_is_missed_when_it_is_gone() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        let filter = Filter::start(&[]);
+        for (text, expected) in [("monitor = 1\n", 2), ("", 0), ("monitor = false\n", 0), ("", 2)] {
+            if text.is_empty() {
+                fs::remove_file(file).unwrap();
+            } else {
+                fs::write(file, text).unwrap();
+            }
+            assert_eq!(ctl("reload").0, expected, "{text}");
+        }
         filter.end("-TERM");
     });
 }

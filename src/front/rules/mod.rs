@@ -19,7 +19,7 @@ use std::path::Path;
 pub use inputs::{are_of, inputs};
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
-use super::FrontError;
+use super::{FrontError, is_there};
 use crate::config::{Config, RulesBackend};
 
 /// What keeps the rules.
@@ -85,8 +85,8 @@ impl Family {
     }
 }
 
-/// Brings rules that are installed up to date, where this program may. Where there are none, nobody
-/// has asked for any.
+/// Brings rules that are installed up to date, where this program may; they are of the file if it
+/// is there, or was before. Where there are none, nobody has asked for any.
 ///
 /// # Errors
 /// A program of the packet filter fails.
@@ -94,7 +94,7 @@ pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
     if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
         return Ok(());
     }
-    up(config, are_of(file).then_some(file))?;
+    up(config, (is_there(file) || are_of(file)).then_some(file))?;
     super::print("rules: brought up to date\n")
 }
 
