@@ -184,6 +184,34 @@ fn a_file_that_was_begun_is_missed_when_it_is_gone() {
     });
 }
 
+/// As for a filter of another user: the folder is root's.
+#[test]
+fn a_file_that_the_filter_may_not_begin_root_begins_for_it() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        let filter = Filter::start(&[]);
+        // The filter has given up what lets root write there all the same.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
+        assert_eq!(ctl("fixup protocol smtp 587").0, 0);
+        let (code, said, error) = ctl("write memory");
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(said.ends_with("\n[OK]\n"), "{said}");
+        assert!(fs::read_to_string(file).unwrap().starts_with("ports = [25, 587]\n# "));
+        // Now the filter has one, which is not begun twice.
+        fs::remove_file(file).unwrap();
+        for words in ["reload", "write memory"] {
+            let (code, _, error) = ctl(words);
+            assert!(
+                code == 2 && error.contains(&format!("cannot read {file}: No such")),
+                "{error}"
+            );
+        }
+        filter.end("-TERM");
+    });
+}
+
 /// One that somebody else has put there counts from when it was read.
 #[test]
 fn a_file_that_came_later_is_missed_when_it_is_gone() {

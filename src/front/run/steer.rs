@@ -105,6 +105,8 @@ impl Steering<'_> {
                 return Answer::text(request.place, lines.join("\n"));
             }
             "rules-config" => {
+                // Who asks may have begun it for us.
+                self.finds_file();
                 return Answer::text(request.place, rules::inputs(&self.running.config()));
             }
             "" => return Answer::text(request.place, ""),
@@ -294,13 +296,15 @@ impl Steering<'_> {
     fn write(&self, config: &Config, request: &Request) -> Answer {
         let place = request.place;
         let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
+        let had_file = self.had_file.load(Ordering::Relaxed);
         if request.is_written_there {
+            // The rules follow a file that is begun, and by that its writer knows that it may be.
+            let how = if had_file { How::Done } else { How::RulesFollow };
             return match memory::to_be_written(file, config) {
-                Ok(text) => Answer::text(place, text),
+                Ok(text) => Answer { how, ..Answer::text(place, text) },
                 Err(error) => Answer::refused(place, format!("ERROR: {error}")),
             };
         }
-        let had_file = self.had_file.load(Ordering::Relaxed);
         match memory::write(file, had_file, config, self.overrides) {
             // From now on the rules are of a file, too.
             Ok(text) if self.finds_file() => {
