@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory, FromArgMatches};
 use mailguard::cli::{self, Cli, Command, PatchesAction, RulesAction};
@@ -61,13 +62,14 @@ fn configuration(command: &Command, had_file: bool) -> Result<Config, FrontError
     // Rules can be removed whatever state the configuration is in.
     let is_read = !matches!(command, Command::Rules(rules) if rules.action == RulesAction::Down);
     let file = match command.config_file() {
-        Some((path, is_wanted))
-            if is_read
-                && (is_wanted || had_file || front::is_there(path) || front::rules::had_file()) =>
-        {
+        Some((path, is_wanted)) if is_read && (is_wanted || had_file || front::is_there(path)) => {
             Some((path.display().to_string(), front::read_configuration(path)?))
         }
-        _ => None,
+        Some((path, _)) if is_read && is_of_rules(command) && front::rules::are_of(path) => {
+            let gone = format!("the rules were made from {}, which is gone", path.display());
+            return Err(FrontError::new(format!("{gone}; `mailguard rules down` forgets it")));
+        }
+        Some(_) | None => None,
     };
     let source = file.as_ref().map(|(name, text)| Source { name, text });
     let config = Config::build(source, &command.overrides())?;
@@ -80,9 +82,14 @@ fn configuration(command: &Command, had_file: bool) -> Result<Config, FrontError
     config.with_patches(&patches).map_err(FrontError::new)
 }
 
-/// Whether a file says what the configuration is.
-fn has_file(command: &Command) -> bool {
-    command.config_file().is_some_and(|(path, _)| front::is_there(path))
+/// Whether its configuration has to be the one that the rules are made from.
+const fn is_of_rules(command: &Command) -> bool {
+    matches!(command, Command::Run(_) | Command::Rules(_) | Command::Check(_))
+}
+
+/// The file that says what the configuration is, if one does.
+fn file_of(command: &Command) -> Option<&Path> {
+    command.config_file().map(|(path, _)| path).filter(|path| front::is_there(path))
 }
 
 /// Whoever is to repair a configuration has to get at the filter all the same. Where none answers,
@@ -114,9 +121,13 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             let life = env_logger::Env::default().default_filter_or("info");
             env_logger::Builder::from_env(life).format_target(false).init();
             let file = command.config_file().map(|(path, _)| path);
-            // One that is gone is no wish for the defaults.
-            let had_file = has_file(&command);
-            let reread = || configuration(&command, had_file);
+            // One that is gone is no wish for the defaults, whenever it was there.
+            let had_file = &AtomicBool::new(file_of(&command).is_some());
+            let reread = || {
+                let config = configuration(&command, had_file.load(Ordering::Relaxed))?;
+                had_file.fetch_or(file_of(&command).is_some(), Ordering::Relaxed);
+                Ok(config)
+            };
             let overrides = &command.overrides();
             let origin = front::run::Origin { reread: &reread, file, had_file, overrides };
             front::run::run(config, start, origin).map(|()| Outcome::Done)
@@ -129,15 +140,17 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             front::print(&text).map(|()| Outcome::Done)
         }
         Command::Rules(ref rules) => match rules.action {
-            RulesAction::Up => front::rules::up(config, has_file(&command)),
+            RulesAction::Up => front::rules::up(config, file_of(&command)),
             RulesAction::Down => front::rules::down(),
             RulesAction::Show => front::print(&front::rules::show(config)),
         }
         .map(|()| Outcome::Done),
         Command::Check(ref check) if check.config_only => {
-            front::check::configuration_only(config, has_file(&command))
+            front::check::configuration_only(config, file_of(&command).is_some())
         }
-        Command::Check(ref check) => front::check::run(config, has_file(&command), check.brief),
+        Command::Check(ref check) => {
+            front::check::run(config, file_of(&command).is_some(), check.brief)
+        }
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
             front::print(&text).map(|()| Outcome::Done)
@@ -200,16 +213,16 @@ fn replayed(replay: cli::Replay, config: &Config) -> Result<Outcome, FrontError>
 
 fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome, FrontError> {
     let usual = PathBuf::from(&config.control.socket);
+    let file = command.config_file().map_or_else(|| Path::new(""), |(path, _)| path);
     let rules_up = |text: &str| {
         let source = Source { name: "the filter's answer", text };
-        front::rules::follow(&Config::build(Some(source), &[])?)
+        front::rules::follow(&Config::build(Some(source), &[])?, file)
     };
-    let file = command.config_file().map_or_else(|| Path::new(""), |(path, _)| path);
     front::control::run(&front::control::Asked {
         socket: ctl.socket.as_ref().unwrap_or(&usual),
         words: &ctl.words,
         is_json: ctl.json,
         rules_up: &rules_up,
-        write: &|said| front::memory::write_for(said, file),
+        write: &|said, had_file| front::memory::write_for(said, file, had_file),
     })
 }

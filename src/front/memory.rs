@@ -50,19 +50,19 @@ pub(super) fn to_be_written(file: &Path, config: &Config) -> Result<String, Stri
     rewrite("", config).map(|values| format!("{}\n{values}", file.display()))
 }
 
-/// Writes what a filter has said is to be written, if our file is its own. Which overrides the
-/// filter has is not known here.
+/// Writes what a filter has said is to be written, if our file is its own, as [`write`] does. Which
+/// overrides the filter has is not known here.
 ///
 /// # Errors
 /// It is another file; and as above.
-pub fn write_for(said: &str, file: &Path) -> Result<String, FrontError> {
+pub fn write_for(said: &str, file: &Path, had_file: bool) -> Result<String, FrontError> {
     let (path, text) = said.split_once('\n').unwrap_or((said, ""));
     if Path::new(path) != file {
         let what = format!("the filter's configuration is {path}, expected --config {path}");
         return Err(FrontError::file(file, what));
     }
     let config = Config::build(Some(Source { name: "the filter's answer", text }), &[])?;
-    write(file, true, &config, &[])
+    write(file, had_file, &config, &[])
 }
 
 /// Whether it was somebody's decision that we may not.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::rules::own_etc;
 use crate::run::{Filter, NEEDS, mailguard, succeed};
 use crate::sealed::sealed;
 
@@ -153,6 +154,80 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
         let (code, _, _) = ctl("fixup protocol smtp 25");
         assert_eq!(code, 0);
         assert_eq!(greeting(), masked);
+        filter.end("-TERM");
+    });
+}
+
+/// As in a container, which starts without a file.
+#[test]
+fn a_file_that_was_begun_is_missed_when_it_is_gone() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        succeed(&["rules", "up"]);
+        let filter = Filter::start(&[]);
+        assert_eq!(ctl("fixup protocol smtp 587").0, 0);
+        let said = ctl("write memory").1;
+        assert!(said.ends_with("\n[OK]\nrules: brought up to date\n"), "{said}");
+        assert!(ctl("write memory").1.ends_with("\n[OK]\n"));
+        // What changes while it is away is no reason to forget it.
+        fs::remove_file(file).unwrap();
+        assert_eq!(ctl("fixup protocol smtp 588").0, 0);
+        let (code, _, error) = ctl("reload");
+        let expected = format!("in force:\ncannot read {file}: No such file or directory");
+        assert!(code == 2 && error.contains(&expected), "{error}");
+        let error = mailguard(&["rules", "up"]).stderr;
+        let expected = format!("mailguard: the rules were made from {file}, which is gone; ");
+        assert!(String::from_utf8(error).unwrap().contains(&expected));
+        filter.end("-TERM");
+    });
+}
+
+/// As for a filter of another user: the folder is root's.
+#[test]
+fn a_file_that_the_filter_may_not_begin_root_begins_for_it() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        let filter = Filter::start(&[]);
+        // The filter has given up what lets root write there all the same.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
+        assert_eq!(ctl("fixup protocol smtp 587").0, 0);
+        let (code, said, error) = ctl("write memory");
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(said.ends_with("\n[OK]\n"), "{said}");
+        assert!(fs::read_to_string(file).unwrap().starts_with("ports = [25, 587]\n# "));
+        // Now the filter has one, which is not begun twice.
+        fs::remove_file(file).unwrap();
+        for words in ["reload", "write memory"] {
+            let (code, _, error) = ctl(words);
+            assert!(
+                code == 2 && error.contains(&format!("cannot read {file}: No such")),
+                "{error}"
+            );
+        }
+        filter.end("-TERM");
+    });
+}
+
+/// One that somebody else has put there counts from when it was read.
+#[test]
+fn a_file_that_came_later_is_missed_when_it_is_gone() {
+    sealed(NEEDS, || {
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
+        let filter = Filter::start(&[]);
+        for (text, expected) in [("monitor = 1\n", 2), ("", 0), ("monitor = false\n", 0), ("", 2)] {
+            if text.is_empty() {
+                fs::remove_file(file).unwrap();
+            } else {
+                fs::write(file, text).unwrap();
+            }
+            assert_eq!(ctl("reload").0, expected, "{text}");
+        }
         filter.end("-TERM");
     });
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
+use crate::run;
 use crate::sealed::sealed;
 
 /// Without which nothing here can be tested.
@@ -205,14 +206,18 @@ fn a_faulty_configuration_leaves_no_gateway_open() {
     });
 }
 
+/// A copy of the machine's `/etc`, in which the folder of ours may be made.
+pub(crate) fn own_etc() {
+    shell("cp -a /etc /run && rm -rf /run/etc/mailguard && mount --bind /run/etc /etc");
+}
+
 /// Only by `rules down` does somebody say that the file is not wanted any more.
 #[test]
 fn a_configuration_that_is_gone_is_no_wish_for_the_defaults() {
     sealed(NEEDS, || {
-        let (folder, file) = ("/run/etc/mailguard", "/etc/mailguard/mailguard.toml");
-        // A copy of the machine's, in which the folder may be made.
-        shell(&format!("cp -a /etc /run && rm -rf {folder} && mkdir {folder}"));
-        shell("mount --bind /run/etc /etc");
+        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
+        own_etc();
+        fs::create_dir(folder).unwrap();
         let checked = || {
             let words = ["check", "--config-only"];
             Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
@@ -230,18 +235,37 @@ fn a_configuration_that_is_gone_is_no_wish_for_the_defaults() {
             let output = rules("up", &[]);
             let said = String::from_utf8(output.stderr).unwrap();
             let expected = format!(
-                "mailguard: rules: those of the last `rules up` stand\nmailguard: cannot read \
-                 {file}: No such file or directory (os error 2)\n"
+                "mailguard: rules: those of the last `rules up` stand\nmailguard: the rules were \
+                 made from {file}, which is gone; `mailguard rules down` forgets it\n"
             );
             assert_eq!((output.status.code(), said), (Some(2), expected));
             assert_eq!(state(), configured);
             assert_eq!(fs::read("/run/state/rules.toml").unwrap(), kept);
             assert_eq!(rules("show", &[]).status.code(), Some(2));
             assert_eq!(checked().status.code(), Some(2));
+            // Rules are no matter of its.
+            run::succeed(&["patches"]);
         }
         succeed("down", &[]);
         succeed("up", &[]);
         assert!(state().contains("--dport 25 ") && !state().contains("--dport 587 "));
+    });
+}
+
+#[test]
+fn rules_of_a_file_that_was_named_make_no_other_one_missed() {
+    sealed(NEEDS, || {
+        own_etc();
+        let file = "/run/named.toml";
+        fs::write(file, "ports = [25, 587]\n").unwrap();
+        let up = ["rules", "up", IPTABLES[0], IPTABLES[1], "--config", file];
+        run::succeed(&up);
+        fs::remove_file(file).unwrap();
+        assert_eq!(run::mailguard(&up).status.code(), Some(2));
+        run::succeed(&["check", "--config-only"]);
+        for action in ["show", "up"] {
+            assert!(rules(action, &[]).status.success(), "{action}");
+        }
     });
 }
 

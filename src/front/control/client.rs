@@ -18,8 +18,9 @@ pub struct Asked<'a> {
     pub is_json: bool,
     /// Lines end in the daemon's rules being brought up to date by this, where it may.
     pub rules_up: &'a dyn Fn(&str) -> Result<(), FrontError>,
-    /// Writes what the daemon may not write itself, where this may; what is to be said then.
-    pub write: &'a dyn Fn(&str) -> Result<String, FrontError>,
+    /// Writes what the daemon may not write itself, where this may; what is to be said then. It is
+    /// told whether the daemon ever had the file.
+    pub write: &'a dyn Fn(&str, bool) -> Result<String, FrontError>,
 }
 
 /// How a request was answered.
@@ -101,25 +102,36 @@ impl Talk<'_> {
         }
         show(reply.body)?;
         if reply.how == "rules" {
-            let mut config = String::new();
-            let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
-            (self.asked.rules_up)(&config)?;
+            self.follow()?;
         }
         self.is_over = reply.place.is_none();
         self.place = reply.place.unwrap_or(self.place);
         Ok(Outcome::Done)
     }
 
-    /// Does in the daemon's place what it may not.
+    /// Has the rules brought up to date.
+    fn follow(&self) -> Result<(), FrontError> {
+        let mut config = String::new();
+        let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
+        (self.asked.rules_up)(&config)
+    }
+
+    /// Does in the daemon's place what it may not. Of a file that it begins the rules are from then
+    /// on, too.
     fn write(&self, words: &str) -> Result<Outcome, FrontError> {
         let mut reply = self.ask(words, &format!("{CONFIRMED}--written-there "))?;
         let mut said = String::new();
         let read = reply.body.read_to_string(&mut said);
         read.map_err(|error| broken(self.asked.socket, error))?;
-        if reply.how != "ok" {
+        let had_file = reply.how != "rules";
+        if had_file && reply.how != "ok" {
             return Err(FrontError::said(&said));
         }
-        print(&format!("{}\n", (self.asked.write)(&said)?)).map(|()| Outcome::Done)
+        print(&format!("{}\n", (self.asked.write)(&said, had_file)?))?;
+        if !had_file {
+            self.follow()?;
+        }
+        Ok(Outcome::Done)
     }
 
     /// Whether the session was ended.

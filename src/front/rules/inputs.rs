@@ -29,10 +29,10 @@ pub fn inputs(config: &Config) -> String {
     )
 }
 
-/// Keeps them, and whether they are of a file.
-pub(super) fn keep(config: &Config, has_file: bool) -> Result<(), FrontError> {
+/// Keeps them, and of which file they are, if of one.
+pub(super) fn keep(config: &Config, of: Option<&Path>) -> Result<(), FrontError> {
     let file = place();
-    let head = if has_file { OF_FILE } else { "" };
+    let head = of.map(head).unwrap_or_default();
     write(&file, &format!("{head}{}", inputs(config))).map_err(|error| {
         let context = format!("the rules stand, but cannot be kept in {}", file.display());
         FrontError::io(context, error)
@@ -47,11 +47,11 @@ pub(super) fn kept() -> Result<Config, FrontError> {
     Ok(Config::build(Some(Source { name, text: &text }), &[])?)
 }
 
-/// Whether those that were kept last are of a configuration file: where that is gone now, nobody
+/// Whether those that were kept last are of this configuration file: where it is gone now, nobody
 /// has asked for the defaults.
 #[must_use]
-pub fn had_file() -> bool {
-    read_configuration(&place()).is_ok_and(|text| text.starts_with(OF_FILE))
+pub fn are_of(file: &Path) -> bool {
+    read_configuration(&place()).is_ok_and(|text| text.starts_with(&head(file)))
 }
 
 /// Keeps none.
@@ -83,6 +83,8 @@ fn place() -> PathBuf {
 }
 
 /// How they begin that are of a file.
-const OF_FILE: &str = "# From a configuration file.\n";
+fn head(file: &Path) -> String {
+    format!("# From {}\n", file.display().to_string().escape_debug())
+}
 
 const FOLDER: &str = "/var/lib/mailguard";

@@ -16,10 +16,10 @@ mod words;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub use inputs::{had_file, inputs};
+pub use inputs::{are_of, inputs};
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
-use super::FrontError;
+use super::{FrontError, is_there};
 use crate::config::{Config, RulesBackend};
 
 /// What keeps the rules.
@@ -85,27 +85,27 @@ impl Family {
     }
 }
 
-/// Brings rules that are installed up to date, where this program may. Where there are none, nobody
-/// has asked for any.
+/// Brings rules that are installed up to date, where this program may; they are of the file if it
+/// is there, or was before. Where there are none, nobody has asked for any.
 ///
 /// # Errors
 /// A program of the packet filter fails.
-pub fn follow(config: &Config) -> Result<(), FrontError> {
+pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
     if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
         return Ok(());
     }
-    up(config, had_file())?;
+    up(config, (is_there(file) || are_of(file)).then_some(file))?;
     super::print("rules: brought up to date\n")
 }
 
 /// Installs the rules, or brings them up to date, and keeps what they are made from for
-/// [`stand_in`], and whether that was a file.
+/// [`stand_in`], and of which file that is.
 ///
 /// # Errors
 /// A program is missing or refuses; nothing has changed then.
-pub fn up(config: &Config, has_file: bool) -> Result<(), FrontError> {
+pub fn up(config: &Config, file: Option<&Path>) -> Result<(), FrontError> {
     install(config, holders()?)?;
-    if let Err(error) = inputs::keep(config, has_file) {
+    if let Err(error) = inputs::keep(config, file) {
         // They stand, and that is what was asked for; those before are not to come back.
         inputs::forget();
         let _ = writeln!(io::stderr(), "mailguard: {error}");

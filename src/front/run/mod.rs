@@ -140,8 +140,8 @@ pub struct Origin<'a> {
     pub reread: &'a Reread<'a>,
     /// The file, if there may be one.
     pub file: Option<&'a Path>,
-    /// Whether it is there.
-    pub had_file: bool,
+    /// Whether it was there at any time.
+    pub had_file: &'a AtomicBool,
     /// What the command line lays over it.
     pub overrides: &'a [Override],
 }

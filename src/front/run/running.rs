@@ -17,6 +17,9 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Running<'a> {
     engine: &'a Engine,
+    /// Held by the one who makes another configuration, for as long as that takes.
+    changes: Mutex<()>,
+    /// Never held for long: the main thread, whose life a manager watches, looks at it as well.
     config: Mutex<Config>,
     /// What was dropped by now may have passed, or the other way round.
     has_monitored_in_part: AtomicBool,
@@ -58,7 +61,12 @@ impl fmt::Display for Pending {
 impl<'a> Running<'a> {
     /// The configuration the filter starts with, which its engine has.
     pub(super) fn new(engine: &'a Engine, config: Config) -> Self {
-        Self { engine, config: Mutex::new(config), has_monitored_in_part: AtomicBool::new(false) }
+        Self {
+            engine,
+            changes: Mutex::new(()),
+            config: Mutex::new(config),
+            has_monitored_in_part: AtomicBool::new(false),
+        }
     }
 
     /// The configuration, for as long as it takes to look at it.
@@ -89,9 +97,10 @@ impl<'a> Running<'a> {
         &self,
         make: impl FnOnce(&Config) -> Result<(Config, T), E>,
     ) -> Result<(Vec<Pending>, T), E> {
-        let mut config = self.config.lock();
-        let (new, said) = make(&config)?;
-        Ok((self.apply(&mut config, new), said))
+        let _only_one = self.changes.lock();
+        let old = self.config().clone();
+        let (new, said) = make(&old)?;
+        Ok((self.apply(&mut self.config(), new), said))
     }
 
     fn apply(&self, config: &mut Config, new: Config) -> Vec<Pending> {
@@ -257,7 +266,9 @@ mod tests {
             scope.spawn(|| open(2_000));
         });
         assert_eq!(running.config().engine.ports.len(), 201);
-        assert_eq!(running.change(|_| Err::<(Config, ()), _>("refused")), Err("refused"));
+        // Whoever looks at the one in force waits for nobody who makes another.
+        let can_look = || Err::<(Config, ()), _>(running.config.try_lock().is_some());
+        assert_eq!(running.change(|_| can_look()), Err(true));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Pid;
 use socket2::{Domain, Socket, Type};
@@ -23,7 +24,7 @@ use crate::front::control::{
     Answer, How, Listener, Place, ROOT_WRITES, Request, Server, Service, Waker, group_named,
     is_trusted,
 };
-use crate::front::{FrontError, memory, rules};
+use crate::front::{FrontError, is_there, memory, rules};
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
@@ -33,8 +34,8 @@ pub(super) struct Steering<'a> {
     pub(super) reread: &'a Reread<'a>,
     /// The configuration file, which `write memory` writes.
     pub(super) file: Option<&'a Path>,
-    /// Whether it was there at the start.
-    pub(super) had_file: bool,
+    /// Whether it was there at any time.
+    pub(super) had_file: &'a AtomicBool,
     /// What the command line lays over it.
     pub(super) overrides: &'a [Override],
     /// Whose counters it counts in: a worker of its own.
@@ -104,6 +105,8 @@ impl Steering<'_> {
                 return Answer::text(request.place, lines.join("\n"));
             }
             "rules-config" => {
+                // Who asks may have begun it for us.
+                self.finds_file();
                 return Answer::text(request.place, rules::inputs(&self.running.config()));
             }
             "" => return Answer::text(request.place, ""),
@@ -293,19 +296,31 @@ impl Steering<'_> {
     fn write(&self, config: &Config, request: &Request) -> Answer {
         let place = request.place;
         let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
+        let had_file = self.had_file.load(Ordering::Relaxed);
         if request.is_written_there {
+            // The rules follow a file that is begun, and by that its writer knows that it may be.
+            let how = if had_file { How::Done } else { How::RulesFollow };
             return match memory::to_be_written(file, config) {
-                Ok(text) => Answer::text(place, text),
+                Ok(text) => Answer { how, ..Answer::text(place, text) },
                 Err(error) => Answer::refused(place, format!("ERROR: {error}")),
             };
         }
-        match memory::write(file, self.had_file, config, self.overrides) {
+        match memory::write(file, had_file, config, self.overrides) {
+            // From now on the rules are of a file, too.
+            Ok(text) if self.finds_file() => {
+                Answer { how: How::RulesFollow, ..Answer::text(place, text) }
+            }
             Ok(text) => Answer::text(place, text),
             Err(error) if memory::is_forbidden(&error) => {
                 Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))
             }
             Err(error) => Answer::refused(place, format!("ERROR: {error}")),
         }
+    }
+
+    /// Whether the file is there for the first time.
+    fn finds_file(&self) -> bool {
+        self.file.is_some_and(is_there) && !self.had_file.swap(true, Ordering::Relaxed)
     }
 }
 
