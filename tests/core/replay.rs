@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use siphasher::sip::SipHasher13;
 
-use mailguard::engine::{Settings, Verdict};
+use mailguard::engine::{Exception, Settings, Treatment, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step};
 use mailguard::wire::{Packet, Parsed};
@@ -735,6 +735,53 @@ fn a_flow_without_its_handshake_is_called_so() {
     let remark = ["missing handshake: 1 flow, 34 of 35 packets of mail; not judged"];
     let no_answer = [&all[..1], &all[2..]].concat();
     expect_remarks(&no_answer, (settings(), VERIFY), &remark);
+}
+
+/// Without it, or behind the greeting, or ahead of what it answers: the server has got it.
+#[test]
+fn a_third_packet_that_the_capture_lacks_opens_the_flow_all_the_same() {
+    let all = packets();
+    let without = |lost: std::ops::Range<usize>| [&all[..lost.start], &all[lost.end..]].concat();
+    let swapped = |at: usize| {
+        let mut packets = all.clone();
+        packets.swap(at, at + 1);
+        packets
+    };
+    let gaps = [
+        "gaps: the capture lacks 33 bytes in 1 flow",
+        "  192.0.2.1:40000 to 198.51.100.25:25: the capture lacks 33 bytes",
+    ];
+    // A line that is refused, and the reply to DATA: nobody has seen a greeting.
+    let behind = "uncertain: 2 findings in 1 flow, behind bytes not read";
+    let early = "missing handshake: 1 flow, 1 of 36 packets of mail; not judged";
+    for (packets, remarks) in [
+        (without(2..3), vec![]),
+        (without(2..5), vec![gaps[0], gaps[1], behind]),
+        (swapped(2), vec![]),
+        (swapped(1), vec![early]),
+    ] {
+        let outcome = outcome_of(&packets);
+        let (verdicts, said) = (&outcome.verdicts, said_behind_counters(&outcome.verdicts));
+        assert_eq!(said.len(), remarks.len(), "{verdicts}");
+        assert!(said.iter().zip(&remarks).all(|(said, wanted)| said == wanted), "{verdicts}");
+        for line in ["flows 1", "commands refused 1", "messages 1", "resets 0"] {
+            assert!(counts(verdicts, line), "{line}\n{verdicts}");
+        }
+        assert!(outcome_monitored(&PLAIN.capture(&packets)) == PLAIN.capture(&packets));
+    }
+}
+
+#[test]
+fn a_handshake_that_opens_nothing_is_missing_too() {
+    let mut packets = packets();
+    // The server answers another SYN than the one that is there.
+    packets[1] = Connection::open_at([7, 5_000_000], V4[0], V4[1]).packets.swap_remove(1);
+    let saying = packets.iter().filter(|packet| packet.len() > 40 || packet[33] & 1 != 0).count();
+    let remark = format!("missing handshake: 1 flow, {saying} of 36 packets of mail; not judged");
+    expect_remarks(&packets, (settings(), VERIFY), &[&remark]);
+    let let_alone = Exception { client: None, server: None, treatment: Treatment::HandsOff };
+    let untouched = Settings { exceptions: vec![let_alone], ..settings() };
+    expect_remarks(&packets, (untouched, VERIFY), &[]);
 }
 
 /// A directory of a test's own, removed at its end.

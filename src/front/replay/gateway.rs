@@ -194,7 +194,8 @@ impl<J: Judge> Gateway<J> {
         };
         step.fates.push((self.summary.packets, fate));
         if let Some(Mail { key, segment, .. }) = &mail {
-            self.mark(key, segment.as_ref());
+            let is_right = sums == Sums::Right || self.checksums != Checksums::Verify;
+            self.mark(key, segment.as_ref(), is_right && !captured.is_truncated);
             step.left.extend(self.left(key, segment.as_ref(), verdict));
         }
         if self.is_monitored && verdict == Verdict::Accept {
@@ -209,10 +210,10 @@ impl<J: Judge> Gateway<J> {
         }
     }
 
-    /// Marks in the log where bytes were skipped.
-    fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
-        let source = segment.map(|segment| segment.source);
-        self.flows.judged(key, source, self.clock.now(), &mut self.effects);
+    /// Marks in the log where bytes were skipped, for a packet that could be read or not.
+    fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>, is_readable: bool) {
+        let segment = (segment, is_readable);
+        self.flows.judged(key, segment, self.clock.now(), &mut self.effects);
     }
 
     /// What of a segment goes on.
@@ -395,7 +396,7 @@ impl<J: Judge> Gateway<J> {
             step.left.extend(self.left(key, kept.segment.as_ref(), verdict));
             captured.send_again(verdict, &self.effects.rewritten, step);
         }
-        self.mark(key, kept.segment.as_ref());
+        self.mark(key, kept.segment.as_ref(), true);
         if sequel == Sequel::Arrived {
             self.summary.stalled = self.summary.stalled.saturating_sub(1);
             self.summary.repeated += 1;

@@ -143,7 +143,7 @@ impl Segment {
     }
 
     /// Whether it carries a part of its sender's stream, and does no more than that.
-    const fn is_data(&self) -> bool {
+    pub(super) const fn is_data(&self) -> bool {
         (self.length > 0 || self.is_fin) && !self.is_syn && !self.is_rst
     }
 
