@@ -284,6 +284,41 @@ fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
     assert!(counts(&verdicts, "never let through 1"), "{verdicts}");
 }
 
+/// Text that waits for the 354 while another section of the capture begins.
+#[test]
+fn what_waits_is_sent_again_in_another_section() {
+    let mut connection = Connection::open(V4[0], V4[1]);
+    for (from, line) in [
+        (SERVER, "220 ready\r\n"),
+        (CLIENT, "HELO a\r\n"),
+        (SERVER, "250 b\r\n"),
+        (CLIENT, "MAIL FROM:<a@b>\r\n"),
+        (SERVER, "250 OK\r\n"),
+        (CLIENT, "RCPT TO:<c@d>\r\n"),
+        (SERVER, "250 OK\r\n"),
+    ] {
+        connection.say(from, line);
+    }
+    connection.send(CLIENT, PSH | ACK, b"DATA\r\nSubject: early\r\n\r\n");
+    connection.send(CLIENT, PSH | ACK, b"A line.\r\n.\r\n");
+    let border = connection.packets.len();
+    connection.say(SERVER, "354 go on\r\n");
+    connection.say(SERVER, "250 queued\r\n");
+    let (first, second) = connection.packets.split_at(border);
+    let ng = Layout { is_ng: true, ..PLAIN };
+    let raw = Layout { link: 101, header_v4: &[], header_v6: &[], ..ng };
+    for (layout, written) in [(ng, 1), (Layout { is_big: true, ..ng }, 1), (raw, 0)] {
+        let capture = [ng.capture(first), layout.capture(second)].concat();
+        let sent = outcome(&capture, settings(), VERIFY);
+        for line in ["messages 1", "repeated 2", "alarms 0", "never let through 0"] {
+            assert!(counts(&sent.verdicts, line), "{layout:?}: {line}\n{}", sent.verdicts);
+        }
+        // Frames of another link type cannot stand in the second section.
+        let left = outcome(&sent.written, monitor(), VERIFY).verdicts;
+        assert!(counts(&left, &format!("messages {written}")), "{layout:?}\n{left}");
+    }
+}
+
 #[test]
 fn commands_out_of_order_pass_in_order() {
     let verdicts = replayed(|connection| {

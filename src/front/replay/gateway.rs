@@ -11,7 +11,7 @@ use smoltcp::wire::TcpSeqNumber;
 use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::capture::{Packet, Shape, link};
+use crate::front::capture::{Packet, link};
 use crate::time::Instant;
 
 use super::captured::Captured;
@@ -86,9 +86,9 @@ impl<J> Gateway<J> {
         summary
     }
 
-    /// What is kept cannot be written into another section of a capture.
+    /// Another section of the capture begins, and no flow ends for it.
     pub(super) fn begin_section(&mut self) {
-        self.repeats.clear();
+        self.repeats.begin_section();
     }
 
     pub(super) const fn judge(&self) -> &J {
@@ -136,7 +136,7 @@ impl<J: Judge> Gateway<J> {
             frame: &frame,
             range: &located.range,
             link: packet.link,
-            shape: packet.shape,
+            shape: Some(packet.shape),
             is_truncated,
             judged,
         };
@@ -320,7 +320,7 @@ impl<J: Judge> Gateway<J> {
     /// be a sender's whole window, and any number of packets may arrive meanwhile.
     fn repeat(&mut self, mail: &Mail, arrived: &Captured<'_>, step: &mut Step) {
         let Some(segment) = &mail.segment else { return };
-        let (key, present) = (mail.key, arrived.shape);
+        let key = mail.key;
         let mut waiting = self.repeats.take_behind(&key, segment, arrived.read());
         let mut has_moved = !waiting.is_empty();
         while has_moved {
@@ -331,7 +331,7 @@ impl<J: Judge> Gateway<J> {
                     still.push(kept);
                     continue;
                 }
-                let (sequel, has_ended) = self.resend(&key, &kept, present, step);
+                let (sequel, has_ended) = self.resend(&key, &kept, arrived, step);
                 if has_ended {
                     return;
                 }
@@ -366,7 +366,7 @@ impl<J: Judge> Gateway<J> {
         &mut self,
         key: &FlowKey,
         kept: &Kept,
-        present: Shape,
+        arrived: &Captured<'_>,
         step: &mut Step,
     ) -> (Sequel, bool) {
         let judged = match self.checksums {
@@ -374,11 +374,17 @@ impl<J: Judge> Gateway<J> {
             Checksums::Verify | Checksums::Mend => None,
         };
         let judged = judged.as_deref().and_then(|frame| frame.get(kept.range.clone()));
+        let now = self.clock.now().micros();
+        // In another section, only a record of that can be written like.
+        let shape = arrived.shape.and_then(|present| match kept.shape {
+            Some(shape) => Some(shape.at(present, now)),
+            None => (kept.link == arrived.link).then_some(present),
+        });
         let captured = Captured {
             frame: &kept.frame,
             range: &kept.range,
             link: kept.link,
-            shape: kept.shape.at(present, self.clock.now().micros()),
+            shape,
             is_truncated: false,
             judged: judged.map(<[u8]>::to_vec),
         };

@@ -36,8 +36,8 @@ pub struct Kept {
     pub range: Range<usize>,
     /// The frame's link type.
     pub link: LinkType,
-    /// Its record, but for the frame.
-    pub shape: Shape,
+    /// Its record, but for the frame; none once another section of the capture has begun.
+    pub shape: Option<Shape>,
     /// Its segment, if that could be read.
     pub segment: Option<Segment>,
     /// Bytes of it, as an IP packet, that were let through: 0 if it was dropped, else it was cut.
@@ -326,9 +326,10 @@ impl Repeats {
         }
     }
 
-    /// Forgets everything: what is kept cannot be written into a new section of a capture.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// A new section of the capture begins, in which no record of an older one may stand.
+    pub fn begin_section(&mut self) {
+        let kept = self.flows.values_mut().flat_map(|waiting| &mut waiting.packets);
+        kept.for_each(|kept| kept.shape = None);
     }
 }
 
