@@ -31,7 +31,9 @@ pub(super) struct Story<'s> {
     begun: HashMap<FlowKey, (Endpoint, PerDirection<u32>)>,
     left_bytes: usize,
     /// Whether some entries found no room.
-    pub(super) is_cut: bool,
+    is_cut: bool,
+    /// Flows that found none at all.
+    absent: u64,
 }
 
 /// One flow.
@@ -89,15 +91,33 @@ pub(super) enum Share {
 impl<'s> Story<'s> {
     /// A story of what is judged by these settings.
     pub(super) fn new(settings: &'s Settings) -> Self {
+        Self::within(BYTES_MAX, settings)
+    }
+
+    /// The same, of so many bytes at the most.
+    pub(super) fn within(left_bytes: usize, settings: &'s Settings) -> Self {
         Self {
             settings,
             flows: Vec::new(),
             by_number: HashMap::new(),
             by_ends: HashMap::new(),
             begun: HashMap::new(),
-            left_bytes: BYTES_MAX,
+            left_bytes,
             is_cut: false,
+            absent: 0,
         }
+    }
+
+    /// What it lacks, if it lacks something.
+    pub(super) fn remark(&self) -> Option<String> {
+        let absent = match self.absent {
+            0 => String::new(),
+            1 => ", with all of 1 flow".to_owned(),
+            more => format!(", with all of {more} flows"),
+        };
+        self.is_cut.then(|| {
+            format!("the story is longer than there was room for: its end is missing{absent}")
+        })
     }
 
     /// By what all flows are judged that are under no exception.
@@ -123,7 +143,10 @@ impl<'s> Story<'s> {
     }
 
     fn tell(&mut self, record: &Record) {
-        let Some(index) = self.find(record) else { return };
+        let Some(index) = self.find(record) else {
+            self.absent += u64::from(record.what == What::Opened);
+            return;
+        };
         let bytes = ENTRY_BYTES + shown(&record.what);
         let Some(left_bytes) = self.left_bytes.checked_sub(bytes) else {
             self.is_cut = true;

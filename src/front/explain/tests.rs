@@ -1,0 +1,41 @@
+//! A story for which there is too little room.
+
+use crate::config::Config;
+use crate::engine::{Record, What};
+use crate::flow::Endpoint;
+use crate::front::replay::{Step, Summary};
+use crate::time::Instant;
+
+use super::story::{Story, Tale};
+use super::{page, tell};
+
+fn opened(flow: u64) -> Record {
+    let end = |last, port| Endpoint { address: [10, 0, 0, last].into(), port };
+    let (originator, responder) = (end(1, 40_000), end(2, 25));
+    let at = Instant::default();
+    Record { at, flow, originator, responder, what: What::Opened, message: None }
+}
+
+#[test]
+fn what_found_no_room_is_told_of_in_the_text_and_on_the_page() {
+    let settings = Config::build(None, &[]).unwrap().engine;
+    let one = size_of::<Tale<'_>>() + 2 * size_of::<What>();
+    for (room, flows, said) in [
+        (3 * one, 3, None),
+        (one - 1, 1, Some("its end is missing")),
+        (one, 2, Some("its end is missing, with all of 1 flow")),
+        (one, 3, Some("its end is missing, with all of 2 flows")),
+    ] {
+        let mut story = Story::within(room, &settings);
+        let closed = |flow| Record { what: What::Closed, ..opened(flow) };
+        let records = (1..=flows).flat_map(|flow| [opened(flow), closed(flow)]).collect();
+        story.look(&Step { records, ..Step::default() });
+        let summary = Summary::default();
+        let text = tell(&story, &summary, None).unwrap();
+        let page = page::page(&story, &summary, "a.pcap");
+        for told in [text, page] {
+            assert_eq!(told.contains("the story is longer"), said.is_some(), "{told}");
+            assert!(said.is_none_or(|said| told.contains(said)), "{told}");
+        }
+    }
+}
