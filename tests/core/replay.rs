@@ -5,8 +5,9 @@
 //! settings are `profile NAME`, `set KEY=VALUE`, `monitor`, `checksums MODE`, `# comment`.
 
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::hash::Hasher;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use siphasher::sip::SipHasher13;
@@ -873,6 +874,19 @@ fn results_appear_under_their_names() {
     assert!(fs::read(scratch.path("out.pcap")).unwrap() == expected.written);
     for line in fs::read_to_string(scratch.path("events")).unwrap().lines() {
         assert!(line.starts_with("{\"time\":\"2001-02-07T17:01:2"), "{line}");
+    }
+}
+
+#[test]
+fn a_result_is_read_by_nobody_who_could_not_read_what_it_replaces() {
+    let scratch = Scratch::new("access");
+    fs::write(scratch.path("in.pcap"), PLAIN.capture(&both_families())).unwrap();
+    for mode in [0o600, 0o640, 0o666] {
+        fs::write(scratch.path("out.pcap"), "an older result").unwrap();
+        fs::set_permissions(scratch.path("out.pcap"), Permissions::from_mode(mode)).unwrap();
+        replay::perform(&scratch.options(), settings()).unwrap();
+        let found = fs::metadata(scratch.path("out.pcap")).unwrap().mode();
+        assert_eq!(found & 0o7777, mode, "{found:o}");
     }
 }
 

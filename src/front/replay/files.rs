@@ -4,10 +4,10 @@
 //! no regular file (a pipe, a terminal) is written directly.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::front::{FrontError, unless_gone};
@@ -91,8 +91,8 @@ impl Output {
                 Sink::Direct(BufWriter::new(file))
             }
             // Behind a link, the file it leads to is replaced and not the link.
-            Ok(_) => Sink::beside(fs::canonicalize(path).map_err(failed)?)?,
-            Err(_) => Sink::beside(path.to_owned())?,
+            Ok(old) => Sink::beside(fs::canonicalize(path).map_err(failed)?, Some(&old))?,
+            Err(_) => Sink::beside(path.to_owned(), None)?,
         };
         Ok(Self { path: path.to_owned(), sink })
     }
@@ -131,8 +131,9 @@ impl Output {
 }
 
 impl Sink {
-    /// Under a name that nobody uses: another run with our number may have been killed.
-    fn beside(path: PathBuf) -> Result<Self, FrontError> {
+    /// Under a name that nobody uses: another run with our number may have been killed. Who may not
+    /// read the file that it replaces may not read it, either.
+    fn beside(path: PathBuf, old: Option<&Metadata>) -> Result<Self, FrontError> {
         let named = path.file_name();
         let named = named.ok_or_else(|| FrontError::file(&path, "expected the name of a file"))?;
         let mut attempt = 0;
@@ -145,8 +146,14 @@ impl Sink {
             }
             name.push(".partial");
             let partial = path.with_file_name(name);
-            match OpenOptions::new().write(true).create_new(true).open(&partial) {
-                Ok(file) => return Ok(Self::Whole { writer: BufWriter::new(file), partial, path }),
+            let mut new = OpenOptions::new();
+            new.write(true).create_new(true).mode(if old.is_some() { 0o600 } else { 0o666 });
+            match new.open(&partial) {
+                Ok(file) => {
+                    let kept = old.map_or(Ok(()), |old| keep_access(&file, old));
+                    kept.map_err(|error| FrontError::file(&path, error))?;
+                    return Ok(Self::Whole { writer: BufWriter::new(file), partial, path });
+                }
                 Err(error)
                     if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS_MAX =>
                 {
@@ -160,6 +167,12 @@ impl Sink {
 
 /// Names that are tried beside a result's own, after the first.
 const ATTEMPTS_MAX: u32 = 1_000;
+
+/// Owner and permissions of another file. Who may not give a file away keeps it.
+fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
+    let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+}
 
 impl Drop for Output {
     fn drop(&mut self) {
