@@ -908,6 +908,17 @@ fn what_a_killed_replay_left_is_no_obstacle() {
 }
 
 #[test]
+fn half_a_result_has_no_name() {
+    let scratch = Scratch::new("half");
+    fs::write(scratch.path("in.pcap"), "a capture").unwrap();
+    let mut output = replay::create(&scratch.path("out.pcap"), &scratch.path("in.pcap")).unwrap();
+    output.write(&[b'x'; 100_000]).unwrap();
+    assert_eq!(scratch.names(), ["in.pcap"]);
+    output.finish().unwrap();
+    assert_eq!(scratch.names(), ["in.pcap", "out.pcap"]);
+}
+
+#[test]
 fn a_damaged_capture_leaves_no_result() {
     let scratch = Scratch::new("damaged");
     let mut capture = PLAIN.capture(&both_families());
