@@ -143,6 +143,12 @@ fn what_does_not_change_leaves_byte_for_byte() {
         let capture = layout.capture(&both_families());
         let outcome = outcome(&capture, monitor(), VERIFY);
         assert!(outcome.written == capture, "{layout:?}\n{}", outcome.verdicts);
+        if layout.is_ng {
+            // A section that states its length, be it right or wrong.
+            let mut capture = capture;
+            capture[16..24].fill(7);
+            assert!(outcome_monitored(&capture) == capture, "{layout:?}");
+        }
     }
 }
 
@@ -427,6 +433,9 @@ fn rewritten_addresses_leave_wrong_checksums_that_are_named_mended_or_ignored() 
         packet[16] ^= 1;
     }
     let judged = outcome(&PLAIN.capture(&right), settings(), VERIFY);
+    let watched = outcome(&PLAIN.capture(&wrong), monitor(), Checksums::Mend).verdicts;
+    let as_right = "wrong checksums: 36 of 36 packets of mail; judged as if they were right";
+    assert_eq!(said_behind_counters(&watched), [as_right]);
     let verify =
         ["wrong checksums: 36 of 36 packets of mail; not judged: --checksums=mend reads them"];
     let outcome = expect_remarks(&wrong, (settings(), VERIFY), &verify);

@@ -11,7 +11,7 @@ use smoltcp::wire::TcpSeqNumber;
 use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::capture::{Packet, link};
+use crate::front::capture::{Packet, link, write_section};
 use crate::time::Instant;
 
 use super::captured::Captured;
@@ -80,15 +80,20 @@ impl<J> Gateway<J> {
         let mut summary = self.summary.clone();
         self.flows.sum_up(&mut summary);
         self.clock.sum_up(&mut summary);
-        summary.checksums = self.checksums;
+        (summary.checksums, summary.is_monitored) = (self.checksums, self.is_monitored);
         summary.other_ports.clone_from(self.others.found());
         summary.ports.clone_from(&self.ports);
         summary
     }
 
     /// Another section of the capture begins, and no flow ends for it.
-    pub(super) fn begin_section(&mut self) {
+    pub(super) fn begin_section(&mut self, header: &[u8], step: &mut Step) {
         self.repeats.begin_section();
+        if self.is_monitored {
+            step.written.extend_from_slice(header);
+        } else {
+            write_section(header, &mut step.written);
+        }
     }
 
     pub(super) const fn judge(&self) -> &J {
