@@ -18,6 +18,10 @@ const BYTES_MAX: usize = 256 << 20;
 /// What an entry counts for beside the bytes it shows.
 const ENTRY_BYTES: usize = size_of::<What>();
 
+/// What counts for each handshake, and later for the places in which its flow is looked up.
+const BEGUN_BYTES: usize = size_of::<(FlowKey, Endpoint, PerDirection<u32>)>();
+const _: () = assert!(BEGUN_BYTES < size_of::<Tale<'_>>());
+
 /// All flows of a replay.
 #[derive(Debug)]
 pub(super) struct Story<'s> {
@@ -131,7 +135,7 @@ impl<'s> Story<'s> {
         for left in &step.left {
             if let (true, Some(acknowledged)) = (left.is_syn, left.acknowledged) {
                 let numbers = PerDirection::new(acknowledged, left.sequence.wrapping_add(1));
-                self.begun.insert(left.key, (left.source, numbers));
+                self.begin(left.key, (left.source, numbers));
             }
         }
         for record in &step.records {
@@ -139,6 +143,19 @@ impl<'s> Story<'s> {
         }
         for left in &step.left {
             self.note(left);
+        }
+    }
+
+    /// Nobody may ever open what a SYN/ACK has begun.
+    fn begin(&mut self, key: FlowKey, begun: (Endpoint, PerDirection<u32>)) {
+        let bytes = if self.begun.contains_key(&key) { 0 } else { BEGUN_BYTES };
+        match self.left_bytes.checked_sub(bytes) {
+            Some(left_bytes) => {
+                self.left_bytes = left_bytes;
+                self.begun.insert(key, begun);
+            }
+            // Then there is none for a flow, either.
+            None => self.is_cut = true,
         }
     }
 

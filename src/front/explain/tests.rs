@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::engine::{Record, What};
-use crate::flow::Endpoint;
-use crate::front::replay::{Step, Summary};
+use crate::flow::{Endpoint, FlowKey};
+use crate::front::replay::{Left, Step, Summary};
 use crate::time::Instant;
 
 use super::story::{Story, Tale};
@@ -38,4 +38,21 @@ fn what_found_no_room_is_told_of_in_the_text_and_on_the_page() {
             assert!(said.is_none_or(|said| told.contains(said)), "{told}");
         }
     }
+}
+
+#[test]
+fn handshakes_that_open_nothing_find_no_room_without_end() {
+    let settings = Config::build(None, &[]).unwrap().engine;
+    let mut story = Story::within(10_000, &settings);
+    for port in 1..1_000 {
+        let client = Endpoint { address: [10, 0, 0, 1].into(), port };
+        let source = Endpoint { address: [10, 0, 0, 2].into(), port: 25 };
+        let key = FlowKey::of(client, source);
+        let answer =
+            Left { key, source, sequence: 1, acknowledged: Some(2), is_syn: true, length: 0 };
+        story.look(&Step { left: vec![answer], ..Step::default() });
+    }
+    assert!(story.remark().is_some());
+    story.look(&Step { records: vec![opened(1)], ..Step::default() });
+    assert!(story.flows.is_empty());
 }
