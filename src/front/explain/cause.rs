@@ -398,7 +398,8 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "left-out",
         &["limits.log_burst_bytes", "limits.log_flow_bytes_per_second", "log.bytes_per_second"],
-        "Entries are missing here: the log takes so much and no more.",
+        "Entries are missing here: what comes again within a second is told once, and the log \
+        takes so much and no more.",
     ),
     row("unshown", &[], "Of a line's edits, and of a message's, the log shows the first 16."),
     row(
