@@ -319,8 +319,8 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "barred-chunk",
         &["verbs", "unit"],
-        "A BDAT came that may not pass. Its octets would run \
-        as commands, so the connection ends.",
+        "A BDAT came that may not pass, or stands behind a refused chunk, which no setting \
+        changes. Its octets would run as commands, so the connection ends.",
     ),
     row(
         "broken-prefix",
