@@ -17,7 +17,7 @@ use crate::flow::{
 };
 use crate::tcp::Violation;
 use crate::time::Instant;
-use crate::wire::{SCALE_MAX, maximum_segment_size, window_scale};
+use crate::wire::{Packet, SCALE_MAX, Seq, maximum_segment_size, window_scale};
 
 impl Engine {
     /// A packet with SYN.
@@ -270,6 +270,14 @@ impl Engine {
     }
 }
 
+/// Whether a number is this one, or lies no further behind it than a window reaches.
+fn lies_behind(number: Seq, other: Seq) -> bool {
+    (0..=WINDOW_MAX).contains(&number.distance_from(other))
+}
+
+/// The largest window that TCP can offer (RFC 7323 2.3).
+const WINDOW_MAX: i64 = 1 << 30;
+
 impl Turn<'_> {
     /// Which of the handshakes between its ends a packet without SYN speaks of.
     pub(super) fn handshake(&self, table: &HandshakeTable, has_gaps: bool) -> Option<Handshake> {
@@ -283,12 +291,25 @@ impl Turn<'_> {
     }
 
     /// Whether this is the third packet. A server that keeps no state may take the client's first
-    /// number from it, so it must be the SYN's; a capture with gaps may lack the very packet.
+    /// number from it, so it must be the SYN's.
     fn completes(&self, handshake: &Handshake, has_gaps: bool) -> bool {
-        handshake.is_answered
-            && self.source == handshake.originator()
+        let is_third = self.source == handshake.originator()
             && self.packet.ack == handshake.answer.after(1)
-            && (self.packet.seq == handshake.isn.after(1) || has_gaps)
+            && self.packet.seq == handshake.isn.after(1);
+        handshake.is_answered && (is_third || (has_gaps && self.follows(handshake)))
+    }
+
+    /// Whether this comes of a connection whose third packet its server has, though a capture may
+    /// lack it: the client acknowledges the server's answer, or the server has begun to speak.
+    fn follows(&self, handshake: &Handshake) -> bool {
+        let Packet { flags, seq, ack, .. } = *self.packet;
+        let (client, server) = (handshake.isn.after(1), handshake.answer.after(1));
+        if self.source == handshake.originator() {
+            ack == server || (lies_behind(seq, client) && lies_behind(ack, server))
+        } else {
+            let speaks = flags.fin || !self.packet.payload().is_empty();
+            speaks && lies_behind(seq, server) && lies_behind(ack, client)
+        }
     }
 
     /// Whether a RST bears the number that ends it.

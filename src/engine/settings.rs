@@ -60,7 +60,8 @@ pub enum UnknownFlow {
 pub enum Gaps {
     /// It is refused: on the wire, nobody can have received what was not let through.
     Refuse,
-    /// It is believed: a capture may lack what both ends have seen.
+    /// It is believed: a capture may lack what both ends have seen, a handshake's third packet
+    /// among it.
     Skip,
 }
 

@@ -5,13 +5,14 @@
 //! settings are `profile NAME`, `set KEY=VALUE`, `monitor`, `checksums MODE`, `# comment`.
 
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::hash::Hasher;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use siphasher::sip::SipHasher13;
 
-use mailguard::engine::{Settings, Verdict};
+use mailguard::engine::{Exception, Settings, Treatment, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step};
 use mailguard::wire::{Packet, Parsed};
@@ -142,6 +143,12 @@ fn what_does_not_change_leaves_byte_for_byte() {
         let capture = layout.capture(&both_families());
         let outcome = outcome(&capture, monitor(), VERIFY);
         assert!(outcome.written == capture, "{layout:?}\n{}", outcome.verdicts);
+        if layout.is_ng {
+            // A section that states its length, be it right or wrong.
+            let mut capture = capture;
+            capture[16..24].fill(7);
+            assert!(outcome_monitored(&capture) == capture, "{layout:?}");
+        }
     }
 }
 
@@ -284,6 +291,41 @@ fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
     assert!(counts(&verdicts, "never let through 1"), "{verdicts}");
 }
 
+/// Text that waits for the 354 while another section of the capture begins.
+#[test]
+fn what_waits_is_sent_again_in_another_section() {
+    let mut connection = Connection::open(V4[0], V4[1]);
+    for (from, line) in [
+        (SERVER, "220 ready\r\n"),
+        (CLIENT, "HELO a\r\n"),
+        (SERVER, "250 b\r\n"),
+        (CLIENT, "MAIL FROM:<a@b>\r\n"),
+        (SERVER, "250 OK\r\n"),
+        (CLIENT, "RCPT TO:<c@d>\r\n"),
+        (SERVER, "250 OK\r\n"),
+    ] {
+        connection.say(from, line);
+    }
+    connection.send(CLIENT, PSH | ACK, b"DATA\r\nSubject: early\r\n\r\n");
+    connection.send(CLIENT, PSH | ACK, b"A line.\r\n.\r\n");
+    let border = connection.packets.len();
+    connection.say(SERVER, "354 go on\r\n");
+    connection.say(SERVER, "250 queued\r\n");
+    let (first, second) = connection.packets.split_at(border);
+    let ng = Layout { is_ng: true, ..PLAIN };
+    let raw = Layout { link: 101, header_v4: &[], header_v6: &[], ..ng };
+    for (layout, written) in [(ng, 1), (Layout { is_big: true, ..ng }, 1), (raw, 0)] {
+        let capture = [ng.capture(first), layout.capture(second)].concat();
+        let sent = outcome(&capture, settings(), VERIFY);
+        for line in ["messages 1", "repeated 2", "alarms 0", "never let through 0"] {
+            assert!(counts(&sent.verdicts, line), "{layout:?}: {line}\n{}", sent.verdicts);
+        }
+        // Frames of another link type cannot stand in the second section.
+        let left = outcome(&sent.written, monitor(), VERIFY).verdicts;
+        assert!(counts(&left, &format!("messages {written}")), "{layout:?}\n{left}");
+    }
+}
+
 #[test]
 fn commands_out_of_order_pass_in_order() {
     let verdicts = replayed(|connection| {
@@ -391,6 +433,9 @@ fn rewritten_addresses_leave_wrong_checksums_that_are_named_mended_or_ignored() 
         packet[16] ^= 1;
     }
     let judged = outcome(&PLAIN.capture(&right), settings(), VERIFY);
+    let watched = outcome(&PLAIN.capture(&wrong), monitor(), Checksums::Mend).verdicts;
+    let as_right = "wrong checksums: 36 of 36 packets of mail; judged as if they were right";
+    assert_eq!(said_behind_counters(&watched), [as_right]);
     let verify =
         ["wrong checksums: 36 of 36 packets of mail; not judged: --checksums=mend reads them"];
     let outcome = expect_remarks(&wrong, (settings(), VERIFY), &verify);
@@ -737,6 +782,53 @@ fn a_flow_without_its_handshake_is_called_so() {
     expect_remarks(&no_answer, (settings(), VERIFY), &remark);
 }
 
+/// Without it, or behind the greeting, or ahead of what it answers: the server has got it.
+#[test]
+fn a_third_packet_that_the_capture_lacks_opens_the_flow_all_the_same() {
+    let all = packets();
+    let without = |lost: std::ops::Range<usize>| [&all[..lost.start], &all[lost.end..]].concat();
+    let swapped = |at: usize| {
+        let mut packets = all.clone();
+        packets.swap(at, at + 1);
+        packets
+    };
+    let gaps = [
+        "gaps: the capture lacks 33 bytes in 1 flow",
+        "  192.0.2.1:40000 to 198.51.100.25:25: the capture lacks 33 bytes",
+    ];
+    // A line that is refused, and the reply to DATA: nobody has seen a greeting.
+    let behind = "uncertain: 2 findings in 1 flow, behind bytes not read";
+    let early = "missing handshake: 1 flow, 1 of 36 packets of mail; not judged";
+    for (packets, remarks) in [
+        (without(2..3), vec![]),
+        (without(2..5), vec![gaps[0], gaps[1], behind]),
+        (swapped(2), vec![]),
+        (swapped(1), vec![early]),
+    ] {
+        let outcome = outcome_of(&packets);
+        let (verdicts, said) = (&outcome.verdicts, said_behind_counters(&outcome.verdicts));
+        assert_eq!(said.len(), remarks.len(), "{verdicts}");
+        assert!(said.iter().zip(&remarks).all(|(said, wanted)| said == wanted), "{verdicts}");
+        for line in ["flows 1", "commands refused 1", "messages 1", "resets 0"] {
+            assert!(counts(verdicts, line), "{line}\n{verdicts}");
+        }
+        assert!(outcome_monitored(&PLAIN.capture(&packets)) == PLAIN.capture(&packets));
+    }
+}
+
+#[test]
+fn a_handshake_that_opens_nothing_is_missing_too() {
+    let mut packets = packets();
+    // The server answers another SYN than the one that is there.
+    packets[1] = Connection::open_at([7, 5_000_000], V4[0], V4[1]).packets.swap_remove(1);
+    let saying = packets.iter().filter(|packet| packet.len() > 40 || packet[33] & 1 != 0).count();
+    let remark = format!("missing handshake: 1 flow, {saying} of 36 packets of mail; not judged");
+    expect_remarks(&packets, (settings(), VERIFY), &[&remark]);
+    let let_alone = Exception { client: None, server: None, treatment: Treatment::HandsOff };
+    let untouched = Settings { exceptions: vec![let_alone], ..settings() };
+    expect_remarks(&packets, (untouched, VERIFY), &[]);
+}
+
 /// A directory of a test's own, removed at its end.
 struct Scratch(PathBuf);
 
@@ -794,6 +886,19 @@ fn results_appear_under_their_names() {
     }
 }
 
+#[test]
+fn a_result_is_read_by_nobody_who_could_not_read_what_it_replaces() {
+    let scratch = Scratch::new("access");
+    fs::write(scratch.path("in.pcap"), PLAIN.capture(&both_families())).unwrap();
+    for mode in [0o600, 0o640, 0o666] {
+        fs::write(scratch.path("out.pcap"), "an older result").unwrap();
+        fs::set_permissions(scratch.path("out.pcap"), Permissions::from_mode(mode)).unwrap();
+        replay::perform(&scratch.options(), settings()).unwrap();
+        let found = fs::metadata(scratch.path("out.pcap")).unwrap().mode();
+        assert_eq!(found & 0o7777, mode, "{found:o}");
+    }
+}
+
 /// Another process had our number, and was killed.
 #[test]
 fn what_a_killed_replay_left_is_no_obstacle() {
@@ -809,6 +914,17 @@ fn what_a_killed_replay_left_is_no_obstacle() {
     let message = replay::perform(&nowhere, settings()).unwrap_err().to_string();
     let said = format!("/none/.out.{}.partial: No such file", std::process::id());
     assert!(message.contains(&said), "{message}");
+}
+
+#[test]
+fn half_a_result_has_no_name() {
+    let scratch = Scratch::new("half");
+    fs::write(scratch.path("in.pcap"), "a capture").unwrap();
+    let mut output = replay::create(&scratch.path("out.pcap"), &scratch.path("in.pcap")).unwrap();
+    output.write(&[b'x'; 100_000]).unwrap();
+    assert_eq!(scratch.names(), ["in.pcap"]);
+    output.finish().unwrap();
+    assert_eq!(scratch.names(), ["in.pcap", "out.pcap"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ use std::io::{self, Read};
 
 use window::Window;
 
+pub use ng::write_section;
+
 /// The longest record read: 64 times the largest IP packet and far above libpcap's largest snap
 /// length for networks (262144), so that a longer one is a damaged length field.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -52,7 +54,8 @@ pub enum Entry<'a> {
     Packet(Packet<'a>),
     /// The file's header, or a block that holds no packet: its bytes, to be carried over.
     Other(&'a [u8]),
-    /// A new pcapng section begins: what was known of interfaces is void. Its bytes as above.
+    /// A new pcapng section begins: what was known of interfaces is void. Its bytes as above; where
+    /// packets may be missing from it, [`write_section`] carries them over.
     Section(&'a [u8]),
 }
 

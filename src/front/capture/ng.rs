@@ -1,7 +1,7 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng): blocks, of which those with packets are read.
 //!
 //! A rewritten packet keeps its options except its hash, which covered the old bytes. A section
-//! that states its length leaves stating none: packets may be missing from it.
+//! that states its length leaves stating none where packets may be missing from it.
 
 use std::io::Read;
 
@@ -38,8 +38,6 @@ const OPTION_OFFSET: u16 = 14;
 pub(super) struct Section {
     order: Order,
     interfaces: Vec<Interface>,
-    /// Section header without its stated length.
-    header: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +83,7 @@ impl Section {
         }
         let Some(length) = self.length(window)? else { return Ok(None) };
         match kind {
-            Some(SECTION_HEADER) => Ok(Some(Entry::Section(self.begin(window.take(length))))),
+            Some(SECTION_HEADER) => Ok(Some(Entry::Section(window.take(length)))),
             Some(INTERFACE_DESCRIPTION) => {
                 self.describe(window, length)?;
                 Ok(Some(Entry::Other(window.take(length))))
@@ -116,16 +114,6 @@ impl Section {
             );
         }
         Ok(Some(length))
-    }
-
-    /// A section header as it leaves: its stated length is void.
-    fn begin(&mut self, block: &[u8]) -> &[u8] {
-        self.header.clear();
-        self.header.extend_from_slice(block);
-        if let Some(stated) = self.header.get_mut(16..24) {
-            stated.fill(0xff);
-        }
-        &self.header
     }
 
     fn describe<R: Read>(&mut self, window: &Window<R>, length: usize) -> Result<(), Fault> {
@@ -234,6 +222,15 @@ impl Section {
             shape: Shape(Record::Ng(stamp)),
             options: &[],
         }))
+    }
+}
+
+/// Appends a section's header, stating no length.
+pub fn write_section(header: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(header);
+    if let Some(stated) = out.get_mut(start + 16..start + 24) {
+        stated.fill(0xff);
     }
 }
 

@@ -144,10 +144,15 @@ fn every_kind_of_block_is_read_or_carried_over() {
 }
 
 #[test]
-fn a_stated_section_length_becomes_unstated() {
-    let mut bytes = section(Order::Little);
-    bytes[16..24].fill(0);
-    assert_eq!(read(&bytes).unwrap().0, section(Order::Little));
+fn a_stated_section_length_is_read_as_it_stands_and_can_be_made_void() {
+    for order in ORDERS {
+        let mut bytes = section(order);
+        bytes[16..24].fill(0);
+        assert_eq!(read(&bytes).unwrap().0, bytes);
+        let mut written = b"before".to_vec();
+        write_section(&bytes, &mut written);
+        assert_eq!(written, [&b"before"[..], &section(order)].concat());
+    }
 }
 
 #[test]

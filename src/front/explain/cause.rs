@@ -320,8 +320,8 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "barred-chunk",
         &["verbs", "unit"],
-        "A BDAT came that may not pass. Its octets would run \
-        as commands, so the connection ends.",
+        "A BDAT came that may not pass, or stands behind a refused chunk, which no setting \
+        changes. Its octets would run as commands, so the connection ends.",
     ),
     row(
         "broken-prefix",
@@ -399,7 +399,8 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "left-out",
         &["limits.log_burst_bytes", "limits.log_flow_bytes_per_second", "log.bytes_per_second"],
-        "Entries are missing here: the log takes so much and no more.",
+        "Entries are missing here: what comes again within a second is told once, and the log \
+        takes so much and no more.",
     ),
     row("unshown", &[], "Of a line's edits, and of a message's, the log shows the first 16."),
     row(

@@ -132,9 +132,7 @@ fn tell(story: &Story<'_>, summary: &Summary, flow: Option<u64>) -> Result<Strin
         }
     };
     let mut remarks = summary.remarks();
-    if story.is_cut {
-        remarks.push("the story is longer than there was room for: its end is missing".to_owned());
-    }
+    remarks.extend(story.remark());
     for (index, remark) in remarks.iter().enumerate() {
         let space = if index == 0 { "\n" } else { "" };
         text.push_str(&format!("{space}{remark}\n"));
@@ -151,3 +149,6 @@ fn no_such_flow(number: u64, story: &Story<'_>) -> String {
         _ => format!("flow {number}: the capture has no flow that was judged"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub(super) fn page(story: &Story<'_>, summary: &Summary, name: &str) -> String {
          <title>{name}: what Mailguard does to it</title>\n<style>{STYLE}</style></head>\n\
          <body><h1>{name}</h1>"
     );
-    tell_summary(summary, &mut out);
+    tell_summary(story, summary, &mut out);
     let mut left = ROWS_MAX;
     for tale in &story.flows {
         let account = Account::of(tale);
@@ -48,9 +48,9 @@ pub(super) fn page(story: &Story<'_>, summary: &Summary, name: &str) -> String {
     out
 }
 
-/// The counters, and what could not be judged.
-fn tell_summary(summary: &Summary, out: &mut String) {
-    for remark in summary.remarks() {
+/// The counters, what could not be judged, and whether anything is missing here.
+fn tell_summary(story: &Story<'_>, summary: &Summary, out: &mut String) {
+    for remark in summary.remarks().into_iter().chain(story.remark()) {
         let _ = writeln!(out, "<p class=\"r\">{}</p>", escaped(&remark));
     }
     out.push_str("<details><summary>Counters</summary><table>");

@@ -51,7 +51,8 @@ const KINDS: [Kind; 5] = [
     ("command line", "command lines", |what| matches!(what, What::Command { .. })),
     ("message", "messages", |what| matches!(what, What::DataEnd { .. })),
     ("edit", "edits", |what| matches!(what, What::Edited { before, after, .. } if before != after)),
-    ("packet held back", "packets held back", |what| {
+    // What is held back again and again is told once a second.
+    ("entry of packets held back", "entries of packets held back", |what| {
         matches!(what, What::Dropped { .. } | What::Cut { .. })
     }),
     ("alarm", "alarms", |what| matches!(what, What::Alarm { .. } | What::Contradiction { .. })),

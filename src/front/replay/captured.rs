@@ -12,8 +12,8 @@ pub(super) struct Captured<'a> {
     pub(super) frame: &'a [u8],
     pub(super) range: &'a Range<usize>,
     pub(super) link: LinkType,
-    /// The record to write like; its time is the present one.
-    pub(super) shape: Shape,
+    /// The record to write like; its time is the present one. None if it cannot be written.
+    pub(super) shape: Option<Shape>,
     pub(super) is_truncated: bool,
     /// What the engine gets to read, where that differs.
     pub(super) judged: Option<Vec<u8>>,
@@ -74,7 +74,9 @@ impl Captured<'_> {
 }
 
 /// Writes a frame that the capture did not hold in this place.
-fn write(shape: Shape, frame: &[u8], step: &mut Step) {
+fn write(shape: Option<Shape>, frame: &[u8], step: &mut Step) {
     let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    shape.write(frame, length, &[], &mut step.written);
+    if let Some(shape) = shape {
+        shape.write(frame, length, &[], &mut step.written);
+    }
 }

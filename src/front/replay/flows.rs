@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use smoltcp::wire::TcpSeqNumber;
 
 use super::repeat::Segment;
-use crate::engine::{Effects, Record, TlsEvent, What};
+use crate::engine::{Effects, Handling, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::time::Instant;
 
@@ -35,10 +35,12 @@ struct Flow {
     /// The number of the SYN.
     syn: Option<TcpSeqNumber>,
     has_answer: bool,
-    /// Packets with no handshake before them.
+    /// Packets with no handshake before them, or behind one that opened nothing.
     headless: u64,
     by_client: Sent,
     by_server: Sent,
+    /// Whether a packet of it could not be read: a handshake may be worth nothing for it.
+    is_unreadable: bool,
     /// Its number in the engine, once it is open.
     id: Option<u64>,
     /// Whether the engine had to skip bytes of it.
@@ -71,12 +73,12 @@ impl Flows {
         self.find(&mail.key)?.note(segment, is_opening)
     }
 
-    /// The engine has judged a packet of mail, and answered this. Where it had to skip bytes of the
-    /// other direction for it, the log gets a mark.
+    /// The engine has judged a packet of mail, which it could read or not, and answered this. Where
+    /// it had to skip bytes of the other direction for it, the log gets a mark.
     pub(super) fn judged(
         &mut self,
         key: &FlowKey,
-        source: Option<Endpoint>,
+        (segment, is_readable): (Option<&Segment>, bool),
         now: Instant,
         effects: &mut Effects,
     ) {
@@ -86,9 +88,16 @@ impl Flows {
         if let Some(record) = opened.and_then(|at| records.get(at)) {
             flow.id = Some(record.flow);
         }
-        let Some(id) = flow.id else { return };
+        flow.is_unreadable |= !is_readable;
+        let Some(id) = flow.id else {
+            // Of what cannot be read another remark tells; or nobody wanted it judged.
+            let is_ours = !flow.is_unreadable && effects.handling != Handling::HandedOver;
+            let says_something = segment.is_some_and(Segment::is_data);
+            flow.headless += u64::from(is_ours && says_something && flow.is_begun());
+            return;
+        };
         if effects.missed > 0 {
-            let is_client = source == Some(flow.client);
+            let is_client = segment.is_some_and(|segment| segment.source == flow.client);
             let direction = if is_client { Direction::Reply } else { Direction::Original };
             let what = What::Missed { direction, length: effects.missed };
             let (originator, responder) = (flow.client, flow.server);
@@ -135,6 +144,7 @@ impl Flow {
             headless: 0,
             by_client: Sent::default(),
             by_server: Sent::default(),
+            is_unreadable: false,
             id: None,
             has_gap: false,
             uncertain: 0,
@@ -146,6 +156,11 @@ impl Flow {
         self.syn != Some(number)
     }
 
+    /// Whether SYN and SYN/ACK have passed.
+    const fn is_begun(&self) -> bool {
+        self.syn.is_some() && self.has_answer
+    }
+
     fn note(&mut self, segment: &Segment, is_opening: bool) -> Option<TcpSeqNumber> {
         if is_opening {
             self.syn = Some(segment.sequence);
@@ -154,8 +169,7 @@ impl Flow {
         if segment.is_rst {
             return None;
         }
-        let is_begun = self.syn.is_some() && self.has_answer;
-        self.headless += u64::from(!segment.is_syn && !is_begun);
+        self.headless += u64::from(!segment.is_syn && !self.is_begun());
         let (own, peer) = if segment.source == self.client {
             (&mut self.by_client, &mut self.by_server)
         } else {

@@ -11,7 +11,7 @@ use smoltcp::wire::TcpSeqNumber;
 use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
 use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
-use crate::front::capture::{Packet, Shape, link};
+use crate::front::capture::{Packet, link, write_section};
 use crate::time::Instant;
 
 use super::captured::Captured;
@@ -80,15 +80,20 @@ impl<J> Gateway<J> {
         let mut summary = self.summary.clone();
         self.flows.sum_up(&mut summary);
         self.clock.sum_up(&mut summary);
-        summary.checksums = self.checksums;
+        (summary.checksums, summary.is_monitored) = (self.checksums, self.is_monitored);
         summary.other_ports.clone_from(self.others.found());
         summary.ports.clone_from(&self.ports);
         summary
     }
 
-    /// What is kept cannot be written into another section of a capture.
-    pub(super) fn begin_section(&mut self) {
-        self.repeats.clear();
+    /// Another section of the capture begins, and no flow ends for it.
+    pub(super) fn begin_section(&mut self, header: &[u8], step: &mut Step) {
+        self.repeats.begin_section();
+        if self.is_monitored {
+            step.written.extend_from_slice(header);
+        } else {
+            write_section(header, &mut step.written);
+        }
     }
 
     pub(super) const fn judge(&self) -> &J {
@@ -136,7 +141,7 @@ impl<J: Judge> Gateway<J> {
             frame: &frame,
             range: &located.range,
             link: packet.link,
-            shape: packet.shape,
+            shape: Some(packet.shape),
             is_truncated,
             judged,
         };
@@ -194,7 +199,8 @@ impl<J: Judge> Gateway<J> {
         };
         step.fates.push((self.summary.packets, fate));
         if let Some(Mail { key, segment, .. }) = &mail {
-            self.mark(key, segment.as_ref());
+            let is_right = sums == Sums::Right || self.checksums != Checksums::Verify;
+            self.mark(key, segment.as_ref(), is_right && !captured.is_truncated);
             step.left.extend(self.left(key, segment.as_ref(), verdict));
         }
         if self.is_monitored && verdict == Verdict::Accept {
@@ -209,10 +215,10 @@ impl<J: Judge> Gateway<J> {
         }
     }
 
-    /// Marks in the log where bytes were skipped.
-    fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>) {
-        let source = segment.map(|segment| segment.source);
-        self.flows.judged(key, source, self.clock.now(), &mut self.effects);
+    /// Marks in the log where bytes were skipped, for a packet that could be read or not.
+    fn mark(&mut self, key: &FlowKey, segment: Option<&Segment>, is_readable: bool) {
+        let segment = (segment, is_readable);
+        self.flows.judged(key, segment, self.clock.now(), &mut self.effects);
     }
 
     /// What of a segment goes on.
@@ -319,7 +325,7 @@ impl<J: Judge> Gateway<J> {
     /// be a sender's whole window, and any number of packets may arrive meanwhile.
     fn repeat(&mut self, mail: &Mail, arrived: &Captured<'_>, step: &mut Step) {
         let Some(segment) = &mail.segment else { return };
-        let (key, present) = (mail.key, arrived.shape);
+        let key = mail.key;
         let mut waiting = self.repeats.take_behind(&key, segment, arrived.read());
         let mut has_moved = !waiting.is_empty();
         while has_moved {
@@ -330,7 +336,7 @@ impl<J: Judge> Gateway<J> {
                     still.push(kept);
                     continue;
                 }
-                let (sequel, has_ended) = self.resend(&key, &kept, present, step);
+                let (sequel, has_ended) = self.resend(&key, &kept, arrived, step);
                 if has_ended {
                     return;
                 }
@@ -365,7 +371,7 @@ impl<J: Judge> Gateway<J> {
         &mut self,
         key: &FlowKey,
         kept: &Kept,
-        present: Shape,
+        arrived: &Captured<'_>,
         step: &mut Step,
     ) -> (Sequel, bool) {
         let judged = match self.checksums {
@@ -373,11 +379,17 @@ impl<J: Judge> Gateway<J> {
             Checksums::Verify | Checksums::Mend => None,
         };
         let judged = judged.as_deref().and_then(|frame| frame.get(kept.range.clone()));
+        let now = self.clock.now().micros();
+        // In another section, only a record of that can be written like.
+        let shape = arrived.shape.and_then(|present| match kept.shape {
+            Some(shape) => Some(shape.at(present, now)),
+            None => (kept.link == arrived.link).then_some(present),
+        });
         let captured = Captured {
             frame: &kept.frame,
             range: &kept.range,
             link: kept.link,
-            shape: kept.shape.at(present, self.clock.now().micros()),
+            shape,
             is_truncated: false,
             judged: judged.map(<[u8]>::to_vec),
         };
@@ -395,7 +407,7 @@ impl<J: Judge> Gateway<J> {
             step.left.extend(self.left(key, kept.segment.as_ref(), verdict));
             captured.send_again(verdict, &self.effects.rewritten, step);
         }
-        self.mark(key, kept.segment.as_ref());
+        self.mark(key, kept.segment.as_ref(), true);
         if sequel == Sequel::Arrived {
             self.summary.stalled = self.summary.stalled.saturating_sub(1);
             self.summary.repeated += 1;

@@ -22,6 +22,9 @@ use crate::wire::{Packet, Seq};
 /// Packets kept for one flow: a sender's whole window in full segments, 256 x 1448 bytes, is more
 /// than any sends before it waits for an answer to a command.
 const PACKETS_PER_FLOW_MAX: usize = 256;
+/// Bytes of their frames, as many as that is with every header: in a capture made before
+/// segmentation one packet holds as much as 45, and all of them may be judged again behind any.
+const BYTES_PER_FLOW_MAX: usize = 512 << 10;
 /// Bytes kept in all.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -36,8 +39,8 @@ pub struct Kept {
     pub range: Range<usize>,
     /// The frame's link type.
     pub link: LinkType,
-    /// Its record, but for the frame.
-    pub shape: Shape,
+    /// Its record, but for the frame; none once another section of the capture has begun.
+    pub shape: Option<Shape>,
     /// Its segment, if that could be read.
     pub segment: Option<Segment>,
     /// Bytes of it, as an IP packet, that were let through: 0 if it was dropped, else it was cut.
@@ -143,7 +146,7 @@ impl Segment {
     }
 
     /// Whether it carries a part of its sender's stream, and does no more than that.
-    const fn is_data(&self) -> bool {
+    pub(super) const fn is_data(&self) -> bool {
         (self.length > 0 || self.is_fin) && !self.is_syn && !self.is_rst
     }
 
@@ -228,6 +231,8 @@ struct Mark {
 struct Waiting {
     /// In the order of the capture.
     packets: Vec<Kept>,
+    /// Bytes of their frames.
+    bytes: usize,
     /// Of each end, since something waits.
     marks: Vec<Mark>,
 }
@@ -263,10 +268,12 @@ pub struct Repeats {
 impl Repeats {
     /// Keeps a packet, if there is room.
     pub fn keep(&mut self, key: FlowKey, packet: Kept) {
-        let bytes = self.bytes.saturating_add(packet.frame.len());
+        let length = packet.frame.len();
         let flow = self.flows.entry(key).or_default();
-        if bytes <= BYTES_MAX && flow.packets.len() < PACKETS_PER_FLOW_MAX {
-            self.bytes = bytes;
+        let (all, own) = (self.bytes.saturating_add(length), flow.bytes.saturating_add(length));
+        let has_room = all <= BYTES_MAX && own <= BYTES_PER_FLOW_MAX;
+        if has_room && flow.packets.len() < PACKETS_PER_FLOW_MAX {
+            (self.bytes, flow.bytes) = (all, own);
             flow.packets.push(packet);
         }
     }
@@ -282,9 +289,8 @@ impl Repeats {
         if !waiting.has_moved(segment.mark(packet)) {
             return Vec::new();
         }
-        let packets = std::mem::take(&mut waiting.packets);
-        self.bytes = self.bytes.saturating_sub(sum(&packets));
-        packets
+        self.bytes = self.bytes.saturating_sub(std::mem::take(&mut waiting.bytes));
+        std::mem::take(&mut waiting.packets)
     }
 
     /// Forgets a flow, once it waits for nothing.
@@ -297,7 +303,7 @@ impl Repeats {
     /// Forgets a flow that ended.
     pub fn end(&mut self, key: &FlowKey) {
         if let Some(waiting) = self.flows.remove(key) {
-            self.bytes = self.bytes.saturating_sub(sum(&waiting.packets));
+            self.bytes = self.bytes.saturating_sub(waiting.bytes);
         }
     }
 
@@ -326,15 +332,11 @@ impl Repeats {
         }
     }
 
-    /// Forgets everything: what is kept cannot be written into a new section of a capture.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// A new section of the capture begins, in which no record of an older one may stand.
+    pub fn begin_section(&mut self) {
+        let kept = self.flows.values_mut().flat_map(|waiting| &mut waiting.packets);
+        kept.for_each(|kept| kept.shape = None);
     }
-}
-
-/// Bytes of packets.
-fn sum(packets: &[Kept]) -> usize {
-    packets.iter().map(|packet| packet.frame.len()).sum()
 }
 
 /// Offsets of the acknowledgement, of the window and of the checksum in a TCP header.

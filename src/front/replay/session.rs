@@ -50,10 +50,7 @@ impl<R: Read> Session<R> {
         match self.reader.read()? {
             None => return Ok(false),
             Some(Entry::Other(bytes)) => step.written.extend_from_slice(bytes),
-            Some(Entry::Section(bytes)) => {
-                self.gateway.begin_section();
-                step.written.extend_from_slice(bytes);
-            }
+            Some(Entry::Section(bytes)) => self.gateway.begin_section(bytes, step),
             Some(Entry::Packet(packet)) => self.gateway.receive(&packet, step),
         }
         Ok(true)

@@ -46,6 +46,8 @@ pub struct Summary {
     pub unfinished: u64,
     /// What was made of wrong checksums.
     pub checksums: Checksums,
+    /// Whether every packet went on as it came.
+    pub is_monitored: bool,
     /// Flows of mail whose handshake is not in the capture.
     pub headless_flows: u64,
     /// Their packets.
@@ -181,8 +183,8 @@ impl Summary {
         let end = match self.checksums {
             Checksums::Verify if is_of_recording => "not judged: --checksums=mend reads them",
             Checksums::Verify => "not judged, as a receiver would drop them",
-            Checksums::Mend => "judged as if they were right, and mended",
-            Checksums::Ignore => "judged as if they were right",
+            Checksums::Mend if !self.is_monitored => "judged as if they were right, and mended",
+            Checksums::Mend | Checksums::Ignore => "judged as if they were right",
         };
         let (wrong, of) = (self.wrong_sums, self.of_mail());
         let card = match self.unfinished {

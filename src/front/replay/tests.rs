@@ -243,6 +243,22 @@ fn what_waits_is_judged_again_only_behind_what_moves_something() {
     assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (250, 0));
 }
 
+/// Packets as they are captured before segmentation: no more of their bytes wait than of others'.
+#[test]
+fn what_waits_is_bounded_in_bytes_too() {
+    let mut frames = vec![client(&[b'x'; 65_000]); 100];
+    frames.extend([ack(1, 9), server(b"more")]);
+    let waiting = (512 << 10) / frames[0].len();
+    let mut answers = vec![Answer::Early; 100];
+    answers.push(Answer::Accept);
+    answers.extend(vec![Answer::Early; waiting]);
+    let (gateway, steps) = replay(answers, &seconds(&frames));
+    assert_eq!(gateway.judge().seen.borrow().len(), 100 + 1 + waiting + 1 + waiting);
+    assert_eq!(steps.last().unwrap().fates.len(), 1 + waiting);
+    let stalled = 100 - waiting as u64;
+    assert_eq!((gateway.summary().repeated, gateway.summary().stalled), (waiting as u64, stalled));
+}
+
 /// A window full of segments waits for a reply, and packets arrive meanwhile: each has the first of
 /// them judged again, and none of those behind it.
 #[test]

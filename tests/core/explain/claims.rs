@@ -96,7 +96,7 @@ impl Told {
         let messages = self.rows.iter().filter(|row| row.came.starts_with("(message data"));
         assert_eq!(counted("message"), messages.count(), "{short}\n{}", self.text);
         let held = self.rows.iter().filter(|row| row.came.starts_with("(a packet was"));
-        assert_eq!(counted("packet"), held.count(), "{short}\n{}", self.text);
+        assert_eq!(counted("entr"), held.count(), "{short}\n{}", self.text);
         let is_reset = self.rows.iter().any(|row| row.came == "(both ends reset)");
         assert_eq!(short.contains("reset: "), is_reset, "{short}\n{}", self.text);
     }
