@@ -237,8 +237,7 @@ pub const CAUSES: [Cause; 115] = [
         "ack-of-unsent",
         &[],
         "It acknowledges bytes that were never let through: mail passes around \
-        the filter, see `mailguard check`. Said for 3 seconds, it resets: neither \
-        end would ever say these bytes again.",
+        the filter (`mailguard check`). Said for 3 seconds, it resets.",
     ),
     row("beyond-fin", &[], "It lies beyond the end of its stream."),
     row(
