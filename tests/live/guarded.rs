@@ -159,6 +159,26 @@ pub(crate) fn restart(filter: Filter<'_>) -> Outcome<String> {
     Ok(format!("closed while stopped and while killed; {figures}"))
 }
 
+/// What passed while the rules were gone neither end says again: both are told within seconds.
+pub(crate) fn let_past() -> Outcome<String> {
+    let site = Site::open(Filter::NETLINK)?;
+    let server = Family::V4.server();
+    let mut past = Session::greeted(server, PATIENCE)?;
+    past.expect(Pace::Whole, "NOOP", 250)?;
+    site.guard.rules("down")?;
+    past.expect(Pace::Whole, "NOOP", 250)?;
+    site.guard.rules("up")?;
+    let answer = past.command(Pace::Whole, "NOOP");
+    let is_reset = answer.as_ref().is_err_and(|failure| failure.to_string().contains("reset"));
+    ensure(is_reset, || format!("a flow that was let past: {answer:?}, not reset"))?;
+    let message = Message::new("first", b"1\r\n");
+    let mut session = Session::greeted(server, PATIENCE)?;
+    session.deliver(Pace::Whole, &message)?;
+    session.quit()?;
+    let figures = site.finish(&[message])?;
+    Ok(format!("reset once it was known; {figures}"))
+}
+
 /// `rules up` twice is as once, and `rules down` leaves the tables as they were.
 pub(crate) fn rules() -> Outcome<String> {
     let network = Network::build()?;

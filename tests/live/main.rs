@@ -53,7 +53,7 @@ const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[]
 const FOUR_OVER_NETLINK: Filter<'_> =
     Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
 
-const SCENARIOS: [Scenario; 46] = [
+const SCENARIOS: [Scenario; 47] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
         delivery::every_kind(Filter::None)
     }),
@@ -65,6 +65,7 @@ const SCENARIOS: [Scenario; 46] = [
         delivery::every_kind(Filter::AcceptAll)
     }),
     scenario("rules_come_and_go_without_a_trace", guarded::rules),
+    scenario("who_was_let_past_the_filter_is_told", guarded::let_past),
     scenario("the_article_sees_a_mailguard", guarded::article),
     scenario("the_probe_knows_every_profile", probing::every_profile),
     scenario("refused_commands_never_reach_the_server", guarded::refused_commands),
