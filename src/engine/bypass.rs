@@ -18,13 +18,15 @@ impl Bypass {
     /// often, and who guesses numbers has to guess as often.
     fn hear(&mut self, second: u64) -> bool {
         let [low, ..] = second.to_le_bytes();
-        let since = match self.0 & COUNT {
-            0 => low << 2,
-            _ => self.0 & !COUNT,
-        };
+        let now = low << 2;
+        let elapsed = now.wrapping_sub(self.0 & !COUNT) >> 2;
+        if self.0 & COUNT == 0 || elapsed > SECONDS_MAX {
+            self.0 = now | 1;
+            return false;
+        }
         let count = (self.0 & COUNT) + 1;
-        self.0 = since | count.min(COUNT);
-        count >= COUNT && (low << 2).wrapping_sub(since) >> 2 >= SECONDS
+        self.0 = (self.0 & !COUNT) | count.min(COUNT);
+        count >= COUNT && elapsed >= SECONDS
     }
 }
 
@@ -52,12 +54,13 @@ impl Passage<'_, '_> {
     }
 }
 
-/// So many ACKs over so many seconds at least.
+/// So many ACKs over so many seconds at least, and at most.
 const COUNT: u8 = 3;
 const SECONDS: u8 = 3;
+const SECONDS_MAX: u8 = 32;
 
-/// Nobody is let past the filter for more bytes of one flow.
-const BYTES_MAX: u64 = 64 << 20;
+/// Further off are ACKs of who guesses. Whoever was let past the filter for more waits as before.
+const BYTES_MAX: u64 = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +75,8 @@ mod tests {
             (&[7, 7, 7, 7, 9, 10], true),
             (&[62, 63, 65], true),
             (&[254, 255, 256, 257], true),
+            (&[7, 8, 40], false),
+            (&[7, 8, 40, 41, 43], true),
         ] {
             let mut bypass = Bypass::default();
             let mut found = seconds.iter().map(|&second| bypass.hear(second));

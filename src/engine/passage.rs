@@ -245,7 +245,9 @@ impl Passage<'_, '_> {
         // What is fresh and stays as it came needs no restoring.
         let is_repeated = fresh.start > 0 || stream.has_early();
         let is_contradicted = stream.append(bytes, &mut self.effects.spares) || is_contradicted;
-        self.conversation.bypass = Bypass::default();
+        if !bytes.is_empty() {
+            self.conversation.bypass = Bypass::default();
+        }
         if is_contradicted && self.is_fatal_contradiction(start) {
             return self.reset(Violation::Contradiction.into());
         }
