@@ -199,6 +199,12 @@ impl Outstanding {
         self.oldest
     }
 
+    /// What was asked last.
+    pub(super) fn newest(&self) -> Option<Due> {
+        let last = self.rest.as_ref().and_then(|rest| rest.due.back());
+        last.copied().or(self.oldest)
+    }
+
     /// The oldest, if all of it was received.
     pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
         self.oldest.as_mut().filter(|due| due.end <= covers)

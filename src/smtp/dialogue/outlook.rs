@@ -35,7 +35,9 @@ impl Dialogue {
             let is_message = due.answers == Answers::Message || due.is_last_chunk;
             (is_message || due.may_be_lost) && !due.is_excused
         };
-        !self.reads_as_originals() && self.outstanding.oldest().is_some_and(is_barring)
+        // A last chunk of nothing may stand behind another that is not answered yet.
+        let ends = [self.outstanding.oldest(), self.outstanding.newest()];
+        !self.reads_as_originals() && ends.into_iter().flatten().any(is_barring)
     }
 
     /// Whether what the client says next begins a line.

@@ -671,6 +671,23 @@ fn lines_pipelined_behind_a_refused_chunk_are_proved_by_their_answers() {
     assert!(talk.dialogue.is_idle());
 }
 
+/// E-MailRelay answers MAIL and NOOP behind a last chunk before that, and each answer would seem to
+/// be an earlier line's.
+#[test]
+fn behind_a_last_chunk_only_a_verb_alone_passes_before_the_answer() {
+    for chunks in ["BDAT 5 LAST\r\n12345", "BDAT 5\r\n12345BDAT 0 LAST\r\n"] {
+        let mut talk = with_recipient();
+        talk.client(chunks);
+        assert!(talk.dialogue.holds(b"MAIL FROM:<a@b>\r\n"), "{chunks:?}");
+        assert!(!talk.dialogue.holds(b"NOOP\r\n"), "{chunks:?}");
+        talk.client("NOOP\r\n");
+        talk.server("250 ok\r\n");
+        assert!(talk.dialogue.holds(b"MAIL FROM:<a@b>\r\n"), "{chunks:?}");
+        talk.server("250 ok\r\n250 ok\r\n");
+        assert!(!talk.dialogue.holds(b"MAIL FROM:<a@b>\r\n"), "{chunks:?}");
+    }
+}
+
 /// Exim forgets the recipients for whatever stands between two chunks but NOOP, waits for RSET, and
 /// reads the octets of the next as lines.
 #[test]
