@@ -126,6 +126,8 @@ impl Steering<'_> {
         if filter.is_some() && answer.is_followed {
             return Answer::refused(request.place, NO_BAR);
         }
+        // What is to be written is no text to look into.
+        let filter = filter.filter(|_| !request.is_written_there);
         if let (Some(filter), How::Done | How::RulesFollow) = (filter, &answer.how) {
             match filtered(&answer.body, filter) {
                 Some(body) => answer.body = body,
