@@ -50,8 +50,8 @@ pub(super) fn to_be_written(file: &Path, config: &Config) -> Result<String, Stri
     rewrite("", config).map(|values| format!("{}\n{values}", file.display()))
 }
 
-/// Writes what a filter has said is to be written, if our file is its own, as [`write`] does. Which
-/// overrides the filter has is not known here.
+/// Writes what a filter has said is to be written, if our file is its own, as [`write()`] does.
+/// Which overrides the filter has is not known here.
 ///
 /// # Errors
 /// It is another file; and as above.

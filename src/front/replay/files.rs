@@ -217,11 +217,13 @@ fn under_free_name<T>(
 /// Names that are tried beside a result's own, after the first.
 const ATTEMPTS_MAX: u32 = 1_000;
 
-/// Owner and permissions of another file. Who may not give a file away keeps it, and not every file
-/// system has permissions.
+/// Owner and permissions of another file. Who may not give a file away keeps it, a group that it is
+/// not of has no right to it, and not every file system has permissions.
 fn keep_access(file: &File, old: &Metadata) {
-    let _ = fchown(file, Some(old.uid()), Some(old.gid()));
-    let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o777));
+    let _ = fchown(file, Some(old.uid()), None);
+    let has_group = fchown(file, None, Some(old.gid())).is_ok();
+    let mode = old.mode() & if has_group { 0o777 } else { 0o707 };
+    let _ = file.set_permissions(Permissions::from_mode(mode));
 }
 
 impl Drop for Output {

@@ -2,9 +2,9 @@
 //! configuration is faulty, mail would pass unread otherwise.
 
 use std::env;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Source, Words};
@@ -71,6 +71,8 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     }
     let new = file.with_extension("new");
     let mut written = File::create(&new)?;
+    // Whoever asks whether they are of a file may be another user, and no secret is in it.
+    written.set_permissions(Permissions::from_mode(0o644))?;
     written.write_all(text.as_bytes())?;
     written.sync_all()?;
     fs::rename(new, file)

@@ -35,10 +35,13 @@ pub(super) fn reload(
     for one in &pending {
         log::warn!("{one}");
     }
-    let config = running.config();
-    let profile = format!("new connections: profile {}", config.profile);
+    // What logs may wait for its reader, and nobody else is to wait for that.
+    let (profile, monitors) = {
+        let config = running.config();
+        (format!("new connections: profile {}", config.profile), config.engine.monitor)
+    };
     log::info!("{profile}");
-    let monitoring = config.engine.monitor.then(|| MONITORING_NEW.to_owned());
+    let monitoring = monitors.then(|| MONITORING_NEW.to_owned());
     if let Some(line) = &monitoring {
         log::warn!("{line}");
     }
