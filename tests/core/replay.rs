@@ -238,8 +238,8 @@ fn no_mutation_of_a_packet_panics() {
     }
 }
 
-/// What the log and the counters say of a dialogue up to MAIL and RCPT, and what follows.
-fn replayed(follow: impl FnOnce(&mut Connection)) -> String {
+/// A dialogue up to MAIL and RCPT.
+fn with_recipient() -> Connection {
     let mut connection = Connection::open(V4[0], V4[1]);
     for (from, line) in [
         (SERVER, "220 ready\r\n"),
@@ -252,6 +252,12 @@ fn replayed(follow: impl FnOnce(&mut Connection)) -> String {
     ] {
         connection.say(from, line);
     }
+    connection
+}
+
+/// What the log and the counters say of it, and of what follows.
+fn replayed(follow: impl FnOnce(&mut Connection)) -> String {
+    let mut connection = with_recipient();
     follow(&mut connection);
     outcome(&PLAIN.capture(&connection.packets), settings(), VERIFY).verdicts
 }
@@ -294,18 +300,7 @@ fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
 /// Text that waits for the 354 while another section of the capture begins.
 #[test]
 fn what_waits_is_sent_again_in_another_section() {
-    let mut connection = Connection::open(V4[0], V4[1]);
-    for (from, line) in [
-        (SERVER, "220 ready\r\n"),
-        (CLIENT, "HELO a\r\n"),
-        (SERVER, "250 b\r\n"),
-        (CLIENT, "MAIL FROM:<a@b>\r\n"),
-        (SERVER, "250 OK\r\n"),
-        (CLIENT, "RCPT TO:<c@d>\r\n"),
-        (SERVER, "250 OK\r\n"),
-    ] {
-        connection.say(from, line);
-    }
+    let mut connection = with_recipient();
     connection.send(CLIENT, PSH | ACK, b"DATA\r\nSubject: early\r\n\r\n");
     connection.send(CLIENT, PSH | ACK, b"A line.\r\n.\r\n");
     let border = connection.packets.len();
