@@ -13,7 +13,7 @@
 //! | Dot            | DotCr     | lookalike | DotByte | lookalike | BareDot | DotByte |
 //! | BareDot        | lookalike | lookalike | DotByte | lookalike | BareDot | DotByte |
 //! | DotCr          | lookalike | END       | BareDot | lookalike | BareDot | Middle  |
-//! | DotByte        | Cr        | lookalike | Middle  | Middle    | Middle  | Middle  |
+//! | DotByte        | Cr        | lookalike | Middle  | DotByte   | Middle  | Middle  |
 //!
 //! Behind a lookalike the state is DotByte, where the changed byte stands. Where lookalikes stay
 //! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
@@ -116,7 +116,7 @@ impl MailData {
             (Self::Dot | Self::BareDot | Self::DotCr, byte) if is_blank(byte) => {
                 Next::To(Self::BareDot)
             }
-            (Self::Middle | Self::DotByte, 0) => Next::To(Self::Middle),
+            (Self::Middle | Self::DotByte, 0) => Next::To(self),
             (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),

@@ -35,7 +35,7 @@ fn the_table_is_the_documented_one() {
          Dot: DotCr lookalike DotByte lookalike BareDot DotByte\n\
          BareDot: lookalike lookalike DotByte lookalike BareDot DotByte\n\
          DotCr: lookalike END BareDot lookalike BareDot Middle\n\
-         DotByte: Cr lookalike Middle Middle Middle Middle\n"
+         DotByte: Cr lookalike Middle DotByte Middle Middle\n"
     );
 }
 
@@ -147,6 +147,7 @@ fn a_dot_behind_a_bare_line_end_is_the_texts_own() {
         ("a\r.\rb", "a\r.#b"),
         ("a\r.\r\n.\r\n", "a\r.##.\r\n"),
         ("a\n.\0\n", "a\n.##"),
+        ("a\n.y\0\nb", "a\n.y\0#b"),
         // Three bytes, of which the first is a dot (James); with CR LF they are four.
         ("a\n..\n.y\n. \n.y\r\n", "a\n..#.y\n. #.y\r\n"),
         ("\n.\n.\n.\nx", "\n.#.\n.#x"),
