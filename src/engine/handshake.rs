@@ -17,7 +17,7 @@ use crate::flow::{
 };
 use crate::tcp::Violation;
 use crate::time::Instant;
-use crate::wire::{Packet, SCALE_MAX, Seq, maximum_segment_size, window_scale};
+use crate::wire::{Packet, SCALE_MAX, Seq, WINDOW_MAX, maximum_segment_size, window_scale};
 
 impl Engine {
     /// A packet with SYN.
@@ -272,11 +272,8 @@ impl Engine {
 
 /// Whether a number is this one, or lies no further behind it than a window reaches.
 fn lies_behind(number: Seq, other: Seq) -> bool {
-    (0..=WINDOW_MAX).contains(&number.distance_from(other))
+    (0..=i64::from(WINDOW_MAX)).contains(&number.distance_from(other))
 }
-
-/// The largest window that TCP can offer (RFC 7323 2.3).
-const WINDOW_MAX: i64 = 1 << 30;
 
 impl Turn<'_> {
     /// Which of the handshakes between its ends a packet without SYN speaks of.

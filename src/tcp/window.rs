@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::offset::Offset;
-use crate::wire::SCALE_MAX;
+use crate::wire::{SCALE_MAX, WINDOW_MAX};
 
 /// One receiver's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Window {
     /// A window without an edge, for streams whose beginning nobody vouches for.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { edge: Offset::new(u64::MAX), largest: 1 << 30, scale: 0 }
+        Self { edge: Offset::new(u64::MAX), largest: WINDOW_MAX, scale: 0 }
     }
 
     /// The receiver acknowledges everything below `ack` and offers this much more. An edge that

@@ -19,6 +19,9 @@ const SEGMENT_MAX: u16 = 65_000;
 /// The largest shift of a window: more would let it span half the sequence space (RFC 7323 2.3).
 pub const SCALE_MAX: u8 = 14;
 
+/// The largest window that TCP can offer (RFC 7323 2.3).
+pub const WINDOW_MAX: u32 = 1 << 30;
+
 /// Whether these are the options of nearly every segment, none or timestamps alone, of which
 /// nothing has to be changed.
 #[must_use]

@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use smoltcp::wire::TcpSeqNumber;
 
+use crate::wire::WINDOW_MAX;
+
 /// Runs behind gaps that are remembered, and gaps: more than reordering makes of one window. Beyond
 /// them the last gap counts as closed, and the first one as what the capture lacks for good.
 const RUNS_MAX: usize = 64;
-/// No number lies further ahead: the largest window TCP can offer (RFC 7323 2.3).
-const WINDOW_MAX: i64 = 1 << 30;
+/// No number lies further ahead.
+const AHEAD_MAX: i64 = WINDOW_MAX as i64;
 
 /// What one end was seen to send.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ impl Sent {
         if start < 0 && !self.gaps.is_empty() {
             self.fill(&(start..end));
         }
-        if end <= 0 || start > WINDOW_MAX {
+        if end <= 0 || start > AHEAD_MAX {
             return;
         }
         if start <= 0 && self.runs.is_empty() {
@@ -67,7 +69,7 @@ impl Sent {
         let next = *self.next.get_or_insert(number);
         let end = self.runs.last().map_or(0, |run| run.end);
         let wanted = distance(next, number);
-        if wanted <= 0 || wanted > WINDOW_MAX {
+        if wanted <= 0 || wanted > AHEAD_MAX {
             return None;
         }
         let is_ahead = is_bare && wanted > end;
