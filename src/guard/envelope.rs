@@ -21,7 +21,7 @@ use super::extension::{BODY, Parameters};
 use super::mask::{MASK, Mask};
 use super::utf8::Utf8;
 use super::value::{Bytes, Mechanisms};
-use crate::smtp::Verb;
+use crate::smtp::{Verb, is_wsp};
 
 /// By what an argument is judged.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +176,7 @@ impl Envelope {
 
     fn step(&mut self, byte: u8, verb: Option<Verb>, rules: &Rules<'_>) -> Finding {
         let is_before_path = matches!(self.place, Place::Key | Place::Start);
-        if is_before_path && is_blank(byte) && !self.has_room_for_blank() {
+        if is_before_path && is_wsp(byte) && !self.has_room_for_blank() {
             return Finding::Refuse(self.cure());
         }
         let next = match self.place {
@@ -249,7 +249,7 @@ impl Envelope {
     fn count(&mut self, byte: u8, before: Self) {
         let is_path = before.place.is_of_path() && self.place.is_of_path();
         let is_mark = matches!(byte, b'<' | b'>') && before.place == Place::Start;
-        if is_path && !is_mark && !(before.place == Place::Start && is_blank(byte)) {
+        if is_path && !is_mark && !(before.place == Place::Start && is_wsp(byte)) {
             self.path = self.path.saturating_add(1);
         }
         if self.place.is_of_local_part() {
@@ -388,7 +388,7 @@ impl Envelope {
             Place::Domain => self.last != b'@',
             _ => false,
         };
-        is_end && !rules.is_strict && !self.utf8.is_due() && matches!(byte, b' ' | b'\t')
+        is_end && !rules.is_strict && !self.utf8.is_due() && is_wsp(byte)
     }
 
     /// A byte above 127, or what comes where the rest of such a character is due.
@@ -470,10 +470,6 @@ impl Place {
 
 /// Blanks before a path, or a parameter: most clients that write any write one.
 const BLANKS_MAX: u8 = 64;
-
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
 
 /// RFC 5322 3.2.3.
 const fn is_atext(byte: u8) -> bool {

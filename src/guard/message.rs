@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::value::{Excess, Limit};
 use super::{Draft, Guard, Rule, Ruling, Watch};
 use crate::patch::{ByByte, Header, Marks, Met, Plan, Strike};
+use crate::smtp::is_wsp;
 
 /// The message under way, as far as it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,8 +272,7 @@ impl Message {
     /// Takes one byte of text, which may be the line's first.
     fn begin(&mut self, settings: &Settings, byte: u8, look: &mut Look<'_>) -> Option<Excess> {
         self.look(look, &[byte]);
-        let is_field =
-            self.place != Place::Text && !self.has(BODY) && !matches!(byte, b' ' | b'\t');
+        let is_field = self.place != Place::Text && !self.has(BODY) && !is_wsp(byte);
         self.place = Place::Text;
         let fields = u32::from(self.fields);
         self.fields = self.fields.saturating_add(is_field.into());
@@ -460,7 +460,7 @@ impl<'a> Line<'a> {
 
     /// Whether a field begins with it.
     fn begins_field(&self) -> bool {
-        self.text.first().is_some_and(|first| !matches!(first, b' ' | b'\t'))
+        self.text.first().is_some_and(|first| !is_wsp(*first))
     }
 
     /// What it counts among the bytes of the header, with its end.

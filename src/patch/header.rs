@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Deed;
 use super::catalogue::Catalogue;
 use super::plan::Strike;
+use crate::smtp::is_wsp;
 use needles::TEXT_MAX;
 
 pub(super) use needles::Fields;
@@ -98,7 +99,7 @@ impl Field {
     fn called(name: &[u8]) -> u16 {
         let like = name.first().map_or(0, |first| Self::beginning_with(*first));
         let is_it = |field: &Self| {
-            let letters = name.iter().filter(|byte| !is_blank(**byte));
+            let letters = name.iter().filter(|byte| !is_wsp(**byte));
             letters.map(u8::to_ascii_lowercase).eq(field.name().bytes())
         };
         Self::filter(like, is_it)
@@ -213,7 +214,7 @@ impl Header {
         let Some(&first) = bytes.first() else { return 0 };
         let is_start = self.place() == Place::Start;
         if is_start {
-            if is_blank(first) {
+            if is_wsp(first) {
                 self.bits |= IN_VALUE;
                 return 0;
             }
@@ -240,7 +241,7 @@ impl Header {
                 return used + 1;
             }
             // The old grammar has blanks before the colon (RFC 5322 4.5).
-            if !is_blank(byte) {
+            if !is_wsp(byte) {
                 self.bits = IN_NAME | Field::with_letter(self.open(), self.count, byte);
                 self.count = self.count.saturating_add(1);
             }
@@ -261,7 +262,7 @@ impl Header {
         let &first = line.first()?;
         let may_concern = |open| marks.is_none_or(|marks| marks.may_concern(open));
         let mut start = 0;
-        if !is_blank(first) {
+        if !is_wsp(first) {
             *self = Self::default();
             // Without a colon there is no value; and most names are none of ours.
             let has_colon = marks.is_none_or(Marks::have_colon);
@@ -349,11 +350,6 @@ impl Header {
         }
         last
     }
-}
-
-/// What goes on with the field before it where a line begins with it.
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
 }
 
 /// A rule was met in a header.

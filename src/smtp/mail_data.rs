@@ -24,6 +24,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::span::is_blank;
 use super::sweep::{BLOCK, Machine, Next, Plain, Sweep, Swept};
 
 /// What a run of message bytes is.
@@ -113,7 +114,7 @@ impl MailData {
             (Self::DotCr, b'\n') => Next::End,
             (Self::Dot | Self::DotByte, b'\n') | (Self::DotCr, b'\r') => Next::Changed,
             (Self::BareDot, b'\r' | b'\n') => Next::Changed,
-            (Self::Dot | Self::BareDot | Self::DotCr, byte) if is_blank(byte) => {
+            (Self::Dot | Self::BareDot | Self::DotCr, byte) if is_stripped(byte) => {
                 Next::To(Self::BareDot)
             }
             (Self::Middle | Self::DotByte, 0) => Next::To(self),
@@ -334,7 +335,7 @@ impl MailData {
     }
 }
 
-/// What who strips lines takes away behind a dot.
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b'\t' | 0x0b | 0x0c | 0x1c..=b' ')
+/// What who strips lines takes away behind a dot; Python's `str.strip()` most.
+const fn is_stripped(byte: u8) -> bool {
+    is_blank(byte) || matches!(byte, 0x1c..=0x1f)
 }

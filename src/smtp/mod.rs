@@ -28,7 +28,7 @@ pub use reply::{Keyword, Reply};
 pub use sweep::{Plain, Swept};
 pub use tls::TlsStart;
 
-pub(crate) use span::{is_blank, is_gap, is_of_name, mask, rspan, span};
+pub(crate) use span::{is_blank, is_gap, is_of_name, is_wsp, mask, rspan, span};
 pub(crate) use transaction::is_odd_grant;
 
 use std::fmt;

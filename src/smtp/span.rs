@@ -28,6 +28,11 @@ pub(crate) const fn is_blank(byte: u8) -> bool {
     (byte == b' ') | (byte == b'\t') | (byte == 0x0B) | (byte == 0x0C)
 }
 
+/// White space as grammars have it (RFC 5234 B.1).
+pub(crate) const fn is_wsp(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 /// Whether it stands between words or ends a line: most of what C's `isspace()` knows.
 #[inline(always)]
 pub(crate) const fn is_gap(byte: u8) -> bool {
