@@ -205,7 +205,8 @@ impl Passage<'_, '_> {
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
         let ruling = conversation.terms.guard.judge(&mut conversation.watch, judged, draft);
-        if self.effects.is_heard() && !is_masked_text(step.event) {
+        // That disowned text is masked was told as an alarm.
+        if self.effects.is_heard() && !matches!(step.event, Event::Disowned(_)) {
             let journal = &mut conversation.journal[self.direction];
             if is_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
@@ -399,11 +400,6 @@ const fn passed_over(expect: Expect) -> Option<Rule> {
         Expect::Oversize(_) => Some(Rule::MessageBytes),
         _ => None,
     }
-}
-
-/// Whether it is no news by the byte: that this is masked was told as an alarm.
-const fn is_masked_text(event: Event) -> bool {
-    matches!(event, Event::Disowned(_))
 }
 
 /// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
