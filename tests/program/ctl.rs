@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::rules::own_etc;
+use crate::rules::own_folder;
 use crate::run::{Filter, NEEDS, mailguard, succeed};
 use crate::sealed::sealed;
 
@@ -162,9 +162,7 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
 #[test]
 fn a_file_that_was_begun_is_missed_when_it_is_gone() {
     sealed(NEEDS, || {
-        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
-        own_etc();
-        fs::create_dir(folder).unwrap();
+        let (_, file) = own_folder();
         succeed(&["rules", "up"]);
         let filter = Filter::start(&[]);
         assert_eq!(ctl("fixup protocol smtp 587").0, 0);
@@ -188,9 +186,7 @@ fn a_file_that_was_begun_is_missed_when_it_is_gone() {
 #[test]
 fn a_file_that_the_filter_may_not_begin_root_begins_for_it() {
     sealed(NEEDS, || {
-        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
-        own_etc();
-        fs::create_dir(folder).unwrap();
+        let (folder, file) = own_folder();
         let filter = Filter::start(&[]);
         // The filter has given up what lets root write there all the same.
         fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
@@ -216,9 +212,7 @@ fn a_file_that_the_filter_may_not_begin_root_begins_for_it() {
 #[test]
 fn a_file_that_came_later_is_missed_when_it_is_gone() {
     sealed(NEEDS, || {
-        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
-        own_etc();
-        fs::create_dir(folder).unwrap();
+        let (_, file) = own_folder();
         let filter = Filter::start(&[]);
         for (text, expected) in [("monitor = 1\n", 2), ("", 0), ("monitor = false\n", 0), ("", 2)] {
             if text.is_empty() {

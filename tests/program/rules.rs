@@ -207,17 +207,22 @@ fn a_faulty_configuration_leaves_no_gateway_open() {
 }
 
 /// A copy of the machine's `/etc`, in which the folder of ours may be made.
-pub(crate) fn own_etc() {
+fn own_etc() {
     shell("cp -a /etc /run && rm -rf /run/etc/mailguard && mount --bind /run/etc /etc");
+}
+
+/// The folder of ours in it, and the usual file there, which is not made.
+pub(crate) fn own_folder() -> (&'static str, &'static str) {
+    own_etc();
+    fs::create_dir("/etc/mailguard").unwrap();
+    ("/etc/mailguard", "/etc/mailguard/mailguard.toml")
 }
 
 /// Only by `rules down` does somebody say that the file is not wanted any more.
 #[test]
 fn a_configuration_that_is_gone_is_no_wish_for_the_defaults() {
     sealed(NEEDS, || {
-        let (folder, file) = ("/etc/mailguard", "/etc/mailguard/mailguard.toml");
-        own_etc();
-        fs::create_dir(folder).unwrap();
+        let (folder, file) = own_folder();
         let checked = || {
             let words = ["check", "--config-only"];
             Command::new(env!("CARGO_BIN_EXE_mailguard")).args(words).output().unwrap()
