@@ -2,8 +2,8 @@
 //!
 //! Bytes go in as they come off the two streams, in order, with the place they have there; what
 //! each run of them is comes out. The machine knows no packets and no policy, and of our modules
-//! only the type of a stream position. What the guard does to a line matters to it in one way only:
-//! [`Dialogue::refuse`] says that the server will not read the verb the client wrote.
+//! only a position in a stream and who speaks. What the guard does to a line matters to it in one
+//! way only: [`Dialogue::refuse`] says that the server will not read the verb the client wrote.
 
 mod chunk;
 mod command;
