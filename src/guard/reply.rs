@@ -18,8 +18,9 @@ use crate::smtp::{Answers, Event, Reply, Verb};
 /// The greeting of a PIX 4.1, padded with underscores.
 const CMAP: &[u8] = b"SMTP/cmap ready";
 
-/// What follows the server's domain: the word by which some clients know that EHLO will do.
-const ESMTP: &[u8] = b"ESMTP";
+/// What follows the server's domain: the word by which some clients know that EHLO will do. They
+/// look for it as a word (Postfix with `smtp_always_send_ehlo = no`, probes of Prometheus).
+const ESMTP: &[u8] = b"ESMTP ";
 
 /// What some servers say instead of a last keyword (Exchange, Amazon): nothing is offered by it.
 const NO_KEYWORD: &[u8] = b"OK";

@@ -240,7 +240,7 @@ fn every_profile_masks_the_banner_in_its_own_way() {
     let banner = "220 mx20.example ESMTP Postfix\r\n";
     for (name, masked) in [
         ("mailguard", "220 **20**********************\r\n"),
-        ("esmtp", "220 mx20.example ESMTP........\r\n"),
+        ("esmtp", "220 mx20.example ESMTP .......\r\n"),
         ("pix-4.1", "220 SMTP/cmap ready___________\r\n"),
         ("pix-4.4", "220 **************************\r\n"),
         ("pix-5.1", "220 **20**********************\r\n"),

@@ -176,6 +176,7 @@ mod tests {
             ("220\r\n", Form::Empty, Codes::Single, true),
             ("220 2020\r\n", Form::Bare, Codes::Single, true),
             ("220 mail.example.com E\r\n", Form::Bare, Codes::Single, false),
+            ("220 mail.example.com ESMTP ........\r\n", Form::Domain, Codes::Single, false),
             ("220 mail.example.com ESMTP.........\r\n", Form::Domain, Codes::Single, false),
             ("220 mail.example.com ESMTP Postfix\r\n", Form::Plain, Codes::Single, false),
         ];

@@ -45,7 +45,7 @@ fn a_verb_of_the_sites_own_is_answered_like_any_other() {
     assert_eq!(talk.say(Server, b"250 ok\r\n250 ok\r\n", 99), "250 ok\r\n250 ok\r\n");
     // A server that greets again begins anew, and is masked again.
     talk.say(Client, b"XCLIENT NAME=a\r\n", 99);
-    assert_eq!(talk.say(Server, b"220 mx Postfix\r\n", 3), "220 mx ESMTP..\r\n");
+    assert_eq!(talk.say(Server, b"220 mx Postfix\r\n", 3), "220 mx ESMTP .\r\n");
     assert_eq!(talk.say(Client, b"NOOP\r\n", 99), "NOOP\r\n");
     assert_eq!(talk.say(Server, b"250 ok\r\n", 99), "250 ok\r\n");
 }
