@@ -146,6 +146,9 @@ impl Journal {
 
     /// So many bytes of a message were changed of which the log shows nothing but the number.
     pub(super) fn pass_over(&mut self, offset: Offset, rule: Rule, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         let edits = &mut self.line(offset).edits;
         match edits.last_mut().filter(|last| last.is_rest() && last.rule == rule) {
             Some(rest) => rest.length += bytes,
@@ -288,7 +291,7 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     for edit in edits {
         if edit.is_rest() {
             let offset = edit.offset.value();
-            log.push(What::Unshown { direction, offset, bytes: edit.length });
+            log.push(What::Unshown { direction, offset, rule: edit.rule, bytes: edit.length });
             continue;
         }
         let Edit { offset, rule, mut before, mut after, mut length, patches } = edit;
@@ -460,7 +463,8 @@ mod tests {
     }
 
     fn unshown(offset: u64, bytes: u64) -> What {
-        What::Unshown { direction: Direction::Original, offset, bytes }
+        let (direction, rule) = (Direction::Original, Rule::Lookalike);
+        What::Unshown { direction, offset, rule, bytes }
     }
 
     #[test]
@@ -560,6 +564,8 @@ mod tests {
     fn edits_that_are_only_counted_are_one_entry() {
         let mut journal = Journal::default();
         assert!(!journal.passes_over());
+        journal.pass_over(Offset::new(6), Rule::Lookalike, 0);
+        assert!(journal.is_empty(), "what has the mask's value already");
         journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
         assert!(journal.passes_over());
         journal.pass_over(Offset::new(70), Rule::Lookalike, 4);

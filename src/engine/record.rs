@@ -162,6 +162,8 @@ pub enum What {
         direction: Direction,
         /// Offset of the first of them in that direction's stream.
         offset: u64,
+        /// The rule by which the first of them was made.
+        rule: Rule,
         /// Bytes of the runs that they changed.
         bytes: u64,
     },

@@ -293,9 +293,11 @@ fn describe(what: &What) -> Entry {
             limit: Some(excess.limit),
             ..placed("exceeded", *direction, *offset)
         },
-        What::Unshown { direction, offset, bytes } => {
-            Entry { length: Some(*bytes), ..placed("unshown", *direction, *offset) }
-        }
+        What::Unshown { direction, offset, rule, bytes } => Entry {
+            rule: Some(rule.name()),
+            length: Some(*bytes),
+            ..placed("unshown", *direction, *offset)
+        },
         What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
         What::Tls(event) => describe_tls(event),
         What::Noticed { direction, notice } => {

@@ -172,9 +172,9 @@ fn describe(record: &Record) -> Option<String> {
             let what = format!("counted {} where {} is the limit", excess.count, excess.limit);
             told(record, Direction::Original, excess.rule.name(), &what)
         }
-        What::Unshown { direction, bytes, .. } => {
+        What::Unshown { direction, rule, bytes, .. } => {
             let what = format!("left out the edits of {bytes} bytes");
-            told(record, *direction, "left-out", &what)
+            told(record, *direction, rule.name(), &what)
         }
         What::LeftOut { entries } => {
             let what = format!("left out {entries} entries of the connection");

@@ -239,13 +239,15 @@ fn entries_left_out_are_numbered_in_every_format() {
 
 #[test]
 fn edits_that_are_not_shown_are_counted_in_every_format() {
-    let unshown = || What::Unshown { direction: Direction::Original, offset: 38, bytes: 24 };
-    assert_eq!(text(unshown()), "*** client offset 38: edits of 24 bytes more are not shown");
-    assert_eq!(json(unshown()), r#""event":"unshown","side":"client","offset":38,"length":24"#);
+    let (direction, rule) = (Direction::Original, Rule::Lookalike);
+    let unshown = || What::Unshown { direction, offset: 38, rule, bytes: 24 };
+    assert_eq!(text(unshown()), "*** client offset 38: lookalike: edits of 24 bytes are not shown");
+    let object = r#""event":"unshown","side":"client","offset":38,"rule":"lookalike","length":24"#;
+    assert_eq!(json(unshown()), object);
     assert_eq!(
         syslog(unshown()),
         Some(format!(
-            "%MAILGUARD-4-left-out: left out the edits of 24 bytes from {CLIENT} to {SERVER}"
+            "%MAILGUARD-4-lookalike: left out the edits of 24 bytes from {CLIENT} to {SERVER}"
         ))
     );
 }

@@ -43,66 +43,69 @@ pub(super) fn date(at: &Zoned) -> String {
 fn describe(record: &Record, line: &mut String) {
     let client = record.originator.address;
     // Writing to a String cannot fail.
-    let _ =
-        match &record.what {
-            What::Opened => write!(line, "A connection was accepted from {client}"),
-            What::Command { line: said, length, .. } => {
-                line.push_str("<<< ");
-                clip(said, *length, line);
-                Ok(())
-            }
-            What::Banner { line: said, length, .. } | What::Reply { line: said, length, .. } => {
-                line.push_str(">>> ");
-                clip(said, *length, line);
-                Ok(())
-            }
-            What::DataBegin { offset } => place(Direction::Original, *offset, line)
-                .and_then(|()| line.write_str("data begins")),
-            What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
-                .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
-            What::Edited { direction, offset, rule, patches, before, after, length } => {
-                let (before, after) = (quote(before, *length), quote(after, *length));
-                let rule = named(rule.name(), patches);
-                place(*direction, *offset, line)
-                    .and_then(|()| write!(line, "{rule}: \"{before}\" -> \"{after}\""))
-            }
-            What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
-                .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
-            What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
-                .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
-            What::Missed { direction, length } => write!(
-                line,
-                "*** {}: {} not seen, what follows is uncertain",
-                side(*direction),
-                bytes(*length)
-            ),
-            What::Reset { reason } => {
-                write!(line, "*** The connection from {client} was reset: {}", reason.name())
-            }
-            What::Alarm { direction, offset, fault } => place(*direction, *offset, line)
-                .and_then(|()| write!(line, "alarm: {}", fault.name())),
-            What::Contradiction { direction, offset } => place(*direction, *offset, line)
-                .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
-            What::Exceeded { excess, .. } => write!(
-                line,
-                "*** The connection from {client} has passed a limit: {}, {} of {}",
-                excess.rule.name(),
-                excess.count,
-                excess.limit
-            ),
-            What::Unshown { direction, offset, bytes: count } => place(*direction, *offset, line)
-                .and_then(|()| write!(line, "edits of {} are not shown", more(*count))),
-            What::LeftOut { entries } => {
-                let entries = counted(*entries, "entry", "entries");
-                write!(line, "*** {entries} of the connection from {client} left out")
-            }
-            What::Tls(event) => describe_tls(event, client, line),
-            What::Noticed { notice, .. } => {
-                let (notice, server) = (notice.name(), record.responder);
-                write!(line, "*** {notice} on the connection from {client} to {server}")
-            }
-            What::Closed => write!(line, "*** The connection from {client} was closed"),
-        };
+    let _ = match &record.what {
+        What::Opened => write!(line, "A connection was accepted from {client}"),
+        What::Command { line: said, length, .. } => {
+            line.push_str("<<< ");
+            clip(said, *length, line);
+            Ok(())
+        }
+        What::Banner { line: said, length, .. } | What::Reply { line: said, length, .. } => {
+            line.push_str(">>> ");
+            clip(said, *length, line);
+            Ok(())
+        }
+        What::DataBegin { offset } => {
+            place(Direction::Original, *offset, line).and_then(|()| line.write_str("data begins"))
+        }
+        What::DataEnd { offset, length } => place(Direction::Original, *offset, line)
+            .and_then(|()| write!(line, "data ends, {}", bytes(*length))),
+        What::Edited { direction, offset, rule, patches, before, after, length } => {
+            let (before, after) = (quote(before, *length), quote(after, *length));
+            let rule = named(rule.name(), patches);
+            place(*direction, *offset, line)
+                .and_then(|()| write!(line, "{rule}: \"{before}\" -> \"{after}\""))
+        }
+        What::Dropped { direction, offset, length, reason } => place(*direction, *offset, line)
+            .and_then(|()| write!(line, "dropped {}: {}", bytes(*length), reason.name())),
+        What::Cut { direction, offset, length, reason } => place(*direction, *offset, line)
+            .and_then(|()| write!(line, "cut {}: {}", bytes(*length), reason.name())),
+        What::Missed { direction, length } => write!(
+            line,
+            "*** {}: {} not seen, what follows is uncertain",
+            side(*direction),
+            bytes(*length)
+        ),
+        What::Reset { reason } => {
+            write!(line, "*** The connection from {client} was reset: {}", reason.name())
+        }
+        What::Alarm { direction, offset, fault } => {
+            place(*direction, *offset, line).and_then(|()| write!(line, "alarm: {}", fault.name()))
+        }
+        What::Contradiction { direction, offset } => place(*direction, *offset, line)
+            .and_then(|()| write!(line, "alarm: {}", Violation::Contradiction.name())),
+        What::Exceeded { excess, .. } => write!(
+            line,
+            "*** The connection from {client} has passed a limit: {}, {} of {}",
+            excess.rule.name(),
+            excess.count,
+            excess.limit
+        ),
+        What::Unshown { direction, offset, rule, bytes: count } => place(*direction, *offset, line)
+            .and_then(|()| {
+                write!(line, "{}: edits of {} are not shown", rule.name(), bytes(*count))
+            }),
+        What::LeftOut { entries } => {
+            let entries = counted(*entries, "entry", "entries");
+            write!(line, "*** {entries} of the connection from {client} left out")
+        }
+        What::Tls(event) => describe_tls(event, client, line),
+        What::Noticed { notice, .. } => {
+            let (notice, server) = (notice.name(), record.responder);
+            write!(line, "*** {notice} on the connection from {client} to {server}")
+        }
+        What::Closed => write!(line, "*** The connection from {client} was closed"),
+    };
 }
 
 fn describe_tls(event: &TlsEvent, client: IpAddr, line: &mut String) -> std::fmt::Result {
@@ -151,11 +154,6 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
 /// `1 byte`, `7 bytes`.
 pub(crate) fn bytes(length: u64) -> String {
     counted(length, "byte", "bytes")
-}
-
-/// Bytes beyond those that are shown.
-fn more(length: u64) -> String {
-    format!("{} more", bytes(length))
 }
 
 fn counted(number: u64, one: &str, many: &str) -> String {

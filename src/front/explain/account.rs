@@ -266,8 +266,8 @@ impl Teller<'_, '_> {
     fn claim(&self, what: &What) -> String {
         match what {
             What::Edited { .. } => self.claim_edit(what),
-            What::Unshown { direction, offset, bytes } => format!(
-                "From byte {offset} of the {}'s stream on, edits of {} more are not shown.",
+            What::Unshown { direction, offset, bytes, .. } => format!(
+                "From byte {offset} of the {}'s stream on, edits of {} are not shown.",
                 side(*direction),
                 event::bytes(*bytes)
             ),
@@ -408,7 +408,8 @@ fn brief(what: &What) -> &'static str {
             "an alarm"
         }
         What::Exceeded { .. } => "a limit was passed",
-        What::LeftOut { .. } | What::Unshown { .. } => "entries are missing",
+        What::LeftOut { .. } => "entries are missing",
+        What::Unshown { .. } => "edits are not shown",
         What::Tls(TlsEvent::Begin { .. }) => "TLS begins",
         What::Tls(TlsEvent::Agreed { .. }) => "TLS is agreed on",
         What::Tls(TlsEvent::Failed { .. }) => "TLS failed",
@@ -430,6 +431,7 @@ fn brief(what: &What) -> &'static str {
 fn cause_of(what: &What) -> (Option<&'static str>, Vec<Id>) {
     let name = match what {
         What::Edited { rule, patches, .. } => return (Some(rule.name()), patches.clone()),
+        What::Unshown { rule, .. } => rule.name(),
         What::Dropped { reason, .. } | What::Cut { reason, .. } | What::Reset { reason } => {
             reason.name()
         }
@@ -437,7 +439,6 @@ fn cause_of(what: &What) -> (Option<&'static str>, Vec<Id>) {
         What::Contradiction { .. } => "contradiction",
         What::Exceeded { excess, .. } => excess.rule.name(),
         What::LeftOut { .. } => "left-out",
-        What::Unshown { .. } => "unshown",
         What::Missed { .. } => "missed",
         What::Tls(TlsEvent::Begin { .. }) => "tls-begin",
         What::Tls(TlsEvent::Alarm { fault, .. }) => fault.name(),

@@ -100,7 +100,7 @@ pub const CAUSES: [Cause; 115] = [
         "lookalike",
         &["lookalikes"],
         "Something in a message only looks like its end, and some \
-        servers take it for one (SMTP smuggling). One byte of it becomes an X.",
+        servers take it for one (SMTP smuggling). The line end that makes it one becomes X.",
     ),
     row("mail-twice", &["order"], "MAIL comes inside a transaction."),
     row("masked-path", &["order"], "The server has taken a masked address: no message goes there."),
@@ -401,7 +401,7 @@ pub const CAUSES: [Cause; 115] = [
         "Entries are missing here: what comes again within a second is told once, and the log \
         takes so much and no more.",
     ),
-    row("unshown", &[], "Of a line's edits, and of a message's, the log shows the first 16."),
+    row("unshown", &[], "The log shows 16 edits of a line or a message, and counts the others."),
     row(
         "missed",
         &[],

@@ -163,14 +163,13 @@ fn placed(told: &str) -> Option<(&str, u64, &str)> {
 }
 
 /// How entries begin and end that say with several words what the other formats have one for.
-const PHRASES: [(&str, &str, &str); 7] = [
+const PHRASES: [(&str, &str, &str); 6] = [
     ("TLS begins on ", "", "tls-begin"),
     ("TLS is agreed on: ", "", "tls-agreed"),
     ("TLS failed on ", "", "tls-failed"),
     ("TLS ends: ", "", "tls-end"),
     ("", " left out", "left-out"),
     ("", " not seen, what follows is uncertain", "missed"),
-    ("", " are not shown", "unshown"),
 ];
 
 /// What stands in messages of a PIX or an ASA, and our word for what they tell of.
@@ -313,7 +312,7 @@ mod tests {
             }
         }
         for (entry, word) in [
-            ("edits of 24 bytes more are not shown", "unshown"),
+            ("stray-bytes: edits of 24 bytes are not shown", "stray-bytes"),
             (r#"verb: "VRFY : <<< AM : <<< x" -> "X""#, "verb"),
             (r#"patch CVE-2019-10149: "a: path" -> "X""#, "CVE-2019-10149"),
             ("dropped 3 bytes: out-of-order", "out-of-order"),

@@ -9,7 +9,7 @@ use mailguard::front::explain::cause;
 const C: usize = 0;
 const S: usize = 1;
 
-const UNSHOWN: &str = "From byte # of the *'s stream on, edits of # byte more are not shown.";
+const UNSHOWN: &str = "From byte # of the *'s stream on, edits of # byte are not shown.";
 
 /// Columns of a row: whose, where, what came, what left, the sentences about it.
 const COLUMNS: [(usize, usize); 5] = [(0, 1), (1, 10), (12, 52), (54, 94), (96, 200)];
