@@ -187,7 +187,7 @@ choices! {
 choices! {
     /// What is done about false ends of message data.
     Lookalikes {
-        /// One byte of each becomes an X.
+        /// The line end that makes it one becomes X.
         Neutralise = "neutralise",
         /// Nothing.
         Pass = "pass",

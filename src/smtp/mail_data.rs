@@ -18,13 +18,12 @@
 //! Behind a lookalike the state is DotByte, where the changed byte stands. Where lookalikes stay
 //! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
 //! lone CR or LF is the text's own (a line `.profile`); what would make a line of it alone is the
-//! lookalike, with blanks behind it too, which some servers strip (slimta), or with any byte and a
-//! LF alone (James counts three). A NUL counts only where it could hide a line start from us and
-//! not from a server that drops NULs; elsewhere it is the message's own business.
+//! lookalike, with blanks of any alphabet behind it too, which some servers strip (slimta), or with
+//! any byte and a LF alone (James counts three). A NUL counts only where it could hide a line start
+//! from us and not from a server that drops NULs; elsewhere it is the message's own business.
 
 use serde::{Deserialize, Serialize};
 
-use super::span::is_blank;
 use super::sweep::{BLOCK, Machine, Next, Plain, Sweep, Swept};
 
 /// What a run of message bytes is.
@@ -335,7 +334,25 @@ impl MailData {
     }
 }
 
-/// What who strips lines takes away behind a dot; Python's `str.strip()` most.
+/// What who strips lines takes away behind a dot: all up to the blank (Java's `String.trim()`), and
+/// what the blanks of Unicode are made of in UTF-8 (Rust's `str::trim_end()`, JavaScript's
+/// `trim()`), or are in Latin-1.
 const fn is_stripped(byte: u8) -> bool {
-    is_blank(byte) || matches!(byte, 0x1c..=0x1f)
+    matches!(
+        byte,
+        1..=b' '
+            | 0x80..=0x8b
+            | 0x8e
+            | 0x9a
+            | 0x9f
+            | 0xa0
+            | 0xa8
+            | 0xa9
+            | 0xaf
+            | 0xbb
+            | 0xbf
+            | 0xc2
+            | 0xe1..=0xe3
+            | 0xef
+    )
 }

@@ -357,6 +357,26 @@ fn nothing_hides_in_a_block_of_text() {
     }
 }
 
+/// Whoever strips lines sees a dot alone, whatever blanks he knows.
+#[test]
+fn no_blanks_hide_a_dot_alone() {
+    let blanks = "\x01\t\x0b\x0c\x1f \u{85}\u{a0}\u{1680}\u{180e}\u{2000}\u{200b}\u{2028}\u{2029}\
+                  \u{202f}\u{205f}\u{3000}\u{feff}";
+    let is_lookalike = |line: &[u8]| !read_bytewise(MailData::Line, line).0.is_empty();
+    for blank in blanks.chars() {
+        for end in ["\r\n", "\n"] {
+            let line = format!(".{blank}{blank}{end}");
+            assert!(is_lookalike(line.as_bytes()), "{line:?}");
+            let longer = format!(".{blank}xy{end}");
+            assert!(!is_lookalike(longer.as_bytes()), "{longer:?}");
+        }
+    }
+    assert!(is_lookalike(b".\xa0\r\n"), "Latin-1");
+    for honest in [".\r\n", "..\r\n", ".\u{e9}\r\n", ".\u{4e2d}\u{6587}\r\n"] {
+        assert!(!is_lookalike(honest.as_bytes()), "{honest:?}");
+    }
+}
+
 #[test]
 fn lookalikes_that_stand_close_are_one_run() {
     // The first is the LF behind a dot.

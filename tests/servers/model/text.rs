@@ -91,7 +91,7 @@ fn begins_line(text: &[u8], at: usize) -> bool {
 fn is_false_end(text: &[u8], dot: usize, at: usize) -> bool {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let before = text[..dot].iter().rposition(|&byte| byte != 0);
-    let is_gap = |byte: u8| matches!(byte, 0 | b'\t' | 0x0b | 0x0c | 0x1c..=b' ');
+    let is_gap = |byte: u8| !is_end(&byte) && (byte <= b' ' || is_of_blank(byte));
     let after = text[dot + 1..].iter().position(|&byte| !is_gap(byte)).map(|skip| dot + 1 + skip);
     // A text begins behind a line end.
     let has_before = begins_line(text, dot);
@@ -103,6 +103,13 @@ fn is_false_end(text: &[u8], dot: usize, at: usize) -> bool {
         && (dot == 0 || text[..dot].ends_with(b"\r\n"));
     let start = before.unwrap_or(0).saturating_sub(1);
     !is_true_end && (start..=after + 2).contains(&at)
+}
+
+/// Whether one of Unicode's blanks has this byte.
+fn is_of_blank(byte: u8) -> bool {
+    let blanks = "\u{85}\u{a0}\u{180e}\u{1680}\u{205f}\u{3000}\u{feff}\u{2000}\u{200b}";
+    let others = matches!(byte, 0x80..=0x8b | 0xa8 | 0xa9 | 0xaf);
+    others || blanks.as_bytes().contains(&byte)
 }
 
 fn is_hiding(text: &[u8], at: usize) -> bool {

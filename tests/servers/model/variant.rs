@@ -127,7 +127,7 @@ pub enum On {
 /// Ends of data beside CRLF.CRLF that some server takes (mail servers of 2023 and before), in the
 /// order of the bits of [`Variant::ends`]. What a server sees at a bare CR behind CRLF-dot is not
 /// among them: `limits::BEYOND` says why.
-pub const ENDS: [&[u8]; 15] = [
+pub const ENDS: [&[u8]; 16] = [
     b"\n.\n",
     b"\n.\r\n",
     b"\r\n.\n",
@@ -143,6 +143,7 @@ pub const ENDS: [&[u8]; 15] = [
     b"\r\n.\r\t\n",
     b"\n.y\n",
     b"\n.X\n",
+    b"\r\n.\xc2\xa0\xe2\x80\x8b\x01\r\n",
 ];
 
 /// A kind of server.
