@@ -7,7 +7,6 @@ pub mod capture;
 pub mod check;
 pub mod control;
 pub mod explain;
-pub mod memory;
 mod nfqueue;
 pub mod patches;
 pub mod probe;
@@ -15,6 +14,7 @@ pub mod profiles;
 pub mod replay;
 pub mod rules;
 pub mod run;
+pub mod saved_config;
 pub mod top;
 
 use std::fmt;

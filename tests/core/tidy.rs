@@ -21,7 +21,7 @@ const PARTS: [(&str, usize); 13] = [
     ("nfqueue", 0),
     ("capture", 0),
     ("control", 0),
-    ("memory", 0),
+    ("saved_config", 0),
     ("rules", 0),
     ("patches", 0),
     ("probe", 0),

@@ -24,7 +24,7 @@ use crate::front::control::{
     Answer, How, Listener, Place, ROOT_WRITES, Request, Server, Service, Waker, group_named,
     is_trusted,
 };
-use crate::front::{FrontError, is_there, memory, rules};
+use crate::front::{FrontError, is_there, rules, saved_config};
 use crate::pix::{self, Command, Edit, Mode, Typed};
 
 /// Everything that answers.
@@ -302,18 +302,18 @@ impl Steering<'_> {
         if request.is_written_there {
             // The rules follow a file that is begun, and by that its writer knows that it may be.
             let how = if had_file { How::Done } else { How::RulesFollow };
-            return match memory::to_be_written(file, config) {
+            return match saved_config::to_be_written(file, config) {
                 Ok(text) => Answer { how, ..Answer::text(place, text) },
                 Err(error) => Answer::refused(place, format!("ERROR: {error}")),
             };
         }
-        match memory::write(file, had_file, config, self.overrides) {
+        match saved_config::write(file, had_file, config, self.overrides) {
             // From now on the rules are of a file, too.
             Ok(text) if self.finds_file() => {
                 Answer { how: How::RulesFollow, ..Answer::text(place, text) }
             }
             Ok(text) => Answer::text(place, text),
-            Err(error) if memory::is_forbidden(&error) => {
+            Err(error) if saved_config::is_forbidden(&error) => {
                 Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))
             }
             Err(error) => Answer::refused(place, format!("ERROR: {error}")),
