@@ -223,6 +223,6 @@ fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome
         words: &ctl.words,
         is_json: ctl.json,
         rules_up: &rules_up,
-        write: &|said, had_file| front::memory::write_for(said, file, had_file),
+        write: &|said, had_file| front::saved_config::write_for(said, file, had_file),
     })
 }

@@ -7,7 +7,6 @@ pub mod capture;
 pub mod check;
 pub mod control;
 pub mod explain;
-pub mod memory;
 mod nfqueue;
 pub mod patches;
 pub mod probe;
@@ -15,6 +14,7 @@ pub mod profiles;
 pub mod replay;
 pub mod rules;
 pub mod run;
+pub mod saved_config;
 pub mod top;
 
 use std::fmt;
@@ -36,19 +36,25 @@ pub enum Outcome {
     Found,
 }
 
+/// The form of what is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For a person.
+    #[default]
+    Text,
+    /// Json objects.
+    Json,
+}
+
 /// What went wrong outside the program: one line, with the context that tells where. Of a
 /// configuration that is refused, everything that is wrong.
 #[derive(Debug)]
-pub struct FrontError {
-    context: String,
-    cause: Option<io::Error>,
-    told: Told,
-}
+pub struct FrontError(Failure);
 
-/// What is told instead of a sentence.
 #[derive(Debug)]
-enum Told {
-    Sentence,
+enum Failure {
+    /// A sentence, and the failed call it is about, if it is about one.
+    Sentence(String, Option<io::Error>),
     /// What is wrong with a configuration.
     Faults(config::Error),
     /// Lines of somebody else's.
@@ -59,7 +65,7 @@ impl FrontError {
     /// A failure that its sentence explains.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { context: sentence.into(), cause: None, told: Told::Sentence }
+        Self(Failure::Sentence(sentence.into(), None))
     }
 
     /// A file, and what is wrong with it.
@@ -71,50 +77,50 @@ impl FrontError {
     /// A failed call, and what it was for.
     #[must_use]
     pub fn io(context: impl Into<String>, cause: impl Into<io::Error>) -> Self {
-        Self { context: context.into(), cause: Some(cause.into()), told: Told::Sentence }
+        Self(Failure::Sentence(context.into(), Some(cause.into())))
     }
-}
 
-impl From<config::Error> for FrontError {
-    fn from(refused: config::Error) -> Self {
-        Self { context: String::new(), cause: None, told: Told::Faults(refused) }
-    }
-}
-
-impl FrontError {
     /// What a daemon said, as it stands: lines of text.
     #[must_use]
     pub fn said(text: &str) -> Self {
         let lines = text.trim_end().lines().map(harmless).collect::<Vec<_>>();
-        Self { context: String::new(), cause: None, told: Told::Text(lines.join("\n")) }
+        Self(Failure::Text(lines.join("\n")))
     }
 
     /// What kind of call failed, if one did.
     #[must_use]
     pub fn kind(&self) -> Option<io::ErrorKind> {
-        self.cause.as_ref().map(io::Error::kind)
+        match &self.0 {
+            Failure::Sentence(_, cause) => cause.as_ref().map(io::Error::kind),
+            Failure::Faults(_) | Failure::Text(_) => None,
+        }
     }
 
     /// A sentence a line, without drawings: for a log.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        match &self.told {
-            Told::Faults(refused) => refused.lines().map(str::to_owned).collect(),
-            Told::Text(_) | Told::Sentence => vec![self.to_string()],
+        match &self.0 {
+            Failure::Faults(refused) => refused.lines().map(str::to_owned).collect(),
+            Failure::Sentence(..) | Failure::Text(_) => vec![self.to_string()],
         }
+    }
+}
+
+impl From<config::Error> for FrontError {
+    fn from(refused: config::Error) -> Self {
+        Self(Failure::Faults(refused))
     }
 }
 
 impl fmt::Display for FrontError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.told {
-            Told::Faults(refused) => return write!(f, "{refused}"),
-            Told::Text(text) => return f.write_str(text),
-            Told::Sentence => {}
+        match &self.0 {
+            // Names and values of others stand in it, and it has to stay one line.
+            Failure::Sentence(context, None) => f.write_str(&harmless(context)),
+            Failure::Sentence(context, Some(cause)) => write!(f, "{}: {cause}", harmless(context)),
+            Failure::Faults(refused) => write!(f, "{refused}"),
+            Failure::Text(text) => f.write_str(text),
         }
-        // Names and values of others stand in it, and it has to stay one line.
-        f.write_str(&harmless(&self.context))?;
-        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
     }
 }
 

@@ -8,7 +8,7 @@ use super::extension::MANY_REPLIES;
 use super::map::PolicyMap;
 use super::patches::Patches;
 use super::pattern::Patterns;
-use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
+use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, Profile, SEVEN, SIXTEEN, owned};
 use super::tls::Names;
 use super::value::{
     ByteLimit, Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet,
@@ -100,7 +100,9 @@ macro_rules! settings {
                 print: |settings| settings.$name.print(),
             },)+];
 
-            fn preset(profile: Profile) -> Self {
+            /// What a profile presets.
+            #[must_use]
+            pub fn preset(profile: Profile) -> Self {
                 Self {
                     $($name: {
                         $(use $choice::*;)?
@@ -358,26 +360,19 @@ settings! {
 }
 
 impl Settings {
-    /// The names of all profiles.
-    pub const PROFILES: &'static [&'static str] = &NAMES;
-
     /// The preset of a named profile.
     #[must_use]
     pub fn profile(name: &str) -> Option<Self> {
         Profile::named(name).map(Self::preset)
     }
 
-    /// Sets one setting by its name; the error says what was expected.
+    /// Sets one setting by its name; the error is the part of the two that is wrong.
     ///
     /// # Errors
     /// An unknown key, or a value the key does not take.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let Some(setting) = Self::TABLE.iter().find(|setting| setting.name == key) else {
-            let names: Vec<_> = Self::TABLE.iter().map(|setting| setting.name).collect();
-            return Err(format!("unknown setting `{key}`: expected one of {}", names.join(", ")));
-        };
-        (setting.read)(self, value)
-            .map_err(|wrong| format!("{key} = `{wrong}`: expected {}", setting.expected()))
+    pub fn set<'a>(&mut self, key: &'a str, value: &'a str) -> Result<(), &'a str> {
+        let setting = Self::TABLE.iter().find(|setting| setting.name == key).ok_or(key)?;
+        setting.read(self, value)
     }
 
     /// Every setting and its value, as [`Self::set`] takes them.

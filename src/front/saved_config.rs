@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_link_to_the_file_stays_one_and_so_do_owner_and_mode() {
-        let folder = std::env::temp_dir().join(format!("mailguard-memory-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("mailguard-saved-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (file, link) = (folder.join("real.toml"), folder.join("link.toml"));
         fs::write(&file, "ports = [26]\n").unwrap();
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_the_next_start_would_refuse_does_not_replace_the_file() {
-        let name = format!("mailguard-memory-refused-{}", std::process::id());
+        let name = format!("mailguard-saved-refused-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("m.toml");
