@@ -205,7 +205,7 @@ impl Dialogue {
                 self.lose_chunk();
                 if rule != ChunkRule::Disown {
                     step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
-                } else if let Some(due) = self.outstanding.youngest() {
+                } else if let Some(due) = self.outstanding.newest_mut() {
                     due.is_disowned = true;
                 }
             }
@@ -290,7 +290,7 @@ impl Dialogue {
             self.expect = self.expect.next(Cue::AuthLine);
             self.secrecy.hiding = Hiding::UntilCommand;
             // What comes now answers this line.
-            if let Some(due) = self.outstanding.youngest() {
+            if let Some(due) = self.outstanding.newest_mut() {
                 due.end = at.after(used as u64);
                 (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), true);
             }

@@ -205,17 +205,17 @@ impl Outstanding {
         last.copied().or(self.oldest)
     }
 
-    /// The oldest, if all of it was received.
-    pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
-        self.oldest.as_mut().filter(|due| due.end <= covers)
-    }
-
-    /// The youngest.
-    pub(super) fn youngest(&mut self) -> Option<&mut Due> {
+    /// The same, to be changed.
+    pub(super) fn newest_mut(&mut self) -> Option<&mut Due> {
         match &mut self.rest {
             Some(rest) => rest.due.back_mut(),
             None => self.oldest.as_mut(),
         }
+    }
+
+    /// The oldest, if all of it was received.
+    pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
+        self.oldest.as_mut().filter(|due| due.end <= covers)
     }
 
     /// The oldest of which not all was received.

@@ -46,7 +46,9 @@ impl Dialogue {
         }
         let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
         let is_alone = self.outstanding.len() == 1;
-        let Some(due) = self.outstanding.youngest().filter(|due| due.end <= covers) else { return };
+        let Some(due) = self.outstanding.newest_mut().filter(|due| due.end <= covers) else {
+            return;
+        };
         let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
         let is_asking = waits && asks.contains(&due.answers);
         due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
