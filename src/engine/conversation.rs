@@ -256,7 +256,7 @@ impl Conversation {
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         // An offence is told however much else the client has made the log say.
         let is_offence =
-            matches!(&what, What::Exceeded { excess, .. } if self.talk.is_first(excess.rule));
+            matches!(&what, What::Exceeded { excess, .. } if self.talk.note_exceeded(excess.rule));
         let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
         if self.admits(scene, (what.carried(), is_vital), effects) {
             effects.records.push(scene.record(what, &self.terms));
@@ -309,7 +309,7 @@ impl Conversation {
         what: What,
         effects: &mut Effects,
     ) {
-        if self.talk.is_new(scene.now, reason) {
+        if self.talk.note_repeatable(scene.now, reason) {
             self.tell(scene, what, effects);
         } else if effects.is_heard() && !reason.is_repeated_by_tcp() {
             self.talk.leave_out();

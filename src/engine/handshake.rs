@@ -163,7 +163,7 @@ impl Engine {
                 && turn.packet.seq != handshake.isn.after(1)
                 && turn.packet.ack != handshake.answer.after(1)
                 && has_side(Direction::Original);
-            if is_void && self.may_reset_orphan(turn, mode, effects) {
+            if is_void && self.spend_orphan_reset(turn, mode, effects) {
                 turn.reset_source(effects);
             }
             return (Verdict::Drop(Violation::Handshake.into()), mode);

@@ -378,8 +378,8 @@ impl Talk {
         Ok((left_out > 0).then_some(left_out.into()))
     }
 
-    /// Whether it is told for the first time that this limit is passed.
-    pub(super) fn is_first(&mut self, limit: Rule) -> bool {
+    /// Notes that this limit is passed: whether that is told for the first time.
+    pub(super) fn note_exceeded(&mut self, limit: Rule) -> bool {
         let place = Rule::LIMITS.iter().position(|known| *known == limit);
         let bit = place.map_or(0, |place| 1_u32 << place);
         let is_first = self.exceeded & bit != bit;
@@ -387,8 +387,8 @@ impl Talk {
         is_first
     }
 
-    /// Whether this was not told in the present second, nor too much else.
-    pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
+    /// Notes that this is told: whether it was not in the present second, nor too much else.
+    pub(super) fn note_repeatable(&mut self, now: Instant, reason: Reason) -> bool {
         let second = (whole(now) & 0xffff) as u16;
         if std::mem::replace(&mut self.told_in, second) != second {
             self.told = [None; REPEATABLE_MAX];
@@ -618,10 +618,10 @@ mod tests {
     fn each_limit_is_passed_for_the_first_time_once() {
         let mut talk = Talk::new(CHATTER);
         for limit in Rule::LIMITS {
-            assert!(talk.is_first(limit), "{limit}");
-            assert!(!talk.is_first(limit), "{limit}");
+            assert!(talk.note_exceeded(limit), "{limit}");
+            assert!(!talk.note_exceeded(limit), "{limit}");
         }
-        assert!(Rule::LIMITS.into_iter().all(|limit| !talk.is_first(limit)));
+        assert!(Rule::LIMITS.into_iter().all(|limit| !talk.note_exceeded(limit)));
     }
 
     #[test]
@@ -632,7 +632,7 @@ mod tests {
         for second in [1, 2, 3, 0x1_0003, 0x1_0004] {
             // Of a second only the low bits are kept: one that is 65,536 later looks the same.
             let is_other = second != 0x1_0003;
-            let mut is_new = |reason| talk.is_new(Instant::from_seconds(second), reason);
+            let mut is_new = |reason| talk.note_repeatable(Instant::from_seconds(second), reason);
             let told = [a, a, b, a, b, c, d, c].map(&mut is_new);
             let expected = [true, false, true, false, false, true, false, false];
             assert_eq!(told, expected.map(|is_new| is_new && is_other), "{second}");

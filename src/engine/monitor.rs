@@ -100,7 +100,7 @@ impl Passage<'_, '_> {
             return;
         }
         if let Verdict::Drop(reason) = verdict
-            && !self.is_taken(reason)
+            && !self.take_all_the_same(reason)
         {
             return;
         }
@@ -115,9 +115,9 @@ impl Passage<'_, '_> {
         self.conclude(had_fin);
     }
 
-    /// Whether the receiver takes a packet that enforcing drops for this reason. One whose ACK is
-    /// not to be believed is none to it, either (RFC 9293 3.10.7.4).
-    fn is_taken(&mut self, reason: Reason) -> bool {
+    /// Takes a packet that enforcing drops for this reason. False where its receiver does not: one
+    /// whose ACK is not to be believed is none to it, either (RFC 9293 3.10.7.4).
+    fn take_all_the_same(&mut self, reason: Reason) -> bool {
         if reason != Violation::AckOfUnsent.into() {
             return reason != Reason::WrongInterface && reason != Violation::OldAck.into();
         }

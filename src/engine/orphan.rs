@@ -47,15 +47,15 @@ impl Engine {
         }
         // What may belong to a handshake that had to make room comes again, and its SYN with it.
         let may_be_lost = self.handshakes.may_have_evicted(&turn.key, turn.seconds());
-        if !may_be_lost && self.may_reset_orphan(turn, mode, effects) {
+        if !may_be_lost && self.spend_orphan_reset(turn, mode, effects) {
             turn.reset_both_ends(effects);
         }
         Verdict::Drop(Reason::UnknownFlow)
     }
 
-    /// Whether a packet of no flow is answered with RSTs. A RST never is, or two guards could talk
-    /// for ever.
-    pub(super) fn may_reset_orphan(
+    /// Spends one of the answers that packets of no flow have in this second: whether this one is
+    /// answered with RSTs. A RST never is, or two guards could talk for ever.
+    pub(super) fn spend_orphan_reset(
         &self,
         turn: &Turn<'_>,
         mode: Mode,

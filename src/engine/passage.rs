@@ -248,8 +248,11 @@ impl Passage<'_, '_> {
         if !bytes.is_empty() {
             self.conversation.bypass = Bypass::default();
         }
-        if is_contradicted && self.is_fatal_contradiction(start) {
-            return self.reset(Violation::Contradiction.into());
+        if is_contradicted {
+            self.tell_contradiction(start);
+            if self.is_contradiction_fatal() {
+                return self.reset(Violation::Contradiction.into());
+            }
         }
         let reading = self.read(start);
         let stream = &self.conversation.streams[self.direction];
@@ -285,18 +288,22 @@ impl Passage<'_, '_> {
         self.conversation.streams[self.direction].commit(end, &mut self.effects.spares);
     }
 
-    /// Two copies of the same bytes differ, and the second of them is in this packet. In commands
-    /// the first stands; a message of which two versions exist must not be delivered.
-    pub(super) fn is_fatal_contradiction(&mut self, offset: Offset) -> bool {
+    /// Two copies of the same bytes differ, and the second of them is in this packet.
+    pub(super) fn tell_contradiction(&mut self, offset: Offset) {
         let direction = self.direction;
         self.effects.counted.alarms += 1;
         self.tell(What::Contradiction { direction, offset: offset.value() });
+    }
+
+    /// In commands the first copy stands; a message of which two versions exist must not be
+    /// delivered.
+    pub(super) fn is_contradiction_fatal(&self) -> bool {
         match self.conversation.dialogue.expect() {
             Expect::Data(_)
             | Expect::Disowned(_)
             | Expect::Oversize(_)
             | Expect::Chunk { .. }
-            | Expect::RefusedChunk { .. } => direction == Direction::Original,
+            | Expect::RefusedChunk { .. } => self.direction == Direction::Original,
             Expect::Command
             | Expect::Wait
             | Expect::Unproved

@@ -208,7 +208,7 @@ impl Passage<'_, '_> {
         // That disowned text is masked was told as an alarm.
         if self.effects.is_heard() && !matches!(step.event, Event::Disowned(_)) {
             let journal = &mut conversation.journal[self.direction];
-            if is_news(step, &mut conversation.lookalikes) {
+            if note_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
             } else if let Ruling::Edit(rule) = ruling {
                 journal.pass_over(at, rule, draft.changed(run));
@@ -402,10 +402,10 @@ const fn passed_over(expect: Expect) -> Option<Rule> {
     }
 }
 
-/// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
-/// first of each message say enough. A crowd of them counts for more than one. Of a chunk that no
-/// server is to read the number does.
-fn is_news(step: Step, told: &mut u8) -> bool {
+/// Notes a run that was read: whether the log should hear of it. False ends come by the thousand in
+/// an attack, and the first of each message say enough. A crowd of them counts for more than one.
+/// Of a chunk that no server is to read the number does.
+fn note_news(step: Step, told: &mut u8) -> bool {
     if step.event == Event::RefusedChunk {
         return false;
     }

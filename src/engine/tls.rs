@@ -115,7 +115,7 @@ impl Passage<'_, '_> {
         }
         if is_contradicted {
             let offset = self.conversation.streams[self.direction].offset(seq).unwrap_or_default();
-            self.is_fatal_contradiction(offset);
+            self.tell_contradiction(offset);
         }
         self.conversation.streams[self.direction].leave(seq, within);
         let verdict = self.pass_cut(within, restore, within);
@@ -130,7 +130,7 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction];
         if stream.overlay(distance, &mut bytes) {
             let offset = stream.judged().after(distance as u64);
-            self.is_fatal_contradiction(offset);
+            self.tell_contradiction(offset);
         }
         self.admit_early(distance, &bytes)
     }
