@@ -112,7 +112,7 @@ impl Engine {
         });
     }
 
-    /// Handshakes under way and records there is room for are counted nowhere else.
+    /// Flows at once, at most; handshakes under way are none yet.
     #[must_use]
     pub fn flows_max(&self) -> usize {
         self.limits.flows_max
