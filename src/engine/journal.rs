@@ -145,7 +145,7 @@ impl Journal {
     }
 
     /// So many bytes of a message were changed of which the log shows nothing but the number.
-    pub(super) fn pass_over(&mut self, offset: Offset, rule: Rule, bytes: u64) {
+    pub(super) fn count_unshown(&mut self, offset: Offset, rule: Rule, bytes: u64) {
         let edits = &mut self.line(offset).edits;
         match edits.last_mut().filter(|last| last.is_rest() && last.rule == rule) {
             Some(rest) => rest.length += bytes,
@@ -161,7 +161,7 @@ impl Journal {
     }
 
     /// Whether the number is all there is to log.
-    pub(super) fn passes_over(&self) -> bool {
+    pub(super) fn is_unshown(&self) -> bool {
         self.first_edit().is_some_and(Edit::is_rest)
     }
 
@@ -559,18 +559,18 @@ mod tests {
     #[test]
     fn edits_that_are_only_counted_are_one_entry() {
         let mut journal = Journal::default();
-        assert!(!journal.passes_over());
-        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
-        assert!(journal.passes_over());
-        journal.pass_over(Offset::new(70), Rule::Lookalike, 4);
+        assert!(!journal.is_unshown());
+        journal.count_unshown(Offset::new(7), Rule::Lookalike, 3);
+        assert!(journal.is_unshown());
+        journal.count_unshown(Offset::new(70), Rule::Lookalike, 4);
         journal.edit(Offset::new(700), Rule::Lookalike, b"x", b"y", 5);
         let mut log = Vec::new();
         journal.end_unfinished(Direction::Original, What::command, &mut log);
         assert_eq!(log, [unshown(7, 12)], "no line, of which nothing was read");
         // Behind one that is shown, it is the second.
         journal.edit(Offset::new(1), Rule::Lookalike, b"x", b"y", 1);
-        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
-        assert!(!journal.passes_over());
+        journal.count_unshown(Offset::new(7), Rule::Lookalike, 3);
+        assert!(!journal.is_unshown());
         log.clear();
         journal.end_edits(Direction::Original, &mut log);
         assert_eq!(log, [edited(1, Rule::Lookalike, (b"x", b"y"), 1, &[]), unshown(7, 3)]);

@@ -125,7 +125,7 @@ impl Passage<'_, '_> {
         if !acknowledged.is_offered(self.turn.packet.ack) || !self.is_heeded() {
             return false;
         }
-        self.pass_over();
+        self.skip_unseen();
         if let Verdict::Drop(reason) = self.carry() {
             self.tell_drop(reason);
         }
@@ -217,7 +217,7 @@ impl Passage<'_, '_> {
 
     /// Whether an ACK beyond what was let through is no offence: the capture lacks what it covers,
     /// or monitoring has let it go on unread.
-    pub(super) fn may_pass_over(&self) -> bool {
+    pub(super) fn may_skip_unseen(&self) -> bool {
         let stream = &self.conversation.streams[self.direction.other()];
         let ack = self.turn.packet.ack;
         let was_let_on = self.conversation.is_monitored()
@@ -227,7 +227,7 @@ impl Passage<'_, '_> {
     }
 
     /// The receiver acknowledges what was never seen here: reads on behind it.
-    pub(super) fn pass_over(&mut self) {
+    pub(super) fn skip_unseen(&mut self) {
         let direction = self.direction.other();
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         if self.conversation.streams[direction].is_framed() {

@@ -111,8 +111,8 @@ impl Passage<'_, '_> {
             return stream.check_ack(ack);
         }
         let taken = stream.acknowledge(ack, window, &mut self.effects.spares);
-        if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
-            self.pass_over();
+        if taken == Err(Violation::AckOfUnsent) && self.may_skip_unseen() {
+            self.skip_unseen();
             return Ok(());
         }
         taken
@@ -142,10 +142,10 @@ impl Passage<'_, '_> {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];
-            return self.turn.pass_whole(stream, usize::MAX, self.effects);
+            return self.turn.pass_uncut(stream, usize::MAX, self.effects);
         }
         if payload.is_empty() {
-            let verdict = self.turn.pass_whole(stream, 0, self.effects);
+            let verdict = self.turn.pass_uncut(stream, 0, self.effects);
             let is_early = self.turn.packet.flags.fin && stream.fin().is_none();
             if is_early && self.direction == Direction::Reply {
                 self.conversation.presence.note_passage(false);
@@ -216,7 +216,7 @@ impl Passage<'_, '_> {
         let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
         let stream = &mut self.conversation.streams[self.direction];
         if packet.flags.fin && stream.admit_fin(packet.seq.after(length)) {
-            return self.turn.pass_whole(stream, usize::MAX, self.effects);
+            return self.turn.pass_uncut(stream, usize::MAX, self.effects);
         }
         self.turn.pass_bare(self.effects)
     }
@@ -439,7 +439,7 @@ impl Passage<'_, '_> {
         let length = packet.payload().len();
         let stream = &mut self.conversation.streams[self.direction];
         if keep >= stream.before_fin(packet.seq, length) {
-            return self.turn.pass_whole(stream, restore, self.effects);
+            return self.turn.pass_uncut(stream, restore, self.effects);
         }
         let reason =
             if keep == offered { Violation::BeyondWindow.into() } else { Reason::AwaitingReply };
@@ -465,7 +465,7 @@ impl<'t> Turn<'t> {
 
     /// Lets the packet go on with so much of its payload restored as can differ from what is kept,
     /// and its FIN if that has its place.
-    pub(super) fn pass_whole(
+    pub(super) fn pass_uncut(
         &self,
         stream: &mut Stream,
         restore: usize,

@@ -41,7 +41,7 @@ impl Passage<'_, '_> {
         // Behind the 220 to STARTTLS nothing is dialogue.
         while self.conversation.records.is_none() {
             if (self.may_sweep() && self.sweep(&mut reading, &mut draft))
-                || self.pass_whole(&mut reading)
+                || self.read_whole_line(&mut reading)
             {
                 if reading.fatal.is_some() {
                     break;
@@ -95,7 +95,7 @@ impl Passage<'_, '_> {
         let bytes = stream.tail(at);
         let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
         // Where the log hears of anything at all, this message has shown it enough false ends.
-        let counted = passed_over(conversation.dialogue.expect());
+        let counted = rule_of_unshown(conversation.dialogue.expect());
         let counted = counted.filter(|_| self.effects.is_heard());
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
@@ -111,7 +111,7 @@ impl Passage<'_, '_> {
             if let Some(rule) = counted {
                 let first = place(swept.edited.start);
                 let journal = &mut conversation.journal[self.direction];
-                journal.pass_over(first, rule, swept.changed);
+                journal.count_unshown(first, rule, swept.changed);
             }
         }
         for strike in draft.strikes() {
@@ -127,7 +127,7 @@ impl Passage<'_, '_> {
     }
 
     /// Reads a line that is here whole and passes as it came. False if what comes is none.
-    fn pass_whole(&mut self, reading: &mut Reading) -> bool {
+    fn read_whole_line(&mut self, reading: &mut Reading) -> bool {
         let at = reading.end;
         let standing = Standing { at, covers: self.covered() };
         let conversation = &mut *self.conversation;
@@ -211,12 +211,12 @@ impl Passage<'_, '_> {
             if note_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
             } else if let Ruling::Edit(rule) = ruling {
-                journal.pass_over(at, rule, draft.changed(run));
+                journal.count_unshown(at, rule, draft.changed(run));
             }
         } else if self.effects.is_heard() && is_oversize {
             let journal = &mut conversation.journal[self.direction];
             journal.end_edits(self.direction, &mut self.effects.told);
-            journal.pass_over(at, Rule::MessageBytes, draft.changed(run));
+            journal.count_unshown(at, Rule::MessageBytes, draft.changed(run));
         }
         if let Some((rule, ..)) = draft.noted(run) {
             *self.effects.counted.rules.entry(rule).or_default() += 1;
@@ -315,7 +315,7 @@ impl Passage<'_, '_> {
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
             Event::DataEnd => journal.end_edits(direction, &mut ended),
             // What is only counted is told when the message ends, or is one no more.
-            Event::DataLookalike(_) | Event::Disowned(_) if journal.passes_over() => {}
+            Event::DataLookalike(_) | Event::Disowned(_) if journal.is_unshown() => {}
             Event::DataLookalike(_) | Event::Disowned(_) | Event::AuthLine => {
                 journal.end_edits(direction, &mut ended);
             }
@@ -394,7 +394,7 @@ const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
 
 /// What is masked of such text is only counted; of text behind a reply an alarm has told.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all else is no text of a message")]
-const fn passed_over(expect: Expect) -> Option<Rule> {
+const fn rule_of_unshown(expect: Expect) -> Option<Rule> {
     match expect {
         Expect::Data(_) => Some(Rule::Lookalike),
         Expect::Oversize(_) => Some(Rule::MessageBytes),
