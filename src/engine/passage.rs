@@ -298,18 +298,7 @@ impl Passage<'_, '_> {
     /// In commands the first copy stands; a message of which two versions exist must not be
     /// delivered.
     pub(super) fn is_contradiction_fatal(&self) -> bool {
-        match self.conversation.dialogue.expect() {
-            Expect::Data(_)
-            | Expect::Disowned(_)
-            | Expect::Oversize(_)
-            | Expect::Chunk { .. }
-            | Expect::RefusedChunk { .. } => self.direction == Direction::Original,
-            Expect::Command
-            | Expect::Wait
-            | Expect::Unproved
-            | Expect::AuthLine
-            | Expect::Tls(_) => false,
-        }
+        self.direction == Direction::Original && self.conversation.dialogue.expect().is_message()
     }
 
     /// Whether so many bytes more may be kept for this direction. Where the memory of all is the

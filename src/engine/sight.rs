@@ -213,14 +213,13 @@ fn seen(flow: &Flow<Conversation>, conversation: &Conversation, now: Instant) ->
 }
 
 fn stage(conversation: &Conversation) -> Stage {
-    match (conversation.phase, conversation.dialogue.expect()) {
-        (Phase::Reset, _) => Stage::Reset,
-        (Phase::Closing | Phase::Aborted, _) => Stage::Closing,
-        (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
-        (Phase::Open, Expect::Oversize(_)) => Stage::Message,
-        (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,
-        (Phase::Open, Expect::AuthLine) => Stage::Auth,
-        (Phase::Open, Expect::Tls(_)) => Stage::Tls,
-        (Phase::Open, Expect::Command | Expect::Wait | Expect::Unproved) => Stage::Commands,
+    let expect = conversation.dialogue.expect();
+    match conversation.phase {
+        Phase::Reset => Stage::Reset,
+        Phase::Closing | Phase::Aborted => Stage::Closing,
+        Phase::Open if expect.is_message() => Stage::Message,
+        Phase::Open if expect == Expect::AuthLine => Stage::Auth,
+        Phase::Open if matches!(expect, Expect::Tls(_)) => Stage::Tls,
+        Phase::Open => Stage::Commands,
     }
 }
