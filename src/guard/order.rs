@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::OrderRules;
 use super::{Guard, Rule, VerbSet, Watch};
-use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant};
+use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant, is_success};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +308,7 @@ impl Order {
             Answers::Connection | Answers::Own | Answers::Other | Answers::Nothing => None,
         };
         let Some(meaning) = meaning else { return };
-        let is_success = code / 100 == 2;
+        let is_success = is_success(code);
         self.known.change(meaning, is_success);
         if meaning.begins_anew() {
             self.anew_due = self.anew_due.saturating_sub(1);

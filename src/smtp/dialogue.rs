@@ -17,7 +17,7 @@ use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
 use super::prefix::Prefix;
-use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
+use super::reply::{Part, ReplyLine, ReplyReader, is_leaving, is_success};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
 use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
@@ -464,7 +464,7 @@ impl Dialogue {
         let is_behind = !self.outstanding.is_empty() && !holds_octets;
         let is_refused = self.transaction.answer(due, code, covers);
         if due.is_disowned {
-            return (code / 100 == 2).then_some(Fault::UnexpectedReply);
+            return is_success(code).then_some(Fault::UnexpectedReply);
         }
         if !is_refused || is_behind {
             return None;
