@@ -36,7 +36,7 @@ pub use image::{
 pub use message::Message;
 pub use monitor::Mode;
 pub use reason::Reason;
-pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, What};
+pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, TlsStage, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use sight::{Deeds, Killed, Seen, Stage};
 pub use stats::{Counter, Stats};

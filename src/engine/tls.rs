@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::{Reading, speaker_of};
-use super::{Effects, Notice, Reason, TlsEvent, Verdict, What};
+use super::{Effects, Notice, Reason, TlsEvent, TlsStage, Verdict, What};
 use crate::flow::{Direction, PerDirection};
 use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
@@ -434,9 +434,9 @@ impl Conversation {
         }
         let stage =
             match (records.known.watch.has_hello(Speaker::Client), records.known.watch.version()) {
-                (false, _) => "starttls",
-                (true, None) => "client-hello",
-                (true, Some(_)) => "server-hello",
+                (false, _) => TlsStage::StartTls,
+                (true, None) => TlsStage::ClientHello,
+                (true, Some(_)) => TlsStage::ServerHello,
             };
         effects.counted.count_failure(scene.ends());
         self.tell(scene, What::Tls(TlsEvent::Failed { by, alert, stage }), effects);
