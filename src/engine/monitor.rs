@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::conversation::{Conversation, LineFate, Scene};
 use super::passage::Passage;
-use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
 use crate::guard::Rule;
@@ -241,7 +240,7 @@ impl Passage<'_, '_> {
             let Some(missed) = stream.skip_gap(ack, &mut self.effects.spares) else { break };
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();
-            self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
+            self.conversation.dialogue.lose_place(direction.speaker(), missed, at);
             self.lose_line(direction);
             self.read_what_waited(direction);
         }

@@ -10,7 +10,6 @@
 
 use super::bypass::Bypass;
 use super::conversation::{Conversation, Phase, Scene};
-use super::reading::speaker_of;
 use super::{Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
@@ -371,7 +370,7 @@ impl Passage<'_, '_> {
     /// The first FIN of the flow was let through.
     fn end(&mut self, direction: Direction) {
         self.conversation.tell_unfinished(&self.scene, direction, self.effects);
-        if let Some(fault) = self.conversation.dialogue.end(speaker_of(direction)) {
+        if let Some(fault) = self.conversation.dialogue.end(direction.speaker()) {
             self.effects.counted.alarms += 1;
             let offset = self.conversation.streams[direction].judged().value();
             self.tell(What::Alarm { direction, offset, fault });

@@ -9,7 +9,7 @@ use super::{Reason, TlsEvent, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
+use crate::smtp::{Answers, Change, Event, Expect, Fault, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -192,7 +192,7 @@ impl Passage<'_, '_> {
         let dialogue = &mut conversation.dialogue;
         let visible = bytes.len().min(readable_at_once(self.direction, dialogue.expect()));
         let visible = bytes.get(..visible).unwrap_or_default();
-        let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), visible));
+        let (guard, said) = (&conversation.terms.guard, (self.direction.speaker(), visible));
         let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
         if is_excused {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
@@ -229,7 +229,7 @@ impl Passage<'_, '_> {
     fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
         let guard = &self.conversation.terms.guard;
         if let Some(fault) = fault {
-            guard.blame(fault.name(), speaker_of(self.direction), draft);
+            guard.blame(fault.name(), self.direction.speaker(), draft);
         }
         self.count_strikes(draft);
     }
@@ -443,11 +443,4 @@ fn fatal_of(ruled: &Ruled) -> Option<Reason> {
         | Ruling::Refuse(_) => {}
     }
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
-}
-
-pub(super) const fn speaker_of(direction: Direction) -> Speaker {
-    match direction {
-        Direction::Original => Speaker::Client,
-        Direction::Reply => Speaker::Server,
-    }
 }
