@@ -185,23 +185,25 @@ impl Guard {
         let ruling = self.rule(watch, run, draft);
         // Told once, as what it is ruled to be.
         draft.noted = draft.noted.filter(|(_, rule)| ruling != Ruling::Note(*rule));
-        if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
+        if let Some(rule) = ruling.cause() {
+            self.blame_rule(rule, draft);
         }
         ruling
     }
 
-    /// The patches that a rule about TLS belongs to have struck as well.
+    /// The patches that a rule belongs to have struck as well.
     pub fn blame_rule(&self, rule: Rule, draft: &mut Draft) {
-        if let Some(plan) = &self.plan {
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
-        }
+        self.strike_cause(None, rule.name(), draft);
     }
 
     /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
     pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
+        self.strike_cause(Some(speaker), fault, draft);
+    }
+
+    fn strike_cause(&self, by: Option<Speaker>, cause: &str, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            plan.strike_cause(Some(speaker), fault, &mut draft.strikes);
+            plan.strike_cause(by, cause, &mut draft.strikes);
         }
     }
 
@@ -301,9 +303,8 @@ impl Guard {
         }
         let (step, swept) = dialogue.sweep(&mut *bytes.0, bytes.1, fillers)?;
         draft.begin();
-        if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
-            let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
+        if swept.changed > 0 {
+            self.blame_rule(if is_disowned { Rule::StrayBytes } else { Rule::Lookalike }, draft);
         }
         if step.event == Event::DataEnd {
             watch.end_data();
