@@ -183,6 +183,12 @@ impl Engine {
         self
     }
 
+    fn show(&self, run: &[u8]) {
+        if let Some(inspect) = self.inspect {
+            inspect(run);
+        }
+    }
+
     /// Tells the engine anew what its settings are. Flows that were begun keep those they began
     /// with, also on a port that is no longer mail's; packets of no flow follow the new ones.
     /// Limits stay what they were.

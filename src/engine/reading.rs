@@ -33,6 +33,12 @@ struct Ruled {
     ruling: Ruling,
 }
 
+impl Ruled {
+    const fn passed(at: Offset, step: Step) -> Self {
+        Self { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass }
+    }
+}
+
 impl Passage<'_, '_> {
     /// Judges the bytes appended from offset `from` on, in place.
     pub(super) fn read(&mut self, from: Offset) -> Reading {
@@ -53,14 +59,8 @@ impl Passage<'_, '_> {
             if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
                 reading.is_edited |= self.apply(&ruled, &draft);
             }
-            reading.end = ruled.end;
-            reading.fatal = reading.fatal.or_else(|| fatal_of(&ruled));
-            self.advance(&ruled);
-            self.tell_run(&ruled);
-            self.count(&ruled);
-            if matches!(ruled.step.event, Event::ReplyEnd(_)) {
-                self.hear_reply(&ruled.step, &mut reading);
-            }
+            reading.fatal = fatal_of(&ruled);
+            self.finish_run(&ruled, &mut reading);
             if reading.fatal.is_some() {
                 break;
             }
@@ -99,9 +99,7 @@ impl Passage<'_, '_> {
         let counted = counted.filter(|_| self.effects.is_heard());
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
-        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
-            inspect(run);
-        }
+        self.engine.show(bytes.get(..step.used).unwrap_or_default());
         if swept.changed > 0 {
             let place = |index: usize| at.after(index as u64);
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
@@ -118,11 +116,7 @@ impl Passage<'_, '_> {
             let Some(id) = guard.patch(*strike) else { continue };
             self.effects.struck.count(id, strike.deed);
         }
-        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
-        reading.end = ruled.end;
-        self.advance(&ruled);
-        self.tell_run(&ruled);
-        self.count(&ruled);
+        self.finish_run(&Ruled::passed(at, step), reading);
         true
     }
 
@@ -152,20 +146,21 @@ impl Passage<'_, '_> {
                 Some(_) | None => return false,
             },
         };
-        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
-            inspect(run);
-        }
-        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
-        reading.end = ruled.end;
+        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        let ruled = Ruled::passed(at, step);
         reading.fatal = fatal_of(&ruled);
-        self.advance(&ruled);
         self.tell_line(&ruled, length);
-        self.tell_run(&ruled);
-        self.count(&ruled);
-        if self.direction == Direction::Reply {
-            self.hear_reply(&ruled.step, reading);
-        }
+        self.finish_run(&ruled, reading);
         true
+    }
+
+    /// Reading goes on behind the run: what follows from it is done, said and counted.
+    fn finish_run(&mut self, ruled: &Ruled, reading: &mut Reading) {
+        reading.end = ruled.end;
+        self.advance(ruled);
+        self.tell_run(ruled);
+        self.count(ruled);
+        self.hear_reply(&ruled.step, reading);
     }
 
     /// Says what a whole line was.
@@ -198,9 +193,7 @@ impl Passage<'_, '_> {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
-        if let Some(inspect) = self.engine.inspect {
-            inspect(run);
-        }
+        self.engine.show(run);
         let is_oversize = matches!(dialogue.expect(), Expect::Oversize(_));
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };

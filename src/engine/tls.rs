@@ -155,9 +155,7 @@ impl Passage<'_, '_> {
         let side = self.direction.speaker();
         let mut rest = bytes;
         while !rest.is_empty() {
-            if let Some(inspect) = self.engine.inspect {
-                inspect(rest);
-            }
+            self.engine.show(rest);
             let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
             let stream = &mut self.conversation.streams[self.direction];
             let start = stream.judged();
