@@ -5,7 +5,8 @@
 //! RST tells both in seconds: for connections older than the filter it is the same.
 
 use super::passage::Passage;
-use super::{Mode, Turn, Verdict};
+use super::{Turn, Verdict};
+use crate::guard::Mode;
 use crate::tcp::Violation;
 
 /// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the

@@ -14,9 +14,9 @@ use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
-use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
-use crate::guard::Watch;
+use crate::guard::{Mode, Watch};
 use crate::offset::Offset;
 use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
@@ -167,7 +167,7 @@ impl Conversation {
 
     /// How far judging goes in this flow.
     pub(super) fn mode(&self) -> Mode {
-        self.terms.mode
+        self.terms.guard.mode()
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.

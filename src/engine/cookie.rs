@@ -17,9 +17,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::passage::Passage;
 use crate::flow::Direction;
+use crate::guard::Mode;
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::Stream;

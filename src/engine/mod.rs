@@ -34,7 +34,6 @@ pub use image::{
     Diary, FORMAT, FORMAT_MIN, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary,
 };
 pub use message::Message;
-pub use monitor::Mode;
 pub use reason::Reason;
 pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, TlsStage, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
@@ -49,6 +48,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::flow::{Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
+use crate::guard::Mode;
 use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Editor, Malformed, Packet, Parsed};

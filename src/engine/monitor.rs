@@ -5,13 +5,11 @@
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
-use serde::{Deserialize, Serialize};
-
 use super::conversation::{Conversation, LineFate, Scene};
 use super::passage::Passage;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
-use crate::guard::Rule;
+use crate::guard::{Mode, Rule};
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
@@ -19,15 +17,6 @@ use crate::tcp::{Place, Violation};
 /// Bytes that waited are read so many at a time. A packet pays for no more of them than these
 /// beside those that are read.
 const READ_AT_ONCE: usize = 4_096;
-
-/// How far judging goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mode {
-    /// What is ruled is done.
-    Enforce,
-    /// What is ruled is logged and counted.
-    Monitor,
-}
 
 impl Mode {
     /// What becomes of a packet on which this verdict was given.

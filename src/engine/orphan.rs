@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Effects, Engine, Mode, Reason, Turn, UnknownFlow, Verdict};
+use super::{Effects, Engine, Reason, Turn, UnknownFlow, Verdict};
+use crate::guard::Mode;
 use crate::wire::Reset;
 
 /// How many RSTs of one second were sent for packets of no flow.

@@ -10,9 +10,9 @@
 
 use super::bypass::Bypass;
 use super::conversation::{Conversation, Phase, Scene};
-use super::{Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What, Withheld, go_on};
+use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
-use crate::guard::SplitAction;
+use crate::guard::{Mode, SplitAction};
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Stream, Violation};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::conversation::{Conversation, Phase, Scene};
 use super::policy::Policy;
-use super::{Effects, Engine, Mode, Reason};
+use super::{Effects, Engine, Reason};
 use crate::flow::{Direction, Endpoint, Ends, Flow, FlowId, PerDirection};
 use crate::smtp::{Expect, Verb};
 use crate::time::Instant;
@@ -187,9 +187,7 @@ fn is_under(conversation: &Conversation, policy: &Policy) -> bool {
     let terms = &conversation.terms;
     match policy {
         Policy::HandsOff => false,
-        Policy::Judge(now) => {
-            Arc::ptr_eq(terms, now) || (terms.mode == now.mode && terms.guard.is_like(&now.guard))
-        }
+        Policy::Judge(now) => Arc::ptr_eq(terms, now) || terms.guard.is_like(&now.guard),
     }
 }
 
@@ -208,7 +206,7 @@ fn seen(flow: &Flow<Conversation>, conversation: &Conversation, now: Instant) ->
         held: flow.held(),
         last: conversation.last.verb(),
         deeds: conversation.deeds,
-        is_monitored: conversation.mode() == Mode::Monitor,
+        is_monitored: conversation.is_monitored(),
     }
 }
 

@@ -176,7 +176,7 @@ impl Watch {
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            let is_path_masked = line.masks_path() && !guard.changes_nothing;
+            let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }
         if verb == Some(Verb::Bdat) && line.chunk.is_last {

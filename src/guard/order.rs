@@ -406,7 +406,7 @@ impl Guard {
     /// Whether what comes has to wait until more is answered. Where nothing is changed, nothing is
     /// held, and it is read as it comes.
     pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
-        if !self.changes_nothing && dialogue.holds(bytes) {
+        if !self.changes_nothing() && dialogue.holds(bytes) {
             return true;
         }
         if !dialogue.is_before_line() {
@@ -415,7 +415,7 @@ impl Guard {
         if !dialogue.is_owed() {
             watch.order.settle();
         }
-        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing;
+        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing();
         is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }
