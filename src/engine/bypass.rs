@@ -6,7 +6,6 @@
 
 use super::passage::Passage;
 use super::{Turn, Verdict};
-use crate::guard::Mode;
 use crate::tcp::Violation;
 
 /// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the
@@ -49,7 +48,7 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction.other()];
         let beyond = stream.offset(packet.ack).map(|ack| ack.since(stream.judged()));
         beyond.is_some_and(|beyond| beyond < BYTES_MAX)
-            && self.conversation.mode() == Mode::Enforce
+            && self.conversation.mode().may_send_resets()
             && self.is_heeded()
             && self.conversation.bypass.hear(now.seconds())
     }

@@ -188,8 +188,7 @@ impl Conversation {
     ) {
         self.presence.hear_reset(scene.now);
         if self.streams[direction].reset_seqs().any(|exact| exact == seq) {
-            let is_enforced = self.mode() == Mode::Enforce;
-            self.phase = if is_enforced { Phase::Aborted } else { Phase::Closing };
+            self.phase = self.phase_behind_reset();
             self.close(scene, effects);
         }
     }
@@ -387,7 +386,7 @@ impl Conversation {
     }
 
     /// Ends it as a server does that is spoken to when it has closed: both ends are told by a RST.
-    pub(super) fn abort(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+    pub(super) fn abort_both_ends(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         self.phase = Phase::Aborted;
         self.send_resets(scene, effects);
         self.close(scene, effects);

@@ -1,11 +1,12 @@
 //! Monitoring: everything is judged as if it mattered, and nothing is changed.
 //!
-//! All that differs from enforcing stands here. A monitored flow takes the way of every other one
+//! All that the engine does otherwise than where it enforces stands here; where the guard rules
+//! otherwise, it asks whether it changes nothing. A monitored flow takes the way of every other one
 //! up to the verdict, so its log is that of the filter until the filter would have interfered. Then
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
-use super::conversation::{Conversation, LineFate, Scene};
+use super::conversation::{Conversation, LineFate, Phase, Scene};
 use super::passage::Passage;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
@@ -19,6 +20,11 @@ use crate::tcp::{Place, Violation};
 const READ_AT_ONCE: usize = 4_096;
 
 impl Mode {
+    /// Whether a packet may be answered with RSTs. What its operator resets is reset either way.
+    pub(super) const fn may_send_resets(self) -> bool {
+        matches!(self, Self::Enforce)
+    }
+
     /// What becomes of a packet on which this verdict was given.
     pub(super) fn carry_out(self, verdict: Verdict, effects: &mut Effects) -> Verdict {
         match self {
@@ -43,6 +49,29 @@ impl Conversation {
                 self.tell(scene, What::Reset { reason }, effects);
             }
         }
+    }
+
+    /// Ends it as a server does that is spoken to when it has closed. Where monitoring, both ends
+    /// go on.
+    pub(super) fn abort(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+        match self.mode() {
+            Mode::Enforce => self.abort_both_ends(scene, effects),
+            Mode::Monitor => {}
+        }
+    }
+
+    /// Its phase behind a RST that its receiver takes. Monitoring reads what else comes.
+    pub(super) fn phase_behind_reset(&self) -> Phase {
+        match self.mode() {
+            Mode::Enforce => Phase::Aborted,
+            Mode::Monitor => Phase::Closing,
+        }
+    }
+
+    /// Whether a segment may leave with another ACK than it came with, and what a server answers
+    /// to that be kept from the client.
+    pub(super) fn may_alter_ack(&self) -> bool {
+        !self.is_monitored()
     }
 
     /// Whether little that is wrong with these bytes matters: they are of a line in which the
@@ -201,6 +230,12 @@ impl Passage<'_, '_> {
             reading = self.read(reading.end);
         }
         reading.end
+    }
+
+    /// Whether no end can have received what was not let through here: a capture may lack some of
+    /// it, and monitoring lets more go on.
+    pub(super) fn has_seen_all(&self) -> bool {
+        !self.engine.skips_gaps && !self.conversation.is_monitored()
     }
 
     /// Whether an ACK beyond what was let through is no offence: the capture lacks what it covers,

@@ -62,7 +62,7 @@ impl Engine {
         mode: Mode,
         effects: &mut Effects,
     ) -> bool {
-        let is_answered = mode == Mode::Enforce
+        let is_answered = mode.may_send_resets()
             && turn.policies().unknown_flow == UnknownFlow::Reset
             && !turn.packet.flags.rst;
         let packets_max = self.limits.orphan_resets_per_second;

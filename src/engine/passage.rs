@@ -12,7 +12,7 @@ use super::bypass::Bypass;
 use super::conversation::{Conversation, Phase, Scene};
 use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
-use crate::guard::{Mode, SplitAction};
+use crate::guard::SplitAction;
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Stream, Violation};
@@ -99,11 +99,11 @@ impl Passage<'_, '_> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let is_heeded = self.is_heeded();
         let is_offloaded = self.conversation.is_offloaded();
-        let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
+        let has_seen_all = self.has_seen_all();
         let stream = &mut self.conversation.streams[self.direction.other()];
         // What a record has announced has not left yet, and of an opaque stream all still comes by
-        // while the other is read. A capture may lack some, and monitoring lets more go on.
-        if stream.is_unsent(ack) && is_enforced && !is_offloaded {
+        // while the other is read.
+        if stream.is_unsent(ack) && has_seen_all && !is_offloaded {
             return Err(Violation::AckOfUnsent);
         }
         if !is_heeded {
@@ -201,9 +201,7 @@ impl Passage<'_, '_> {
         let acknowledged = reply.offset(self.turn.packet.ack);
         if reply.fin().is_some_and(|fin| acknowledged.is_some_and(|offset| offset > fin)) {
             self.tell_drop(Reason::ServerLeft);
-            if !self.conversation.is_monitored() {
-                self.conversation.abort(&self.scene, self.effects);
-            }
+            self.conversation.abort(&self.scene, self.effects);
             return Verdict::Drop(Reason::ServerLeft);
         }
         self.hold_back(0, Reason::ServerLeft)
@@ -350,7 +348,7 @@ impl Passage<'_, '_> {
     /// Anything that an end still sends of a flow that was reset is answered with a RST at the very
     /// number its sender expects, which a challenge ACK (RFC 5961 3.2) names.
     fn answer_dead(&mut self) -> Verdict {
-        if !self.turn.packet.flags.rst && self.conversation.mode() == Mode::Enforce {
+        if !self.turn.packet.flags.rst && self.conversation.mode().may_send_resets() {
             self.turn.reset_source(self.effects);
         }
         Verdict::Drop(Reason::FlowReset)
