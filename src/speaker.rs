@@ -10,3 +10,14 @@ pub enum Speaker {
     /// The other end.
     Server,
 }
+
+impl Speaker {
+    /// The word used in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}

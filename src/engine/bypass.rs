@@ -5,7 +5,7 @@
 //! RST tells both in seconds: for connections older than the filter it is the same.
 
 use super::passage::Passage;
-use super::{Mode, Turn, Verdict};
+use super::{Turn, Verdict};
 use crate::tcp::Violation;
 
 /// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the
@@ -33,7 +33,7 @@ impl Bypass {
 impl Passage<'_, '_> {
     /// What becomes of a segment whose ACK is not taken.
     pub(super) fn refuse_ack(&mut self, violation: Violation) -> Verdict {
-        if violation == Violation::AckOfUnsent && self.was_bypassed() {
+        if violation == Violation::AckOfUnsent && self.note_unseen_ack() {
             // The numbers that we know are from before; what an end states is exact.
             self.turn.reset_both_ends(self.effects);
             return self.reset(violation.into());
@@ -41,14 +41,14 @@ impl Passage<'_, '_> {
         Verdict::Drop(violation.into())
     }
 
-    /// Whether an ACK of bytes that were never let through proves that they have passed. One from
-    /// far off does not.
-    fn was_bypassed(&mut self) -> bool {
+    /// Notes an ACK of bytes that were never let through, unless it is from far off: whether it
+    /// proves that they have passed.
+    fn note_unseen_ack(&mut self) -> bool {
         let Turn { packet, now, .. } = self.turn;
         let stream = &self.conversation.streams[self.direction.other()];
         let beyond = stream.offset(packet.ack).map(|ack| ack.since(stream.judged()));
         beyond.is_some_and(|beyond| beyond < BYTES_MAX)
-            && self.conversation.mode() == Mode::Enforce
+            && self.conversation.mode().may_send_resets()
             && self.is_heeded()
             && self.conversation.bypass.hear(now.seconds())
     }

@@ -14,9 +14,9 @@ use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
 use super::tls::Records;
-use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Mode, Reason, Record, Turn, What};
+use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
-use crate::guard::Watch;
+use crate::guard::{Mode, Watch};
 use crate::offset::Offset;
 use crate::smtp::{Dialogue, Word};
 use crate::tcp::{Memory, Stream, Window};
@@ -167,7 +167,7 @@ impl Conversation {
 
     /// How far judging goes in this flow.
     pub(super) fn mode(&self) -> Mode {
-        self.terms.mode
+        self.terms.guard.mode()
     }
 
     /// Both sides have said their FIN and got it acknowledged: it closes.
@@ -188,8 +188,7 @@ impl Conversation {
     ) {
         self.presence.hear_reset(scene.now);
         if self.streams[direction].reset_seqs().any(|exact| exact == seq) {
-            let is_enforced = self.mode() == Mode::Enforce;
-            self.phase = if is_enforced { Phase::Aborted } else { Phase::Closing };
+            self.phase = self.phase_behind_reset();
             self.close(scene, effects);
         }
     }
@@ -256,7 +255,7 @@ impl Conversation {
     pub(super) fn tell(&mut self, scene: &Scene<'_>, what: What, effects: &mut Effects) {
         // An offence is told however much else the client has made the log say.
         let is_offence =
-            matches!(&what, What::Exceeded { excess, .. } if self.talk.is_first(excess.rule));
+            matches!(&what, What::Exceeded { excess, .. } if self.talk.note_exceeded(excess.rule));
         let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
         if self.admits(scene, (what.carried(), is_vital), effects) {
             effects.records.push(scene.record(what, &self.terms));
@@ -309,7 +308,7 @@ impl Conversation {
         what: What,
         effects: &mut Effects,
     ) {
-        if self.talk.is_new(scene.now, reason) {
+        if self.talk.note_repeatable(scene.now, reason) {
             self.tell(scene, what, effects);
         } else if effects.is_heard() && !reason.is_repeated_by_tcp() {
             self.talk.leave_out();
@@ -387,7 +386,7 @@ impl Conversation {
     }
 
     /// Ends it as a server does that is spoken to when it has closed: both ends are told by a RST.
-    pub(super) fn abort(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+    pub(super) fn abort_both_ends(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
         self.phase = Phase::Aborted;
         self.send_resets(scene, effects);
         self.close(scene, effects);

@@ -17,7 +17,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::passage::Passage;
 use crate::flow::Direction;
 use crate::offset::Offset;
@@ -169,7 +168,7 @@ impl Passage<'_, '_> {
         let conversation = &self.conversation;
         let reply = &conversation.streams[Direction::Reply];
         conversation.presence.is_doubtful(reply, self.turn.now)
-            && conversation.mode() == Mode::Enforce
+            && conversation.may_alter_ack()
             && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
     }
 

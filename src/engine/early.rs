@@ -21,8 +21,11 @@ impl Passage<'_, '_> {
         let mut bytes = payload.get(..within).unwrap_or(payload).to_vec();
         let stream = &self.conversation.streams[self.direction];
         let at = stream.judged().after(distance as u64);
-        if stream.overlay(distance, &mut bytes) && self.is_fatal_contradiction(at) {
-            return self.reset(Violation::Contradiction.into());
+        if stream.overlay(distance, &mut bytes) {
+            self.tell_contradiction(at);
+            if self.is_contradiction_fatal() {
+                return self.reset(Violation::Contradiction.into());
+            }
         }
         if !is_free(&self.conversation.dialogue, distance, &bytes) {
             return self.hold_back(0, Violation::OutOfOrder.into());

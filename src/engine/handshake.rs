@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
-use super::{
-    Conversation, Effects, Engine, Handling, Mode, Reason, Turn, UnknownFlow, Verdict, What,
-};
+use super::{Conversation, Effects, Engine, Handling, Reason, Turn, UnknownFlow, Verdict, What};
 use crate::flow::{
     Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
 };
+use crate::guard::Mode;
 use crate::tcp::Violation;
 use crate::time::Instant;
 use crate::wire::{Packet, SCALE_MAX, Seq, WINDOW_MAX, maximum_segment_size, window_scale};
@@ -163,7 +162,7 @@ impl Engine {
                 && turn.packet.seq != handshake.isn.after(1)
                 && turn.packet.ack != handshake.answer.after(1)
                 && has_side(Direction::Original);
-            if is_void && self.may_reset_orphan(turn, mode, effects) {
+            if is_void && self.spend_orphan_reset(turn, mode, effects) {
                 turn.reset_source(effects);
             }
             return (Verdict::Drop(Violation::Handshake.into()), mode);

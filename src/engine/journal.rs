@@ -145,7 +145,7 @@ impl Journal {
     }
 
     /// So many bytes of a message were changed of which the log shows nothing but the number.
-    pub(super) fn pass_over(&mut self, offset: Offset, rule: Rule, bytes: u64) {
+    pub(super) fn count_unshown(&mut self, offset: Offset, rule: Rule, bytes: u64) {
         if bytes == 0 {
             return;
         }
@@ -164,7 +164,7 @@ impl Journal {
     }
 
     /// Whether the number is all there is to log.
-    pub(super) fn passes_over(&self) -> bool {
+    pub(super) fn is_unshown(&self) -> bool {
         self.first_edit().is_some_and(Edit::is_rest)
     }
 
@@ -381,8 +381,8 @@ impl Talk {
         Ok((left_out > 0).then_some(left_out.into()))
     }
 
-    /// Whether it is told for the first time that this limit is passed.
-    pub(super) fn is_first(&mut self, limit: Rule) -> bool {
+    /// Notes that this limit is passed: whether that is told for the first time.
+    pub(super) fn note_exceeded(&mut self, limit: Rule) -> bool {
         let place = Rule::LIMITS.iter().position(|known| *known == limit);
         let bit = place.map_or(0, |place| 1_u32 << place);
         let is_first = self.exceeded & bit != bit;
@@ -390,8 +390,8 @@ impl Talk {
         is_first
     }
 
-    /// Whether this was not told in the present second, nor too much else.
-    pub(super) fn is_new(&mut self, now: Instant, reason: Reason) -> bool {
+    /// Notes that this is told: whether it was not in the present second, nor too much else.
+    pub(super) fn note_repeatable(&mut self, now: Instant, reason: Reason) -> bool {
         let second = (whole(now) & 0xffff) as u16;
         if std::mem::replace(&mut self.told_in, second) != second {
             self.told = [None; REPEATABLE_MAX];
@@ -563,20 +563,20 @@ mod tests {
     #[test]
     fn edits_that_are_only_counted_are_one_entry() {
         let mut journal = Journal::default();
-        assert!(!journal.passes_over());
-        journal.pass_over(Offset::new(6), Rule::Lookalike, 0);
+        assert!(!journal.is_unshown());
+        journal.count_unshown(Offset::new(6), Rule::Lookalike, 0);
         assert!(journal.is_empty(), "what has the mask's value already");
-        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
-        assert!(journal.passes_over());
-        journal.pass_over(Offset::new(70), Rule::Lookalike, 4);
+        journal.count_unshown(Offset::new(7), Rule::Lookalike, 3);
+        assert!(journal.is_unshown());
+        journal.count_unshown(Offset::new(70), Rule::Lookalike, 4);
         journal.edit(Offset::new(700), Rule::Lookalike, b"x", b"y", 5);
         let mut log = Vec::new();
         journal.end_unfinished(Direction::Original, What::command, &mut log);
         assert_eq!(log, [unshown(7, 12)], "no line, of which nothing was read");
         // Behind one that is shown, it is the second.
         journal.edit(Offset::new(1), Rule::Lookalike, b"x", b"y", 1);
-        journal.pass_over(Offset::new(7), Rule::Lookalike, 3);
-        assert!(!journal.passes_over());
+        journal.count_unshown(Offset::new(7), Rule::Lookalike, 3);
+        assert!(!journal.is_unshown());
         log.clear();
         journal.end_edits(Direction::Original, &mut log);
         assert_eq!(log, [edited(1, Rule::Lookalike, (b"x", b"y"), 1, &[]), unshown(7, 3)]);
@@ -624,10 +624,10 @@ mod tests {
     fn each_limit_is_passed_for_the_first_time_once() {
         let mut talk = Talk::new(CHATTER);
         for limit in Rule::LIMITS {
-            assert!(talk.is_first(limit), "{limit}");
-            assert!(!talk.is_first(limit), "{limit}");
+            assert!(talk.note_exceeded(limit), "{limit}");
+            assert!(!talk.note_exceeded(limit), "{limit}");
         }
-        assert!(Rule::LIMITS.into_iter().all(|limit| !talk.is_first(limit)));
+        assert!(Rule::LIMITS.into_iter().all(|limit| !talk.note_exceeded(limit)));
     }
 
     #[test]
@@ -638,7 +638,7 @@ mod tests {
         for second in [1, 2, 3, 0x1_0003, 0x1_0004] {
             // Of a second only the low bits are kept: one that is 65,536 later looks the same.
             let is_other = second != 0x1_0003;
-            let mut is_new = |reason| talk.is_new(Instant::from_seconds(second), reason);
+            let mut is_new = |reason| talk.note_repeatable(Instant::from_seconds(second), reason);
             let told = [a, a, b, a, b, c, d, c].map(&mut is_new);
             let expected = [true, false, true, false, false, true, false, false];
             assert_eq!(told, expected.map(|is_new| is_new && is_other), "{second}");

@@ -34,9 +34,8 @@ pub use image::{
     Diary, FORMAT, FORMAT_MIN, Image, RECORD_BYTES_MAX, Restored, Unreadable, image_of_diary,
 };
 pub use message::Message;
-pub use monitor::Mode;
 pub use reason::Reason;
-pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, What};
+pub use record::{LOGGED_BYTES_MAX, Notice, Record, TlsEvent, TlsStage, What};
 pub use settings::{Exception, Gaps, Limits, Settings, Treatment, UnknownFlow};
 pub use sight::{Deeds, Killed, Seen, Stage};
 pub use stats::{Counter, Stats};
@@ -49,6 +48,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::flow::{Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
+use crate::guard::Mode;
 use crate::tcp::Memory;
 use crate::time::Instant;
 use crate::wire::{Checksum, Editor, Malformed, Packet, Parsed};
@@ -172,6 +172,12 @@ impl Engine {
     pub fn inspected_by(mut self, inspect: fn(&[u8])) -> Self {
         self.inspect = Some(inspect);
         self
+    }
+
+    fn show(&self, run: &[u8]) {
+        if let Some(inspect) = self.inspect {
+            inspect(run);
+        }
     }
 
     /// Tells the engine anew what its settings are. Flows that were begun keep those they began

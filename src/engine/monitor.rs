@@ -1,18 +1,16 @@
 //! Monitoring: everything is judged as if it mattered, and nothing is changed.
 //!
-//! All that differs from enforcing stands here. A monitored flow takes the way of every other one
+//! All that the engine does otherwise than where it enforces stands here; where the guard rules
+//! otherwise, it asks whether it changes nothing. A monitored flow takes the way of every other one
 //! up to the verdict, so its log is that of the filter until the filter would have interfered. Then
 //! the packet goes on as it came, and so its receiver gets it: what the filter would have held back
 //! is read as soon as it may be, and what never came by is passed over.
 
-use serde::{Deserialize, Serialize};
-
-use super::conversation::{Conversation, LineFate, Scene};
+use super::conversation::{Conversation, LineFate, Phase, Scene};
 use super::passage::Passage;
-use super::reading::speaker_of;
 use super::{Effects, Reason, Verdict, What};
 use crate::flow::Direction;
-use crate::guard::Rule;
+use crate::guard::{Mode, Rule};
 use crate::offset::Offset;
 use crate::smtp::Expect;
 use crate::tcp::{Place, Violation};
@@ -21,16 +19,12 @@ use crate::tcp::{Place, Violation};
 /// beside those that are read.
 const READ_AT_ONCE: usize = 4_096;
 
-/// How far judging goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mode {
-    /// What is ruled is done.
-    Enforce,
-    /// What is ruled is logged and counted.
-    Monitor,
-}
-
 impl Mode {
+    /// Whether a packet may be answered with RSTs. What its operator resets is reset either way.
+    pub(super) const fn may_send_resets(self) -> bool {
+        matches!(self, Self::Enforce)
+    }
+
     /// What becomes of a packet on which this verdict was given.
     pub(super) fn carry_out(self, verdict: Verdict, effects: &mut Effects) -> Verdict {
         match self {
@@ -55,6 +49,29 @@ impl Conversation {
                 self.tell(scene, What::Reset { reason }, effects);
             }
         }
+    }
+
+    /// Ends it as a server does that is spoken to when it has closed. Where monitoring, both ends
+    /// go on.
+    pub(super) fn abort(&mut self, scene: &Scene<'_>, effects: &mut Effects) {
+        match self.mode() {
+            Mode::Enforce => self.abort_both_ends(scene, effects),
+            Mode::Monitor => {}
+        }
+    }
+
+    /// Its phase behind a RST that its receiver takes. Monitoring reads what else comes.
+    pub(super) fn phase_behind_reset(&self) -> Phase {
+        match self.mode() {
+            Mode::Enforce => Phase::Aborted,
+            Mode::Monitor => Phase::Closing,
+        }
+    }
+
+    /// Whether a segment may leave with another ACK than it came with, and what a server answers
+    /// to that be kept from the client.
+    pub(super) fn may_alter_ack(&self) -> bool {
+        !self.is_monitored()
     }
 
     /// Whether little that is wrong with these bytes matters: they are of a line in which the
@@ -100,7 +117,7 @@ impl Passage<'_, '_> {
             return;
         }
         if let Verdict::Drop(reason) = verdict
-            && !self.is_taken(reason)
+            && !self.take_all_the_same(reason)
         {
             return;
         }
@@ -115,9 +132,9 @@ impl Passage<'_, '_> {
         self.conclude(had_fin);
     }
 
-    /// Whether the receiver takes a packet that enforcing drops for this reason. One whose ACK is
-    /// not to be believed is none to it, either (RFC 9293 3.10.7.4).
-    fn is_taken(&mut self, reason: Reason) -> bool {
+    /// Takes a packet that enforcing drops for this reason. False where its receiver does not: one
+    /// whose ACK is not to be believed is none to it, either (RFC 9293 3.10.7.4).
+    fn take_all_the_same(&mut self, reason: Reason) -> bool {
         if reason != Violation::AckOfUnsent.into() {
             return reason != Reason::WrongInterface && reason != Violation::OldAck.into();
         }
@@ -125,7 +142,7 @@ impl Passage<'_, '_> {
         if !acknowledged.is_offered(self.turn.packet.ack) || !self.is_heeded() {
             return false;
         }
-        self.pass_over();
+        self.skip_unseen();
         if let Verdict::Drop(reason) = self.carry() {
             self.tell_drop(reason);
         }
@@ -215,9 +232,15 @@ impl Passage<'_, '_> {
         reading.end
     }
 
+    /// Whether no end can have received what was not let through here: a capture may lack some of
+    /// it, and monitoring lets more go on.
+    pub(super) fn has_seen_all(&self) -> bool {
+        !self.engine.skips_gaps && !self.conversation.is_monitored()
+    }
+
     /// Whether an ACK beyond what was let through is no offence: the capture lacks what it covers,
     /// or monitoring has let it go on unread.
-    pub(super) fn may_pass_over(&self) -> bool {
+    pub(super) fn may_skip_unseen(&self) -> bool {
         let stream = &self.conversation.streams[self.direction.other()];
         let ack = self.turn.packet.ack;
         let was_let_on = self.conversation.is_monitored()
@@ -227,7 +250,7 @@ impl Passage<'_, '_> {
     }
 
     /// The receiver acknowledges what was never seen here: reads on behind it.
-    pub(super) fn pass_over(&mut self) {
+    pub(super) fn skip_unseen(&mut self) {
         let direction = self.direction.other();
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         if self.conversation.streams[direction].is_framed() {
@@ -241,7 +264,7 @@ impl Passage<'_, '_> {
             let Some(missed) = stream.skip_gap(ack, &mut self.effects.spares) else { break };
             self.effects.missed += missed;
             let at = self.conversation.streams[direction].judged();
-            self.conversation.dialogue.lose_place(speaker_of(direction), missed, at);
+            self.conversation.dialogue.lose_place(direction.speaker(), missed, at);
             self.lose_line(direction);
             self.read_what_waited(direction);
         }

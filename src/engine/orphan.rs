@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Effects, Engine, Mode, Reason, Turn, UnknownFlow, Verdict};
+use super::{Effects, Engine, Reason, Turn, UnknownFlow, Verdict};
+use crate::guard::Mode;
 use crate::wire::Reset;
 
 /// How many RSTs of one second were sent for packets of no flow.
@@ -47,21 +48,21 @@ impl Engine {
         }
         // What may belong to a handshake that had to make room comes again, and its SYN with it.
         let may_be_lost = self.handshakes.may_have_evicted(&turn.key, turn.seconds());
-        if !may_be_lost && self.may_reset_orphan(turn, mode, effects) {
+        if !may_be_lost && self.spend_orphan_reset(turn, mode, effects) {
             turn.reset_both_ends(effects);
         }
         Verdict::Drop(Reason::UnknownFlow)
     }
 
-    /// Whether a packet of no flow is answered with RSTs. A RST never is, or two guards could talk
-    /// for ever.
-    pub(super) fn may_reset_orphan(
+    /// Spends one of the answers that packets of no flow have in this second: whether this one is
+    /// answered with RSTs. A RST never is, or two guards could talk for ever.
+    pub(super) fn spend_orphan_reset(
         &self,
         turn: &Turn<'_>,
         mode: Mode,
         effects: &mut Effects,
     ) -> bool {
-        let is_answered = mode == Mode::Enforce
+        let is_answered = mode.may_send_resets()
             && turn.policies().unknown_flow == UnknownFlow::Reset
             && !turn.packet.flags.rst;
         let packets_max = self.limits.orphan_resets_per_second;

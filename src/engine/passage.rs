@@ -10,8 +10,7 @@
 
 use super::bypass::Bypass;
 use super::conversation::{Conversation, Phase, Scene};
-use super::reading::speaker_of;
-use super::{Effects, Engine, Handling, Mode, Reason, Turn, Verdict, What, Withheld, go_on};
+use super::{Effects, Engine, Handling, Reason, Turn, Verdict, What, Withheld, go_on};
 use crate::flow::Direction;
 use crate::guard::SplitAction;
 use crate::offset::Offset;
@@ -100,19 +99,19 @@ impl Passage<'_, '_> {
         let (ack, window) = (self.turn.packet.ack, self.turn.packet.window);
         let is_heeded = self.is_heeded();
         let is_offloaded = self.conversation.is_offloaded();
-        let is_enforced = self.conversation.mode() == Mode::Enforce && !self.engine.skips_gaps;
+        let has_seen_all = self.has_seen_all();
         let stream = &mut self.conversation.streams[self.direction.other()];
         // What a record has announced has not left yet, and of an opaque stream all still comes by
-        // while the other is read. A capture may lack some, and monitoring lets more go on.
-        if stream.is_unsent(ack) && is_enforced && !is_offloaded {
+        // while the other is read.
+        if stream.is_unsent(ack) && has_seen_all && !is_offloaded {
             return Err(Violation::AckOfUnsent);
         }
         if !is_heeded {
             return stream.check_ack(ack);
         }
         let taken = stream.acknowledge(ack, window, &mut self.effects.spares);
-        if taken == Err(Violation::AckOfUnsent) && self.may_pass_over() {
-            self.pass_over();
+        if taken == Err(Violation::AckOfUnsent) && self.may_skip_unseen() {
+            self.skip_unseen();
             return Ok(());
         }
         taken
@@ -142,10 +141,10 @@ impl Passage<'_, '_> {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];
-            return self.turn.pass_whole(stream, usize::MAX, self.effects);
+            return self.turn.pass_uncut(stream, usize::MAX, self.effects);
         }
         if payload.is_empty() {
-            let verdict = self.turn.pass_whole(stream, 0, self.effects);
+            let verdict = self.turn.pass_uncut(stream, 0, self.effects);
             let is_early = self.turn.packet.flags.fin && stream.fin().is_none();
             if is_early && self.direction == Direction::Reply {
                 self.conversation.presence.note_passage(false);
@@ -202,9 +201,7 @@ impl Passage<'_, '_> {
         let acknowledged = reply.offset(self.turn.packet.ack);
         if reply.fin().is_some_and(|fin| acknowledged.is_some_and(|offset| offset > fin)) {
             self.tell_drop(Reason::ServerLeft);
-            if !self.conversation.is_monitored() {
-                self.conversation.abort(&self.scene, self.effects);
-            }
+            self.conversation.abort(&self.scene, self.effects);
             return Verdict::Drop(Reason::ServerLeft);
         }
         self.hold_back(0, Reason::ServerLeft)
@@ -216,7 +213,7 @@ impl Passage<'_, '_> {
         let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
         let stream = &mut self.conversation.streams[self.direction];
         if packet.flags.fin && stream.admit_fin(packet.seq.after(length)) {
-            return self.turn.pass_whole(stream, usize::MAX, self.effects);
+            return self.turn.pass_uncut(stream, usize::MAX, self.effects);
         }
         self.turn.pass_bare(self.effects)
     }
@@ -248,8 +245,11 @@ impl Passage<'_, '_> {
         if !bytes.is_empty() {
             self.conversation.bypass = Bypass::default();
         }
-        if is_contradicted && self.is_fatal_contradiction(start) {
-            return self.reset(Violation::Contradiction.into());
+        if is_contradicted {
+            self.tell_contradiction(start);
+            if self.is_contradiction_fatal() {
+                return self.reset(Violation::Contradiction.into());
+            }
         }
         let reading = self.read(start);
         let stream = &self.conversation.streams[self.direction];
@@ -285,24 +285,17 @@ impl Passage<'_, '_> {
         self.conversation.streams[self.direction].commit(end, &mut self.effects.spares);
     }
 
-    /// Two copies of the same bytes differ, and the second of them is in this packet. In commands
-    /// the first stands; a message of which two versions exist must not be delivered.
-    pub(super) fn is_fatal_contradiction(&mut self, offset: Offset) -> bool {
+    /// Two copies of the same bytes differ, and the second of them is in this packet.
+    pub(super) fn tell_contradiction(&mut self, offset: Offset) {
         let direction = self.direction;
         self.effects.counted.alarms += 1;
         self.tell(What::Contradiction { direction, offset: offset.value() });
-        match self.conversation.dialogue.expect() {
-            Expect::Data(_)
-            | Expect::Disowned(_)
-            | Expect::Oversize(_)
-            | Expect::Chunk { .. }
-            | Expect::RefusedChunk { .. } => direction == Direction::Original,
-            Expect::Command
-            | Expect::Wait
-            | Expect::Unproved
-            | Expect::AuthLine
-            | Expect::Tls(_) => false,
-        }
+    }
+
+    /// In commands the first copy stands; a message of which two versions exist must not be
+    /// delivered.
+    pub(super) fn is_contradiction_fatal(&self) -> bool {
+        self.direction == Direction::Original && self.conversation.dialogue.expect().is_message()
     }
 
     /// Whether so many bytes more may be kept for this direction. Where the memory of all is the
@@ -355,7 +348,7 @@ impl Passage<'_, '_> {
     /// Anything that an end still sends of a flow that was reset is answered with a RST at the very
     /// number its sender expects, which a challenge ACK (RFC 5961 3.2) names.
     fn answer_dead(&mut self) -> Verdict {
-        if !self.turn.packet.flags.rst && self.conversation.mode() == Mode::Enforce {
+        if !self.turn.packet.flags.rst && self.conversation.mode().may_send_resets() {
             self.turn.reset_source(self.effects);
         }
         Verdict::Drop(Reason::FlowReset)
@@ -375,7 +368,7 @@ impl Passage<'_, '_> {
     /// The first FIN of the flow was let through.
     fn end(&mut self, direction: Direction) {
         self.conversation.tell_unfinished(&self.scene, direction, self.effects);
-        if let Some(fault) = self.conversation.dialogue.end(speaker_of(direction)) {
+        if let Some(fault) = self.conversation.dialogue.end(direction.speaker()) {
             self.effects.counted.alarms += 1;
             let offset = self.conversation.streams[direction].judged().value();
             self.tell(What::Alarm { direction, offset, fault });
@@ -432,7 +425,7 @@ impl Passage<'_, '_> {
         let length = packet.payload().len();
         let stream = &mut self.conversation.streams[self.direction];
         if keep >= stream.before_fin(packet.seq, length) {
-            return self.turn.pass_whole(stream, restore, self.effects);
+            return self.turn.pass_uncut(stream, restore, self.effects);
         }
         let reason =
             if keep == offered { Violation::BeyondWindow.into() } else { Reason::AwaitingReply };
@@ -458,7 +451,7 @@ impl<'t> Turn<'t> {
 
     /// Lets the packet go on with so much of its payload restored as can differ from what is kept,
     /// and its FIN if that has its place.
-    pub(super) fn pass_whole(
+    pub(super) fn pass_uncut(
         &self,
         stream: &mut Stream,
         restore: usize,

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::journal::Chatter;
-use super::{Limits, Mode, Settings, Treatment, UnknownFlow};
+use super::{Limits, Settings, Treatment, UnknownFlow};
 use crate::flow::{Endpoint, Network};
-use crate::guard::{self, Guard};
+use crate::guard::{self, Guard, Mode};
 
 /// What is done with a flow.
 #[derive(Clone, Debug)]
@@ -21,19 +21,18 @@ pub(super) enum Policy {
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) guard: Guard,
-    pub(super) mode: Mode,
     /// How much it may have logged.
     pub(super) chatter: Chatter,
 }
 
 impl Terms {
     pub(super) fn new(settings: guard::Settings, mode: Mode, chatter: Chatter) -> Self {
-        Self { guard: Guard::new(settings).monitoring(mode == Mode::Monitor), mode, chatter }
+        Self { guard: Guard::new(settings).in_mode(mode), chatter }
     }
 
     /// Whether no flow could tell whether it is judged by these or by others.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.mode == other.mode && self.chatter == other.chatter && self.guard.is_like(&other.guard)
+        self.chatter == other.chatter && self.guard.is_like(&other.guard)
     }
 }
 
@@ -134,7 +133,7 @@ impl Policy {
     pub(super) fn mode(&self) -> Mode {
         match self {
             Self::HandsOff => Mode::Monitor,
-            Self::Judge(terms) => terms.mode,
+            Self::Judge(terms) => terms.guard.mode(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Reason, TlsEvent, What};
 use crate::flow::Direction;
 use crate::guard::{Draft, Excess, Rule, Ruling, Run};
 use crate::offset::Offset;
-use crate::smtp::{Answers, Change, Event, Expect, Fault, Speaker, Standing, Step};
+use crate::smtp::{Answers, Change, Event, Expect, Fault, Standing, Step};
 
 /// False ends of one message that the log tells of.
 const LOOKALIKES_LOGGED_MAX: u8 = 16;
@@ -33,6 +33,12 @@ struct Ruled {
     ruling: Ruling,
 }
 
+impl Ruled {
+    const fn passed(at: Offset, step: Step) -> Self {
+        Self { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass }
+    }
+}
+
 impl Passage<'_, '_> {
     /// Judges the bytes appended from offset `from` on, in place.
     pub(super) fn read(&mut self, from: Offset) -> Reading {
@@ -41,7 +47,7 @@ impl Passage<'_, '_> {
         // Behind the 220 to STARTTLS nothing is dialogue.
         while self.conversation.records.is_none() {
             if (self.may_sweep() && self.sweep(&mut reading, &mut draft))
-                || self.pass_whole(&mut reading)
+                || self.read_whole_line(&mut reading)
             {
                 if reading.fatal.is_some() {
                     break;
@@ -53,14 +59,8 @@ impl Passage<'_, '_> {
             if matches!(ruled.ruling, Ruling::Edit(_) | Ruling::Refuse(_)) {
                 reading.is_edited |= self.apply(&ruled, &draft);
             }
-            reading.end = ruled.end;
-            reading.fatal = reading.fatal.or_else(|| fatal_of(&ruled));
-            self.advance(&ruled);
-            self.tell_run(&ruled);
-            self.count(&ruled);
-            if matches!(ruled.step.event, Event::ReplyEnd(_)) {
-                self.hear_reply(&ruled.step, &mut reading);
-            }
+            reading.fatal = fatal_of(&ruled);
+            self.finish_run(&ruled, &mut reading);
             if reading.fatal.is_some() {
                 break;
             }
@@ -95,13 +95,11 @@ impl Passage<'_, '_> {
         let bytes = stream.tail(at);
         let (guard, watch) = (&conversation.terms.guard, &mut conversation.watch);
         // Where the log hears of anything at all, this message has shown it enough false ends.
-        let counted = passed_over(conversation.dialogue.expect());
+        let counted = rule_of_unshown(conversation.dialogue.expect());
         let counted = counted.filter(|_| self.effects.is_heard());
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
-        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
-            inspect(run);
-        }
+        self.engine.show(bytes.get(..step.used).unwrap_or_default());
         if swept.changed > 0 {
             let place = |index: usize| at.after(index as u64);
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
@@ -111,23 +109,19 @@ impl Passage<'_, '_> {
             if let Some(rule) = counted {
                 let first = place(swept.edited.start);
                 let journal = &mut conversation.journal[self.direction];
-                journal.pass_over(first, rule, swept.changed);
+                journal.count_unshown(first, rule, swept.changed);
             }
         }
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
             self.effects.struck.count(id, strike.deed);
         }
-        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
-        reading.end = ruled.end;
-        self.advance(&ruled);
-        self.tell_run(&ruled);
-        self.count(&ruled);
+        self.finish_run(&Ruled::passed(at, step), reading);
         true
     }
 
     /// Reads a line that is here whole and passes as it came. False if what comes is none.
-    fn pass_whole(&mut self, reading: &mut Reading) -> bool {
+    fn read_whole_line(&mut self, reading: &mut Reading) -> bool {
         let at = reading.end;
         let standing = Standing { at, covers: self.covered() };
         let conversation = &mut *self.conversation;
@@ -152,20 +146,21 @@ impl Passage<'_, '_> {
                 Some(_) | None => return false,
             },
         };
-        if let (Some(inspect), Some(run)) = (self.engine.inspect, bytes.get(..step.used)) {
-            inspect(run);
-        }
-        let ruled = Ruled { at, end: at.after(step.used as u64), step, ruling: Ruling::Pass };
-        reading.end = ruled.end;
+        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        let ruled = Ruled::passed(at, step);
         reading.fatal = fatal_of(&ruled);
-        self.advance(&ruled);
         self.tell_line(&ruled, length);
-        self.tell_run(&ruled);
-        self.count(&ruled);
-        if self.direction == Direction::Reply {
-            self.hear_reply(&ruled.step, reading);
-        }
+        self.finish_run(&ruled, reading);
         true
+    }
+
+    /// Reading goes on behind the run: what follows from it is done, said and counted.
+    fn finish_run(&mut self, ruled: &Ruled, reading: &mut Reading) {
+        reading.end = ruled.end;
+        self.advance(ruled);
+        self.tell_run(ruled);
+        self.count(ruled);
+        self.hear_reply(&ruled.step, reading);
     }
 
     /// Says what a whole line was.
@@ -192,15 +187,13 @@ impl Passage<'_, '_> {
         let dialogue = &mut conversation.dialogue;
         let visible = bytes.len().min(readable_at_once(self.direction, dialogue.expect()));
         let visible = bytes.get(..visible).unwrap_or_default();
-        let (guard, said) = (&conversation.terms.guard, (speaker_of(self.direction), visible));
+        let (guard, said) = (&conversation.terms.guard, (self.direction.speaker(), visible));
         let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
         if is_excused {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
-        if let Some(inspect) = self.engine.inspect {
-            inspect(run);
-        }
+        self.engine.show(run);
         let is_oversize = matches!(dialogue.expect(), Expect::Oversize(_));
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
@@ -208,15 +201,15 @@ impl Passage<'_, '_> {
         // That disowned text is masked was told as an alarm.
         if self.effects.is_heard() && !matches!(step.event, Event::Disowned(_)) {
             let journal = &mut conversation.journal[self.direction];
-            if is_news(step, &mut conversation.lookalikes) {
+            if note_news(step, &mut conversation.lookalikes) {
                 journal.note(at, step, run, ruling, draft);
             } else if let Ruling::Edit(rule) = ruling {
-                journal.pass_over(at, rule, draft.changed(run));
+                journal.count_unshown(at, rule, draft.changed(run));
             }
         } else if self.effects.is_heard() && is_oversize {
             let journal = &mut conversation.journal[self.direction];
             journal.end_edits(self.direction, &mut self.effects.told);
-            journal.pass_over(at, Rule::MessageBytes, draft.changed(run));
+            journal.count_unshown(at, Rule::MessageBytes, draft.changed(run));
         }
         if let Some((rule, ..)) = draft.noted(run) {
             *self.effects.counted.rules.entry(rule).or_default() += 1;
@@ -229,7 +222,7 @@ impl Passage<'_, '_> {
     fn note_strikes(&mut self, fault: Option<Fault>, draft: &mut Draft) {
         let guard = &self.conversation.terms.guard;
         if let Some(fault) = fault {
-            guard.blame(fault.name(), speaker_of(self.direction), draft);
+            guard.blame(fault.name(), self.direction.speaker(), draft);
         }
         self.count_strikes(draft);
     }
@@ -315,7 +308,7 @@ impl Passage<'_, '_> {
             Event::ReplyEnd(_) => journal.end(direction, What::reply, &mut ended),
             Event::DataEnd => journal.end_edits(direction, &mut ended),
             // What is only counted is told when the message ends, or is one no more.
-            Event::DataLookalike(_) | Event::Disowned(_) if journal.passes_over() => {}
+            Event::DataLookalike(_) | Event::Disowned(_) if journal.is_unshown() => {}
             Event::DataLookalike(_) | Event::Disowned(_) | Event::AuthLine => {
                 journal.end_edits(direction, &mut ended);
             }
@@ -394,7 +387,7 @@ const fn readable_at_once(direction: Direction, expect: Expect) -> usize {
 
 /// What is masked of such text is only counted; of text behind a reply an alarm has told.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all else is no text of a message")]
-const fn passed_over(expect: Expect) -> Option<Rule> {
+const fn rule_of_unshown(expect: Expect) -> Option<Rule> {
     match expect {
         Expect::Data(_) => Some(Rule::Lookalike),
         Expect::Oversize(_) => Some(Rule::MessageBytes),
@@ -402,10 +395,10 @@ const fn passed_over(expect: Expect) -> Option<Rule> {
     }
 }
 
-/// Whether the log should hear of this run: false ends come by the thousand in an attack, and the
-/// first of each message say enough. A crowd of them counts for more than one. Of a chunk that no
-/// server is to read the number does.
-fn is_news(step: Step, told: &mut u8) -> bool {
+/// Notes a run that was read: whether the log should hear of it. False ends come by the thousand in
+/// an attack, and the first of each message say enough. A crowd of them counts for more than one.
+/// Of a chunk that no server is to read the number does.
+fn note_news(step: Step, told: &mut u8) -> bool {
     if step.event == Event::RefusedChunk {
         return false;
     }
@@ -443,11 +436,4 @@ fn fatal_of(ruled: &Ruled) -> Option<Reason> {
         | Ruling::Refuse(_) => {}
     }
     ruled.step.fault.filter(|fault| fault.is_fatal()).map(Reason::from)
-}
-
-pub(super) const fn speaker_of(direction: Direction) -> Speaker {
-    match direction {
-        Direction::Original => Speaker::Client,
-        Direction::Reply => Speaker::Server,
-    }
 }

@@ -205,7 +205,7 @@ pub enum TlsEvent {
         /// The description of the alert, where it was in clear.
         alert: Option<u8>,
         /// Behind what.
-        stage: &'static str,
+        stage: TlsStage,
     },
     /// The flow under it ended.
     End {
@@ -230,6 +230,29 @@ pub enum TlsEvent {
         /// Which.
         rule: Rule,
     },
+}
+
+/// How far the beginning of TLS has come: what was the last to be seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsStage {
+    /// The 220 to STARTTLS.
+    StartTls,
+    /// The client's hello.
+    ClientHello,
+    /// The server's.
+    ServerHello,
+}
+
+impl TlsStage {
+    /// The word used in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::ClientHello => "client-hello",
+            Self::ServerHello => "server-hello",
+        }
+    }
 }
 
 /// What is worth knowing of a flow, once.

@@ -71,10 +71,10 @@ impl Servers {
                 entry.offered = day;
                 None
             }
-            Offer::Masked => Some((Notice::OfferMasked, is_news(&mut entry.masked, day))),
+            Offer::Masked => Some((Notice::OfferMasked, note_news(&mut entry.masked, day))),
             Offer::Missing => {
                 let is_known = entry.offered > 0 && day.saturating_sub(entry.offered) <= DAYS_MAX;
-                is_known.then(|| (Notice::OfferGone, is_news(&mut entry.gone, day)))
+                is_known.then(|| (Notice::OfferGone, note_news(&mut entry.gone, day)))
             }
         }
     }
@@ -131,7 +131,8 @@ fn room(set: &mut Vec<Entry>, fresh: Entry) -> usize {
     place
 }
 
-fn is_news(last: &mut u16, day: u16) -> bool {
+/// Notes the day on which this is told: whether it was not told on it before.
+fn note_news(last: &mut u16, day: u16) -> bool {
     std::mem::replace(last, day) != day
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::conversation::{Conversation, Phase, Scene};
 use super::policy::Policy;
-use super::{Effects, Engine, Mode, Reason};
+use super::{Effects, Engine, Reason};
 use crate::flow::{Direction, Endpoint, Ends, Flow, FlowId, PerDirection};
 use crate::smtp::{Expect, Verb};
 use crate::time::Instant;
@@ -112,7 +112,7 @@ impl Engine {
         });
     }
 
-    /// Handshakes under way and records there is room for are counted nowhere else.
+    /// Flows at once, at most; handshakes under way are none yet.
     #[must_use]
     pub fn flows_max(&self) -> usize {
         self.limits.flows_max
@@ -187,9 +187,7 @@ fn is_under(conversation: &Conversation, policy: &Policy) -> bool {
     let terms = &conversation.terms;
     match policy {
         Policy::HandsOff => false,
-        Policy::Judge(now) => {
-            Arc::ptr_eq(terms, now) || (terms.mode == now.mode && terms.guard.is_like(&now.guard))
-        }
+        Policy::Judge(now) => Arc::ptr_eq(terms, now) || terms.guard.is_like(&now.guard),
     }
 }
 
@@ -208,19 +206,18 @@ fn seen(flow: &Flow<Conversation>, conversation: &Conversation, now: Instant) ->
         held: flow.held(),
         last: conversation.last.verb(),
         deeds: conversation.deeds,
-        is_monitored: conversation.mode() == Mode::Monitor,
+        is_monitored: conversation.is_monitored(),
     }
 }
 
 fn stage(conversation: &Conversation) -> Stage {
-    match (conversation.phase, conversation.dialogue.expect()) {
-        (Phase::Reset, _) => Stage::Reset,
-        (Phase::Closing | Phase::Aborted, _) => Stage::Closing,
-        (Phase::Open, Expect::Data(_) | Expect::Disowned(_)) => Stage::Message,
-        (Phase::Open, Expect::Oversize(_)) => Stage::Message,
-        (Phase::Open, Expect::Chunk { .. } | Expect::RefusedChunk { .. }) => Stage::Message,
-        (Phase::Open, Expect::AuthLine) => Stage::Auth,
-        (Phase::Open, Expect::Tls(_)) => Stage::Tls,
-        (Phase::Open, Expect::Command | Expect::Wait | Expect::Unproved) => Stage::Commands,
+    let expect = conversation.dialogue.expect();
+    match conversation.phase {
+        Phase::Reset => Stage::Reset,
+        Phase::Closing | Phase::Aborted => Stage::Closing,
+        Phase::Open if expect.is_message() => Stage::Message,
+        Phase::Open if expect == Expect::AuthLine => Stage::Auth,
+        Phase::Open if matches!(expect, Expect::Tls(_)) => Stage::Tls,
+        Phase::Open => Stage::Commands,
     }
 }

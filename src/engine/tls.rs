@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
-use super::reading::{Reading, speaker_of};
-use super::{Effects, Notice, Reason, TlsEvent, Verdict, What};
+use super::reading::Reading;
+use super::{Effects, Notice, Reason, TlsEvent, TlsStage, Verdict, What};
 use crate::flow::{Direction, PerDirection};
 use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
@@ -115,7 +115,7 @@ impl Passage<'_, '_> {
         }
         if is_contradicted {
             let offset = self.conversation.streams[self.direction].offset(seq).unwrap_or_default();
-            self.is_fatal_contradiction(offset);
+            self.tell_contradiction(offset);
         }
         self.conversation.streams[self.direction].leave(seq, within);
         let verdict = self.pass_cut(within, restore, within);
@@ -130,7 +130,7 @@ impl Passage<'_, '_> {
         let stream = &self.conversation.streams[self.direction];
         if stream.overlay(distance, &mut bytes) {
             let offset = stream.judged().after(distance as u64);
-            self.is_fatal_contradiction(offset);
+            self.tell_contradiction(offset);
         }
         self.admit_early(distance, &bytes)
     }
@@ -152,12 +152,10 @@ impl Passage<'_, '_> {
 
     /// Reads bytes that stand at the edge.
     fn read_records(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let side = speaker_of(self.direction);
+        let side = self.direction.speaker();
         let mut rest = bytes;
         while !rest.is_empty() {
-            if let Some(inspect) = self.engine.inspect {
-                inspect(rest);
-            }
+            self.engine.show(rest);
             let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
             let stream = &mut self.conversation.streams[self.direction];
             let start = stream.judged();
@@ -201,7 +199,7 @@ impl Passage<'_, '_> {
 
     /// The patches that such a fault belongs to count it.
     fn blame_patches(&mut self, fault: Fault) {
-        let (guard, speaker) = (&self.conversation.terms.guard, speaker_of(self.direction));
+        let (guard, speaker) = (&self.conversation.terms.guard, self.direction.speaker());
         let mut draft = Draft::default();
         guard.blame(fault.name(), speaker, &mut draft);
         let has_begun = |records: &Records| records.known.watch.has_hello(speaker);
@@ -269,7 +267,7 @@ impl Passage<'_, '_> {
         let end = self.conversation.streams[direction].judged();
         let is_second = self.conversation.records.as_mut().is_some_and(|records| {
             records.known.hellos[direction] = end;
-            records.known.watch.has_second_hello(speaker_of(direction))
+            records.known.watch.has_second_hello(direction.speaker())
         });
         let guard = &self.conversation.terms.guard;
         let (ruling, is_foreign) = (guard.judge_client_hello(hello), guard.is_foreign_name(hello));
@@ -307,7 +305,7 @@ impl Passage<'_, '_> {
     fn hear_alert(&mut self, alert: Option<u8>) {
         let (scene, direction) = (self.scene, self.direction);
         let Some(records) = &mut self.conversation.records else { return };
-        let side = speaker_of(direction);
+        let side = direction.speaker();
         if let Some(description) = alert {
             self.effects.counted.count_alert(side, description);
         }
@@ -328,7 +326,7 @@ impl Passage<'_, '_> {
         let is_over = Direction::BOTH.into_iter().all(|direction| {
             let stream = &conversation.streams[direction];
             let has_hello = stream.acknowledged() >= records.known.hellos[direction];
-            let is_sealed = records.known.watch.standing(speaker_of(direction)) == Standing::Sealed;
+            let is_sealed = records.known.watch.standing(direction.speaker()) == Standing::Sealed;
             is_sealed && has_hello && !stream.has_early()
         });
         if is_over && records.known.watch.has_agreed() {
@@ -434,9 +432,9 @@ impl Conversation {
         }
         let stage =
             match (records.known.watch.has_hello(Speaker::Client), records.known.watch.version()) {
-                (false, _) => "starttls",
-                (true, None) => "client-hello",
-                (true, Some(_)) => "server-hello",
+                (false, _) => TlsStage::StartTls,
+                (true, None) => TlsStage::ClientHello,
+                (true, Some(_)) => TlsStage::ServerHello,
             };
         effects.counted.count_failure(scene.ends());
         self.tell(scene, What::Tls(TlsEvent::Failed { by, alert, stage }), effects);
@@ -461,7 +459,7 @@ impl Conversation {
             let is_cut = stream.fin().is_some_and(|fin| fin < stream.judged());
             is_cut
                 || (stream.fin().is_some()
-                    && records.known.watch.is_inside_header(speaker_of(direction)))
+                    && records.known.watch.is_inside_header(direction.speaker()))
         });
         effects.counted.tls_truncated += u64::from(is_truncated);
         if !records.known.watch.has_agreed() {

@@ -314,7 +314,7 @@ fn describe_tls(what: &TlsEvent) -> Entry {
         TlsEvent::Failed { by, alert, stage } => {
             let alert = alert.map(alert_word);
             let entry = Entry { side: by.map(side), ..event("tls-failed") };
-            with_tls(entry, Some(Tls { alert, after: Some(stage), ..Tls::default() }))
+            with_tls(entry, Some(Tls { alert, after: Some(stage.name()), ..Tls::default() }))
         }
         TlsEvent::End { client, server, is_truncated } => with_tls(
             event("tls-end"),

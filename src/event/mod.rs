@@ -63,10 +63,7 @@ pub fn write_left_out(at: Instant, entries: u64, format: Format, zone: Zone, out
 
 /// The SMTP role of the side that sends in this direction.
 pub(crate) const fn side(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Original => "client",
-        Direction::Reply => "server",
-    }
+    direction.speaker().name()
 }
 
 /// An end, the commonest kind of them without the formatter, which takes ten times as long.

@@ -125,7 +125,8 @@ fn describe_tls(event: &TlsEvent, client: IpAddr, line: &mut String) -> std::fmt
         ),
         TlsEvent::Failed { by, alert, stage } => write!(
             line,
-            "*** TLS failed on the connection from {client} behind {stage}{}{}",
+            "*** TLS failed on the connection from {client} behind {}{}{}",
+            stage.name(),
             by.map(|by| format!(", by the {}", side(by))).unwrap_or_default(),
             alert.map(|value| format!(": {}", alert_word(value))).unwrap_or_default()
         ),

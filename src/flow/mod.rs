@@ -28,6 +28,8 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
+use crate::speaker::Speaker;
+
 /// Which of the two ends sent a packet (netfilter's `IP_CT_DIR_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -47,6 +49,15 @@ impl Direction {
         match self {
             Self::Original => Self::Reply,
             Self::Reply => Self::Original,
+        }
+    }
+
+    /// Who sends in this direction.
+    #[must_use]
+    pub const fn speaker(self) -> Speaker {
+        match self {
+            Self::Original => Speaker::Client,
+            Self::Reply => Speaker::Server,
         }
     }
 }

@@ -119,6 +119,15 @@ impl Watch {
     }
 }
 
+/// How far judging goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// What is ruled is done.
+    Enforce,
+    /// What is ruled is logged and counted.
+    Monitor,
+}
+
 /// The settings at work. Shared by all flows; what it knows of one is in its [`Watch`].
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -128,8 +137,7 @@ pub struct Guard {
     pub(super) tls_only: VerbSet,
     /// What patches do; none if all are off.
     pub(super) plan: Option<Plan>,
-    /// The server gets everything as it was written, and answers that.
-    pub(super) changes_nothing: bool,
+    mode: Mode,
 }
 
 impl Guard {
@@ -142,19 +150,30 @@ impl Guard {
         }
         let plan = settings.patches.plan();
         let (permitted, tls_only) = (settings.permitted(), settings.tls_only());
-        Self { permitted, tls_only, settings, plan, changes_nothing: false }
+        Self { permitted, tls_only, settings, plan, mode: Mode::Enforce }
     }
 
-    /// The same guard, whose rulings are told and not carried out.
+    /// The same guard in this mode.
     #[must_use]
-    pub fn monitoring(self, changes_nothing: bool) -> Self {
-        Self { changes_nothing, ..self }
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
-    /// Whether another guard has the same settings.
+    /// How far its judging goes.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the server gets everything as it was written, and answers that.
+    pub(super) const fn changes_nothing(&self) -> bool {
+        matches!(self.mode, Mode::Monitor)
+    }
+
+    /// Whether another guard has the same settings and mode.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.settings == other.settings
+        self.mode == other.mode && self.settings == other.settings
     }
 
     /// A dialogue that is read as the settings want it.
@@ -185,23 +204,25 @@ impl Guard {
         let ruling = self.rule(watch, run, draft);
         // Told once, as what it is ruled to be.
         draft.noted = draft.noted.filter(|(_, rule)| ruling != Ruling::Note(*rule));
-        if let (Some(plan), Some(rule)) = (&self.plan, ruling.cause()) {
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
+        if let Some(rule) = ruling.cause() {
+            self.blame_rule(rule, draft);
         }
         ruling
     }
 
-    /// The patches that a rule about TLS belongs to have struck as well.
+    /// The patches that a rule belongs to have struck as well.
     pub fn blame_rule(&self, rule: Rule, draft: &mut Draft) {
-        if let Some(plan) = &self.plan {
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
-        }
+        self.strike_cause(None, rule.name(), draft);
     }
 
     /// The patches that a fault of the dialogue or of its TLS belongs to have struck as well.
     pub fn blame(&self, fault: &str, speaker: Speaker, draft: &mut Draft) {
+        self.strike_cause(Some(speaker), fault, draft);
+    }
+
+    fn strike_cause(&self, by: Option<Speaker>, cause: &str, draft: &mut Draft) {
         if let Some(plan) = &self.plan {
-            plan.strike_cause(Some(speaker), fault, &mut draft.strikes);
+            plan.strike_cause(by, cause, &mut draft.strikes);
         }
     }
 
@@ -301,9 +322,8 @@ impl Guard {
         }
         let (step, swept) = dialogue.sweep(&mut *bytes.0, bytes.1, fillers)?;
         draft.begin();
-        if let (Some(plan), true) = (&self.plan, swept.changed > 0) {
-            let rule = if is_disowned { Rule::StrayBytes } else { Rule::Lookalike };
-            plan.strike_cause(None, rule.name(), &mut draft.strikes);
+        if swept.changed > 0 {
+            self.blame_rule(if is_disowned { Rule::StrayBytes } else { Rule::Lookalike }, draft);
         }
         if step.event == Event::DataEnd {
             watch.end_data();

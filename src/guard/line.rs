@@ -131,7 +131,7 @@ impl Watch {
 
     /// Whether a line that is here whole is in its order and by its grammar, with nothing to be
     /// said of it. It counts as judged then.
-    pub(super) fn pass_whole(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
+    pub(super) fn take_whole_line(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &guard.settings;
         let is_ordered = settings.order != OrderRules::Off;
         let is_barred =
@@ -176,7 +176,7 @@ impl Watch {
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            let is_path_masked = line.masks_path() && !guard.changes_nothing;
+            let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }
         if verb == Some(Verb::Bdat) && line.chunk.is_last {

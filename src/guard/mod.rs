@@ -37,7 +37,7 @@ pub use choice::{
     Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
     SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
-pub use judge::{Guard, Ruling, Run, Watch};
+pub use judge::{Guard, Mode, Ruling, Run, Watch};
 pub use map::{Action, PolicyMap, Row};
 pub use mask::Draft;
 pub(crate) use mask::MASK;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::OrderRules;
 use super::{Guard, Rule, VerbSet, Watch};
-use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant};
+use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant, is_success};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +308,7 @@ impl Order {
             Answers::Connection | Answers::Own | Answers::Other | Answers::Nothing => None,
         };
         let Some(meaning) = meaning else { return };
-        let is_success = code / 100 == 2;
+        let is_success = is_success(code);
         self.known.change(meaning, is_success);
         if meaning.begins_anew() {
             self.anew_due = self.anew_due.saturating_sub(1);
@@ -406,7 +406,7 @@ impl Guard {
     /// Whether what comes has to wait until more is answered. Where nothing is changed, nothing is
     /// held, and it is read as it comes.
     pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
-        if !self.changes_nothing && dialogue.holds(bytes) {
+        if !self.changes_nothing() && dialogue.holds(bytes) {
             return true;
         }
         if !dialogue.is_before_line() {
@@ -415,7 +415,7 @@ impl Guard {
         if !dialogue.is_owed() {
             watch.order.settle();
         }
-        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing;
+        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing();
         is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }

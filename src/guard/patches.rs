@@ -382,7 +382,7 @@ impl Watch {
             self.line.patch = Line::response();
         }
         let is_stray = run.event == Event::AuthStray;
-        if is_stray && guard.settings.unit == Unit::Stream && !guard.changes_nothing {
+        if is_stray && guard.settings.unit == Unit::Stream && !guard.changes_nothing() {
             return self.line.count_masked(plan, run.bytes.len(), draft);
         }
         // A stray one is read over its CRs.

@@ -13,7 +13,7 @@ use super::order::Order;
 use super::settings::{Banner, BareLastLine, EhloFilter};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
-use crate::smtp::{Answers, Event, Reply, Verb};
+use crate::smtp::{Answers, Event, Reply, Verb, is_success};
 
 /// The greeting of a PIX 4.1, padded with underscores.
 const CMAP: &[u8] = b"SMTP/cmap ready";
@@ -102,7 +102,7 @@ impl ReplyWatch {
 /// Whether the line greets. One without a code may be part of a greeting, and says as much.
 pub(super) fn is_greeting(reply: &Reply) -> bool {
     let is_first = reply.answers == Answers::Connection;
-    is_new_greeting(reply) || (is_first && reply.code.is_none_or(|code| code / 100 == 2))
+    is_new_greeting(reply) || (is_first && reply.code.is_none_or(is_success))
 }
 
 /// What a line's text is masked by, if by anything.

@@ -42,7 +42,7 @@ impl Guard {
             let (before, after) = next.order.count_recipient();
             settings.recipients_max.is_passed(before, after)
         };
-        if is_too_many || !next.pass_whole(self, line, text) {
+        if is_too_many || !next.take_whole_line(self, line, text) {
             return false;
         }
         *watch = next;

@@ -17,7 +17,7 @@ use super::line::{ChunkRule, CommandLine};
 use super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
 use super::prefix::Prefix;
-use super::reply::{Part, ReplyLine, ReplyReader, is_leaving};
+use super::reply::{Part, ReplyLine, ReplyReader, is_leaving, is_success};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
 use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
@@ -205,7 +205,7 @@ impl Dialogue {
                 self.lose_chunk();
                 if rule != ChunkRule::Disown {
                     step.fault = step.fault.or_else(|| self.unless_it_leaves(Fault::RefusedChunk));
-                } else if let Some(due) = self.outstanding.youngest() {
+                } else if let Some(due) = self.outstanding.newest_mut() {
                     due.is_disowned = true;
                 }
             }
@@ -290,7 +290,7 @@ impl Dialogue {
             self.expect = self.expect.next(Cue::AuthLine);
             self.secrecy.hiding = Hiding::UntilCommand;
             // What comes now answers this line.
-            if let Some(due) = self.outstanding.youngest() {
+            if let Some(due) = self.outstanding.newest_mut() {
                 due.end = at.after(used as u64);
                 (due.has_bare_cr, due.is_secret) = (line.has_bare_cr(), true);
             }
@@ -464,7 +464,7 @@ impl Dialogue {
         let is_behind = !self.outstanding.is_empty() && !holds_octets;
         let is_refused = self.transaction.answer(due, code, covers);
         if due.is_disowned {
-            return (code / 100 == 2).then_some(Fault::UnexpectedReply);
+            return is_success(code).then_some(Fault::UnexpectedReply);
         }
         if !is_refused || is_behind {
             return None;

@@ -141,4 +141,17 @@ impl Expect {
             (same, _) => same,
         }
     }
+
+    /// Whether it is part of a message: its text, or octets of a chunk.
+    #[must_use]
+    pub const fn is_message(self) -> bool {
+        match self {
+            Self::Data(_)
+            | Self::Disowned(_)
+            | Self::Oversize(_)
+            | Self::Chunk { .. }
+            | Self::RefusedChunk { .. } => true,
+            Self::Command | Self::Wait | Self::Unproved | Self::AuthLine | Self::Tls(_) => false,
+        }
+    }
 }

@@ -51,6 +51,37 @@ pub(super) enum Place {
     WordAlone,
 }
 
+/// What the server reads of a line that the guard changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
+struct Refused {
+    /// No verb but so many letters, which had left already.
+    letters: u8,
+    /// Another path than the client wrote.
+    is_path: bool,
+}
+
+const _: () = assert!(size_of::<Option<Refused>>() == 2, "each flow has one");
+
+impl Refused {
+    const fn behind(letters: u8) -> Self {
+        Self { letters, is_path: false }
+    }
+}
+
+/// As an image holds it.
+impl From<u8> for Refused {
+    fn from(packed: u8) -> Self {
+        Self { letters: packed & !IN_PATH, is_path: packed & IN_PATH != 0 }
+    }
+}
+
+impl From<Refused> for u8 {
+    fn from(refused: Refused) -> Self {
+        refused.letters + if refused.is_path { IN_PATH } else { 0 }
+    }
+}
+
 /// The line under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CommandLine {
@@ -59,9 +90,8 @@ pub(super) struct CommandLine {
     is_after_cr: bool,
     /// A CR stands in it that no LF follows: some servers would read two lines.
     has_bare_cr: bool,
-    /// The guard changes the rest of the line: the server will read no verb in it but so many
-    /// letters that had left already. [`IN_PATH`] is set where it masks the path.
-    refused_at: Option<u8>,
+    /// The guard changes the rest of the line.
+    refused: Option<Refused>,
     /// Digits of a chunk size have left, and something that servers read differently behind them.
     is_doubtful: bool,
     /// The line may not be one for the server: nothing in it is a command.
@@ -75,7 +105,7 @@ impl CommandLine {
             place: Place::Word,
             is_after_cr: false,
             has_bare_cr: false,
-            refused_at: None,
+            refused: None,
             is_doubtful: false,
             is_unproved: false,
         }
@@ -89,7 +119,7 @@ impl CommandLine {
 
     /// A line whose beginning was not read as one: nothing in it is a verb.
     pub(super) fn stray() -> Self {
-        Self { place: Place::Stray, refused_at: Some(0), ..Self::new() }
+        Self { place: Place::Stray, refused: Some(Refused::behind(0)), ..Self::new() }
     }
 
     pub(super) fn is_at_start(&self) -> bool {
@@ -103,16 +133,16 @@ impl CommandLine {
 
     /// The first word that the server reads.
     pub(super) fn word_sent(&self) -> Word {
-        self.refused_at.map_or(self.word, |at| self.word.cut(at & !IN_PATH))
+        self.refused.map_or(self.word, |refused| self.word.cut(refused.letters))
     }
 
     pub(super) const fn is_refused(&self) -> bool {
-        self.refused_at.is_some()
+        self.refused.is_some()
     }
 
     /// Whether the server reads another path than the client wrote.
     pub(super) fn has_masked_path(&self) -> bool {
-        self.refused_at.is_some_and(|at| at & IN_PATH != 0)
+        self.refused.is_some_and(|refused| refused.is_path)
     }
 
     /// Whether it is one word and no more.
@@ -160,8 +190,7 @@ impl CommandLine {
     pub(super) fn refuse(&mut self, is_path: bool) {
         let letters = self.word.length();
         let kept = if self.is_word() { letters.saturating_sub(1) } else { letters };
-        let kept = *self.refused_at.get_or_insert(kept);
-        self.refused_at = Some(if is_path { kept | IN_PATH } else { kept });
+        self.refused.get_or_insert_with(|| Refused::behind(kept)).is_path |= is_path;
     }
 
     /// Nothing but a word may come.
@@ -173,7 +202,7 @@ impl CommandLine {
     pub(super) fn disown(&mut self) {
         self.is_unproved = true;
         let letters = self.word.length();
-        self.refused_at.get_or_insert(letters);
+        self.refused.get_or_insert_with(|| Refused::behind(letters));
     }
 
     /// Reads a run of bytes: how many, what they are, and what is wrong with them. The input is

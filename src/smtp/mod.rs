@@ -28,6 +28,7 @@ pub use reply::{Keyword, Reply};
 pub use sweep::{Plain, Swept};
 pub use tls::TlsStart;
 
+pub(crate) use reply::{is_permanent, is_success};
 pub(crate) use span::{is_blank, is_gap, is_of_name, is_wsp, mask, rspan, span};
 pub(crate) use transaction::is_odd_grant;
 

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::reply::is_leaving;
+use super::reply::{is_leaving, is_success};
 use super::{Answers, Offset, Verb};
 
 /// Commands that may be unanswered at once before the client has to wait. RFC 5321 4.5.3.1.8 asks
@@ -133,7 +133,7 @@ impl Sought {
     const fn by(code: u16) -> [Self; 2] {
         match code {
             _ if is_leaving(code) => [Self::FreshFarewell, Self::Farewell],
-            200..300 => [Self::FreshSuccess, Self::Success],
+            _ if is_success(code) => [Self::FreshSuccess, Self::Success],
             _ => [Self::FreshRefusal, Self::Refusal],
         }
     }
@@ -205,17 +205,17 @@ impl Outstanding {
         last.copied().or(self.oldest)
     }
 
-    /// The oldest, if all of it was received.
-    pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
-        self.oldest.as_mut().filter(|due| due.end <= covers)
-    }
-
-    /// The youngest.
-    pub(super) fn youngest(&mut self) -> Option<&mut Due> {
+    /// The same, to be changed.
+    pub(super) fn newest_mut(&mut self) -> Option<&mut Due> {
         match &mut self.rest {
             Some(rest) => rest.due.back_mut(),
             None => self.oldest.as_mut(),
         }
+    }
+
+    /// The oldest, if all of it was received.
+    pub(super) fn oldest_within(&mut self, covers: Offset) -> Option<&mut Due> {
+        self.oldest.as_mut().filter(|due| due.end <= covers)
     }
 
     /// The oldest of which not all was received.

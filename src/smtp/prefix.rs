@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reply::is_leaving;
+use super::reply::{is_leaving, is_permanent};
 use super::{Answers, Dialogue, Event, Fault, Step};
 
 /// How far the header has come.
@@ -147,7 +147,7 @@ impl Dialogue {
         }
         let is_greeting = answers == Answers::Connection && code / 10 != 50;
         let is_due = is_greeting || (was_greeted && answers != Answers::Nothing);
-        code / 100 == 5 && !is_leaving(code) && !is_due
+        is_permanent(code) && !is_leaving(code) && !is_due
     }
 }
 

@@ -87,6 +87,16 @@ impl Keyword {
     }
 }
 
+/// Whether such a reply says that what was asked for is done (RFC 5321 4.2.1, 2yz).
+pub(crate) const fn is_success(code: u16) -> bool {
+    code / 100 == 2
+}
+
+/// Whether it refuses that for good (5yz).
+pub(crate) const fn is_permanent(code: u16) -> bool {
+    code / 100 == 5
+}
+
 /// Whether a server leaves with such a reply (RFC 5321 3.8 and 4.2.3, RFC 7504 2; 451 and 554 as
 /// servers use them): it may say it at any time.
 pub(super) const fn is_leaving(code: u16) -> bool {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::chunk::ChunkSize;
 use super::line::ChunkRule;
 use super::outstanding::{Due, Outstanding};
-use super::{Answers, Change, Fault, Offset, Reply, Verb};
+use super::{Answers, Change, Fault, Offset, Reply, Verb, is_success};
 
 /// The state of the transaction, as far as it decides about chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +174,7 @@ impl Transaction {
     pub(super) fn answer(&mut self, due: Due, code: u16, covers: Offset) -> bool {
         let is_offering = std::mem::take(&mut self.is_offering);
         self.note_code(code);
-        let is_success = code / 100 == 2;
+        let is_success = is_success(code);
         let Some(verb) = due.answers.verb() else {
             // A server that greets again has forgotten what it offered (Postfix behind XCLIENT).
             let is_new = due.answers == Answers::Own && code == 220;
@@ -239,7 +239,7 @@ const fn begins_transaction(verb: Verb) -> bool {
 /// Whether a success answers AUTH that is none of its own (RFC 4954 6): servers that look for
 /// commands in an exchange (Haraka) have perhaps run one, RSET for instance.
 pub(crate) const fn is_odd_grant(verb: Verb, code: u16) -> bool {
-    matches!(verb, Verb::Auth) && code / 100 == 2 && code != 235
+    matches!(verb, Verb::Auth) && is_success(code) && code != 235
 }
 
 /// Whether it may end one, whatever is answered to it.

@@ -6,11 +6,11 @@
 
 use serde::Deserialize;
 
-use super::super::Mode;
 use super::super::cookie::Presence;
 use super::super::journal::Chatter;
 use super::{FlowState, Preamble, TermsState};
 use crate::flow::{Ends, FlowId};
+use crate::guard::Mode;
 
 /// What some flows are judged by.
 #[derive(Debug, Deserialize)]

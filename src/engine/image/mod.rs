@@ -29,11 +29,12 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::Limits;
 use super::cookie::Presence;
 use super::journal::Chatter;
 use super::policy::Terms;
-use super::{Limits, Mode};
 use crate::flow::{Ends, FlowId};
+use crate::guard::Mode;
 use crate::time::Instant;
 
 /// The format that is written.
@@ -106,7 +107,7 @@ impl TermsState {
         let words = terms.guard.settings().words();
         let settings = words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let catalogue = terms.guard.settings().patches.catalogue.fingerprint();
-        Self { settings, mode: terms.mode, chatter: terms.chatter, catalogue }
+        Self { settings, mode: terms.guard.mode(), chatter: terms.chatter, catalogue }
     }
 
     /// What no flow is judged by, and nobody can read.

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use self::dialogue::{Command, Dialogue, Next, Transcript};
 use self::verdict::{Presence, Verdict};
 use super::{Form, FrontError, Outcome};
+use crate::smtp;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ pub fn run(options: &Options) -> Result<Outcome, FrontError> {
 fn why_unknown(said: &Transcript) -> &'static str {
     match said.greeting.code() {
         None => "the greeting is not SMTP's",
-        Some(code) if code / 100 != 2 => "the server refused to talk",
+        Some(code) if !smtp::is_success(code) => "the server refused to talk",
         Some(_) => "the conversation ended too early to tell",
     }
 }

@@ -3,6 +3,8 @@
 //! Lines are kept as bytes, without their line ends. A reply ends as it does for Postfix: at three
 //! digits with a space or nothing behind them; any other line is one of more to come.
 
+use crate::smtp;
+
 /// The lines of a reply, as far as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -20,13 +22,13 @@ impl Reply {
     /// Whether the command was done (2xx).
     #[must_use]
     pub(super) fn is_ok(&self) -> bool {
-        self.code().is_some_and(|code| code / 100 == 2)
+        self.code().is_some_and(smtp::is_success)
     }
 
     /// Whether the command was refused for good (5xx).
     #[must_use]
     pub(super) fn is_refusal(&self) -> bool {
-        self.code().is_some_and(|code| code / 100 == 5)
+        self.code().is_some_and(smtp::is_permanent)
     }
 
     /// Whether the last line so far is the last of the reply.

@@ -19,7 +19,6 @@ use super::worker::Shared;
 use crate::config::{Config, Words};
 use crate::engine::{Heard, Stage, Stats};
 use crate::front::nfqueue::listing;
-use crate::speaker::Speaker;
 use crate::time::Instant;
 
 type Labels = Vec<(&'static str, String)>;
@@ -192,8 +191,7 @@ fn tls(ours: &mut Registered<'_>, stats: &Stats) {
     ours.counts("tls_fingerprints", "ClientHellos, by what they look like", looks);
     let alerts = heard(|heard| {
         let Heard::Alert(side, _) = heard else { return None };
-        let side = if *side == Speaker::Client { "client" } else { "server" };
-        Some(vec![("side", side.to_owned()), ("alert", heard.label())])
+        Some(vec![("side", side.name().to_owned()), ("alert", heard.label())])
     });
     ours.counts("tls_alerts", "Alerts in clear", alerts);
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Answers, CommandLine, Cue, Dialogue, Expect, Fault, Hiding, MailData, Offset, ReplyLine,
-    Speaker, Verb,
+    Speaker, Verb, is_success,
 };
 
 /// Lines in a row that may answer nothing. Nobody has that much to say unasked, and who says it to
@@ -46,7 +46,9 @@ impl Dialogue {
         }
         let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
         let is_alone = self.outstanding.len() == 1;
-        let Some(due) = self.outstanding.youngest().filter(|due| due.end <= covers) else { return };
+        let Some(due) = self.outstanding.newest_mut().filter(|due| due.end <= covers) else {
+            return;
+        };
         let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
         let is_asking = waits && asks.contains(&due.answers);
         due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
@@ -59,7 +61,7 @@ impl Dialogue {
     /// passes that it could take for a command.
     pub(super) fn reply_inside_data(&mut self, code: u16, covers: Offset) -> Option<Fault> {
         // Nobody takes a message of which he has nothing: that success answers an earlier line.
-        let is_late = code / 100 == 2 && code != 221 && covers <= self.data_start;
+        let is_late = is_success(code) && code != 221 && covers <= self.data_start;
         if is_late || code == 354 {
             return Some(Fault::UnexpectedReply);
         }
@@ -93,7 +95,7 @@ impl Dialogue {
         }
         self.transaction.note_code(code);
         // Behind a success too many it may be the refusal of what seemed to be accepted.
-        if code / 100 == 2 {
+        if is_success(code) {
             self.transaction.doubt_refusal();
         } else if self.transaction.doubt(covers) {
             self.lose_chunk();

@@ -328,8 +328,8 @@ fn outstanding_replies_are_a_queue() {
                 model.0.clear();
             }
             0 => {
-                let youngest = [queue.youngest(), model.0.last_mut()];
-                youngest.into_iter().flatten().for_each(|due| due.is_excused = true);
+                let newest = [queue.newest_mut(), model.0.last_mut()];
+                newest.into_iter().flatten().for_each(|due| due.is_excused = true);
             }
             1..8 => {
                 end += 1 + random(9) as u64;

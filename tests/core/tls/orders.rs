@@ -1,7 +1,7 @@
 //! Records in whatever segments: cut, swapped, repeated, contradicted, ahead of a gap, ended.
 
 use mailguard::engine::{
-    Arrival, Effects, Gaps, Notice, Reason, Settings, TlsEvent, Verdict, What, Withheld,
+    Arrival, Effects, Gaps, Notice, Reason, Settings, TlsEvent, TlsStage, Verdict, What, Withheld,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
@@ -311,9 +311,9 @@ fn an_end_anywhere_is_told_for_what_it_is() {
     // An exact RST, after so many bytes of the client's hello or so many flights.
     for (bytes, flights, stage) in [
         (0, 0, None),
-        (20, 0, Some("starttls")),
-        (0, 1, Some("client-hello")),
-        (0, 2, Some("server-hello")),
+        (20, 0, Some(TlsStage::StartTls)),
+        (0, 1, Some(TlsStage::ClientHello)),
+        (0, 2, Some(TlsStage::ServerHello)),
     ] {
         let mut rig = behind("tls12", flights);
         if bytes > 0 {

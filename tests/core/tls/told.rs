@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use mailguard::engine::{
-    Effects, Exception, Handling, Notice, Reason, Settings, TlsEvent, Treatment, Verdict, What,
+    Effects, Exception, Handling, Notice, Reason, Settings, TlsEvent, TlsStage, Treatment, Verdict,
+    What,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
@@ -127,7 +128,7 @@ fn failures_are_told_with_their_alert() {
     assert!(!rig.has_told(|what| matches!(what, What::Tls(TlsEvent::Failed { .. }))));
     let _ = say(&mut rig, S, b"\x15\x03\x03\0\x02\x02\x28");
     let failed =
-        What::Tls(TlsEvent::Failed { by: Some(S), alert: Some(40), stage: "client-hello" });
+        What::Tls(TlsEvent::Failed { by: Some(S), alert: Some(40), stage: TlsStage::ClientHello });
     assert!(rig.has_told(|what| *what == failed));
     let stats = rig.engine.stats();
     let heard: Vec<_> = stats.tls.keys().map(|heard| (heard.family(), heard.label())).collect();
@@ -146,7 +147,8 @@ fn failures_are_told_with_their_alert() {
     let at = rig.original.received;
     let (seq, ack) = rig.numbers(C, at);
     let _ = rig.packet(C, seq, ack, 4 | ACK, &[], b"");
-    let failed = What::Tls(TlsEvent::Failed { by: None, alert: None, stage: "server-hello" });
+    let failed =
+        What::Tls(TlsEvent::Failed { by: None, alert: None, stage: TlsStage::ServerHello });
     assert!(rig.has_told(|what| *what == failed));
     assert_eq!(rig.engine.stats().tls_failed, 1);
 }
