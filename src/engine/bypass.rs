@@ -9,16 +9,16 @@ use super::{Turn, Verdict};
 use crate::tcp::Violation;
 
 /// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the
-/// second of the first. An idle flow pays for each byte.
+/// second of the first, which wraps after four hours. An idle flow pays for each byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bypass(u8);
+pub(super) struct Bypass(u16);
 
 impl Bypass {
     /// One more, in this second: whether that is proof. No ACK that was merely delayed comes so
     /// often, and who guesses numbers has to guess as often.
     fn hear(&mut self, second: u64) -> bool {
-        let [low, ..] = second.to_le_bytes();
-        let now = low << 2;
+        let [low, high, ..] = second.to_le_bytes();
+        let now = u16::from_le_bytes([low, high]) << 2;
         let elapsed = now.wrapping_sub(self.0 & !COUNT) >> 2;
         if self.0 & COUNT == 0 || elapsed > SECONDS_MAX {
             self.0 = now | 1;
@@ -55,9 +55,9 @@ impl Passage<'_, '_> {
 }
 
 /// So many ACKs over so many seconds at least, and at most.
-const COUNT: u8 = 3;
-const SECONDS: u8 = 3;
-const SECONDS_MAX: u8 = 32;
+const COUNT: u16 = 3;
+const SECONDS: u16 = 3;
+const SECONDS_MAX: u16 = 32;
 
 /// Further off are ACKs of who guesses. Whoever was let past the filter for more waits as before.
 const BYTES_MAX: u64 = 4 << 20;
@@ -76,6 +76,8 @@ mod tests {
             (&[62, 63, 65], true),
             (&[254, 255, 256, 257], true),
             (&[7, 8, 40], false),
+            (&[7, 8, 75], false),
+            (&[16_382, 16_383, 16_385], true),
             (&[7, 8, 40, 41, 43], true),
         ] {
             let mut bypass = Bypass::default();

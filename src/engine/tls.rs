@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bypass::Bypass;
 use super::conversation::{Conversation, Scene};
 use super::passage::Passage;
 use super::reading::Reading;
@@ -101,6 +102,7 @@ impl Passage<'_, '_> {
             if !self.has_room(fresh.len().saturating_mul(KEPT_COST).min(most)) {
                 return self.pass_known(known);
             }
+            self.conversation.bypass = Bypass::default();
             let stream = &self.conversation.streams[self.direction];
             let read = if stream.has_early() {
                 let mut bytes = fresh.to_vec();
@@ -318,7 +320,8 @@ impl Passage<'_, '_> {
     /// none of ours, where only the handshake was to be watched.
     fn hand_over(&mut self) {
         let settings = self.conversation.terms.guard.settings();
-        if settings.tls_watch != TlsWatch::Handshake {
+        // The kernel would let the third packet of another connection pass as well.
+        if settings.tls_watch != TlsWatch::Handshake || self.conversation.has_rivals() {
             return;
         }
         let conversation = &mut *self.conversation;

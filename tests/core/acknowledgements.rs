@@ -104,6 +104,42 @@ fn who_was_let_past_the_filter_is_reset() {
     assert_eq!(rig.resets, 0);
 }
 
+/// What comes anew shows it under TLS as well.
+#[test]
+fn fresh_records_show_that_nothing_is_lost() {
+    let mut rig = Rig::established(settings("esmtp"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n"), (C, b"EHLO a\r\n"), (S, b"250-a\r\n250 STARTTLS\r\n")]);
+    play(&mut rig, &[(C, b"STARTTLS\r\n"), (S, b"220 go\r\n")]);
+    for (from, said) in session("tls13").into_iter().take(4) {
+        play(&mut rig, &[(from, &said)]);
+    }
+    let at = rig.original.received;
+    for count in 0..5 {
+        assert_eq!(forge(&mut rig, 0, at + 5_000), UNSENT);
+        let said = record(23, 40, &[count; 40]);
+        play(&mut rig, &[(C, &said), (S, &said)]);
+        rig.micros += 2_000_000;
+    }
+    assert_eq!(rig.resets, 0);
+    for _ in 0..4 {
+        let _ = forge(&mut rig, 0, at + 5_000);
+        rig.micros += 1_000_000;
+    }
+    assert!(rig.resets > 0, "nothing else has come");
+}
+
+/// A minute is no shorter than it is: what was heard in another proves nothing.
+#[test]
+fn acknowledgements_of_other_minutes_prove_nothing() {
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n"), (C, b"NOOP\r\n")]);
+    for _ in 0..6 {
+        assert_eq!(forge(&mut rig, 0, 50), UNSENT);
+        rig.micros += 65_999_000;
+    }
+    assert_eq!(rig.resets, 0);
+}
+
 /// A record announces what has not left, and no ACK covers that.
 #[test]
 fn what_a_header_of_tls_announces_is_not_there_to_be_acknowledged() {
