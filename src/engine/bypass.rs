@@ -1,20 +1,22 @@
-//! Bytes of a flow that have passed around the filter, as when its rules were gone for a moment.
+//! Flows that get no further: bytes of theirs have passed around the filter, as when its rules were
+//! gone for a moment, or an end of theirs is reached another way now.
 //!
-//! Their receiver has acknowledged them, so their sender never says them again; and an ACK of what
-//! was never let through is refused. So neither end gets any further, and each waits for minutes. A
-//! RST tells both in seconds: for connections older than the filter it is the same.
+//! An ACK of what was never let through is refused, and no sender says again what was acknowledged;
+//! and what comes by another interface than an end's is not that end's. So each end waits for
+//! minutes. A RST tells both in seconds: for connections older than the filter it is the same.
 
+use super::conversation::Phase;
 use super::passage::Passage;
-use super::{Turn, Verdict};
-use crate::tcp::Violation;
+use super::{Reason, Turn, Verdict};
+use crate::tcp::{Place, Violation};
 
-/// ACKs of bytes that never came by, since any last came: how many in two bits, and above them the
+/// Segments that show it, since any fresh bytes came: how many in two bits, and above them the
 /// second of the first, which wraps after four hours. An idle flow pays for each byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bypass(u16);
 
 impl Bypass {
-    /// One more, in this second: whether that is proof. No ACK that was merely delayed comes so
+    /// One more, in this second: whether that is proof. No segment that was merely delayed comes so
     /// often, and who guesses numbers has to guess as often.
     fn hear(&mut self, second: u64) -> bool {
         let [low, high, ..] = second.to_le_bytes();
@@ -39,6 +41,34 @@ impl Passage<'_, '_> {
             return self.reset(violation.into());
         }
         Verdict::Drop(violation.into())
+    }
+
+    /// What becomes of a segment that came by another interface than its sender's.
+    pub(super) fn refuse_way(&mut self) -> Verdict {
+        if !self.note_other_way() {
+            return Verdict::Drop(Reason::WrongInterface);
+        }
+        match self.conversation.phase {
+            Phase::Reset | Phase::Aborted => self.answer_dead(),
+            Phase::Open | Phase::Closing => self.reset(Reason::WrongInterface),
+        }
+    }
+
+    /// Notes a payload by another way that has just the numbers which its sender would give it:
+    /// whether it proves that no more of that end's comes by the old way.
+    fn note_other_way(&mut self) -> bool {
+        let Turn { packet, now, .. } = self.turn;
+        let payload = packet.payload();
+        let said = &self.conversation.streams[self.direction];
+        let heard = &self.conversation.streams[self.direction.other()];
+        let is_next = matches!(said.place(packet.seq, payload.len()), Place::At { .. });
+        let is_covered = heard.offset(packet.ack).is_some_and(|ack| ack >= heard.acknowledged());
+        !payload.is_empty()
+            && is_next
+            && is_covered
+            && !heard.is_unsent(packet.ack)
+            && self.conversation.mode().may_send_resets()
+            && self.conversation.bypass.hear(now.seconds())
     }
 
     /// Notes an ACK of bytes that were never let through, unless it is from far off: whether it

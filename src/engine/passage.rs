@@ -50,7 +50,7 @@ impl Passage<'_, '_> {
 
     fn decide(&mut self) -> Verdict {
         if !self.conversation.has_right_side(self.turn, self.direction, &self.engine.keyed) {
-            return Verdict::Drop(Reason::WrongInterface);
+            return self.refuse_way();
         }
         if self.conversation.phase == Phase::Reset {
             return self.answer_dead();
@@ -347,7 +347,7 @@ impl Passage<'_, '_> {
 
     /// Anything that an end still sends of a flow that was reset is answered with a RST at the very
     /// number its sender expects, which a challenge ACK (RFC 5961 3.2) names.
-    fn answer_dead(&mut self) -> Verdict {
+    pub(super) fn answer_dead(&mut self) -> Verdict {
         if !self.turn.packet.flags.rst && self.conversation.mode().may_send_resets() {
             self.turn.reset_source(self.effects);
         }

@@ -3,7 +3,7 @@
 //! A receiver looks at no ACK of a segment that is none of its window (RFC 9293 3.10.7.4), and
 //! neither does the filter: what the other end never got is not forgotten, and not blanked.
 
-use mailguard::engine::{Reason, Verdict};
+use mailguard::engine::{Reason, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
 
@@ -98,6 +98,53 @@ fn who_was_let_past_the_filter_is_reset() {
     play(&mut rig, &[(S, b"220 a\r\n")]);
     for _ in 0..5 {
         assert_eq!(forge(&mut rig, 0, 50), UNSENT);
+        play(&mut rig, &[(C, b"NOOP\r\n"), (S, b"250 ok\r\n")]);
+        rig.micros += 2_000_000;
+    }
+    assert_eq!(rig.resets, 0);
+}
+
+/// Where routes have moved, what an end says never comes by its interface again.
+#[test]
+fn whose_way_has_changed_is_reset() {
+    let offers = b"250 ok\r\n";
+    for (beside, acknowledged, said, seconds, is_reset) in [
+        (0, 0, &offers[..], 3, true),
+        (0, 0, offers, 2, false),
+        (1, 0, offers, 3, false),
+        (0, 1, offers, 3, false),
+        (0, 1 << 31, offers, 3, false),
+        (0, 0, b"", 3, false),
+    ] {
+        let mut rig = Rig::established(settings("mailguard"), ISN);
+        play(&mut rig, &[(S, b"220 a\r\n"), (C, b"NOOP\r\n")]);
+        let (seq, ack) = rig.numbers(S, 7);
+        let other = rig.build(S, seq + beside, ack.wrapping_add(acknowledged), ACK, &[], said);
+        for _ in 0..=seconds {
+            let verdict = rig.raw_from(C, S, &other);
+            assert_eq!(verdict, Verdict::Drop(Reason::WrongInterface));
+            rig.micros += 1_000_000;
+        }
+        assert_eq!(rig.resets > 0, is_reset, "{beside} {acknowledged} {said:?} {seconds}");
+        if is_reset {
+            assert!(rig.resets >= 2, "both ends");
+            let (before, told) = (rig.resets, rig.records.len());
+            assert_eq!(rig.raw_from(C, S, &other), Verdict::Drop(Reason::FlowReset));
+            assert_eq!(rig.send(C, 6, b"RSET\r\n"), Verdict::Drop(Reason::FlowReset));
+            assert_eq!(rig.resets, before + 2, "each that speaks on is told once more");
+            let again = rig.records.iter().skip(told);
+            assert_eq!(again.filter(|one| matches!(one.what, What::Reset { .. })).count(), 0);
+        } else {
+            assert_eq!(rig.send(C, 6, b"RSET\r\n"), Verdict::Accept);
+        }
+    }
+    // What comes by the old way shows that it is one still.
+    let mut rig = Rig::established(settings("mailguard"), ISN);
+    play(&mut rig, &[(S, b"220 a\r\n")]);
+    for _ in 0..5 {
+        let (seq, ack) = rig.numbers(S, rig.reply.received);
+        let other = rig.build(S, seq, ack, ACK, &[], offers);
+        assert_eq!(rig.raw_from(C, S, &other), Verdict::Drop(Reason::WrongInterface));
         play(&mut rig, &[(C, b"NOOP\r\n"), (S, b"250 ok\r\n")]);
         rig.micros += 2_000_000;
     }
