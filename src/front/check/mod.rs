@@ -15,6 +15,7 @@ mod nft;
 mod ours;
 mod owner;
 #[cfg(test)]
+mod running;
 mod tests;
 
 use std::fmt::Write;
@@ -23,12 +24,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde::Deserialize;
-
 use self::managers::Managers;
 use self::ours::Ours;
 use self::owner::Holder;
-use super::control::{self, group_named};
+use self::running::Status;
+use super::control::group_named;
 use super::nfqueue::listing;
 use super::rules::{self, Keeper};
 use super::{FrontError, Outcome};
@@ -43,7 +43,7 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     configuration(config, has_file, &mut report);
     let status = Status::asked(config);
     queues(config, status.is_some(), &mut report);
-    running(config, status.as_ref(), &mut report);
+    running::examine(config, status.as_ref(), &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let (keeper, has_rules) = installed(config, &mut report);
@@ -152,60 +152,6 @@ fn queues(config: &Config, is_answered: bool, report: &mut Report) {
                 served(entry, holders, is_answered, report);
             }
         }
-    }
-}
-
-/// Whether the filter that runs is what the configuration says: options may have told it otherwise,
-/// and the file may have changed since. Where it does not answer us, its queues have told enough.
-fn running(config: &Config, status: Option<&Status>, report: &mut Report) {
-    let Some(status) = status else { return };
-    let found = status.differences(config);
-    if found.is_empty() {
-        report.good("running filter: as configured".to_owned());
-    }
-    found.into_iter().for_each(|one| report.wrong(format!("running filter: {one}")));
-}
-
-/// What a running filter says of itself.
-#[derive(Deserialize)]
-struct Status {
-    profile: String,
-    ports: Vec<u16>,
-    monitor: bool,
-    version: Option<String>,
-    /// A digest of all its settings, which says something to the same build alone.
-    settings: Option<String>,
-}
-
-impl Status {
-    fn asked(config: &Config) -> Option<Self> {
-        let status = control::ask(Path::new(&config.control.socket), "status").ok()?;
-        serde_json::from_str(&status).ok()
-    }
-
-    fn differences(&self, config: &Config) -> Vec<String> {
-        let cure = "mailguard ctl reload, or a restart without options";
-        let mut found = Vec::new();
-        if self.monitor && !config.engine.monitor {
-            found.push(format!("it only monitors, which is not configured ({cure})"));
-        }
-        if !self.monitor && config.engine.monitor {
-            found.push(format!("it filters, though monitor is configured ({cure})"));
-        }
-        if self.profile != config.profile {
-            let (own, other) = (&self.profile, &config.profile);
-            found.push(format!("its profile is {own}, configured is {other} ({cure})"));
-        }
-        if self.ports != config.engine.ports {
-            let (own, other) = (&self.ports, &config.engine.ports);
-            found.push(format!("its ports are {own:?}, configured are {other:?} ({cure})"));
-        }
-        let is_alike = self.version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
-        let settings = self.settings.as_deref().filter(|_| is_alike && found.is_empty());
-        if settings.is_some_and(|own| own != config.digest()) {
-            found.push(format!("its settings differ from the configuration ({cure})"));
-        }
-        found
     }
 }
 

@@ -147,7 +147,7 @@ impl Steering<'_> {
         let config = || self.running.config().clone();
         let shared = self.shared;
         match typed.command {
-            Command::Status => text(show::status(shared, &config(), request.is_json)),
+            Command::Status => text(show::status(shared, self.running, request.is_json)),
             Command::Stats => text(show::stats(shared, request.is_json)),
             Command::Flows => match show::Wanted::parse(rest) {
                 Ok(wanted) => text(show::flows(shared, &wanted, request.is_json)),
