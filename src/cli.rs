@@ -169,7 +169,7 @@ pub enum RulesAction {
 /// `mailguard check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Examine the configuration alone, not the machine
+    /// Examine the configuration and what it names, not the rest of the machine
     #[arg(long)]
     pub config_only: bool,
     /// Print only what is wrong

@@ -13,6 +13,7 @@ mod marks;
 mod matches;
 mod nft;
 mod ours;
+mod outputs;
 mod owner;
 #[cfg(test)]
 mod running;
@@ -57,7 +58,7 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     machine::own_hosts(&config.rules.mail_hosts, &mut report);
     devices(config, &mut report);
     super::print(&report.text)?;
-    Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
+    Ok(report.outcome())
 }
 
 /// Prints what can be said of the machine where the configuration is faulty.
@@ -75,7 +76,8 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
     super::print(&report.text)
 }
 
-/// Prints that a configuration is right: one that is not does not come here.
+/// Prints that a configuration is right, and that what it names can be used: one that is not right
+/// does not come here.
 ///
 /// # Errors
 /// The machine has no such group as it names; standard output cannot be written.
@@ -85,7 +87,7 @@ pub fn configuration_only(config: &Config, has_file: bool) -> Result<Outcome, Fr
     let mut report = Report::default();
     configuration(config, has_file, &mut report);
     super::print(&report.text)?;
-    Ok(Outcome::Done)
+    Ok(report.outcome())
 }
 
 fn configuration(config: &Config, has_file: bool, report: &mut Report) {
@@ -99,6 +101,7 @@ fn configuration(config: &Config, has_file: bool, report: &mut Report) {
         report.wrong(error.to_string());
     }
 }
+    outputs::examine(config, report);
 
 /// The findings so far.
 #[derive(Default)]
@@ -121,6 +124,10 @@ impl Report {
         let _ = writeln!(self.text, "wrong  {finding}");
     }
 }
+
+    const fn outcome(&self) -> Outcome {
+        if self.wrong == 0 { Outcome::Done } else { Outcome::Found }
+    }
 
 /// The kernel's queues, whoever serves them; none if it has none.
 fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
