@@ -361,6 +361,7 @@ fn what_fails_halfway_is_taken_back() {
 fn a_missing_program_is_named() {
     sealed(NEEDS, || {
         for (backend, expected) in [
+        shell("for n in /usr/local/sbin /usr/sbin; do mount -t tmpfs tmpfs $n; done");
             ("iptables", "iptables-save is not installed (on Debian: apt-get install iptables)"),
             ("nft", "nft is not installed (on Debian: apt-get install nftables)"),
             (

@@ -23,7 +23,7 @@ use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use self::managers::Managers;
 use self::ours::Ours;
@@ -204,7 +204,7 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
     {
         let legacy = fs::read_to_string(names).unwrap_or_default();
         let save = format!("{program}-save");
-        let version = Command::new(save).arg("--version").stdin(Stdio::null()).output();
+        let version = rules::command(&save).arg("--version").stdin(Stdio::null()).output();
         is_there |= version.is_ok();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let found = two_rule_sets(program, &version.unwrap_or_default(), &legacy);
@@ -319,13 +319,14 @@ fn devices(config: &Config, report: &mut Report) {
 }
 
 fn listed(program: &str, words: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(words).stdin(Stdio::null()).output().ok()?;
+    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Every rule of nf_tables, where there is a tool to list them.
 fn nft_listing() -> Result<Option<String>, String> {
-    let listed = Command::new("nft").args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
+    let mut nft = rules::command("nft");
+    let listed = nft.args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
     match listed {
         Ok(output) if output.status.success() => {
             Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))

@@ -18,6 +18,7 @@ use std::path::Path;
 
 pub use inputs::{are_of, inputs};
 pub(in crate::front) use words::{Printer, position, target, value, words};
+pub(in crate::front) use tool::command;
 
 use super::{FrontError, is_there};
 use crate::config::{Config, RulesBackend};
