@@ -147,6 +147,12 @@ pub struct Explain {
 #[derive(Debug, Args)]
 pub struct Rules {
     /// What to do with the rules
+#[command(
+    after_help = "SIGINT, SIGTERM and SIGHUP wait until all rules are changed. Two that change \
+                        rules do so one after the other.\n\n\
+                        Exit codes: 0 done, 2 usage or input/output: nothing was changed, or the \
+                        line printed says what was."
+)]
     #[arg(value_enum)]
     pub action: RulesAction,
     #[command(flatten)]
