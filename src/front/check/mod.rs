@@ -15,8 +15,8 @@ mod nft;
 mod ours;
 mod outputs;
 mod owner;
-#[cfg(test)]
 mod running;
+#[cfg(test)]
 mod tests;
 
 use std::fmt::Write;
@@ -51,7 +51,8 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     reassembly(has_rules, &mut report);
     let ours = Ours::new(config, keeper);
     let has_source_check = foreign(&ours, has_iptables, &mut report);
-    machine::examine(Some(config.rules.local), Some(has_source_check), &mut report);
+    let (is_local, hosts) = (Some(config.rules.local), &config.rules.mail_hosts);
+    machine::examine(is_local, hosts, Some(has_source_check), &mut report);
     if !config.rules.local {
         machine::local_servers(&config.engine.ports, &mut report);
     }
@@ -69,7 +70,7 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     let _ = queue_listing(&mut report);
     programs(false, &mut report);
-    machine::examine(None, None, &mut report);
+    machine::examine(None, &[], None, &mut report);
     if !is_brief {
         report.text.push_str(UNSEEN);
     }
@@ -100,8 +101,8 @@ fn configuration(config: &Config, has_file: bool, report: &mut Report) {
     if let Some(Err(error)) = config.control.group.as_deref().map(group_named) {
         report.wrong(error.to_string());
     }
-}
     outputs::examine(config, report);
+}
 
 /// The findings so far.
 #[derive(Default)]
@@ -123,11 +124,11 @@ impl Report {
         self.wrong += 1;
         let _ = writeln!(self.text, "wrong  {finding}");
     }
-}
 
     const fn outcome(&self) -> Outcome {
         if self.wrong == 0 { Outcome::Done } else { Outcome::Found }
     }
+}
 
 /// The kernel's queues, whoever serves them; none if it has none.
 fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
@@ -207,7 +208,12 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
         let version = rules::command(&save).arg("--version").stdin(Stdio::null()).output();
         is_there |= version.is_ok();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let found = two_rule_sets(program, &version.unwrap_or_default(), &legacy);
+        let version = version.unwrap_or_default();
+        if version.contains("legacy") || legacy.is_empty() {
+            continue;
+        }
+        let listing = succeeded(&format!("{program}-legacy-save"), &[]);
+        let found = two_rule_sets(program, listing.as_deref(), &legacy);
         found.into_iter().for_each(|one| report.wrong(one));
     }
     if is_there {
@@ -218,10 +224,12 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
     is_there
 }
 
-/// What iptables made before it came to stand on nf_tables goes on beside it.
-fn two_rule_sets(program: &str, version: &str, legacy: &str) -> Option<String> {
-    let tables = legacy.split_whitespace().collect::<Vec<_>>().join(", ");
-    (!version.contains("legacy") && !tables.is_empty()).then(|| {
+/// What iptables made before it came to stand on nf_tables goes on beside it. A table that is there
+/// does nothing by that; where nobody can list them, any may.
+fn two_rule_sets(program: &str, listing: Option<&str>, names: &str) -> Option<String> {
+    let tables = listing.map_or_else(|| names.split_whitespace().collect(), iptables::in_use);
+    let tables = tables.join(", ");
+    (!tables.is_empty()).then(|| {
         format!(
             "{program}: rules of {program}-legacy are in force too, and not looked at: {tables} \
              ({program}-legacy-save)"
@@ -321,6 +329,12 @@ fn devices(config: &Config, report: &mut Report) {
 fn listed(program: &str, words: &[&str]) -> Option<String> {
     let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same of a program that says nothing where it fails.
+fn succeeded(program: &str, words: &[&str]) -> Option<String> {
+    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Every rule of nf_tables, where there is a tool to list them.
