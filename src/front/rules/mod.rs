@@ -18,8 +18,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub use inputs::{are_of, inputs};
-pub(in crate::front) use words::{Printer, position, target, value, words};
 pub(in crate::front) use tool::command;
+pub(in crate::front) use words::{Printer, position, target, value, words};
 
 use self::undisturbed::Undisturbed;
 use super::{FrontError, is_there};
@@ -98,7 +98,7 @@ pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
         return Ok(());
     }
     up(config, (is_there(file) || are_of(file)).then_some(file))?;
-    super::print("rules: brought up to date\n")
+    super::print("rules: brought up to date, as `mailguard rules up` does\n")
 }
 
 /// Installs the rules, or brings them up to date, and keeps what they are made from for
