@@ -301,8 +301,8 @@ impl Top {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The configuration goes to standard output, the report to standard error.\n\n\
-                        Exit codes: 0 all about mail was understood, 1 something was not, or the \
-                        file guards no mail, 2 it cannot be read."
+                        Exit codes: 0 all about mail was understood, 1 something was not, the \
+                        file guards no mail, or no line was used, 2 it cannot be read."
 )]
 pub struct Import {
     /// The saved configuration
