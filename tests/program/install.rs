@@ -274,7 +274,7 @@ fn pages_can_be_read_by_their_readers() {
     };
     let said = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.stderr.is_empty(), "{}", String::from_utf8_lossy(&shown.stderr));
-    for heading in ["NAME", "SYNOPSIS", "OPTIONS", "FILES", "SEE ALSO"] {
+    for heading in ["NAME", "SYNOPSIS", "OPTIONS", "SIGNALS", "EXIT STATUS", "FILES", "SEE ALSO"] {
         assert!(said.contains(heading), "{heading} of {said}");
     }
 }
