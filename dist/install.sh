@@ -72,7 +72,7 @@ end_filtering() {
     "$1" rules down || echo "install.sh: the rules may still stand, see \`iptables-save\`" >&2
     [ -d /run/systemd/system ] || return 0
     systemctl disable --now mailguard-check.timer mailguard-rules.service mailguard.service || true
-    rm -rf /run/mailguard
+    rm -rf /run/mailguard /run/mailguard-rules.lock
 }
 
 # The user and the directory of logs, and what the service manager has to know, if it was for this

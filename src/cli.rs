@@ -74,6 +74,8 @@ pub struct Common {
 
 /// `mailguard run`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 ended by a signal, or another process goes on; 2 it cannot \
+                        start, a queue failed, or a second signal came.")]
 pub struct Run {
     #[command(flatten)]
     common: Common,
@@ -85,7 +87,7 @@ pub struct Run {
     /// Go on where the filter stops that runs on these queues, which ends
     #[arg(long)]
     pub take_over: bool,
-    /// Write events to FILE, - for standard output
+    /// Write events to FILE, - for standard output, or to a daemon: journald or syslog
     #[arg(long, value_name = "FILE")]
     events: Option<String>,
     /// Form of the events
@@ -146,6 +148,12 @@ pub struct Explain {
 
 /// `mailguard rules`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "SIGINT, SIGTERM and SIGHUP wait until all rules are changed. Two that change \
+                        rules do so one after the other.\n\n\
+                        Exit codes: 0 done, 2 usage or input/output: nothing was changed, or the \
+                        line printed says what was."
+)]
 pub struct Rules {
     /// What to do with the rules
     #[arg(value_enum)]
@@ -169,8 +177,10 @@ pub enum RulesAction {
 
 /// `mailguard check`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 nothing is wrong, 1 something is, 2 the configuration is \
+                        faulty.")]
 pub struct Check {
-    /// Examine the configuration alone, not the machine
+    /// Examine the configuration and what it names, not the rest of the machine
     #[arg(long)]
     pub config_only: bool,
     /// Print only what is wrong
@@ -296,8 +306,8 @@ impl Top {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The configuration goes to standard output, the report to standard error.\n\n\
-                        Exit codes: 0 all about mail was understood, 1 something was not, or the \
-                        file guards no mail, 2 it cannot be read."
+                        Exit codes: 0 all about mail was understood, 1 something was not, the \
+                        file guards no mail, or no line was used, 2 it cannot be read."
 )]
 pub struct Import {
     /// The saved configuration

@@ -1,6 +1,7 @@
 //! The manual pages and the completions of shells, made from what the program itself is made from:
 //! the flags, the table of keys and the table of settings.
 
+use clap::builder::{Resettable, StyledStr};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -32,16 +33,36 @@ pub fn pages() -> Vec<Page> {
 fn command_pages(command: &Command, all: &mut Vec<Page>) {
     let visible = |one: &&Command| !one.is_hide_set();
     command.get_subcommands().filter(visible).for_each(|one| command_pages(one, all));
-    let man = Man::new(command.clone()).section("8").manual(MANUAL).source("Mailguard");
+    let (extra, status) = without_status(command);
+    let shown = command.clone().after_help(extra);
+    let man = Man::new(shown).section("8").manual(MANUAL).source("Mailguard");
     let mut text = Vec::new();
     // Memory takes all that is written to it.
-    let _ = man.render(&mut text).and_then(|()| further().to_writer(&mut text));
+    let _ = man.render(&mut text).and_then(|()| further(command, &status).to_writer(&mut text));
     all.push((format!("share/man/man8/{}", man.get_filename()), text));
 }
 
+/// What stands behind a command's options, if anything, and apart from it the exit codes.
+fn without_status(command: &Command) -> (Resettable<StyledStr>, String) {
+    let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (extra, status) = match text.split_once(STATUS) {
+        Some((extra, status)) => (extra.trim(), status),
+        None => (text.as_str(), USUAL_STATUS),
+    };
+    let extra = (!extra.is_empty()).then(|| StyledStr::from(extra.to_owned()));
+    (extra.into(), status.to_owned())
+}
+
 /// What stands at the end of each command's page.
-fn further() -> Roff {
+fn further(command: &Command, status: &str) -> Roff {
     let mut roff = Roff::new();
+    if command.get_name() == "run" {
+        roff.control("SH", ["SIGNALS"]);
+        for (signals, what) in SIGNALS {
+            roff.control("TP", []).text([bold(signals)]).text([roman(what)]);
+        }
+    }
+    roff.control("SH", ["EXIT STATUS"]).text([roman(status)]);
     roff.control("SH", ["FILES"]);
     for (path, what) in FILES {
         roff.control("TP", []).text([italic(path)]).text([roman(what)]);
@@ -110,9 +131,26 @@ const SETTINGS: &str = "What is done with mail: keys of the section [settings], 
 const EXCEPTIONS: &str = "Connections that are treated otherwise: the first table [[exceptions]] \
     that matches one counts.";
 
-const FILES: [(&str, &str); 4] = [
+/// What the exit codes of a command stand behind.
+const STATUS: &str = "Exit codes: ";
+
+/// Those of a command that says nothing of them.
+const USUAL_STATUS: &str = "0 done, 2 usage or input/output.";
+
+const SIGNALS: [(&str, &str); 3] = [
+    (
+        "SIGTERM, SIGINT",
+        "end it. Its event log is written out first, which is waited for 2 seconds at most. A \
+         second one ends it at once, with status 2.",
+    ),
+    ("SIGHUP", "has the configuration read anew, and the event log opened anew."),
+    ("SIGUSR1", "has the event log opened anew, for whoever has renamed it."),
+];
+
+const FILES: [(&str, &str); 5] = [
     ("/etc/mailguard/mailguard.toml", "the configuration"),
     ("/run/mailguard/control", "the socket that mailguard-ctl(8) talks to"),
+    ("/run/mailguard-rules.lock", "locked while mailguard-rules(8) changes rules"),
     ("/var/lib/mailguard/rules.toml", "what the rules were made from last"),
     ("/var/log/mailguard/", "where the service may write its event log"),
 ];
@@ -148,6 +186,25 @@ mod tests {
         }
         let hidden = commands.get_subcommands().find(|one| one.is_hide_set()).unwrap().get_name();
         assert!(!text("share/man/man8/mailguard.8").contains(hidden));
+    }
+
+    #[test]
+    fn pages_tell_of_exit_codes_and_signals() {
+        let commands = Cli::command();
+        for command in commands.get_subcommands().filter(|one| !one.is_hide_set()) {
+            let name = command.get_name();
+            let page = text(&format!("share/man/man8/mailguard-{name}.8"));
+            let (_, status) = page.split_once(".SH \"EXIT STATUS\"\n0 ").expect(name);
+            assert!(
+                status.starts_with(|c: char| c == ' ' || c.is_alphabetic()),
+                "{name}: {status}"
+            );
+            assert!(!page.contains(STATUS.trim_end()), "{name}: {page}");
+            assert_eq!(page.contains(".SH SIGNALS\n"), name == "run", "{page}");
+        }
+        assert!(text("share/man/man8/mailguard-check.8").contains("2 the configuration is faulty"));
+        let run = text("share/man/man8/mailguard-run.8");
+        assert!(SIGNALS.iter().all(|(signals, _)| run.contains(signals)), "{run}");
     }
 
     #[test]

@@ -225,14 +225,14 @@ fn finish(
         sandbox: general.sandbox.unwrap_or(true),
         control: Control {
             is_wanted: control.socket.is_some(),
-            socket: control.socket.unwrap_or_else(|| SOCKET.to_owned()),
+            socket: control.socket.map_or_else(|| SOCKET.to_owned(), |path| path.0),
             group: control.group,
             group_may_change: control.group_may_change.unwrap_or(false),
         },
         metrics: Metrics { listen: metrics.listen.map(|loopback| loopback.0) },
         pix: pix.lines.unwrap_or_default(),
         log: Log {
-            events: log.events,
+            events: log.events.map(|place| place.0),
             format: log.format.unwrap_or(Format::Text),
             bytes_per_second: log.bytes_per_second.map_or(LOG_BYTES_PER_SECOND, |n| n.0),
         },

@@ -5,7 +5,7 @@
 //! `--set` takes and the shipped file's documentation all come from the rows.
 
 use super::tree::Node;
-use super::value::{Loopback, Number, ProfileName, Read, Wrong};
+use super::value::{AbsolutePath, LogPlace, Loopback, Number, ProfileName, Read, Wrong};
 use super::{Backend, Fail, RulesBackend};
 use crate::engine::UnknownFlow;
 use crate::event::Format;
@@ -185,7 +185,7 @@ keys! {
     "control" control: ControlKeys {
         /// The Unix socket that `mailguard ctl` talks to. If it is not given, the filter runs
         /// without one where there can be none.
-        socket: String = Default "\"/run/mailguard/control\"";
+        socket: AbsolutePath = Default "\"/run/mailguard/control\"";
 
         /// A group whose members may connect. Without one, the group the filter runs as.
         group: String = Example "\"adm\"";
@@ -208,7 +208,7 @@ keys! {
     "log" log: LogKeys {
         /// Where the event log is written: a file or a FIFO, "-" for standard output, "journald",
         /// or "syslog"; behind these and a colon their socket, if it is not the usual one.
-        events: String = Example "\"/var/log/mailguard/events.log\"";
+        events: LogPlace = Example "\"/var/log/mailguard/events.log\"";
 
         /// Its form.
         format: Format = Default "\"text\"";

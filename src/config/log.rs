@@ -28,15 +28,21 @@ impl Log {
     /// Where events are written; none: nowhere.
     #[must_use]
     pub fn destination(&self) -> Option<Destination<'_>> {
-        let events = self.events.as_deref()?;
+        self.events.as_deref().map(Destination::of)
+    }
+}
+
+impl<'a> Destination<'a> {
+    /// What a text names.
+    pub(super) fn of(events: &'a str) -> Self {
         let (word, socket) = match events.split_once(':') {
             Some((word, socket)) => (word, Some(socket)),
             None => (events, None),
         };
         let daemon = DAEMONS.iter().find(|(name, ..)| *name == word);
-        Some(daemon.map_or(Destination::Stream(events), |(_, daemon, usual)| {
-            Destination::Daemon(*daemon, Path::new(socket.unwrap_or(usual)))
-        }))
+        daemon.map_or(Self::Stream(events), |(_, daemon, usual)| {
+            Self::Daemon(*daemon, Path::new(socket.unwrap_or(usual)))
+        })
     }
 }
 

@@ -253,3 +253,26 @@ fn the_control_socket_of_a_faulty_file_is_known_as_far_as_it_can_be_read() {
         assert_eq!(found.as_deref(), expected, "{text}");
     }
 }
+
+#[test]
+fn paths_of_a_file_depend_on_no_folder() {
+    let log = |value: &str| format!("[log]\nevents = \"{value}\"\n");
+    for value in ["/x", "-", "journald", "syslog", "syslog:/run/log", "journald:/a"] {
+        assert!(build(&log(value), &[]).is_ok(), "{value}");
+    }
+    for value in ["x.log", "./syslog", "syslog:log", "journald:", ""] {
+        let said = refusal(&log(value), &[]);
+        let expected = format!(
+            "m.toml:2:10: log.events: \"{value}\" found, expected an absolute path, \"-\", \
+             \"journald\", \"syslog\", or one of these two with a colon and a path behind\n"
+        );
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    let said = refusal("[control]\nsocket = \"ctl\"\n", &[]);
+    let expected = "m.toml:2:10: control.socket: \"ctl\" found, expected an absolute path\n";
+    assert!(said.starts_with(expected), "{said}");
+    // Who gives an option knows the folder it is in; a socket is looked for from other ones.
+    assert_eq!(build("", &["log.events=x.log"]).unwrap().log.events.unwrap(), "x.log");
+    assert!(build("", &["log.events=syslog:log"]).is_err());
+    assert!(build("", &["control.socket=ctl"]).is_err());
+}

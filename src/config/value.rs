@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::tree::{Node, Place, Value};
-use super::{Backend, Fail, RulesBackend};
+use super::{Backend, Destination, Fail, RulesBackend};
 use crate::engine::UnknownFlow;
 use crate::event::Format;
 use crate::flow::Network;
@@ -122,6 +122,44 @@ impl Read for String {
     fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
         let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
         if text.is_empty() { Err(wrong::<Self>(node)) } else { Ok(text.clone()) }
+    }
+}
+
+/// The path of a file, whatever folder who reads it is in.
+#[derive(Clone, Debug)]
+pub(super) struct AbsolutePath(pub(super) String);
+
+impl Read for AbsolutePath {
+    fn expected() -> String {
+        "an absolute path".to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(path) = &node.value else { return Err(wrong::<Self>(node)) };
+        if path.starts_with('/') { Ok(Self(path.clone())) } else { Err(wrong::<Self>(node)) }
+    }
+}
+
+/// Where the event log goes.
+#[derive(Clone, Debug)]
+pub(super) struct LogPlace(pub(super) String);
+
+impl Read for LogPlace {
+    fn expected() -> String {
+        "an absolute path, \"-\", \"journald\", \"syslog\", or one of these two with a colon and a \
+         path behind"
+            .to_owned()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        let Value::Text(text) = &node.value else { return Err(wrong::<Self>(node)) };
+        // Who gives an option is in some folder, and means that.
+        let is_option = matches!(node.place, Place::Option(_)) && !text.is_empty();
+        let is_meant = match Destination::of(text) {
+            Destination::Stream(path) => path == "-" || path.starts_with('/') || is_option,
+            Destination::Daemon(_, socket) => socket.is_absolute(),
+        };
+        if is_meant { Ok(Self(text.clone())) } else { Err(wrong::<Self>(node)) }
     }
 }
 

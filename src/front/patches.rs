@@ -16,7 +16,7 @@ pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontErr
     let (mut text, listed): (_, Vec<&Patch>) = match product {
         None => (String::new(), catalogue.patches().iter().collect()),
         Some(said) => {
-            let (named, patches) = catalogue.for_product(said).ok_or_else(|| {
+            let (named, patches) = catalogue.for_product(&product_of(said)).ok_or_else(|| {
                 let what = "expected a product of `mailguard patches`";
                 FrontError::new(format!("`{said}` found, {what}"))
             })?;
@@ -49,13 +49,25 @@ pub fn list(patches: &Patches, product: Option<&str>) -> Result<String, FrontErr
     Ok(text)
 }
 
-/// All there is to know of one.
+/// What is said of a product, where it begins with the name of a package that is called otherwise.
+fn product_of(said: &str) -> String {
+    let package = PACKAGES.iter().find_map(|(package, product)| {
+        let (head, rest) = said.split_at_checked(package.len())?;
+        let is_it = head.eq_ignore_ascii_case(package) && !rest.starts_with(char::is_alphanumeric);
+        is_it.then(|| format!("{product}{rest}"))
+    });
+    package.unwrap_or_else(|| said.to_owned())
+}
+
+/// All there is to know of one, whatever the case of its name.
 ///
 /// # Errors
 /// There is none of this name; where no patch can be, why.
 pub fn show(patches: &Patches, id: &str) -> Result<String, FrontError> {
-    let Some(patch) = patches.catalogue.find(id) else {
-        let why = OUT_OF_REACH.iter().find(|(known, _)| *known == id).map(|(_, why)| *why);
+    let is_it = |patch: &&Patch| patch.id.eq_ignore_ascii_case(id);
+    let Some(patch) = patches.catalogue.patches().iter().find(is_it) else {
+        let why = OUT_OF_REACH.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
+        let why = why.map(|(_, why)| *why);
         let why = why.map(|why| format!("cannot be closed in the path: it is in {why}"));
         let said = why.unwrap_or_else(|| "there is no such patch".to_owned());
         return Err(FrontError::new(format!("{id}: {said}")));
@@ -160,6 +172,10 @@ const SHOWN_MAX: usize = 100;
 /// Texts of a rule that are shown.
 const TEXTS_MAX: usize = 12;
 
+/// Debian's packages, the longest names first, and what is in them.
+const PACKAGES: [(&str, &str); 3] =
+    [("exim4-daemon-heavy", "exim"), ("exim4-daemon-light", "exim"), ("exim4", "exim")];
+
 /// Holes that nothing in the path can close, and where they are.
 const OUT_OF_REACH: [(&str, &str); 17] = [
     ("CVE-1999-0204", "the answer of an ident server"),
@@ -180,3 +196,32 @@ const OUT_OF_REACH: [(&str, &str); 17] = [
     ("CVE-2026-40686", "UTF-8 operators of a local configuration"),
     ("CVE-2026-43964", "text of the server's own tables and milters"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_patch_and_a_product_are_known_however_they_are_written() {
+        let patches = Config::build(None, &[]).unwrap().with_patches(&[]).unwrap();
+        let patches = patches.engine.guard.patches;
+        let of = |id: &str| show(&patches, id).map_err(|error| error.to_string());
+        assert_eq!(of("cve-2019-10149"), of("CVE-2019-10149"));
+        assert!(of("CVE-2019-10149").is_ok());
+        assert!(of("cve-2021-20314").unwrap_err().ends_with("it is in DNS"));
+        let needs = |said: &str| list(&patches, Some(said)).map_err(|error| error.to_string());
+        for (package, product) in [
+            ("exim4-4.96-15+deb12u6", "exim-4.96"),
+            ("exim4-daemon-light 4.91-1", "exim-4.91"),
+            ("Exim4", "exim"),
+            ("sendmail-8.17.1.9-2+deb12u2", "sendmail-8.17.1.9"),
+            ("opensmtpd-6.8.0p2-4", "opensmtpd-6.8.0p2"),
+            ("postfix-3.7.11-0+deb12u1", "postfix-3.7.11"),
+        ] {
+            assert!(needs(package).is_ok(), "{package}");
+            assert_eq!(needs(package), needs(product), "{package}");
+        }
+        assert!(needs("exim45").is_err());
+    }
+}

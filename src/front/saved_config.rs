@@ -94,9 +94,17 @@ fn replace(file: &Path, old: Option<&str>, new: &str) -> io::Result<()> {
         written.write_all(text.as_bytes())?;
         written.sync_all()
     };
-    old.map_or(Ok(()), |old| write(&beside(".1"), old))?;
-    let new_file = beside(".new");
-    write(&new_file, new)?;
+    // One that was kept before goes when all is written, and not on a full disk.
+    let (kept, old_file, new_file) = (beside(".1"), beside(".1.new"), beside(".new"));
+    let written =
+        old.map_or(Ok(()), |old| write(&old_file, old)).and_then(|()| write(&new_file, new));
+    if let Err(error) = written {
+        for part in [&old_file, &new_file] {
+            let _ = fs::remove_file(part);
+        }
+        return Err(error);
+    }
+    old.map_or(Ok(()), |_| fs::rename(&old_file, kept))?;
     fs::rename(&new_file, file)
 }
 
@@ -131,6 +139,27 @@ mod tests {
         assert_eq!(owner(&file), before);
         assert_eq!(owner(&folder.join("real.toml.1")), before);
         assert_eq!(fs::read_to_string(&file).unwrap(), "ports = [25]\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_replaces_nothing() {
+        let name = format!("mailguard-memory-whole-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let (file, kept) = (folder.join("m.toml"), folder.join("m.toml.1"));
+        // What cannot be removed cannot be written.
+        fs::create_dir_all(folder.join("m.toml.new")).unwrap();
+        fs::write(&file, "ports = [26]\n").unwrap();
+        fs::write(&kept, "ports = [27]\n").unwrap();
+        let config = Config::build(None, &[]).unwrap();
+        write(&file, true, &config, &[]).unwrap_err();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "ports = [26]\n");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "ports = [27]\n");
+        assert!(!folder.join("m.toml.1.new").exists());
+        fs::remove_dir(folder.join("m.toml.new")).unwrap();
+        write(&file, true, &config, &[]).unwrap();
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "ports = [26]\n");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -26,7 +26,7 @@ pub struct Imported {
     pub settings: String,
     /// What was used, what was not, and why.
     pub report: String,
-    /// Whether a line about mail was not understood, or nothing is guarded.
+    /// Whether a line about mail was not understood, none was used, or nothing is guarded.
     pub is_doubtful: bool,
 }
 
@@ -57,9 +57,10 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     let generation = generation(&lines, &mut account);
     let numbered = lines.iter().map(|(number, line)| (*number, line.trim()));
     let gathered = gather(numbered, addresses(&lines));
+    let cure = if wish.guard_anyway { "" } else { "; say --guard-anyway for ports = [25]" };
     let (mut ports, mut settings) = match generation {
-        Generation::Pix(_) => (fixups(&lines, &mut account), Vec::new()),
-        Generation::Asa => esmtp::read(&lines, &mut account),
+        Generation::Pix(_) => (fixups(&lines, cure, &mut account), Vec::new()),
+        Generation::Asa => esmtp::read(&lines, cure, &mut account),
     };
     let is_off = ports.is_empty();
     if is_off && wish.guard_anyway {
@@ -76,10 +77,16 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     };
     note(&gathered, &mut account);
     account.pass_over_nothing(&lines, &gathered);
+    let is_used = !account.used.is_empty();
+    if !is_used {
+        account
+            .warnings
+            .push("no line was used: is it a configuration of a PIX or ASA?".to_owned());
+    }
     settings.insert(0, format!("profile = \"{profile}\""));
     let settings = written(&settings, &ports, &gathered);
     let report = account.told(&lines);
-    let is_doubtful = is_off || !account.unclear.is_empty();
+    let is_doubtful = is_off || !is_used || !account.unclear.is_empty();
     Imported { settings, report, is_doubtful }
 }
 
@@ -129,7 +136,7 @@ fn is_head(line: &str) -> bool {
 }
 
 /// The ports that `fixup` guards: 25, if no line says anything.
-fn fixups(lines: &[(usize, String)], account: &mut Account) -> BTreeSet<u16> {
+fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTreeSet<u16> {
     let (mut ports, mut is_said) = (BTreeSet::new(), false);
     for (number, line) in lines {
         let line = plain(line);
@@ -151,8 +158,7 @@ fn fixups(lines: &[(usize, String)], account: &mut Account) -> BTreeSet<u16> {
         }
         account.used.insert(*number);
         if !is_guarded && ports.is_empty() {
-            let why = "this PIX did not guard mail; say --guard-anyway for ports = [25]";
-            account.warnings.push(format!("line {number}: {why}"));
+            account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
         }
     }
     if is_said { ports } else { BTreeSet::from([25]) }

@@ -15,6 +15,9 @@ fn meant(line: &str, mode: Mode) -> Result<Command, String> {
 fn words_may_be_shortened_to_what_only_one_of_their_place_begins_with() {
     for (line, mode, command) in [
         ("en", Mode::Looking, Command::Enable),
+        ("en", Mode::Exec, Command::Enable),
+        ("en", Mode::Configuring, Command::Enable),
+        ("end", Mode::Configuring, Command::End),
         ("conf t", Mode::Exec, Command::Configure),
         ("co t", Mode::Exec, Command::Configure),
         ("wr t", Mode::Exec, Command::WriteTerminal),

@@ -156,8 +156,9 @@ fn is_meant(keyword: &str, word: &str) -> bool {
     keyword.starts_with(word) && (word == keyword || !WHOLE.contains(&keyword))
 }
 
-/// Words of ours that cannot be cut: a PIX has always taken their beginnings for its own.
-const WHOLE: [&str; 1] = ["queues"];
+/// Words that cannot be cut: a PIX has always taken their beginnings for other words, those of the
+/// second wherever it is not being configured.
+const WHOLE: [&str; 2] = ["queues", "end"];
 
 /// What may be typed instead: the family's own usage, or the rows.
 fn usage(alive: &[&Row]) -> Vec<&'static str> {

@@ -74,3 +74,25 @@ fn no_file_is_too_strange_to_be_read() {
         }
     }
 }
+
+#[test]
+fn what_is_no_configuration_of_a_pix_is_doubted() {
+    for text in ["hello world\n", "root:x:0:0:root:/root:/bin/bash\n", "", "hostname pix\n"] {
+        let imported = import(text, Wish::default());
+        assert!(imported.is_doubtful, "{text}");
+        let warning = "WARNING: no line was used: is it a configuration of a PIX or ASA?\n";
+        assert!(imported.report.ends_with(warning), "{}", imported.report);
+    }
+    assert!(!import("PIX Version 6.3(5)\nhostname pix\n", Wish::default()).is_doubtful);
+}
+
+#[test]
+fn nobody_is_advised_to_say_what_was_said() {
+    for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n"] {
+        for guard_anyway in [false, true] {
+            let imported = import(text, Wish { guard_anyway, ..Wish::default() });
+            assert!(imported.report.contains("not guard"), "{}", imported.report);
+            assert_eq!(imported.report.contains("--guard-anyway"), !guard_anyway, "{text}");
+        }
+    }
+}

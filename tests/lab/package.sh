@@ -174,7 +174,7 @@ filters() {
     expect "its user" "inside ps -o user= -p \$(main)" mailguard
     inside grep -q '^CapPrm:.0000000000003000$' "/proc/$(main)/status" || die "has capabilities"
     inside journalctl -q -u mailguard | grep 'are not limited' && die "not in its sandbox"
-    for unit in mailguard.service mailguard-rules.service $1; do
+    for unit in mailguard.service mailguard-rules.service; do
         expect "$unit" "inside systemctl is-active $unit" active
         expect "$unit" "inside systemctl is-enabled $unit" enabled
     done
@@ -256,7 +256,8 @@ removed() {
 
 life_of_deb() {
     inside dpkg -i /mnt/share/first
-    filters mailguard-check.timer
+    filters
+    expect "what looks each minute" "inside systemctl is-enabled mailguard-check.timer" disabled
     say "installed: filters at once, as a user of its own"
     control
     logs
@@ -280,7 +281,7 @@ life_of_rpm() {
     expect "its files" "inside rpm -V --nodeps mailguard" ""
     inside getent passwd mailguard >/dev/null || die "it has no user"
     inside systemctl -q enable --now mailguard.service
-    filters ""
+    filters
     say "installed: filters as soon as it is enabled, as a user of its own"
     control
     logs

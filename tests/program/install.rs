@@ -145,6 +145,45 @@ fn packages_have_all_that_is_staged() {
     assert!(read("package.sh").contains("s/@VERSION@/$version-$number/; s/@DATE@/$date/"));
 }
 
+/// A minute after it is started it fails where anything about a machine is not right yet.
+#[test]
+fn a_package_starts_nothing_that_looks_each_minute() {
+    let script = fs::read_to_string(format!("{DIST}/debian/postinst")).unwrap();
+    let started: Vec<_> = script.lines().filter(|line| line.contains("-invoke start")).collect();
+    assert!(matches!(*started, [line] if !line.contains("mailguard-check")), "{started:?}");
+    let (enabling, _) = script.split_once("    [ -d /run/systemd/system ]").unwrap();
+    let root = Root::new("postinst");
+    fs::write(root.0.join("postinst"), format!("{enabling}\n;;\nesac\n")).unwrap();
+    let helper = root.0.join("deb-systemd-helper");
+    // Where the package is new, and where it was there and all of it enabled.
+    for (is_known, is_enabled) in [(1, false), (0, true)] {
+        let text = format!("#!/bin/sh\necho $*\n[ $1 != debian-installed ] || exit {is_known}\n");
+        fs::write(&helper, text).unwrap();
+        let run = "cd \"$0\" && chmod +x deb-systemd-helper && \
+                   ln -sf /bin/true systemd-sysusers && ln -sf /bin/true systemd-tmpfiles && \
+                   PATH=.:$PATH sh -x postinst configure 2>&1";
+        let output = Command::new("sh").args(["-c", run, root.path()]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let enables = |unit: &str| said.contains(&format!("deb-systemd-helper enable {unit}\n"));
+        assert!(output.status.success() && enables("mailguard.service"), "{said}");
+        assert_eq!(enables("mailguard-check.timer"), is_enabled, "{said}");
+    }
+}
+
+/// Forwarded mail passes no other chain.
+#[test]
+fn who_is_banned_is_kept_out_where_mail_is_forwarded() {
+    let read = |name: &str| fs::read_to_string(format!("{DIST}/{name}")).unwrap();
+    let filter = read("fail2ban/mailguard.conf");
+    let (_, jail) = filter.split_once("#   [mailguard]\n").unwrap();
+    let jail: Vec<_> = jail.lines().map_while(|line| line.strip_prefix("#   ")).collect();
+    assert!(jail.contains(&"chain = FORWARD"), "{jail:?}");
+    let parser = read("crowdsec/mailguard-logs.yaml");
+    for line in ["iptables_chains: [INPUT, FORWARD]", "nftables_hooks: [input, forward]"] {
+        assert!(parser.contains(&format!("\n#   {line}\n")), "{line}");
+    }
+}
+
 /// Files of the machine that may change are copies here.
 #[test]
 fn without_systemd_there_are_user_and_directory_as_well() {
@@ -274,7 +313,7 @@ fn pages_can_be_read_by_their_readers() {
     };
     let said = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.stderr.is_empty(), "{}", String::from_utf8_lossy(&shown.stderr));
-    for heading in ["NAME", "SYNOPSIS", "OPTIONS", "FILES", "SEE ALSO"] {
+    for heading in ["NAME", "SYNOPSIS", "OPTIONS", "SIGNALS", "EXIT STATUS", "FILES", "SEE ALSO"] {
         assert!(said.contains(heading), "{heading} of {said}");
     }
 }

@@ -63,6 +63,25 @@ fn own_path() -> String {
 }
 
 #[test]
+fn a_kernel_whose_nft_knows_no_queue_is_named() {
+    sealed(NEEDS, || {
+        let (real, path) = (shell("command -v nft"), fake());
+        let real = real.trim();
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in\n*' -f '*) cat >/run/script; if grep -q 'queue num' \
+             /run/script; then echo 'Error: No such file' >&2; exit 1; fi; exec {real} \"$@\" \
+             </run/script ;;\n*) exec {real} \"$@\" ;;\nesac\n"
+        );
+        fs::write("/run/fake/nft", script).unwrap();
+        let output = mailguard(&path, &["rules", "up"], &["rules.backend=nft"]);
+        let expected = "mailguard: nft of this kernel knows no queue, expected rules.backend = \
+                        \"auto\" or \"iptables\": nft refused: Error: No such file\n";
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+        assert_eq!(output.status.code(), Some(2));
+    });
+}
+
+#[test]
 fn where_the_kernel_has_all_it_takes_nft_keeps_the_rules() {
     sealed(NEEDS, || {
         let path = fake();
@@ -105,7 +124,7 @@ fn where_it_has_not_iptables_does() {
             let before = state();
             let output = mailguard(&own_path(), &["rules", "up"], &["rules.backend=nft"]);
             let error = String::from_utf8(output.stderr).unwrap();
-            assert!(error.starts_with("mailguard: nft refused: "), "{error}");
+            assert!(error.starts_with("mailguard: nft of this kernel knows no queue, "), "{error}");
             assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
             assert_eq!(state(), before);
         }

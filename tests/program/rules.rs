@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Output, Stdio};
 
 use crate::run;
 use crate::sealed::sealed;
@@ -360,6 +361,7 @@ fn what_fails_halfway_is_taken_back() {
 #[test]
 fn a_missing_program_is_named() {
     sealed(NEEDS, || {
+        shell("for n in /usr/local/sbin /usr/sbin; do mount -t tmpfs tmpfs $n; done");
         for (backend, expected) in [
             ("iptables", "iptables-save is not installed (on Debian: apt-get install iptables)"),
             ("nft", "nft is not installed (on Debian: apt-get install nftables)"),
@@ -377,6 +379,88 @@ fn a_missing_program_is_named() {
             let said = String::from_utf8(output.stderr).unwrap();
             assert_eq!((output.status.code(), said), (Some(2), format!("mailguard: {expected}\n")));
         }
+    });
+}
+
+#[test]
+fn programs_are_found_where_an_administrator_has_them() {
+    sealed(NEEDS, || {
+        for words in [&["rules", "up"][..], &["check"], &["rules", "down"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                .args(words)
+                .args(IPTABLES)
+                .env("PATH", "/usr/bin:/bin")
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8(said).unwrap();
+            assert!(!said.contains("installed (on Debian"), "{said}");
+            assert_eq!(state().contains("MAILGUARD"), words != ["rules", "down"], "{said}");
+        }
+    });
+}
+
+/// A program that does as `ip6tables-restore`, after this.
+fn before_ip6tables_restore(script: &str) -> String {
+    let path = std::env::var("PATH").unwrap();
+    let real = shell("command -v ip6tables-restore");
+    fs::create_dir_all("/run/fake").unwrap();
+    let fake = "/run/fake/ip6tables-restore";
+    fs::write(fake, format!("#!/bin/sh\n{script}\nexec {} \"$@\"\n", real.trim())).unwrap();
+    fs::set_permissions(fake, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("/run/fake:{path}")
+}
+
+#[test]
+fn a_signal_leaves_no_family_without_its_rules() {
+    sealed(NEEDS, || {
+        succeed("up", &[]);
+        let both = state();
+        succeed("down", &[]);
+        let neither = state();
+        for signal in ["INT", "TERM", "HUP"] {
+            // As a terminal does, to all of them.
+            let path = before_ip6tables_restore(&format!("kill -{signal} 0"));
+            for (action, expected) in [("up", &both), ("down", &neither)] {
+                let output = Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                    .args(["rules", action, IPTABLES[0], IPTABLES[1]])
+                    .env("PATH", &path)
+                    .process_group(0)
+                    .output()
+                    .unwrap();
+                assert_eq!(&state(), expected, "{action} {signal}");
+                // It is not forgotten, but some start programs that do not know the others.
+                let is_ended = output.status.signal().is_some();
+                assert!(is_ended || signal != "TERM", "{action}: {output:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_changes_rules_at_once_does_so_one_after_the_other() {
+    sealed(NEEDS, || {
+        succeed("up", &[]);
+        let once = state();
+        let path = before_ip6tables_restore("sleep 0.1");
+        for _ in 0..2 {
+            let start = |action: &&str| {
+                Command::new(env!("CARGO_BIN_EXE_mailguard"))
+                    .args(["rules", action, IPTABLES[0], IPTABLES[1]])
+                    .env("PATH", &path)
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            };
+            let started: Vec<_> = ["up", "down", "up"].iter().map(start).collect();
+            for child in started {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+            }
+            succeed("up", &[]);
+            assert_eq!(state(), once);
+        }
+        assert_eq!(shell("stat -c %a /run/mailguard-rules.lock"), "600\n");
     });
 }
 

@@ -432,6 +432,71 @@ fn the_configuration_is_read_anew_on_request_and_only_if_it_is_right() {
 }
 
 #[test]
+fn what_takes_another_start_is_told_until_then() {
+    sealed(NEEDS, || {
+        let file = "/run/mailguard.toml";
+        fs::write(file, "# Nothing yet.\n").unwrap();
+        let filter = Filter::start(&["--config", file]);
+        let of_filter = || {
+            let said = String::from_utf8(mailguard(&["check", "--config", file]).stdout).unwrap();
+            let lines = said.lines().filter(|line| line.contains("running filter: "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let waiting = "[limits] changed: that takes effect at the next start";
+        let is_shown = || {
+            let status = String::from_utf8(mailguard(&["ctl", "status"]).stdout).unwrap();
+            status.lines().any(|line| line == waiting)
+        };
+        let as_configured = ["ok     running filter: as configured"];
+        assert_eq!(of_filter(), as_configured);
+        fs::write(file, "[limits]\nflows_max = 9\n").unwrap();
+        succeed(&["ctl", "reload"]);
+        assert_eq!(of_filter(), [format!("wrong  running filter: {waiting}")]);
+        assert!(is_shown());
+        // What else is changed meanwhile does not bring it about.
+        succeed(&["ctl", "fixup protocol smtp 587"]);
+        assert!(is_shown());
+        fs::write(file, "# Nothing again.\n").unwrap();
+        succeed(&["ctl", "reload"]);
+        assert_eq!(of_filter(), as_configured);
+        assert!(!is_shown());
+        filter.end("-TERM");
+    });
+}
+
+#[test]
+fn what_the_next_start_could_not_open_is_found_before_it() {
+    sealed(NEEDS, || {
+        let file = "/run/mailguard.toml";
+        for (text, expected) in [
+            (
+                "[log]\nevents = \"/run/none/x.log\"\n",
+                "log.events: /run/none/x.log: there is no folder /run/none",
+            ),
+            (
+                "[log]\nevents = \"/etc\"\n",
+                "log.events: /etc: a directory, expected a regular file or a FIFO",
+            ),
+            (
+                "[control]\nsocket = \"/etc/passwd\"\n",
+                "control.socket: /etc/passwd: expected a socket, or nothing",
+            ),
+        ] {
+            fs::write(file, text).unwrap();
+            let output = mailguard(&["check", "--config-only", "--config", file]);
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.ends_with(&format!("\nwrong  {expected}\n")), "{said}");
+            assert_eq!(output.status.code(), Some(1));
+            assert_eq!(mailguard(&["run", "--config", file]).status.code(), Some(2), "{text}");
+        }
+        fs::write(file, "[log]\nevents = \"/run/x.log\"\n[control]\nsocket = \"/run/c/ctl\"\n")
+            .unwrap();
+        succeed(&["check", "--config-only", "--config", file]);
+        Filter::start(&["--config", file]).end("-TERM");
+    });
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_ends_the_start() {
     sealed(NEEDS, || {
         let output = mailguard(&["run", "--events", "/nonexistent/events"]);

@@ -35,6 +35,22 @@ fn has_lost_some() -> bool {
         .is_some_and(|count| count.parse::<u64>().unwrap() > 0)
 }
 
+/// Whether it says so of its log.
+fn tells_of(trouble: &str) -> bool {
+    let status = String::from_utf8(mailguard(&["ctl", "status"]).stdout).unwrap();
+    status.contains(&format!("\nevent log: {trouble}\n"))
+}
+
+/// Whether who looks at all of the machine is told.
+fn is_found(trouble: &str) -> bool {
+    let said = String::from_utf8(mailguard(&["check", LOCAL[0], LOCAL[1]]).stdout).unwrap();
+    said.contains(&format!("\nwrong  running filter: event log: {trouble}\n"))
+}
+
+const UNWRITTEN: &str = "it cannot be written, and entries are lost";
+
+const OUTDATED: &str = "it could not be opened anew, and the old one is written to";
+
 #[test]
 fn on_a_full_disk_it_filters_and_writes_on_when_there_is_room() {
     sealed(NEEDS, || {
@@ -42,12 +58,14 @@ fn on_a_full_disk_it_filters_and_writes_on_when_there_is_room() {
         let filter = start("/run/disk/events");
         assert!(!shell("cat /dev/zero >/run/disk/full 2>/dev/null"), "the disk is not full");
         assert!(is_soon(has_lost_some), "nothing is lost");
+        assert!(is_soon(|| tells_of(UNWRITTEN)) && is_found(UNWRITTEN));
         fs::remove_file("/run/disk/full").unwrap();
         let has_events = || {
             filters();
             fs::metadata("/run/disk/events").unwrap().len() > 0
         };
         assert!(is_soon(has_events), "nothing is written");
+        assert!(is_soon(|| !tells_of(UNWRITTEN)) && !is_found(UNWRITTEN));
         let said = filter.end("-TERM");
         for line in ["No space left on device", "events are written again", "events_lost: "] {
             assert!(said.contains(line), "{line} is not in {said}");
@@ -73,6 +91,22 @@ fn a_reader_of_the_log_may_die_and_another_come() {
         for line in ["Broken pipe", "events are written again"] {
             assert!(said.contains(line), "{line} is not in {said}");
         }
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_anew_is_told() {
+    sealed(NEEDS, || {
+        let filter = start("/run/events");
+        assert!(!tells_of(OUTDATED));
+        fs::rename("/run/events", "/run/events.1").unwrap();
+        fs::create_dir("/run/events").unwrap();
+        filter.signal("-USR1");
+        assert!(is_soon(|| tells_of(OUTDATED)) && is_found(OUTDATED));
+        fs::remove_dir("/run/events").unwrap();
+        filter.signal("-USR1");
+        assert!(is_soon(|| !tells_of(OUTDATED)) && !is_found(OUTDATED));
+        filter.end("-TERM");
     });
 }
 

@@ -97,6 +97,15 @@ fn is_behind(table: &str, chain: &str, ours: &Ours) -> bool {
 /// check of IPv4 does where it is strict; or the end of a chain that has returned all others.
 pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
     let mut rules = rules_of(listing);
+    let mut ended = BTreeSet::new();
+    // What stands behind the end of its chain is never come to.
+    rules.retain(|rule| {
+        let chain = (rule.table, rule.chain);
+        !ended.contains(&chain) && {
+            ended.extend(rule.is_end().then_some(chain));
+            true
+        }
+    });
     rules.retain(|rule| rule.concerns_mail(ours) && !rule.is_for_some());
     let is_hooked =
         |rule: &&Rule<'_>| matches!(rule.table, "raw" | "mangle") && rule.chain == "PREROUTING";
@@ -108,6 +117,21 @@ pub(super) fn has_source_check(listing: &str, ours: &Ours) -> bool {
         let behind = rules.get(at + 1..).unwrap_or_default();
         rule.drops_strangers() || rule.returns_others() && rule.is_end_dropped(behind)
     })
+}
+
+/// The tables of a listing that do anything: they have a rule, or a policy that lets not all pass.
+pub(super) fn in_use(listing: &str) -> Vec<&str> {
+    let (mut table, mut found) = ("", Vec::new());
+    for line in listing.lines() {
+        table = line.strip_prefix('*').unwrap_or(table);
+        let policy = line.strip_prefix(':').and_then(|chain| chain.split(' ').nth(1));
+        let does =
+            line.starts_with("-A ") || policy.is_some_and(|it| !matches!(it, "ACCEPT" | "-"));
+        if does && found.last() != Some(&table) {
+            found.push(table);
+        }
+    }
+    found
 }
 
 /// The tables a listing has.
@@ -155,9 +179,13 @@ impl<'a> Rule<'a> {
     /// Whether what comes to the end of its chain behind it is dropped there.
     fn is_end_dropped(&self, behind: &[Self]) -> bool {
         let is_beside = |rule: &&Self| (rule.table, rule.chain) == (self.table, self.chain);
-        let is_for_all = |rule: &&Self| matches!(*rule.words, ["-j", "DROP" | "RETURN" | "ACCEPT"]);
-        let end = behind.iter().filter(is_beside).find(is_for_all);
+        let end = behind.iter().filter(is_beside).find(|rule| rule.is_end());
         end.is_some_and(|end| rules::target(&end.words) == Some("DROP"))
+    }
+
+    /// Whether no packet comes behind it in its chain.
+    fn is_end(&self) -> bool {
+        matches!(*self.words, ["-j", "DROP" | "RETURN" | "ACCEPT"])
     }
 
     fn harm_of_ours(&self, ours: &Ours) -> Option<&'static str> {

@@ -14,19 +14,17 @@ use crate::flow::Network;
 
 /// Examines forwarding, bridges and interfaces. Whether local mail is to be filtered, and whether a
 /// rule asks where a source of IPv6 belongs, is not known where the configuration is faulty.
-pub(super) fn examine(is_local: Option<bool>, has_source_check: Option<bool>, report: &mut Report) {
+pub(super) fn examine(
+    is_local: Option<bool>,
+    hosts: &[Network],
+    has_source_check: Option<bool>,
+    report: &mut Report,
+) {
     let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
     let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
-    match (v4, v6, is_local) {
-        (true, true, _) => report.good("forwarding: on".to_owned()),
-        (true, false, _) => report.good("forwarding: on for IPv4, off for IPv6".to_owned()),
-        (false, true, _) => report.good("forwarding: on for IPv6, off for IPv4".to_owned()),
-        (false, false, Some(true) | None) => {
-            report.good("forwarding: off; only local mail is filtered".to_owned());
-        }
-        (false, false, Some(false)) => {
-            report.wrong("forwarding: off (sysctl net.ipv4.ip_forward)".to_owned());
-        }
+    match forwarding(v4, v6, is_local, hosts) {
+        Ok(finding) => report.good(format!("forwarding: {finding}")),
+        Err(finding) => report.wrong(format!("forwarding: {finding}")),
     }
     bridges(report);
     let count = |name| number(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
@@ -46,6 +44,31 @@ pub(super) fn examine(is_local: Option<bool>, has_source_check: Option<bool>, re
                 sources_of_ipv6(has_source_check, report);
             }
         }
+    }
+}
+
+/// How the machine forwards; an error: not as it has to.
+fn forwarding(
+    v4: bool,
+    v6: bool,
+    is_local: Option<bool>,
+    hosts: &[Network],
+) -> Result<&'static str, &'static str> {
+    let has_hosts = |is_ipv6| hosts.iter().any(|host| host.is_ipv6() == is_ipv6);
+    match (v4, v6, is_local) {
+        (false, true, _) if has_hosts(false) => {
+            Err("off for IPv4, though rules.mail_hosts has addresses of it (sysctl \
+             net.ipv4.ip_forward)")
+        }
+        (true, false, _) if has_hosts(true) => {
+            Err("off for IPv6, though rules.mail_hosts has addresses of it (sysctl \
+             net.ipv6.conf.all.forwarding)")
+        }
+        (true, true, _) => Ok("on"),
+        (true, false, _) => Ok("on for IPv4, off for IPv6"),
+        (false, true, _) => Ok("on for IPv6, off for IPv4"),
+        (false, false, Some(true) | None) => Ok("off; only local mail is filtered"),
+        (false, false, Some(false)) => Err("off (sysctl net.ipv4.ip_forward)"),
     }
 }
 
@@ -236,6 +259,28 @@ mod tests {
         assert_eq!(filling(89, 100), None);
         let said = filling(90, 100).unwrap();
         assert!(said.starts_with("connection tracking: 90 of 100 entries"), "{said}");
+    }
+
+    #[test]
+    fn what_is_forwarded_has_to_have_the_families_of_the_mail_hosts() {
+        let hosts = |text: &str| -> Vec<Network> {
+            text.split_whitespace().map(|host| host.parse().unwrap()).collect()
+        };
+        let (v4, v6) = ("192.0.2.25", "2001:db8::/64");
+        for (on, named, is_right) in [
+            ([true, false], v4, true),
+            ([false, true], v6, true),
+            ([true, false], v6, false),
+            ([false, true], v4, false),
+            ([false, true], "2001:db8::/64 192.0.2.0/24", false),
+            ([true, true], "2001:db8::/64 192.0.2.0/24", true),
+            ([false, true], "", true),
+            ([false, false], "", false),
+        ] {
+            let found = forwarding(on[0], on[1], Some(false), &hosts(named));
+            assert_eq!(found.is_ok(), is_right, "{on:?} {named}: {found:?}");
+        }
+        assert!(forwarding(false, false, Some(true), &[]).is_ok());
     }
 
     #[test]

@@ -13,7 +13,9 @@ mod marks;
 mod matches;
 mod nft;
 mod ours;
+mod outputs;
 mod owner;
+mod running;
 #[cfg(test)]
 mod tests;
 
@@ -21,14 +23,13 @@ use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
-
-use serde::Deserialize;
+use std::process::Stdio;
 
 use self::managers::Managers;
 use self::ours::Ours;
 use self::owner::Holder;
-use super::control::{self, group_named};
+use self::running::Status;
+use super::control::group_named;
 use super::nfqueue::listing;
 use super::rules::{self, Keeper};
 use super::{FrontError, Outcome};
@@ -43,21 +44,22 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     configuration(config, has_file, &mut report);
     let status = Status::asked(config);
     queues(config, status.is_some(), &mut report);
-    running(config, status.as_ref(), &mut report);
+    running::examine(config, status.as_ref(), &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let (keeper, has_rules) = installed(config, &mut report);
     reassembly(has_rules, &mut report);
     let ours = Ours::new(config, keeper);
     let has_source_check = foreign(&ours, has_iptables, &mut report);
-    machine::examine(Some(config.rules.local), Some(has_source_check), &mut report);
+    let (is_local, hosts) = (Some(config.rules.local), &config.rules.mail_hosts);
+    machine::examine(is_local, hosts, Some(has_source_check), &mut report);
     if !config.rules.local {
         machine::local_servers(&config.engine.ports, &mut report);
     }
     machine::own_hosts(&config.rules.mail_hosts, &mut report);
     devices(config, &mut report);
     super::print(&report.text)?;
-    Ok(if report.wrong == 0 { Outcome::Done } else { Outcome::Found })
+    Ok(report.outcome())
 }
 
 /// Prints what can be said of the machine where the configuration is faulty.
@@ -68,14 +70,15 @@ pub fn machine_alone(is_brief: bool) -> Result<(), FrontError> {
     let mut report = Report { is_brief, ..Report::default() };
     let _ = queue_listing(&mut report);
     programs(false, &mut report);
-    machine::examine(None, None, &mut report);
+    machine::examine(None, &[], None, &mut report);
     if !is_brief {
         report.text.push_str(UNSEEN);
     }
     super::print(&report.text)
 }
 
-/// Prints that a configuration is right: one that is not does not come here.
+/// Prints that a configuration is right, and that what it names can be used: one that is not right
+/// does not come here.
 ///
 /// # Errors
 /// The machine has no such group as it names; standard output cannot be written.
@@ -85,7 +88,7 @@ pub fn configuration_only(config: &Config, has_file: bool) -> Result<Outcome, Fr
     let mut report = Report::default();
     configuration(config, has_file, &mut report);
     super::print(&report.text)?;
-    Ok(Outcome::Done)
+    Ok(report.outcome())
 }
 
 fn configuration(config: &Config, has_file: bool, report: &mut Report) {
@@ -98,6 +101,7 @@ fn configuration(config: &Config, has_file: bool, report: &mut Report) {
     if let Some(Err(error)) = config.control.group.as_deref().map(group_named) {
         report.wrong(error.to_string());
     }
+    outputs::examine(config, report);
 }
 
 /// The findings so far.
@@ -119,6 +123,10 @@ impl Report {
     fn wrong(&mut self, finding: String) {
         self.wrong += 1;
         let _ = writeln!(self.text, "wrong  {finding}");
+    }
+
+    const fn outcome(&self) -> Outcome {
+        if self.wrong == 0 { Outcome::Done } else { Outcome::Found }
     }
 }
 
@@ -152,60 +160,6 @@ fn queues(config: &Config, is_answered: bool, report: &mut Report) {
                 served(entry, holders, is_answered, report);
             }
         }
-    }
-}
-
-/// Whether the filter that runs is what the configuration says: options may have told it otherwise,
-/// and the file may have changed since. Where it does not answer us, its queues have told enough.
-fn running(config: &Config, status: Option<&Status>, report: &mut Report) {
-    let Some(status) = status else { return };
-    let found = status.differences(config);
-    if found.is_empty() {
-        report.good("running filter: as configured".to_owned());
-    }
-    found.into_iter().for_each(|one| report.wrong(format!("running filter: {one}")));
-}
-
-/// What a running filter says of itself.
-#[derive(Deserialize)]
-struct Status {
-    profile: String,
-    ports: Vec<u16>,
-    monitor: bool,
-    version: Option<String>,
-    /// A digest of all its settings, which says something to the same build alone.
-    settings: Option<String>,
-}
-
-impl Status {
-    fn asked(config: &Config) -> Option<Self> {
-        let status = control::ask(Path::new(&config.control.socket), "status").ok()?;
-        serde_json::from_str(&status).ok()
-    }
-
-    fn differences(&self, config: &Config) -> Vec<String> {
-        let cure = "mailguard ctl reload, or a restart without options";
-        let mut found = Vec::new();
-        if self.monitor && !config.engine.monitor {
-            found.push(format!("it only monitors, which is not configured ({cure})"));
-        }
-        if !self.monitor && config.engine.monitor {
-            found.push(format!("it filters, though monitor is configured ({cure})"));
-        }
-        if self.profile != config.profile {
-            let (own, other) = (&self.profile, &config.profile);
-            found.push(format!("its profile is {own}, configured is {other} ({cure})"));
-        }
-        if self.ports != config.engine.ports {
-            let (own, other) = (&self.ports, &config.engine.ports);
-            found.push(format!("its ports are {own:?}, configured are {other:?} ({cure})"));
-        }
-        let is_alike = self.version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
-        let settings = self.settings.as_deref().filter(|_| is_alike && found.is_empty());
-        if settings.is_some_and(|own| own != config.digest()) {
-            found.push(format!("its settings differ from the configuration ({cure})"));
-        }
-        found
     }
 }
 
@@ -251,10 +205,15 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
     {
         let legacy = fs::read_to_string(names).unwrap_or_default();
         let save = format!("{program}-save");
-        let version = Command::new(save).arg("--version").stdin(Stdio::null()).output();
+        let version = rules::command(&save).arg("--version").stdin(Stdio::null()).output();
         is_there |= version.is_ok();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let found = two_rule_sets(program, &version.unwrap_or_default(), &legacy);
+        let version = version.unwrap_or_default();
+        if version.contains("legacy") || legacy.is_empty() {
+            continue;
+        }
+        let listing = succeeded(&format!("{program}-legacy-save"), &[]);
+        let found = two_rule_sets(program, listing.as_deref(), &legacy);
         found.into_iter().for_each(|one| report.wrong(one));
     }
     if is_there {
@@ -265,10 +224,12 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
     is_there
 }
 
-/// What iptables made before it came to stand on nf_tables goes on beside it.
-fn two_rule_sets(program: &str, version: &str, legacy: &str) -> Option<String> {
-    let tables = legacy.split_whitespace().collect::<Vec<_>>().join(", ");
-    (!version.contains("legacy") && !tables.is_empty()).then(|| {
+/// What iptables made before it came to stand on nf_tables goes on beside it. A table that is there
+/// does nothing by that; where nobody can list them, any may.
+fn two_rule_sets(program: &str, listing: Option<&str>, names: &str) -> Option<String> {
+    let tables = listing.map_or_else(|| names.split_whitespace().collect(), iptables::in_use);
+    let tables = tables.join(", ");
+    (!tables.is_empty()).then(|| {
         format!(
             "{program}: rules of {program}-legacy are in force too, and not looked at: {tables} \
              ({program}-legacy-save)"
@@ -366,13 +327,20 @@ fn devices(config: &Config, report: &mut Report) {
 }
 
 fn listed(program: &str, words: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(words).stdin(Stdio::null()).output().ok()?;
+    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same of a program that says nothing where it fails.
+fn succeeded(program: &str, words: &[&str]) -> Option<String> {
+    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Every rule of nf_tables, where there is a tool to list them.
 fn nft_listing() -> Result<Option<String>, String> {
-    let listed = Command::new("nft").args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
+    let mut nft = rules::command("nft");
+    let listed = nft.args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
     match listed {
         Ok(output) if output.status.success() => {
             Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))

@@ -415,14 +415,24 @@ fn settings_that_no_line_names_are_compared_by_their_digest() {
 
 #[test]
 fn rules_of_the_older_iptables_are_found() {
-    let new = "iptables-save v1.8.9 (nf_tables)\n";
+    let chains = ":FORWARD ACCEPT [0:0]\n:own - [0:0]\n";
+    let empty = format!("*nat\n{chains}COMMIT\n*filter\n{chains}COMMIT\n");
+    let policy = format!("*nat\n{chains}COMMIT\n*filter\n:INPUT ACCEPT\n:FORWARD DROP\nCOMMIT\n");
+    let both = format!(
+        "*nat\n{chains}-A own -j own\n-A own -j own\nCOMMIT\n*mangle\n{chains}\
+                        COMMIT\n*filter\n{chains}-A FORWARD -p tcp\nCOMMIT\n"
+    );
     for program in ["iptables", "ip6tables"] {
-        let said = two_rule_sets(program, new, "nat\nfilter\n").unwrap();
-        let expected = format!("not looked at: nat, filter ({program}-legacy-save)");
-        assert!(said.ends_with(&expected), "{said}");
+        let said = |listing: Option<&str>| two_rule_sets(program, listing, "nat\nfilter\n");
+        for (listing, tables) in
+            [(None, "nat, filter"), (Some(&*both), "nat, filter"), (Some(&*policy), "filter")]
+        {
+            let expected = format!("not looked at: {tables} ({program}-legacy-save)");
+            assert!(said(listing).unwrap().ends_with(&expected), "{listing:?}");
+        }
+        assert_eq!(said(Some(&empty)), None);
     }
-    assert_eq!(two_rule_sets("iptables", new, ""), None);
-    assert_eq!(two_rule_sets("iptables", "iptables-save v1.8.9 (legacy)\n", "nat\n"), None);
+    assert_eq!(two_rule_sets("iptables", None, ""), None);
 }
 
 #[test]

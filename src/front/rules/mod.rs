@@ -11,14 +11,17 @@ mod nft;
 mod saved;
 mod template;
 mod tool;
+mod undisturbed;
 mod words;
 
 use std::io::{self, Write};
 use std::path::Path;
 
 pub use inputs::{are_of, inputs};
+pub(in crate::front) use tool::command;
 pub(in crate::front) use words::{Printer, position, target, value, words};
 
+use self::undisturbed::Undisturbed;
 use super::{FrontError, is_there};
 use crate::config::{Config, RulesBackend};
 
@@ -95,15 +98,16 @@ pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
         return Ok(());
     }
     up(config, (is_there(file) || are_of(file)).then_some(file))?;
-    super::print("rules: brought up to date\n")
+    super::print("rules: brought up to date, as `mailguard rules up` does\n")
 }
 
 /// Installs the rules, or brings them up to date, and keeps what they are made from for
 /// [`stand_in`], and of which file that is.
 ///
 /// # Errors
-/// A program is missing or refuses; nothing has changed then.
+/// A program is missing or refuses, or somebody else changes rules; nothing has changed then.
 pub fn up(config: &Config, file: Option<&Path>) -> Result<(), FrontError> {
+    let _undisturbed = Undisturbed::begin()?;
     install(config, holders()?)?;
     if let Err(error) = inputs::keep(config, file) {
         // They stand, and that is what was asked for; those before are not to come back.
@@ -118,8 +122,9 @@ pub fn up(config: &Config, file: Option<&Path>) -> Result<(), FrontError> {
 /// done, in a sentence.
 ///
 /// # Errors
-/// A program is missing or refuses; nothing has changed then.
+/// A program is missing or refuses, or somebody else changes rules; nothing has changed then.
 pub fn stand_in() -> Result<&'static str, FrontError> {
+    let _undisturbed = Undisturbed::begin()?;
     let holders = holders()?;
     match inputs::kept() {
         Ok(config) => {
@@ -142,8 +147,10 @@ fn install(config: &Config, holders: Vec<Keeper>) -> Result<(), FrontError> {
 /// Removes every trace of the rules.
 ///
 /// # Errors
-/// A program is missing or refuses; what could be removed is removed all the same.
+/// A program is missing or refuses; what could be removed is removed all the same. Or somebody else
+/// changes rules.
 pub fn down() -> Result<(), FrontError> {
+    let _undisturbed = Undisturbed::begin()?;
     inputs::forget();
     let there: Vec<_> = Keeper::ALL.into_iter().filter(|keeper| keeper.is_there()).collect();
     if there.is_empty() {

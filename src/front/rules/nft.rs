@@ -19,7 +19,21 @@ pub(super) fn up(config: &Config) -> Result<(), FrontError> {
     if is_installed()? && differences(config)?.is_empty() {
         return Ok(());
     }
-    run("nft", &["-f", "-"], &script(config)).map(|_| ())
+    let installed = run("nft", &["-f", "-"], &script(config)).map(drop);
+    installed.map_err(|error| if lacks_queue() { without_queue(&error) } else { error })
+}
+
+/// Whether the kernel takes all but the one thing that brings packets to us.
+fn lacks_queue() -> bool {
+    let is_taken = |end: &str| run("nft", &["-c", "-f", "-"], &format!("{TRIAL}{end}\n")).is_ok();
+    is_taken("accept") && !is_taken("queue num 0")
+}
+
+fn without_queue(error: &FrontError) -> FrontError {
+    FrontError::new(format!(
+        "nft of this kernel knows no queue, expected rules.backend = \"auto\" or \"iptables\": \
+         {error}"
+    ))
 }
 
 /// Removes the table.
@@ -173,6 +187,10 @@ const NAME: &str = "mailguard";
 const TABLE: &str = "table inet mailguard";
 const CHAIN: &str = "add chain inet mailguard ";
 const RULE: &str = "add rule inet mailguard ";
+
+/// A rule of a table that is not made.
+const TRIAL: &str = "add table inet mailguard-trial\nadd chain inet mailguard-trial one { type \
+                     filter hook forward priority 0; }\nadd rule inet mailguard-trial one ";
 
 /// Nothing of it is left, and it is no error if nothing was there.
 const REMOVAL: &str = "add table inet mailguard\ndelete table inet mailguard\n";

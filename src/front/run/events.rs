@@ -40,6 +40,10 @@ struct Shared {
     settled: AtomicU64,
     lost: AtomicU64,
     left_out: AtomicU64,
+    /// Whether the last write failed.
+    is_failing: AtomicBool,
+    /// Whether it could not be opened anew when that was asked for last.
+    is_outdated: AtomicBool,
     /// What was written last.
     backlog: Backlog,
 }
@@ -63,8 +67,6 @@ pub(super) struct Writer {
     text: Vec<u8>,
     /// How many records that is.
     records: u64,
-    /// Whether the last write failed.
-    is_failing: bool,
 }
 
 /// Tells when the writer has written everything.
@@ -100,7 +102,6 @@ impl Events {
             said: Duration::ZERO,
             text: Vec::new(),
             records: 0,
-            is_failing: false,
         };
         Ok((events, Some(writer)))
     }
@@ -171,6 +172,17 @@ impl Events {
     /// Records left out because the log would have grown too fast.
     pub(super) fn left_out(&self) -> u64 {
         self.shared.left_out.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong with the log now.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        if self.shared.is_failing.load(Ordering::Relaxed) {
+            Some("it cannot be written, and entries are lost")
+        } else if self.shared.is_outdated.load(Ordering::Relaxed) {
+            Some("it could not be opened anew, and the old one is written to")
+        } else {
+            None
+        }
     }
 }
 
@@ -289,15 +301,16 @@ impl Writer {
     fn flush(&mut self) {
         self.shared.backlog.add(&self.text);
         match self.target.write(&self.text) {
-            Ok(()) if self.is_failing && !self.text.is_empty() => {
-                self.is_failing = false;
-                log::info!("events are written again");
+            Ok(()) if self.text.is_empty() => {}
+            Ok(()) => {
+                if self.shared.is_failing.swap(false, Ordering::Relaxed) {
+                    log::info!("events are written again");
+                }
             }
-            Ok(()) => {}
             Err(Unwritten { entries, error }) => {
                 let lost = entries.unwrap_or(self.records);
                 self.shared.lost.fetch_add(lost, Ordering::Relaxed);
-                if !std::mem::replace(&mut self.is_failing, true) {
+                if !self.shared.is_failing.swap(true, Ordering::Relaxed) {
                     log::warn!("cannot write events: {error}");
                 }
             }
@@ -311,10 +324,11 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        match self.target.reopened() {
-            None => {}
-            Some(Ok(target)) => self.target = target,
-            Some(Err(error)) => {
+        let Some(reopened) = self.target.reopened() else { return };
+        self.shared.is_outdated.store(reopened.is_err(), Ordering::Relaxed);
+        match reopened {
+            Ok(target) => self.target = target,
+            Err(error) => {
                 log::warn!("cannot open the event log anew, writing to the old one: {error}");
             }
         }

@@ -32,6 +32,7 @@ pub(super) fn reload(
             log::error!("the old configuration stays in force: {line}");
         }
     })?;
+    running.remember(&pending);
     for one in &pending {
         log::warn!("{one}");
     }

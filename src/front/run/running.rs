@@ -23,6 +23,8 @@ pub(super) struct Running<'a> {
     config: Mutex<Config>,
     /// What was dropped by now may have passed, or the other way round.
     has_monitored_in_part: AtomicBool,
+    /// What the file says since it was read last, and another start alone brings about.
+    waiting: Mutex<Vec<Pending>>,
 }
 
 /// What was changed and is not yet in force everywhere: a key or section.
@@ -111,12 +113,25 @@ impl<'a> Running<'a> {
             changes: Mutex::new(()),
             config: Mutex::new(config),
             has_monitored_in_part: AtomicBool::new(false),
+            waiting: Mutex::default(),
         }
     }
 
     /// The configuration, for as long as it takes to look at it.
     pub(super) fn config(&self) -> MutexGuard<'_, Config> {
         self.config.lock()
+    }
+
+    /// Remembers what of a file that was read anew another start alone brings about; what rules
+    /// lack, they show themselves.
+    pub(super) fn remember(&self, pending: &[Pending]) {
+        let lasting = pending.iter().filter(|one| one.needs() != Needs::Rules);
+        *self.waiting.lock() = lasting.copied().collect();
+    }
+
+    /// That, in words.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        self.waiting.lock().iter().map(ToString::to_string).collect()
     }
 
     /// What became of packets that are counted as dropped: those that monitoring lets pass are as

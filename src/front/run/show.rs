@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::counters::COUNTERS;
+use super::running::Running;
 use super::worker::Shared;
 use crate::config::{Config, Words};
 use crate::engine::{Seen, Stage};
@@ -18,7 +19,9 @@ use crate::front::nfqueue::listing;
 use crate::smtp::Verb;
 
 /// How it is, in a few lines.
-pub(super) fn status(shared: &Shared<'_>, config: &Config, form: Form) -> String {
+pub(super) fn status(shared: &Shared<'_>, running: &Running<'_>, form: Form) -> String {
+    let (config, waiting) = (&running.config().clone(), running.waiting());
+    let trouble = shared.events.trouble();
     let stats = shared.engine.stats();
     let since = shared.clock.now().seconds().saturating_sub(shared.started.seconds());
     let (flows_max, store_max) = (shared.engine.flows_max(), shared.engine.store_bytes_max());
@@ -32,6 +35,7 @@ pub(super) fn status(shared: &Shared<'_>, config: &Config, form: Form) -> String
             "flows_max": flows_max, "store_bytes": stats.store_bytes_now,
             "store_bytes_max": store_max, "reloads": shared.reloads.done(),
             "reloads_failed": shared.reloads.failed(), "settings": config.digest(),
+            "pending": waiting, "events": config.log.events, "events_trouble": trouble,
         })
         .to_string();
     }
@@ -62,6 +66,10 @@ pub(super) fn status(shared: &Shared<'_>, config: &Config, form: Form) -> String
     let events = config.log.events.as_deref().unwrap_or("nowhere");
     let (lost, left_out) = (shared.events.lost(), shared.events.left_out());
     let _ = writeln!(text, "events: written to {events}, {lost} lost, {left_out} left out");
+    let trouble = trouble.map(|what| format!("event log: {what}"));
+    for line in trouble.into_iter().chain(waiting) {
+        let _ = writeln!(text, "{line}");
+    }
     text
 }
 

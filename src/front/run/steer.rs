@@ -146,7 +146,7 @@ impl Steering<'_> {
         let config = || self.running.config().clone();
         let shared = self.shared;
         match typed.command {
-            Command::Status => text(show::status(shared, &config(), request.form)),
+            Command::Status => text(show::status(shared, self.running, request.form)),
             Command::Stats => text(show::stats(shared, request.form)),
             Command::Flows => match show::Wanted::parse(rest) {
                 Ok(wanted) => text(show::flows(shared, &wanted, request.form)),
@@ -250,9 +250,11 @@ impl Steering<'_> {
             let changed = pix::change(old, edit, typed)?;
             let is_old = |port: &u16| old.engine.ports.contains(port);
             let has_new_ports = !changed.config.engine.ports.iter().all(is_old);
-            Ok((changed.config, (changed.said, has_new_ports)))
+            let is_new = |port: &u16| changed.config.engine.ports.contains(port);
+            let has_old_ports = !old.engine.ports.iter().all(is_new);
+            Ok((changed.config, (changed.said, has_new_ports, has_old_ports)))
         });
-        let (mut pending, (said, has_new_ports)) = match changed {
+        let (mut pending, (mut said, has_new_ports, has_old_ports)) = match changed {
             Ok(changed) => changed,
             Err(why) => return Answer::refused(request.mode, why),
         };
@@ -261,6 +263,7 @@ impl Steering<'_> {
             // What is under way on a port that was given up is read to its end, so its packets
             // have to come here: the rules may stay.
             pending.retain(|one| *one != Pending::Ports);
+            said.extend(has_old_ports.then(|| GIVEN_UP.to_owned()));
         }
         applied(request.mode, said, &pending)
     }
@@ -377,6 +380,10 @@ const NO_BAR: &str = "ERROR: expected no bar behind `events follow`: what follow
 
 const NO_FILE: &str = "ERROR: the filter was started without a configuration file: expected one at \
                        /etc/mailguard/mailguard.toml, or --config";
+
+/// What is said of ports that are guarded no more.
+const GIVEN_UP: &str = "the rules keep a port while its connections last: `mailguard rules up` \
+                        takes it out";
 
 /// Collectors that may wait to be let in.
 const BACKLOG: i32 = 16;

@@ -8,6 +8,7 @@ use crate::pix::change::plain;
 /// What a map says, as settings; the first is left for the profile.
 pub(super) fn read(
     lines: &[(usize, String)],
+    cure: &str,
     account: &mut Account,
 ) -> (BTreeSet<u16>, Vec<String>) {
     for (number, line) in lines {
@@ -22,10 +23,7 @@ pub(super) fn read(
     let mut settings = Vec::new();
     let mut unclear = None;
     match maps.iter().copied().collect::<Vec<_>>().as_slice() {
-        [] => account.warnings.push(
-            "no inspect esmtp: mail was not guarded; say --guard-anyway for ports = [25]"
-                .to_owned(),
-        ),
+        [] => account.warnings.push(format!("no inspect esmtp: mail was not guarded{cure}")),
         [""] => {}
         [map] => match self::settings(map, lines, account) {
             Some(found) => settings = found,

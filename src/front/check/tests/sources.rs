@@ -44,6 +44,10 @@ fn rules_of_iptables_that_drop_strangers_are_found() {
         ("mangle", returning(&["-m rpfilter --invert -j RETURN", "-j DROP"]), false),
         ("mangle", returning(&["-m rpfilter -j RETURN"]), false),
         ("raw", vec!["PREROUTING -m comment --comment \"-m rpfilter\" -j DROP".to_owned()], false),
+        // Behind what takes every packet out of the chain.
+        ("raw", vec!["PREROUTING -j ACCEPT".to_owned(), format!("PREROUTING {asks}")], false),
+        ("raw", vec!["PREROUTING -i lo -j ACCEPT".to_owned(), format!("PREROUTING {asks}")], true),
+        ("mangle", returning(&["-j RETURN", "-m rpfilter -j RETURN", "-j DROP"]), false),
     ] {
         let listing = format!("*{table}\n-A {}\nCOMMIT\n", rules.join("\n-A "));
         assert_eq!(iptables::has_source_check(&listing, &ours(&[])), expected, "{listing}");
