@@ -51,7 +51,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::flow::{Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
 use crate::tcp::Memory;
 use crate::time::Instant;
-use crate::wire::{Editor, Malformed, Packet, Parsed};
+use crate::wire::{Checksum, Editor, Malformed, Packet, Parsed};
 use conversation::{Conversation, Scene};
 use orphan::ResetRate;
 use passage::Passage;
@@ -83,15 +83,6 @@ pub struct Arrival<'a> {
     pub is_truncated: bool,
     /// Interfaces and link address; 0 where the front knows none.
     pub path: Path,
-}
-
-/// State of a packet's TCP checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// Filled in by the sender: verify it.
-    Complete,
-    /// Left to the network card (`NFQA_SKB_CSUMNOTREADY`): holds at most the pseudo-header's sum.
-    Unfinished,
 }
 
 /// The way a packet takes.
@@ -392,7 +383,7 @@ impl Turn<'_> {
     }
 
     fn verify(&self) -> Result<(), Malformed> {
-        self.packet.verify(self.arrival.checksum == Checksum::Complete)
+        self.packet.verify(self.arrival.checksum)
     }
 }
 

@@ -13,7 +13,7 @@ mod seq;
 
 pub use editor::Editor;
 pub use options::{SCALE_MAX, WINDOW_MAX, maximum_segment_size, restrict_options, window_scale};
-pub use packet::{Flags, Malformed, Packet, Parsed};
+pub use packet::{Checksum, Flags, Malformed, Packet, Parsed};
 pub use reset::{Reset, build_reset};
 pub use seq::Seq;
 

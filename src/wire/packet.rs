@@ -21,6 +21,16 @@ pub enum Parsed<'a> {
     NotTcp,
 }
 
+/// State of a packet's TCP checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Filled in by the sender: verify it.
+    #[default]
+    Complete,
+    /// Left to the network card (`NFQA_SKB_CSUMNOTREADY`): holds at most the pseudo-header's sum.
+    Unfinished,
+}
+
 /// Why bytes could not be read as a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Malformed {
@@ -200,11 +210,11 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn verify(&self, checksum_is_complete: bool) -> Result<(), Malformed> {
+    pub fn verify(&self, checksum: Checksum) -> Result<(), Malformed> {
         if self.source.is_ipv4() && !checksum::is_right(self.ip_header()) {
             return Err(Malformed::IpChecksum);
         }
-        if checksum_is_complete {
+        if checksum == Checksum::Complete {
             let tcp = self.bytes.get(self.tcp_start..).unwrap_or_default();
             if !checksum::is_tcp_right(self.addresses(), tcp) {
                 return Err(Malformed::TcpChecksum);

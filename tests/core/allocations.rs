@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use crate::support::packet::{ACK, PSH, SYN, arrival, tcp_packet};
 use crate::support::rig::settings;
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Verdict};
+use mailguard::engine::{Arrival, Effects, Engine, Verdict};
 use mailguard::time::Instant;
+use mailguard::wire::Checksum;
 
 /// One connection, on which both ends acknowledge all they get.
 struct Line {

@@ -8,13 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Settings, Verdict};
+use mailguard::engine::{Arrival, Effects, Engine, Settings, Verdict};
 use mailguard::front::capture::link;
 use mailguard::front::capture::{Entry, Reader};
 use mailguard::front::replay::{Checksums, Session, Step};
 use mailguard::guard;
 use mailguard::time::Instant;
-use mailguard::wire::{Malformed, Packet, Parsed, maximum_segment_size, restrict_options};
+use mailguard::wire::{
+    Checksum, Malformed, Packet, Parsed, maximum_segment_size, restrict_options,
+};
 
 use crate::support::again::alone;
 use crate::support::capture::{Layout, PLAIN, dialogue};
@@ -102,7 +104,7 @@ impl Drop for Replayable<'_> {
 /// Reads everything that can be read of some bytes.
 fn parse(bytes: &[u8]) {
     if let Ok(Parsed::Tcp(packet)) = Packet::parse(bytes) {
-        let _ = (packet.verify(true), packet.verify(false));
+        let _ = (packet.verify(Checksum::Complete), packet.verify(Checksum::Unfinished));
         let mut options = packet.options().to_vec();
         let _ = maximum_segment_size(&options);
         let _ = restrict_options(&mut options, packet.flags.syn);
@@ -144,7 +146,7 @@ impl Gateway {
             let left = &self.effects.rewritten;
             assert!(left.len() <= bytes.len(), "a packet has grown");
             let Ok(Parsed::Tcp(packet)) = Packet::parse(left) else { panic!("{left:x?}") };
-            assert_eq!(packet.verify(true), Ok(()), "what leaves is valid");
+            assert_eq!(packet.verify(Checksum::Complete), Ok(()), "what leaves is valid");
         }
     }
 

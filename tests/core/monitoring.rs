@@ -11,7 +11,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Exception, Reason, Record, Settings, TlsEvent, Treatment,
+    Arrival, Effects, Engine, Exception, Reason, Record, Settings, TlsEvent, Treatment,
     UnknownFlow, Verdict, What,
 };
 use mailguard::flow::Direction::{self, Original as C, Reply as S};
@@ -20,6 +20,7 @@ use mailguard::front::replay::{Checksums, Fate, Session, Step};
 use mailguard::guard::Rule;
 use mailguard::tcp::Violation;
 use mailguard::time::Instant;
+use mailguard::wire::Checksum;
 
 use crate::replay::{files, settings_beside};
 use crate::support::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};

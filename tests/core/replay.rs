@@ -15,7 +15,7 @@ use siphasher::sip::SipHasher13;
 use mailguard::engine::{Exception, Settings, Treatment, Verdict};
 use mailguard::event::{self, Format, Zone};
 use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step};
-use mailguard::wire::{Packet, Parsed};
+use mailguard::wire::{Checksum, Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
 use crate::support::packet::{ACK, PSH, fragments};
@@ -411,7 +411,7 @@ fn packets_of(mut capture: &[u8]) -> Vec<Vec<u8>> {
 /// Whether a receiver takes a packet: its length and both checksums are right.
 fn is_valid(packet: &[u8]) -> bool {
     usize::from(u16::from_be_bytes([packet[2], packet[3]])) == packet.len()
-        && matches!(Packet::parse(packet), Ok(Parsed::Tcp(tcp)) if tcp.verify(true).is_ok())
+        && matches!(Packet::parse(packet), Ok(Parsed::Tcp(tcp)) if tcp.verify(Checksum::Complete).is_ok())
 }
 
 #[test]

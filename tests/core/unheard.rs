@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use mailguard::engine::{Arrival, Checksum, Effects, Engine, Settings, Stats, Verdict};
+use mailguard::engine::{Arrival, Effects, Engine, Settings, Stats, Verdict};
 use mailguard::flow::Direction::{Original as C, Reply as S};
+use mailguard::wire::Checksum;
 
 use crate::support::packet::arrival;
 use crate::support::rig::{Rig, Seen, settings, settings_with};

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use mailguard::wire::{
-    Editor, Flags, Malformed, Packet, Parsed, Reset, Seq, build_reset, maximum_segment_size,
-    restrict_options,
+    Checksum, Editor, Flags, Malformed, Packet, Parsed, Reset, Seq, build_reset,
+    maximum_segment_size, restrict_options,
 };
 
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, URG, patched, tcp_packet};
@@ -76,7 +76,7 @@ fn urgent_is_what_has_the_flag_or_a_pointer() {
     }
     for bytes in packets(ACK | URG, &[], TEXT).map(|bytes| patched(&bytes, |tcp| tcp[19] = 1)) {
         let out = edited(&bytes, |editor| editor.clear_urgent()).unwrap();
-        assert_eq!(tcp(&out).verify(true), Ok(()));
+        assert_eq!(tcp(&out).verify(Checksum::Complete), Ok(()));
         assert!(!tcp(&out).is_urgent);
         assert_eq!(tcp(&out).payload(), TEXT);
     }
@@ -106,13 +106,13 @@ fn a_checksum_counts_where_it_is_complete() {
     for bytes in packets(ACK, &[], TEXT) {
         let mut wrong = bytes.clone();
         *wrong.last_mut().unwrap() ^= 1;
-        assert_eq!(tcp(&bytes).verify(true), Ok(()));
-        assert_eq!(tcp(&wrong).verify(true), Err(Malformed::TcpChecksum));
-        assert_eq!(tcp(&wrong).verify(false), Ok(()));
+        assert_eq!(tcp(&bytes).verify(Checksum::Complete), Ok(()));
+        assert_eq!(tcp(&wrong).verify(Checksum::Complete), Err(Malformed::TcpChecksum));
+        assert_eq!(tcp(&wrong).verify(Checksum::Unfinished), Ok(()));
     }
     let [mut v4, _] = packets(ACK, &[], TEXT);
     v4[8] ^= 1;
-    assert_eq!(tcp(&v4).verify(false), Err(Malformed::IpChecksum));
+    assert_eq!(tcp(&v4).verify(Checksum::Unfinished), Err(Malformed::IpChecksum));
 }
 
 /// Left to the network card, the field holds a part of it or anything else.
@@ -149,7 +149,7 @@ fn an_edit_changes_its_place_and_nothing_else() {
         let start = bytes.len() - TEXT.len();
         for at in 0..TEXT.len() {
             let out = edited(&bytes, |editor| editor.overwrite(at, b"?")).unwrap();
-            assert_eq!(tcp(&out).verify(true), Ok(()));
+            assert_eq!(tcp(&out).verify(Checksum::Complete), Ok(()));
             assert_eq!(out.len(), bytes.len());
             let payload = [&TEXT[..at], b"?", &TEXT[at + 1..]].concat();
             assert_eq!(tcp(&out).payload(), payload);
@@ -164,13 +164,16 @@ fn an_edit_changes_its_place_and_nothing_else() {
         for length in 1..=TEXT.len() {
             let out = edited(&bytes, |editor| editor.blank_payload(length)).unwrap();
             let payload = [&b"X".repeat(length), &TEXT[length..]].concat();
-            assert_eq!((tcp(&out).payload(), tcp(&out).verify(true)), (&payload[..], Ok(())));
+            assert_eq!(
+                (tcp(&out).payload(), tcp(&out).verify(Checksum::Complete)),
+                (&payload[..], Ok(()))
+            );
         }
         assert_eq!(edited(&bytes, |editor| editor.blank_payload(0)), None);
         let out = edited(&bytes, |editor| editor.clear_fin()).unwrap();
         assert_eq!(tcp(&out).flags, Flags { ack: true, ..Flags::default() });
         assert_eq!((&out[start..], out.len()), (TEXT, bytes.len()));
-        assert_eq!(tcp(&out).verify(true), Ok(()));
+        assert_eq!(tcp(&out).verify(Checksum::Complete), Ok(()));
     }
     for bytes in packets(ACK, &[], TEXT) {
         assert_eq!(edited(&bytes, |editor| editor.clear_fin()), None);
@@ -185,7 +188,10 @@ fn a_cut_keeps_what_it_says_without_psh_and_fin() {
         for keep in 0..TEXT.len() {
             let out = edited(&bytes, |editor| editor.cut(keep)).unwrap();
             let packet = tcp(&out);
-            assert_eq!((packet.payload(), packet.verify(true)), (&TEXT[..keep], Ok(())));
+            assert_eq!(
+                (packet.payload(), packet.verify(Checksum::Complete)),
+                (&TEXT[..keep], Ok(()))
+            );
             // The header says how long the packet is now, not only its buffer.
             assert_eq!(packet.bytes().len(), bytes.len() - TEXT.len() + keep);
             assert_eq!(packet.options(), [1, 1, 1, 1]);
@@ -205,7 +211,10 @@ fn options_of_a_packet_are_restricted_by_its_syn() {
     for bytes in packets(SYN, &options, b"") {
         let out = edited(&bytes, |editor| editor.restrict_options()).unwrap();
         let expected = [&options[..4], &[1; 12]].concat();
-        assert_eq!((tcp(&out).options(), tcp(&out).verify(true)), (&expected[..], Ok(())));
+        assert_eq!(
+            (tcp(&out).options(), tcp(&out).verify(Checksum::Complete)),
+            (&expected[..], Ok(()))
+        );
     }
     for bytes in packets(ACK, &options, TEXT) {
         let out = edited(&bytes, |editor| editor.restrict_options()).unwrap();
@@ -313,7 +322,7 @@ fn a_reset_has_the_ends_and_numbers_it_was_given() {
         assert_eq!((packet.destination, packet.destination_port), (ends[1].ip(), ends[1].port()));
         assert_eq!((packet.seq, packet.ack, packet.payload()), (Seq(7), Seq(9), &b""[..]));
         assert_eq!(packet.flags, Flags { rst: true, ack: true, ..Flags::default() });
-        assert_eq!(packet.verify(true), Ok(()));
+        assert_eq!(packet.verify(Checksum::Complete), Ok(()));
     }
     assert_eq!(reset([v4[0], v6[1]]), None);
     assert_eq!(reset([v6[0], v4[1]]), None);

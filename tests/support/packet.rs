@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::PacketBuilder;
-use mailguard::engine::{Arrival, Checksum, Path};
+use mailguard::engine::{Arrival, Path};
+use mailguard::wire::Checksum;
 
 /// A packet on its way, with a checksum that nobody looks at, between interfaces without a number.
 pub fn arrival(bytes: &[u8]) -> Arrival<'_> {

@@ -10,14 +10,14 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Gaps, Image, Path, Reason, Record, Settings, Stats,
-    UnknownFlow, Verdict, What,
+    Arrival, Effects, Engine, Gaps, Image, Path, Reason, Record, Settings, Stats, UnknownFlow,
+    Verdict, What,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
 use mailguard::patch::Catalogue;
 use mailguard::time::Instant;
-use mailguard::wire::{Packet, Parsed};
+use mailguard::wire::{Checksum, Packet, Parsed};
 
 use super::oracle;
 use super::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};

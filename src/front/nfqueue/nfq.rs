@@ -16,6 +16,7 @@ use super::backend::{Answer, Backend, Unsent};
 use super::ledger::Accepted;
 use super::message::{self, Fate};
 use super::packet::{self, Head};
+use crate::wire::Checksum;
 
 /// Opens a queue socket and a second handle on it, which nfq 0.2.5 does not give out.
 ///
@@ -133,6 +134,8 @@ impl Backend for Nfq {
 }
 
 fn head(message: &Message) -> Head {
+    let is_complete = message.is_checksum_ready();
+    let checksum = if is_complete { Checksum::Complete } else { Checksum::Unfinished };
     Head {
         id: message.get_packet_id(),
         bytes: 0..message.get_payload().len(),
@@ -141,7 +144,7 @@ fn head(message: &Message) -> Head {
         ingress: message.get_indev(),
         egress: message.get_outdev(),
         link: packet::number(message.get_hw_addr().unwrap_or_default()),
-        is_unfinished: !message.is_checksum_ready(),
+        checksum,
         is_super_packet: message.is_seg_offloaded(),
     }
 }

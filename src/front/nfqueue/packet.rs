@@ -1,5 +1,6 @@
 //! What the kernel sends through a queue's socket, read where it lies.
 
+use crate::wire::Checksum;
 use std::ops::Range;
 
 /// One message of the kernel.
@@ -41,8 +42,8 @@ pub(super) struct Head {
     pub(super) egress: u32,
     /// The sender's link-layer address as a number; 0: none.
     pub(super) link: u64,
-    /// Whether its checksums are yet to be completed.
-    pub(super) is_unfinished: bool,
+    /// Whether its sender has left its checksum to the network card.
+    pub(super) checksum: Checksum,
     /// Whether it is to be segmented yet.
     pub(super) is_super_packet: bool,
 }
@@ -93,7 +94,9 @@ fn head(message: &[u8]) -> Option<Head> {
             ATTRIBUTE_INFO => {
                 // A third flag says that nobody verified the checksums; the engine does anyway.
                 let flags = network_u32(bytes)?;
-                head.is_unfinished = flags & INFO_UNFINISHED != 0;
+                if flags & INFO_UNFINISHED != 0 {
+                    head.checksum = Checksum::Unfinished;
+                }
                 head.is_super_packet = flags & INFO_SUPER_PACKET != 0;
             }
             _ => {}
@@ -202,7 +205,7 @@ mod tests {
             ingress: 4,
             egress: 5,
             link: 0x0200_0000_0009,
-            is_unfinished: true,
+            checksum: Checksum::Unfinished,
             is_super_packet: true,
         };
         assert_eq!(head, expected);

@@ -14,8 +14,8 @@ use super::backend::{Answer, Backend, Unsent};
 use super::ledger::Ledger;
 use super::message::Fate;
 use super::packet::Head;
-use crate::engine::{Arrival, Checksum, Path};
-use crate::wire::{Packet, Parsed};
+use crate::engine::{Arrival, Path};
+use crate::wire::{Checksum, Packet, Parsed};
 
 /// A queue we serve.
 pub(in crate::front) struct KernelQueue<'c> {
@@ -193,7 +193,7 @@ impl Held<'_, '_> {
         }
         Arrival {
             bytes,
-            checksum: if head.is_unfinished { Checksum::Unfinished } else { Checksum::Complete },
+            checksum: head.checksum,
             is_super_packet: head.is_super_packet,
             is_truncated,
             path: path(head),
@@ -210,8 +210,9 @@ impl Held<'_, '_> {
     /// A checksum that its sender has left to a network card is filled in first: the kernel would
     /// write it where the sender said, which may be into what was judged.
     pub(in crate::front) fn accept(mut self, marking: Option<Marking>) {
-        let Head { is_unfinished, is_super_packet, .. } = self.head;
-        if is_unfinished && !(is_super_packet && self.queue.trusts_super_packets) {
+        let Head { checksum, is_super_packet, .. } = self.head;
+        let is_trusted = is_super_packet && self.queue.trusts_super_packets;
+        if checksum == Checksum::Unfinished && !is_trusted {
             let mut finished = mem::take(&mut self.queue.finished);
             let parsed = Packet::parse(self.queue.backend.bytes());
             if let Ok(Parsed::Tcp(packet)) = parsed {

@@ -9,10 +9,11 @@ use std::ops::Range;
 use smoltcp::wire::TcpSeqNumber;
 
 use super::repeat::{Kept, Repeats, Segment, Sequel, Stuck};
-use crate::engine::{Arrival, Checksum, Effects, Engine, Handling, Path, Verdict, What};
+use crate::engine::{Arrival, Effects, Engine, Handling, Path, Verdict, What};
 use crate::flow::FlowKey;
 use crate::front::capture::{Packet, link, write_section};
 use crate::time::Instant;
+use crate::wire::Checksum;
 
 use super::captured::Captured;
 use super::clock::Clock;

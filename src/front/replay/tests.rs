@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 
 use etherparse::PacketBuilder;
 
-use crate::engine::{Arrival, Checksum, Effects, Reason, Record, Verdict, What, Withheld};
+use crate::engine::{Arrival, Effects, Reason, Record, Verdict, What, Withheld};
 use crate::flow::{Direction, Endpoint, FlowKey};
 use crate::front::capture::{Entry, Reader};
 use crate::tcp::Violation;
 use crate::time::Instant;
+use crate::wire::Checksum;
 
 use super::gateway::{Gateway, Judge};
 use super::{Bystander, Checksums, Fate, Step};

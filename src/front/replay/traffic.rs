@@ -10,7 +10,7 @@ use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, Tcp
 
 use super::repeat::Segment;
 use crate::flow::{Endpoint, FlowKey};
-use crate::wire::{Packet, Parsed};
+use crate::wire::{Checksum, Packet, Parsed};
 
 use super::offload::{self, Sums};
 
@@ -105,7 +105,7 @@ impl Mail {
         let Ok(Parsed::Tcp(tcp)) = Packet::parse(packet) else { return None };
         let (from, to) = (tcp.source_port, tcp.destination_port);
         let is_mail = ports.contains(&from) || ports.contains(&to);
-        let is_right = tcp.bytes().len() == packet.len() && tcp.verify(true).is_ok();
+        let is_right = tcp.bytes().len() == packet.len() && tcp.verify(Checksum::Complete).is_ok();
         if !is_mail || !is_right {
             return None;
         }

@@ -1,12 +1,10 @@
 //! L: floods, bounds and faults, as far as one process shows them.
 
-use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Path, Reason, Settings, Verdict, What,
-};
+use mailguard::engine::{Arrival, Effects, Engine, Path, Reason, Settings, Verdict, What};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
 use mailguard::time::Instant;
-use mailguard::wire::Malformed;
+use mailguard::wire::{Checksum, Malformed};
 
 use super::{BANNER, Case, EVIL, STD, Suite, case, elsewhere, pieces};
 use crate::support::mailserver::MailServer;

@@ -6,10 +6,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use mailguard::engine::{
-    Arrival, Checksum, Effects, Engine, Handling, Path, Settings, Stats, Verdict,
-};
+use mailguard::engine::{Arrival, Effects, Engine, Handling, Path, Settings, Stats, Verdict};
 use mailguard::time::Instant;
+use mailguard::wire::Checksum;
 
 use super::choice::Choice;
 use super::end::{CLIENT, End, SERVER, Segment};
