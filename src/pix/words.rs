@@ -7,11 +7,12 @@ use std::fmt;
 use super::table::{COMMANDS, Command, Row};
 
 /// Which commands may be typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// `>`: looking.
     Looking,
     /// `#`: everything but configuration.
+    #[default]
     Exec,
     /// `(config)#`: everything.
     Configuring,

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Place, prompt};
+use super::{mode_named, prompt, prompt_of, word_of};
 use crate::front::{FrontError, Outcome, print};
+use crate::pix::Mode;
 
 /// What to ask, of whom.
 pub struct Asked<'a> {
@@ -26,8 +27,8 @@ pub struct Asked<'a> {
 /// How a request was answered.
 struct Reply {
     how: String,
-    /// Where the next words are typed; none: nowhere.
-    place: Option<Place>,
+    /// The mode of the next words; none: the session is over.
+    mode: Option<Mode>,
     question: String,
     body: Box<dyn Read>,
 }
@@ -39,11 +40,10 @@ struct Reply {
 pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
     if !asked.words.is_empty() {
         // One command needs no mode to be entered first.
-        return Talk { asked, place: Place::Configuring, is_over: false }
-            .say(&asked.words.join(" "));
+        return Talk { asked, mode: Mode::Configuring, is_over: false }.say(&asked.words.join(" "));
     }
-    let place = if is_root() { Place::Exec } else { Place::Looking };
-    let mut talk = Talk { asked, place, is_over: false };
+    let mode = if is_root() { Mode::Exec } else { Mode::Looking };
+    let mut talk = Talk { asked, mode, is_over: false };
     if io::stdin().is_terminal() {
         return prompt::run(&mut talk);
     }
@@ -73,14 +73,14 @@ fn is_comment(line: &str) -> bool {
 /// A conversation with the daemon, a connection each time.
 pub(super) struct Talk<'a> {
     asked: &'a Asked<'a>,
-    place: Place,
+    mode: Mode,
     is_over: bool,
 }
 
 impl Talk<'_> {
     /// What stands before the words that are typed.
     pub(super) const fn prompt(&self) -> &'static str {
-        self.place.prompt()
+        prompt_of(self.mode)
     }
 
     /// Asks one thing and prints the answer; an error if it was refused.
@@ -104,8 +104,8 @@ impl Talk<'_> {
         if reply.how == "rules" {
             self.follow()?;
         }
-        self.is_over = reply.place.is_none();
-        self.place = reply.place.unwrap_or(self.place);
+        self.is_over = reply.mode.is_none();
+        self.mode = reply.mode.unwrap_or(self.mode);
         Ok(Outcome::Done)
     }
 
@@ -149,9 +149,9 @@ impl Talk<'_> {
 
     fn ask(&self, words: &str, flags: &str) -> Result<Reply, FrontError> {
         let json = if self.asked.is_json { "--json " } else { "" };
-        let place = self.place.word();
+        let mode = word_of(self.mode);
         let words = words.replace(['\n', '\r'], " ");
-        let line = format!("{json}{flags}--place={place} {words}\n");
+        let line = format!("{json}{flags}--place={mode} {words}\n");
         request(self.asked.socket, &line, None)
     }
 }
@@ -187,9 +187,9 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
     body.get_ref().set_read_timeout(limit).map_err(failed)?;
     let mut parts = head.trim_end().splitn(3, ' ');
     let how = parts.next().unwrap_or_default().to_owned();
-    let place = parts.next().and_then(Place::named);
+    let mode = parts.next().and_then(mode_named);
     let question = parts.next().unwrap_or_default().to_owned();
-    Ok(Reply { how, place, question, body: Box::new(body) })
+    Ok(Reply { how, mode, question, body: Box::new(body) })
 }
 
 fn broken(path: &Path, error: io::Error) -> FrontError {

@@ -2,8 +2,8 @@
 //! metrics by HTTP.
 //!
 //! One connection is one request: a line of at most 4,096 bytes within five seconds. The answer is
-//! a head (`ok PLACE`, `rules PLACE`, `confirm PLACE QUESTION` or `error PLACE`), then the body, to
-//! the end of the stream.
+//! a head (`ok MODE`, `rules MODE`, `confirm MODE QUESTION` or `error MODE`), then the body, to the
+//! end of the stream.
 //! What the words mean is the business of whoever serves: this knows none of them. Everything is
 //! bounded: connections, a request, an answer, the time for each. One thread serves all of them, so
 //! no answer costs more than one.
@@ -25,38 +25,26 @@ pub(in crate::front) use server::{Server, Service, Waker};
 pub(in crate::front) use session::is_trusted;
 pub(in crate::front) use socket::{Listener, group_named};
 
-/// Where the words of a request are typed: which of them may be used, and how they are shortened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::front) enum Place {
-    /// `mailguard>`: looking only.
-    Looking,
-    /// `mailguard#`: everything but configuration.
-    #[default]
-    Exec,
-    /// `mailguard(config)#`.
-    Configuring,
+use crate::pix::Mode;
+
+/// The words for the modes in requests and answers.
+const MODES: [(&str, Mode); 3] =
+    [("looking", Mode::Looking), ("exec", Mode::Exec), ("config", Mode::Configuring)];
+
+fn word_of(mode: Mode) -> &'static str {
+    MODES.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word)
 }
 
-impl Place {
-    const WORDS: [(&'static str, Self); 3] =
-        [("looking", Self::Looking), ("exec", Self::Exec), ("config", Self::Configuring)];
+fn mode_named(word: &str) -> Option<Mode> {
+    MODES.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode)
+}
 
-    /// Its word in requests and answers.
-    pub(in crate::front) fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, place)| *place == self).map_or("", |(word, _)| word)
-    }
-
-    fn named(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(name, _)| *name == word).map(|(_, place)| *place)
-    }
-
-    /// What stands before the words there.
-    const fn prompt(self) -> &'static str {
-        match self {
-            Self::Looking => "mailguard> ",
-            Self::Exec => "mailguard# ",
-            Self::Configuring => "mailguard(config)# ",
-        }
+/// What stands before the words that are typed.
+const fn prompt_of(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Looking => "mailguard> ",
+        Mode::Exec => "mailguard# ",
+        Mode::Configuring => "mailguard(config)# ",
     }
 }
 
@@ -65,8 +53,8 @@ impl Place {
 pub(in crate::front) struct Request {
     /// The words.
     pub(in crate::front) words: String,
-    /// Where they were typed.
-    pub(in crate::front) place: Place,
+    /// Which of them may be used.
+    pub(in crate::front) mode: Mode,
     /// Whether the answer is to be one object a line.
     pub(in crate::front) is_json: bool,
     /// Whether the question that comes before what cannot be undone was answered.
@@ -82,7 +70,7 @@ impl Request {
     pub(in crate::front) fn parse(line: &str, user: u32) -> Self {
         let mut request = Self {
             words: String::new(),
-            place: Place::default(),
+            mode: Mode::default(),
             is_json: false,
             is_confirmed: false,
             is_written_there: false,
@@ -95,7 +83,7 @@ impl Request {
                 ("--json", "") => request.is_json = true,
                 ("--confirmed", "") => request.is_confirmed = true,
                 ("--written-there", "") => request.is_written_there = true,
-                ("--place", name) => request.place = Place::named(name).unwrap_or_default(),
+                ("--place", word) => request.mode = mode_named(word).unwrap_or_default(),
                 _ => break,
             }
             rest = behind.trim_start();
@@ -112,8 +100,8 @@ pub(in crate::front) struct Answer {
     pub(in crate::front) how: How,
     /// The text, or objects, a line each.
     pub(in crate::front) body: String,
-    /// Where the next words are typed; none: the session is over.
-    pub(in crate::front) place: Option<Place>,
+    /// The mode of the next words; none: the session is over.
+    pub(in crate::front) mode: Option<Mode>,
     /// Whether events follow until somebody hangs up.
     pub(in crate::front) is_followed: bool,
 }
@@ -133,24 +121,24 @@ pub(in crate::front) enum How {
 }
 
 impl Answer {
-    /// A text for somebody in this place.
-    pub(in crate::front) fn text(place: Place, body: impl Into<String>) -> Self {
-        Self { body: body.into(), place: Some(place), ..Self::default() }
+    /// A text for somebody in this mode.
+    pub(in crate::front) fn text(mode: Mode, body: impl Into<String>) -> Self {
+        Self { body: body.into(), mode: Some(mode), ..Self::default() }
     }
 
     /// Nothing was changed, for this reason.
-    pub(in crate::front) fn refused(place: Place, why: impl Into<String>) -> Self {
-        Self { how: How::Refused, ..Self::text(place, why) }
+    pub(in crate::front) fn refused(mode: Mode, why: impl Into<String>) -> Self {
+        Self { how: How::Refused, ..Self::text(mode, why) }
     }
 
     /// Head and body as they are sent.
     fn into_bytes(self) -> Vec<u8> {
-        let place = self.place.map_or("gone", Place::word);
+        let mode = self.mode.map_or("gone", word_of);
         let mut text = match self.how {
-            How::Done => format!("ok {place}\n"),
-            How::RulesFollow => format!("rules {place}\n"),
-            How::Question(question) => format!("confirm {place} {question}\n"),
-            How::Refused => format!("error {place}\n"),
+            How::Done => format!("ok {mode}\n"),
+            How::RulesFollow => format!("rules {mode}\n"),
+            How::Question(question) => format!("confirm {mode} {question}\n"),
+            How::Refused => format!("error {mode}\n"),
         };
         text.push_str(&self.body);
         if !self.body.is_empty() && !self.body.ends_with('\n') {

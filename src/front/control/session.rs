@@ -11,7 +11,8 @@ use rustix::event::PollFlags;
 use rustix::net::sockopt::socket_peercred;
 
 use super::server::Service;
-use super::{Answer, Place, Request};
+use super::{Answer, Request};
+use crate::pix::Mode;
 
 /// A connection, and how far it is.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Session {
 
     /// There is no room for it: it is told so if that takes no time.
     pub(super) fn turn_away(self) {
-        let answer = Answer::refused(Place::default(), "too many connections: try again");
+        let answer = Answer::refused(Mode::default(), "too many connections: try again");
         let _ = self.stream.write(&answer.into_bytes());
     }
 
@@ -150,7 +151,7 @@ impl Session {
                 let line = end.filter(|end| *end <= REQUEST_MAX).and_then(|end| text.get(..end));
                 let Some(line) = line.and_then(|line| std::str::from_utf8(line).ok()) else {
                     let why = "expected a line of text of at most 4096 bytes";
-                    let text = Answer::refused(Place::default(), why).into_bytes();
+                    let text = Answer::refused(Mode::default(), why).into_bytes();
                     return Some(State::Writing { text, gone: 0, follow: None });
                 };
                 let answer = (service.answer)(&Request::parse(line, self.user));

@@ -45,13 +45,9 @@ fn serving(name: &str, metrics: Option<TcpListener>, play: impl FnOnce(&Path, &B
         scope.spawn(|| {
             server.serve(&Service {
                 answer: &|request| match request.words.as_str() {
-                    "huge" => {
-                        Answer::text(super::Place::Exec, "a line of the answer\n".repeat(100_000))
-                    }
-                    "follow" => {
-                        Answer { is_followed: true, ..Answer::text(super::Place::Exec, "") }
-                    }
-                    words => Answer::text(super::Place::Exec, format!("{words} {}", request.user)),
+                    "huge" => Answer::text(Mode::Exec, "a line of the answer\n".repeat(100_000)),
+                    "follow" => Answer { is_followed: true, ..Answer::text(Mode::Exec, "") },
+                    words => Answer::text(Mode::Exec, format!("{words} {}", request.user)),
                 },
                 metrics: &|| "# EOF\n".to_owned(),
                 backlog: &backlog,

@@ -21,8 +21,7 @@ use crate::config::{Config, Override};
 use crate::engine::{Effects, Killed};
 use crate::flow::FlowId;
 use crate::front::control::{
-    Answer, How, Listener, Place, ROOT_WRITES, Request, Server, Service, Waker, group_named,
-    is_trusted,
+    Answer, How, Listener, ROOT_WRITES, Request, Server, Service, Waker, group_named, is_trusted,
 };
 use crate::front::{FrontError, is_there, rules, saved_config};
 use crate::pix::{self, Command, Edit, Mode, Typed};
@@ -101,30 +100,30 @@ impl Steering<'_> {
         match request.words.as_str() {
             // For the client, and typed by nobody.
             "complete" => {
-                let lines: Vec<_> = pix::lines_of(mode(request.place)).collect();
-                return Answer::text(request.place, lines.join("\n"));
+                let lines: Vec<_> = pix::lines_of(request.mode).collect();
+                return Answer::text(request.mode, lines.join("\n"));
             }
             "rules-config" => {
                 // Who asks may have begun it for us.
                 self.finds_file();
-                return Answer::text(request.place, rules::inputs(&self.running.config()));
+                return Answer::text(request.mode, rules::inputs(&self.running.config()));
             }
-            "" => return Answer::text(request.place, ""),
+            "" => return Answer::text(request.mode, ""),
             _ => {}
         }
         let (words, filter) = match request.words.split_once('|') {
             Some((words, filter)) => (words.trim(), Some(filter.trim())),
             None => (request.words.as_str(), None),
         };
-        let mut answer = match pix::resolve(words, mode(request.place)) {
+        let mut answer = match pix::resolve(words, request.mode) {
             Ok(typed) if typed.command.changes() && !self.may_change(request) => {
-                Answer::refused(request.place, NOT_ALLOWED)
+                Answer::refused(request.mode, NOT_ALLOWED)
             }
             Ok(typed) => self.perform(&typed, request),
-            Err(mistake) => Answer::refused(request.place, mistake.to_string()),
+            Err(mistake) => Answer::refused(request.mode, mistake.to_string()),
         };
         if filter.is_some() && answer.is_followed {
-            return Answer::refused(request.place, NO_BAR);
+            return Answer::refused(request.mode, NO_BAR);
         }
         // What is to be written is no text to look into.
         let filter = filter.filter(|_| !request.is_written_there);
@@ -133,7 +132,7 @@ impl Steering<'_> {
                 Some(body) => answer.body = body,
                 None => {
                     let why = "ERROR: expected include, exclude, grep or begin behind the bar";
-                    return Answer::refused(request.place, why);
+                    return Answer::refused(request.mode, why);
                 }
             }
         }
@@ -141,8 +140,8 @@ impl Steering<'_> {
     }
 
     fn perform(&self, typed: &Typed, request: &Request) -> Answer {
-        let place = request.place;
-        let text = |body: String| Answer::text(place, body);
+        let mode = request.mode;
+        let text = |body: String| Answer::text(mode, body);
         let rest = typed.values.first().map_or("", String::as_str);
         let config = || self.running.config().clone();
         let shared = self.shared;
@@ -151,30 +150,30 @@ impl Steering<'_> {
             Command::Stats => text(show::stats(shared, request.is_json)),
             Command::Flows => match show::Wanted::parse(rest) {
                 Ok(wanted) => text(show::flows(shared, &wanted, request.is_json)),
-                Err(error) => Answer::refused(place, format!("flows: {error}")),
+                Err(error) => Answer::refused(mode, format!("flows: {error}")),
             },
             Command::Flow => match rest.parse() {
                 Ok(id) => show::flow(shared, id, request.is_json)
-                    .map_or_else(|| Answer::refused(place, no_such_flow(id)), text),
-                Err(_) => Answer::refused(place, not_a_flow(rest)),
+                    .map_or_else(|| Answer::refused(mode, no_such_flow(id)), text),
+                Err(_) => Answer::refused(mode, not_a_flow(rest)),
             },
             Command::Kill => match rest.parse() {
                 Ok(id) => self.kill(id, request),
-                Err(_) => Answer::refused(place, not_a_flow(rest)),
+                Err(_) => Answer::refused(mode, not_a_flow(rest)),
             },
             Command::Queues => text(show::queue_table(&config(), request.is_json)),
             Command::Metrics => text(metrics::classic(&metrics::text(shared, &config()))),
-            Command::Events => self.events(rest, place),
+            Command::Events => self.events(rest, mode),
             Command::Version => text(format!("Mailguard Version {}\n", env!("CARGO_PKG_VERSION"))),
             Command::Ping => text("pong\n".to_owned()),
-            Command::Help => text(pix::lines_of(mode(place)).collect::<Vec<_>>().join("\n")),
-            Command::Enable if self.may_change(request) => Answer::text(Place::Exec, ""),
-            Command::Enable => Answer::refused(place, NOT_ALLOWED),
-            Command::Disable => Answer::text(Place::Looking, ""),
-            Command::Configure => Answer::text(Place::Configuring, ""),
-            Command::End => Answer::text(Place::Exec, ""),
-            Command::Leave if place == Place::Configuring => Answer::text(Place::Exec, ""),
-            Command::Leave => Answer { place: None, ..Answer::default() },
+            Command::Help => text(pix::lines_of(mode).collect::<Vec<_>>().join("\n")),
+            Command::Enable if self.may_change(request) => Answer::text(Mode::Exec, ""),
+            Command::Enable => Answer::refused(mode, NOT_ALLOWED),
+            Command::Disable => Answer::text(Mode::Looking, ""),
+            Command::Configure => Answer::text(Mode::Configuring, ""),
+            Command::End => Answer::text(Mode::Exec, ""),
+            Command::Leave if mode == Mode::Configuring => Answer::text(Mode::Exec, ""),
+            Command::Leave => Answer { mode: None, ..Answer::default() },
             Command::Reload => self.reload(request),
             Command::WriteTerminal => text(pix::written(&config())),
             Command::WriteMemory => self.write(&config(), request),
@@ -183,12 +182,12 @@ impl Steering<'_> {
             }
             Command::WriteErase => {
                 let question = "Erase PIX configuration in flash memory?".to_owned();
-                Answer { how: How::Question(question), ..Answer::text(place, "") }
+                Answer { how: How::Question(question), ..Answer::text(mode, "") }
             }
             Command::ShowConfigure => match self.file.map(crate::front::read_configuration) {
                 Some(Ok(file)) => text(file),
-                Some(Err(error)) => Answer::refused(place, format!("ERROR: {error}")),
-                None => Answer::refused(place, NO_FILE),
+                Some(Err(error)) => Answer::refused(mode, format!("ERROR: {error}")),
+                None => Answer::refused(mode, NO_FILE),
             },
             Command::ShowFixup => text(pix::fixups(&config()).join("\n")),
             Command::ShowMailhost => text(pix::lines_named(&config(), "mailhost").join("\n")),
@@ -213,22 +212,22 @@ impl Steering<'_> {
         is_group_trusted || is_trusted(request.user)
     }
 
-    fn events(&self, rest: &str, place: Place) -> Answer {
+    fn events(&self, rest: &str, mode: Mode) -> Answer {
         if !self.shared.events.are_heard() {
             let why = "events: there is no event log, expected log.events in the configuration";
-            return Answer::refused(place, why);
+            return Answer::refused(mode, why);
         }
         let backlog = self.shared.events.backlog();
         let last = |lines| String::from_utf8_lossy(&backlog.last(lines)).into_owned();
         match rest.trim() {
-            "" => Answer::text(place, last(LINES)),
-            "follow" => Answer { is_followed: true, ..Answer::text(place, last(FOLLOWED_LINES)) },
+            "" => Answer::text(mode, last(LINES)),
+            "follow" => Answer { is_followed: true, ..Answer::text(mode, last(FOLLOWED_LINES)) },
             number => number.parse().map_or_else(
                 |_| {
                     let what = "expected follow or a number of lines";
-                    Answer::refused(place, format!("events: `{number}` found, {what}"))
+                    Answer::refused(mode, format!("events: `{number}` found, {what}"))
                 },
-                |lines| Answer::text(place, last(lines)),
+                |lines| Answer::text(mode, last(lines)),
             ),
         }
     }
@@ -237,10 +236,10 @@ impl Steering<'_> {
     fn reload(&self, request: &Request) -> Answer {
         log::info!("reading the configuration anew, as user {} asks", request.user);
         match reload(self.running, self.reread, self.shared) {
-            Ok(Reloaded { said, pending }) => applied(request.place, said, &pending),
+            Ok(Reloaded { said, pending }) => applied(request.mode, said, &pending),
             Err(error) => {
                 let why = format!("the old configuration stays in force:\n{error}");
-                Answer::refused(request.place, why)
+                Answer::refused(request.mode, why)
             }
         }
     }
@@ -255,7 +254,7 @@ impl Steering<'_> {
         });
         let (mut pending, (said, has_new_ports)) = match changed {
             Ok(changed) => changed,
-            Err(why) => return Answer::refused(request.place, why),
+            Err(why) => return Answer::refused(request.mode, why),
         };
         log::info!("user {} types: {}", request.user, request.words);
         if !has_new_ports {
@@ -263,7 +262,7 @@ impl Steering<'_> {
             // have to come here: the rules may stay.
             pending.retain(|one| one.what != "ports");
         }
-        applied(request.place, said, &pending)
+        applied(request.mode, said, &pending)
     }
 
     /// Resets what began under other settings.
@@ -279,44 +278,44 @@ impl Steering<'_> {
         let mut effects = Effects::of_worker(self.worker, self.shared.events.are_heard());
         let killed = self.shared.engine.kill(id, self.shared.clock.now(), &mut effects);
         self.shared.deliver(&mut effects);
-        let place = request.place;
+        let mode = request.mode;
         match killed {
             Killed::Done => {
                 log::info!("user {} has connection {id} reset", request.user);
-                Answer::text(place, format!("connection {id} was reset\n"))
+                Answer::text(mode, format!("connection {id} was reset\n"))
             }
-            Killed::Over => Answer::refused(place, format!("connection {id} is over")),
+            Killed::Over => Answer::refused(mode, format!("connection {id} is over")),
             Killed::HandedOver => {
                 let why = format!("connection {id} speaks TLS and bypasses the filter");
-                Answer::refused(place, why)
+                Answer::refused(mode, why)
             }
-            Killed::Unknown => Answer::refused(place, no_such_flow(id)),
+            Killed::Unknown => Answer::refused(mode, no_such_flow(id)),
         }
     }
 
     /// Writes the configuration file, or says what has to be written to who can.
     fn write(&self, config: &Config, request: &Request) -> Answer {
-        let place = request.place;
-        let Some(file) = self.file else { return Answer::refused(place, NO_FILE) };
+        let mode = request.mode;
+        let Some(file) = self.file else { return Answer::refused(mode, NO_FILE) };
         let had_file = self.had_file.load(Ordering::Relaxed);
         if request.is_written_there {
             // The rules follow a file that is begun, and by that its writer knows that it may be.
             let how = if had_file { How::Done } else { How::RulesFollow };
             return match saved_config::to_be_written(file, config) {
-                Ok(text) => Answer { how, ..Answer::text(place, text) },
-                Err(error) => Answer::refused(place, format!("ERROR: {error}")),
+                Ok(text) => Answer { how, ..Answer::text(mode, text) },
+                Err(error) => Answer::refused(mode, format!("ERROR: {error}")),
             };
         }
         match saved_config::write(file, had_file, config, self.overrides) {
             // From now on the rules are of a file, too.
             Ok(text) if self.finds_file() => {
-                Answer { how: How::RulesFollow, ..Answer::text(place, text) }
+                Answer { how: How::RulesFollow, ..Answer::text(mode, text) }
             }
-            Ok(text) => Answer::text(place, text),
+            Ok(text) => Answer::text(mode, text),
             Err(error) if saved_config::is_forbidden(&error) => {
-                Answer::refused(place, format!("ERROR: {error}; {ROOT_WRITES}"))
+                Answer::refused(mode, format!("ERROR: {error}; {ROOT_WRITES}"))
             }
-            Err(error) => Answer::refused(place, format!("ERROR: {error}")),
+            Err(error) => Answer::refused(mode, format!("ERROR: {error}")),
         }
     }
 
@@ -327,11 +326,11 @@ impl Steering<'_> {
 }
 
 /// What is to be said of a new configuration, and what is not yet in force of it.
-fn applied(place: Place, mut said: Vec<String>, pending: &[Pending]) -> Answer {
+fn applied(mode: Mode, mut said: Vec<String>, pending: &[Pending]) -> Answer {
     said.extend(pending.iter().map(ToString::to_string));
     let need_rules = pending.iter().any(|one| one.needs == Needs::Rules);
     let how = if need_rules { How::RulesFollow } else { How::Done };
-    Answer { how, ..Answer::text(place, said.join("\n")) }
+    Answer { how, ..Answer::text(mode, said.join("\n")) }
 }
 
 fn no_such_flow(id: FlowId) -> String {
@@ -345,14 +344,6 @@ fn not_a_flow(word: &str) -> String {
 fn words_end_in_noconfirm(request: &Request) -> bool {
     let last = request.words.split_whitespace().last().unwrap_or_default();
     "noconfirm".starts_with(last) && last.starts_with('n')
-}
-
-const fn mode(place: Place) -> Mode {
-    match place {
-        Place::Looking => Mode::Looking,
-        Place::Exec => Mode::Exec,
-        Place::Configuring => Mode::Configuring,
-    }
 }
 
 /// Lines as a PIX shows them that counts who came by. Nobody counts here.
