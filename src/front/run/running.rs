@@ -25,13 +25,22 @@ pub(super) struct Running<'a> {
     has_monitored_in_part: AtomicBool,
 }
 
-/// A change that is not yet in force everywhere.
+/// What was changed and is not yet in force everywhere: a key or section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pending {
-    /// The key or section that was changed.
-    pub(super) what: &'static str,
-    /// What it needs.
-    pub(super) needs: Needs,
+pub(super) enum Pending {
+    Ports,
+    MailHosts,
+    Backend,
+    Local,
+    Fail,
+    QueueNumbers,
+    Marks,
+    Limits,
+    Sandbox,
+    Queue,
+    Log,
+    Control,
+    Metrics,
 }
 
 /// What brings a change about that the filter cannot make while it runs.
@@ -45,16 +54,52 @@ pub(super) enum Needs {
     RestartAndRules,
 }
 
+impl Pending {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ports => "ports",
+            Self::MailHosts => "rules.mail_hosts",
+            Self::Backend => "rules.backend",
+            Self::Local => "rules.local",
+            Self::Fail => "queue.fail",
+            Self::QueueNumbers => "queue.first, queue.last",
+            Self::Marks => "the marks of [rules]",
+            Self::Limits => "[limits]",
+            Self::Sandbox => "sandbox",
+            Self::Queue => "[queue]",
+            Self::Log => "[log]",
+            Self::Control => "[control]",
+            Self::Metrics => "[metrics]",
+        }
+    }
+
+    /// What brings it about.
+    pub(super) const fn needs(self) -> Needs {
+        match self {
+            Self::Ports | Self::MailHosts | Self::Backend | Self::Local | Self::Fail => {
+                Needs::Rules
+            }
+            Self::QueueNumbers | Self::Marks => Needs::RestartAndRules,
+            Self::Limits
+            | Self::Sandbox
+            | Self::Queue
+            | Self::Log
+            | Self::Control
+            | Self::Metrics => Needs::Restart,
+        }
+    }
+}
+
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let needs = match self.needs {
+        let needs = match self.needs() {
             Needs::Rules => "`mailguard rules up` brings the packets here accordingly",
             Needs::Restart => "that takes effect at the next start",
             Needs::RestartAndRules => {
                 "that takes effect at the next start, with `mailguard rules up` right behind it"
             }
         };
-        write!(f, "{} changed: {needs}", self.what)
+        write!(f, "{} changed: {needs}", self.name())
     }
 }
 
@@ -174,27 +219,22 @@ fn pending(old: &Config, new: &Config) -> Vec<Pending> {
     let place = |control: &Control| (control.socket.clone(), control.group.clone());
     let numbers = |queue: Queue| (queue.first, queue.last);
     let fixed = |queue: Queue| Queue { fail: Fail::Closed, first: 0, last: 0, ..queue };
-    let both = Needs::RestartAndRules;
     let changes = [
-        ("ports", Needs::Rules, old.engine.ports != new.engine.ports),
-        ("rules.mail_hosts", Needs::Rules, old.rules.mail_hosts != new.rules.mail_hosts),
-        ("rules.backend", Needs::Rules, old.rules.backend != new.rules.backend),
-        ("rules.local", Needs::Rules, old.rules.local != new.rules.local),
-        ("queue.fail", Needs::Rules, old.queue.fail != new.queue.fail),
-        ("queue.first, queue.last", both, numbers(old.queue) != numbers(new.queue)),
-        ("the marks of [rules]", both, marks(&old.rules) != marks(&new.rules)),
-        ("[limits]", Needs::Restart, old.engine.limits != new.engine.limits),
-        ("sandbox", Needs::Restart, old.sandbox != new.sandbox),
-        ("[queue]", Needs::Restart, fixed(old.queue) != fixed(new.queue)),
-        ("[log]", Needs::Restart, old.log != new.log),
-        ("[control]", Needs::Restart, place(&old.control) != place(&new.control)),
-        ("[metrics]", Needs::Restart, old.metrics != new.metrics),
+        (Pending::Ports, old.engine.ports != new.engine.ports),
+        (Pending::MailHosts, old.rules.mail_hosts != new.rules.mail_hosts),
+        (Pending::Backend, old.rules.backend != new.rules.backend),
+        (Pending::Local, old.rules.local != new.rules.local),
+        (Pending::Fail, old.queue.fail != new.queue.fail),
+        (Pending::QueueNumbers, numbers(old.queue) != numbers(new.queue)),
+        (Pending::Marks, marks(&old.rules) != marks(&new.rules)),
+        (Pending::Limits, old.engine.limits != new.engine.limits),
+        (Pending::Sandbox, old.sandbox != new.sandbox),
+        (Pending::Queue, fixed(old.queue) != fixed(new.queue)),
+        (Pending::Log, old.log != new.log),
+        (Pending::Control, place(&old.control) != place(&new.control)),
+        (Pending::Metrics, old.metrics != new.metrics),
     ];
-    changes
-        .into_iter()
-        .filter(|(_, _, is_changed)| *is_changed)
-        .map(|(what, needs, _)| Pending { what, needs })
-        .collect()
+    changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(one, _)| one).collect()
 }
 
 #[cfg(test)]
@@ -233,12 +273,12 @@ mod tests {
             let engine = Engine::new(old.engine.clone(), 0);
             let running = Running::new(&engine, old.clone());
             let new = config(&[set]);
-            let expected = expected.map(|(what, needs)| Pending { what, needs });
             let apply = |new: &Config| running.apply(&mut running.config(), new.clone());
             let pending = apply(&new);
-            assert_eq!(pending.first().copied(), expected, "{set}");
+            let first = pending.first().map(|one| (one.name(), one.needs()));
+            assert_eq!(first, expected, "{set}");
             assert_eq!(pending.len(), usize::from(expected.is_some()), "{set}");
-            let is_restart = expected.is_some_and(|one| one.needs != Needs::Rules);
+            let is_restart = expected.is_some_and(|(_, needs)| needs != Needs::Rules);
             assert_eq!(*running.config(), if is_restart { old } else { new }, "{set}");
             // Said each time until it is so, and only then.
             assert_eq!(apply(&config(&[set])).len(), usize::from(is_restart), "{set}");

@@ -260,7 +260,7 @@ impl Steering<'_> {
         if !has_new_ports {
             // What is under way on a port that was given up is read to its end, so its packets
             // have to come here: the rules may stay.
-            pending.retain(|one| one.what != "ports");
+            pending.retain(|one| *one != Pending::Ports);
         }
         applied(request.mode, said, &pending)
     }
@@ -328,7 +328,7 @@ impl Steering<'_> {
 /// What is to be said of a new configuration, and what is not yet in force of it.
 fn applied(mode: Mode, mut said: Vec<String>, pending: &[Pending]) -> Answer {
     said.extend(pending.iter().map(ToString::to_string));
-    let need_rules = pending.iter().any(|one| one.needs == Needs::Rules);
+    let need_rules = pending.iter().any(|one| one.needs() == Needs::Rules);
     let how = if need_rules { How::RulesFollow } else { How::Done };
     Answer { how, ..Answer::text(mode, said.join("\n")) }
 }
