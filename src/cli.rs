@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Override};
 use crate::event::Format;
+use crate::front::Form;
 use crate::front::explain::is_capture;
-use crate::front::probe::{Form, Target};
+use crate::front::probe::Target;
 use crate::front::replay::Checksums;
 
 pub use self::pages::{Page, pages};

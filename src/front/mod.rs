@@ -36,6 +36,16 @@ pub enum Outcome {
     Found,
 }
 
+/// The form of what is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For a person.
+    #[default]
+    Text,
+    /// Json objects.
+    Json,
+}
+
 /// What went wrong outside the program: one line, with the context that tells where. Of a
 /// configuration that is refused, everything that is wrong.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ pub(in crate::front) use server::{Server, Service, Waker};
 pub(in crate::front) use session::is_trusted;
 pub(in crate::front) use socket::{Listener, group_named};
 
+use crate::front::Form;
 use crate::pix::Mode;
 
 /// The words for the modes in requests and answers.
@@ -55,8 +56,8 @@ pub(in crate::front) struct Request {
     pub(in crate::front) words: String,
     /// Which of them may be used.
     pub(in crate::front) mode: Mode,
-    /// Whether the answer is to be one object a line.
-    pub(in crate::front) is_json: bool,
+    /// The form of the answer; objects stand one a line.
+    pub(in crate::front) form: Form,
     /// Whether the question that comes before what cannot be undone was answered.
     pub(in crate::front) is_confirmed: bool,
     /// Whether what would be written to a file is written by who asks.
@@ -71,7 +72,7 @@ impl Request {
         let mut request = Self {
             words: String::new(),
             mode: Mode::default(),
-            is_json: false,
+            form: Form::Text,
             is_confirmed: false,
             is_written_there: false,
             user,
@@ -80,7 +81,7 @@ impl Request {
         loop {
             let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
             match word.split_once('=').unwrap_or((word, "")) {
-                ("--json", "") => request.is_json = true,
+                ("--json", "") => request.form = Form::Json,
                 ("--confirmed", "") => request.is_confirmed = true,
                 ("--written-there", "") => request.is_written_there = true,
                 ("--place", word) => request.mode = mode_named(word).unwrap_or_default(),

@@ -26,17 +26,7 @@ use std::time::{Duration, Instant};
 
 use self::dialogue::{Command, Dialogue, Next, Transcript};
 use self::verdict::{Presence, Verdict};
-use super::{FrontError, Outcome};
-
-/// The form of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// For a person.
-    #[default]
-    Text,
-    /// One json object.
-    Json,
-}
+use super::{Form, FrontError, Outcome};
 
 /// What to do.
 #[derive(Clone, Debug)]

@@ -12,19 +12,20 @@ use super::worker::Shared;
 use crate::config::{Config, Words};
 use crate::engine::{Seen, Stage};
 use crate::flow::{Direction, FlowId, Network};
+use crate::front::Form;
 use crate::front::control::ANSWER_MAX;
 use crate::front::nfqueue::listing;
 use crate::smtp::Verb;
 
 /// How it is, in a few lines.
-pub(super) fn status(shared: &Shared<'_>, config: &Config, is_json: bool) -> String {
+pub(super) fn status(shared: &Shared<'_>, config: &Config, form: Form) -> String {
     let stats = shared.engine.stats();
     let since = shared.clock.now().seconds().saturating_sub(shared.started.seconds());
     let (flows_max, store_max) = (shared.engine.flows_max(), shared.engine.store_bytes_max());
     let ports: Vec<String> = config.engine.ports.iter().map(ToString::to_string).collect();
     let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
     let version = env!("CARGO_PKG_VERSION");
-    if is_json {
+    if form == Form::Json {
         return json!({
             "version": version, "profile": config.profile, "ports": config.engine.ports,
             "monitor": config.engine.monitor, "seconds": since, "flows": stats.flows_now,
@@ -72,7 +73,7 @@ pub(super) fn queues(config: &Config) -> Vec<listing::Entry> {
 }
 
 /// Every counter.
-pub(super) fn stats(shared: &Shared<'_>, is_json: bool) -> String {
+pub(super) fn stats(shared: &Shared<'_>, form: Form) -> String {
     let stats = shared.engine.stats();
     let mut rows: Vec<(String, u64, String)> = Vec::new();
     for counter in stats.counters() {
@@ -104,10 +105,9 @@ pub(super) fn stats(shared: &Shared<'_>, is_json: bool) -> String {
     }
     let mut text = String::new();
     for (name, value, help) in rows {
-        let _ = if is_json {
-            writeln!(text, "{}", json!({ "name": name, "value": value }))
-        } else {
-            writeln!(text, "{name:28} {value:>12}  {help}")
+        let _ = match form {
+            Form::Text => writeln!(text, "{name:28} {value:>12}  {help}"),
+            Form::Json => writeln!(text, "{}", json!({ "name": name, "value": value })),
         };
     }
     text
@@ -170,9 +170,9 @@ fn stage_named(name: &str) -> Result<Stage, String> {
 }
 
 /// The flows that are wanted, a line each.
-pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> String {
+pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, form: Form) -> String {
     let mut text = String::new();
-    if !is_json {
+    if form == Form::Text {
         let _ = writeln!(
             text,
             "{:<9} {:24} {:24} {:9} {:9} {:9} {:<10} {:<10} {:9} done",
@@ -186,7 +186,10 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> Stri
         }
         if shown < wanted.limit && text.len() <= ANSWER_MAX {
             shown += 1;
-            text.push_str(&if is_json { object(&seen) } else { line(&seen) });
+            text.push_str(&match form {
+                Form::Text => line(&seen),
+                Form::Json => object(&seen),
+            });
         } else {
             more += 1;
         }
@@ -197,16 +200,16 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, is_json: bool) -> Stri
         ControlFlow::Continue(())
     });
     if more > 0 {
-        let _ = match is_json {
-            true => writeln!(text, "{}", json!({ "more": more })),
-            false => writeln!(text, "and {more} more (--limit)"),
+        let _ = match form {
+            Form::Text => writeln!(text, "and {more} more (--limit)"),
+            Form::Json => writeln!(text, "{}", json!({ "more": more })),
         };
     }
     text
 }
 
 /// All there is to know of one flow; nothing if there is none of this number.
-pub(super) fn flow(shared: &Shared<'_>, id: FlowId, is_json: bool) -> Option<String> {
+pub(super) fn flow(shared: &Shared<'_>, id: FlowId, form: Form) -> Option<String> {
     let mut found = None;
     shared.engine.flows(shared.clock.now(), |seen| {
         if seen.id == id {
@@ -216,7 +219,7 @@ pub(super) fn flow(shared: &Shared<'_>, id: FlowId, is_json: bool) -> Option<Str
         ControlFlow::Continue(())
     });
     let seen = found?;
-    if is_json {
+    if form == Form::Json {
         return Some(object(&seen));
     }
     let (age, idle) = (span(seen.age_seconds), span(seen.idle_seconds));
@@ -235,25 +238,26 @@ pub(super) fn flow(shared: &Shared<'_>, id: FlowId, is_json: bool) -> Option<Str
 }
 
 /// The kernel's queues, a line each.
-pub(super) fn queue_table(config: &Config, is_json: bool) -> String {
+pub(super) fn queue_table(config: &Config, form: Form) -> String {
     let mut text = String::new();
-    if !is_json {
+    if form == Form::Text {
         text.push_str("queue  waiting  of       queue full  buffer full\n");
     }
     for entry in queues(config) {
         let listing::Entry { number, waiting, queue_dropped, user_dropped, .. } = entry;
         let length = config.queue.length;
-        let _ = if is_json {
-            let object = json!({
-                "queue": number, "waiting": waiting, "length": length,
-                "dropped_queue_full": queue_dropped, "dropped_buffer_full": user_dropped,
-            });
-            writeln!(text, "{object}")
-        } else {
-            writeln!(
+        let _ = match form {
+            Form::Text => writeln!(
                 text,
                 "{number:<6} {waiting:<8} {length:<8} {queue_dropped:<11} {user_dropped}"
-            )
+            ),
+            Form::Json => {
+                let object = json!({
+                    "queue": number, "waiting": waiting, "length": length,
+                    "dropped_queue_full": queue_dropped, "dropped_buffer_full": user_dropped,
+                });
+                writeln!(text, "{object}")
+            }
         };
     }
     text
@@ -300,8 +304,15 @@ fn object(seen: &Seen) -> String {
     format!("{object}\n")
 }
 
+/// How much is told of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    Short,
+    Long,
+}
+
 /// `show conn`, as an ASA writes it. The client is called outside, as in the log.
-pub(super) fn connections(shared: &Shared<'_>, is_long: bool) -> String {
+pub(super) fn connections(shared: &Shared<'_>, detail: Detail) -> String {
     let mut lines = String::new();
     let mut count = 0;
     shared.engine.flows(shared.clock.now(), |seen| {
@@ -310,22 +321,25 @@ pub(super) fn connections(shared: &Shared<'_>, is_long: bool) -> String {
             let (client, server) = (seen.client, seen.server);
             let bytes = seen.bytes[Direction::Original] + seen.bytes[Direction::Reply];
             let flags = flags(&seen);
-            let _ = if is_long {
-                let end = |end: crate::flow::Endpoint| format!("{}/{}", end.address, end.port);
-                let (client, server) = (end(client), end(server));
-                let (idle, age) = (seen.idle_seconds, seen.age_seconds);
-                writeln!(
-                    lines,
-                    "TCP outside: {client} ({client}) inside: {server} ({server}), flags {flags} , \
-                     idle {idle}s, uptime {age}s, bytes {bytes}"
-                )
-            } else {
-                let idle = span(seen.idle_seconds);
-                writeln!(
-                    lines,
-                    "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags \
-                     {flags}"
-                )
+            let _ = match detail {
+                Detail::Short => {
+                    let idle = span(seen.idle_seconds);
+                    writeln!(
+                        lines,
+                        "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags \
+                         {flags}"
+                    )
+                }
+                Detail::Long => {
+                    let end = |end: crate::flow::Endpoint| format!("{}/{}", end.address, end.port);
+                    let (client, server) = (end(client), end(server));
+                    let (idle, age) = (seen.idle_seconds, seen.age_seconds);
+                    writeln!(
+                        lines,
+                        "TCP outside: {client} ({client}) inside: {server} ({server}), flags \
+                         {flags} , idle {idle}s, uptime {age}s, bytes {bytes}"
+                    )
+                }
             };
         }
         ControlFlow::Continue(())

@@ -15,7 +15,7 @@ use super::Reread;
 use super::metrics;
 use super::reload::{Reloaded, reload};
 use super::running::{Needs, Pending, Running};
-use super::show;
+use super::show::{self, Detail};
 use super::worker::Shared;
 use crate::config::{Config, Override};
 use crate::engine::{Effects, Killed};
@@ -146,14 +146,14 @@ impl Steering<'_> {
         let config = || self.running.config().clone();
         let shared = self.shared;
         match typed.command {
-            Command::Status => text(show::status(shared, &config(), request.is_json)),
-            Command::Stats => text(show::stats(shared, request.is_json)),
+            Command::Status => text(show::status(shared, &config(), request.form)),
+            Command::Stats => text(show::stats(shared, request.form)),
             Command::Flows => match show::Wanted::parse(rest) {
-                Ok(wanted) => text(show::flows(shared, &wanted, request.is_json)),
+                Ok(wanted) => text(show::flows(shared, &wanted, request.form)),
                 Err(error) => Answer::refused(mode, format!("flows: {error}")),
             },
             Command::Flow => match rest.parse() {
-                Ok(id) => show::flow(shared, id, request.is_json)
+                Ok(id) => show::flow(shared, id, request.form)
                     .map_or_else(|| Answer::refused(mode, no_such_flow(id)), text),
                 Err(_) => Answer::refused(mode, not_a_flow(rest)),
             },
@@ -161,7 +161,7 @@ impl Steering<'_> {
                 Ok(id) => self.kill(id, request),
                 Err(_) => Answer::refused(mode, not_a_flow(rest)),
             },
-            Command::Queues => text(show::queue_table(&config(), request.is_json)),
+            Command::Queues => text(show::queue_table(&config(), request.form)),
             Command::Metrics => text(metrics::classic(&metrics::text(shared, &config()))),
             Command::Events => self.events(rest, mode),
             Command::Version => text(format!("Mailguard Version {}\n", env!("CARGO_PKG_VERSION"))),
@@ -194,10 +194,10 @@ impl Steering<'_> {
             Command::ShowStatic => text(pix::lines_named(&config(), "static").join("\n")),
             Command::ShowConduit => text(hits(&pix::lines_named(&config(), "conduit"))),
             Command::ShowAccessList => text(hits(&pix::lines_named(&config(), "access-list"))),
-            Command::ShowConn => text(show::connections(shared, false)),
-            Command::ShowConnLong => text(show::connections(shared, true)),
+            Command::ShowConn => text(show::connections(shared, Detail::Short)),
+            Command::ShowConnLong => text(show::connections(shared, Detail::Long)),
             Command::ShowConnCount | Command::ShowXlate => {
-                let all = show::connections(shared, false);
+                let all = show::connections(shared, Detail::Short);
                 text(all.lines().next().unwrap_or_default().to_owned())
             }
             Command::ShowServicePolicy => text(show::service_policy(shared)),
