@@ -367,17 +367,13 @@ impl Settings {
         Profile::named(name).map(Self::preset)
     }
 
-    /// Sets one setting by its name; the error says what was expected.
+    /// Sets one setting by its name; the error is the part of the two that is wrong.
     ///
     /// # Errors
     /// An unknown key, or a value the key does not take.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let Some(setting) = Self::TABLE.iter().find(|setting| setting.name == key) else {
-            let names: Vec<_> = Self::TABLE.iter().map(|setting| setting.name).collect();
-            return Err(format!("unknown setting `{key}`: expected one of {}", names.join(", ")));
-        };
-        (setting.read)(self, value)
-            .map_err(|wrong| format!("{key} = `{wrong}`: expected {}", setting.expected()))
+    pub fn set<'a>(&mut self, key: &'a str, value: &'a str) -> Result<(), &'a str> {
+        let setting = Self::TABLE.iter().find(|setting| setting.name == key).ok_or(key)?;
+        setting.read(self, value)
     }
 
     /// Every setting and its value, as [`Self::set`] takes them.

@@ -54,11 +54,7 @@ fn a_verb_of_the_sites_own_is_answered_like_any_other() {
 fn some_words_are_no_verb_of_a_site() {
     let mut settings = Settings::profile("esmtp").unwrap();
     for name in ["DATAX", "MAILER", "XXXX", "GET", "POST", "ABC", "TOOLONGER", "X_Y_Z", "1ABC"] {
-        let error = settings.set("verbs", &format!("HELO,{name}")).unwrap_err();
-        assert!(
-            error.starts_with(&format!("verbs = `{name}`: expected one or more of")),
-            "{error}"
-        );
+        assert_eq!(settings.set("verbs", &format!("HELO,{name}")), Err(name));
     }
     settings.set("verbs", "HELO,xclient").unwrap();
     assert!(settings.words().contains(&("verbs", "HELO,XCLIENT".to_owned())));
