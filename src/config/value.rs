@@ -147,12 +147,12 @@ pub(super) struct ProfileName(pub(super) String);
 
 impl Read for ProfileName {
     fn expected() -> String {
-        format!("one of {}", guard::Settings::PROFILES.join(", "))
+        format!("one of {}", guard::Profile::names().join(", "))
     }
 
     fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
         let Value::Text(name) = &node.value else { return Err(wrong::<Self>(node)) };
-        if guard::Settings::PROFILES.contains(&name.as_str()) {
+        if guard::Profile::names().contains(&name.as_str()) {
             Ok(Self(name.clone()))
         } else {
             Err(wrong::<Self>(node))

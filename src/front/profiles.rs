@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::FrontError;
-use crate::guard::{Kind, Setting, Settings};
+use crate::guard::{Kind, Profile, Setting, Settings};
 
 /// A setting's name, and its value in each profile.
 type Row = (&'static str, Vec<String>);
@@ -16,7 +16,7 @@ type Row = (&'static str, Vec<String>);
 pub fn show(name: Option<&str>) -> Result<String, FrontError> {
     let Some(name) = name else { return Ok(table()) };
     let profile = Settings::profile(name).ok_or_else(|| {
-        let known = Settings::PROFILES.join(", ");
+        let known = Profile::names().join(", ");
         FrontError::new(format!("unknown profile `{name}`, expected one of {known}"))
     })?;
     Ok(lines(&profile))
@@ -48,15 +48,14 @@ fn lines(profile: &Settings) -> String {
 
 /// Profiles side by side; what is alike in all of them stands below.
 fn table() -> String {
-    let profiles: Vec<_> =
-        Settings::PROFILES.iter().filter_map(|name| Settings::profile(name)).collect();
+    let profiles = Profile::ALL.map(Settings::preset);
     let rows = Settings::TABLE.iter().map(|setting| {
         let values = profiles.iter().map(|profile| shown(setting, profile));
         (setting.name, values.collect::<Vec<_>>())
     });
     let (alike, different): (Vec<Row>, Vec<Row>) =
         rows.partition(|(_, values)| values.iter().all(|value| values.first() == Some(value)));
-    let names = Settings::PROFILES.iter().map(|&name| name.to_owned()).collect();
+    let names = Profile::names().map(str::to_owned).to_vec();
     let mut text = aligned(&[vec![("", names)], different].concat());
     text.push_str("\nAlike in all:\n");
     for (name, values) in alike {

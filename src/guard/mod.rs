@@ -43,6 +43,7 @@ pub use mask::Draft;
 pub(crate) use mask::MASK;
 pub use patches::Patches;
 pub use pattern::Patterns;
+pub use profile::Profile;
 pub use settings::{Setting, Settings};
 pub use tls::{Names, Offer, Plain, TlsRuling};
 pub use value::{Bytes, Excess, Kind, Limit, Mechanisms, VerbSet};

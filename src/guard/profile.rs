@@ -10,22 +10,30 @@
 use super::VerbSet;
 use crate::smtp::Verb;
 
-/// A profile, by the name the configuration uses.
+/// A generation of Mailguard, or a profile of this program that is like none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Profile {
+pub enum Profile {
+    /// This program's default.
     Mailguard,
+    /// This program's profile for the servers of today.
     Esmtp,
+    /// PIX 4.0 to 4.2.
     Pix41,
+    /// PIX 4.4.
     Pix44,
+    /// PIX 5.1 to 5.2(3).
     Pix51,
+    /// PIX 5.2(4) to 6.0.
     Pix524,
+    /// PIX 6.1 to 6.3.
     Pix63,
+    /// PIX 7, ASA and what followed.
     Asa,
 }
 
 impl Profile {
-    /// Every profile, in the order of [`NAMES`].
-    const ALL: [Self; NAMES.len()] = [
+    /// All of them, in order.
+    pub const ALL: [Self; 8] = [
         Self::Mailguard,
         Self::Esmtp,
         Self::Pix41,
@@ -36,9 +44,30 @@ impl Profile {
         Self::Asa,
     ];
 
+    /// The name that the configuration uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mailguard => "mailguard",
+            Self::Esmtp => "esmtp",
+            Self::Pix41 => "pix-4.1",
+            Self::Pix44 => "pix-4.4",
+            Self::Pix51 => "pix-5.1",
+            Self::Pix524 => "pix-5.2.4",
+            Self::Pix63 => "pix-6.3",
+            Self::Asa => "asa",
+        }
+    }
+
+    /// The names of all of them, in order.
+    #[must_use]
+    pub fn names() -> [&'static str; Self::ALL.len()] {
+        Self::ALL.map(Self::name)
+    }
+
     /// The profile of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().zip(NAMES).find(|(_, known)| *known == name).map(|(found, _)| found)
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 }
 
@@ -46,10 +75,6 @@ impl Profile {
 pub(super) fn owned(keywords: &[&str]) -> Vec<String> {
     keywords.iter().map(|&keyword| keyword.to_owned()).collect()
 }
-
-/// The names of all profiles.
-pub(super) const NAMES: [&str; 8] =
-    ["mailguard", "esmtp", "pix-4.1", "pix-4.4", "pix-5.1", "pix-5.2.4", "pix-6.3", "asa"];
 
 /// RFC 821 4.5.1's minimum, all that Mailguard ever let through: "the seven".
 pub(super) const SEVEN: VerbSet = VerbSet::of(&[

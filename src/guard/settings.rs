@@ -8,7 +8,7 @@ use super::extension::MANY_REPLIES;
 use super::map::PolicyMap;
 use super::patches::Patches;
 use super::pattern::Patterns;
-use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, NAMES, Profile, SEVEN, SIXTEEN, owned};
+use super::profile::{ASA_KEYWORDS, ESMTP, ESMTP_KEYWORDS, Profile, SEVEN, SIXTEEN, owned};
 use super::tls::Names;
 use super::value::{
     ByteLimit, Bytes, CountLimit, Kind, Limit, LineLimit, Mechanisms, Value, VerbSet,
@@ -100,7 +100,9 @@ macro_rules! settings {
                 print: |settings| settings.$name.print(),
             },)+];
 
-            fn preset(profile: Profile) -> Self {
+            /// What a profile presets.
+            #[must_use]
+            pub fn preset(profile: Profile) -> Self {
                 Self {
                     $($name: {
                         $(use $choice::*;)?
@@ -358,9 +360,6 @@ settings! {
 }
 
 impl Settings {
-    /// The names of all profiles.
-    pub const PROFILES: &'static [&'static str] = &NAMES;
-
     /// The preset of a named profile.
     #[must_use]
     pub fn profile(name: &str) -> Option<Self> {

@@ -8,7 +8,7 @@ use crate::support::session::Session;
 use mailguard::config::{Config, Source};
 use mailguard::engine::Settings;
 use mailguard::event::{Format, Zone, write};
-use mailguard::guard::Settings as Guard;
+use mailguard::guard::Profile;
 use mailguard::patch::Catalogue;
 use mailguard::pix::{Wish, import};
 
@@ -342,7 +342,7 @@ fn a_malicious_pattern_in_an_address_is_told_by_an_asas_message() {
 #[test]
 fn nobody_else_writes_an_asas_messages() {
     let cases = || rows().into_iter().chain(parameters());
-    for profile in Guard::PROFILES.iter().filter(|name| **name != "asa") {
+    for profile in Profile::names().into_iter().filter(|name| *name != "asa") {
         let mut spaces = 0;
         for case in cases() {
             let messages = case.play(profile, usize::MAX).messages;

@@ -171,7 +171,7 @@ fn raw(packets: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn settings_of(seed: u64) -> Settings {
-    let names = guard::Settings::PROFILES;
+    let names = guard::Profile::names();
     profile(names[usize::try_from(seed).unwrap() % names.len()])
 }
 

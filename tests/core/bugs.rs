@@ -12,7 +12,7 @@ use crate::support::rig::settings;
 use crate::support::session::Session;
 use mailguard::engine::Settings;
 use mailguard::flow::Direction::Original as C;
-use mailguard::guard::Settings as Guard;
+use mailguard::guard::{Profile, Settings as Guard};
 
 const END: &[u8] = b"\r\n.\r\n";
 
@@ -270,21 +270,21 @@ fn what_leaks_and_what_starves() {
     let mut rows = Vec::new();
     for scene in &SCENES {
         let mut row = vec![scene.name.to_owned()];
-        for profile in Guard::PROFILES {
+        for profile in Profile::names() {
             let outcomes = |scope, action| {
                 let settings = variant(profile, scope, action);
                 CUTS.map(|cut| outcome(scene, cut, &settings)).collect::<Vec<_>>()
             };
             let found = outcomes(SCOPES[0], ACTIONS[0]);
             check(profile, scene.name, &found);
-            if !matches!(*profile, "pix-4.1" | "pix-4.4" | "pix-5.1") {
+            if !matches!(profile, "pix-4.1" | "pix-4.4" | "pix-5.1") {
                 assert_eq!(outcomes(SCOPES[1], ACTIONS[1]), found, "{profile} {}", scene.name);
             }
             row.push(cell(&found));
         }
         rows.push(row);
     }
-    text += &markdown(&[&["message"], Guard::PROFILES].concat(), &rows);
+    text += &markdown(&[&["message"], &Profile::names()[..]].concat(), &rows);
     text += "\n## By scope and action\n\nWith the other settings of `pix-5.1`.\n\n";
     text += &by_scope();
     text += "\n## By cut\n\n`354 awaited`, with the other settings of `pix-5.1`; `/` is a cut.\n\n";
@@ -344,7 +344,7 @@ fn check(profile: &str, scene: &str, found: &[Outcome]) {
 
 #[test]
 fn a_second_greeting_line_hangs_clients_of_4_4_alone() {
-    for profile in Guard::PROFILES {
+    for profile in Profile::names() {
         for cut in 0..20 {
             let server = Esmtp::new("220-mx.example\r\n220 go on\r\n");
             let mut session = Session::silent(settings(profile), server);
@@ -352,7 +352,7 @@ fn a_second_greeting_line_hangs_clients_of_4_4_alone() {
             session.settle();
             let heard = session.client_got();
             let is_greeted = heard.lines().any(|line| line.starts_with("220 "));
-            assert_eq!(is_greeted, *profile != "pix-4.4", "{profile}, cut {cut}: {heard:?}");
+            assert_eq!(is_greeted, profile != "pix-4.4", "{profile}, cut {cut}: {heard:?}");
         }
     }
 }

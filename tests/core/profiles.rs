@@ -5,7 +5,7 @@ use crate::support::esmtp::Esmtp;
 use crate::support::golden::{code, compare, markdown};
 use crate::support::rig::{settings, settings_with};
 use crate::support::session::Session;
-use mailguard::guard::Settings as Guard;
+use mailguard::guard::Profile;
 
 /// Every verb, and what else was said to mail servers.
 const LINES: [&str; 23] = [
@@ -85,7 +85,7 @@ fn every_command_of_every_profile() {
         "in two packets",
         "byte by byte",
     ];
-    for profile in Guard::PROFILES {
+    for profile in Profile::names() {
         let rows: Vec<_> = LINES.iter().map(|line| row(profile, line)).collect();
         text += &format!("\n## {profile}\n\n{}", markdown(&head, &rows));
     }
@@ -131,7 +131,7 @@ fn every_greeting_and_offer() {
     for greeting in GREETINGS {
         text += "\n## Greeting\n";
         text += &block(greeting);
-        for profile in Guard::PROFILES {
+        for profile in Profile::names() {
             let server = Esmtp::new(&format!("{greeting}\r\n"));
             let session = Session::greeted(settings(profile), server);
             text += &format!("\n{profile}:\n{}", block(&session.client_got()));

@@ -233,7 +233,7 @@ impl TermsState {
     /// None where the settings are not ours any more. The patches themselves are those of today;
     /// beside, whether they are those of before.
     fn restore(&self, catalogue: &Catalogue) -> Option<(Arc<Terms>, bool)> {
-        let mut settings = guard::Settings::profile(guard::Settings::PROFILES.first()?)?;
+        let mut settings = guard::Settings::preset(guard::Profile::Mailguard);
         self.settings.iter().try_for_each(|(key, value)| settings.set(key, value)).ok()?;
         settings.patches.catalogue = catalogue.clone();
         let terms = Terms::new(settings, self.mode, self.chatter);

@@ -2,10 +2,11 @@
 
 use super::banner::{Banner, Codes, Form};
 use super::dialogue::{Command, Transcript};
-use super::generation::{Generation, Generations};
+use super::generation::Generations;
 use super::keywords;
 use super::reply::{Echo, Reply};
 use super::verdict::{Finding, Weight};
+use crate::guard::Profile;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -60,13 +61,13 @@ fn greeting(said: &Transcript, seen: &mut Seen) {
         return;
     }
     let banner = Banner::of(&said.greeting);
-    let stars = Generations::RULE_51.or(Generations::of(&[Generation::Pix44, Generation::Asa]));
+    let stars = Generations::RULE_51.or(Generations::of(&[Profile::Pix44, Profile::Asa]));
     let (weight, fits, sentence) = match banner.form {
         Form::Cmap => {
-            (Weight::Sign, Generations::of(&[Generation::Pix41]), "SMTP/cmap ready and underscores")
+            (Weight::Sign, Generations::of(&[Profile::Pix41]), "SMTP/cmap ready and underscores")
         }
         Form::Domain => {
-            (Weight::Sign, Generations::of(&[Generation::Esmtp]), "a domain, ESMTP and dots")
+            (Weight::Sign, Generations::of(&[Profile::Esmtp]), "a domain, ESMTP and dots")
         }
         Form::Rule51 => {
             (Weight::Sign, Generations::RULE_51, "stars, but for 2, 0 and a space behind a 0")
@@ -78,13 +79,13 @@ fn greeting(said: &Transcript, seen: &mut Seen) {
         Form::Empty => (Weight::Neutral, Generations::ALL, "has no text"),
         Form::Bare => (Weight::Neutral, Generations::ESMTP, "a domain, little else"),
         // An ASA masks it unless told not to.
-        Form::Plain => (Weight::Neutral, Generations::of(&[Generation::Asa]), "not masked"),
+        Form::Plain => (Weight::Neutral, Generations::of(&[Profile::Asa]), "not masked"),
     };
     seen.add("banner", weight, fits, sentence);
     if weight == Weight::Sign {
         seen.mask("banner");
     }
-    let pix44 = Generations::of(&[Generation::Pix44]);
+    let pix44 = Generations::of(&[Profile::Pix44]);
     let real_51 = Generations::RULE_51.and(Generations::STREAM.complement());
     match banner.codes {
         Codes::Single => {}
@@ -145,12 +146,12 @@ fn extensions(said: &Transcript, seen: &mut Seen) {
     }
     let topic = "EHLO keywords";
     if masked.iter().all(|one| one.is_lettered) {
-        let asa = Generations::of(&[Generation::Asa]);
+        let asa = Generations::of(&[Profile::Asa]);
         seen.add(topic, Weight::Sign, asa, "masked, with letters that count them");
     } else if masked.iter().any(|one| one.is_lettered) {
         seen.add(topic, Weight::Sign, Generations::ESMTP, "masked, some with letters");
     } else {
-        let esmtp = Generations::of(&[Generation::Esmtp]);
+        let esmtp = Generations::of(&[Profile::Esmtp]);
         seen.add(topic, Weight::Sign, esmtp, "masked by X");
     }
     for one in masked {
@@ -202,9 +203,9 @@ fn help(said: &Transcript, seen: &mut Seen) {
     match reply.echo(Command::Help.word()) {
         Some(Echo::Masked { kept }) => {
             let (generation, sentence) = if kept == 0 {
-                (Generation::Pix63, "the server repeats it as X")
+                (Profile::Pix63, "the server repeats it as X")
             } else {
-                (Generation::Mailguard, "the server repeats it as HELX: decided byte by byte")
+                (Profile::Mailguard, "the server repeats it as HELX: decided byte by byte")
             };
             seen.add(topic, Weight::Sign, Generations::of(&[generation]), sentence);
             seen.mask("HELP");

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::dialogue::{Command, Transcript};
+use super::generation::description;
 use super::reply::Reply;
 use super::verdict::{Finding, Presence, Verdict, Weight};
 use crate::event;
@@ -62,7 +63,7 @@ pub(super) fn json(server: &str, said: &Transcript, verdict: &Verdict) -> String
             .iter()
             .map(|one| Candidate {
                 profile: one.name(),
-                description: one.description(),
+                description: description(*one),
                 evidence: verdict.evidence(*one).map(|finding| finding.topic).collect(),
             })
             .collect(),
@@ -174,7 +175,7 @@ fn candidates(verdict: &Verdict, out: &mut String) {
     }
     for one in &verdict.candidates {
         let evidence: Vec<_> = verdict.evidence(*one).map(|finding| finding.topic).collect();
-        let _ = writeln!(out, "  {:10} {}", one.name(), one.description());
+        let _ = writeln!(out, "  {:10} {}", one.name(), description(*one));
         if !evidence.is_empty() {
             let _ = writeln!(out, "  {:10} fits: {}", "", evidence.join(", "));
         }

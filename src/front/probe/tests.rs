@@ -4,12 +4,12 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a script names what differs")]
 
 use super::dialogue::{Command, Dialogue, Ending, Next, Transcript};
-use super::generation::Generation::{self, *};
 use super::keywords;
 use super::reply::{Echo, Reply};
 use super::report;
 use super::starttls::StartTls;
 use super::verdict::{Presence, Verdict, Weight};
+use crate::guard::Profile::{self, *};
 
 /// What is answered to a command: by the server and the filter before it, together.
 type Answer = dyn Fn(Command) -> &'static str;
@@ -129,7 +129,7 @@ const TEXT: &str = "220 mail.example.com ESMTP Postfix\r\n";
 #[test]
 fn every_generation_is_told() {
     let noop: &Answer = &noop_by_packet;
-    let cases: &[(&str, &Answer, &[Generation], StartTls, bool)] = &[
+    let cases: &[(&str, &Answer, &[Profile], StartTls, bool)] = &[
         (CMAP, noop, &[Pix41], StartTls::OutOfReach, false),
         (STARS, noop, &[Pix44, Pix51, Pix524], StartTls::OutOfReach, true),
         (RULE_51, noop, &[Pix51, Pix524], StartTls::OutOfReach, true),

@@ -6,8 +6,9 @@
 use super::banner;
 use super::dialogue::{Command, Ending, Transcript};
 use super::findings;
-use super::generation::{Generation, Generations};
+use super::generation::Generations;
 use super::starttls::StartTls;
+use crate::guard::Profile;
 
 /// What a finding says about the path, whatever the generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,7 @@ pub(super) struct Verdict {
     pub(super) presence: Presence,
     /// The generations that every finding fits. Where nothing was found: those that could still be
     /// there, unseen.
-    pub(super) candidates: Vec<Generation>,
+    pub(super) candidates: Vec<Profile>,
     /// What was seen, in the order of the conversation.
     pub(super) findings: Vec<Finding>,
     /// What was seen to be masked.
@@ -91,7 +92,7 @@ impl Verdict {
     }
 
     /// The findings that fit a generation, of those that tell generations apart.
-    pub(super) fn evidence(&self, generation: Generation) -> impl Iterator<Item = &Finding> {
+    pub(super) fn evidence(&self, generation: Profile) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
             .filter(move |one| one.fits != Generations::ALL && one.fits.contains(generation))
@@ -105,7 +106,7 @@ fn is_enough(said: &Transcript) -> bool {
         && said.reply(Command::Invalid).is_some()
 }
 
-fn limits(said: &Transcript, presence: Presence, candidates: &[Generation]) -> Vec<&'static str> {
+fn limits(said: &Transcript, presence: Presence, candidates: &[Profile]) -> Vec<&'static str> {
     let mut limits = Vec::new();
     match said.ending {
         Ending::Done => {}
@@ -123,23 +124,23 @@ fn limits(said: &Transcript, presence: Presence, candidates: &[Generation]) -> V
         );
         return limits;
     }
-    if has(Generation::Pix51) && has(Generation::Pix524) {
+    if has(Profile::Pix51) && has(Profile::Pix524) {
         limits
             .push("pix-5.1 and pix-5.2.4 differ only in what they do to a message; none was sent.");
     }
-    if has(Generation::Pix44) && has(Generation::Pix51) {
+    if has(Profile::Pix44) && has(Profile::Pix51) {
         limits.push(
             "A banner of stars only is pix-4.4's, and the 5.1 rule's where the text has no 2 and \
              no 0.",
         );
     }
-    if has(Generation::Pix63) {
+    if has(Profile::Pix63) {
         limits.push(
             "The release in which the answer changed from OK to 500 is not known; pix-6.3 stands \
              for those after it.",
         );
     }
-    if has(Generation::Mailguard) && has(Generation::Pix63) {
+    if has(Profile::Mailguard) && has(Profile::Pix63) {
         limits.push("mailguard and pix-6.3 differ in what they do to a verb cut across packets.");
     }
     if presence == Presence::Found && candidates.is_empty() {

@@ -56,7 +56,7 @@ fn settings_say_what_they_expect() {
 
 #[test]
 fn every_setting_reads_back_what_it_prints() {
-    for name in Settings::PROFILES {
+    for name in Profile::names() {
         let preset = profile(name);
         let mut copy = profile("mailguard");
         for (key, word) in preset.words() {
@@ -77,7 +77,7 @@ fn every_setting_reads_back_what_it_prints() {
 }
 
 /// The table of the design, with the settings that its sources give besides: columns as in
-/// [`Settings::PROFILES`].
+/// [`Profile::ALL`].
 #[test]
 fn the_profiles_preset_what_their_sources_say() {
     let map = "cmd-line-length,cmd-RCPT-count,body-line-length,header-line-length,\
@@ -131,7 +131,7 @@ fn the_profiles_preset_what_their_sources_say() {
         ("syslog_names", ["own", "own", "pix", "pix", "pix", "pix", "pix", "asa"]),
         ("asa_map", ["", "", "", "", "", "", "", map]),
     ];
-    let presets: Vec<Settings> = Settings::PROFILES.iter().map(|name| profile(name)).collect();
+    let presets = Profile::ALL.map(Settings::preset);
     for (name, values) in rows {
         let setting = Settings::TABLE.iter().find(|setting| setting.name == name).unwrap();
         let preset: Vec<String> = presets.iter().map(|preset| setting.print(preset)).collect();

@@ -2,7 +2,7 @@
 //! and ends, what is wrong, and where dialogue and watch stand afterwards.
 
 use crate::guard::tests::random;
-use crate::guard::{Draft, Guard, Ruling, Run, Settings, Watch};
+use crate::guard::{Draft, Guard, Profile, Ruling, Run, Settings, Watch};
 use crate::offset::Offset;
 use crate::patch::Catalogue;
 use crate::smtp::{Dialogue, Event, Speaker, Standing};
@@ -341,8 +341,7 @@ fn esmtp_with(changes: &[(&str, &str)]) -> Settings {
 
 /// Every profile with the patches that are built in, some settings changed, and no patches.
 fn all_settings() -> Vec<Settings> {
-    let mut all: Vec<_> =
-        Settings::PROFILES.iter().map(|name| Settings::profile(name).unwrap()).collect();
+    let mut all = Profile::ALL.map(Settings::preset).to_vec();
     let plain = all[0].clone();
     all.iter_mut().for_each(|each| each.patches.catalogue = Catalogue::with(&[]).unwrap());
     all.push(plain);

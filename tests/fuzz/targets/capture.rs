@@ -17,7 +17,7 @@ pub fn run(data: &[u8]) {
     let capture = input.rest();
     let read = read(capture);
 
-    let profile = settings(guard::Settings::PROFILES[usize::from(options & 7)]);
+    let profile = settings(guard::Profile::names()[usize::from(options & 7)]);
     let checksums = match options & 24 {
         8 => Checksums::Mend,
         16 => Checksums::Ignore,

@@ -5,7 +5,9 @@
 //! Input: one byte of settings, then turns: 0xFE begins one of the client, 0xFF one of the server.
 //! Client bytes that have to wait are offered again behind each turn of the server.
 
-use mailguard::guard::{Draft, EhloFilter, Guard, Rule, Ruling, Run, Settings, Unit, Watch};
+use mailguard::guard::{
+    Draft, EhloFilter, Guard, Profile, Rule, Ruling, Run, Settings, Unit, Watch,
+};
 use mailguard::offset::Offset;
 use mailguard::smtp::{Dialogue, Event, Expect, Fault, MailData, Speaker, Standing, Word};
 
@@ -58,8 +60,7 @@ const RESET: u8 = 64;
 const ON_DATA: u8 = 128;
 
 fn settings(choice: u8) -> Settings {
-    let name = Settings::PROFILES[usize::from(choice & PROFILE)];
-    let mut settings = Settings::profile(name).expect("a profile");
+    let mut settings = Settings::preset(Profile::ALL[usize::from(choice & PROFILE)]);
     for (bit, key, value) in [
         (WIDE, "verbs", "HELO EHLO MAIL RCPT DATA RSET NOOP QUIT STARTTLS AUTH BDAT"),
         (WIDE, "starttls", "allow"),

@@ -61,7 +61,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn chosen(choice: u8) -> Settings {
-    let mut settings = settings(guard::Settings::PROFILES[usize::from(choice & 7)]);
+    let mut settings = settings(guard::Profile::names()[usize::from(choice & 7)]);
     // No TLS: what is opaque may leave with two values, for its ends to tell apart.
     settings.guard.set("starttls", "strip").unwrap();
     for (bit, key, value) in [
