@@ -541,20 +541,9 @@ fn bytes_that_a_capture_lacks_are_counted_and_the_judging_goes_on() {
 
 /// A dialogue up to the 354, a message in pieces, and the end.
 fn message(pieces: [&str; 3]) -> Vec<Vec<u8>> {
-    let mut connection = Connection::open(V4[0], V4[1]);
-    for (from, line) in [
-        (SERVER, "220 ready\r\n"),
-        (CLIENT, "HELO a\r\n"),
-        (SERVER, "250 b\r\n"),
-        (CLIENT, "MAIL FROM:<a@b>\r\n"),
-        (SERVER, "250 OK\r\n"),
-        (CLIENT, "RCPT TO:<c@d>\r\n"),
-        (SERVER, "250 OK\r\n"),
-        (CLIENT, "DATA\r\n"),
-        (SERVER, "354 go on\r\n"),
-    ] {
-        connection.say(from, line);
-    }
+    let mut connection = with_recipient();
+    connection.say(CLIENT, "DATA\r\n");
+    connection.say(SERVER, "354 go on\r\n");
     for piece in pieces {
         connection.send(CLIENT, ACK, piece.as_bytes());
     }
