@@ -14,7 +14,8 @@ use siphasher::sip::SipHasher13;
 
 use mailguard::engine::{Exception, Settings, Treatment, Verdict};
 use mailguard::event::{self, Format, Zone};
-use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step};
+use mailguard::front::FrontError;
+use mailguard::front::replay::{self, Bystander, Checksums, Fate, Options, Session, Step, Summary};
 use mailguard::wire::{Checksum, Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
@@ -855,13 +856,17 @@ impl Drop for Scratch {
     }
 }
 
+fn perform(options: &Options, settings: Settings) -> Result<Summary, FrontError> {
+    replay::watch(options, settings, &mut |_| {})
+}
+
 #[test]
 fn results_appear_under_their_names() {
     let scratch = Scratch::new("results");
     let capture = PLAIN.capture(&both_families());
     fs::write(scratch.path("in.pcap"), &capture).unwrap();
     fs::write(scratch.path("out.pcap"), "an older result").unwrap();
-    replay::perform(&scratch.options(), settings()).unwrap();
+    perform(&scratch.options(), settings()).unwrap();
     assert_eq!(scratch.names(), ["events", "in.pcap", "out.pcap"]);
     let expected = outcome(&capture, settings(), VERIFY);
     assert!(fs::read(scratch.path("out.pcap")).unwrap() == expected.written);
@@ -877,7 +882,7 @@ fn a_result_is_read_by_nobody_who_could_not_read_what_it_replaces() {
     for mode in [0o600, 0o640, 0o666] {
         fs::write(scratch.path("out.pcap"), "an older result").unwrap();
         fs::set_permissions(scratch.path("out.pcap"), Permissions::from_mode(mode)).unwrap();
-        replay::perform(&scratch.options(), settings()).unwrap();
+        perform(&scratch.options(), settings()).unwrap();
         let found = fs::metadata(scratch.path("out.pcap")).unwrap().mode();
         assert_eq!(found & 0o7777, mode, "{found:o}");
     }
@@ -891,11 +896,11 @@ fn what_a_killed_replay_left_is_no_obstacle() {
     fs::write(scratch.path("in.pcap"), &capture).unwrap();
     let left = format!(".out.pcap.{}.partial", std::process::id());
     fs::write(scratch.path(&left), "half of").unwrap();
-    replay::perform(&scratch.options(), monitor()).unwrap();
+    perform(&scratch.options(), monitor()).unwrap();
     assert_eq!(scratch.names(), [&left, "events", "in.pcap", "out.pcap"]);
     assert!(fs::read(scratch.path("out.pcap")).unwrap() == capture);
     let nowhere = Options { write: Some(scratch.path("none/out")), ..scratch.options() };
-    let message = replay::perform(&nowhere, settings()).unwrap_err().to_string();
+    let message = perform(&nowhere, settings()).unwrap_err().to_string();
     let said = format!("/none/.out.{}.partial: No such file", std::process::id());
     assert!(message.contains(&said), "{message}");
 }
@@ -919,7 +924,7 @@ fn a_damaged_capture_leaves_no_result() {
     capture[second + 8..second + 12].fill(0xff);
     fs::write(scratch.path("in.pcap"), &capture).unwrap();
     fs::write(scratch.path("out.pcap"), "an older result").unwrap();
-    let message = replay::perform(&scratch.options(), settings()).unwrap_err().to_string();
+    let message = perform(&scratch.options(), settings()).unwrap_err().to_string();
     let place = "in.pcap: behind packet 1: byte 94: expected a record of at most 16777216 bytes, \
                  found a length of 4294967295";
     assert!(message.ends_with(place), "{message}");
@@ -932,7 +937,7 @@ fn a_capture_cut_in_a_record_is_replayed_to_there() {
     let scratch = Scratch::new("cut");
     let capture = PLAIN.capture(&both_families());
     fs::write(scratch.path("in.pcap"), &capture[..capture.len() - 1]).unwrap();
-    replay::perform(&scratch.options(), monitor()).unwrap();
+    perform(&scratch.options(), monitor()).unwrap();
     let last = 16 + 14 + 60;
     assert!(fs::read(scratch.path("out.pcap")).unwrap() == capture[..capture.len() - last]);
 }
@@ -949,18 +954,18 @@ fn no_result_is_written_over_the_capture_or_another_result() {
         let write = Options { write: path.clone(), ..scratch.options() };
         let events = Options { events: path, ..scratch.options() };
         for options in [write, events] {
-            let message = replay::perform(&options, settings()).unwrap_err().to_string();
+            let message = perform(&options, settings()).unwrap_err().to_string();
             assert!(message.contains(": expected a file other than "), "{message}");
         }
     }
     let twice = Options { events: Some(scratch.path("out.pcap")), ..scratch.options() };
-    replay::perform(&twice, settings()).unwrap_err();
+    perform(&twice, settings()).unwrap_err();
     // By another name of the directory, and of the report.
     let twice = Options { events: Some(scratch.path("../replay-same/out.pcap")), ..twice };
-    replay::perform(&twice, settings()).unwrap_err();
+    perform(&twice, settings()).unwrap_err();
     for name in ["out.pcap", "events"] {
         let twice = Options { report: Some(scratch.path(name)), ..scratch.options() };
-        let message = replay::perform(&twice, settings()).unwrap_err().to_string();
+        let message = perform(&twice, settings()).unwrap_err().to_string();
         assert!(message.contains(": expected a file other than "), "{message}");
     }
     assert_eq!(scratch.names(), ["hard.pcap", "in.pcap", "link.pcap"]);
@@ -970,7 +975,7 @@ fn no_result_is_written_over_the_capture_or_another_result() {
 #[test]
 fn a_capture_that_is_not_there_is_said_to_be_missing() {
     let scratch = Scratch::new("missing");
-    let message = replay::perform(&scratch.options(), settings()).unwrap_err().to_string();
+    let message = perform(&scratch.options(), settings()).unwrap_err().to_string();
     assert!(message.ends_with("in.pcap: No such file or directory (os error 2)"), "{message}");
     assert!(scratch.names().is_empty());
 }

@@ -85,7 +85,7 @@ impl Options {
 /// Replays a capture, shows each step of it, and tells the user how it went.
 ///
 /// # Errors
-/// See [`perform`]; or there is nobody to tell.
+/// See [`watch`]; or there is nobody to tell.
 pub fn run(
     options: &Options,
     settings: engine::Settings,
@@ -98,19 +98,11 @@ pub fn run(
     Ok(summary)
 }
 
-/// Replays a capture.
+/// Replays a capture, and shows each step of it.
 ///
 /// # Errors
 /// A file cannot be read or written, or the capture is damaged; no result file is left then. A
 /// capture that ends inside a record is no error: its recorder was killed.
-pub fn perform(options: &Options, settings: engine::Settings) -> Result<Summary, FrontError> {
-    watch(options, settings, &mut |_| {})
-}
-
-/// Replays a capture, and shows each step of it.
-///
-/// # Errors
-/// As above.
 pub fn watch(
     options: &Options,
     settings: engine::Settings,
