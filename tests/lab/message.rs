@@ -82,3 +82,18 @@ impl Random {
         }
     }
 }
+
+/// What some server or other takes for the end of a message, and none should.
+pub(crate) const FALSE_ENDS: [&[u8]; 11] = [
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\r\n.\n",
+    b"\r\n.\r\r\n",
+    b"\r\r\n.\r\r\n",
+    b"\r.\r",
+    b"\r.\n",
+    b"\n.\r",
+    b"\r.\r\n",
+    b"\r\n.\r",
+    b"\r\n\0.\r\n",
+];

@@ -39,7 +39,7 @@ pub(crate) use device::{Sniffer, Tun};
 pub(crate) use guard::{Filter, Guard, mailguard};
 pub(crate) use hasty::{HastyServer, Try};
 pub(crate) use manager::Manager;
-pub(crate) use message::{Message, Random};
+pub(crate) use message::{FALSE_ENDS, Message, Random};
 pub(crate) use mta::{Letter, Likeness, Mta, PASSWORD, Program, USER, Way};
 pub(crate) use network::{Family, Network, Side};
 pub(crate) use outcome::{Because, Failure, Outcome, ensure, lacking, wrong};

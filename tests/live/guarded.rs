@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use crate::lab::{
-    Answers, Attempt, Because, Family, Filter, Guard, Message, Network, Outcome, PATIENCE, Pace,
-    Recorder, Session, Site, ensure,
+    Answers, Attempt, Because, FALSE_ENDS, Family, Filter, Guard, Message, Network, Outcome,
+    PATIENCE, Pace, Recorder, Session, Site, ensure,
 };
-use crate::smuggling::{ENDS, has_taken_another};
+use crate::smuggling::has_taken_another;
 
 /// The article's own test, without the filter and with it.
 pub(crate) fn article() -> Outcome<String> {
@@ -114,7 +114,7 @@ pub(crate) fn split_bug() -> Outcome<String> {
 pub(crate) fn smuggling() -> Outcome<String> {
     let mut site = Site::open(Filter::None)?;
     let mut believed = Vec::new();
-    for (number, end) in ENDS.iter().enumerate() {
+    for (number, end) in FALSE_ENDS.iter().enumerate() {
         if smuggle(end, &format!("bare{number}"))? {
             believed.push(end.escape_ascii().to_string());
         }
@@ -123,14 +123,14 @@ pub(crate) fn smuggling() -> Outcome<String> {
     ensure(!believed.is_empty(), || "this Postfix falls for none, so nothing is shown".to_owned())?;
     site.change_filter(Filter::DEFAULT)?;
     let before = site.postfix.stored()?.len();
-    for (number, end) in ENDS.iter().enumerate() {
+    for (number, end) in FALSE_ENDS.iter().enumerate() {
         let is_fooled = smuggle(end, &format!("guarded{number}"))?;
         ensure(!is_fooled, || format!("{} smuggled", end.escape_ascii()))?;
         site.postfix.await_stored(before + number + 1, PATIENCE)?;
     }
     let arrived = site.postfix.stored()?.len() - before;
-    ensure(arrived == ENDS.len(), || format!("{arrived} messages arrived"))?;
-    let figure = format!("{} of {} forged ends", believed.len(), ENDS.len());
+    ensure(arrived == FALSE_ENDS.len(), || format!("{arrived} messages arrived"))?;
+    let figure = format!("{} of {} forged ends", believed.len(), FALSE_ENDS.len());
     Ok(format!("without the filter Postfix believed {figure} ({}), with it 0", believed.join(", ")))
 }
 

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::lab::{
-    Because, Failure, Filter, Guard, Letter, Mta, Network, Outcome, PATIENCE, Pace, Program,
-    Session, Way, ensure, wait_until, wrong,
+    Because, FALSE_ENDS, Failure, Filter, Guard, Letter, Mta, Network, Outcome, PATIENCE, Pace,
+    Program, Session, Way, ensure, wait_until, wrong,
 };
 
 /// One attempt.
@@ -49,7 +49,9 @@ pub(crate) fn nobody_is_fooled() -> Outcome<String> {
         let _guard = Guard::start(filter)?;
         let mut attempts = Vec::new();
         for (program, end, cut) in SERVERS.into_iter().flat_map(|program| {
-            ENDS.into_iter().flat_map(move |end| cuts.iter().map(move |cut| (program, end, *cut)))
+            FALSE_ENDS
+                .into_iter()
+                .flat_map(move |end| cuts.iter().map(move |cut| (program, end, *cut)))
         }) {
             number += 1;
             attempts.push(Attempt { program, end, cut, hello, number });
@@ -194,20 +196,5 @@ impl Attempt {
 }
 
 const SERVERS: [Program; 3] = [Program::Postfix, Program::Exim, Program::OpenSmtpd];
-
-/// What some server or other takes for the end of a message, and none should.
-pub(crate) const ENDS: [&[u8]; 11] = [
-    b"\n.\n",
-    b"\n.\r\n",
-    b"\r\n.\n",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r.\r",
-    b"\r.\n",
-    b"\n.\r",
-    b"\r.\r\n",
-    b"\r\n.\r",
-    b"\r\n\0.\r\n",
-];
 
 const WORKERS: usize = 4;

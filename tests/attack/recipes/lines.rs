@@ -5,7 +5,7 @@ use super::table::Seen;
 use super::talk::Talk;
 use super::trial::{Before, HONEST, Recipe, Trial};
 use crate::is_full;
-use crate::lab::{Outcome, Program};
+use crate::lab::{FALSE_ENDS, Outcome, Program};
 
 /// The recipes of this file.
 pub(crate) const RECIPES: &[Recipe] = &[
@@ -142,7 +142,7 @@ fn mail(trial: &Trial, mut talk: Talk, recipient: &str) -> Seen {
 
 fn ends(trial: &Trial) -> Outcome<Seen> {
     let mut taken = 0;
-    for (number, end) in ENDS.iter().enumerate() {
+    for (number, end) in FALSE_ENDS.iter().enumerate() {
         let mut talk = trial.greeted()?;
         talk.ask("MAIL FROM:<sender@domain1.com>");
         talk.ask(&format!("RCPT TO:<{}>", trial.cover()));
@@ -152,7 +152,7 @@ fn ends(trial: &Trial) -> Outcome<Seen> {
         talk.say([b"Subject: cover\r\n\r\ncover", *end, hidden.as_bytes()].concat());
         taken += usize::from(talk.hear(1) == 1 && talk.last().starts_with("250"));
     }
-    Ok(Seen::new(false, format!("{taken} of {} taken", ENDS.len())))
+    Ok(Seen::new(false, format!("{taken} of {} taken", FALSE_ENDS.len())))
 }
 
 fn plaintext(trial: &Trial) -> Outcome<Seen> {
@@ -166,21 +166,6 @@ fn plaintext(trial: &Trial) -> Outcome<Seen> {
     let is_bare = trial.before == Before::Nothing;
     Ok(Seen::new(trial.has_run(&talk) && !(is_bare && is_refused), talk.told()))
 }
-
-/// What some server or other takes for the end of a message, and none should.
-const ENDS: [&[u8]; 11] = [
-    b"\n.\n",
-    b"\n.\r\n",
-    b"\r\n.\n",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r.\r",
-    b"\r.\n",
-    b"\n.\r",
-    b"\r.\r\n",
-    b"\r\n.\r",
-    b"\r\n\0.\r\n",
-];
 
 /// Sizes around the buffers of mail programs.
 const BUFFERS: [usize; 19] = [
