@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::faults::Load;
-use super::{Peer, Seen, Stand, on_a_stand};
+use super::{Peer, Stand, on_a_stand};
 use crate::lab::{Filter, Outcome, Side, Tun, ensure, now};
 use crate::support::packet::{ACK, PSH, SYN, tcp_packet};
+use crate::support::segment::Segment;
 
 /// How much of everything.
 #[derive(Clone, Copy)]
@@ -159,8 +160,8 @@ fn open(stand: &mut Stand, servers: &mut Tun, batch: &[u32], text: &[u8]) -> u32
 }
 
 /// Takes so many packets of a kind, or those that come before it grows quiet.
-fn collect(device: &mut Tun, count: usize, is_wanted: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-    device.collect(count, |bytes| Seen::read(bytes).filter(&is_wanted))
+fn collect(device: &mut Tun, count: usize, is_wanted: impl Fn(&Segment) -> bool) -> Vec<Segment> {
+    device.collect(count, |bytes| Segment::read(bytes).filter(&is_wanted))
 }
 
 /// So many SYNs that nobody will ever complete; how many did not come through.

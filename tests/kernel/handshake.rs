@@ -1,9 +1,10 @@
 //! C: who is talking, and from which number on. No trick before, during or after a handshake makes
 //! the filter look elsewhere than the server.
 
-use super::{BOTH, Case, EVIL, Peer, Seen, Stand, V4};
+use super::{BOTH, Case, EVIL, Peer, Stand, V4};
 use crate::lab::{Because, Outcome, ensure};
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
+use crate::support::segment::Segment;
 
 pub(crate) const CASES: &[Case] = &[
     Case { id: "C01", name: "data on SYN", run: data_on_syn, families: BOTH },
@@ -243,7 +244,7 @@ fn spoofed(stand: &mut Stand) -> Outcome<String> {
     stand.until("SYN/ACK", &mut peer, |peer| {
         peer.inbox.iter().any(|seen| seen.has(SYN) && seen.seq != 7)
     })?;
-    let honest = |seen: &&Seen| seen.has(SYN) && seen.seq != 7;
+    let honest = |seen: &&Segment| seen.has(SYN) && seen.seq != 7;
     peer.answer = peer.inbox.iter().find(honest).map(|seen| seen.seq);
     let is_deceived = peer.inbox.iter().any(|seen| seen.seq == 7);
     ensure(!is_deceived, || "the fake SYN/ACK came through".to_owned())?;

@@ -49,7 +49,7 @@ mod time;
 mod wire;
 
 use canonical::canonical;
-use craft::{Seen, craft, fragment6, fragments, insert6, reseal, reseal_ip, tcp_start};
+use craft::{craft, fragment6, fragments, insert6, reseal, reseal_ip, tcp_start};
 use lab::{Filter, Scenario};
 use peer::Peer;
 use stand::{BOTH, Case, EVIL, Stand, V4, V6, matrix, on_a_stand};

@@ -6,8 +6,9 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 
-use super::{Seen, craft};
+use super::craft;
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN};
+use crate::support::segment::Segment;
 
 /// One end of a TCP connection that exists in this test alone.
 pub(crate) struct Peer {
@@ -34,7 +35,7 @@ pub(crate) struct Peer {
     /// Options on the SYN.
     pub(crate) syn_options: Vec<u8>,
     /// Everything that came.
-    pub(crate) inbox: Vec<Seen>,
+    pub(crate) inbox: Vec<Segment>,
 }
 
 impl Peer {
@@ -110,7 +111,7 @@ impl Peer {
     }
 
     /// Takes a packet from the server's side; true if it wants to be acknowledged.
-    pub(crate) fn take(&mut self, seen: Seen) -> bool {
+    pub(crate) fn take(&mut self, seen: Segment) -> bool {
         if seen.source != self.remote || seen.destination != self.local {
             return false;
         }
@@ -119,7 +120,7 @@ impl Peer {
         is_news
     }
 
-    fn learn(&mut self, seen: &Seen) -> bool {
+    fn learn(&mut self, seen: &Segment) -> bool {
         if seen.has(RST) {
             self.reset = Some(seen.seq);
             return false;

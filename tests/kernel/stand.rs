@@ -8,12 +8,13 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::{Peer, Seen, Wire, canonical};
+use super::{Peer, Wire, canonical};
 use crate::lab::{
     Family, Filter, Guard, Network, Outcome, PATIENCE, Recorder, Side, Sniffer, Tun, Visit, ensure,
     now, run, wrong,
 };
 use crate::support::packet::{ACK, RST};
+use crate::support::segment::Segment;
 
 /// The arrangement.
 pub(crate) struct Stand {
@@ -171,7 +172,7 @@ impl Stand {
             if !is_crafted(&packet) {
                 continue;
             }
-            match Seen::read(&packet) {
+            match Segment::read(&packet) {
                 Some(seen) => self.wire.observe(seen),
                 None => self.wire.has_fragments = true,
             }
@@ -181,7 +182,7 @@ impl Stand {
     /// Takes everything that has come, acknowledging what wants it.
     pub(crate) fn drain(&mut self, peer: &mut Peer) {
         self.look();
-        while let Some(seen) = self.tun.receive().as_deref().map(Seen::read) {
+        while let Some(seen) = self.tun.receive().as_deref().map(Segment::read) {
             if seen.is_some_and(|seen| peer.take(seen)) {
                 self.tun.send(&peer.acknowledgment());
             }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::Seen;
 use crate::support::packet::{ACK, FIN, RST, SYN, URG};
+use crate::support::segment::Segment;
 
 /// All that was seen of each client's stream on the server's wire.
 #[derive(Default)]
@@ -19,9 +19,9 @@ pub(crate) struct Wire {
     /// What was wrong.
     pub(crate) complaints: Vec<String>,
     /// Every packet of clients, in order.
-    pub(crate) leaving: Vec<Seen>,
+    pub(crate) leaving: Vec<Segment>,
     /// The newest SYN/ACK towards each client.
-    pub(crate) answers: BTreeMap<SocketAddr, Seen>,
+    pub(crate) answers: BTreeMap<SocketAddr, Segment>,
 }
 
 #[derive(Default)]
@@ -34,7 +34,7 @@ struct Stream {
 
 impl Wire {
     /// One packet, in the order of the wire. Those of the server only tell what it has got.
-    pub(crate) fn observe(&mut self, seen: Seen) {
+    pub(crate) fn observe(&mut self, seen: Segment) {
         if seen.source.port() == 25 {
             self.observe_server(seen);
         } else if seen.destination.port() == 25 {
@@ -49,11 +49,11 @@ impl Wire {
     }
 
     /// Packets that left for this client.
-    pub(crate) fn of(&self, client: SocketAddr) -> impl Iterator<Item = &Seen> {
+    pub(crate) fn of(&self, client: SocketAddr) -> impl Iterator<Item = &Segment> {
         self.leaving.iter().filter(move |seen| seen.source == client)
     }
 
-    fn observe_server(&mut self, seen: Seen) {
+    fn observe_server(&mut self, seen: Segment) {
         if let Some(stream) = self.streams.get_mut(&seen.destination)
             && seen.has(ACK)
         {
@@ -66,7 +66,7 @@ impl Wire {
         }
     }
 
-    fn observe_client(&mut self, seen: Seen) {
+    fn observe_client(&mut self, seen: Segment) {
         let mut wrong = Vec::new();
         if !seen.is_sound {
             wrong.push("wrong checksum".to_owned());
@@ -102,7 +102,7 @@ impl Wire {
 }
 
 impl Stream {
-    fn take(&mut self, seen: &Seen) -> Option<String> {
+    fn take(&mut self, seen: &Segment) -> Option<String> {
         let start = i64::from(
             seen.seq
                 .wrapping_sub(self.isn.wrapping_add(1).wrapping_add(self.acknowledged as u32))

@@ -26,6 +26,7 @@ pub mod receiver;
 pub mod rig;
 pub mod schedule;
 pub mod script;
+pub mod segment;
 pub mod shift;
 pub mod session;
 pub mod talk;

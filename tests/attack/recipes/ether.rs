@@ -5,29 +5,17 @@
 
 use std::time::Duration;
 
-use etherparse::{IpSlice, TcpSlice};
 use smoltcp::phy::{Device, Medium, RawSocket, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use crate::lab::{Because, Outcome, Side, run};
+use crate::support::segment::Segment;
 
 /// The wire.
 pub(crate) struct Ether {
     socket: RawSocket,
     ours: [u8; 6],
     theirs: [u8; 6],
-}
-
-/// A segment that came.
-pub(crate) struct Segment {
-    pub(crate) source: std::net::SocketAddr,
-    pub(crate) destination: std::net::SocketAddr,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) flags: u8,
-    pub(crate) window: u16,
-    pub(crate) options: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
 }
 
 impl Ether {
@@ -70,32 +58,6 @@ impl Ether {
                 return Some(segment);
             }
         }
-    }
-}
-
-impl Segment {
-    /// Reads an IP packet with TCP in it.
-    pub(crate) fn read(packet: &[u8]) -> Option<Self> {
-        let ip = IpSlice::from_slice(packet).ok()?;
-        let body = ip.payload();
-        if body.fragmented || body.ip_number != etherparse::IpNumber::TCP {
-            return None;
-        }
-        let tcp = TcpSlice::from_slice(body.payload).ok()?;
-        Some(Self {
-            source: (ip.source_addr(), tcp.source_port()).into(),
-            destination: (ip.destination_addr(), tcp.destination_port()).into(),
-            seq: tcp.sequence_number(),
-            ack: tcp.acknowledgment_number(),
-            flags: body.payload.get(13).copied()?,
-            window: tcp.window_size(),
-            options: tcp.options().to_vec(),
-            payload: tcp.payload().to_vec(),
-        })
-    }
-
-    pub(crate) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
     }
 }
 

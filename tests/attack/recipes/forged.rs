@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::bypasses;
 use super::dialogues::Servers;
-use super::ether::{Ether, ROUTER, Segment};
+use super::ether::{Ether, ROUTER};
 use super::puppet::Puppet;
 use super::table::{Seen, Table};
 use super::trial::{Before, Trial};
 use crate::is_full;
 use crate::lab::{Because, Network, Outcome, Program, Side, Sniffer, Tun, run, tool};
+use crate::support::segment::Segment;
 
 /// Where the forger stands.
 #[derive(Clone, Copy, PartialEq, Eq)]

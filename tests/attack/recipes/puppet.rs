@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use super::ether::{Ether, Segment};
+use super::ether::Ether;
 use crate::lab::{self, Outcome, ensure, now};
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, tcp_packet};
+use crate::support::segment::Segment;
 
 /// One end of a TCP connection that exists in this test alone.
 pub(crate) struct Puppet {
