@@ -7,12 +7,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules from the bottom up: each names only those before it.
-const LAYERS: [&str; 17] = [
-    "time", "offset", "speaker", "wire", "flow", "tcp", "smtp", "tls", "patch", "guard", "engine",
-    "event", "config", "pix", "front", "cli", "main",
-];
-
 /// Modules that name none of ours but [`WORDS`].
 const INDEPENDENT: [&str; 6] = ["time", "offset", "speaker", "wire", "smtp", "tls"];
 
@@ -180,10 +174,18 @@ fn named_modules(code: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// Modules from the bottom up, as `src/lib.rs` lists them: each names only those before it.
+fn layers() -> Vec<String> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let modules = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    modules.chain(["main"]).map(str::to_owned).collect()
+}
+
 #[test]
 fn every_module_names_only_modules_below_it() {
     let mut faults = Vec::new();
-    let level = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    let layers = layers();
+    let level = |name: &str| layers.iter().position(|layer| *layer == name);
     for source in sources("src").iter().filter(|source| source.path != "src/lib.rs") {
         let own = source.layer();
         let Some(own_level) = level(own) else {
@@ -445,6 +447,14 @@ fn drawn_paths(block: &str) -> BTreeSet<String> {
         }
     }
     paths
+}
+
+#[test]
+fn the_documented_order_of_layers_is_the_order() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let section = text.split("\n## Layers\n").nth(1).expect("a section on layers");
+    let order = section.split('`').nth(1).unwrap();
+    assert!(order.split('<').map(str::trim).eq(layers()), "{order}");
 }
 
 #[test]
