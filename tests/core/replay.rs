@@ -412,7 +412,10 @@ fn packets_of(mut capture: &[u8]) -> Vec<Vec<u8>> {
 /// Whether a receiver takes a packet: its length and both checksums are right.
 fn is_valid(packet: &[u8]) -> bool {
     usize::from(u16::from_be_bytes([packet[2], packet[3]])) == packet.len()
-        && matches!(Packet::parse(packet), Ok(Parsed::Tcp(tcp)) if tcp.verify(Checksum::Complete).is_ok())
+        && matches!(
+            Packet::parse(packet),
+            Ok(Parsed::Tcp(tcp)) if tcp.verify(Checksum::Complete).is_ok()
+        )
 }
 
 #[test]
