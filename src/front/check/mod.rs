@@ -14,6 +14,7 @@ mod matches;
 mod nft;
 mod ours;
 mod owner;
+mod rewriting;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 mod asked;
 mod marks;
+mod rewriting;
 mod sources;
 
 use super::*;
