@@ -15,6 +15,7 @@ mod nft;
 mod ours;
 mod owner;
 mod rewriting;
+mod stalled;
 #[cfg(test)]
 mod tests;
 
@@ -43,8 +44,8 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, has_file, &mut report);
     let status = Status::asked(config);
-    queues(config, status.is_some(), &mut report);
-    running(config, status.as_ref(), &mut report);
+    queues(config, matches!(status, Ok(Some(_))), &mut report);
+    running(config, status, &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let (keeper, has_rules) = installed(config, &mut report);
@@ -145,21 +146,29 @@ fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
 fn queues(config: &Config, is_answered: bool, report: &mut Report) {
     let Some(entries) = queue_listing(report) else { return };
     let holders = owner::holders(entries.iter().map(|entry| entry.port));
+    let numbers = config.queue.first..=config.queue.last;
+    let own = entries.iter().filter(|entry| numbers.contains(&entry.number));
+    let stalled = stalled::queues(own.copied());
     for number in config.queue_numbers() {
         match entries.iter().find(|entry| entry.number == number) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
             Some(entry) => {
                 let holders = holders.get(&entry.port).map_or(&[][..], Vec::as_slice);
-                served(entry, holders, is_answered, report);
+                let is_stalled = stalled.contains(&number);
+                served(entry, is_stalled, holders, is_answered, report);
             }
         }
     }
 }
 
 /// Whether the filter that runs is what the configuration says: options may have told it otherwise,
-/// and the file may have changed since. Where it does not answer us, its queues have told enough.
-fn running(config: &Config, status: Option<&Status>, report: &mut Report) {
-    let Some(status) = status else { return };
+/// and the file may have changed since. Where we may not ask, its queues have told enough.
+fn running(config: &Config, status: Result<Option<Status>, FrontError>, report: &mut Report) {
+    let status = match status {
+        Ok(Some(status)) => status,
+        Ok(None) => return,
+        Err(error) => return report.wrong(format!("running filter: {error}")),
+    };
     let found = status.differences(config);
     if found.is_empty() {
         report.good("running filter: as configured".to_owned());
@@ -179,9 +188,13 @@ struct Status {
 }
 
 impl Status {
-    fn asked(config: &Config) -> Option<Self> {
-        let status = control::ask(Path::new(&config.control.socket), "status").ok()?;
-        serde_json::from_str(&status).ok()
+    /// None: no filter runs, or it lets us not ask. An error: it runs and does not answer.
+    fn asked(config: &Config) -> Result<Option<Self>, FrontError> {
+        match control::ask(Path::new(&config.control.socket), "status") {
+            Ok(status) => Ok(serde_json::from_str(&status).ok()),
+            Err(error) if error.kind() == Some(ErrorKind::TimedOut) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn differences(&self, config: &Config) -> Vec<String> {
@@ -212,7 +225,13 @@ impl Status {
 
 /// Who holds a queue: the filter, somebody else, or whoever keeps it until a filter comes.
 /// Where that cannot be seen, whether a filter has answered tells.
-fn served(entry: &listing::Entry, holders: &[Holder], is_answered: bool, report: &mut Report) {
+fn served(
+    entry: &listing::Entry,
+    is_stalled: bool,
+    holders: &[Holder],
+    is_answered: bool,
+    report: &mut Report,
+) {
     let listing::Entry { number, port, waiting, .. } = *entry;
     let holder = match holders.first() {
         _ if holders.iter().any(|one| one.name == OUR_NAME) => Some((OUR_NAME.to_owned(), port)),
@@ -224,6 +243,10 @@ fn served(entry: &listing::Entry, holders: &[Holder], is_answered: bool, report:
     match holder {
         None => report.wrong(format!(
             "queue {number}: who holds it cannot be seen, {waiting} packets waiting"
+        )),
+        Some((name, _)) if name == OUR_NAME && is_stalled => report.wrong(format!(
+            "queue {number}: its filter answers no packet, {waiting} packets waiting (netlink \
+             port id {port})"
         )),
         Some((name, _)) if name == OUR_NAME => report.good(format!(
             "queue {number}: served by netlink port id {port}, {waiting} packets waiting"
