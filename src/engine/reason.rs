@@ -43,7 +43,7 @@ pub enum Reason {
     StorePressure,
     /// The beginning of the flow was not seen.
     UnknownFlow,
-    /// It came in by the interface of the other side.
+    /// It came in by another interface than its end's, or from the other end's link address.
     WrongInterface,
     /// The client speaks behind the server's FIN.
     ServerLeft,

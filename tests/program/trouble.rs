@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::ctl::{Client, serve};
 use crate::run::{Filter, NEEDS, is_soon, mailguard, shell, succeed, verify};
 use crate::sealed::sealed;
@@ -144,6 +146,65 @@ fn a_filter_that_hangs_lets_nothing_pass_even_if_it_fails_open() {
         filter.end("-TERM");
         // While there is none, mail passes unread.
         assert_eq!(verify("127.0.0.1"), "VRFY root\r\n");
+    });
+}
+
+/// Connects to the control socket until nobody more may wait there to be served.
+fn crowd() {
+    let address = SockAddr::unix("/run/mailguard/control").unwrap();
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&address)
+    };
+    while connect().is_ok() {}
+}
+
+#[test]
+fn a_filter_that_hangs_is_named_and_keeps_nobody_waiting() {
+    sealed(NEEDS, || {
+        fs::write("/proc/sys/net/core/somaxconn", "4").unwrap();
+        succeed(&["rules", "up", LOCAL[0], LOCAL[1]]);
+        let filter = Filter::start(&LOCAL);
+        let silence = "no answer from /run/mailguard/control: the filter says nothing for";
+        let found = || {
+            let output = mailguard(&["check", "--brief", LOCAL[0], LOCAL[1]]);
+            let said = String::from_utf8(output.stdout).unwrap();
+            let is_wrong = |what: &str| said.contains(&format!("wrong  {what}"));
+            let queue = is_wrong("queue 0: its filter answers no packet, ");
+            let control = is_wrong(&format!("running filter: {silence} 5 seconds\n"));
+            assert!(output.status.code() == Some(1) || !(queue || control), "{said}");
+            (queue, control)
+        };
+        filters();
+        assert_eq!(found(), (false, false));
+        filter.stop();
+        assert!(found().1);
+        let address: SocketAddr = "127.0.0.1:25".parse().unwrap();
+        TcpStream::connect_timeout(&address, Duration::from_millis(300)).unwrap_err();
+        assert_eq!(found(), (true, true));
+        for _ in 0..2 {
+            let output = mailguard(&["ctl", "status"]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said, format!("mailguard: {silence} 10 seconds\n"));
+            assert_eq!(output.status.code(), Some(2));
+            crowd();
+        }
+        let output = mailguard(&["run", "--take-over", LOCAL[0], LOCAL[1]]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let id = filter.id();
+        let expected = format!(
+            "mailguard: cannot take over queue 0: its filter does not answer: expected one that \
+             runs (`kill -KILL {id}` ends it; then start without --take-over)\n"
+        );
+        assert!(said.ends_with(&expected), "{said}");
+        assert!(said.contains(&format!("asking process {id} for queue 0\n")), "{said}");
+        filter.signal("-CONT");
+        assert!(is_soon(|| found() == (false, false)), "it is named though it goes on");
+        filters();
+        let said = filter.end("-TERM");
+        assert!(said.contains("going on, since nobody has taken over: "), "{said}");
     });
 }
 

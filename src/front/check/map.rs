@@ -41,6 +41,12 @@ impl<'m, 'a> Map<'m, 'a> {
         let mut last = values.iter().filter_map(|value| Some(value.last()?.trim_end_matches(',')));
         last.any(|word| ours.is_other(word) || port_behind(word).is_some_and(|p| ours.is_other(p)))
     }
+
+    /// Whether a port of mail is found in it.
+    pub(super) fn leads_to_mail(&self, ours: &Ours) -> bool {
+        let mut last = entries(self.words).filter_map(<[_]>::last);
+        last.any(|word| is_port(word.trim_end_matches(',')) && any_mail(ours, [word].into_iter()))
+    }
 }
 
 /// What is listed of a set or a map, one by one.

@@ -50,7 +50,10 @@ impl<'a> Matches<'_, 'a> {
 
     /// What it asks of the ports of one end, which may be looked up beside something else.
     fn ports(&self, word: &str, ours: &Ours) -> Option<Asked> {
-        let at = self.words.iter().position(|one| *one == word)?;
+        // What is written there is not asked for.
+        let is_asked =
+            |pair: &[&str]| matches!(pair, [one, next] if *one == word && *next != "set");
+        let at = self.words.windows(2).position(is_asked)?;
         let (before, rest) = (self.words.get(..at)?, self.words.get(at + 1..)?);
         let is_lookup =
             |word: &&str| matches!(*word, "{" | "vmap" | "map" | "!=") || word.starts_with('@');
@@ -72,7 +75,7 @@ impl<'a> Matches<'_, 'a> {
     }
 
     /// Whether it is for packets of TCP, perhaps beside others.
-    fn may_be_tcp(&self) -> bool {
+    pub(super) fn may_be_tcp(&self) -> bool {
         let has_header = |header: &str| {
             let mut at = (0..self.words.len()).filter(|at| self.words.get(*at) == Some(&header));
             at.any(|at| self.is_header(at))

@@ -15,7 +15,9 @@ mod nft;
 mod ours;
 mod outputs;
 mod owner;
+mod rewriting;
 mod running;
+mod stalled;
 #[cfg(test)]
 mod tests;
 
@@ -43,8 +45,8 @@ pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, F
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, has_file, &mut report);
     let status = Status::asked(config);
-    queues(config, status.is_some(), &mut report);
-    running::examine(config, status.as_ref(), &mut report);
+    queues(config, matches!(status, Ok(Some(_))), &mut report);
+    running::examine(config, status, &mut report);
     let wants_iptables = config.rules.backend == RulesBackend::Iptables;
     let has_iptables = programs(wants_iptables, &mut report);
     let (keeper, has_rules) = installed(config, &mut report);
@@ -152,12 +154,16 @@ fn queue_listing(report: &mut Report) -> Option<Vec<listing::Entry>> {
 fn queues(config: &Config, is_answered: bool, report: &mut Report) {
     let Some(entries) = queue_listing(report) else { return };
     let holders = owner::holders(entries.iter().map(|entry| entry.port));
+    let numbers = config.queue.first..=config.queue.last;
+    let own = entries.iter().filter(|entry| numbers.contains(&entry.number));
+    let stalled = stalled::queues(own.copied());
     for number in config.queue_numbers() {
         match entries.iter().find(|entry| entry.number == number) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
             Some(entry) => {
                 let holders = holders.get(&entry.port).map_or(&[][..], Vec::as_slice);
-                served(entry, holders, is_answered, report);
+                let is_stalled = stalled.contains(&number);
+                served(entry, is_stalled, holders, is_answered, report);
             }
         }
     }
@@ -165,7 +171,13 @@ fn queues(config: &Config, is_answered: bool, report: &mut Report) {
 
 /// Who holds a queue: the filter, somebody else, or whoever keeps it until a filter comes.
 /// Where that cannot be seen, whether a filter has answered tells.
-fn served(entry: &listing::Entry, holders: &[Holder], is_answered: bool, report: &mut Report) {
+fn served(
+    entry: &listing::Entry,
+    is_stalled: bool,
+    holders: &[Holder],
+    is_answered: bool,
+    report: &mut Report,
+) {
     let listing::Entry { number, port, waiting, .. } = *entry;
     let holder = match holders.first() {
         _ if holders.iter().any(|one| one.name == OUR_NAME) => Some((OUR_NAME.to_owned(), port)),
@@ -177,6 +189,10 @@ fn served(entry: &listing::Entry, holders: &[Holder], is_answered: bool, report:
     match holder {
         None => report.wrong(format!(
             "queue {number}: who holds it cannot be seen, {waiting} packets waiting"
+        )),
+        Some((name, _)) if name == OUR_NAME && is_stalled => report.wrong(format!(
+            "queue {number}: its filter answers no packet, {waiting} packets waiting (netlink \
+             port id {port})"
         )),
         Some((name, _)) if name == OUR_NAME => report.good(format!(
             "queue {number}: served by netlink port id {port}, {waiting} packets waiting"

@@ -7,6 +7,7 @@ use super::map::{Map, Maps};
 use super::marks;
 use super::matches::Matches;
 use super::ours::{Change, Ours, number, port_behind};
+use super::rewriting::{self, UNREAD};
 use crate::config::Fail;
 use crate::front::rules::{self, Printer};
 
@@ -19,6 +20,12 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
     let jumps = rules.iter().filter(|rule| rule.concerns_mail(ours, &maps));
     let jumps = jumps.flat_map(|rule| rule.jumps(ours, &maps));
     let behind = reached(behind.map(|place| place.chain()), jumps.clone());
+    let before = hooked.clone().filter(|place| place.is_before(ours));
+    let before = reached(before.map(|place| place.chain()), jumps.clone());
+    let after = hooked.clone().filter(|place| place.is_after(ours));
+    // What is no mail yet is sent on as well.
+    let all_jumps = rules.iter().flat_map(|rule| rule.jumps(ours, &maps));
+    let after = reached(after.map(|place| place.chain()), all_jumps);
     let reached = reached(hooked.map(|place| place.chain()), jumps);
     let said = |rule: &Rule<'_>| {
         let Place { family, table, chain, .. } = rule.place;
@@ -27,7 +34,10 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
         } else {
             let is_behind = behind.contains(&rule.place.chain());
             let harm = rule.harm(ours, &maps, is_behind);
-            harm.filter(|_| reached.contains(&rule.place.chain()))
+            let harm = harm.filter(|_| reached.contains(&rule.place.chain()));
+            let is_before = before.contains(&rule.place.chain());
+            let is_after = after.contains(&rule.place.chain());
+            harm.or_else(|| rule.rewriting(ours, &maps, is_before, is_after))
         };
         let line = rule.words.join(" ");
         harm.map(|what| format!("nft {family} {table} {chain}: `{line}` {what}"))
@@ -113,6 +123,26 @@ impl<'a> Place<'a> {
             Some(("output", priority)) => priority >= MANGLE && ours.local,
             Some(("input", priority)) => (MANGLE..=FILTER).contains(&priority) && ours.local,
             Some(("postrouting", priority)) => priority <= MANGLE,
+            Some(_) | None => false,
+        }
+    }
+
+    /// Whether a packet comes through this chain, and then to the filter.
+    fn is_before(&self, ours: &Ours) -> bool {
+        match self.hook {
+            Some(("ingress" | "prerouting", _)) => true,
+            Some(("forward", priority)) => priority <= MANGLE,
+            Some(("input" | "output", priority)) => priority <= MANGLE && ours.local,
+            Some(_) | None => false,
+        }
+    }
+
+    /// Whether a packet comes through this chain where the filter has seen it, if it was for it.
+    fn is_after(&self, ours: &Ours) -> bool {
+        match self.hook {
+            Some(("postrouting" | "egress", _)) => true,
+            Some(("forward", priority)) => priority >= MANGLE,
+            Some(("input" | "output", priority)) => priority >= MANGLE && ours.local,
             Some(_) | None => false,
         }
     }
@@ -263,6 +293,25 @@ impl<'a> Rule<'a> {
             .any(|word| port_behind(word.trim_end_matches(',')).is_some_and(|p| ours.is_other(p)));
         let is_looked_up = self.map("map", maps).is_some_and(|map| map.leads_elsewhere(ours));
         (is_written || is_looked_up).then_some(REDIRECTED)
+    }
+
+    /// Ports that it writes ahead of the filter, or behind it.
+    fn rewriting(
+        &self,
+        ours: &Ours,
+        maps: &Maps<'a>,
+        is_before: bool,
+        is_after: bool,
+    ) -> Option<&'static str> {
+        let map = |at| self.map_at(at, maps);
+        let written = rewriting::written(&self.words, self.place.family, ours, &map);
+        if is_before && written.may_be_other && self.concerns_mail(ours, maps) {
+            Some(REDIRECTED)
+        } else if is_after && written.may_be_mail && self.matches(maps).may_be_tcp() {
+            Some(UNREAD)
+        } else {
+            None
+        }
     }
 
     /// Whether it is for what comes by some devices alone, from or to some addresses, or for IPv4.

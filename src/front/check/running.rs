@@ -1,17 +1,26 @@
 //! What a running filter says of itself, beside what is configured.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::Report;
 use crate::config::Config;
-use crate::front::control;
+use crate::front::{FrontError, control};
 
 /// Whether the filter that runs is what the configuration says: options may have told it otherwise,
-/// and the file may have changed since. Where it does not answer us, its queues have told enough.
-pub(super) fn examine(config: &Config, status: Option<&Status>, report: &mut Report) {
-    let Some(status) = status else { return };
+/// and the file may have changed since. Where we may not ask, its queues have told enough.
+pub(super) fn examine(
+    config: &Config,
+    status: Result<Option<Status>, FrontError>,
+    report: &mut Report,
+) {
+    let status = match status {
+        Ok(Some(status)) => status,
+        Ok(None) => return,
+        Err(error) => return report.wrong(format!("running filter: {error}")),
+    };
     let found = status.differences(config);
     if found.is_empty() {
         report.good("running filter: as configured".to_owned());
@@ -36,9 +45,13 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn asked(config: &Config) -> Option<Self> {
-        let status = control::ask(Path::new(&config.control.socket), "status").ok()?;
-        serde_json::from_str(&status).ok()
+    /// None: no filter runs, or it lets us not ask. An error: it runs and does not answer.
+    pub(super) fn asked(config: &Config) -> Result<Option<Self>, FrontError> {
+        match control::ask(Path::new(&config.control.socket), "status") {
+            Ok(status) => Ok(serde_json::from_str(&status).ok()),
+            Err(error) if error.kind() == Some(ErrorKind::TimedOut) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     pub(super) fn differences(&self, config: &Config) -> Vec<String> {
@@ -82,7 +95,7 @@ mod tests {
             let text = format!("{{{own}{more}}}");
             let status: Status = serde_json::from_str(&text).unwrap();
             let mut report = Report::default();
-            examine(&config, Some(&status), &mut report);
+            examine(&config, Ok(Some(status)), &mut report);
             report.text
         };
         assert_eq!(said(""), "ok     running filter: as configured\n");

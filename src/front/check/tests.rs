@@ -2,6 +2,7 @@
 
 mod asked;
 mod marks;
+mod rewriting;
 mod sources;
 
 use super::*;
@@ -454,12 +455,17 @@ fn a_queue_that_no_filter_reads_is_found() {
         (vec![], "wrong  queue 3: who holds it cannot be seen, 7 packets waiting\n"),
     ] {
         let mut report = Report::default();
-        served(&entry, &holders, false, &mut report);
+        served(&entry, false, &holders, false, &mut report);
         assert_eq!(report.text, expected);
     }
     let mut report = Report::default();
-    served(&entry, &[], true, &mut report);
+    served(&entry, false, &[], true, &mut report);
     assert_eq!(report.text, SERVED);
+    let mut report = Report::default();
+    served(&entry, true, &[holder(9, OUR_NAME)], false, &mut report);
+    let stalled = "wrong  queue 3: its filter answers no packet, 7 packets waiting (netlink port \
+                   id 4294967295)\n";
+    assert_eq!(report.text, stalled);
 }
 
 const SERVED: &str = "ok     queue 3: served by netlink port id 4294967295, 7 packets waiting\n";

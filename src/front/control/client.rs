@@ -1,9 +1,12 @@
 //! `mailguard ctl`: one request, or a prompt for many.
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{mode_named, prompt, prompt_of, word_of};
 use crate::front::{FrontError, Outcome, print};
@@ -122,7 +125,7 @@ impl Talk<'_> {
         let mut reply = self.ask(words, &format!("{CONFIRMED}--written-there "))?;
         let mut said = String::new();
         let read = reply.body.read_to_string(&mut said);
-        read.map_err(|error| broken(self.asked.socket, error))?;
+        read.map_err(|error| broken(self.asked.socket, HEAD_PATIENCE, error))?;
         let had_file = reply.how != "rules";
         if had_file && reply.how != "ok" {
             return Err(FrontError::said(&said));
@@ -159,23 +162,27 @@ impl Talk<'_> {
 /// Asks one thing, for a program: the answer, one object a line.
 ///
 /// # Errors
-/// No daemon answers, it takes too long, or it refuses.
+/// No daemon answers, it takes too long ([`ErrorKind::TimedOut`]), or it refuses.
 pub(in crate::front) fn ask(socket: &Path, words: &str) -> Result<String, FrontError> {
     let mut reply = request(socket, &format!("--json {words}\n"), Some(PATIENCE))?;
     let mut body = String::new();
-    reply.body.read_to_string(&mut body).map_err(|error| broken(socket, error))?;
+    let read = reply.body.read_to_string(&mut body);
+    read.map_err(|error| broken(socket, PATIENCE, error))?;
     if reply.how == "ok" { Ok(body) } else { Err(FrontError::said(&body)) }
 }
 
 /// Sends a line, and reads the head of the answer. Each piece of the body has this limit of time;
 /// what is followed may be long in coming.
 fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, FrontError> {
-    let failed = |error| broken(path, error);
-    let mut stream = UnixStream::connect(path).map_err(|error| {
+    let patience = limit.unwrap_or(HEAD_PATIENCE);
+    let failed = |error| broken(path, patience, error);
+    let mut stream = connect(path, patience).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            return failed(error);
+        }
         FrontError::io(format!("no mailguard answers at {}", path.display()), error)
     })?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-    stream.set_read_timeout(limit.or(Some(HEAD_PATIENCE))).map_err(failed)?;
+    stream.set_read_timeout(Some(patience)).map_err(failed)?;
     // Who is turned away may be told why before all of it is said.
     let said = stream.write_all(line.as_bytes());
     let mut body = io::BufReader::new(stream);
@@ -192,10 +199,22 @@ fn request(path: &Path, line: &str, limit: Option<Duration>) -> Result<Reply, Fr
     Ok(Reply { how, mode, question, body: Box::new(body) })
 }
 
-fn broken(path: &Path, error: io::Error) -> FrontError {
-    if error.kind() == ErrorKind::WouldBlock {
-        return FrontError::new(format!("no answer from {} in time", path.display()));
-    }
+/// Connects. Where many wait to be let in already, the kernel has those behind them wait for as
+/// long as for what they write.
+fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(patience))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
+}
+
+fn broken(path: &Path, patience: Duration, error: io::Error) -> FrontError {
+    let error = if error.kind() == ErrorKind::WouldBlock {
+        let what = format!("the filter says nothing for {} seconds", patience.as_secs());
+        io::Error::new(ErrorKind::TimedOut, what)
+    } else {
+        error
+    };
     FrontError::io(format!("no answer from {}", path.display()), error)
 }
 
@@ -236,5 +255,5 @@ const CONFIRMED: &str = "--confirmed ";
 /// For the daemon to take a request, and to answer one that is asked again and again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For the answer to a person, who may ask for much.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// For the beginning of the answer to a person, who may ask for much.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);

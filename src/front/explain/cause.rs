@@ -210,8 +210,7 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "own-fault",
         &[],
-        "The filter met a fault of its own. Please report it, with the program's \
-        log.",
+        "The filter met a fault of its own. Please report it, with the program's log.",
     ),
     row(
         "store-pressure",
@@ -229,8 +228,10 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "wrong-interface",
         &[],
-        "The packet came in by the interface of the other side. Either \
-        somebody speaks in another's name, or the routes of the two directions differ.",
+        "The packet came in by another interface than its end had in the handshake, or from the \
+        link address of the other end. Somebody speaks in another's name, the routes of the two \
+        directions differ, or the path has moved (a failover, an interface made anew): what was \
+        under way on the old one is reset after three seconds.",
     ),
     // What TCP cannot say here.
     row(
@@ -257,8 +258,7 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "out-of-order",
         &[],
-        "It lies behind a gap. While commands are read it is dropped, and TCP \
-        sends it again.",
+        "It lies behind a gap. While commands are read it is dropped, and TCP sends it again.",
     ),
     row("repeated", &[], "All of it was acknowledged before."),
     row("server-syn", &[], "A SYN came from a port of the servers, to one that is none."),

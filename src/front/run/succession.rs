@@ -123,22 +123,32 @@ impl Predecessor {
     /// Asks the filter that runs for everything.
     pub(super) fn ask(config: &Config) -> Result<(Self, Handed), FrontError> {
         let queue = config.queue.first;
-        let failed = |error: io::Error| {
-            if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) {
-                let sentence = format!("no filter of queue {queue} runs that could be taken over");
-                return FrontError::new(sentence);
-            }
-            FrontError::io(format!("cannot take over queue {queue}"), error)
-        };
-        let asked = knock(&place(config)).and_then(|mut stream| {
+        let mut asked = None;
+        let handed = knock(&place(config)).and_then(|mut stream| {
             let process = trust(&stream)?;
+            asked = Some(process.as_raw_nonzero());
+            log::info!("asking process {} for queue {queue}", process.as_raw_nonzero());
             stream.set_nonblocking(false)?;
             stream.set_read_timeout(Some(PREDECESSOR_PATIENCE))?;
             stream.write_all(HAND_OVER)?;
             let handed = take(&stream)?;
             Ok((Self { door: stream, process }, handed))
         });
-        asked.map_err(failed)
+        handed.map_err(|error| {
+            if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) {
+                let sentence = format!("no filter of queue {queue} runs that could be taken over");
+                return FrontError::new(sentence);
+            }
+            let context = format!("cannot take over queue {queue}");
+            if error.kind() == ErrorKind::WouldBlock {
+                let process = asked.map(|process| format!(" {process}")).unwrap_or_default();
+                return FrontError::new(format!(
+                    "{context}: its filter does not answer: expected one that runs (`kill \
+                     -KILL{process}` ends it; then start without --take-over)"
+                ));
+            }
+            FrontError::io(context, error)
+        })
     }
 
     /// All was adopted: may we begin?
@@ -215,7 +225,12 @@ fn take(stream: &UnixStream) -> io::Result<Handed> {
 
 fn expect(stream: &mut UnixStream, word: &[u8]) -> io::Result<()> {
     let mut heard = vec![0; word.len()];
-    stream.read_exact(&mut heard)?;
+    stream.read_exact(&mut heard).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            return io::Error::new(ErrorKind::TimedOut, "no answer in time");
+        }
+        error
+    })?;
     if heard == word { Ok(()) } else { Err(io::Error::other("an unexpected word")) }
 }
 
@@ -238,7 +253,7 @@ const STRANGERS_MAX: usize = 64;
 const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a successor waits for what it asked for: the predecessor has to write its image.
-const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(30);
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The image, and as many queues as there may be.
 const DESCRIPTORS_MAX: usize = 128;
