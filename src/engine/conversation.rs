@@ -13,7 +13,6 @@ use super::cookie::Presence;
 use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
-use super::successor::Answers;
 use super::tls::Records;
 use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
@@ -96,20 +95,11 @@ impl LineFate {
     }
 }
 
-/// What few flows have, or no flow has where no diary is kept: it costs one pointer in all others.
-#[derive(Debug, Default)]
-pub(super) struct Aside {
-    /// Its place in the diary, once it has one.
-    pub(super) slot: Option<Slot>,
-    /// What other SYNs between its ends were answered.
-    pub(super) answers: Answers,
-}
-
 /// One flow: its two streams, the dialogue they carry, and what the guard remembers.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    /// Given up before the terms, which are named in the diary.
-    pub(super) aside: Option<Box<Aside>>,
+    /// Its place in the diary, once it has one: given up before the terms that are named there.
+    pub(super) slot: Option<Box<Slot>>,
     pub(super) terms: Arc<Terms>,
     /// The way of the SYN.
     way: Way,
@@ -171,7 +161,7 @@ impl Conversation {
             journal: PerDirection::default(),
             records: None,
             talk: Talk::new(terms.chatter),
-            aside: None,
+            slot: None,
         }
     }
 
@@ -219,11 +209,6 @@ impl Conversation {
         Direction::BOTH.into_iter().all(|direction| self.streams[direction].is_opaque())
     }
 
-    /// Whether somebody may open another connection between its ends.
-    pub(super) fn has_rivals(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| !aside.answers.is_empty())
-    }
-
     /// Whether one of its ends has said its FIN, and all before it was judged.
     pub(super) fn has_fin(&self) -> bool {
         Direction::BOTH.into_iter().any(|direction| self.streams[direction].has_ended())
@@ -233,7 +218,7 @@ impl Conversation {
     pub(super) fn deadline(&self, seen: u64, limits: &Limits) -> u64 {
         let is_answered = self.phase != Phase::Open || self.streams[Direction::Reply].is_finished();
         let seconds = match self.is_over() {
-            _ if self.is_offloaded() && !self.has_rivals() => OFFLOADED_SECONDS,
+            _ if self.is_offloaded() => OFFLOADED_SECONDS,
             true if is_answered => limits.closed_seconds,
             true => limits.closed_seconds.max(LAST_WORD_SECONDS).min(limits.idle_seconds),
             false => limits.idle_seconds,

@@ -26,10 +26,10 @@ use crate::time::Instant;
 use crate::wire::Seq;
 
 /// How far beside each other the numbers of a segment may be and still fit.
-pub(super) const SIZES: i64 = 3;
+const SIZES: i64 = 3;
 
 /// By how much an ACK becomes older at the most, unless it is a super-packet's.
-pub(super) const BACK_MAX: u64 = 2 * SIZES as u64 + 1;
+const BACK_MAX: u64 = 2 * SIZES as u64 + 1;
 
 /// For so long after its last segment a server is still there: it waits longer for an answer before
 /// it gives up. A client's answer to that segment comes sooner.

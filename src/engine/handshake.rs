@@ -2,8 +2,8 @@
 //!
 //! The stream bases come from the pair of numbers the server itself answered with, so neither a
 //! second SYN nor a forged one can move them. An old flow between the same ends lives until the
-//! third packet (see `successor`); whatever mark the kernel remembers of them goes before, or that
-//! would not come here. SYNs carry no data on: what they carried comes again in order.
+//! server accepts the new one; so does whatever mark the kernel remembers of them. SYNs carry no
+//! data on: what they carried comes again in order.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Reason, Turn, UnknownFlow, Verdict, What};
 use crate::flow::{
-    Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Keyed, Newcomer, PerDirection, Way,
+    Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
 };
 use crate::guard::Mode;
 use crate::tcp::Violation;
@@ -74,7 +74,7 @@ impl Engine {
         let (mut windows, mut offered_scales) = (handshake.windows, handshake.offered_scales);
         windows[Direction::Reply] = turn.packet.window;
         offered_scales[Direction::Reply] = window_scale(turn.packet.options());
-        let answered = Handshake {
+        self.handshakes.put(&Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
             way: way.answered(turn.hop(), &self.keyed),
@@ -83,13 +83,11 @@ impl Engine {
             segment_size: handshake.segment_size.min(offered),
             is_answered: true,
             ..handshake
-        };
-        if !self.admit_answer(turn, &answered, effects) {
-            return Verdict::Drop(Violation::Handshake.into());
-        }
-        self.handshakes.put(&answered);
-        // The third packet must come here, whatever trust somebody earned in an old connection.
+        });
+        // The server has accepted a new connection between these ends: the old one is history, and
+        // so is the trust that somebody earned in it.
         effects.handling = Handling::TakenBack;
+        self.retire(turn, effects);
         turn.pass_bare(effects)
     }
 
@@ -107,7 +105,7 @@ impl Engine {
             && !turn.policies().is_mail_port(turn.destination.port)
             && (self.handshakes.may_have_evicted(&turn.key, turn.seconds())
                 || self.handshakes.may_be_older(turn.seconds()))
-            && !self.has_undisputed_flow(turn);
+            && self.flows.find(&turn.key).is_none();
         is_lost.then(|| Handshake {
             key: turn.key,
             isn: turn.packet.ack.before(1),
@@ -121,11 +119,6 @@ impl Engine {
             is_answered: false,
             low_is_originator: turn.key.is_low(turn.destination),
         })
-    }
-
-    fn has_undisputed_flow(&self, turn: &Turn<'_>) -> bool {
-        let flow = self.flows.find(&turn.key);
-        flow.is_some_and(|flow| flow.lock_if_present().is_some_and(|flow| !flow.has_rivals()))
     }
 
     /// Ends the old flow between the packet's ends, if there is one.
@@ -249,7 +242,9 @@ impl Engine {
         }
         if turn.resets(handshake) {
             self.handshakes.remove(handshake);
-            self.abort_old(turn, direction, effects);
+            if is_refusal {
+                self.abort_old(turn, effects);
+            }
         } else if is_refusal {
             return Verdict::Drop(Violation::StrayReset.into());
         }
@@ -259,16 +254,15 @@ impl Engine {
     }
 
     /// A server that still knew a flow between these ends would not refuse a SYN, but ask back; or
-    /// the RST was never for the SYN, which a client may choose to look so. So the flow's client
-    /// speaks to nobody, perhaps.
-    fn abort_old(&self, turn: &Turn<'_>, direction: Direction, effects: &mut Effects) {
+    /// the RST was never for the SYN. So the flow's client speaks to nobody, perhaps.
+    fn abort_old(&self, turn: &Turn<'_>, effects: &mut Effects) {
         let Some(flow) = self.flows.find(&turn.key) else { return };
         let Some(mut conversation) = flow.lock_if_present() else { return };
-        if flow.direction(turn.key.is_low(turn.source)) == direction
-            && conversation.has_right_side(turn, direction, &self.keyed)
+        if turn.source == flow.ends().responder
+            && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
         {
             let scene = Scene::of(&flow, turn.now);
-            conversation.hear_reset(&scene, (direction, turn.packet.seq), effects);
+            conversation.hear_reset(&scene, (Direction::Reply, turn.packet.seq), effects);
             self.account(&flow, &conversation);
             self.write_anew(&flow, &mut conversation);
         }
@@ -283,28 +277,13 @@ fn lies_behind(number: Seq, other: Seq) -> bool {
 impl Turn<'_> {
     /// Which of the handshakes between its ends a packet without SYN speaks of.
     pub(super) fn handshake(&self, table: &HandshakeTable, has_gaps: bool) -> Option<Handshake> {
-        let is_meant = |known: &Handshake| self.speaks_of(known, has_gaps);
+        let is_meant = |known: &Handshake| {
+            if self.packet.flags.rst { self.resets(known) } else { self.completes(known, has_gaps) }
+        };
         let find = |is_wanted: &dyn Fn(&Handshake) -> bool| {
             table.find(&self.key, self.seconds(), is_wanted)
         };
         find(&is_meant).or_else(|| find(&|_| true))
-    }
-
-    /// Whether this completes the handshake, or ends it.
-    pub(super) fn speaks_of(&self, handshake: &Handshake, has_gaps: bool) -> bool {
-        if self.packet.flags.rst {
-            self.resets(handshake)
-        } else {
-            self.completes(handshake, has_gaps)
-        }
-    }
-
-    /// Whether it came, and leaves, as the packets of its sender do.
-    pub(super) fn has_way_of(&self, handshake: &Handshake, keyed: &Keyed) -> bool {
-        let is_clients = self.source == handshake.originator();
-        let direction = if is_clients { Direction::Original } else { Direction::Reply };
-        handshake.way.has(direction, self.hop(), keyed)
-            && (!is_clients || handshake.way.leaves_by(self.arrival.path.egress))
     }
 
     /// Whether this is the third packet. A server that keeps no state may take the client's first

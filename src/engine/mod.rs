@@ -26,7 +26,6 @@ mod servers;
 mod settings;
 mod sight;
 mod stats;
-mod successor;
 mod tls;
 
 pub use effects::{Effects, Handling, Withheld};
@@ -59,7 +58,6 @@ use passage::Passage;
 use policy::{Policies, Policy};
 use servers::Servers;
 use stats::Tally;
-use successor::Claim;
 
 /// Flows looked at for expiry on each packet: more than one, so that expiry keeps up with any rate
 /// at which packets can open flows.
@@ -325,24 +323,11 @@ impl Engine {
             let mode = turn.policies().choose_for(turn.source, turn.destination).mode();
             return (Verdict::Drop(Reason::UnknownFlow), mode);
         };
+        let conversation = &mut *conversation;
         let mode = conversation.mode();
         if let Err(malformed) = turn.verify() {
             return (Verdict::Drop(malformed.into()), mode);
         }
-        if conversation.has_rivals() {
-            match self.claim(turn, flow, &mut conversation, effects) {
-                Claim::Flow => {}
-                Claim::Neither(verdict) => return (verdict, mode),
-                claim @ (Claim::Handshake | Claim::Successor) => {
-                    drop(conversation);
-                    if matches!(claim, Claim::Successor) {
-                        self.retire(turn, effects);
-                    }
-                    return self.judge_stranger(turn, effects);
-                }
-            }
-        }
-        let conversation = &mut *conversation;
         let scene = Scene::of(flow, turn.now);
         let direction = flow.direction(turn.key.is_low(turn.source));
         let was_answered = conversation.streams[Direction::Reply].is_finished();

@@ -137,7 +137,7 @@ impl Passage<'_, '_> {
         if stream.is_opaque() {
             stream.pass_opaque(seq, length);
             // The other side may still have to show that it speaks TLS.
-            if self.conversation.is_offloaded() && !self.conversation.has_rivals() {
+            if self.conversation.is_offloaded() {
                 self.effects.handling = Handling::HandedOver;
             }
             let stream = &mut self.conversation.streams[self.direction];

@@ -320,8 +320,7 @@ impl Passage<'_, '_> {
     /// none of ours, where only the handshake was to be watched.
     fn hand_over(&mut self) {
         let settings = self.conversation.terms.guard.settings();
-        // The kernel would let the third packet of another connection pass as well.
-        if settings.tls_watch != TlsWatch::Handshake || self.conversation.has_rivals() {
+        if settings.tls_watch != TlsWatch::Handshake {
             return;
         }
         let conversation = &mut *self.conversation;

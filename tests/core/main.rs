@@ -65,8 +65,6 @@ mod monitoring;
 mod proxies;
 /// Seeded schedules of cuts, loss, repetition, reordering and contradiction.
 mod random;
-/// Two connections between the same ends, of which one may be forged.
-mod rivals;
 /// Every reason to drop a packet and every rule that changes bytes, brought about once.
 mod reasons;
 /// Captures through the engine, byte for byte.

@@ -368,21 +368,6 @@ fn a_port_that_is_used_again_opens_a_connection_that_is_judged() {
     }
 }
 
-/// Anybody may have sent it, and what stands before the server may answer each.
-#[test]
-fn a_syn_that_nobody_follows_up_changes_nothing() {
-    let verdicts = replayed(|connection| {
-        let rival = Connection::open_at([3_000_000_000, 500_000_000], V4[0], V4[1]);
-        connection.packets.extend(rival.packets.into_iter().take(2));
-        connection.say(CLIENT, "VRFY root\r\n");
-        connection.say(SERVER, "500 what?\r\n");
-    });
-    assert!(counts(&verdicts, "flows 1"), "{verdicts}");
-    assert!(counts(&verdicts, "commands refused 1"), "{verdicts}");
-    assert!(counts(&verdicts, "dropped 0"), "{verdicts}");
-    assert_eq!(said_behind_counters(&verdicts), [""; 0], "{verdicts}");
-}
-
 /// A dialogue, and the packets of it by the text they carry.
 fn packets() -> Vec<Vec<u8>> {
     dialogue(V4[0], V4[1])

@@ -111,7 +111,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             journal: self.journal,
             records: self.records.map(|known| Records::new(known, memory)),
             talk: self.talk,
-            aside: None,
+            slot: None,
         }
     }
 }

@@ -111,8 +111,7 @@ impl Engine {
         let is_ack = turn.packet.payload().is_empty() && !flags.fin && !flags.rst;
         let least_offered = conversation.presence.least_offered();
         let is_written = |slot: &Slot| !slot.is_empty && slot.least_offered == least_offered;
-        let slot = conversation.aside.as_ref().and_then(|aside| aside.slot.as_ref());
-        if !is_ack || !slot.is_some_and(is_written) {
+        if !is_ack || !conversation.slot.as_deref().is_some_and(is_written) {
             self.write_anew(flow, conversation);
         }
     }
@@ -133,8 +132,7 @@ impl Diarist {
     fn write(self: &Arc<Self>, flow: &Flow<Conversation>, conversation: &mut Conversation) {
         let mut bytes = [0; RECORD_BYTES_MAX];
         let record = self.record(flow, conversation, &mut bytes);
-        let aside = conversation.aside.get_or_insert_default();
-        let slot = aside.slot.get_or_insert_with(|| Slot::new(self));
+        let slot = conversation.slot.get_or_insert_with(|| Box::new(Slot::new(self)));
         if !record.is_empty() || !slot.is_empty {
             slot.is_empty = record.is_empty();
             slot.least_offered = conversation.presence.least_offered();

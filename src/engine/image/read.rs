@@ -206,7 +206,6 @@ impl Engine {
         if !has_same_patches {
             conversation.watch.change_catalogue();
         }
-        self.note_answer(ends, &mut conversation, now);
         let due = conversation.deadline(seen, &self.limits);
         let (held, is_over) = (conversation.held(), conversation.is_over());
         // A diary does not know of all flows that came after its beginning.

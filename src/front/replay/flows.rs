@@ -43,9 +43,6 @@ struct Flow {
     is_unreadable: bool,
     /// Its number in the engine, once it is open.
     id: Option<u64>,
-    /// Whether the engine has one of before between the same ends: what is said may be that one's.
-    has_rival: bool,
-    has_ended: bool,
     /// Whether the engine had to skip bytes of it.
     has_gap: bool,
     /// What was found behind those.
@@ -66,15 +63,12 @@ impl Flows {
                 return None;
             }
             let is_client = is_opening || ports.contains(&mail.destination.port);
-            let is_alive = |old: &mut Flow| old.has_rival || (old.id.is_some() && !old.has_ended);
-            let has_rival = self.find(&mail.key).is_some_and(is_alive);
-            let (client, server) = if is_client {
-                (segment.source, mail.destination)
-            } else {
-                (mail.destination, segment.source)
-            };
             self.last.insert(mail.key, self.flows.len());
-            self.flows.push(Flow { has_rival, ..Flow::new(client, server) });
+            self.flows.push(if is_client {
+                Flow::new(segment.source, mail.destination)
+            } else {
+                Flow::new(mail.destination, segment.source)
+            });
         }
         self.find(&mail.key)?.note(segment, is_opening)
     }
@@ -88,12 +82,6 @@ impl Flows {
         now: Instant,
         effects: &mut Effects,
     ) {
-        for ended in &effects.ended {
-            if let Some(flow) = self.find(ended) {
-                let had_rival = std::mem::take(&mut flow.has_rival);
-                flow.has_ended |= !had_rival;
-            }
-        }
         let Some(flow) = self.find(key) else { return };
         let records = &mut effects.records;
         let opened = records.iter().position(|record| record.what == What::Opened);
@@ -105,8 +93,7 @@ impl Flows {
             // Of what cannot be read another remark tells; or nobody wanted it judged.
             let is_ours = !flow.is_unreadable && effects.handling != Handling::HandedOver;
             let says_something = segment.is_some_and(Segment::is_data);
-            let is_begun = flow.is_begun() && !flow.has_rival;
-            flow.headless += u64::from(is_ours && says_something && is_begun);
+            flow.headless += u64::from(is_ours && says_something && flow.is_begun());
             return;
         };
         if effects.missed > 0 {
@@ -159,8 +146,6 @@ impl Flow {
             by_server: Sent::default(),
             is_unreadable: false,
             id: None,
-            has_rival: false,
-            has_ended: false,
             has_gap: false,
             uncertain: 0,
         }

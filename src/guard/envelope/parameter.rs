@@ -69,14 +69,20 @@ impl Envelope {
         is_taken.then_some(Place::Value)
     }
 
-    /// RFC 3461 4: `+` and two digits stand for a byte, which may be no control character.
+    /// RFC 3461 4: `+` and two digits stand for a byte, which may be no control character. Programs
+    /// that write an address into ORCPT as it is (CodeIgniter) mean a plus where none follow.
     fn xtext(&mut self, byte: u8, rules: &Rules<'_>) -> bool {
         let is_digit = byte.is_ascii_digit()
             || (byte.is_ascii_hexdigit() && (byte.is_ascii_uppercase() || !rules.is_strict));
+        let is_plus = self.digits > 0 && !is_digit && !rules.is_strict && self.open == ORCPT;
         match self.digits {
-            0 if byte == b'+' => {
+            _ if byte == b'+' && (self.digits == 0 || is_plus) => {
                 self.digits = 2;
                 true
+            }
+            _ if is_plus => {
+                self.digits = 0;
+                is_value(byte)
             }
             0 => is_value(byte) && (byte != b'=' || !rules.is_strict),
             2 => {
