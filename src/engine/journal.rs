@@ -271,7 +271,7 @@ fn veiled(after: &[u8], before: &[u8], count: usize) -> Vec<u8> {
     let text = after.strip_suffix(b"\r").unwrap_or(after);
     let mask = rspan(text, |byte| byte == MASK);
     let changed = after.iter().zip(before).position(|(to, from)| to != from);
-    let is_masked = changed.is_some_and(|changed| changed + mask >= text.len());
+    let is_masked = changed.is_none_or(|changed| changed + mask >= text.len());
     let start = if is_masked { text.len() - mask } else { after.len() };
     let pairs = after.iter().zip(before).take(count).enumerate();
     let shown = pairs.map(|(at, (&to, &from))| {
@@ -428,7 +428,7 @@ mod tests {
             ("aGVsbX\r", "XXXXXX\r", "XXXXXX\r"),
             // One byte of it is changed, and the rest leaves.
             ("aX\0sbG8X", "aXXsbG8X", "**X*****"),
-            ("XXXX", "XXXX", "****"),
+            ("XXXX", "XXXX", "XXXX"),
         ] {
             let shown = veiled(after.as_bytes(), before.as_bytes(), LOGGED_BYTES_MAX);
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{before}");
