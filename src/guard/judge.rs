@@ -110,6 +110,12 @@ impl Watch {
         self.message.change_catalogue();
     }
 
+    /// Another message may begin. Where the one before came in chunks, it had no end of ours.
+    pub(super) fn begin_message(&mut self) {
+        self.message = Message::default();
+        self.size.begin();
+    }
+
     /// The end of message data was sent.
     fn end_data(&mut self) {
         self.message = Message::default();

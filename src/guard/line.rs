@@ -18,7 +18,6 @@ use super::extension::Offers;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::{Mask, NOOP};
-use super::message::Message;
 use super::order::{BEGINNERS, Order, Sent};
 use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
@@ -170,12 +169,11 @@ impl Watch {
             let is_bare = usize::try_from(line.length.count()) == Ok(verb.name().len());
             self.order.send(Sent { verb, is_bare, is_last: line.chunk.is_last });
             if BEGINNERS.contains(verb) {
-                // Chunks end with no line of ours.
-                self.message = Message::default();
-                self.size.begin();
+                self.begin_message();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
+            self.has_utf8_mail &= !BEGINNERS.contains(verb);
             let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }

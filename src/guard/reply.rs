@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extension::Offers;
 use super::judge::{MASK, Watch};
-use super::order::Order;
+use super::order::{BEGINNERS, Order};
 use super::settings::{Banner, BareLastLine, EhloFilter};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
@@ -144,6 +144,11 @@ impl Watch {
         let (Some(code), true) = (reply.code, reply.is_last) else { return Ruling::Pass };
         self.order.hear(reply.answers, code);
         let Some(verb) = reply.answers.verb() else { return Ruling::Pass };
+        if BEGINNERS.contains(verb) && is_success(code) {
+            // A line that was refused here is one that a server may take: its last byte alone may
+            // have become a blank.
+            self.begin_message();
+        }
         let excess = self.tally.hear(&guard.settings, verb, code);
         excess.map_or(Ruling::Pass, Ruling::Exceed)
     }

@@ -435,3 +435,30 @@ fn random_headers_are_read_alike_whatever_the_cut() {
         }
     }
 }
+
+/// Where one byte alone becomes a blank, a line that is refused here is one that a server may take.
+#[test]
+fn a_message_begins_where_its_sender_was_taken_whatever_was_refused() {
+    let settings = changed("esmtp", &[("header_bytes_max", "30")]);
+    for behind in ["", ";", "\0", " SIZE=1x"] {
+        let is_ended = |text: &str| {
+            let mut talk = Talk::new(&settings);
+            talk.say(Server, b"220 a\r\n", 99);
+            talk.say(Client, b"EHLO a\r\n", 99);
+            talk.say(Server, b"250-a\r\n250-SIZE\r\n250 CHUNKING\r\n", 99);
+            talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+            talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+            talk.say(Client, b"BDAT 3\r\n\r\nxRSET\r\n", 99);
+            talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+            talk.say(Client, format!("MAIL FROM:<a@b>{behind}\r\n").as_bytes(), 99);
+            talk.say(Server, b"250 ok\r\n", 99);
+            talk.say(Client, b"RCPT TO:<c@d>\r\nDATA\r\n", 99);
+            talk.say(Server, b"250 ok\r\n354 go\r\n", 99);
+            talk.say(Client, text.as_bytes(), 99);
+            talk.ended()
+        };
+        assert_eq!(is_ended("H: 45678901234567890123456\r\n\r\n"), None, "{behind:?}");
+        let long = "H: 456789012345678901234567890\r\n\r\n";
+        assert_eq!(is_ended(long), Some(Rule::HeaderBytes), "{behind:?}");
+    }
+}
