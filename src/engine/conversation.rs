@@ -233,12 +233,11 @@ impl Conversation {
     }
 
     /// Whether this SYN/ACK is the one that opened the flow, come again.
-    pub(super) fn has_answer(&self, turn: &Turn<'_>, keyed: &Keyed) -> bool {
+    pub(super) fn has_answer(&self, turn: &Turn<'_>) -> bool {
         let reply = &self.streams[Direction::Reply];
         let original = &self.streams[Direction::Original];
         turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
             && turn.packet.ack == original.seq(Offset::ZERO)
-            && self.way.has(Direction::Reply, turn.hop(), keyed)
     }
 
     /// Whether the packet came by the way of the side it claims to come from.

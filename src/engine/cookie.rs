@@ -211,14 +211,26 @@ impl Passage<'_, '_> {
 
     /// The ACK of a segment was taken.
     pub(super) fn take_presence(&mut self, before: Option<Before>) {
-        let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
         let Some(Before { answered, may_begin_anew }) = before else {
-            return conversation.presence.hear(self.turn.now);
+            if self.is_of_present_server() {
+                self.conversation.presence.hear(self.turn.now);
+            }
+            return;
         };
+        let (packet, conversation) = (self.turn.packet, &mut *self.conversation);
         let reply = &conversation.streams[Direction::Reply];
         conversation.presence.note_answered(answered, reply);
         conversation.presence.note_offer(reply.offered(packet.ack, packet.window));
         self.effects.harmless_ack = if may_begin_anew { self.harmless_ack() } else { None };
+    }
+
+    /// Whether a segment of the server shows that it still has its end. One that has given it up
+    /// asks back, when its client tries to open another, with what may look like an old ACK.
+    fn is_of_present_server(&self) -> bool {
+        let packet = self.turn.packet;
+        let reply = &self.conversation.streams[Direction::Reply];
+        let is_next = reply.offset(packet.seq).is_some_and(|offset| offset >= reply.judged());
+        !packet.payload().is_empty() || (is_next && self.is_heeded())
     }
 
     /// A segment of the client leaves.

@@ -53,9 +53,16 @@ impl Engine {
     fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
         if let Some(flow) = self.flows.find(&turn.key)
             && turn.source == flow.ends().responder
-            && flow.lock_if_present().is_some_and(|flow| flow.has_answer(turn, &self.keyed))
+            && let Some(conversation) = flow.lock_if_present()
+            && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
         {
-            return turn.pass_bare(effects);
+            if conversation.has_answer(turn) {
+                return turn.pass_bare(effects);
+            }
+            // It knows the old flow no more, whatever we know of the new one: it would read the old
+            // one's text as the new one's.
+            drop(conversation);
+            self.retire(turn, effects);
         }
         let answers = |handshake: &Handshake| {
             turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1)

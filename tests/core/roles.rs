@@ -49,12 +49,34 @@ fn nobody_else_brings_an_evicted_handshake_back() {
     assert!(crowd.begin_data(&mut late));
     crowd.wait(31);
     assert!(!crowd.shake(&Line::new("192.0.2.3", 1_000), 1));
-    // Nor does it end a flow that stands.
-    let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+}
+
+/// A server that answers a SYN has given up what it had between the same ends, whether that SYN is
+/// known here or not: text of the old flow would be the new one's commands.
+#[test]
+fn an_answer_to_an_unknown_syn_ends_the_flow_that_stands() {
+    for (is_flooded, verdict) in
+        [(false, Verdict::Drop(Violation::Handshake.into())), (true, Verdict::Accept)]
+    {
+        let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
+        let mut line = crowd.open("192.0.2.1", 1_000);
+        assert!(crowd.begin_data(&mut line));
+        if is_flooded {
+            flood(&mut crowd, 1);
+        }
+        let flows = crowd.engine.stats().flows_now;
+        let at = line.received[0];
+        assert_eq!(crowd.packet(&line, S, [7_777, 5_000], SYN | ACK, &[], &[]), verdict);
+        assert_eq!(crowd.engine.stats().flows_now, flows - 1);
+        assert_eq!(crowd.send(&mut line, C, at, b"VRFY root\r\n"), None, "{is_flooded}");
+    }
+    // From another side it is nobody's.
+    let mut crowd = Crowd::new(limited(|_| {}));
     let mut line = crowd.open("192.0.2.1", 1_000);
-    flood(&mut crowd, 1);
-    let other = crowd.packet(&line, S, [7_777, 100], SYN | ACK, &[], &[]);
+    (crowd.way_out, crowd.way_back) = (2, 3);
+    let other = crowd.packet(&line, S, [7_777, 5_000], SYN | ACK, &[], &[]);
     assert_eq!(other, Verdict::Drop(Violation::Handshake.into()));
+    (crowd.way_out, crowd.way_back) = (2, 2);
     assert!(crowd.begin_data(&mut line));
 }
 
