@@ -177,12 +177,15 @@ impl Watch {
             let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }
-        if verb == Some(Verb::Bdat) && line.chunk.is_last {
-            self.tally.end_message();
-        }
         let is_empty = line.length.count() == 0;
-        let octets = line.chunk.octets;
-        self.tally.end_line(&guard.settings, Ended { verb, is_refused, is_empty, octets })
+        let is_foreign = line.verb.is_none() && !guard.settings.verbs.has_some_own();
+        let ended = Ended {
+            verb: answered,
+            is_refused: is_refused || is_foreign,
+            is_empty,
+            octets: line.chunk.octets,
+        };
+        self.tally.end_line(&guard.settings, ended)
     }
 
     /// Rules on more of a line in an AUTH exchange.

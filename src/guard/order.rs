@@ -338,6 +338,11 @@ impl Order {
         }
     }
 
+    /// Whether the next answer to a chunk is that to the last one.
+    pub(super) const fn awaits_last_chunk(&self) -> bool {
+        self.is_last_chunk && self.chunks_due == 1
+    }
+
     /// A message that has no answer of its own is over, and refused for all that is known.
     fn lose_end(&mut self) -> bool {
         let is_lost = std::mem::take(&mut self.is_end_due);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::order::BEGINNERS;
 use super::settings::Settings;
 use super::{Excess, Rule};
 use crate::smtp::Verb;
@@ -28,7 +29,9 @@ pub(super) struct Tally {
 /// A line of the client, at its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
+    /// What the server answers it as, whatever was refused of it here.
     pub(super) verb: Option<Verb>,
+    /// The server does not get it as it came, or knows no such command.
     pub(super) is_refused: bool,
     pub(super) is_empty: bool,
     /// The octets that a BDAT has announced.
@@ -38,9 +41,24 @@ pub(super) struct Ended {
 impl Tally {
     /// A line has ended: the limit that it takes the connection over, if any.
     pub(super) fn end_line(&mut self, settings: &Settings, line: Ended) -> Option<Excess> {
-        if !line.is_empty {
+        // What no server knows for a command ends no row of empty lines.
+        if line.verb.is_some() {
             self.empty = 0;
         }
+        // Whoever has failed so often may not try again, nor say it so that it is refused here.
+        let one_more_of_its_kind = match line.verb {
+            Some(Verb::Auth) => {
+                settings.failed_auth_max.excess_of_next(Rule::FailedAuth, self.failed)
+            }
+            Some(verb) if BEGINNERS.contains(verb) => {
+                settings.messages_max.excess_of_next(Rule::Messages, self.messages)
+            }
+            _ => None,
+        };
+        Excess::graver(one_more_of_its_kind, self.count_line(settings, line))
+    }
+
+    fn count_line(&mut self, settings: &Settings, line: Ended) -> Option<Excess> {
         match line.verb {
             _ if line.is_empty => {
                 settings.empty_lines_max.excess(Rule::EmptyLines, one_more(&mut self.empty))
@@ -48,11 +66,6 @@ impl Tally {
             _ if line.is_refused => {
                 settings.refused_lines_max.excess(Rule::RefusedLines, one_more(&mut self.refused))
             }
-            // Whoever has failed so often may not try again.
-            Some(Verb::Auth) => {
-                settings.failed_auth_max.excess(Rule::FailedAuth, beside(self.failed))
-            }
-            Some(Verb::Mail) => settings.messages_max.excess(Rule::Messages, beside(self.messages)),
             Some(Verb::Bdat) if line.octets < SMALL => {
                 let count = one_more(&mut self.small_chunks);
                 settings.chunks_small_max.excess(Rule::SmallChunks, count)
@@ -71,7 +84,7 @@ impl Tally {
         }
     }
 
-    /// The end of a message was sent.
+    /// A message was sent to its end, or what came in chunks was taken.
     pub(super) fn end_message(&mut self) {
         one_more(&mut self.messages);
         (self.idle, self.small_chunks) = (0, 0);
@@ -105,11 +118,6 @@ fn one_more(count: &mut u16) -> (u32, u32) {
     let before = u32::from(*count);
     *count = count.saturating_add(1);
     (before, u32::from(*count))
-}
-
-/// What one more would make of a count.
-fn beside(count: u16) -> (u32, u32) {
-    (u32::from(count), u32::from(count) + 1)
 }
 
 /// A chunk of fewer octets is small.

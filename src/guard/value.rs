@@ -172,6 +172,14 @@ impl<const HIGHEST: u32> Limit<HIGHEST> {
         self.is_passed(before, after).then_some(excess)
     }
 
+    /// What there is to say of one more than so many, however many there have been.
+    pub(super) fn excess_of_next(self, rule: Rule, count: u16) -> Option<Excess> {
+        let count = u32::from(count);
+        // What only logs has said so where it was passed.
+        let before = if self.is_logged { count } else { count.min(self.count) };
+        self.excess(rule, (before, count + 1))
+    }
+
     /// The number; 0 sets no limit.
     pub(super) const fn count(self) -> u32 {
         self.count

@@ -212,3 +212,52 @@ fn a_message_in_chunks_ends_with_its_last() {
         assert_eq!(talk.ended(), expected, "{chunk:?}");
     }
 }
+
+/// A line that is refused here is answered all the same, and one that is no command costs the
+/// server as much as one that is refused.
+#[test]
+fn no_line_leads_past_a_limit() {
+    for (limit, before, last, rule) in [
+        ("failed_auth_max", "AUTHX\r\n", "AUTH PLAIN x\r\n", Rule::FailedAuth),
+        ("failed_auth_max", "AUTH PLAIN \0\r\n", "AUTH PLAIN x\r\n", Rule::FailedAuth),
+        ("refused_lines_max", "M\r\n", "HEL\r\n", Rule::RefusedLines),
+        ("refused_lines_max", "\r\r\n", "\r\r\n", Rule::RefusedLines),
+    ] {
+        let mut talk = Talk::new(&changed("esmtp", &[(limit, "2"), ("parameters", "any")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\n", 99);
+        talk.say(Server, b"250-a\r\n250 AUTH PLAIN\r\n", 99);
+        for line in [last, last, before, last] {
+            talk.say(Client, line.as_bytes(), 99);
+            talk.say(Server, b"535 no\r\n", 99);
+        }
+        assert_eq!(talk.ended(), Some(rule), "{before:?}");
+    }
+    // An empty line behind what is none either goes on with the row.
+    let mut talk = Talk::new(&changed("esmtp", &[("empty_lines_max", "2")]));
+    talk.say(Server, b"220 a\r\n", 99);
+    for line in ["\r\n", "\r\n", "\r\r\n", "\r\n"] {
+        talk.say(Client, line.as_bytes(), 99);
+        talk.say(Server, b"500 no\r\n", 99);
+    }
+    assert_eq!(talk.ended(), Some(Rule::EmptyLines));
+}
+
+/// What nobody takes is no message, and ends no row of commands that bring none on its way.
+#[test]
+fn a_last_chunk_counts_where_it_was_taken() {
+    for (answer, is_ended) in [("250 ok\r\n", false), ("503 no\r\n", true)] {
+        let mut talk = Talk::new(&changed("esmtp", &[("idle_commands_max", "2")]));
+        talk.say(Server, b"220 a\r\n", 99);
+        talk.say(Client, b"EHLO a\r\n", 99);
+        talk.say(Server, b"250-a\r\n250 CHUNKING\r\n", 99);
+        talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+        talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+        talk.say(Client, b"NOOP\r\n", 99);
+        talk.say(Server, b"250 ok\r\n", 99);
+        talk.say(Client, b"BDAT 0 LAST\r\n", 99);
+        talk.say(Server, answer.as_bytes(), 99);
+        talk.say(Client, b"NOOP\r\n", 99);
+        assert_eq!(talk.ended().is_some(), is_ended, "{answer}");
+    }
+}
