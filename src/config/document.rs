@@ -255,7 +255,7 @@ fn finish_queue(given: &QueueKeys, is_local: bool) -> Queue {
     Queue {
         first,
         last: given.last.map_or(first, Number::narrow),
-        backend: given.backend.unwrap_or(Backend::Nfq),
+        backend: given.backend.unwrap_or(Backend::Netlink),
         length,
         socket_buffer: given.socket_buffer.unwrap_or(Number(default)).narrow(),
         // Linux sends super-packets over loopback that its queue cannot show us.

@@ -115,8 +115,8 @@ keys! {
         /// The highest, at most 63 above. One thread serves each. As `first` if it is not given.
         last: Number<0, 65_535> = Default "0";
 
-        /// What talks to the kernel: the nfq crate, or our own messages, several a system call.
-        backend: Backend = Default "\"nfq\"";
+        /// What talks to the kernel: our own messages, several a system call, or the nfq crate.
+        backend: Backend = Default "\"netlink\"";
 
         /// Packets that the kernel keeps for each queue.
         length: Number<1, 1_048_576> = Default "8192";

@@ -24,7 +24,7 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(config.engine.limits, Limits::default());
     assert_eq!((config.queue.first, config.queue.last, config.queue.length), (0, 0, 8_192));
     assert_eq!(config.queue.socket_buffer, 24 << 20);
-    assert_eq!(config.queue.backend, Backend::Nfq);
+    assert_eq!(config.queue.backend, Backend::Netlink);
     assert!(config.queue.gso);
     assert_eq!(config.queue.fail, Fail::Closed);
     assert_eq!((config.rules.mark, config.rules.offload_mark), (0x1000_0000, 0x2000_0000));
@@ -44,7 +44,7 @@ fn every_key_reaches_its_place() {
         [queue]
         first = 2
         last = 5
-        backend = "netlink"
+        backend = "nfq"
         length = 100
         socket_buffer = 65536
         gso = false
@@ -78,7 +78,7 @@ fn every_key_reaches_its_place() {
     assert_eq!(config.queue_numbers().collect::<Vec<_>>(), [2, 3, 4, 5]);
     assert_eq!((config.queue.length, config.queue.socket_buffer), (100, 65_536));
     assert_eq!((config.queue.gso, config.queue.fail), (false, Fail::Open));
-    assert_eq!(config.queue.backend, Backend::Netlink);
+    assert_eq!(config.queue.backend, Backend::Nfq);
     let hosts: Vec<String> = config.rules.mail_hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["192.0.2.25/32", "2001:db8::/64"]);
     assert_eq!((config.rules.mark, config.rules.offload_mark), (1, 2));

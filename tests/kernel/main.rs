@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
 const SCENARIOS: [Scenario; 14] = [
     scenario("a_segmentation", || matrix(Filter::DEFAULT, segmentation::CASES)),
-    scenario("a_segmentation_over_netlink", || matrix(Filter::NETLINK, segmentation::CASES)),
+    scenario("a_segmentation_over_nfq", || matrix(Filter::NFQ, segmentation::CASES)),
     scenario("b_other_data_at_the_same_place", || matrix(Filter::DEFAULT, overlap::CASES)),
     scenario("c_handshake_and_identity", || matrix(Filter::DEFAULT, handshake::CASES)),
     scenario("d_control_flags_and_options", || matrix(Filter::DEFAULT, control::CASES)),

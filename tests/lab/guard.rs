@@ -55,9 +55,9 @@ impl<'a> Filter<'a> {
     /// Mailguard with one queue and its defaults.
     pub(crate) const DEFAULT: Self = Filter::Mailguard { queue: "0", arguments: &[] };
 
-    /// The same, its packets coming by messages of its own.
-    pub(crate) const NETLINK: Self =
-        Filter::Mailguard { queue: "0", arguments: &["--set", "queue.backend=netlink"] };
+    /// The same, its packets coming by the nfq crate.
+    pub(crate) const NFQ: Self =
+        Filter::Mailguard { queue: "0", arguments: &["--set", "queue.backend=nfq"] };
 
     /// Mailguard with one queue and these arguments.
     pub(crate) fn with(arguments: &'a [&'a str]) -> Self {

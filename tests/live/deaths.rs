@@ -403,10 +403,7 @@ const HALF: usize = 300;
 /// Lines of a message that takes longer than a death: 44 MB.
 const BULK: usize = 2_000_000;
 
-const ESMTP: Filter<'_> = Filter::Mailguard {
-    queue: "0",
-    arguments: &["--set", "queue.backend=netlink", "--profile", "esmtp"],
-};
+const ESMTP: Filter<'_> = Filter::Mailguard { queue: "0", arguments: &["--profile", "esmtp"] };
 
 /// Some mail takes its time between its last dot and its 250.
 const SLOW_AND_TLS: &str = "\

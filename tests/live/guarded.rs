@@ -161,7 +161,7 @@ pub(crate) fn restart(filter: Filter<'_>) -> Outcome<String> {
 
 /// What passed while the rules were gone neither end says again: both are told within seconds.
 pub(crate) fn let_past() -> Outcome<String> {
-    let site = Site::open(Filter::NETLINK)?;
+    let site = Site::open(Filter::DEFAULT)?;
     let server = Family::V4.server();
     let mut past = Session::greeted(server, PATIENCE)?;
     past.expect(Pace::Whole, "NOOP", 250)?;

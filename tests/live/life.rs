@@ -55,7 +55,7 @@ pub(crate) fn take_overs() -> Outcome<String> {
 /// the queue and the flows are left where they are.
 pub(crate) fn failed_starts() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut guard = Guard::start_managed(Filter::DEFAULT)?;
     let message = Message::new("after-all", b"1\r\n");
     let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
     let socket = fs::metadata(CONTROL).because(CONTROL)?.ino();
@@ -87,7 +87,7 @@ pub(crate) fn failed_starts() -> Outcome<String> {
 /// However often the filter is started, its manager keeps what the first start gave it.
 pub(crate) fn ten_starts() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut guard = Guard::start_managed(Filter::DEFAULT)?;
     for start in 1..10 {
         if start % 2 == 0 { guard.kill() } else { guard.stop() }?;
         guard.restart()?;
@@ -117,7 +117,7 @@ pub(crate) fn ten_starts() -> Outcome<String> {
 /// starts nobody beside it, and who is started then knows nothing of what was long ago.
 pub(crate) fn lent() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut guard = Guard::start_managed(Filter::DEFAULT)?;
     guard.manager()?.await_said("READY=1", 1, PATIENCE)?;
     let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
     guard.take_over()?;
@@ -143,7 +143,7 @@ pub(crate) fn lent() -> Outcome<String> {
 /// unknown then, and reset.
 pub(crate) fn killed() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut guard = Guard::start_managed(Filter::DEFAULT)?;
     guard.manager()?.await_said("WATCHDOG=1", 2, PATIENCE)?;
     let server = Family::V4.server();
     let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
@@ -177,7 +177,7 @@ pub(crate) fn killed() -> Outcome<String> {
 /// nothing of it is judged any more. Everybody else goes on, also who was there before.
 pub(crate) fn deadly_packet() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_deadly(Filter::NETLINK, DEADLY)?;
+    let mut guard = Guard::start_deadly(Filter::DEFAULT, DEADLY)?;
     let server = Family::V4.server();
     let (first, second) = (Message::new("first", b"1\r\n"), Message::new("second", b"2\r\n"));
     let mut bystander = Session::greeted(server, PATIENCE)?;
@@ -206,7 +206,7 @@ pub(crate) fn deadly_packet() -> Outcome<String> {
 /// was there goes on.
 pub(crate) fn failed_queue() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_deadly(Filter::NETLINK, DEADLY)?;
+    let mut guard = Guard::start_deadly(Filter::DEFAULT, DEADLY)?;
     let server = Family::V4.server();
     let message = Message::new("first", b"1\r\n");
     let mut bystander = Session::greeted(server, PATIENCE)?;
@@ -233,7 +233,7 @@ pub(crate) fn failed_queue() -> Outcome<String> {
 /// that is said in one line, its connections are reset, and mail goes on.
 pub(crate) fn other_formats() -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = Guard::start_managed(Filter::NETLINK)?;
+    let mut guard = Guard::start_managed(Filter::DEFAULT)?;
     let mut sent = Vec::new();
     for (started, format) in [FORMAT_MIN - 1, FORMAT + 1].into_iter().enumerate() {
         let mut old = Session::greeted(Family::V4.server(), PATIENCE)?;
@@ -288,7 +288,7 @@ fn amid_deliveries(
     mut change: impl FnMut(&mut Guard) -> Outcome,
 ) -> Outcome<String> {
     let Site { network, postfix, guard: _ } = Site::open(Filter::None)?;
-    let mut guard = start(Filter::NETLINK)?;
+    let mut guard = start(Filter::DEFAULT)?;
     let (deliveries_min, changes_min) = if is_full() { (1_000, 10) } else { (1, 4) };
     let (is_over, deliveries) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut changes = 0;

@@ -49,9 +49,9 @@ fn main() -> ExitCode {
 /// Four queues, balanced by address pair.
 const FOUR_QUEUES: Filter<'_> = Filter::Mailguard { queue: "0:3", arguments: &[] };
 
-/// The same, its packets coming by messages of its own.
-const FOUR_OVER_NETLINK: Filter<'_> =
-    Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=netlink"] };
+/// The same, their packets coming by the nfq crate.
+const FOUR_OVER_NFQ: Filter<'_> =
+    Filter::Mailguard { queue: "0:3", arguments: &["--set", "queue.backend=nfq"] };
 
 const SCENARIOS: [Scenario; 47] = [
     scenario("plain_forwarding_delivers_every_kind_of_message", || {
@@ -75,18 +75,14 @@ const SCENARIOS: [Scenario; 47] = [
         delivery::thousand(FOUR_QUEUES)
     }),
     scenario("mailguard_delivers_without_offloads", || delivery::without_offloads(Filter::DEFAULT)),
-    scenario("over_netlink_every_kind_of_message_is_delivered", || {
-        delivery::every_kind(Filter::NETLINK)
+    scenario("over_nfq_every_kind_of_message_is_delivered", || delivery::every_kind(Filter::NFQ)),
+    scenario("over_nfq_a_thousand_messages_are_delivered_over_four_queues", || {
+        delivery::thousand(FOUR_OVER_NFQ)
     }),
-    scenario("over_netlink_a_thousand_messages_are_delivered_over_four_queues", || {
-        delivery::thousand(FOUR_OVER_NETLINK)
+    scenario("over_nfq_messages_are_delivered_without_offloads", || {
+        delivery::without_offloads(Filter::NFQ)
     }),
-    scenario("over_netlink_messages_are_delivered_without_offloads", || {
-        delivery::without_offloads(Filter::NETLINK)
-    }),
-    scenario("over_netlink_a_new_filter_opens_what_was_closed", || {
-        guarded::restart(Filter::NETLINK)
-    }),
+    scenario("over_nfq_a_new_filter_opens_what_was_closed", || guarded::restart(Filter::NFQ)),
     scenario("fixed_every_cut_of_the_terminator_passes", guarded::split_fixed),
     scenario("bug_a_cut_terminator_starves", guarded::split_bug),
     scenario("nothing_is_smuggled", guarded::smuggling),

@@ -274,7 +274,7 @@ fn crowd_before(name: &str) -> Vec<Socket> {
 fn strangers_keep_nobody_from_starting_or_from_taking_over() {
     sealed(NEEDS, || {
         let _crowd = crowd_before("\0mailguard/queue-0");
-        let filter = Filter::start(&[]);
+        let filter = Filter::start(&["--set", "queue.backend=nfq"]);
         assert!(!filter.said.contains("can take over"), "{}", filter.said);
         let backend = |name: &str| {
             let metrics = mailguard(&["ctl", "metrics"]).stdout;
@@ -285,7 +285,7 @@ fn strangers_keep_nobody_from_starting_or_from_taking_over() {
             String::from_utf8(metrics).unwrap().contains(&mode)
         };
         assert!(is_soon(|| backend("nfq")));
-        let successor = Filter::start(&["--take-over"]);
+        let successor = Filter::start(&["--take-over", "--set", "queue.backend=nfq"]);
         // What was taken over is served by our own messages.
         assert!(is_soon(|| backend("netlink")));
         let said = filter.end("-0");
