@@ -31,6 +31,9 @@ const OFFLOADED_SECONDS: u64 = 5;
 /// least for a bound, Linux 120): a server that has said its FIN still has its last word to say.
 const LAST_WORD_SECONDS: u64 = 130;
 
+/// So far below the text that is fresh a segment may begin: the largest there is.
+const REACH: u32 = 65_536;
+
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'f> {
@@ -238,6 +241,15 @@ impl Conversation {
         let original = &self.streams[Direction::Original];
         turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
             && turn.packet.ack == original.seq(Offset::ZERO)
+    }
+
+    /// Whether text of this flow could be the third packet behind this SYN/ACK, or lie close enough
+    /// to be taken behind it: both numbers are among those that the client may still say. Nobody
+    /// guesses both.
+    pub(super) fn may_complete(&self, turn: &Turn<'_>) -> bool {
+        let (number, covers) = (turn.packet.seq.after(1), turn.packet.ack);
+        self.streams[Direction::Original].may_begin_at(covers, REACH)
+            && self.streams[Direction::Reply].may_acknowledge(number, REACH)
     }
 
     /// Whether the packet came by the way of the side it claims to come from.

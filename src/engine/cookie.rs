@@ -230,7 +230,11 @@ impl Passage<'_, '_> {
         let packet = self.turn.packet;
         let reply = &self.conversation.streams[Direction::Reply];
         let is_next = reply.offset(packet.seq).is_some_and(|offset| offset >= reply.judged());
-        !packet.payload().is_empty() || (is_next && self.is_heeded())
+        // It may probe a window that is shut, by the number before the one that is awaited.
+        let original = &self.conversation.streams[Direction::Original];
+        let is_probe = packet.seq.after(1) == reply.seq(reply.acknowledged())
+            && packet.ack == original.seq(original.judged());
+        !packet.payload().is_empty() || is_probe || (is_next && self.is_heeded())
     }
 
     /// A segment of the client leaves.

@@ -59,10 +59,12 @@ impl Engine {
             if conversation.has_answer(turn) {
                 return turn.pass_bare(effects);
             }
-            // It knows the old flow no more, whatever we know of the new one: it would read the old
-            // one's text as the new one's.
-            drop(conversation);
-            self.retire(turn, effects);
+            // Whatever is known here of its SYN: the server would read the old flow's text as the
+            // new one's.
+            if conversation.may_complete(turn) {
+                drop(conversation);
+                self.retire(turn, effects);
+            }
         }
         let answers = |handshake: &Handshake| {
             turn.source == handshake.responder() && turn.packet.ack == handshake.isn.after(1)

@@ -124,6 +124,22 @@ impl Stream {
         self.acknowledged
     }
 
+    /// Whether this number lies no more than `below` bytes below the ACK, and not beyond what has
+    /// left.
+    #[must_use]
+    pub fn may_acknowledge(&self, seq: Seq, below: u32) -> bool {
+        let from = whole(self.acknowledged) - i64::from(below);
+        (from..=whole(self.left()).saturating_add(1)).contains(&self.start(seq))
+    }
+
+    /// Whether this number lies no more than `below` bytes below the ACK, and not beyond the
+    /// window.
+    #[must_use]
+    pub fn may_begin_at(&self, seq: Seq, below: u32) -> bool {
+        let from = whole(self.acknowledged) - i64::from(below);
+        (from..=whole(self.window.end())).contains(&self.start(seq))
+    }
+
     /// Bytes of memory this direction occupies.
     #[must_use]
     pub fn held(&self) -> usize {

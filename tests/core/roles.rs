@@ -54,10 +54,19 @@ fn nobody_else_brings_an_evicted_handshake_back() {
 /// A server that answers a SYN has given up what it had between the same ends, whether that SYN is
 /// known here or not: text of the old flow would be the new one's commands.
 #[test]
-fn an_answer_to_an_unknown_syn_ends_the_flow_that_stands() {
-    for (is_flooded, verdict) in
-        [(false, Verdict::Drop(Violation::Handshake.into())), (true, Verdict::Accept)]
-    {
+fn an_answer_to_an_unknown_syn_ends_the_flow_whose_text_could_follow_it() {
+    let dropped = Verdict::Drop(Violation::Handshake.into());
+    for (is_flooded, [below, ahead], is_ended) in [
+        (false, [0, 5_000], true),
+        (false, [0, 0], true),
+        (false, [60_000, 0], true),
+        (true, [0, 5_000], true),
+        // Who guesses numbers ends nothing.
+        (false, [1 << 30, 5_000], false),
+        (false, [1 << 31, 5_000], false),
+        (false, [0, 1 << 30], false),
+        (false, [0, 1 << 31], false),
+    ] {
         let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
         let mut line = crowd.open("192.0.2.1", 1_000);
         assert!(crowd.begin_data(&mut line));
@@ -65,17 +74,20 @@ fn an_answer_to_an_unknown_syn_ends_the_flow_that_stands() {
             flood(&mut crowd, 1);
         }
         let flows = crowd.engine.stats().flows_now;
-        let at = line.received[0];
-        assert_eq!(crowd.packet(&line, S, [7_777, 5_000], SYN | ACK, &[], &[]), verdict);
-        assert_eq!(crowd.engine.stats().flows_now, flows - 1);
-        assert_eq!(crowd.send(&mut line, C, at, b"VRFY root\r\n"), None, "{is_flooded}");
+        let [said, heard] = line.received.map(|bytes| bytes as u32);
+        let numbers = [999_u32.wrapping_add(heard).wrapping_sub(below), 100 + said + ahead];
+        let verdict = crowd.packet(&line, S, numbers, SYN | ACK, &[], &[]);
+        assert_eq!(verdict, if is_flooded { Verdict::Accept } else { dropped });
+        let left = flows - u64::from(is_ended);
+        assert_eq!(crowd.engine.stats().flows_now, left, "{below} {ahead}");
+        let text = crowd.send(&mut line, C, said.into(), b"VRFY root\r\n");
+        assert_eq!(text.is_none(), is_ended, "{below} {ahead}");
     }
     // From another side it is nobody's.
     let mut crowd = Crowd::new(limited(|_| {}));
     let mut line = crowd.open("192.0.2.1", 1_000);
     (crowd.way_out, crowd.way_back) = (2, 3);
-    let other = crowd.packet(&line, S, [7_777, 5_000], SYN | ACK, &[], &[]);
-    assert_eq!(other, Verdict::Drop(Violation::Handshake.into()));
+    assert_eq!(crowd.packet(&line, S, [999, 100], SYN | ACK, &[], &[]), dropped);
     (crowd.way_out, crowd.way_back) = (2, 2);
     assert!(crowd.begin_data(&mut line));
 }
