@@ -190,6 +190,9 @@ const PATCH_FILES_MAX: usize = 128;
 /// Bytes of a configuration file.
 const CONFIGURATION_MAX: u64 = 1 << 20;
 
+/// What is said of a name that is none for an event log.
+const EXPECTED_LOG: &str = "expected a regular file or a FIFO";
+
 /// Writes to standard output; a reader that has gone away is no failure.
 ///
 /// # Errors

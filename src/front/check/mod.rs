@@ -23,9 +23,9 @@ mod tests;
 
 use std::fmt::Write;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use self::managers::Managers;
 use self::ours::Ours;
@@ -220,8 +220,7 @@ fn programs(is_wanted: bool, report: &mut Report) -> bool {
         [("iptables", "/proc/net/ip_tables_names"), ("ip6tables", "/proc/net/ip6_tables_names")]
     {
         let legacy = fs::read_to_string(names).unwrap_or_default();
-        let save = format!("{program}-save");
-        let version = rules::command(&save).arg("--version").stdin(Stdio::null()).output();
+        let version = output(&format!("{program}-save"), &["--version"]);
         is_there |= version.is_ok();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let version = version.unwrap_or_default();
@@ -342,22 +341,23 @@ fn devices(config: &Config, report: &mut Report) {
     found.into_iter().for_each(|one| report.wrong(one));
 }
 
+fn output(program: &str, words: &[&str]) -> io::Result<Output> {
+    rules::command(program).args(words).stdin(Stdio::null()).output()
+}
+
 fn listed(program: &str, words: &[&str]) -> Option<String> {
-    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    Some(String::from_utf8_lossy(&output(program, words).ok()?.stdout).into_owned())
 }
 
 /// The same of a program that says nothing where it fails.
 fn succeeded(program: &str, words: &[&str]) -> Option<String> {
-    let output = rules::command(program).args(words).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = output(program, words).ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Every rule of nf_tables, where there is a tool to list them.
 fn nft_listing() -> Result<Option<String>, String> {
-    let mut nft = rules::command("nft");
-    let listed = nft.args(["-n", "list", "ruleset"]).stdin(Stdio::null()).output();
-    match listed {
+    match output("nft", &["-n", "list", "ruleset"]) {
         Ok(output) if output.status.success() => {
             Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
         }

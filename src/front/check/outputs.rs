@@ -16,6 +16,7 @@ use rustix::fs::{Access, access};
 
 use super::Report;
 use crate::config::{Config, Destination};
+use crate::front::EXPECTED_LOG;
 
 /// Examines them.
 pub(super) fn examine(config: &Config, report: &mut Report) {
@@ -63,9 +64,9 @@ impl Starter {
     fn log(&self, path: &Path) -> Result<(), String> {
         let said = |what: &str| Err(format!("{}: {what}", path.display()));
         match path.symlink_metadata().map(|found| found.file_type()) {
-            Ok(kind) if kind.is_symlink() => said(&format!("a symbolic link, {EXPECTED_FILE}")),
-            Ok(kind) if kind.is_dir() => said(&format!("a directory, {EXPECTED_FILE}")),
-            Ok(kind) if !kind.is_file() && !kind.is_fifo() => said(EXPECTED_FILE),
+            Ok(kind) if kind.is_symlink() => said(&format!("a symbolic link, {EXPECTED_LOG}")),
+            Ok(kind) if kind.is_dir() => said(&format!("a directory, {EXPECTED_LOG}")),
+            Ok(kind) if !kind.is_file() && !kind.is_fifo() => said(EXPECTED_LOG),
             Ok(_) if !self.may(path, Access::WRITE_OK) => said(&self.refused("write it")),
             Ok(_) => Ok(()),
             Err(error) => self.unseen(path, &error),
@@ -173,8 +174,6 @@ fn daemon(path: &Path) -> Result<(), String> {
     asked.map_err(|error| format!("no daemon listens at {}: {error}", path.display()))
 }
 
-const EXPECTED_FILE: &str = "expected a regular file or a FIFO";
-
 /// As whom our unit starts the filter.
 const USER: &str = "mailguard";
 
@@ -223,7 +222,7 @@ mod tests {
             (end(OWN.log(&path)), end(OWN.socket(&path)))
         };
         let no_socket = || Some("expected a socket, or nothing".to_owned());
-        let no_file = |kind: &str| Some(format!("{kind}{EXPECTED_FILE}"));
+        let no_file = |kind: &str| Some(format!("{kind}{EXPECTED_LOG}"));
         let missing = at("a/b");
         for (name, expected) in [
             ("new", (None, None)),

@@ -15,7 +15,7 @@ use super::daemon::Mailbox;
 use crate::config::Destination;
 use crate::engine::Record;
 use crate::event::Format;
-use crate::front::FrontError;
+use crate::front::{EXPECTED_LOG, FrontError};
 use crate::time::Instant;
 
 /// What the log is written to.
@@ -76,13 +76,13 @@ impl Target {
             opened => opened,
         };
         let file = file.map_err(|error| match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => io::Error::other(format!("a symbolic link, {EXPECTED}")),
-            Some(Errno::ISDIR) => io::Error::other(format!("a directory, {EXPECTED}")),
+            Some(Errno::LOOP) => io::Error::other(format!("a symbolic link, {EXPECTED_LOG}")),
+            Some(Errno::ISDIR) => io::Error::other(format!("a directory, {EXPECTED_LOG}")),
             _ => error,
         })?;
         let kind = file.metadata()?.file_type();
         if !kind.is_file() && !kind.is_fifo() {
-            return Err(io::Error::other(EXPECTED));
+            return Err(io::Error::other(EXPECTED_LOG));
         }
         // From here on a write waits, in a thread that may.
         fcntl_setfl(&file, OFlags::APPEND)?;
@@ -165,8 +165,6 @@ fn open(path: &str, is_own_reader: bool) -> io::Result<File> {
 fn is(error: &io::Error, what: Errno) -> bool {
     Errno::from_io_error(error) == Some(what)
 }
-
-const EXPECTED: &str = "expected a regular file or a FIFO";
 
 /// The owner writes, the group reads.
 const PERMISSIONS: u32 = 0o640;
