@@ -299,9 +299,10 @@ impl Order {
                 None
             }
             Answers::Verb(Verb::Bdat) => {
+                let is_last = self.is_of_last_chunk(answers);
                 self.chunks_due = self.chunks_due.saturating_sub(1);
                 self.known.change(Meaning::SendChunk, true);
-                Meaning::of(Verb::Bdat, self.is_last_chunk && self.chunks_due == 0)
+                Meaning::of(Verb::Bdat, is_last)
             }
             Answers::Verb(verb) | Answers::MaskedPath(verb) => Meaning::of(verb, false),
             Answers::Message => Some(Meaning::EndMessage),
@@ -338,9 +339,9 @@ impl Order {
         }
     }
 
-    /// Whether the next answer to a chunk is that to the last one.
-    pub(super) const fn awaits_last_chunk(&self) -> bool {
-        self.is_last_chunk && self.chunks_due == 1
+    /// Whether this, which comes next, is the answer to the last chunk of a message.
+    pub(super) fn is_of_last_chunk(&self, answers: Answers) -> bool {
+        answers == Answers::Verb(Verb::Bdat) && self.is_last_chunk && self.chunks_due <= 1
     }
 
     /// A message that has no answer of its own is over, and refused for all that is known.

@@ -142,9 +142,7 @@ impl Watch {
             self.reply.offers = Offers::default();
         }
         let (Some(code), true) = (reply.code, reply.is_last) else { return Ruling::Pass };
-        let is_last_chunk =
-            self.order.awaits_last_chunk() && reply.answers == Answers::Verb(Verb::Bdat);
-        if is_last_chunk && is_success(code) {
+        if is_success(code) && self.order.is_of_last_chunk(reply.answers) {
             self.tally.end_message();
         }
         self.order.hear(reply.answers, code);

@@ -32,6 +32,15 @@ impl Talk {
         }
     }
 
+    /// Goes on from the greeting to a recipient. The server answers EHLO so.
+    pub(super) fn begin(&mut self, offers: &[u8]) {
+        self.say(Speaker::Server, b"220 a\r\n", 99);
+        self.say(Speaker::Client, b"EHLO a\r\n", 99);
+        self.say(Speaker::Server, offers, 99);
+        self.say(Speaker::Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
+        self.say(Speaker::Server, b"250 ok\r\n250 ok\r\n", 99);
+    }
+
     /// Whether the client's bytes have to wait.
     pub(super) fn waits(&mut self, input: &[u8]) -> bool {
         let line = self.dialogue.whole_line(input);

@@ -31,11 +31,7 @@ fn said(limits: &[(&str, &str)], message: &[u8], in_chunk: bool) -> Said {
 }
 
 fn begin(talk: &mut Talk, length: usize, in_chunk: bool) {
-    talk.say(Server, b"220 a\r\n", 99);
-    talk.say(Client, b"EHLO a\r\n", 99);
-    talk.say(Server, b"250-a\r\n250 CHUNKING\r\n", 99);
-    talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
-    talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+    talk.begin(b"250-a\r\n250 CHUNKING\r\n");
     if in_chunk {
         talk.say(Client, format!("BDAT {length} LAST\r\n").as_bytes(), 99);
     } else {
@@ -443,11 +439,7 @@ fn a_message_begins_where_its_sender_was_taken_whatever_was_refused() {
     for behind in ["", ";", "\0", " SIZE=1x"] {
         let is_ended = |text: &str| {
             let mut talk = Talk::new(&settings);
-            talk.say(Server, b"220 a\r\n", 99);
-            talk.say(Client, b"EHLO a\r\n", 99);
-            talk.say(Server, b"250-a\r\n250-SIZE\r\n250 CHUNKING\r\n", 99);
-            talk.say(Client, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 99);
-            talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
+            talk.begin(b"250-a\r\n250-SIZE\r\n250 CHUNKING\r\n");
             talk.say(Client, b"BDAT 3\r\n\r\nxRSET\r\n", 99);
             talk.say(Server, b"250 ok\r\n250 ok\r\n", 99);
             talk.say(Client, format!("MAIL FROM:<a@b>{behind}\r\n").as_bytes(), 99);
