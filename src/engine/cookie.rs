@@ -227,14 +227,18 @@ impl Passage<'_, '_> {
     /// Whether a segment of the server shows that it still has its end. One that has given it up
     /// asks back, when its client tries to open another, with what may look like an old ACK.
     fn is_of_present_server(&self) -> bool {
-        let packet = self.turn.packet;
-        let reply = &self.conversation.streams[Direction::Reply];
-        let is_next = reply.offset(packet.seq).is_some_and(|offset| offset >= reply.judged());
+        let (packet, streams) = (self.turn.packet, &self.conversation.streams);
+        if !packet.payload().is_empty() {
+            return true;
+        }
+        let reply = &streams[Direction::Reply];
+        if reply.offset(packet.seq).is_some_and(|offset| offset >= reply.judged()) {
+            return self.is_heeded();
+        }
         // It may probe a window that is shut, by the number before the one that is awaited.
-        let original = &self.conversation.streams[Direction::Original];
-        let is_probe = packet.seq.after(1) == reply.seq(reply.acknowledged())
-            && packet.ack == original.seq(original.judged());
-        !packet.payload().is_empty() || is_probe || (is_next && self.is_heeded())
+        let original = &streams[Direction::Original];
+        packet.seq.after(1) == reply.seq(reply.acknowledged())
+            && packet.ack == original.seq(original.judged())
     }
 
     /// A segment of the client leaves.
