@@ -7,7 +7,7 @@
 
 use super::conversation::Phase;
 use super::passage::Passage;
-use super::{Reason, Turn, Verdict};
+use super::{Reason, Verdict};
 use crate::tcp::{Place, Violation};
 
 /// Segments that show it, since any fresh bytes came: how many in two bits, and above them the
@@ -57,34 +57,34 @@ impl Passage<'_, '_> {
     /// Notes a payload by another way that has just the numbers which its sender would give it:
     /// whether it proves that no more of that end's comes by the old way.
     fn note_other_way(&mut self) -> bool {
-        let Turn { packet, now, .. } = self.turn;
+        let packet = self.turn.packet;
         let payload = packet.payload();
         let said = &self.conversation.streams[self.direction];
         let heard = &self.conversation.streams[self.direction.other()];
         let is_next = matches!(said.place(packet.seq, payload.len()), Place::At { .. });
         let is_covered = heard.offset(packet.ack).is_some_and(|ack| ack >= heard.acknowledged());
-        !payload.is_empty()
-            && is_next
-            && is_covered
-            && !heard.is_unsent(packet.ack)
-            && self.conversation.mode().may_send_resets()
-            && self.conversation.bypass.hear(now.seconds())
+        let is_exact = is_next && is_covered && !heard.is_unsent(packet.ack);
+        !payload.is_empty() && is_exact && self.note_stuck()
     }
 
     /// Notes an ACK of bytes that were never let through, unless it is from far off: whether it
     /// proves that they have passed.
     fn note_unseen_ack(&mut self) -> bool {
-        let Turn { packet, now, .. } = self.turn;
         let stream = &self.conversation.streams[self.direction.other()];
-        let beyond = stream.offset(packet.ack).map(|ack| ack.since(stream.judged()));
-        beyond.is_some_and(|beyond| beyond < BYTES_MAX)
-            && self.conversation.mode().may_send_resets()
-            && self.is_heeded()
-            && self.conversation.bypass.hear(now.seconds())
+        let beyond = stream.offset(self.turn.packet.ack).map(|ack| ack.since(stream.judged()));
+        let is_near = beyond.is_some_and(|beyond| beyond < BYTES_MAX);
+        is_near && self.is_heeded() && self.note_stuck()
+    }
+
+    /// One segment more shows that the flow gets no further: whether that is proof, on which
+    /// something may be done.
+    fn note_stuck(&mut self) -> bool {
+        self.conversation.mode().may_send_resets()
+            && self.conversation.bypass.hear(self.turn.now.seconds())
     }
 }
 
-/// So many ACKs over so many seconds at least, and at most.
+/// So many segments over so many seconds at least, and at most.
 const COUNT: u16 = 3;
 const SECONDS: u16 = 3;
 const SECONDS_MAX: u16 = 32;

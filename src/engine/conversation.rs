@@ -121,7 +121,7 @@ pub(super) struct Conversation {
     pub(super) line: LineFate,
     /// False ends in the message under way that the log has told of.
     pub(super) lookalikes: u8,
-    /// Whether bytes have passed that never came by here.
+    /// Whether it gets any further.
     pub(super) bypass: Bypass,
     pub(super) streams: PerDirection<Stream>,
     pub(super) dialogue: Dialogue,
