@@ -78,10 +78,14 @@ fn read(plan: &Plan, text: &[u8], size: usize) -> Vec<Strike> {
 fn simple(catalogue: &Catalogue, text: &[u8]) -> Vec<String> {
     let mut fields: Vec<Vec<u8>> = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
-        // Behind a line without a colon a blank goes on with no field.
-        let is_field = |field: &&mut Vec<u8>| b" \t".contains(&field[0]) || field.contains(&b':');
-        match (line.first(), fields.last_mut().filter(is_field)) {
-            (Some(b' ' | b'\t'), Some(field)) => field.extend(line),
+        match (line.first(), fields.last_mut()) {
+            (Some(b' ' | b'\t'), Some(field)) => {
+                // Its colon may stand behind the fold: all of that is read as the value.
+                if !b" \t".contains(&field[0]) && !field.contains(&b':') {
+                    field.push(b':');
+                }
+                field.extend(line);
+            }
             _ => fields.push(line.to_vec()),
         }
     }
