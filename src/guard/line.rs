@@ -271,7 +271,7 @@ impl Watch {
             Event::CommandWord(_) => self.note_order(&guard.settings),
             Event::CommandArgument(_) if self.line.verb == Some(Verb::Bdat) => {
                 self.line.chunk.read(run.bytes);
-                Ruling::Pass
+                capitals_of_last(run.bytes, draft)
             }
             Event::CommandArgument(_) => {
                 self.hear_argument(guard, run.bytes);
@@ -452,6 +452,15 @@ impl LineWatch {
 /// How many bytes of a run are masked: a CR stays, and may stand alone or within a run.
 pub(super) fn masked(run: &[u8]) -> usize {
     run.len() - memchr::memchr_iter(b'\r', run).count()
+}
+
+/// Behind BDAT only LAST has letters, and not every server knows them all.
+fn capitals_of_last(run: &[u8], draft: &mut Draft) -> Ruling {
+    if !run.iter().any(u8::is_ascii_lowercase) {
+        return Ruling::Pass;
+    }
+    draft.copy(run).make_ascii_uppercase();
+    Ruling::Edit(Rule::LastChunk)
 }
 
 /// Why a word that is this verb, or a site's own, may not come.

@@ -144,6 +144,8 @@ pub enum Rule {
     TlsRequired,
     /// A line whose verb is not permitted.
     Verb,
+    /// Small letters in a BDAT's LAST became capitals.
+    LastChunk,
 }
 
 impl Rule {
@@ -194,6 +196,7 @@ impl Rule {
             Self::HeaderLine => "header-line",
             Self::HelloName => "hello-name",
             Self::IdleCommands => "idle-commands",
+            Self::LastChunk => "last-chunk",
             Self::LocalPart => "local-part",
             Self::LongLine => "long-line",
             Self::Lookalike => "lookalike",

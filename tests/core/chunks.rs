@@ -45,8 +45,8 @@ fn chunks_of_any_size_pass_whole() {
 
 #[test]
 fn a_chunk_may_be_cut_anywhere() {
-    let text = b"BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 last \r\n\0\r\n.EXPN a\r\nNOOP\r\n";
-    let expected = "BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 last \r\n\0\r\n.EXXXXX\r\nNOOP\r\n";
+    let text = b"BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 last\r\n\0\r\n.EXPN a\r\nNOOP\r\n";
+    let expected = "BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 LAST\r\n\0\r\n.EXXXXX\r\nNOOP\r\n";
     for first in 1..text.len() {
         for second in first..text.len() {
             let mut session = offered();
@@ -148,7 +148,18 @@ fn a_chunk_without_a_recipient_is_one_line_that_is_none() {
 
 #[test]
 fn sizes_that_servers_read_differently_reset() {
-    for size in ["5x", "5 LA", "5 LASTX", "5\tLAST", "5\rX", "99999999999", "5 LAST 6"] {
+    for size in [
+        "5x",
+        "5 ",
+        "5 LA",
+        "5  LAST",
+        "5 LAST ",
+        "5 LASTX",
+        "5\tLAST",
+        "5\rX",
+        "99999999999",
+        "5 LAST 6",
+    ] {
         for cut in 0..6 {
             let mut session = offered();
             let text = format!("BDAT {size}\r\nNOOP EXPN a\r\n");
@@ -159,7 +170,7 @@ fn sizes_that_servers_read_differently_reset() {
             assert!(!session.has_run(&["EXPN"]) && session.server.messages.is_empty(), "{size:?}");
         }
     }
-    for size in ["x", "-1", "+5", "\t5"] {
+    for size in ["x", "-1", "+5", "\t5", " 5", " 5 LAST"] {
         let mut session = offered();
         let heard = session.say(&format!("BDAT {size}\r\nEXPN a\r\n"));
         assert!(heard.starts_with("50") && !session.has_run(&["EXPN"]), "{size:?}: {heard}");

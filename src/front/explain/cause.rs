@@ -26,7 +26,7 @@ const fn row(name: &'static str, settings: &'static [&'static str], about: &'sta
 const FRAMING: &[&str] = &["tls_framing", "tls_watch"];
 
 /// Every word, in order.
-pub const CAUSES: [Cause; 115] = [
+pub const CAUSES: [Cause; 116] = [
     // Rules: what a setting forbids.
     row(
         "address",
@@ -88,6 +88,12 @@ pub const CAUSES: [Cause; 115] = [
         &["idle_commands_max"],
         "Too many commands since the last message that \
         bring none on its way.",
+    ),
+    row(
+        "last-chunk",
+        &["verbs"],
+        "LAST behind BDAT becomes capitals: some servers know no other, and would \
+        read the chunk as commands.",
     ),
     row("local-part", &["local_part_max"], "A local part is too long."),
     row(
@@ -313,8 +319,8 @@ pub const CAUSES: [Cause; 115] = [
     row(
         "doubtful-chunk",
         &[],
-        "Servers would count the octets of this BDAT differently. The \
-        connection ends.",
+        "Servers would count the octets of this BDAT differently: its size is odd, or it is 0 \
+        without LAST, or the message before ended in a CR. The connection ends.",
     ),
     row(
         "barred-chunk",
