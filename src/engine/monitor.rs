@@ -192,6 +192,14 @@ impl Passage<'_, '_> {
         }
     }
 
+    /// A reply has ended for which something of the client waits that has gone on: the next one, in
+    /// the same segment, may answer that.
+    pub(super) fn read_what_the_reply_lets_on(&mut self) {
+        if self.conversation.has_unread && self.direction == Direction::Reply {
+            self.read_what_waited(Direction::Original);
+        }
+    }
+
     /// Reads on, in one direction, as far as bytes are there and may be read.
     fn read_what_waited(&mut self, direction: Direction) {
         let is_waiting = self.conversation.dialogue.expect() == Expect::Wait;

@@ -161,6 +161,9 @@ impl Passage<'_, '_> {
         self.tell_run(ruled);
         self.count(ruled);
         self.hear_reply(&ruled.step, reading);
+        if matches!(ruled.step.event, Event::ReplyEnd(_)) {
+            self.read_what_the_reply_lets_on();
+        }
     }
 
     /// Says what a whole line was.
