@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { id: "C13", name: "mid-stream after kill -9", run: midstream, families: V4 },
     Case { id: "L05", name: "kill -9 under load", run: killed, families: V4 },
     Case { id: "L09", name: "no memory left", run: exhausted, families: V4 },
+    Case { id: "L10", name: "a RST behind what passes", run: reset_in_turn, families: V4 },
 ];
 
 /// Those that want a short queue and a small socket buffer.
@@ -224,14 +225,33 @@ fn reloaded(stand: &mut Stand) -> Outcome<String> {
 
 const RELOADS: usize = 5;
 
+fn stop(stand: &Stand) -> Outcome {
+    stand.guard.signal(Signal::STOP)?;
+    // The kernel stops its threads one by one.
+    wait_until("the daemon stands still", PATIENCE, || Ok(stand.guard.is_stopped()?.then_some(())))
+}
+
+/// Of packets that are read together one is accepted and the last ends the flow.
+fn reset_in_turn(stand: &mut Stand) -> Outcome<String> {
+    let said = b"HELO c\r\nNOOP\r\n";
+    let mut peer = stand.connected()?;
+    stand.deliver(&mut peer, &said[..8])?;
+    stop(stand)?;
+    stand.send(&peer, 8, &said[8..]);
+    for (index, piece) in [b'a'; 8_000].chunks(1_000).enumerate() {
+        stand.send(&peer, (said.len() + index * 1_000) as u64, piece);
+    }
+    stand.guard.signal(Signal::CONT)?;
+    let visit = stand.until_ended(&mut peer)?;
+    ensure(visit.received.starts_with(said), || visit.received.escape_ascii().to_string())?;
+    ensure(visit.end == Some(End::Broken), || format!("the server's end: {:?}", visit.end))?;
+    Ok("the server has read what passed".to_owned())
+}
+
 fn stopped(stand: &mut Stand) -> Outcome<String> {
     let load = Load::start("stopped", 2, 1_000_000);
     let mut peer = stand.connected()?;
-    stand.guard.signal(Signal::STOP)?;
-    // The kernel stops its threads one by one.
-    wait_until("the daemon stands still", PATIENCE, || {
-        Ok(stand.guard.is_stopped()?.then_some(()))
-    })?;
+    stop(stand)?;
     for _ in 0..20 {
         for at in (0..EVIL.len()).step_by(7) {
             stand.send(&peer, at as u64, &EVIL[at..(at + 7).min(EVIL.len())]);

@@ -111,9 +111,15 @@ impl Shared<'_> {
             Received::Nothing => return Ok(false),
             Received::Broken(error) => return Err(error),
         }
+        // What was accepted before a RST is to come before it, or is lost to whom it reaches.
+        if !effects.resets.is_empty() {
+            queue.finish();
+        }
+        self.deliver(effects);
         Ok(true)
     }
 
+    /// Answers a packet; what else came of it is in the effects.
     fn judge(&self, held: Held<'_, '_>, effects: &mut Effects) -> io::Result<()> {
         let now = self.clock.now();
         let arrival = held.arrival();
@@ -140,7 +146,6 @@ impl Shared<'_> {
             Verdict::Rewrite => held.rewrite(&effects.rewritten, marking),
             Verdict::Drop(_) => drop(held),
         }
-        self.deliver(effects);
         Ok(())
     }
 
