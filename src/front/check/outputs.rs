@@ -2,19 +2,20 @@
 //! log and its control socket. Looks, and makes nothing.
 //!
 //! What may be written depends on who starts it. Under a service manager that is the user of our
-//! unit, whoever asks; of what others may, mode and owner tell. Elsewhere it is who asks.
+//! unit, whoever asks; of what others may, mode and owner tell, and the unit has most of the file
+//! system closed to it. Elsewhere it is who asks.
 
 use std::ffi::CString;
 use std::fs::{self, FileType, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, getgrouplist};
 use rustix::fs::{Access, access};
 
-use super::Report;
+use super::{Report, succeeded};
 use crate::config::{Config, Destination};
 use crate::front::EXPECTED_LOG;
 
@@ -45,6 +46,8 @@ struct Starter {
     other: Option<Other>,
     /// Whether somebody makes the folders of our unit for it.
     has_manager: bool,
+    /// The folders below which our unit lets it write; none: wherever it may.
+    open: Option<Vec<PathBuf>>,
 }
 
 /// Another user than the one who asks.
@@ -58,11 +61,14 @@ impl Starter {
     fn find() -> Self {
         let has_manager = Path::new("/run/systemd/system").exists();
         let other = if has_manager { Other::find() } else { None };
-        Self { other, has_manager }
+        let words = ["show", "--property=ProtectSystem,ReadWritePaths", "mailguard"];
+        let unit = has_manager.then(|| succeeded("systemctl", &words)).flatten();
+        Self { other, has_manager, open: unit.and_then(|unit| open_to(&unit)) }
     }
 
     fn log(&self, path: &Path) -> Result<(), String> {
         let said = |what: &str| Err(format!("{}: {what}", path.display()));
+        self.closed(path)?;
         match path.symlink_metadata().map(|found| found.file_type()) {
             Ok(kind) if kind.is_symlink() => said(&format!("a symbolic link, {EXPECTED_LOG}")),
             Ok(kind) if kind.is_dir() => said(&format!("a directory, {EXPECTED_LOG}")),
@@ -75,6 +81,7 @@ impl Starter {
 
     /// Nothing may be there but a socket, whose place is taken.
     fn socket(&self, path: &Path) -> Result<(), String> {
+        self.closed(path)?;
         let is_socket = |kind: FileType| kind.is_socket();
         match path.symlink_metadata().map(|found| found.file_type()) {
             Ok(kind) if !is_socket(kind) => {
@@ -89,6 +96,21 @@ impl Starter {
                 _ => self.unseen(path, &error),
             },
         }
+    }
+
+    /// Whether our unit lets nobody write there.
+    fn closed(&self, path: &Path) -> Result<(), String> {
+        let Some(open) = &self.open else { return Ok(()) };
+        if open.iter().any(|folder| path.starts_with(folder)) {
+            return Ok(());
+        }
+        let shown: Vec<_> = open.iter().map(|folder| folder.display().to_string()).collect();
+        Err(format!(
+            "{}: mailguard.service may write below {} alone (systemctl edit mailguard: \
+             ReadWritePaths=)",
+            path.display(),
+            shown.join(", ")
+        ))
     }
 
     /// Whether it can be made where it is not.
@@ -169,6 +191,18 @@ impl Other {
     }
 }
 
+/// The folders that a unit leaves open, by its properties; none where it closes nothing.
+fn open_to(unit: &str) -> Option<Vec<PathBuf>> {
+    let property = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name));
+    if property("ProtectSystem=") != Some("strict") {
+        return None;
+    }
+    let more = property("ReadWritePaths=").unwrap_or_default().split_whitespace();
+    // One that need not be there is marked, and so is one that is seen from within a root.
+    let more = more.map(|path| path.trim_start_matches(['-', '+']));
+    Some(MADE.into_iter().chain(more).map(PathBuf::from).collect())
+}
+
 fn daemon(path: &Path) -> Result<(), String> {
     let asked = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
     asked.map_err(|error| format!("no daemon listens at {}: {error}", path.display()))
@@ -189,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    const OWN: Starter = Starter { other: None, has_manager: false };
+    const OWN: Starter = Starter { other: None, has_manager: false, open: None };
 
     /// A folder that is gone when the test is over.
     struct Folder(PathBuf);
@@ -262,7 +296,7 @@ mod tests {
         ] {
             fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
             let other = Some(Other { user, groups });
-            let starter = Starter { other, has_manager: true };
+            let starter = Starter { other, has_manager: true, open: None };
             let said = format!(
                 "{}: user mailguard, whom the filter runs as, may not write it",
                 file.display()
@@ -274,12 +308,31 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
         fs::set_permissions(&folder.0, Permissions::from_mode(0o700)).unwrap();
         let other = Some(Other { user: owner + 1, groups: vec![group + 1] });
-        let starter = Starter { other, has_manager: true };
+        let starter = Starter { other, has_manager: true, open: None };
         assert!(starter.log(&file).is_err() && starter.socket(&folder.0.join("new")).is_err());
         // What the unit makes need not be there.
         assert!(
             starter.is_made(Path::new("/run/mailguard"))
                 && !OWN.is_made(Path::new("/run/mailguard"))
         );
+    }
+    #[test]
+    fn what_our_unit_closes_is_named() {
+        let folder = Folder::new("unit");
+        let path = folder.0.join("log");
+        let starter = |unit: &str| Starter { open: open_to(unit), ..OWN };
+        let more = format!("ReadWritePaths=-{}\nProtectSystem=strict\n", folder.0.display());
+        for open in ["", "ProtectSystem=no\nReadWritePaths=/srv\n", "ProtectSystem=full\n", &more] {
+            assert_eq!(starter(open).log(&path), Ok(()), "{open}");
+            assert_eq!(starter(open).socket(&path), Ok(()), "{open}");
+        }
+        let closed = starter("ProtectSystem=strict\nReadWritePaths=/srv/a +/srv/b\n");
+        let said = format!(
+            "{}: mailguard.service may write below /run/mailguard, /var/log/mailguard, /srv/a, \
+             /srv/b alone (systemctl edit mailguard: ReadWritePaths=)",
+            path.display()
+        );
+        assert_eq!(closed.log(&path), Err(said.clone()));
+        assert_eq!(closed.socket(&path), Err(said));
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Holder {
 
 /// Those that have the sockets of these port ids open, as far as we may see what others have open.
 pub(super) fn holders(ports: impl Iterator<Item = u32>) -> BTreeMap<u32, Vec<Holder>> {
-    let listing = fs::read_to_string("/proc/net/netlink").unwrap_or_default();
+    let listing = fs::read_to_string(LISTING).unwrap_or_default();
     let named = |port| Some((format!("socket:[{}]", inode(&listing, port)?).into(), port));
     let sockets: Sockets = ports.filter_map(named).collect();
     let mut found: BTreeMap<u32, Vec<Holder>> = BTreeMap::new();
@@ -43,14 +43,32 @@ fn open(process: &Path, sockets: &Sockets) -> BTreeSet<u32> {
     files.filter_map(|file| sockets.get(&fs::read_link(file.path()).ok()?).copied()).collect()
 }
 
+/// Those of these port ids whose sockets hold something that nobody has read.
+pub(super) fn unread(ports: impl Iterator<Item = u32>) -> BTreeSet<u32> {
+    let listing = fs::read_to_string(LISTING).unwrap_or_default();
+    let is_unread = |port: &u32| entry(&listing, *port).is_some_and(|(unread, _)| unread > 0);
+    ports.filter(is_unread).collect()
+}
+
 /// The inode that the kernel lists for a socket of netfilter's with this port id.
 fn inode(listing: &str, port: u32) -> Option<u64> {
+    entry(listing, port).map(|(_, inode)| inode)
+}
+
+/// The bytes that nobody has read, and the inode.
+fn entry(listing: &str, port: u32) -> Option<(u64, u64)> {
     listing.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, NETFILTER, id, .., inode] = *words.as_slice() else { return None };
-        (id.parse() == Ok(port)).then(|| inode.parse().ok())?
+        let [_, NETFILTER, id, _groups, unread, .., inode] = *words.as_slice() else {
+            return None;
+        };
+        (id.parse() == Ok(port)).then_some(())?;
+        Some((unread.parse().ok()?, inode.parse().ok()?))
     })
 }
+
+/// Where the kernel lists sockets of netlink.
+const LISTING: &str = "/proc/net/netlink";
 
 /// The number of netfilter's protocol among those of netlink.
 const NETFILTER: &str = "12";
@@ -63,8 +81,9 @@ mod tests {
     fn a_socket_is_found_by_protocol_and_port_id() {
         let listing = "sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode\n\
                        0000000000000000 0 77 00000000 0 0 0 2 0 5001\n\
-                       0000000000000000 12  77 00000000 0 0 0 2 0 5002   \n";
+                       0000000000000000 12  77 00000000 960 0 0 2 0 5002   \n";
         assert_eq!(inode(listing, 77), Some(5_002));
+        assert_eq!(entry(listing, 77), Some((960, 5_002)));
         assert_eq!(inode(listing, 7), None);
         assert_eq!(inode("12 77", 77), None);
     }

@@ -44,13 +44,17 @@ pub(super) struct Status {
     events_trouble: Option<String>,
 }
 
+/// No filter runs, or it lets us not ask.
+const UNASKED: [ErrorKind; 3] =
+    [ErrorKind::NotFound, ErrorKind::ConnectionRefused, ErrorKind::PermissionDenied];
+
 impl Status {
     /// None: no filter runs, or it lets us not ask. An error: it runs and does not answer.
     pub(super) fn asked(config: &Config) -> Result<Option<Self>, FrontError> {
         match control::ask(Path::new(&config.control.socket), "status") {
             Ok(status) => Ok(serde_json::from_str(&status).ok()),
-            Err(error) if error.kind() == Some(ErrorKind::TimedOut) => Err(error),
-            Err(_) => Ok(None),
+            Err(error) if error.kind().is_some_and(|kind| UNASKED.contains(&kind)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -84,7 +88,34 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
     use super::*;
+
+    #[test]
+    fn who_answers_and_does_not_say_what_it_does_is_not_passed_over() {
+        let name = format!("mailguard-running-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut config = Config::build(None, &[]).unwrap();
+        config.control.socket = path.display().to_string();
+        assert!(matches!(Status::asked(&config), Ok(None)), "nobody is there");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 64]);
+                stream.write_all(b"error user \ntoo many connections: try again\n").unwrap();
+            });
+            let mut report = Report::default();
+            examine(&config, Status::asked(&config), &mut report);
+            let said = "wrong  running filter: too many connections: try again\n";
+            assert_eq!(report.text, said);
+        });
+        drop(listener);
+        assert!(matches!(Status::asked(&config), Ok(None)), "nobody is there any more");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn what_waits_for_another_start_and_a_log_in_trouble_are_no_filter_as_configured() {

@@ -1,9 +1,13 @@
 //! Whether those who serve queues answer: where packets wait, some leave before long.
+//!
+//! What a filter had read when it died waits as well, until its successor gets a packet: that one
+//! is well, and has left nothing unread.
 
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
+use super::owner;
 use crate::front::nfqueue::listing::{self, Entry};
 
 /// Those of these queues in which packets wait and none is answered.
@@ -17,7 +21,8 @@ pub(super) fn queues(entries: impl Iterator<Item = Entry>) -> BTreeSet<u16> {
         let now = listing::read().unwrap_or_default();
         suspects.retain(|earlier| now.iter().any(|entry| is_stalled(earlier, entry)));
     }
-    suspects.iter().map(|entry| entry.number).collect()
+    let unread = owner::unread(suspects.iter().map(|entry| entry.port));
+    suspects.iter().filter(|it| unread.contains(&it.port)).map(|it| it.number).collect()
 }
 
 /// Whether this is the same queue, and nothing was answered between the two looks.
