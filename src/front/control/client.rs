@@ -116,7 +116,11 @@ impl Talk<'_> {
     fn follow(&self) -> Result<(), FrontError> {
         let mut config = String::new();
         let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
-        (self.asked.rules_up)(&config)
+        (self.asked.rules_up)(&config).map_err(|error| {
+            FrontError::new(format!(
+                "the filter has changed, and its rules have not (mailguard rules up): {error}"
+            ))
+        })
     }
 
     /// Does in the daemon's place what it may not. Of a file that it begins the rules are from then

@@ -94,10 +94,16 @@ impl Family {
 /// # Errors
 /// A program of the packet filter fails.
 pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
-    if !rustix::process::geteuid().is_root() || holders()?.is_empty() {
+    if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    up(config, (is_there(file) || are_of(file)).then_some(file))?;
+    // Who is removing them now has to be done before anybody looks.
+    let _undisturbed = Undisturbed::begin()?;
+    let holders = holders()?;
+    if holders.is_empty() {
+        return Ok(());
+    }
+    renew(config, (is_there(file) || are_of(file)).then_some(file), holders)?;
     super::print("rules: brought up to date, as `mailguard rules up` does\n")
 }
 
@@ -108,7 +114,11 @@ pub fn follow(config: &Config, file: &Path) -> Result<(), FrontError> {
 /// A program is missing or refuses, or somebody else changes rules; nothing has changed then.
 pub fn up(config: &Config, file: Option<&Path>) -> Result<(), FrontError> {
     let _undisturbed = Undisturbed::begin()?;
-    install(config, holders()?)?;
+    renew(config, file, holders()?)
+}
+
+fn renew(config: &Config, file: Option<&Path>, holders: Vec<Keeper>) -> Result<(), FrontError> {
+    install(config, holders)?;
     if let Err(error) = inputs::keep(config, file) {
         // They stand, and that is what was asked for; those before are not to come back.
         inputs::forget();

@@ -65,7 +65,7 @@ fn lock(path: &str, looks: u32) -> Result<Option<File>, FrontError> {
         }
     }
     Err(FrontError::new(format!(
-        "somebody else has been changing rules for {} seconds ({path} is locked): nothing was \
+        "somebody else has been changing rules for {} seconds ({path} is locked): no rule was \
          changed",
         (looks * BETWEEN_LOOKS).as_secs()
     )))
