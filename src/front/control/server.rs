@@ -127,9 +127,15 @@ impl Server {
                 Some(Err(_)) | None => break,
             }
         }
-        while has_place_to_collect(sessions) {
+        for _ in 0..COLLECTORS_MAX {
+            if !has_place_to_collect(sessions) {
+                break;
+            }
             match self.metrics.as_ref().map(TcpListener::accept) {
-                Some(Ok((stream, _))) => sessions.extend(Session::metrics(stream, now)),
+                Some(Ok((stream, _))) => {
+                    make_room_to_collect(sessions);
+                    sessions.extend(Session::metrics(stream, now));
+                }
                 Some(Err(_)) | None => break,
             }
         }
@@ -138,7 +144,20 @@ impl Server {
 
 /// Whether one more collector of metrics is served.
 fn has_place_to_collect(sessions: &[Session]) -> bool {
-    sessions.iter().filter(|one| !one.is_control()).count() < COLLECTORS_MAX
+    !are_all_there(sessions) || sessions.iter().any(Session::is_silent_collector)
+}
+
+/// The first who has asked for nothing yet goes, or a few who never ask would keep everybody out.
+fn make_room_to_collect(sessions: &mut Vec<Session>) {
+    if are_all_there(sessions)
+        && let Some(at) = sessions.iter().position(Session::is_silent_collector)
+    {
+        sessions.remove(at);
+    }
+}
+
+fn are_all_there(sessions: &[Session]) -> bool {
+    sessions.iter().filter(|one| !one.is_control()).count() >= COLLECTORS_MAX
 }
 
 /// Whether one more connection to the control socket is served.
@@ -159,7 +178,7 @@ const SESSIONS_MAX: usize = 16;
 /// Those among them of users who may not do everything: so these keep nobody out who may.
 const LOOKERS_MAX: usize = 12;
 
-/// Connections of who collects metrics; further ones wait in the kernel.
+/// Connections of who collects metrics; further ones wait in the kernel until one has been answered.
 const COLLECTORS_MAX: usize = 4;
 
 /// How often the log is looked at for those who follow it.

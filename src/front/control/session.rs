@@ -82,6 +82,11 @@ impl Session {
         matches!(self.stream, Stream::Control(_))
     }
 
+    /// Whether it is of a collector of metrics who has not asked yet.
+    pub(super) const fn is_silent_collector(&self) -> bool {
+        matches!((&self.stream, &self.state), (Stream::Metrics(_), State::Reading(_)))
+    }
+
     /// Whether whoever it is of may change things.
     pub(super) fn is_trusted(&self) -> bool {
         is_trusted(self.user)

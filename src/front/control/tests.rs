@@ -175,6 +175,21 @@ fn metrics_are_handed_over_by_http() {
     });
 }
 
+/// Anybody may connect, and nobody who is silent keeps the collector out.
+#[test]
+fn who_asks_for_metrics_has_the_place_of_who_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    serving("silent", Some(listener), |_, _| {
+        let _silent: Vec<_> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("\r\n\r\n# EOF\n"), "{answer}");
+    });
+}
+
 #[test]
 fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     let place = Place::new("stale");
