@@ -1,6 +1,9 @@
 //! BDAT (RFC 3030): octets are counted exactly where the server counts them, and are lines where
 //! it reads lines.
 
+use mailguard::engine::What;
+use mailguard::guard::Rule;
+
 use crate::support::esmtp::{Esmtp, Mode};
 use crate::support::rig::{settings, settings_with};
 use crate::support::session::{Session, lossy};
@@ -58,6 +61,19 @@ fn a_chunk_may_be_cut_anywhere() {
             );
             assert_eq!(session.server.messages, [b"x\r\n.\r\nQU\r\n\0\r\n.".to_vec()]);
         }
+    }
+}
+
+/// SubEthaSMTP refuses a LAST in small letters, and reads the octets as lines.
+#[test]
+fn last_leaves_in_capitals_however_it_came() {
+    for last in ["LAST", "last", "lAsT"] {
+        let mut session = offered();
+        session.say(&format!("BDAT 6 {last}\r\nEXPN\r\n"));
+        assert!(session.server_got().ends_with("BDAT 6 LAST\r\nEXPN\r\n"), "{last}");
+        let is_told = |what: &What| matches!(what, What::Edited { rule: Rule::LastChunk, .. });
+        let told = session.rig.records.iter().filter(|record| is_told(&record.what)).count();
+        assert_eq!(told, usize::from(last != "LAST"), "{last}");
     }
 }
 

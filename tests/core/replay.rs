@@ -283,6 +283,24 @@ fn text_ahead_of_the_354_passes_behind_it() {
     assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
 }
 
+/// A server that has received a flight whole answers it whole: behind the filter it would not have.
+#[test]
+fn replies_that_came_together_come_each_behind_what_it_answers() {
+    let verdicts = replayed(|connection| {
+        connection.say(CLIENT, "DATA\r\n");
+        connection.say(SERVER, "354 go on\r\n");
+        let flight = "text\r\n.\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+        connection.say(CLIENT, flight);
+        connection.say(SERVER, "250 queued\r\n250 OK\r\n250 OK\r\n354 go on\r\n");
+        connection.say(CLIENT, "VRFY text\r\n.\r\nQUIT\r\n");
+        connection.say(SERVER, "250-queued\r\n250 as 2\r\n221 bye\r\n");
+    });
+    for line in ["messages 2", "commands refused 0", "alarms 0", "resets 0", "repeated 1"] {
+        assert!(counts(&verdicts, line), "{line}: {verdicts}");
+    }
+    assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
+}
+
 #[test]
 fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
     let verdicts = replayed(|connection| {

@@ -178,7 +178,7 @@ const SESSIONS_MAX: usize = 16;
 /// Those among them of users who may not do everything: so these keep nobody out who may.
 const LOOKERS_MAX: usize = 12;
 
-/// Connections of who collects metrics; further ones wait in the kernel until one has been answered.
+/// Connections of who collects metrics; where all have asked, further ones wait in the kernel.
 const COLLECTORS_MAX: usize = 4;
 
 /// How often the log is looked at for those who follow it.

@@ -89,12 +89,7 @@ pub const CAUSES: [Cause; 116] = [
         "Too many commands since the last message that \
         bring none on its way.",
     ),
-    row(
-        "last-chunk",
-        &["verbs"],
-        "LAST behind BDAT becomes capitals: some servers know no other, and would \
-        read the chunk as commands.",
-    ),
+    row("last-chunk", &["verbs"], "LAST behind BDAT leaves in capitals, which all servers know."),
     row("local-part", &["local_part_max"], "A local part is too long."),
     row(
         "long-line",
@@ -316,12 +311,7 @@ pub const CAUSES: [Cause; 116] = [
         "Plain text, or a 220 out of turn, came where TLS has to begin: somebody may have put \
         commands behind STARTTLS. The connection ends.",
     ),
-    row(
-        "doubtful-chunk",
-        &[],
-        "Servers would count the octets of this BDAT differently: its size is odd, or it is 0 \
-        without LAST, or the message before ended in a CR. The connection ends.",
-    ),
+    row("doubtful-chunk", &[], "Servers would count this BDAT differently. The connection ends."),
     row(
         "barred-chunk",
         &["verbs", "unit"],

@@ -15,6 +15,8 @@ pub(super) struct Captured<'a> {
     /// The record to write like; its time is the present one. None if it cannot be written.
     pub(super) shape: Option<Shape>,
     pub(super) is_truncated: bool,
+    /// Whether it comes as a record of the capture, and not because of another.
+    pub(super) is_first: bool,
     /// What the engine gets to read, where that differs.
     pub(super) judged: Option<Vec<u8>>,
 }

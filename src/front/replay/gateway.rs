@@ -15,6 +15,7 @@ use crate::front::capture::{Packet, link, write_section};
 use crate::time::Instant;
 use crate::wire::Checksum;
 
+use super::apart::Part;
 use super::captured::Captured;
 use super::clock::Clock;
 use super::flows::Flows;
@@ -137,16 +138,32 @@ impl<J: Judge> Gateway<J> {
             Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
         self.summary.fragments += u64::from(mail.as_ref().is_some_and(|mail| mail.is_fragment));
-        let (frame, judged) = self.prepare(frame, &located.range, mail.as_ref());
-        let captured = Captured {
-            frame: &frame,
-            range: &located.range,
-            link: packet.link,
-            shape: Some(packet.shape),
-            is_truncated,
-            judged,
-        };
-        self.judge_first(packet, mail, &captured, step);
+        let mut part = Part { frame: Cow::Borrowed(frame), range: located.range, mail };
+        let mut is_first = true;
+        loop {
+            let is_early = is_whole && self.is_early(part.mail.as_ref());
+            let behind = if is_early { part.split(&self.ports) } else { None };
+            let (frame, judged) = self.prepare(&part.frame, &part.range, part.mail.as_ref());
+            let captured = Captured {
+                frame: &frame,
+                range: &part.range,
+                link: packet.link,
+                shape: Some(packet.shape),
+                is_truncated,
+                is_first,
+                judged,
+            };
+            self.judge_first(packet, part.mail, &captured, step);
+            let Some(next) = behind else { return };
+            (part, is_first) = (next, false);
+        }
+    }
+
+    /// Whether it may hold replies to what has not arrived.
+    fn is_early(&self, mail: Option<&Mail>) -> bool {
+        let Some(Mail { key, segment: Some(segment), sums, .. }) = mail else { return false };
+        let is_right = *sums == Sums::Right || self.checksums != Checksums::Verify;
+        is_right && segment.is_data() && self.repeats.lacking_for(key, segment).is_some()
     }
 
     /// What of a frame goes on if nothing changes it, and what of it the engine reads, if that is
@@ -182,7 +199,8 @@ impl<J: Judge> Gateway<J> {
         (frame, judged)
     }
 
-    /// Judges a packet when it first comes, and lets the network do with it what follows.
+    /// Judges a packet when it first comes, or what it says behind its first reply, and lets the
+    /// network do with it what follows.
     fn judge_first(
         &mut self,
         packet: &Packet<'_>,
@@ -193,9 +211,14 @@ impl<J: Judge> Gateway<J> {
         self.advance(packet.micros, captured, step);
         let verdict = self.handle(captured);
         let sums = mail.as_ref().map_or(Sums::Right, |mail| mail.sums);
-        self.count(verdict, captured.is_truncated, sums);
+        if captured.is_first {
+            self.count(verdict, captured.is_truncated, sums);
+        }
         let fate = match self.effects.handling {
             Handling::HandedOver => Fate::HandedOver,
+            Handling::Unchanged | Handling::TakenBack if !captured.is_first => {
+                Fate::Repeated(verdict)
+            }
             Handling::Unchanged | Handling::TakenBack => Fate::Judged(verdict),
         };
         step.fates.push((self.summary.packets, fate));
@@ -392,6 +415,7 @@ impl<J: Judge> Gateway<J> {
             link: kept.link,
             shape,
             is_truncated: false,
+            is_first: false,
             judged: judged.map(<[u8]>::to_vec),
         };
         let verdict = self.handle(&captured);

@@ -4,6 +4,7 @@
 //! the terminal. [`Session`] does it record by record without files; this module adds the files.
 //! A capture repeats nothing by itself, so a replay plays TCP's part (see `repeat`).
 
+mod apart;
 mod captured;
 mod clock;
 mod files;

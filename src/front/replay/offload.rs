@@ -72,7 +72,7 @@ pub(super) fn state_length(frame: &[u8], range: &Range<usize>) -> Option<Vec<u8>
     Some(frame)
 }
 
-fn field(bytes: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
+pub(super) fn field(bytes: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
     bytes.get_mut(at..)?.first_chunk_mut()
 }
 

@@ -131,6 +131,16 @@ impl Segment {
         self.sequence + self.length + usize::from(self.is_syn) + usize::from(self.is_fin)
     }
 
+    /// Where in the IP packet its header stands.
+    pub(super) const fn header(&self) -> usize {
+        self.header
+    }
+
+    /// Where in the IP packet its payload stands.
+    pub(super) const fn payload(&self) -> usize {
+        self.payload
+    }
+
     /// How far its sender is with it, as an IP packet that the engine read.
     fn mark(&self, packet: &[u8]) -> Mark {
         let header = packet.get(self.header..).unwrap_or_default();
@@ -317,19 +327,20 @@ impl Repeats {
         frame: &'a [u8],
         packet_start: usize,
     ) -> Cow<'a, [u8]> {
-        if segment.is_syn {
-            return Cow::Borrowed(frame);
+        match self.lacking_for(key, segment) {
+            Some(first) => Cow::Owned(segment.lowered(frame, packet_start, first)),
+            None => Cow::Borrowed(frame),
         }
+    }
+
+    /// The first number that has not arrived of what a segment acknowledges.
+    pub(super) fn lacking_for(&self, key: &FlowKey, segment: &Segment) -> Option<TcpSeqNumber> {
+        let acknowledged = segment.acknowledged.filter(|_| !segment.is_syn)?;
         let kept = self.flows.get(key).into_iter().flat_map(|waiting| &waiting.packets);
         let lacking = kept.filter_map(Kept::lacking);
         let others = lacking.filter(|(source, _)| *source != segment.source);
         let first = others.map(|(_, number)| number).reduce(TcpSeqNumber::min);
-        match (first, segment.acknowledged) {
-            (Some(first), Some(acknowledged)) if first < acknowledged => {
-                Cow::Owned(segment.lowered(frame, packet_start, first))
-            }
-            _ => Cow::Borrowed(frame),
-        }
+        first.filter(|first| *first < acknowledged)
     }
 
     /// A new section of the capture begins, in which no record of an older one may stand.

@@ -44,7 +44,7 @@ pub enum Fate {
     Judged(Verdict),
     /// It went on, and its connection was handed back to the kernel.
     HandedOver,
-    /// It was sent again and judged again.
+    /// It was sent again and judged again, or a reply of it came behind the others.
     Repeated(Verdict),
 }
 
