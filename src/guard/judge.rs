@@ -18,7 +18,9 @@ use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{Dialogue, Event, Expect, FalseEnds, Fillers, Plain, Speaker, Step, Swept, Verb};
+use crate::smtp::{
+    Dialogue, Event, Expect, FalseEnds, Fillers, MaskedChunk, Plain, Speaker, Step, Swept, Verb,
+};
 
 pub(super) use super::mask::MASK;
 
@@ -192,10 +194,17 @@ impl Guard {
         if self.settings.verbs.has_some_own() {
             dialogue = dialogue.with_own_verbs();
         }
-        match self.settings.unit {
-            Unit::Stream => dialogue,
-            Unit::Packet => dialogue.with_masked_chunks_as_lines(),
-        }
+        self.resume(dialogue)
+    }
+
+    /// A dialogue that another filter may have begun, read on as the settings want it: what images
+    /// of before format 14 say of a masked BDAT is something else now.
+    #[must_use]
+    pub(crate) fn resume(&self, dialogue: Dialogue) -> Dialogue {
+        dialogue.with_masked_chunks(match self.settings.unit {
+            Unit::Stream => MaskedChunk::Barred,
+            Unit::Packet => MaskedChunk::Lines,
+        })
     }
 
     /// The settings.

@@ -13,7 +13,7 @@ pub use quick::{Fillers, WholeLine, WholeReply};
 use serde::{Deserialize, Serialize};
 
 use super::expect::{Cue, DataBegins, Expect};
-use super::line::{ChunkRule, CommandLine};
+use super::line::{ChunkRule, CommandLine, MaskedChunk};
 use super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
 use super::prefix::Prefix;
@@ -77,11 +77,10 @@ impl Dialogue {
         }
     }
 
-    /// The same dialogue, in which a masked BDAT is a line like any other and its octets are lines,
-    /// as the originals read them.
+    /// The same dialogue, in which a masked BDAT is this.
     #[must_use]
-    pub const fn with_masked_chunks_as_lines(mut self) -> Self {
-        self.masked_chunk = ChunkRule::Lines;
+    pub const fn with_masked_chunks(mut self, meaning: MaskedChunk) -> Self {
+        self.masked_chunk = meaning.rule();
         self
     }
 
@@ -181,9 +180,11 @@ impl Dialogue {
                 return Step::WAIT;
             }
             self.secrecy.begin_line();
+            // What else may stand in the line is known where it is here whole, and not where not.
+            let first = input.get(..1).unwrap_or_default();
             if self.expect == Expect::Unproved {
                 self.line.disown();
-            } else if self.bars_arguments() && outlook::begins_alone(input) {
+            } else if self.bars_arguments() && outlook::begins_alone(first) {
                 self.line.begin_alone();
             }
         }

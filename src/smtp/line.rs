@@ -35,6 +35,24 @@ pub(super) enum ChunkRule {
     Wait,
 }
 
+/// What a BDAT means whose line the guard masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskedChunk {
+    /// The end of the connection, where octets follow.
+    Barred,
+    /// A line like any other, and its octets are lines, as the originals read them.
+    Lines,
+}
+
+impl MaskedChunk {
+    pub(super) const fn rule(self) -> ChunkRule {
+        match self {
+            Self::Barred => ChunkRule::Refuse,
+            Self::Lines => ChunkRule::Lines,
+        }
+    }
+}
+
 /// Where in a command line the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {

@@ -23,6 +23,7 @@ mod transaction;
 pub use command::{Verb, Word};
 pub use dialogue::{Dialogue, Fillers, WholeLine, WholeReply};
 pub use expect::{DataBegins, Expect};
+pub use line::MaskedChunk;
 pub use mail_data::{FalseEnds, MailData};
 pub use reply::{Keyword, Reply};
 pub use sweep::{Plain, Swept};

@@ -39,6 +39,7 @@ const OTHERS_MAX: u16 = 24;
 
 /// One line, message or connection that is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "DueState", into = "DueState")]
 pub(super) struct Due {
     pub(super) answers: Answers,
     /// The client's offset behind it: a reply answers it only if this was received.
@@ -52,13 +53,57 @@ pub(super) struct Due {
     pub(super) has_bare_cr: bool,
     /// It held what may be a credential.
     pub(super) is_secret: bool,
-    /// It left before a message ahead of it was answered, and may never be read. Whoever takes the
-    /// flow over does not know.
-    #[serde(skip)]
+    /// It left before a message ahead of it was answered, and may never be read.
     pub(super) may_be_lost: bool,
-    /// A BDAT whose octets left masked: the same holds.
-    #[serde(skip)]
+    /// A BDAT whose octets left masked.
     pub(super) is_disowned: bool,
+}
+
+/// The same as an image holds it. `flags` was whether it is secret, and nothing more, before
+/// format 15.
+#[derive(Serialize, Deserialize)]
+struct DueState {
+    answers: Answers,
+    end: Offset,
+    is_excused: bool,
+    is_last_chunk: bool,
+    has_bare_cr: bool,
+    flags: u8,
+}
+
+const SECRET: u8 = 1;
+const MAY_BE_LOST: u8 = 1 << 1;
+const DISOWNED: u8 = 1 << 2;
+
+impl From<Due> for DueState {
+    fn from(due: Due) -> Self {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        Self {
+            answers: due.answers,
+            end: due.end,
+            is_excused: due.is_excused,
+            is_last_chunk: due.is_last_chunk,
+            has_bare_cr: due.has_bare_cr,
+            flags: flag(due.is_secret, SECRET)
+                | flag(due.may_be_lost, MAY_BE_LOST)
+                | flag(due.is_disowned, DISOWNED),
+        }
+    }
+}
+
+impl From<DueState> for Due {
+    fn from(state: DueState) -> Self {
+        Self {
+            answers: state.answers,
+            end: state.end,
+            is_excused: state.is_excused,
+            is_last_chunk: state.is_last_chunk,
+            has_bare_cr: state.has_bare_cr,
+            is_secret: state.flags & SECRET != 0,
+            may_be_lost: state.flags & MAY_BE_LOST != 0,
+            is_disowned: state.flags & DISOWNED != 0,
+        }
+    }
 }
 
 impl Due {

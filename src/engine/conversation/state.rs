@@ -103,7 +103,7 @@ impl<W: Into<Watch>> ConversationState<W> {
             lookalikes: self.lookalikes,
             bypass: Bypass::default(),
             streams: self.streams.map(|stream| stream.restore(memory)),
-            dialogue: self.dialogue,
+            dialogue: terms.guard.resume(self.dialogue),
             watch: self.watch.into(),
             // What was done to it before is for who looks, and not worth its place.
             last: Word::default(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Heard, Reason, Stats};
+use super::LAST_WITHOUT_CATALOGUE;
 use crate::guard::Rule;
 use crate::patch::Deed;
 
@@ -31,8 +32,12 @@ impl Counts {
     }
 
     /// As if all of it had been counted just now.
-    pub(super) fn into_stats(self) -> Stats {
-        let Self { counters, drops, withheld, rules, tls, patches } = self;
+    pub(super) fn into_stats(self, format: u32) -> Stats {
+        let Self { counters, drops, withheld, mut rules, tls, patches } = self;
+        // Rules had other numbers then.
+        if format <= LAST_WITHOUT_CATALOGUE {
+            rules.clear();
+        }
         let patches = patches.into_iter();
         let patches = patches.map(|((id, deed), count)| ((id.into(), deed), count)).collect();
         let mut stats = Stats { drops, withheld, rules, tls, patches, ..Stats::default() };

@@ -158,18 +158,18 @@ impl Engine {
         // Flows that had to make room.
         effects.counted.resets += effects.resets.len() as u64;
         engine.tally(effects);
-        restored.undecodable += engine.count_on(&mut records);
+        restored.undecodable += engine.count_on(&mut records, image.format);
         (engine, restored)
     }
 
     /// Goes on with what was counted, with the memory of servers, and with what is known of lost
     /// handshakes. A diary has none of it, and an image of before lacks the last. How many records
     /// could not be read.
-    fn count_on(&self, records: &mut Records<'_>) -> u64 {
+    fn count_on(&self, records: &mut Records<'_>, format: u32) -> u64 {
         let (counts, servers) = (records.next::<Counts>(), records.next::<Vec<Entry>>());
         let undecodable = u64::from(matches!(counts, Some(None)));
         if let (Some(Some(counts)), Some(tally)) = (counts, self.tallies.first()) {
-            tally.take(&mut counts.into_stats());
+            tally.take(&mut counts.into_stats(format));
         }
         let evicted = records.next::<Option<u32>>();
         let undecodable = undecodable

@@ -186,7 +186,7 @@ fn a_masked_chunk_is_fatal_unless_all_are_lines() {
             for as_lines in [false, true] {
                 let mut talk = with_recipient();
                 if as_lines {
-                    talk.dialogue = talk.dialogue.with_masked_chunks_as_lines();
+                    talk.dialogue = talk.dialogue.with_masked_chunks(MaskedChunk::Lines);
                 }
                 talk.client(&line[..1]);
                 talk.dialogue.refuse(false);

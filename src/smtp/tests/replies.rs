@@ -347,7 +347,7 @@ fn what_follows_a_line_that_ends_in_a_bare_lf_waits_for_its_answer() {
     talk.client("\n");
     assert_eq!(talk.expect(), Expect::Command);
     // The originals wait for nothing.
-    let mut dialogue = Dialogue::new(DataBegins::OnReply).with_masked_chunks_as_lines();
+    let mut dialogue = Dialogue::new(DataBegins::OnReply).with_masked_chunks(MaskedChunk::Lines);
     let line = dialogue.whole_line(b"NOOP\n").unwrap();
     dialogue.take_line(&line, Offset::ZERO);
     assert!(dialogue.whole_line(b"NOOP\n").is_some());
