@@ -42,10 +42,12 @@ impl Table {
         if self.is_broken.load(Ordering::Relaxed) {
             return;
         }
-        if self.file.write_all_at(bytes, at).is_err() {
-            self.is_broken.store(true, Ordering::Relaxed);
+        if let Err(error) = self.file.write_all_at(bytes, at)
+            && !self.is_broken.swap(true, Ordering::Relaxed)
+        {
             // A diary that lies is worse than none, and to cut a file needs no memory.
             let _ = self.file.set_len(0);
+            log::warn!("no connection will outlive a crash: the diary cannot be written: {error}");
         }
     }
 }
