@@ -24,7 +24,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !turn.policies().is_mail_port(turn.destination.port) {
+        if !self.is_server(turn) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         let fresh = Handshake {
@@ -47,6 +47,15 @@ impl Engine {
         let evicted = self.handshakes.put(&record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
+    }
+
+    /// Whether a SYN asks a server of mail, or one of a flow that was begun when its port was.
+    fn is_server(&self, turn: &Turn<'_>) -> bool {
+        let is_responder = || {
+            let flow = self.flows.find(&turn.key);
+            flow.is_some_and(|flow| flow.ends().responder == turn.destination)
+        };
+        turn.policies().is_mail_port(turn.destination.port) || is_responder()
     }
 
     /// A SYN/ACK.
