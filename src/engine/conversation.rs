@@ -235,12 +235,14 @@ impl Conversation {
         records + self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
     }
 
-    /// Whether this SYN/ACK is the one that opened the flow, come again.
+    /// Whether this SYN/ACK is the one that opened the flow, come again. A server that has spoken
+    /// since says it no more: later than a moment behind that, its numbers are so by chance.
     pub(super) fn has_answer(&self, turn: &Turn<'_>) -> bool {
-        let reply = &self.streams[Direction::Reply];
-        let original = &self.streams[Direction::Original];
-        turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
-            && turn.packet.ack == original.seq(Offset::ZERO)
+        let [original, reply] = Direction::BOTH.map(|way| &self.streams[way]);
+        let start = (reply.seq(Offset::ZERO), original.seq(Offset::ZERO));
+        let has_spoken = (original.acknowledged(), reply.judged()) != (Offset::ZERO, Offset::ZERO);
+        (turn.packet.seq.after(1), turn.packet.ack) == start
+            && (!has_spoken || self.presence.is_surely_there(turn.now))
     }
 
     /// Whether text of this flow could be the third packet behind this SYN/ACK, or lie close enough

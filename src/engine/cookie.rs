@@ -91,6 +91,11 @@ impl Presence {
         (self.heard, self.trouble) = (millis(now), self.trouble | RESET);
     }
 
+    /// It was heard a moment ago, and no RST has passed since that it may have taken.
+    pub(super) fn is_surely_there(&self, now: Instant) -> bool {
+        self.trouble & RESET == 0 && !self.is_long_ago(now)
+    }
+
     fn is_long_ago(&self, now: Instant) -> bool {
         millis(now).wrapping_sub(self.heard) > PRESENT_MILLIS
     }
