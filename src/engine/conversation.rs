@@ -31,8 +31,9 @@ const OFFLOADED_SECONDS: u64 = 5;
 /// least for a bound, Linux 120): a server that has said its FIN still has its last word to say.
 const LAST_WORD_SECONDS: u64 = 130;
 
-/// So far below the text that is fresh a segment may begin: the largest there is.
-const REACH: u32 = 65_536;
+/// So far below the text that is fresh a segment may begin: the largest there is. And so much older
+/// than the newest one an ACK of the client's may be that leaves.
+pub(super) const REACH: u32 = 65_536;
 
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
