@@ -246,13 +246,12 @@ impl Conversation {
             && (!has_spoken || self.presence.is_surely_there(turn.now))
     }
 
-    /// Whether text of this flow could be the third packet behind this SYN/ACK, or lie close enough
-    /// to be taken behind it: both numbers are among those that the client may still say. Nobody
-    /// guesses both.
-    pub(super) fn may_complete(&self, turn: &Turn<'_>) -> bool {
-        let (number, covers) = (turn.packet.seq.after(1), turn.packet.ack);
-        self.streams[Direction::Original].may_begin_at(covers, REACH)
-            && self.streams[Direction::Reply].may_acknowledge(number, REACH)
+    /// Whether a server that expects this number, and comes to that one next, could take text of
+    /// this flow: both are among those with which something may still leave, or close to them.
+    /// Nobody guesses both.
+    pub(super) fn is_within_reach(&self, expected: Seq, next: Seq) -> bool {
+        self.streams[Direction::Original].may_begin_at(expected, REACH)
+            && self.streams[Direction::Reply].is_near(next, REACH)
     }
 
     /// Whether the packet came by the way of the side it claims to come from.

@@ -248,9 +248,13 @@ impl Passage<'_, '_> {
     }
 
     /// Whether a segment of the server shows that it still has its end. One that has given it up
-    /// asks back, when its client tries to open another, with what may look like an old ACK.
+    /// asks back, when its client tries to open another, with what may look like an old ACK, or has
+    /// numbers of which its SYN/ACK has not ended the flow.
     fn is_of_present_server(&self) -> bool {
         let (packet, streams) = (self.turn.packet, &self.conversation.streams);
+        if !self.conversation.is_within_reach(packet.ack, packet.seq) {
+            return false;
+        }
         if !packet.payload().is_empty() {
             return true;
         }

@@ -70,7 +70,7 @@ impl Engine {
             }
             // Whatever is known here of its SYN: the server would read the old flow's text as the
             // new one's.
-            if conversation.may_complete(turn) {
+            if conversation.is_within_reach(turn.packet.ack, turn.packet.seq.after(1)) {
                 drop(conversation);
                 self.retire(turn, effects);
             }

@@ -257,3 +257,29 @@ fn no_ack_leaves_that_is_far_older_than_the_newest() {
         }
     }
 }
+
+/// Who asks back may have lost its end, unless its SYN/ACK would have ended the flow.
+#[test]
+fn a_server_is_heard_by_numbers_within_reach_alone() {
+    let reply = &b"250 ok\r\n"[..];
+    for (ahead, below, said, is_heard) in [
+        (0, 0, &b""[..], true),
+        (REACH, 0, b"", true),
+        (REACH + 1, 0, b"", false),
+        (1 << 29, 0, b"", false),
+        (0, REACH, b"", true),
+        (0, REACH + 1, b"", false),
+        (0, 0, reply, true),
+        (REACH + 1, 0, reply, false),
+        (0, REACH + 1, reply, false),
+    ] {
+        let mut play = Play::new([7, 9]);
+        let _ = play.send(C, [play.number(C, play.said[0] + 50), 0], RST, b"");
+        play.crowd.wait(2);
+        let next = [play.number(S, play.said[1] + ahead), play.number(C, play.said[0])];
+        assert!(play.send(S, [next[0], next[1].wrapping_sub(below)], ACK, said).is_some());
+        // Its numbers fit a cookie.
+        let fitting = [play.number(C, play.said[1]), play.number(S, play.said[1])];
+        assert_eq!(play.acknowledge(fitting) == fitting[1], is_heard, "{ahead} {below} {said:?}");
+    }
+}
