@@ -31,8 +31,9 @@ const OFFLOADED_SECONDS: u64 = 5;
 /// least for a bound, Linux 120): a server that has said its FIN still has its last word to say.
 const LAST_WORD_SECONDS: u64 = 130;
 
-/// So far below the text that is fresh a segment may begin: the largest there is.
-const REACH: u32 = 65_536;
+/// So far below the text that is fresh a segment may begin: the largest there is. And so much older
+/// than the newest one an ACK of the client's may be that leaves.
+pub(super) const REACH: u32 = 65_536;
 
 /// Whose packet is handled, and when.
 #[derive(Clone, Copy, Debug)]
@@ -235,21 +236,22 @@ impl Conversation {
         records + self.streams[Direction::Original].held() + self.streams[Direction::Reply].held()
     }
 
-    /// Whether this SYN/ACK is the one that opened the flow, come again.
+    /// Whether this SYN/ACK is the one that opened the flow, come again. A server that has spoken
+    /// since says it no more: later than a moment behind that, its numbers are so by chance.
     pub(super) fn has_answer(&self, turn: &Turn<'_>) -> bool {
-        let reply = &self.streams[Direction::Reply];
-        let original = &self.streams[Direction::Original];
-        turn.packet.seq.after(1) == reply.seq(Offset::ZERO)
-            && turn.packet.ack == original.seq(Offset::ZERO)
+        let [original, reply] = Direction::BOTH.map(|way| &self.streams[way]);
+        let start = (reply.seq(Offset::ZERO), original.seq(Offset::ZERO));
+        let has_spoken = (original.acknowledged(), reply.judged()) != (Offset::ZERO, Offset::ZERO);
+        (turn.packet.seq.after(1), turn.packet.ack) == start
+            && (!has_spoken || self.presence.is_surely_there(turn.now))
     }
 
-    /// Whether text of this flow could be the third packet behind this SYN/ACK, or lie close enough
-    /// to be taken behind it: both numbers are among those that the client may still say. Nobody
-    /// guesses both.
-    pub(super) fn may_complete(&self, turn: &Turn<'_>) -> bool {
-        let (number, covers) = (turn.packet.seq.after(1), turn.packet.ack);
-        self.streams[Direction::Original].may_begin_at(covers, REACH)
-            && self.streams[Direction::Reply].may_acknowledge(number, REACH)
+    /// Whether a server that expects this number, and comes to that one next, could take text of
+    /// this flow: both are among those with which something may still leave, or close to them.
+    /// Nobody guesses both.
+    pub(super) fn is_within_reach(&self, expected: Seq, next: Seq) -> bool {
+        self.streams[Direction::Original].may_begin_at(expected, REACH)
+            && self.streams[Direction::Reply].is_near(next, REACH)
     }
 
     /// Whether the packet came by the way of the side it claims to come from.

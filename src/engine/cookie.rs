@@ -14,9 +14,15 @@
 //! so it does before the server has said anything at all, but for the third packet and what begins
 //! as that does. That says nothing new to a server that still has the connection, which repeats
 //! itself, is heard, and gets the next one as it is.
+//!
+//! Without cookies, too, a server that has given its end up unseen may read old text as a new
+//! connection's, where an answer of it to another SYN has numbers that the client may still say.
+//! Such an answer ends the flow. So that these numbers are few, no ACK leaves that is far older
+//! than the newest one; as it came it would have told the server as little.
 
 use serde::{Deserialize, Serialize};
 
+use super::conversation::REACH;
 use super::passage::Passage;
 use crate::flow::Direction;
 use crate::offset::Offset;
@@ -91,6 +97,11 @@ impl Presence {
         (self.heard, self.trouble) = (millis(now), self.trouble | RESET);
     }
 
+    /// It was heard a moment ago, and no RST has passed since that it may have taken.
+    pub(super) fn is_surely_there(&self, now: Instant) -> bool {
+        self.trouble & RESET == 0 && !self.is_long_ago(now)
+    }
+
     fn is_long_ago(&self, now: Instant) -> bool {
         millis(now).wrapping_sub(self.heard) > PRESENT_MILLIS
     }
@@ -162,14 +173,25 @@ impl Passage<'_, '_> {
         (harmless != packet.ack).then_some(harmless)
     }
 
-    /// Whether the server may have given its end up, and would not read the same as before. Under
-    /// TLS the client may say to it whatever it likes as it is.
-    fn may_begin_anew(&self) -> bool {
+    /// The ACK that a client's segment is to leave with, if its own is too old.
+    fn recent_ack(&self) -> Option<Seq> {
+        let reply = &self.conversation.streams[Direction::Reply];
+        let oldest = reply.seq(reply.acknowledged()).before(REACH);
+        let is_older = self.turn.packet.ack.distance_from(oldest) < 0;
+        (is_older && self.may_alter_ack()).then_some(oldest)
+    }
+
+    /// Whether a segment of the client's may leave with another ACK. Under TLS the client may say
+    /// to the server whatever it likes as it is.
+    fn may_alter_ack(&self) -> bool {
         let conversation = &self.conversation;
-        let reply = &conversation.streams[Direction::Reply];
-        conversation.presence.is_doubtful(reply, self.turn.now)
-            && conversation.may_alter_ack()
-            && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
+        conversation.may_alter_ack() && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
+    }
+
+    /// Whether the server may have given its end up, and would not read the same as before.
+    fn may_begin_anew(&self) -> bool {
+        let reply = &self.conversation.streams[Direction::Reply];
+        self.conversation.presence.is_doubtful(reply, self.turn.now) && self.may_alter_ack()
     }
 
     /// Whether a RST answers an ACK that left older than it was: its receiver would ignore it.
@@ -221,13 +243,18 @@ impl Passage<'_, '_> {
         let reply = &conversation.streams[Direction::Reply];
         conversation.presence.note_answered(answered, reply);
         conversation.presence.note_offer(reply.offered(packet.ack, packet.window));
-        self.effects.harmless_ack = if may_begin_anew { self.harmless_ack() } else { None };
+        let harmless = if may_begin_anew { self.harmless_ack() } else { None };
+        self.effects.harmless_ack = harmless.or_else(|| self.recent_ack());
     }
 
     /// Whether a segment of the server shows that it still has its end. One that has given it up
-    /// asks back, when its client tries to open another, with what may look like an old ACK.
+    /// asks back, when its client tries to open another, with what may look like an old ACK, or has
+    /// numbers of which its SYN/ACK has not ended the flow.
     fn is_of_present_server(&self) -> bool {
         let (packet, streams) = (self.turn.packet, &self.conversation.streams);
+        if !self.conversation.is_within_reach(packet.ack, packet.seq) {
+            return false;
+        }
         if !packet.payload().is_empty() {
             return true;
         }

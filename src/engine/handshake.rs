@@ -24,7 +24,7 @@ impl Engine {
         if turn.packet.flags.ack {
             return self.handle_answer(turn, effects);
         }
-        if !turn.policies().is_mail_port(turn.destination.port) {
+        if !self.is_server(turn) {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         let fresh = Handshake {
@@ -49,6 +49,15 @@ impl Engine {
         turn.pass_bare(effects)
     }
 
+    /// Whether a SYN asks a server of mail, or one of a flow that was begun when its port was.
+    fn is_server(&self, turn: &Turn<'_>) -> bool {
+        let is_responder = || {
+            let flow = self.flows.find(&turn.key);
+            flow.is_some_and(|flow| flow.ends().responder == turn.destination)
+        };
+        turn.policies().is_mail_port(turn.destination.port) || is_responder()
+    }
+
     /// A SYN/ACK.
     fn handle_answer(&self, turn: &Turn<'_>, effects: &mut Effects) -> Verdict {
         if let Some(flow) = self.flows.find(&turn.key)
@@ -61,7 +70,7 @@ impl Engine {
             }
             // Whatever is known here of its SYN: the server would read the old flow's text as the
             // new one's.
-            if conversation.may_complete(turn) {
+            if conversation.is_within_reach(turn.packet.ack, turn.packet.seq.after(1)) {
                 drop(conversation);
                 self.retire(turn, effects);
             }

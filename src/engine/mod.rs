@@ -268,11 +268,11 @@ impl Engine {
         // The sender of a SYN is the client; of another packet nobody knows yet. Even a SYN/ACK may
         // be a client's: a server that waits for the third packet takes it for that.
         let (flags, policies) = (turn.packet.flags, turn.policies());
-        if ![turn.source, turn.destination].iter().any(|end| policies.is_mail_port(end.port)) {
-            // What a server accepts here is none of ours, and no old flow must judge it.
-            if flags.syn && flags.ack && self.is_of_responder(turn) {
-                self.retire(turn, effects);
-            }
+        let mut ends = [turn.source, turn.destination].into_iter();
+        let has_flow = || self.flows.find(&turn.key).is_some();
+        // On a port that was mail's, what a server accepts is none of ours; but there may be a flow
+        // until then, which must not judge it.
+        if !ends.any(|end| policies.is_mail_port(end.port)) && !has_flow() {
             return (Verdict::Accept, policies.general_mode);
         }
         let policy = match (flags.syn, flags.ack) {
@@ -284,7 +284,7 @@ impl Engine {
         // one alone is to be let alone, the SYN's record says which is the client.
         let is_let_alone = || {
             let policy = policies.choose_for(turn.source, turn.destination);
-            matches!(policy, Policy::HandsOff) && self.flows.find(&turn.key).is_none()
+            matches!(policy, Policy::HandsOff) && !has_flow()
         };
         if matches!(policy, Policy::HandsOff) && is_let_alone() {
             effects.handling = Handling::HandedOver;
@@ -298,18 +298,6 @@ impl Engine {
         } else {
             self.handle_orphan(turn, mode, effects)
         }
-    }
-
-    /// Whether the server of the flow between the packet's ends has sent this, and no other.
-    fn is_of_responder(&self, turn: &Turn<'_>) -> bool {
-        self.flows.find(&turn.key).is_some_and(|flow| {
-            let is_right = |conversation: &Conversation| {
-                conversation.has_right_side(turn, Direction::Reply, &self.keyed)
-            };
-            turn.source == flow.ends().responder
-                && turn.verify().is_ok()
-                && flow.lock_if_present().is_some_and(|conversation| is_right(&conversation))
-        })
     }
 
     /// A segment of an established flow.

@@ -124,12 +124,12 @@ impl Stream {
         self.acknowledged
     }
 
-    /// Whether this number lies no more than `below` bytes below the ACK, and not beyond what has
-    /// left.
+    /// Whether this number lies no more than `reach` bytes below the ACK, or beyond what has left.
     #[must_use]
-    pub fn may_acknowledge(&self, seq: Seq, below: u32) -> bool {
-        let from = whole(self.acknowledged) - i64::from(below);
-        (from..=whole(self.left()).saturating_add(1)).contains(&self.start(seq))
+    pub fn is_near(&self, seq: Seq, reach: u32) -> bool {
+        let reach = i64::from(reach);
+        let from = whole(self.acknowledged) - reach;
+        (from..=whole(self.left()).saturating_add(reach)).contains(&self.start(seq))
     }
 
     /// Whether this number lies no more than `below` bytes below the ACK, and not beyond the

@@ -269,8 +269,35 @@ fn a_port_that_was_mails_has_its_flows_until_a_server_accepts_new_ones() {
     // Who asks has accepted nothing.
     let _ = rig.packet(S, 80_000, 0, SYN, &[], b"");
     assert_eq!(seen(&rig).len(), 1);
-    let _ = rig.raw(S, &answer);
+    // What the server says again, or never was asked, ends nothing.
+    assert_eq!(syn_ack(&mut rig), Verdict::Accept);
+    assert_eq!(rig.packet(S, 1 << 30, 1 << 31, SYN | ACK, &[], b""), HANDSHAKE);
+    assert_eq!(seen(&rig).len(), 1);
+    assert_eq!(rig.raw(S, &answer), Verdict::Accept);
     assert_eq!(seen(&rig).len(), 0);
+    // The new connection is none of ours.
+    assert_eq!(rig.packet(C, 90_001, 80_001, ACK, &[], b""), Verdict::Accept);
+    assert_eq!(rig.engine.stats().flows, 1);
+}
+
+/// An answer to a SYN that is known no more ends the flow where its text could follow it, and a
+/// refusal is heard by it.
+#[test]
+fn a_port_that_was_mails_has_its_flows_guarded_as_before() {
+    let begin = || {
+        let rig = in_a_message(100);
+        rig.engine.reload(&Settings { ports: vec![26], ..settings("mailguard") });
+        rig
+    };
+    let mut rig = begin();
+    let [(_, ack), (seq, _)] = [rig.numbers(C, 100), rig.numbers(C, 200)];
+    assert_eq!(rig.packet(S, ack, seq, SYN | ACK, &[], b""), HANDSHAKE);
+    assert_eq!(seen(&rig).len(), 0);
+    let mut rig = begin();
+    let seq = rig.numbers(C, 100).0;
+    assert_eq!(rig.packet(C, seq - 1, 0, SYN, &[], b""), Verdict::Accept);
+    assert_eq!(rig.packet(S, ack, seq, RST | ACK, &[], b""), Verdict::Accept);
+    assert_eq!(rig.send(C, 100, b"more\r\n"), Verdict::Drop(Reason::FlowReset));
 }
 
 /// A server that keeps no state may take another first number from it (SYN cookies).

@@ -77,6 +77,8 @@ mod sight;
 mod sim;
 /// Every cut of representative dialogues gives the same streams.
 mod split;
+/// A lost server that answers another SYN: text of a message is never its commands.
+mod successors;
 /// The symptoms of Microsoft's article, each from its cause and without it.
 mod symptoms;
 /// The adversarial cases of a filter in the path, by id.

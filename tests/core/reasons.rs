@@ -65,7 +65,7 @@ fn what_tcp_cannot_say_is_dropped_by_its_name() {
     let withheld = rig.engine.stats().withheld;
     assert_eq!(withheld.values().copied().collect::<Vec<_>>(), [1, 1]);
     dropped(rig.packet(S, 5_001, 900, SYN, &[], b""), Violation::ServerSyn);
-    dropped(rig.packet(S, 9_000, 900, SYN | ACK, &[], b""), Violation::Handshake);
+    dropped(rig.packet(S, 1 << 30, 900, SYN | ACK, &[], b""), Violation::Handshake);
     dropped(rig.packet(C, 1, 5_001, RST, &[], b""), Violation::StrayReset);
     let _ = rig.send_with(C, 0, b"QUIT\r\n", ACK | FIN);
     let verdict = rig.send(C, 6, b"more");

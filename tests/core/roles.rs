@@ -3,7 +3,7 @@
 
 use crate::bounds::{flood, limited};
 use crate::support::crowd::{Crowd, Line};
-use crate::support::packet::{ACK, SYN, tcp_packet};
+use crate::support::packet::{ACK, RST, SYN, tcp_packet};
 use crate::support::rig::settings;
 use mailguard::engine::{Exception, Handling, Path, Reason, Treatment, Verdict};
 use mailguard::flow::Direction::Original as C;
@@ -66,6 +66,9 @@ fn an_answer_to_an_unknown_syn_ends_the_flow_whose_text_could_follow_it() {
         (false, [1 << 31, 5_000], false),
         (false, [0, 1 << 30], false),
         (false, [0, 1 << 31], false),
+        // The server may have said more that was dropped.
+        (false, [0_u32.wrapping_sub(65_536), 0], true),
+        (false, [0_u32.wrapping_sub(65_537), 0], false),
     ] {
         let mut crowd = Crowd::new(limited(|limits| limits.handshakes_max = 8));
         let mut line = crowd.open("192.0.2.1", 1_000);
@@ -90,6 +93,28 @@ fn an_answer_to_an_unknown_syn_ends_the_flow_whose_text_could_follow_it() {
     assert_eq!(crowd.packet(&line, S, [999, 100], SYN | ACK, &[], &[]), dropped);
     (crowd.way_out, crowd.way_back) = (2, 2);
     assert!(crowd.begin_data(&mut line));
+}
+
+/// A server that has spoken says its SYN/ACK no more, but a copy of it may come late: once it was
+/// silent for a while it has given up what it had, and its numbers are the same by chance.
+#[test]
+fn an_answer_with_the_numbers_of_the_first_may_be_anothers() {
+    for (is_begun, has_reset, seconds, is_ended) in [
+        (false, false, 30, false),
+        (true, false, 1, false),
+        (true, false, 2, true),
+        (true, true, 0, true),
+    ] {
+        let mut crowd = Crowd::new(limited(|_| {}));
+        let mut line = crowd.open("192.0.2.1", 1_000);
+        assert!(!is_begun || crowd.begin_data(&mut line));
+        if has_reset {
+            let _ = crowd.packet(&line, C, [300, 0], RST, &[], b"");
+        }
+        crowd.wait(seconds);
+        assert_eq!(crowd.shake(&line, 1), !is_ended, "{is_begun} {has_reset} {seconds}");
+        assert_eq!(crowd.engine.stats().flows_now, u64::from(!is_ended));
+    }
 }
 
 /// A server that waits for the third packet takes a client's SYN/ACK for it: RFC 9293 3.10.7.4 asks
