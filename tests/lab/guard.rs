@@ -200,6 +200,14 @@ impl Guard {
         run(mailguard()?.arg("ctl").args(words), PATIENCE)
     }
 
+    /// Packets that the daemon has dropped, for whatever reason.
+    pub(crate) fn dropped(&self) -> Outcome<u64> {
+        let stats = self.ctl(&["stats"])?;
+        let rows = stats.lines().filter(|row| row.starts_with("dropped:"));
+        let counts = rows.map(|row| row.split_whitespace().nth(1)?.parse::<u64>().ok());
+        counts.sum::<Option<u64>>().because(stats)
+    }
+
     /// What keeps the daemon's descriptors.
     pub(crate) fn manager(&self) -> Outcome<&Manager> {
         self.filter.as_ref().and_then(|filter| filter.manager.as_ref()).because("no manager")
