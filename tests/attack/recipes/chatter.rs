@@ -92,7 +92,7 @@ fn dropped(guard: &Guard, server: &StandIn, wire: &mut Ether) -> Outcome<usize> 
     let mut talk = Talk::open(Family::V4.server())?;
     talk.ask("HELO mail.domain1.com");
     let local = talk.local()?;
-    let before = guard.dropped()?;
+    let before = guard.dropped("")?;
     let mut sent = 0;
     for number in 0..PACKETS {
         let seq = number.wrapping_mul(0x9e37_79b9);
@@ -105,7 +105,7 @@ fn dropped(guard: &Guard, server: &StandIn, wire: &mut Ether) -> Outcome<usize> 
         }
     }
     talk.ask("NOOP");
-    let count = guard.dropped()? - before;
+    let count = guard.dropped("")? - before;
     ensure(count > u64::from(PACKETS / 2), || format!("{count} of {PACKETS} were dropped"))?;
     Ok(sent)
 }
