@@ -52,7 +52,7 @@ bench: setup build ## what the filter costs beside others, in one table (ROUNDS=
 	@tests/lab/setup.sh suricata || echo "setup: Suricata cannot be had, its rows will say so"
 	@$(CARGO) bench --locked --bench table
 
-instructions: setup ## what a packet of each kind costs, ordinary or hostile, in instructions
+instructions: setup ## a table of what a packet of each kind costs, ordinary or hostile; what is too dear is marked
 	@$(CARGO) bench --locked --bench instructions
 
 soak: ## a million random schedules and dialogues, a thousand simulations (SEEDS=n for another number)
