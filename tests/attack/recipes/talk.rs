@@ -170,7 +170,7 @@ pub(crate) fn code(reply: &str) -> &str {
 }
 
 /// For a reply: several of TCP's own repetitions fall into this time.
-const PATIENCE: Duration = Duration::from_millis(1200);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// For a reply that decides nothing any more.
 const SHORT_PATIENCE: Duration = Duration::from_millis(200);
