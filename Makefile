@@ -52,7 +52,7 @@ bench: setup build ## what the filter costs beside others, in one table (ROUNDS=
 	@tests/lab/setup.sh suricata || echo "setup: Suricata cannot be had, its rows will say so"
 	@$(CARGO) bench --locked --bench table
 
-instructions: setup ## what a packet of each kind costs, ordinary or hostile, in instructions
+instructions: setup ## a table of what a packet of each kind costs, ordinary or hostile; what is too dear is marked
 	@$(CARGO) bench --locked --bench instructions
 
 soak: ## a million random schedules and dialogues, a thousand simulations (SEEDS=n for another number)
@@ -78,7 +78,7 @@ life: setup ## restart and replace the filter each second amid 1,000 deliveries;
 loss: setup build ## goodput over a path that loses packets, beside plain forwarding
 	@$(CARGO) bench --locked --bench loss
 
-bless: ## take the present results as the expected ones, after looking at the difference
+bless: setup ## take the present results as the expected ones, after looking at the difference
 	BLESS=1 $(CARGO) test --locked
 
 install: build ## put program, units, pages and all else below PREFIX (/usr/local), DESTDIR before it
@@ -92,7 +92,7 @@ deb: ## the Debian package, in target/package; lintian has to like it
 	@dist/package.sh deb
 
 deb-life: deb ## install, upgrade, remove and purge it under a real systemd, while mail passes
-	@tests/lab/setup.sh --tools debootstrap:debootstrap
+	@tests/lab/setup.sh --tools debootstrap:debootstrap ip:iproute2 pgrep:procps python3:python3
 	@dist/package.sh deb later
 	@tests/lab/package.sh target/package/mailguard_*.deb target/package/later/*.deb
 
@@ -101,7 +101,7 @@ rpm: ## the same as an rpm
 	@dist/package.sh rpm
 
 rpm-life: rpm ## the same for it, but that it filters only once it is enabled
-	@tests/lab/setup.sh --tools debootstrap:debootstrap
+	@tests/lab/setup.sh --tools debootstrap:debootstrap ip:iproute2 pgrep:procps python3:python3
 	@dist/package.sh rpm later
 	@tests/lab/package.sh target/package/mailguard-*.rpm target/package/later/*.rpm
 

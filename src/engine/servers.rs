@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(hear(Offer::Missing, 101), Some((Notice::OfferGone, true)));
         assert_eq!(hear(Offer::Missing, 101), Some((Notice::OfferGone, false)));
         assert_eq!(hear(Offer::Missing, 102), Some((Notice::OfferGone, true)));
+        assert_eq!(hear(Offer::Missing, 130), Some((Notice::OfferGone, true)), "30 days later");
         assert_eq!(hear(Offer::Missing, 131), None, "forgotten");
         assert_eq!(hear(Offer::Masked, 131), Some((Notice::OfferMasked, true)));
         assert_eq!(hear(Offer::Masked, 131), Some((Notice::OfferMasked, false)));

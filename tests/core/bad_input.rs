@@ -1,6 +1,6 @@
 //! Bad input: whatever comes off the wire or out of a file, nothing panics and nothing grows.
 //!
-//! Every prefix and 100,000 seeded mutations of sample captures go through the packet parser, the
+//! Prefixes and 100,000 seeded mutations of sample captures go through the packet parser, the
 //! engine and the replay. `ROUNDS` and `SEED` in the environment choose others; a failing round
 //! prints both, and `SEED=.. ROUNDS=1` plays it alone.
 
@@ -29,6 +29,8 @@ const ROUNDS: u64 = 100_000;
 /// Samples taken of those that others recorded, and packets taken of each sample: enough for a
 /// dialogue, few enough to play it often.
 const RECORDED_MAX: usize = 8;
+/// Rounds behind each of which one of theirs is mutated, too.
+const RECORDED_EVERY: usize = 8;
 const PACKETS_MAX: usize = 24;
 const CAPTURE_BYTES_MAX: usize = 4_000;
 /// What the process may hold at any time. It holds a few samples and a few flows.
@@ -66,8 +68,7 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     paths.into_iter().flat_map(below).filter(is_capture).collect()
 }
 
-/// The project's captures, captures built in both formats and families, and a few that others
-/// recorded where they are at hand.
+/// The project's captures, and captures built in both formats and families: the same everywhere.
 fn samples() -> Vec<Sample> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let v4 = dialogue("192.0.2.1:40000", "198.51.100.25:25");
@@ -78,13 +79,20 @@ fn samples() -> Vec<Sample> {
         Sample::new("built, IPv6", PLAIN.capture(&v6)),
         Sample::new("built, both, pcapng", ng.capture(&[v4, v6].concat())),
     ];
-    let small = |path: &PathBuf| fs::metadata(path).unwrap().len() < 20_000;
-    let recorded = captures(&home.join("../shared/pcaps")).into_iter().filter(small);
-    let own = captures(&home.join("pcaps")).into_iter().filter(small);
-    for path in own.chain(recorded.take(RECORDED_MAX)) {
-        samples.push(Sample::new(path.display().to_string(), fs::read(&path).unwrap()));
-    }
+    samples.extend(small_captures(&home.join("pcaps")));
     samples
+}
+
+/// A few that others recorded, where they are at hand.
+fn recorded() -> Vec<Sample> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/pcaps");
+    small_captures(&place).take(RECORDED_MAX).collect()
+}
+
+fn small_captures(folder: &Path) -> impl Iterator<Item = Sample> {
+    let small = |path: &PathBuf| fs::metadata(path).unwrap().len() < 20_000;
+    let sample = |path: PathBuf| Sample::new(path.display().to_string(), fs::read(&path).unwrap());
+    captures(folder).into_iter().filter(small).map(sample)
 }
 
 /// Says how to repeat the round that is under way, should it panic.
@@ -232,16 +240,21 @@ fn environment(name: &str, default: u64) -> u64 {
 #[test]
 fn no_mutation_panics_and_memory_stays_bounded() {
     alone(|| {
-        let samples = samples();
+        let (samples, recorded) = (samples(), recorded());
         let (seed, rounds) = (environment("SEED", 1), environment("ROUNDS", ROUNDS));
         let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
         thread::scope(|scope| {
             for worker in 0..workers {
-                let samples = &samples;
+                let (samples, recorded) = (&samples, &recorded);
                 scope.spawn(move || {
                     for round in (worker..rounds).step_by(usize::try_from(workers).unwrap()) {
                         let seed = seed + round;
-                        play(&samples[usize::try_from(seed).unwrap() % samples.len()], seed);
+                        let number = usize::try_from(seed).unwrap();
+                        play(&samples[number % samples.len()], seed);
+                        // Theirs come on top: a seed means the same where they are not.
+                        if number.is_multiple_of(RECORDED_EVERY) && !recorded.is_empty() {
+                            play(&recorded[number / RECORDED_EVERY % recorded.len()], seed);
+                        }
                     }
                 });
             }
@@ -258,7 +271,7 @@ fn no_mutation_panics_and_memory_stays_bounded() {
 #[test]
 fn no_prefix_panics() {
     let (mut packets, mut captures) = (0, 0);
-    for sample in samples() {
+    for sample in samples().into_iter().chain(recorded()) {
         let _replayable = Replayable { seed: 0, sample: &sample.name };
         let mut gateway = Gateway::new(profile("mailguard"));
         for packet in &sample.packets {

@@ -8,7 +8,7 @@ use crate::support::crowd::{Crowd, Line};
 use crate::support::esmtp::Esmtp;
 use crate::support::packet::{ACK, FIN, RST};
 use crate::support::quiet::failure;
-use crate::support::random::Random;
+use crate::support::random::{Random, asked};
 use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
@@ -34,10 +34,24 @@ fn image(engine: &Engine) -> Vec<u8> {
 fn at_whatever_packet_of_a_schedule_the_successor_answers_the_same() {
     let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     handing_over(|| {
-        for kind in [Kind::Honest, Kind::NoRules, Kind::Conflict, Kind::War] {
-            (0..seeds).for_each(|seed| Plan::new(kind, seed).play());
+        for kind in Kind::ALL {
+            for seed in asked(&Kind::ALL, &kind).unwrap_or(0..seeds) {
+                let _replayable = Replayable(kind, seed);
+                Plan::new(kind, seed).play();
+            }
         }
     });
+}
+
+/// Says how to repeat the schedule that is under way, should it fail.
+struct Replayable(Kind, u64);
+
+impl Drop for Replayable {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed: KIND={:?} SEED={}", self.0, self.1);
+        }
+    }
 }
 
 /// Everything that a dialogue can be in the middle of, a byte a packet.

@@ -21,7 +21,7 @@ mod acknowledgements;
 mod allocations;
 /// The messages of an ASA: each row of its default map, and that nobody else has them.
 mod asa;
-/// Every prefix and 100,000 mutations of captures: no panic, bounded memory.
+/// Prefixes and 100,000 mutations of captures: no panic, bounded memory.
 mod bad_input;
 /// What a packet, a flow, a client and all together can cost: each bound, and what crosses it.
 mod bounds;

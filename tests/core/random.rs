@@ -6,20 +6,17 @@
 
 use std::thread;
 
+use crate::support::random::asked;
 use crate::support::schedule::{Kind, run_seeds};
 
 /// Seeds of each kind, unless `SEEDS` says otherwise.
 const SEEDS: u64 = 3_000;
 
 fn run(kind: Kind) {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    if let Some(seed) = number("SEED") {
-        if std::env::var("KIND").is_ok_and(|name| name == format!("{kind:?}")) {
-            expect_none(run_seeds(kind, seed..seed + 1));
-        }
-        return;
+    if let Some(seeds) = asked(&Kind::ALL, &kind) {
+        return expect_none(run_seeds(kind, seeds));
     }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
     let share = seeds.div_ceil(workers);
     let shares = (0..workers).map(|worker| worker * share..seeds.min((worker + 1) * share));

@@ -33,10 +33,13 @@ pub(crate) const STARVATION: [&str; 4] =
 const CONFIGURATION: &str = "/run/lab/mailguard.toml";
 
 /// Those that want a daemon with a configuration file.
+pub(crate) const RELOADED: &[Case] =
+    &[Case { id: "L06", name: "reload under load", run: reloaded, families: V4 }];
+
+/// Plays [`RELOADED`].
 pub(crate) fn reloading() -> Outcome<String> {
-    let cases = [Case { id: "L06", name: "reload under load", run: reloaded, families: V4 }];
     fs::write(CONFIGURATION, MASKING)?;
-    matrix(Filter::with(&["--config", CONFIGURATION]), &cases)
+    matrix(Filter::with(&["--config", CONFIGURATION]), RELOADED)
 }
 
 const MASKING: &str = "profile = \"mailguard\"\n";

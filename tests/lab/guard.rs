@@ -200,6 +200,15 @@ impl Guard {
         run(mailguard()?.arg("ctl").args(words), PATIENCE)
     }
 
+    /// Packets that the daemon has dropped for a reason; for any, if it is empty.
+    pub(crate) fn dropped(&self, reason: &str) -> Outcome<u64> {
+        let stats = self.ctl(&["stats"])?;
+        let start = format!("dropped:{reason}");
+        let rows = stats.lines().filter(|row| row.starts_with(&start));
+        let counts = rows.map(|row| row.split_whitespace().nth(1)?.parse::<u64>().ok());
+        counts.sum::<Option<u64>>().because(stats)
+    }
+
     /// What keeps the daemon's descriptors.
     pub(crate) fn manager(&self) -> Outcome<&Manager> {
         self.filter.as_ref().and_then(|filter| filter.manager.as_ref()).because("no manager")

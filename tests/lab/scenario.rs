@@ -46,6 +46,9 @@ pub(crate) fn main(scenarios: &[Scenario]) -> ExitCode {
         wanted.iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;
     }
+    if wanted.is_empty() {
+        println!("live: no scenario is named so");
+    }
     if run_all(&wanted) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

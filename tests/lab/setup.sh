@@ -18,8 +18,11 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 2; }
 
 # The command we look for, and the Debian package that brings it.
-tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 tcpdump:tcpdump tmux:tmux unshare:util-linux valgrind:valgrind"
+tools="cc:gcc curl:curl ethtool:ethtool ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux openssl:openssl perl:perl python3:python3 sysctl:procps tcpdump:tcpdump tmux:tmux unshare:util-linux valgrind:valgrind"
 [ "$(id -u)" = 0 ] || tools="$tools newuidmap:uidmap"
+# Without these a few tests are not run, which say so. Of systemd the programs only: what begins as
+# process 1 stays what it was.
+wanted="man:man-db systemd-analyze:systemd"
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
@@ -28,21 +31,34 @@ as_root() {
     fi
 }
 
-install_tools() {
-    missing=
-    for tool in $tools; do
-        command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool#*:}"
+# $@: COMMAND:PACKAGE ...; the packages whose commands are not here.
+missing() {
+    for tool; do
+        command -v "${tool%%:*}" >/dev/null || printf ' %s' "${tool#*:}"
     done
+}
+
+# $@: the packages. Nothing that is installed has to go for them.
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends --no-remove "$@" >/dev/null
+}
+
+install_tools() {
+    # shellcheck disable=SC2086 # a list of words
+    missing=$(missing $tools)
     [ -z "$missing" ] && return
     command -v apt-get >/dev/null || die "not a Debian system; please install these yourself:$missing"
     say "installing on this machine:$missing"
-    # shellcheck disable=SC2086 # a list of words
-    as_root apt-get -qq install -y --no-install-recommends $missing >/dev/null 2>&1 || {
-        as_root apt-get -qq update
-        # shellcheck disable=SC2086
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -qq install -y --no-install-recommends $missing >/dev/null
-    }
+    # shellcheck disable=SC2086
+    apt_install $missing 2>/dev/null || { as_root apt-get -qq update && apt_install $missing; }
+}
+
+install_wanted() {
+    # shellcheck disable=SC2086
+    packages=$(missing $wanted)
+    [ -z "$packages" ] && return
+    (tools=$wanted && install_tools) || say "some tests are not run without:$packages"
 }
 
 packages_of() {
@@ -144,5 +160,6 @@ fi
 private=
 command -v cargo >/dev/null || die "cargo is missing: install Rust, see https://rustup.rs"
 install_tools
+install_wanted
 [ $# -gt 0 ] || set -- exim4 fail2ban msmtp opensmtpd postfix prometheus sendmail swaks
 for program; do unpack "$program"; done

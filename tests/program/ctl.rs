@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::rules::own_folder;
-use crate::run::{Filter, NEEDS, mailguard, succeed};
+use crate::run::{Filter, NEEDS, is_soon, mailguard, succeed};
 use crate::sealed::sealed;
 
 pub(crate) const FILE: &str = "/run/mailguard.toml";
@@ -145,7 +145,8 @@ fn the_seven_steps_of_the_article_work_with_mail_flowing() {
         assert!(!said.starts_with("0 "), "{said}");
         assert!(under_way.reply().is_err());
         // The log's writer is not waited for by anybody.
-        while !ctl("events").1.contains(&format!("was reset: {reason}")) {}
+        let line = format!("was reset: {reason}");
+        assert!(is_soon(|| ctl("events").1.contains(&line)), "{reason} is not told");
         filter.end("-TERM");
         let written = fs::read_to_string(FILE).unwrap();
         assert!(written.starts_with("ports = []\n# ours\n") || written.contains("ports = []"));
@@ -306,7 +307,8 @@ fn one_connection_is_shown_and_reset_and_others_go_on() {
         assert_eq!(other.say("NOOP"), "250 ok");
         assert_eq!(ctl("kill 1").2, "mailguard: connection 1 is over\n");
         assert!(ctl("flow 1").1.contains("state reset"));
-        while ctl("events").1.matches("was reset: cleared").count() != 1 {}
+        let is_told = || ctl("events").1.matches("was reset: cleared").count() == 1;
+        assert!(is_soon(is_told), "{}", ctl("events").1);
         filter.end("-TERM");
     });
 }

@@ -10,7 +10,7 @@ use mailguard::cli::Cli;
 use mailguard::config::{Config, Source};
 
 use crate::run::shell;
-use crate::sealed::sealed;
+use crate::sealed::{lacking, sealed};
 
 const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dist");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mailguard");
@@ -308,8 +308,10 @@ fn pages_can_be_read_by_their_readers() {
         assert!(!said.contains("pages"), "{said}");
     }
     let page = format!("{}/share/man/man8/mailguard-run.8", root.path());
-    let Ok(shown) = Command::new("man").args(["--warnings", "-l", &page]).output() else {
-        return eprintln!("SKIPPED: no man");
+    let mut man = Command::new("man");
+    man.args(["--warnings", "-l", &page]).env("LC_ALL", "C.UTF-8");
+    let Ok(shown) = man.output() else {
+        return lacking("there is no man");
     };
     let said = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.stderr.is_empty(), "{}", String::from_utf8_lossy(&shown.stderr));

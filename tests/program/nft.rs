@@ -422,7 +422,7 @@ fn connections_to_a_mail_host_are_for_mail() {
         let open = |from: &str, to: &str| {
             let script = format!("exec 3<>/dev/tcp/{to}");
             let words = ["netns", "exec", from, "timeout", "1", "bash", "-c", &script];
-            let output = Command::new("ip").args(words).output().unwrap();
+            let output = Command::new("ip").args(words).env("LC_ALL", "C").output().unwrap();
             String::from_utf8_lossy(&output.stderr).contains("refused")
         };
         // An address of IPv6 is not used before the kernel has asked whether another has it.

@@ -4,7 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::again::output_within;
+use crate::sealed::sealed;
 
 /// A server for one connection; what it received comes out when it is over.
 struct Server {
@@ -51,7 +56,7 @@ impl Server {
 
 fn probe(words: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_mailguard");
-    Command::new(program).arg("probe").args(words).output().unwrap()
+    output_within(ENDLESS, Command::new(program).arg("probe").args(words))
 }
 
 /// Far above the second that a probe is told to wait, and what a busy machine adds to it.
@@ -177,7 +182,7 @@ fn a_name_and_ipv6_are_reached_too() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("(127.0.0.1): no Mailguard found"));
     if TcpListener::bind("[::1]:0").is_err() {
-        return;
+        return eprintln!("not run: IPv6 is off here");
     }
     let server = Server::at("[::1]:0", "220 mail.example.com ESMTP Postfix\r\n", plain);
     assert_eq!(server.probe(&[]).status.code(), Some(0));
@@ -186,11 +191,13 @@ fn a_name_and_ipv6_are_reached_too() {
 
 #[test]
 fn what_cannot_be_judged_ends_with_2() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // Nobody else gets the port, and nobody listens.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let closed = bound.local_addr().unwrap().as_socket().unwrap().to_string();
     let refused = probe(&[&closed]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("Connection refused"), "{}", text(&refused.stderr));
-    assert_eq!(probe(&["mail.invalid", "--timeout", "5"]).status.code(), Some(2));
     for (greeting, expected) in [
         ("SSH-2.0-OpenSSH_9.2\r\n", "the greeting is not SMTP's"),
         ("554 no mail here\r\n", "the server refused to talk"),
@@ -206,20 +213,25 @@ fn what_cannot_be_judged_ends_with_2() {
 }
 
 #[test]
+fn a_name_that_is_none_ends_with_2() {
+    // Nobody else's resolver is asked.
+    sealed(&["true"], || {
+        assert_eq!(probe(&["mail.invalid", "--timeout", "5"]).status.code(), Some(2));
+    });
+}
+
+#[test]
 fn silence_ends_in_time() {
-    let begin = Instant::now();
     let output = Server::new("", plain).probe(&["--timeout", "1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("no greeting within 1 s"));
     let silent = Server::new("220 mail.example.com\r\n", |_| "").probe(&["--timeout", "1"]);
     assert_eq!(silent.status.code(), Some(2));
     assert!(text(&silent.stdout).contains("The server fell silent"));
-    assert!(begin.elapsed() < ENDLESS);
 }
 
 #[test]
 fn a_server_that_drips_ends_in_time() {
-    let begin = Instant::now();
     let server = Server::custom("127.0.0.1:0", |mut stream| {
         while stream.write_all(b"220-still here\r\n").is_ok() {
             thread::sleep(Duration::from_millis(100));
@@ -227,7 +239,6 @@ fn a_server_that_drips_ends_in_time() {
         Vec::new()
     });
     assert_eq!(server.probe(&["--timeout", "1"]).status.code(), Some(2));
-    assert!(begin.elapsed() < ENDLESS);
 }
 
 #[test]

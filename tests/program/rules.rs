@@ -493,6 +493,7 @@ fn is_refused(namespace: &str, address: &str, port: u16, seconds: &str) -> bool 
     let open = format!("exec 3<>/dev/tcp/{address}/{port}");
     let output = Command::new("ip")
         .args(["netns", "exec", namespace, "timeout", seconds, "bash", "-c", &open])
+        .env("LC_ALL", "C")
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stderr).contains("refused")

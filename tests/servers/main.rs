@@ -19,6 +19,7 @@ use std::thread;
 use model::dialogue::Kind;
 use model::limits::BEYOND;
 use model::seeds::{Failures, list, run_seeds, tell};
+use support::random::asked;
 
 /// Dialogues of each kind, unless `SEEDS` says otherwise.
 const SEEDS: u64 = 8_000;
@@ -27,16 +28,13 @@ const SEEDS: u64 = 8_000;
 const SHARE: u64 = 500;
 
 fn run(kind: Kind) {
+    if let Some(seeds) = asked(&[Kind::Adversary, Kind::Honest], &kind) {
+        seeds.clone().for_each(|seed| println!("{}", tell(kind, seed)));
+        return expect_none(&run_seeds(kind, seeds), kind);
+    }
     // A panic is a violation like another: it is told with its seed.
     set_hook(Box::new(|_| ()));
-    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    if let Some(seed) = number("SEED") {
-        if std::env::var("KIND").is_ok_and(|name| name == format!("{kind:?}")) {
-            println!("{}", tell(kind, seed));
-        }
-        return;
-    }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     if std::env::var_os("LIST").is_some() {
         println!("{}", list(kind, 0..seeds));
         return;
@@ -56,6 +54,10 @@ fn run(kind: Kind) {
         failures.merge(worker.join().unwrap());
     }
     println!("{kind:?}: {seeds} dialogues, {} readings left out", BEYOND.len());
+    expect_none(&failures, kind);
+}
+
+fn expect_none(failures: &Failures, kind: Kind) {
     let lines = failures.lines(kind);
     // The hook keeps the message of the assertion to itself.
     println!("{lines}");

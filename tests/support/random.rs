@@ -1,5 +1,19 @@
 //! Seeded randomness.
 
+use std::env;
+use std::fmt::Debug;
+use std::ops::Range;
+
+/// The one seed that `SEED` and `KIND` in the environment ask for, or none of this kind; nothing
+/// where they ask for none.
+pub fn asked<K: Debug>(kinds: &[K], kind: &K) -> Option<Range<u64>> {
+    let seed: u64 = env::var("SEED").ok()?.parse().unwrap();
+    let names: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+    let wanted = env::var("KIND").unwrap_or_default();
+    assert!(names.contains(&wanted), "KIND is \"{wanted}\", and SEED wants one of {names:?}");
+    Some(if wanted == format!("{kind:?}") { seed..seed + 1 } else { 0..0 })
+}
+
 /// xorshift64*: the same everywhere, and good enough to break things with.
 pub struct Random(pub u64);
 

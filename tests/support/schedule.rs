@@ -27,6 +27,10 @@ pub enum Kind {
     War,
 }
 
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Honest, Self::NoRules, Self::Conflict, Self::War];
+}
+
 /// One packet, or a word between the ends.
 #[derive(Clone, Debug)]
 pub enum Step {

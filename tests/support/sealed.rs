@@ -1,4 +1,5 @@
-//! Runs a test in network and mount namespaces of its own, so that it never touches the host's.
+//! Runs a test in network, mount and pid namespaces of its own, so that it never touches the host's
+//! and nothing that it has started outlives it.
 //!
 //! The test program starts itself again under `unshare`. Where that is not possible the test says
 //! so; with CI=true that is a failure.
@@ -16,7 +17,8 @@ pub(crate) fn sealed<F: Fn()>(needs: &[&str], body: F) {
         return body();
     }
     // A temporary /run keeps named namespaces and locks from the host's.
-    let script = "mount -t tmpfs tmpfs /run && ip link set lo up && exec \"$@\"";
+    // The shell stays: whoever loses its parent becomes a child of process 1, which buries it.
+    let script = "mount -t tmpfs tmpfs /run && ip link set lo up && \"$@\"; exit $?";
     let shell = || {
         let mut command = unshare();
         command.args(["sh", "-c", script, "sh"]).env(MARKER, "1");
@@ -26,18 +28,21 @@ pub(crate) fn sealed<F: Fn()>(needs: &[&str], body: F) {
     };
     let again = words::<F>();
     if !shell().args(needs).output().is_ok_and(|output| output.status.success()) {
-        let message = format!("{}: needs unshare, ip, and {needs:?} to succeed", again[1]);
-        assert_ne!(env::var("CI").as_deref(), Ok("true"), "{message}");
-        eprintln!("not run: {message}");
-        return;
+        return lacking(&format!("{}: needs unshare, ip, and {needs:?} to succeed", again[1]));
     }
     expect_passed(shell().args(again));
+}
+
+/// Says that a test is not run, for want of what `make setup` brings: with CI=true a failure.
+pub(crate) fn lacking(what: &str) {
+    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{what}");
+    eprintln!("not run: {what}");
 }
 
 fn unshare() -> Command {
     let id = Command::new("id").arg("-u").output().unwrap();
     let mut command = Command::new("unshare");
-    command.args(["--net", "--mount"]);
+    command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]);
     if id.stdout != b"0\n" {
         command.args(["--user", "--map-root-user"]);
     }

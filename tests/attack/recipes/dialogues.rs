@@ -8,7 +8,10 @@ use super::table::{Seen, Table};
 use super::talk::Talk;
 use super::trial::{Before, HONEST, Recipe, Trial};
 use super::{chunks, lines, sizes, trust};
-use crate::lab::{Because, Failure, Mta, Network, Outcome, Postfix, Program, ensure, wait_until};
+use crate::lab::{
+    Because, Failure, Mta, Network, Outcome, PATIENCE, Pace, Postfix, Program, Session, Side, Way,
+    ensure, wait_until,
+};
 
 /// What one try came to.
 struct Done {
@@ -39,6 +42,39 @@ impl Servers {
         Ok(Self(all))
     }
 
+    /// Waits until mail is stored that each server has taken after all other. Twice, for one
+    /// message may overtake another.
+    fn settle(&self, before: Before) -> Outcome {
+        for turn in 0..2 {
+            let name = format!("last{turn}{}", before.name());
+            for program in Program::ALL {
+                let to = format!("{name}{}@{}", program.name(), program.domain(Way::Plain));
+                let address = program.address(Way::Plain);
+                let mut session = Side::Server.within(|| {
+                    let mut session = Session::connect_here(address, PATIENCE)?;
+                    session.reply()?;
+                    Ok(session)
+                })?;
+                for (line, code) in [
+                    ("EHLO mail.domain1.com", 250),
+                    ("MAIL FROM:<a@domain1.com>", 250),
+                    (&format!("RCPT TO:<{to}>"), 250),
+                    ("DATA", 354),
+                    ("Subject: last\r\n\r\nlast\r\n.", 250),
+                ] {
+                    session.expect(Pace::Whole, line, code).because(&to)?;
+                }
+            }
+            wait_until("the last mail is stored", PATIENCE, || {
+                let recipients = self.recipients()?;
+                let is_last = |one: &&String| one.starts_with(&name);
+                let count = recipients.iter().filter(is_last).count();
+                Ok((count == Program::ALL.len()).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Recipients of all that is stored.
     fn recipients(&self) -> Outcome<Vec<String>> {
         let letters = self.0.iter().map(Mta::stored).collect::<Outcome<Vec<_>>>()?;
@@ -57,7 +93,7 @@ pub(crate) fn every_recipe() -> Outcome<String> {
     for before in Before::ALL {
         let guard = before.start(&[trust::HANDS_OFF, sizes::LIMIT].concat())?;
         let tried = all(before).because(guard.events_end())?;
-        thread::sleep(SETTLING);
+        servers.settle(before)?;
         let recipients = servers.recipients()?;
         for Done { recipe, program, before, number, mut seen } in tried {
             let evil = format!("evil{number}z");
@@ -136,6 +172,3 @@ const STORING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Numbers for the tries before one filter; ports are made of them.
 const TRIES_MAX: usize = 300;
-
-/// What servers have accepted arrives no later than this.
-const SETTLING: Duration = Duration::from_millis(1500);

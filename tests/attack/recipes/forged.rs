@@ -11,7 +11,9 @@ use super::puppet::Puppet;
 use super::table::{Seen, Table};
 use super::trial::{Before, Trial};
 use crate::is_full;
-use crate::lab::{Because, Network, Outcome, Program, Side, Sniffer, Tun, run, tool};
+use crate::lab::{
+    Because, Guard, Network, Outcome, PATIENCE, Program, Side, Sniffer, Tun, run, tool, wait_until,
+};
 use crate::support::segment::Segment;
 
 /// Where the forger stands.
@@ -79,7 +81,7 @@ fn every_forgery(forger: Forger) -> Outcome<String> {
         for &program in programs {
             for &(name, recipe) in recipes {
                 let trial = Trial { program, before, number: usize::from(stage.ports) };
-                let seen = recipe(&mut stage, &trial);
+                let seen = recipe(&mut stage, &trial, &guard);
                 let seen = seen.because(guard.events_end()).because(name.1)?;
                 table.enter(name, program.name(), before.name(), seen);
             }
@@ -88,7 +90,7 @@ fn every_forgery(forger: Forger) -> Outcome<String> {
     table.judged()
 }
 
-type Forgery = ((&'static str, &'static str), fn(&mut Stage, &Trial) -> Outcome<Seen>);
+type Forgery = ((&'static str, &'static str), fn(&mut Stage, &Trial, &Guard) -> Outcome<Seen>);
 
 impl Stage {
     /// A crafted client that has said hello.
@@ -101,11 +103,26 @@ impl Stage {
         Ok(puppet)
     }
 
-    fn forge(&mut self, packet: &[u8]) {
+    /// Sends a packet that pretends to be the server's, and waits until it has arrived, or was
+    /// dropped where it had to be.
+    fn forge(
+        &mut self,
+        puppet: &mut Puppet,
+        (ack, payload): (u32, &[u8]),
+        guard: Option<&Guard>,
+    ) -> Outcome {
+        let dropped = || guard.map_or(Ok(0), |guard| guard.dropped(REASON));
+        let before = dropped()?;
+        let packet = puppet.forged(puppet.seq(ack), payload);
         match &mut self.third {
-            Some(third) => third.send(packet),
-            None => self.ether.send(packet),
+            Some(third) => third.send(&packet),
+            None => self.ether.send(&packet),
         }
+        wait_until("a forged packet is dealt with", PATIENCE, || {
+            puppet.drain(&mut self.ether);
+            let is_there = puppet.forgeries_seen > 0 || dropped()? > before;
+            Ok(is_there.then_some(()))
+        })
     }
 
     /// What has left towards the server from this client since the last look.
@@ -122,12 +139,10 @@ impl Stage {
     }
 
     /// 354 though nobody said DATA; then commands that a filter would take for text.
-    fn forged_354(&mut self, trial: &Trial) -> Outcome<Seen> {
+    fn forged_354(&mut self, trial: &Trial, guard: &Guard) -> Outcome<Seen> {
         let mut puppet = self.greeted(trial)?;
-        puppet.deaf_to = b"354 go\r\n".to_vec();
-        let forged = puppet.forged(puppet.seq(puppet.sent), b"354 go\r\n");
-        self.forge(&forged);
-        puppet.pump(&mut self.ether, TURN, |_| false);
+        let told = (puppet.sent, &b"354 go\r\n"[..]);
+        self.forge(&mut puppet, told, trial.guarded(guard))?;
         self.left(&puppet);
         puppet.ask(&mut self.ether, &trial.forbidden());
         let forbidden = trial.forbidden();
@@ -142,17 +157,18 @@ impl Stage {
 
     /// A line that the filter has judged and the server has dropped is half acknowledged by
     /// somebody else; what is sent again must be the line that was judged, or no line at all.
-    fn forged_ack(&mut self, trial: &Trial) -> Outcome<Seen> {
+    fn forged_ack(&mut self, trial: &Trial, guard: &Guard) -> Outcome<Seen> {
         let mut puppet = self.greeted(trial)?;
         let forbidden = trial.forbidden();
         let line = format!("NOOP {forbidden}\r\n");
         self.ether.send(&puppet.segment(puppet.sent, line.as_bytes(), true));
-        puppet.pump(&mut self.ether, TURN, |_| false);
-        let forged = puppet.forged(puppet.seq(puppet.sent + 5), &[]);
-        self.forge(&forged);
-        // The forged ACK is none to us.
-        puppet.pump(&mut self.ether, TURN, |_| false);
-        puppet.acknowledged = puppet.sent;
+        wait_until("the line has left", PATIENCE, || {
+            puppet.drain(&mut self.ether);
+            let has_left = self.left(&puppet).iter().any(|payload| payload.len() == line.len());
+            Ok(has_left.then_some(()))
+        })?;
+        let half = puppet.sent + 5;
+        self.forge(&mut puppet, (half, &[]), trial.guarded(guard))?;
         self.left(&puppet);
         let before = puppet.heard.len();
         puppet.say(&mut self.ether, line.as_bytes());
@@ -164,7 +180,7 @@ impl Stage {
         };
         let has_left = self.left(&puppet).iter().any(is_blanked);
         let has_run = holds(&heard, &trial.proof());
-        let told = String::from_utf8_lossy(heard.get(..12).unwrap_or(b"nothing")).into_owned();
+        let told = String::from_utf8_lossy(&heard);
         Ok(Seen::new(has_left || has_run, told.trim().replace(['\r', '\n'], " ")))
     }
 }
@@ -207,8 +223,8 @@ fn join_on_one_wire() -> Outcome {
     Ok(())
 }
 
-/// For a packet to have passed.
-const TURN: Duration = Duration::from_millis(60);
+/// Why a filter drops what comes from where the server is not.
+const REASON: &str = "wrong-interface";
 
 /// For a server's answer, several repetitions included.
 const ANSWER: Duration = Duration::from_millis(800);

@@ -1,11 +1,13 @@
 //! Servers with bad manners: replies that nobody asked for, and lines that nobody answers. Behind
 //! them the filter must not take one reply for another.
 
+use std::time::Duration;
+
 use super::standin::{Manner, StandIn};
 use super::table::{Seen, Table};
 use super::talk::Talk;
 use super::trial::Before;
-use crate::lab::{Family, Network, Outcome};
+use crate::lab::{Family, Network, Outcome, PATIENCE, now};
 
 /// Runs them all.
 pub(crate) fn bad_manners() -> Outcome<String> {
@@ -16,7 +18,7 @@ pub(crate) fn bad_manners() -> Outcome<String> {
         let _guard = before.start("")?;
         for (name, manner, opening) in MANNERS {
             let seen = one(&server, manner, opening)?;
-            table.enter(("8", name), "stand-in", before.name(), seen);
+            table.enter_alive(("8", name), "stand-in", before.name(), seen);
         }
     }
     table.judged()
@@ -27,7 +29,7 @@ pub(crate) fn bad_manners() -> Outcome<String> {
 fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
     server.behave(manner);
     let mut talk = Talk::open(Family::V4.server())?;
-    talk.set_patience(std::time::Duration::from_millis(500));
+    talk.set_patience(PATIENCE);
     if !opening.is_empty() {
         talk.say(opening);
     }
@@ -40,7 +42,13 @@ fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
         "MAIL FROM:<a@domain1.com>\r\nRCPT TO:<b@d>\r\nBDAT {} LAST\r\n{text}",
         text.len()
     ));
-    talk.hear(9);
+    // The server runs line by line. What has not arrived by now is held.
+    talk.say(format!("{END}\r\n"));
+    talk.set_patience(TURN);
+    let start = now();
+    while !talk.is_over && !server.has_run(END) && start.elapsed() < HELD {
+        talk.hear(1);
+    }
     let has_shown = talk.has_heard("XEVIL");
     let has_run = server.has_run("RCPT TO:<evil");
     let told = match (has_shown, has_run) {
@@ -51,6 +59,15 @@ fn one(server: &StandIn, manner: Manner, opening: &str) -> Outcome<Seen> {
     };
     Ok(Seen::new(has_shown || has_run, told))
 }
+
+/// The last line.
+const END: &str = "NOOP end";
+
+/// Between two looks.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Where nothing more passes.
+const HELD: Duration = Duration::from_secs(5);
 
 const MANNERS: [(&str, Manner, &str); 5] = [
     ("a server that does it right", Manner::Good, ""),

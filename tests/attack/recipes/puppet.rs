@@ -26,10 +26,15 @@ pub(crate) struct Puppet {
     pub(crate) window: u32,
     scale: u32,
     pub(crate) is_reset: bool,
-    /// What our own forged packets say: no word of the server's.
-    pub(crate) deaf_to: Vec<u8>,
+    /// What a forged packet holds that is no word of the server's.
+    forgery: Option<Forgery>,
+    /// How often it has passed on our wire.
+    pub(crate) forgeries_seen: u32,
     echo: u32,
 }
+
+/// Its sequence number, its ACK and its text.
+type Forgery = (u32, u32, Vec<u8>);
 
 impl Puppet {
     pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
@@ -45,7 +50,8 @@ impl Puppet {
             window: 0,
             scale: 0,
             is_reset: false,
-            deaf_to: Vec::new(),
+            forgery: None,
+            forgeries_seen: 0,
             echo: 0,
         }
     }
@@ -83,8 +89,9 @@ impl Puppet {
         self.answer.is_some()
     }
 
-    /// A packet that pretends to be the server's.
-    pub(crate) fn forged(&self, ack: u32, payload: &[u8]) -> Vec<u8> {
+    /// A packet that pretends to be the server's, and means nothing to this client.
+    pub(crate) fn forged(&mut self, ack: u32, payload: &[u8]) -> Vec<u8> {
+        self.forgery = Some((self.expects(), ack, payload.to_vec()));
         tcp_packet(self.remote, self.local, self.expects(), ack, ACK | PSH, &[], payload)
     }
 
@@ -176,7 +183,10 @@ impl Puppet {
             self.scale = scale.map_or(0, |option| u32::from(option[2]));
             return false;
         }
-        if !self.deaf_to.is_empty() && segment.payload == self.deaf_to {
+        if let Some((seq, ack, payload)) = &self.forgery
+            && (*seq, *ack, payload) == (segment.seq, segment.ack, &segment.payload)
+        {
+            self.forgeries_seen += 1;
             return false;
         }
         if let Some(at) = segment.options.windows(2).position(|option| option == [8, 10])

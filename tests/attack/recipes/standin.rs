@@ -24,8 +24,8 @@ pub(crate) enum Manner {
     AnswersTwiceLate,
     /// It does not answer an empty line.
     IgnoresEmpty,
-    /// Behind HELO it says so many line feeds.
-    LineFeeds(usize),
+    /// Its answer to HELO has so many lines more.
+    LongReply(usize),
 }
 
 /// The running server.
@@ -85,9 +85,8 @@ impl StandIn {
             self.0.lock().commands.push(line.to_owned());
             let verb = line.get(..4).unwrap_or(line).to_ascii_uppercase();
             match (verb.as_str(), manner) {
-                ("HELO", Manner::LineFeeds(count)) => {
-                    answer("250 standin")?;
-                    (&*stream).write_all(&vec![b'\n'; count])?;
+                ("HELO", Manner::LongReply(count)) => {
+                    answer(&("250-standin\r\n".repeat(count) + "250 standin"))?;
                 }
                 ("EHLO", _) => answer(OFFERS)?,
                 ("NOOP", Manner::AnswersTwice) => answer("250 OK\r\n250 OK")?,

@@ -1,7 +1,7 @@
 //! What came of the recipes: one row for each recipe and server, a cell for each filter.
 //!
-//! A recipe that works behind a filter is wrong, whatever the bare server does; what the bare
-//! server does is printed to show that the recipe is alive.
+//! A recipe that works behind a filter is wrong, whatever the bare server does. One that can work
+//! on a bare server has to, or it shows nothing.
 
 use std::fmt::Write;
 
@@ -27,6 +27,8 @@ struct Row {
     id: &'static str,
     name: &'static str,
     place: &'static str,
+    /// Whether it must work in the first column.
+    must_work: bool,
     cells: Vec<Option<Seen>>,
 }
 
@@ -38,7 +40,7 @@ impl Seen {
 }
 
 impl Table {
-    /// A table with these filters; the first is no filter at all.
+    /// A table with these filters; the first is none at all, or one that holds nothing back.
     pub(crate) fn new(columns: &[&'static str]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
@@ -46,21 +48,37 @@ impl Table {
     /// Enters what came of a recipe, named by id and sentence, on a server, behind a filter.
     pub(crate) fn enter(
         &mut self,
-        (id, name): (&'static str, &'static str),
+        recipe: (&'static str, &'static str),
         place: &'static str,
         column: &'static str,
         seen: Seen,
     ) {
         let at = self.columns.iter().position(|known| *known == column).unwrap_or(0);
-        let known = self.rows.iter().position(|row| (row.name, row.place) == (name, place));
-        let row = known.unwrap_or_else(|| {
-            let cells = vec![None; self.columns.len()];
-            self.rows.push(Row { id, name, place, cells });
-            self.rows.len() - 1
-        });
-        if let Some(cell) = self.rows.get_mut(row).and_then(|row| row.cells.get_mut(at)) {
+        if let Some(cell) = self.row(recipe, place).cells.get_mut(at) {
             *cell = Some(seen);
         }
+    }
+
+    /// The same of a recipe that must work in the first column.
+    pub(crate) fn enter_alive(
+        &mut self,
+        recipe: (&'static str, &'static str),
+        place: &'static str,
+        column: &'static str,
+        seen: Seen,
+    ) {
+        self.row(recipe, place).must_work = true;
+        self.enter(recipe, place, column, seen);
+    }
+
+    fn row(&mut self, (id, name): (&'static str, &'static str), place: &'static str) -> &mut Row {
+        let known = self.rows.iter().position(|row| (row.name, row.place) == (name, place));
+        let at = known.unwrap_or_else(|| {
+            let cells = vec![None; self.columns.len()];
+            self.rows.push(Row { id, name, place, must_work: false, cells });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
     }
 
     /// The table as text if each row is as it must be, or the failure that quotes it.
@@ -92,9 +110,11 @@ impl Table {
 }
 
 impl Row {
-    /// Nothing may work behind a filter; the first cell is the bare server's.
+    /// Nothing may work behind a filter.
     fn is_good(&self) -> bool {
-        self.cells.iter().skip(1).flatten().all(|seen| !seen.worked)
+        let works = |cell: &Option<Seen>| cell.as_ref().is_some_and(|seen| seen.worked);
+        let is_alive = !self.must_work || self.cells.first().is_some_and(works);
+        is_alive && !self.cells.iter().skip(1).any(works)
     }
 }
 

@@ -151,7 +151,10 @@ impl Talk {
             }
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let is_last = line.as_bytes().get(3) != Some(&b'-');
-            reply = if reply.is_empty() { line } else { format!("{reply}\n{line}") };
+            if !reply.is_empty() {
+                reply.push('\n');
+            }
+            reply.push_str(&line);
             if is_last && !self.is_over {
                 self.heard.push(reply);
                 return true;
@@ -167,7 +170,7 @@ pub(crate) fn code(reply: &str) -> &str {
 }
 
 /// For a reply: several of TCP's own repetitions fall into this time.
-const PATIENCE: Duration = Duration::from_millis(1200);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// For a reply that decides nothing any more.
 const SHORT_PATIENCE: Duration = Duration::from_millis(200);

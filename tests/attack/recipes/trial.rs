@@ -77,6 +77,11 @@ impl Before {
 }
 
 impl Trial {
+    /// The filter, if there is one.
+    pub(crate) fn guarded<'a>(&self, guard: &'a Guard) -> Option<&'a Guard> {
+        (self.before != Before::Nothing).then_some(guard)
+    }
+
     /// Where the server is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.program.address(Way::Plain)
