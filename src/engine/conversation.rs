@@ -13,6 +13,7 @@ use super::cookie::Presence;
 use super::image::Slot;
 use super::journal::{Journal, Talk};
 use super::policy::Terms;
+use super::record::written;
 use super::tls::Records;
 use super::{Deeds, Effects, LOGGED_BYTES_MAX, Limits, Message, Reason, Record, Turn, What};
 use crate::flow::{Direction, Ends, Flow, Handshake, Keyed, PerDirection, Way};
@@ -285,7 +286,8 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         let shown = length.min(LOGGED_BYTES_MAX);
-        if self.admits(scene, (shown, false), effects) {
+        let carried = written(self.streams[direction].tail(at).get(..shown).unwrap_or_default());
+        if self.admits(scene, (carried, false), effects) {
             let line = self.streams[direction].tail(at);
             let line = line.get(..shown).unwrap_or(line).to_vec();
             let what = entry(at.value(), line, length as u64);

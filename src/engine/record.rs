@@ -303,18 +303,18 @@ impl What {
         Self::Reply { offset, line, length }
     }
 
-    /// Logged bytes it carries.
+    /// Logged bytes it carries, as they are written at the most.
     pub(super) fn carried(&self) -> usize {
         match self {
             Self::Banner { line, .. } | Self::Command { line, .. } | Self::Reply { line, .. } => {
-                line.len()
+                written(line)
             }
             Self::Tls(TlsEvent::Begin { offer }) => {
                 offer.as_ref().map_or(0, |offer| offer.length())
             }
             Self::Edited { before, after, patches, .. } => {
                 let names: usize = patches.iter().map(|id| id.len()).sum();
-                before.len() + after.len() + names
+                written(before) + written(after) + names
             }
             Self::Opened
             | Self::DataBegin { .. }
@@ -333,6 +333,12 @@ impl What {
             | Self::Closed => 0,
         }
     }
+}
+
+/// How many bytes a log may take for these: JSON writes an escape as `\\x01`.
+pub(super) fn written(bytes: &[u8]) -> usize {
+    let is_plain = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    bytes.len() + 4 * bytes.iter().filter(|byte| !is_plain(byte)).count()
 }
 
 #[cfg(test)]

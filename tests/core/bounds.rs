@@ -12,6 +12,7 @@ use crate::support::random::Random;
 use crate::support::rig::{settings, settings_with, settings_without_rules};
 use crate::support::tls::{client_hello, hello_of_suites, server_name};
 use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Record, Settings, What};
+use mailguard::event::{self, Format, Zone};
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::guard::Rule;
 
@@ -428,6 +429,29 @@ fn a_flow_has_its_burst_in_the_log() {
     let logged = log_of_noise(limited(both), 3);
     assert!((1 << 15..=1 << 16).contains(&logged), "{logged}");
     assert!(log_of_noise(limited(least), 3) > 1 << 19, "the burst is the bound");
+}
+
+/// What is escaped takes more of the log than it is, and counts for that.
+#[test]
+fn escapes_count_for_what_is_written_of_them() {
+    let limits = |limits: &mut Limits| {
+        (limits.log_burst_bytes, limits.log_flow_bytes_per_second) = (1 << 18, 0);
+    };
+    let mut crowd = Crowd::new(limited(limits));
+    let mut line = crowd.open(ATTACKER, 1);
+    assert!(crowd.say(&mut line, S, BEGIN[0].1));
+    let reply = [b"250 ", &[1; 500][..], b"\r\n"].concat();
+    for _ in 0..2_000 {
+        assert!(crowd.say(&mut line, C, b"NOOP\r\n"));
+        assert!(crowd.say(&mut line, S, &reply));
+    }
+    assert!(crowd.engine.stats().entries_left_out > 1_000);
+    // JSON names more of each entry.
+    for (format, most) in [(Format::Text, 1 << 18), (Format::Json, 1 << 19)] {
+        let mut log = Vec::new();
+        crowd.records.iter().for_each(|record| event::write(record, format, Zone::Utc, &mut log));
+        assert!((1 << 17..=most).contains(&log.len()), "{format:?}: {}", log.len());
+    }
 }
 
 #[test]
