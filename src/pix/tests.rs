@@ -195,6 +195,17 @@ fn lines_that_name_mail_hosts_close_and_open_them() {
 }
 
 #[test]
+fn a_line_is_taken_back_by_its_own_word() {
+    let rest = "(inside,outside) 192.0.2.77 10.0.0.77";
+    let (config, said) = after("", &[&format!("static {rest}"), &format!("no mailhost {rest}")]);
+    assert_eq!(said, "ERROR: there is no such line");
+    assert_eq!(lines_named(&config, "static"), [format!("static {rest}")]);
+    let lines = [format!("STATIC  {rest}"), format!("no stat {rest}")];
+    let (config, said) = after("", &[&lines[0], &lines[1]]);
+    assert_eq!((said.as_str(), config.pix), ("", vec![]));
+}
+
+#[test]
 fn a_configuration_that_is_written_is_read_to_the_same() {
     for lines in [
         &["fixup protocol smtp 2525"][..],

@@ -23,7 +23,7 @@ pub enum Mode {
 pub struct Typed {
     /// What it asks for.
     pub command: Command,
-    /// Its first word, whole.
+    /// Its first word, whole; of what it takes back where that is `no`.
     pub head: &'static str,
     /// What stands for the values, as it was typed.
     pub values: Vec<String>,
@@ -127,7 +127,8 @@ pub fn resolve(line: &str, mode: Mode) -> Result<Typed, Mistake> {
 }
 
 fn typed(row: &Row, values: Vec<String>) -> Typed {
-    let head = row.words.split(' ').next().unwrap_or_default();
+    let words = row.words.strip_prefix("no ").unwrap_or(row.words);
+    let head = words.split(' ').next().unwrap_or_default();
     Typed { command: row.command, head, values }
 }
 
