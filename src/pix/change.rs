@@ -39,6 +39,7 @@ pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, Str
         Edit::OtherFixup => {
             said.push("WARNING: only the protocol smtp is guarded here: ignored".to_owned());
         }
+        Edit::Names => {}
         Edit::Line => add(&mut new, value, typed)?,
         Edit::NoLine => remove(&mut new, value, typed)?,
         Edit::ClearMailhost => clear(&mut new, "mailhost"),

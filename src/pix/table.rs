@@ -95,6 +95,8 @@ pub enum Edit {
     Line,
     /// Takes one back.
     NoLine,
+    /// Whether names count, which they always do here.
+    Names,
 }
 
 impl Command {
@@ -212,4 +214,6 @@ pub(super) const COMMANDS: &[Row] = &[
     edit("no access-group REST", Edit::NoLine),
     edit("name REST", Edit::Line),
     edit("no name REST", Edit::NoLine),
+    edit("names", Edit::Names),
+    edit("no names", Edit::Names),
 ];

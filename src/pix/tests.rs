@@ -40,6 +40,8 @@ fn words_may_be_shortened_to_what_only_one_of_their_place_begins_with() {
             Command::Edit(Edit::Line),
         ),
         ("status", Mode::Configuring, Command::Status),
+        ("names", Mode::Configuring, Command::Edit(Edit::Names)),
+        ("nam 10.1.1.10 mx1", Mode::Configuring, Command::Edit(Edit::Line)),
     ] {
         assert_eq!(meant(line, mode), Ok(command), "{line}");
     }
@@ -203,6 +205,12 @@ fn a_line_is_taken_back_by_its_own_word() {
     let lines = [format!("STATIC  {rest}"), format!("no stat {rest}")];
     let (config, said) = after("", &[&lines[0], &lines[1]]);
     assert_eq!((said.as_str(), config.pix), ("", vec![]));
+}
+
+#[test]
+fn names_count_at_all_times() {
+    let (config, said) = after("", &["names", "no names"]);
+    assert_eq!((said.as_str(), config), ("", self::config("")));
 }
 
 #[test]

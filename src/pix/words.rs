@@ -157,9 +157,9 @@ fn is_meant(keyword: &str, word: &str) -> bool {
     keyword.starts_with(word) && (word == keyword || !WHOLE.contains(&keyword))
 }
 
-/// Words that cannot be cut: a PIX has always taken their beginnings for other words, those of the
-/// second wherever it is not being configured.
-const WHOLE: [&str; 2] = ["queues", "end"];
+/// Words that cannot be cut: a PIX has always taken their beginnings for other words, those of
+/// `end` wherever it is not being configured.
+const WHOLE: [&str; 3] = ["queues", "end", "names"];
 
 /// What may be typed instead: the family's own usage, or the rows.
 fn usage(alive: &[&Row]) -> Vec<&'static str> {
