@@ -64,6 +64,8 @@ pub enum Command {
     ShowConnCount,
     /// How many translations: one a connection.
     ShowXlate,
+    /// Lines of the configuration in force.
+    ShowRunning,
     /// The file.
     ShowConfigure,
     /// What the inspection counted.
@@ -184,7 +186,7 @@ pub(super) const COMMANDS: &[Row] = &[
     row(Mode::Exec, "show conn count", Command::ShowConnCount),
     row(Mode::Exec, "show xlate", Command::ShowXlate),
     row(Mode::Exec, "show running-config", Command::WriteTerminal),
-    row(Mode::Exec, "show running-config REST", Command::WriteTerminal),
+    row(Mode::Exec, "show running-config REST", Command::ShowRunning),
     row(Mode::Exec, "show configure", Command::ShowConfigure),
     row(Mode::Exec, "show service-policy", Command::ShowServicePolicy),
     row(Mode::Exec, "show service-policy inspect esmtp", Command::ShowServicePolicy),

@@ -36,6 +36,15 @@ pub fn running(config: &Config) -> Vec<String> {
     lines
 }
 
+/// Of that, the lines that begin so, or take back what begins so; `all` has nothing more.
+#[must_use]
+pub fn running_of(config: &Config, start: &str) -> Vec<String> {
+    let words = start.split_whitespace().skip_while(|word| *word == "all");
+    let start = words.collect::<Vec<_>>().join(" ");
+    let is_it = |line: &String| line.strip_prefix("no ").unwrap_or(line).starts_with(&start);
+    running(config).into_iter().filter(is_it).collect()
+}
+
 /// What `write terminal` prints.
 #[must_use]
 pub fn written(config: &Config) -> String {

@@ -214,6 +214,21 @@ fn names_count_at_all_times() {
 }
 
 #[test]
+fn some_of_the_configuration_is_shown_alone() {
+    let host = "static (inside,outside) 192.0.2.10 10.1.1.10";
+    let (config, _) = after("", &["no fixup protocol smtp 25", host]);
+    for (start, expected) in [
+        ("static", &[host][..]),
+        ("fixup  protocol", &["no fixup protocol smtp 25"]),
+        ("all", &["no fixup protocol smtp 25", host]),
+        ("all static", &[host]),
+        ("policy-map type inspect esmtp", &[]),
+    ] {
+        assert_eq!(running_of(&config, start), expected, "{start}");
+    }
+}
+
+#[test]
 fn a_configuration_that_is_written_is_read_to_the_same() {
     for lines in [
         &["fixup protocol smtp 2525"][..],

@@ -402,6 +402,11 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
         refused(host, "ERROR: rules.mail_hosts: 0.0.0.0/0 found, expected hosts");
         assert_eq!(ctl("show conduit").1, "");
         assert_eq!(ctl(&format!("no {all}")).0, 0);
+        let list = ["access-list 101 remark hi", "access-list 101 permit tcp any any eq smtp"];
+        assert_eq!(list.map(|line| ctl(line).0), [0, 0]);
+        let shown = format!("{}\n{} (hitcnt=0) \n", list[0], list[1]);
+        assert_eq!(ctl("show access-list").1, shown);
+        assert_eq!(ctl("show running-config access-list 101 r").1, format!("{}\n", list[0]));
         // What else stood in a file that is gone is not known any more.
         fs::rename(FILE, "/run/away.toml").unwrap();
         refused("write memory", "ERROR: cannot read /run/mailguard.toml: No such file");
