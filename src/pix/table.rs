@@ -128,8 +128,15 @@ pub(super) struct Row {
 }
 
 /// The lines that may be typed in a mode.
-pub fn lines_of(mode: Mode) -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().filter(move |row| row.mode <= mode).map(|row| row.words)
+pub fn lines_of(mode: Mode) -> impl Iterator<Item = String> {
+    COMMANDS.iter().filter(move |row| row.mode <= mode).map(Row::shown)
+}
+
+impl Row {
+    /// Its words, as whoever may type them is told.
+    pub(super) fn shown(&self) -> String {
+        self.words.replace("REST", "...")
+    }
 }
 
 const fn row(mode: Mode, words: &'static str, command: Command) -> Row {

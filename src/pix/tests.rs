@@ -80,6 +80,7 @@ fn what_is_wrong_is_said_as_the_original_said_it() {
             "ERROR: % Incomplete command\nUsage: write terminal\n       write memory\n",
         ),
         ("", Mode::Exec, "ERROR: % Incomplete command"),
+        ("mailhost", Mode::Configuring, "ERROR: % Incomplete command\nUsage: mailhost ..."),
     ] {
         let said = meant(line, mode).unwrap_err();
         assert!(said.starts_with(expected), "{line}: {said}");

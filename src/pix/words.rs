@@ -39,7 +39,7 @@ pub enum Mistake {
     /// Several words begin so.
     Ambiguous(String, Vec<&'static str>),
     /// Words are missing: what may be typed.
-    Incomplete(Vec<&'static str>),
+    Incomplete(Vec<String>),
 }
 
 impl fmt::Display for Mistake {
@@ -162,12 +162,12 @@ fn is_meant(keyword: &str, word: &str) -> bool {
 const WHOLE: [&str; 3] = ["queues", "end", "names"];
 
 /// What may be typed instead: the family's own usage, or the rows.
-fn usage(alive: &[&Row]) -> Vec<&'static str> {
+fn usage(alive: &[&Row]) -> Vec<String> {
     let is_fixup = alive.iter().any(|row| row.words.contains("fixup"));
     if is_fixup {
-        return FIXUP_USAGE.to_vec();
+        return FIXUP_USAGE.map(str::to_owned).to_vec();
     }
-    alive.iter().map(|row| row.words).take(USAGE_LINES).collect()
+    alive.iter().map(|row| row.shown()).take(USAGE_LINES).collect()
 }
 
 const FIXUP_USAGE: [&str; 3] =
