@@ -353,7 +353,7 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
         while !ctl("events").1.contains("VRFY root") {}
         for (words, expected) in [
             ("shwo", "mailguard: Type help or '?' for a list of available commands.\n"),
-            ("show fixop", "mailguard: show fixop\n     ^\nERROR: % Invalid input detected"),
+            ("show fixop", "mailguard: show fixop\n                ^\nERROR: % Invalid input"),
             ("events follow | include a", "mailguard: ERROR: expected no bar behind `events"),
             ("flows --state open", "mailguard: flows: --state: `open` found, expected one of"),
             ("fixup protocol smtp 70000", "mailguard: ERROR: invalid port 70000: expected 1 to"),
