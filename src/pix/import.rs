@@ -8,6 +8,7 @@ use super::change::{plain, range};
 use super::gather::{Addresses, Gathered, gather};
 
 mod esmtp;
+mod masks;
 mod policy;
 
 /// What whoever imports wants besides.

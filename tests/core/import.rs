@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::golden;
 use mailguard::config::{Config, Source};
 use mailguard::pix::{Wish, import};
+use mailguard::smtp::Verb;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -72,6 +73,46 @@ fn no_file_is_too_strange_to_be_read() {
         for at in 0..text.len() {
             let _ = import(&text[..at], Wish { as_it_was: true, guard_anyway: true });
         }
+    }
+}
+
+/// The settings that a file of these lines becomes.
+fn settings(text: &str, wish: Wish) -> Config {
+    let imported = import(text, wish);
+    Config::build(Some(Source { name: "imported", text: &imported.settings }), &[]).unwrap()
+}
+
+#[test]
+fn what_a_map_masks_is_masked() {
+    let masked = |row: &str| {
+        let map =
+            format!("policy-map type inspect esmtp m\n parameters\n  allow-tls\n {row}\n  mask\n");
+        let rest =
+            "policy-map p\n class inspection_default\n  inspect esmtp m\nservice-policy p global\n";
+        let text = format!("ASA Version 9.1(2)\n{map}{rest}");
+        let guard = settings(&text, Wish::default()).engine.guard;
+        let is_passed = guard.words().contains(&("ehlo", "pass".to_owned()));
+        let keywords = ["AUTH", "SIZE", "HELP", "STARTTLS", "XNONE"];
+        let keywords =
+            keywords.into_iter().filter(|word| !is_passed && !guard.permits_keyword(word));
+        let verbs = [Verb::Vrfy, Verb::Etrn, Verb::Mail, Verb::Ehlo, Verb::StartTls];
+        let verbs = verbs.into_iter().filter(|verb| !guard.permitted().contains(*verb));
+        keywords.chain(verbs.map(Verb::name)).collect::<Vec<_>>().join(" ")
+    };
+    for (row, expected) in [
+        ("match ehlo-reply-parameter others", "HELP XNONE"),
+        ("match ehlo-reply-parameter size others", "SIZE HELP XNONE"),
+        ("match ehlo-reply-parameter auth", "AUTH XNONE"),
+        ("match not ehlo-reply-parameter auth", "SIZE HELP XNONE"),
+        ("match cmd verb VRFY ETRN", "VRFY ETRN"),
+        ("match not cmd verb helo ehlo mail rcpt data quit starttls", "VRFY ETRN"),
+        // Where no row takes it, `allow-tls` alone says what becomes of STARTTLS.
+        ("match cmd verb ehlo", "EHLO STARTTLS"),
+        ("match cmd verb starttls", "STARTTLS"),
+        ("match not cmd verb helo ehlo mail", "VRFY ETRN STARTTLS"),
+        ("match cmd verb expn", ""),
+    ] {
+        assert_eq!(masked(row), expected, "{row}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::masks::Masks;
 use super::{Account, is_head, policy};
 use crate::pix::change::plain;
 
@@ -85,9 +86,14 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         return None;
     }
     account.warnings.push(format!("{map}: the default map's rows are no part of it"));
-    if said.is_tls_allowed {
-        let blind = "its rows see nothing of a session that starts TLS";
-        account.warnings.push(format!("{map}: allow-tls: {blind}"));
+    if said.is_tls_allowed && said.masks.bar_tls() {
+        account.warnings.push(format!("{map}: a row masks what begins TLS: nobody can"));
+    } else if said.is_tls_allowed {
+        account.warnings.push(format!("{map}: allow-tls: {BLIND}"));
+    }
+    if said.masks.spare_others() {
+        let what = "keywords that are not known here are masked as well: see ehlo_keywords";
+        account.warnings.push(format!("{map}: {what}"));
     }
     Some(said.settings())
 }
@@ -106,8 +112,8 @@ struct Said {
     is_banner_masked: bool,
     is_tls_allowed: bool,
     is_tls_logged: bool,
-    are_others_masked: bool,
     are_characters_logged: bool,
+    masks: Masks,
     /// What [`LIMITS`] lists.
     limits: [Option<Limit>; LIMITS.len()],
     /// The rows in their order: what of them may be logged under its place.
@@ -175,8 +181,22 @@ impl Said {
                     NO_ROW.clone_into(row);
                 }
             }
-        } else if condition == OTHERS && action.starts_with("mask") {
-            self.are_others_masked = true;
+        } else if let Some(taken) =
+            action.strip_prefix("mask").and_then(|_| self.masks.take(condition))
+        {
+            if let Err(word) = taken {
+                let why = format!("`match {condition}`: `{word}` is no word of its list");
+                account.unclear.extend(at.iter().map(|line| (*line, why.clone())));
+                return;
+            }
+            if condition != OTHERS {
+                if let (true, [_, line]) = (action.ends_with(" log"), at) {
+                    let why = format!("line {line}: what it masks is not logged");
+                    account.warnings.push(why);
+                }
+                account.used.extend(at);
+                return;
+            }
         } else {
             let why = format!("`match {condition}` with `{action}`: no setting here does this");
             account.idle.extend(at.iter().map(|number| (*number, why.clone())));
@@ -195,19 +215,17 @@ impl Said {
 
     fn settings(&self) -> Vec<String> {
         let banner = if self.is_banner_masked { "star-text" } else { "pass" };
-        let starttls = match (self.is_tls_allowed, self.is_tls_logged) {
+        let is_tls_allowed = self.is_tls_allowed && !self.masks.bar_tls();
+        let starttls = match (is_tls_allowed, self.is_tls_logged) {
             (false, _) => "strip",
             (true, false) => "allow",
             (true, true) => "allow log",
         };
-        let ehlo = if self.are_others_masked { "letters" } else { "pass" };
         let scan = if self.are_characters_logged { "log" } else { "off" };
-        let mut settings = vec![
-            format!("banner = \"{banner}\""),
-            format!("starttls = \"{starttls}\""),
-            format!("ehlo = \"{ehlo}\""),
-            format!("address_scan = \"{scan}\""),
-        ];
+        let mut settings =
+            vec![format!("banner = \"{banner}\""), format!("starttls = \"{starttls}\"")];
+        settings.extend(self.masks.settings());
+        settings.push(format!("address_scan = \"{scan}\""));
         for ((_, names, _), limit) in LIMITS.iter().zip(self.limits) {
             settings.extend(names.iter().map(|name| match limit {
                 Some(Limit { is_logged: true, number, .. }) => {
@@ -240,6 +258,9 @@ const LIMITS: [(&str, &[&str], u32); 7] = [
     ("body length gt", &["body_bytes_max"], BYTES_HIGHEST),
     ("body line length gt", &["body_line_max"], LINE_HIGHEST),
 ];
+
+/// What is said where TLS passes.
+const BLIND: &str = "its rows see nothing of a session that starts TLS";
 
 /// The condition on keywords that are not listed.
 const OTHERS: &str = "ehlo-reply-parameter others";
