@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::golden;
 use mailguard::config::{Config, Source};
+use mailguard::guard::Settings;
 use mailguard::pix::{Wish, import};
 use mailguard::smtp::Verb;
 
@@ -80,6 +81,30 @@ fn no_file_is_too_strange_to_be_read() {
 fn settings(text: &str, wish: Wish) -> Config {
     let imported = import(text, wish);
     Config::build(Some(Source { name: "imported", text: &imported.settings }), &[]).unwrap()
+}
+
+#[test]
+fn the_default_map_printed_is_the_profiles_own_but_for_tls() {
+    let text = fs::read_to_string(root().join("tests/golden/pix/asa-printed.cfg")).unwrap();
+    for (text, starttls) in [
+        (text.clone(), "allow"),
+        (text.replace("  allow-tls", "  no allow-tls"), "strip"),
+        (text.replace("esmtp _default_esmtp_map\nservice", "esmtp\nservice"), "allow"),
+        (text.replace("ASA Version 9.12(4)", "PIX Version 7.2(4)"), "allow"),
+    ] {
+        let mut expected = Settings::profile("asa").unwrap();
+        expected.set("starttls", starttls).unwrap();
+        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{text}");
+    }
+    for (version, starttls) in [("9.12(4)", "allow"), ("9.4(1)", "allow"), ("9.3(3)", "strip")] {
+        let text = format!(
+            "ASA Version {version}\npolicy-map p\n class inspection_default\n  \
+                            inspect esmtp\nservice-policy p global\n"
+        );
+        let mut expected = Settings::profile("asa").unwrap();
+        expected.set("starttls", starttls).unwrap();
+        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{version}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::masks::Masks;
-use super::{Account, is_head, policy};
+use super::policy::{self, DEFAULT_MAP};
+use super::{Account, is_head};
 use crate::pix::change::plain;
 
 /// What a map says, as settings; the first is left for the profile.
@@ -25,14 +26,19 @@ pub(super) fn read(
     let mut unclear = None;
     match maps.iter().copied().collect::<Vec<_>>().as_slice() {
         [] => account.warnings.push(format!("no inspect esmtp: mail was not guarded{cure}")),
-        [""] => {}
         [map] => match self::settings(map, lines, account) {
             Some(found) => settings = found,
+            // It is printed by `show running-config all` alone.
+            None if *map == DEFAULT_MAP && is_new(lines) => {
+                account.warnings.push(format!("the default map: allow-tls: {BLIND}"));
+                settings.push("starttls = \"allow\"".to_owned());
+            }
+            None if *map == DEFAULT_MAP => {}
             None => unclear = Some(format!("its map `{map}` says nothing here")),
         },
         several => {
-            let names = several.iter().map(|map| if map.is_empty() { "the default" } else { map });
-            let names = names.collect::<Vec<_>>().join(", ");
+            let name = |map| if map == DEFAULT_MAP { "the default" } else { map };
+            let names = several.iter().map(|map| name(*map)).collect::<Vec<_>>().join(", ");
             unclear = Some(format!("several maps are in use: {names}; the default is taken"));
         }
     }
@@ -44,8 +50,8 @@ pub(super) fn read(
     (ports, settings)
 }
 
-/// The rows of a map of somebody's own. What it does not say holds no more: the default map's
-/// limits are no part of it. None where there is nothing that it says.
+/// The rows of a map. What it does not say holds no more: the default map's limits are no part of
+/// one of somebody's own. None where there is nothing that it says.
 fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Option<Vec<String>> {
     let mut said = Said { is_tls_allowed: is_new(lines), ..Said::default() };
     let (mut is_inside, mut is_empty) = (false, true);
@@ -85,7 +91,9 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
     if is_empty {
         return None;
     }
-    account.warnings.push(format!("{map}: the default map's rows are no part of it"));
+    if map != DEFAULT_MAP {
+        account.warnings.push(format!("{map}: the default map's rows are no part of it"));
+    }
     if said.is_tls_allowed && said.masks.bar_tls() {
         account.warnings.push(format!("{map}: a row masks what begins TLS: nobody can"));
     } else if said.is_tls_allowed {

@@ -8,7 +8,7 @@ use crate::pix::change::{plain, range};
 /// A line `inspect esmtp`.
 pub(super) struct Inspection {
     pub(super) line: usize,
-    /// Its map; of the default map the name is empty.
+    /// Its map.
     pub(super) map: String,
     policy: String,
     class: String,
@@ -28,7 +28,7 @@ pub(super) fn in_force(lines: &[(usize, String)], account: &mut Account) -> Vec<
         } else if let Some(rest) = line.strip_prefix("service-policy ") {
             policies.extend(rest.split(' ').next().map(str::to_owned));
         } else if let Some(map) = line.strip_prefix("inspect esmtp") {
-            let map = if map.trim() == DEFAULT_MAP { "" } else { map.trim() };
+            let map = if map.trim().is_empty() { DEFAULT_MAP } else { map.trim() };
             let (policy, class) = (policy.clone(), class.clone());
             all.push(Inspection { line: *number, map: map.to_owned(), policy, class });
         }
@@ -94,8 +94,9 @@ fn matched(condition: &str) -> Option<Vec<u16>> {
     }
 }
 
-/// The map of `inspect esmtp` without a name, which is what the profile `asa` presets.
-const DEFAULT_MAP: &str = "_default_esmtp_map";
+/// The map of `inspect esmtp` without a name, which is what the profile `asa` presets but for TLS:
+/// that passes from 9.4 on.
+pub(super) const DEFAULT_MAP: &str = "_default_esmtp_map";
 
 /// The class that needs no `class-map`.
 const DEFAULT_CLASS: &str = "inspection_default";
