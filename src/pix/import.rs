@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::change::{plain, range};
+use super::change::range;
 use super::gather::{Addresses, Gathered, gather};
+use super::table::{Command, Edit};
+use super::words::{Mode, resolve};
 
 mod esmtp;
 mod masks;
@@ -136,33 +138,34 @@ fn is_head(line: &str) -> bool {
     !line.starts_with([' ', '\t'])
 }
 
-/// The ports that `fixup` guards: 25, if no line says anything.
+/// The ports that `fixup` guards: 25, and what lines add and take away.
 fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTreeSet<u16> {
-    let (mut ports, mut is_said) = (BTreeSet::new(), false);
+    let mut ports = BTreeSet::from([25]);
+    let mut off = None;
     for (number, line) in lines {
-        let line = plain(line);
-        let (is_guarded, rest) = match line.strip_prefix("no ") {
-            Some(rest) => (false, rest),
-            None => (true, line.as_str()),
-        };
-        let Some(value) = rest.strip_prefix("fixup protocol smtp") else { continue };
-        let value = value.trim();
-        is_said = true;
-        match range(value) {
-            Ok(all) if is_guarded => ports.extend(all),
-            Ok(_) if value.is_empty() => ports = BTreeSet::from([25]),
-            Ok(all) => ports.retain(|port| !all.contains(port)),
-            Err(why) => {
+        let Ok(typed) = resolve(line, Mode::Configuring) else { continue };
+        let value = typed.values.first().map_or("", String::as_str);
+        match (typed.command, range(value)) {
+            (Command::Edit(Edit::Fixup | Edit::NoFixup), Err(why)) => {
                 account.unclear.insert(*number, why.trim_start_matches("ERROR: ").to_owned());
                 continue;
             }
+            (Command::Edit(Edit::Fixup), Ok(all)) => ports.extend(all),
+            (Command::Edit(Edit::NoFixup), Ok(_)) if value.is_empty() => {
+                ports = BTreeSet::from([25]);
+            }
+            (Command::Edit(Edit::NoFixup), Ok(all)) => {
+                ports.retain(|port| !all.contains(port));
+                off = Some(number);
+            }
+            _ => continue,
         }
         account.used.insert(*number);
-        if !is_guarded && ports.is_empty() {
-            account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
-        }
     }
-    if is_said { ports } else { BTreeSet::from([25]) }
+    if let Some(number) = off.filter(|_| ports.is_empty()) {
+        account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
+    }
+    ports
 }
 
 /// Accounts for the lines that name hosts.

@@ -15,7 +15,8 @@ pub fn fixups(config: &Config) -> Vec<String> {
     let mut lines: Vec<String> =
         ports.iter().map(|port| format!("fixup protocol smtp {port}")).collect();
     lines.extend(config.pix.iter().filter(|line| line.starts_with("no fixup ")).cloned());
-    if lines.is_empty() {
+    // It is on where nobody says that it is not.
+    if !ports.contains(&25) && !lines.contains(&unguarded(25)) {
         lines.push(unguarded(25));
     }
     lines
