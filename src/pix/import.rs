@@ -45,7 +45,9 @@ pub(super) struct Account {
 /// Which of the generations a file is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
-    /// `fixup` and before it `mailhost`: the profile that does what it did.
+    /// `mailhost`, which guards one host.
+    Mailhost,
+    /// `fixup`: the profile that does what it did.
     Pix(&'static str),
     /// `inspect esmtp`.
     Asa,
@@ -62,6 +64,7 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     let gathered = gather(numbered, addresses(&lines));
     let cure = if wish.guard_anyway { "" } else { "; say --guard-anyway for ports = [25]" };
     let (mut ports, mut settings) = match generation {
+        Generation::Mailhost => (mailhosts(&gathered, cure, &mut account), Vec::new()),
         Generation::Pix(_) => (fixups(&lines, cure, &mut account), Vec::new()),
         Generation::Asa => esmtp::read(&lines, cure, &mut account),
     };
@@ -74,8 +77,9 @@ pub fn import(text: &str, wish: Wish) -> Imported {
         ports.clear();
     }
     let profile = match (generation, wish.as_it_was) {
+        (Generation::Mailhost, true) => "pix-4.1",
         (Generation::Pix(profile), true) => profile,
-        (Generation::Pix(_), false) => "mailguard",
+        (Generation::Mailhost | Generation::Pix(_), false) => "mailguard",
         (Generation::Asa, _) => "asa",
     };
     note(&gathered, &mut account);
@@ -87,7 +91,10 @@ pub fn import(text: &str, wish: Wish) -> Imported {
             .push("no line was used: is it a configuration of a PIX or ASA?".to_owned());
     }
     settings.insert(0, format!("profile = \"{profile}\""));
-    let settings = written(&settings, &ports, &gathered);
+    let mut settings = written(&settings, &ports, &gathered);
+    if generation == Generation::Mailhost && !gathered.mailhosts.is_empty() {
+        settings.push_str(&guarded_alone(&gathered));
+    }
     let report = account.told(&lines);
     let is_doubtful = is_off || !is_used || !account.unclear.is_empty();
     Imported { settings, report, is_doubtful }
@@ -109,7 +116,8 @@ fn generation(lines: &[(usize, String)], account: &mut Account) -> Generation {
         return Generation::Asa;
     }
     Generation::Pix(match version.get(..3).unwrap_or_default() {
-        "4.0" | "4.1" | "4.2" => "pix-4.1",
+        "4.0" | "4.1" => return Generation::Mailhost,
+        "4.2" => "pix-4.1",
         "4.3" | "4.4" | "5.0" => "pix-4.4",
         "5.1" => "pix-5.1",
         "5.2" if matches!(version.get(4..5), Some("1" | "2" | "3")) => "pix-5.1",
@@ -166,6 +174,28 @@ fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTree
         account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
     }
     ports
+}
+
+/// The ports of a release that guarded the hosts which `mailhost` names, and no other.
+fn mailhosts(gathered: &Gathered, cure: &str, account: &mut Account) -> BTreeSet<u16> {
+    if gathered.mailhosts.is_empty() {
+        account.warnings.push(format!("no mailhost: this PIX did not guard mail{cure}"));
+        return BTreeSet::new();
+    }
+    BTreeSet::from([25])
+}
+
+/// Exceptions by which the hosts of `mailhost` are guarded, and no other is.
+fn guarded_alone(gathered: &Gathered) -> String {
+    let mut text = "\n# As `mailhost` has it: these are guarded, and no other.\n".to_owned();
+    for host in &gathered.mailhosts {
+        let _ = writeln!(text, "[[exceptions]]\nserver = \"{}\"\n", host.address);
+    }
+    for rest in ["0.0.0.0/1", "128.0.0.0/1"] {
+        let _ = writeln!(text, "[[exceptions]]\nserver = \"{rest}\"\ntreatment = \"hands-off\"\n");
+    }
+    text.truncate(text.trim_end().len() + 1);
+    text
 }
 
 /// Accounts for the lines that name hosts.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::golden;
 use mailguard::config::{Config, Source};
+use mailguard::engine::{Exception, Treatment};
 use mailguard::guard::Settings;
 use mailguard::pix::{Wish, import};
 use mailguard::smtp::Verb;
@@ -142,6 +143,28 @@ fn what_a_map_masks_is_masked() {
 }
 
 #[test]
+fn the_first_releases_guard_the_hosts_of_mailhost_alone() {
+    let lines = "PIX Version 4.1(7)\nmailhost (outside) 192.0.2.25 10.0.0.25\n";
+    for (as_it_was, profile) in [(false, "mailguard"), (true, "pix-4.1")] {
+        let config = settings(lines, Wish { as_it_was, ..Wish::default() });
+        let preset = Settings::profile(profile).unwrap();
+        let chosen = |server: [u8; 4]| {
+            let is_it = |one: &&Exception| one.server.unwrap().contains(server.into());
+            &config.engine.exceptions.iter().find(is_it).unwrap().treatment
+        };
+        assert_eq!(*chosen([10, 0, 0, 25]), Treatment::Enforce(preset));
+        for other in [[10, 0, 0, 26], [0, 0, 0, 0], [127, 255, 255, 255], [128, 0, 0, 0]] {
+            assert_eq!(*chosen(other), Treatment::HandsOff, "{other:?}");
+        }
+    }
+    for guard_anyway in [false, true] {
+        let config = settings("PIX Version 4.1(7)\n", Wish { guard_anyway, ..Wish::default() });
+        assert_eq!(config.engine.ports, if guard_anyway { vec![25] } else { vec![] });
+        assert_eq!(config.engine.exceptions, []);
+    }
+}
+
+#[test]
 fn what_is_no_configuration_of_a_pix_is_doubted() {
     for text in ["hello world\n", "root:x:0:0:root:/root:/bin/bash\n", "", "hostname pix\n"] {
         let imported = import(text, Wish::default());
@@ -154,7 +177,7 @@ fn what_is_no_configuration_of_a_pix_is_doubted() {
 
 #[test]
 fn nobody_is_advised_to_say_what_was_said() {
-    for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n"] {
+    for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n", "PIX Version 4.1(7)\n"] {
         for guard_anyway in [false, true] {
             let imported = import(text, Wish { guard_anyway, ..Wish::default() });
             assert!(imported.report.contains("not guard"), "{}", imported.report);
