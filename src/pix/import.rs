@@ -8,6 +8,7 @@ use super::change::range;
 use super::gather::{Addresses, Gathered, gather};
 use super::table::{Command, Edit};
 use super::words::{Mode, resolve};
+use crate::guard::Profile;
 
 mod esmtp;
 mod masks;
@@ -76,12 +77,13 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     if is_off && !wish.guard_anyway {
         ports.clear();
     }
-    let profile = match (generation, wish.as_it_was) {
+    let own = own_profile(&lines, &mut account);
+    let profile = own.unwrap_or(match (generation, wish.as_it_was) {
         (Generation::Mailhost, true) => "pix-4.1",
         (Generation::Pix(profile), true) => profile,
         (Generation::Mailhost | Generation::Pix(_), false) => "mailguard",
         (Generation::Asa, _) => "asa",
-    };
+    });
     note(&gathered, &mut account);
     account.pass_over_nothing(&lines, &gathered);
     let is_used = !account.used.is_empty();
@@ -139,6 +141,15 @@ fn addresses(lines: &[(usize, String)]) -> Addresses {
         None => line.starts_with("NGFW Version ") || line.starts_with("object network "),
     });
     if is_new { Addresses::Own } else { Addresses::Outer }
+}
+
+/// The profile that a file of ours names, as `write terminal` prints it.
+fn own_profile(lines: &[(usize, String)], account: &mut Account) -> Option<&'static str> {
+    let (version, _) = lines.iter().find(|(_, line)| line.starts_with("Mailguard Version "))?;
+    let (number, name) =
+        lines.iter().find_map(|(number, line)| Some((number, line.strip_prefix(": profile ")?)))?;
+    account.used.extend([version, number]);
+    Profile::names().into_iter().find(|known| *known == name)
 }
 
 /// Whether a line begins something: what belongs to it is indented.

@@ -231,23 +231,32 @@ fn some_of_the_configuration_is_shown_alone() {
 
 #[test]
 fn a_configuration_that_is_written_is_read_to_the_same() {
-    for lines in [
-        &["fixup protocol smtp 2525"][..],
-        &["no fixup protocol smtp 25"],
-        &[
-            "name 10.1.1.10 mx1",
-            "static (inside,outside) 192.0.2.10 mx1 netmask 255.255.255.255 0 0",
-            "conduit permit tcp host 192.0.2.10 eq smtp any",
-        ],
+    for (start, lines) in [
+        ("", &["fixup protocol smtp 2525"][..]),
+        ("", &["no fixup protocol smtp 25"]),
+        ("ports = [2525]", &[]),
+        ("profile = \"asa\"", &["fixup protocol smtp 2525"]),
+        ("profile = \"pix-4.1\"", &["mailhost (outside) 192.0.2.25 10.0.0.25"]),
+        (
+            "",
+            &[
+                "name 10.1.1.10 mx1",
+                "static (inside,outside) 192.0.2.10 mx1 netmask 255.255.255.255 0 0",
+                "conduit permit tcp host 192.0.2.10 eq smtp any",
+            ],
+        ),
     ] {
-        let (config, _) = after("", lines);
+        let (config, _) = after(start, lines);
         let text = written(&config);
         assert!(text.starts_with("Building configuration...\n: Saved\n:\nMailguard Version "));
         assert!(text.ends_with("\n: end\n[OK]\n"), "{text}");
-        let read = import(&text, Wish::default());
-        let again = self::config(&read.settings);
-        assert_eq!(again.engine.ports, config.engine.ports, "{text}");
-        assert_eq!(again.rules.mail_hosts, config.rules.mail_hosts, "{text}");
+        for as_it_was in [false, true] {
+            let read = import(&text, Wish { as_it_was, ..Wish::default() });
+            let again = self::config(&read.settings);
+            assert_eq!(again.profile, config.profile, "{text}");
+            assert_eq!(again.engine, config.engine, "{text}");
+            assert_eq!(again.rules.mail_hosts, config.rules.mail_hosts, "{text}");
+        }
     }
     assert_ne!(checksum(&config("")), checksum(&config("ports = [26]")));
     assert_eq!(checksum(&config("")).len(), 35);
