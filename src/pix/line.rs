@@ -243,6 +243,9 @@ fn parse_static(words: &mut Words<'_>) -> Result<Static, String> {
     }
     let address = words.address()?;
     let inner = if has_ports { words.port()? } else { 0 };
+    if outer == SMTP && inner == 0 {
+        return Err("which port it is inside is not known here: expected a number".to_owned());
+    }
     let mut prefix = 32;
     while let Some(word) = words.next() {
         if word == "netmask" {

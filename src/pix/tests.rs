@@ -139,6 +139,10 @@ fn fixup_adds_and_takes_away_ports_and_what_is_off_is_shown_so() {
             "static (inside,outside) tcp 192.0.2.1 smtp mailer smtp",
             "ERROR: `mailer` found, expected an address or a name",
         ),
+        (
+            "static (inside,outside) tcp 192.0.2.1 smtp 10.0.0.1 netmask 255.255.255.255",
+            "ERROR: which port it is inside is not known here: expected a number",
+        ),
     ] {
         let (changed, said) = after("", &[line]);
         assert_eq!((said.as_str(), changed), (expected, config("")), "{line}");
