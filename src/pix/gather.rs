@@ -90,7 +90,8 @@ pub(super) fn gather<'l>(
 /// Whether a line that was not understood may concern mail.
 fn is_about_mail(line: &str, names: &Names) -> bool {
     let is_of_mail = |word: &str| {
-        matches!(word, "smtp" | "25" | "mailhost")
+        let known = ["smtp", "25", "mailhost"];
+        known.iter().any(|known| known.eq_ignore_ascii_case(word))
             || names.service(word).is_some_and(|ports| ports != Some((0, 0)))
     };
     line.split_whitespace().any(is_of_mail)

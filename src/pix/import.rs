@@ -302,7 +302,8 @@ impl Account {
                     | ["port-object" | "service" | "service-object", ..]
                     | [_, _, "remark", ..]
             );
-            if words.contains(&"smtp") && !is_text && !line.starts_with([':', '!']) {
+            let is_of_mail = words.iter().any(|word| word.eq_ignore_ascii_case("smtp"));
+            if is_of_mail && !is_text && !line.starts_with([':', '!']) {
                 self.unclear.insert(*number, "lines of this kind are not read".to_owned());
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::masks::Masks;
-use super::policy::{self, DEFAULT_MAP};
+use super::policy::{self, DEFAULT_MAP, behind};
 use super::{Account, is_head};
 use crate::pix::change::plain;
 
@@ -60,12 +60,13 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         let is_head = is_head(line);
         let line = plain(line);
         if is_head {
-            is_inside = line.strip_prefix("policy-map type inspect esmtp ") == Some(map);
+            is_inside = behind(&line, "policy-map type inspect esmtp ") == Some(map);
             row = None;
         }
         if !is_inside {
             continue;
         }
+        let line = line.to_ascii_lowercase();
         if is_head || line == "parameters" || line.starts_with("description") {
             account.used.insert(*number);
             continue;
@@ -73,7 +74,7 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         is_empty = false;
         if let Some(condition) = line.strip_prefix("match ") {
             said.rows.push(NO_ROW.to_owned());
-            row = Some((*number, condition.to_ascii_lowercase()));
+            row = Some((*number, condition.to_owned()));
         } else if let Some((at, condition)) = row.take() {
             let action = match line.strip_prefix("drop") {
                 Some(rest) if !rest.starts_with('-') => {
