@@ -118,6 +118,12 @@ impl Engine {
         self.limits.flows_max
     }
 
+    /// The most flows there were at once since the filter began.
+    #[must_use]
+    pub fn flows_most(&self) -> usize {
+        self.flows.most()
+    }
+
     /// Bytes that all flows together may hold.
     #[must_use]
     pub fn store_bytes_max(&self) -> usize {

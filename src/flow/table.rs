@@ -54,6 +54,8 @@ pub struct FlowTable<T> {
     keyed: Keyed,
     /// Flows in the map, and places taken for those about to be.
     count: AtomicUsize,
+    /// The most of them at once.
+    most: AtomicUsize,
     flows_max: usize,
     last_id: AtomicU64,
     expiry: Expiry<T>,
@@ -69,6 +71,7 @@ impl<T> FlowTable<T> {
             flows: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::new(), SHARDS),
             keyed: Keyed::new(seed),
             count: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
             flows_max: flows_max.max(1),
             last_id: AtomicU64::new(0),
             expiry: Expiry::new(),
@@ -80,6 +83,12 @@ impl<T> FlowTable<T> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.count.load(Relaxed)
+    }
+
+    /// The most flows there ever were at once.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.load(Relaxed)
     }
 
     /// Whether there is none.
@@ -213,12 +222,18 @@ impl<T> FlowTable<T> {
     /// Takes a place for one more flow.
     fn make_room(&self, client: Client, displaced: &mut Vec<Arc<Flow<T>>>) {
         let take_place = |count| (count < self.flows_max).then_some(count + 1);
-        while self.count.fetch_update(Relaxed, Relaxed, take_place).is_err() {
+        let before = loop {
+            if let Ok(before) = self.count.fetch_update(Relaxed, Relaxed, take_place) {
+                break before;
+            }
             let _evicting = self.evicting.lock();
             if self.is_full() {
                 let victims = self.choose(client);
                 displaced.extend(victims.into_iter().filter(|flow| self.forget(flow)));
             }
+        };
+        if before >= self.most() {
+            self.most.fetch_max(before + 1, Relaxed);
         }
     }
 

@@ -39,8 +39,9 @@ pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, Str
         Edit::OtherFixup => {
             said.push("WARNING: only the protocol smtp is guarded here: ignored".to_owned());
         }
+        Edit::Names => {}
         Edit::Line => add(&mut new, value, typed)?,
-        Edit::NoLine => remove(&mut new, value)?,
+        Edit::NoLine => remove(&mut new, value, typed)?,
         Edit::ClearMailhost => clear(&mut new, "mailhost"),
         Edit::ClearConduit => clear(&mut new, "conduit"),
         Edit::ClearStatic => clear(&mut new, "static"),
@@ -120,12 +121,11 @@ fn add(config: &mut Config, value: &str, typed: &Typed) -> Result<(), String> {
     Ok(())
 }
 
-fn remove(config: &mut Config, value: &str) -> Result<(), String> {
+fn remove(config: &mut Config, value: &str, typed: &Typed) -> Result<(), String> {
     let before = gathered(&config.pix);
-    let line = plain(value);
-    let is_it = |known: &String| known.split_once(' ').is_some_and(|(_, rest)| rest == line);
+    let line = format!("{} {}", typed.head, plain(value));
     let count = config.pix.len();
-    config.pix.retain(|known| !is_it(known));
+    config.pix.retain(|known| *known != line);
     if config.pix.len() == count {
         return Err("ERROR: there is no such line".to_owned());
     }

@@ -15,6 +15,8 @@ use crate::flow::Network;
 pub(super) struct Gathered {
     /// Mail hosts, and the numbers of the lines that make each one.
     pub(super) hosts: BTreeMap<Block, BTreeSet<usize>>,
+    /// Those of them that `mailhost` names.
+    pub(super) mailhosts: BTreeSet<Block>,
     /// Ports of mail besides those of `fixup`.
     pub(super) ports: BTreeSet<u16>,
     /// Hosts to which more than mail may go: their other ports must not be closed.
@@ -88,7 +90,8 @@ pub(super) fn gather<'l>(
 /// Whether a line that was not understood may concern mail.
 fn is_about_mail(line: &str, names: &Names) -> bool {
     let is_of_mail = |word: &str| {
-        matches!(word, "smtp" | "25" | "mailhost")
+        let known = ["smtp", "25", "mailhost"];
+        known.iter().any(|known| known.eq_ignore_ascii_case(word))
             || names.service(word).is_some_and(|ports| ports != Some((0, 0)))
     };
     line.split_whitespace().any(is_of_mail)
@@ -98,6 +101,7 @@ impl Reading {
     fn weigh(&self, gathered: &mut Gathered) {
         for (number, block) in &self.mailhosts {
             gathered.hosts.entry(*block).or_default().insert(*number);
+            gathered.mailhosts.insert(*block);
         }
         for (number, one) in &self.statics {
             let Some((local, lines)) = self.local(*number, one) else { continue };

@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::change::{plain, range};
+use super::change::range;
 use super::gather::{Addresses, Gathered, gather};
+use super::table::{Command, Edit};
+use super::words::{Mode, resolve};
+use crate::guard::Profile;
 
 mod esmtp;
+mod masks;
 mod policy;
 
 /// What whoever imports wants besides.
@@ -42,7 +46,9 @@ pub(super) struct Account {
 /// Which of the generations a file is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
-    /// `fixup` and before it `mailhost`: the profile that does what it did.
+    /// `mailhost`, which guards one host.
+    Mailhost,
+    /// `fixup`: the profile that does what it did.
     Pix(&'static str),
     /// `inspect esmtp`.
     Asa,
@@ -59,6 +65,7 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     let gathered = gather(numbered, addresses(&lines));
     let cure = if wish.guard_anyway { "" } else { "; say --guard-anyway for ports = [25]" };
     let (mut ports, mut settings) = match generation {
+        Generation::Mailhost => (mailhosts(&gathered, cure, &mut account), Vec::new()),
         Generation::Pix(_) => (fixups(&lines, cure, &mut account), Vec::new()),
         Generation::Asa => esmtp::read(&lines, cure, &mut account),
     };
@@ -70,11 +77,13 @@ pub fn import(text: &str, wish: Wish) -> Imported {
     if is_off && !wish.guard_anyway {
         ports.clear();
     }
-    let profile = match (generation, wish.as_it_was) {
+    let own = own_profile(&lines, &mut account);
+    let profile = own.unwrap_or(match (generation, wish.as_it_was) {
+        (Generation::Mailhost, true) => "pix-4.1",
         (Generation::Pix(profile), true) => profile,
-        (Generation::Pix(_), false) => "mailguard",
+        (Generation::Mailhost | Generation::Pix(_), false) => "mailguard",
         (Generation::Asa, _) => "asa",
-    };
+    });
     note(&gathered, &mut account);
     account.pass_over_nothing(&lines, &gathered);
     let is_used = !account.used.is_empty();
@@ -84,7 +93,10 @@ pub fn import(text: &str, wish: Wish) -> Imported {
             .push("no line was used: is it a configuration of a PIX or ASA?".to_owned());
     }
     settings.insert(0, format!("profile = \"{profile}\""));
-    let settings = written(&settings, &ports, &gathered);
+    let mut settings = written(&settings, &ports, &gathered);
+    if generation == Generation::Mailhost && !gathered.mailhosts.is_empty() {
+        settings.push_str(&guarded_alone(&gathered));
+    }
     let report = account.told(&lines);
     let is_doubtful = is_off || !is_used || !account.unclear.is_empty();
     Imported { settings, report, is_doubtful }
@@ -106,7 +118,8 @@ fn generation(lines: &[(usize, String)], account: &mut Account) -> Generation {
         return Generation::Asa;
     }
     Generation::Pix(match version.get(..3).unwrap_or_default() {
-        "4.0" | "4.1" | "4.2" => "pix-4.1",
+        "4.0" | "4.1" => return Generation::Mailhost,
+        "4.2" => "pix-4.1",
         "4.3" | "4.4" | "5.0" => "pix-4.4",
         "5.1" => "pix-5.1",
         "5.2" if matches!(version.get(4..5), Some("1" | "2" | "3")) => "pix-5.1",
@@ -130,38 +143,70 @@ fn addresses(lines: &[(usize, String)]) -> Addresses {
     if is_new { Addresses::Own } else { Addresses::Outer }
 }
 
+/// The profile that a file of ours names, as `write terminal` prints it.
+fn own_profile(lines: &[(usize, String)], account: &mut Account) -> Option<&'static str> {
+    let (version, _) = lines.iter().find(|(_, line)| line.starts_with("Mailguard Version "))?;
+    let (number, name) =
+        lines.iter().find_map(|(number, line)| Some((number, line.strip_prefix(": profile ")?)))?;
+    account.used.extend([version, number]);
+    Profile::names().into_iter().find(|known| *known == name)
+}
+
 /// Whether a line begins something: what belongs to it is indented.
 fn is_head(line: &str) -> bool {
     !line.starts_with([' ', '\t'])
 }
 
-/// The ports that `fixup` guards: 25, if no line says anything.
+/// The ports that `fixup` guards: 25, and what lines add and take away.
 fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTreeSet<u16> {
-    let (mut ports, mut is_said) = (BTreeSet::new(), false);
+    let mut ports = BTreeSet::from([25]);
+    let mut off = None;
     for (number, line) in lines {
-        let line = plain(line);
-        let (is_guarded, rest) = match line.strip_prefix("no ") {
-            Some(rest) => (false, rest),
-            None => (true, line.as_str()),
-        };
-        let Some(value) = rest.strip_prefix("fixup protocol smtp") else { continue };
-        let value = value.trim();
-        is_said = true;
-        match range(value) {
-            Ok(all) if is_guarded => ports.extend(all),
-            Ok(_) if value.is_empty() => ports = BTreeSet::from([25]),
-            Ok(all) => ports.retain(|port| !all.contains(port)),
-            Err(why) => {
+        let Ok(typed) = resolve(line, Mode::Configuring) else { continue };
+        let value = typed.values.first().map_or("", String::as_str);
+        match (typed.command, range(value)) {
+            (Command::Edit(Edit::Fixup | Edit::NoFixup), Err(why)) => {
                 account.unclear.insert(*number, why.trim_start_matches("ERROR: ").to_owned());
                 continue;
             }
+            (Command::Edit(Edit::Fixup), Ok(all)) => ports.extend(all),
+            (Command::Edit(Edit::NoFixup), Ok(_)) if value.is_empty() => {
+                ports = BTreeSet::from([25]);
+            }
+            (Command::Edit(Edit::NoFixup), Ok(all)) => {
+                ports.retain(|port| !all.contains(port));
+                off = Some(number);
+            }
+            _ => continue,
         }
         account.used.insert(*number);
-        if !is_guarded && ports.is_empty() {
-            account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
-        }
     }
-    if is_said { ports } else { BTreeSet::from([25]) }
+    if let Some(number) = off.filter(|_| ports.is_empty()) {
+        account.warnings.push(format!("line {number}: this PIX did not guard mail{cure}"));
+    }
+    ports
+}
+
+/// The ports of a release that guarded the hosts which `mailhost` names, and no other.
+fn mailhosts(gathered: &Gathered, cure: &str, account: &mut Account) -> BTreeSet<u16> {
+    if gathered.mailhosts.is_empty() {
+        account.warnings.push(format!("no mailhost: this PIX did not guard mail{cure}"));
+        return BTreeSet::new();
+    }
+    BTreeSet::from([25])
+}
+
+/// Exceptions by which the hosts of `mailhost` are guarded, and no other is.
+fn guarded_alone(gathered: &Gathered) -> String {
+    let mut text = "\n# As `mailhost` has it: these are guarded, and no other.\n".to_owned();
+    for host in &gathered.mailhosts {
+        let _ = writeln!(text, "[[exceptions]]\nserver = \"{}\"\n", host.address);
+    }
+    for rest in ["0.0.0.0/1", "128.0.0.0/1"] {
+        let _ = writeln!(text, "[[exceptions]]\nserver = \"{rest}\"\ntreatment = \"hands-off\"\n");
+    }
+    text.truncate(text.trim_end().len() + 1);
+    text
 }
 
 /// Accounts for the lines that name hosts.
@@ -257,7 +302,8 @@ impl Account {
                     | ["port-object" | "service" | "service-object", ..]
                     | [_, _, "remark", ..]
             );
-            if words.contains(&"smtp") && !is_text && !line.starts_with([':', '!']) {
+            let is_of_mail = words.iter().any(|word| word.eq_ignore_ascii_case("smtp"));
+            if is_of_mail && !is_text && !line.starts_with([':', '!']) {
                 self.unclear.insert(*number, "lines of this kind are not read".to_owned());
             }
         }

@@ -89,7 +89,7 @@ impl<'l> Words<'l> {
     }
 
     fn take(&mut self, word: &str) -> bool {
-        let is_next = self.rest.first().is_some_and(|next| *next == word);
+        let is_next = self.rest.first().is_some_and(|next| next.eq_ignore_ascii_case(word));
         if is_next {
             self.rest.remove(0);
         }
@@ -171,7 +171,7 @@ pub(super) fn prefix_of(mask: &str) -> Option<u8> {
 
 /// The names of ports that concern mail; others are some other port, 0 here.
 pub(super) fn port_named(word: &str) -> Option<u16> {
-    match word {
+    match word.to_ascii_lowercase().as_str() {
         "smtp" => Some(25),
         "submission" => Some(587),
         "smtps" | "ssmtp" | "urd" => Some(465),
@@ -180,13 +180,13 @@ pub(super) fn port_named(word: &str) -> Option<u16> {
 }
 
 impl Line {
-    /// Reads a line, whole words only.
+    /// Reads a line, whole words only, in whatever case.
     ///
     /// # Errors
     /// Why it is not understood, if it is one of those that may name mail hosts.
     pub(super) fn parse(line: &str, names: &Names) -> Result<Self, String> {
         let mut words = Words { rest: line.split_whitespace().collect(), names };
-        match words.next() {
+        match words.next().map(str::to_ascii_lowercase).as_deref() {
             Some("mailhost") => mailhost(&mut words),
             Some("static") => parse_static(&mut words).map(Self::Static),
             Some("conduit") => parse_rule(None, &mut words),
@@ -243,6 +243,9 @@ fn parse_static(words: &mut Words<'_>) -> Result<Static, String> {
     }
     let address = words.address()?;
     let inner = if has_ports { words.port()? } else { 0 };
+    if outer == SMTP && inner == 0 {
+        return Err("which port it is inside is not known here: expected a number".to_owned());
+    }
     let mut prefix = 32;
     while let Some(word) = words.next() {
         if word == "netmask" {
@@ -268,11 +271,11 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
             None => Err("expected permit or deny".to_owned()),
         };
     }
-    let protocol = words.expect("a protocol")?;
+    let protocol = words.expect("a protocol")?.to_ascii_lowercase();
     // A group of protocols may have TCP, and one of services has ports.
-    let mut is_tcp = matches!(protocol, "tcp" | "ip" | "6");
+    let mut is_tcp = matches!(protocol.as_str(), "tcp" | "ip" | "6");
     let mut own_ports = None;
-    if matches!(protocol, "object-group" | "object") {
+    if matches!(protocol.as_str(), "object-group" | "object") {
         let name = words.expect("a name")?;
         is_tcp = true;
         own_ports = words.names.service(name);

@@ -64,6 +64,8 @@ pub enum Command {
     ShowConnCount,
     /// How many translations: one a connection.
     ShowXlate,
+    /// Lines of the configuration in force.
+    ShowRunning,
     /// The file.
     ShowConfigure,
     /// What the inspection counted.
@@ -95,6 +97,8 @@ pub enum Edit {
     Line,
     /// Takes one back.
     NoLine,
+    /// Whether names count, which they always do here.
+    Names,
 }
 
 impl Command {
@@ -124,8 +128,15 @@ pub(super) struct Row {
 }
 
 /// The lines that may be typed in a mode.
-pub fn lines_of(mode: Mode) -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().filter(move |row| row.mode <= mode).map(|row| row.words)
+pub fn lines_of(mode: Mode) -> impl Iterator<Item = String> {
+    COMMANDS.iter().filter(move |row| row.mode <= mode).map(Row::shown)
+}
+
+impl Row {
+    /// Its words, as whoever may type them is told.
+    pub(super) fn shown(&self) -> String {
+        self.words.replace("REST", "...")
+    }
 }
 
 const fn row(mode: Mode, words: &'static str, command: Command) -> Row {
@@ -182,7 +193,7 @@ pub(super) const COMMANDS: &[Row] = &[
     row(Mode::Exec, "show conn count", Command::ShowConnCount),
     row(Mode::Exec, "show xlate", Command::ShowXlate),
     row(Mode::Exec, "show running-config", Command::WriteTerminal),
-    row(Mode::Exec, "show running-config REST", Command::WriteTerminal),
+    row(Mode::Exec, "show running-config REST", Command::ShowRunning),
     row(Mode::Exec, "show configure", Command::ShowConfigure),
     row(Mode::Exec, "show service-policy", Command::ShowServicePolicy),
     row(Mode::Exec, "show service-policy inspect esmtp", Command::ShowServicePolicy),
@@ -212,4 +223,6 @@ pub(super) const COMMANDS: &[Row] = &[
     edit("no access-group REST", Edit::NoLine),
     edit("name REST", Edit::Line),
     edit("no name REST", Edit::NoLine),
+    edit("names", Edit::Names),
+    edit("no names", Edit::Names),
 ];

@@ -15,7 +15,8 @@ pub fn fixups(config: &Config) -> Vec<String> {
     let mut lines: Vec<String> =
         ports.iter().map(|port| format!("fixup protocol smtp {port}")).collect();
     lines.extend(config.pix.iter().filter(|line| line.starts_with("no fixup ")).cloned());
-    if lines.is_empty() {
+    // It is on where nobody says that it is not.
+    if !ports.contains(&25) && !lines.contains(&unguarded(25)) {
         lines.push(unguarded(25));
     }
     lines
@@ -34,6 +35,15 @@ pub fn running(config: &Config) -> Vec<String> {
     let mut lines = fixups(config);
     lines.extend(config.pix.iter().filter(|line| !line.starts_with("no fixup ")).cloned());
     lines
+}
+
+/// Of that, the lines that begin so, or take back what begins so; `all` has nothing more.
+#[must_use]
+pub fn running_of(config: &Config, start: &str) -> Vec<String> {
+    let words = start.split_whitespace().skip_while(|word| *word == "all");
+    let start = words.collect::<Vec<_>>().join(" ");
+    let is_it = |line: &String| line.strip_prefix("no ").unwrap_or(line).starts_with(&start);
+    running(config).into_iter().filter(is_it).collect()
 }
 
 /// What `write terminal` prints.

@@ -40,6 +40,8 @@ fn words_may_be_shortened_to_what_only_one_of_their_place_begins_with() {
             Command::Edit(Edit::Line),
         ),
         ("status", Mode::Configuring, Command::Status),
+        ("names", Mode::Configuring, Command::Edit(Edit::Names)),
+        ("nam 10.1.1.10 mx1", Mode::Configuring, Command::Edit(Edit::Line)),
     ] {
         assert_eq!(meant(line, mode), Ok(command), "{line}");
     }
@@ -78,6 +80,7 @@ fn what_is_wrong_is_said_as_the_original_said_it() {
             "ERROR: % Incomplete command\nUsage: write terminal\n       write memory\n",
         ),
         ("", Mode::Exec, "ERROR: % Incomplete command"),
+        ("mailhost", Mode::Configuring, "ERROR: % Incomplete command\nUsage: mailhost ..."),
     ] {
         let said = meant(line, mode).unwrap_err();
         assert!(said.starts_with(expected), "{line}: {said}");
@@ -135,6 +138,10 @@ fn fixup_adds_and_takes_away_ports_and_what_is_off_is_shown_so() {
         (
             "static (inside,outside) tcp 192.0.2.1 smtp mailer smtp",
             "ERROR: `mailer` found, expected an address or a name",
+        ),
+        (
+            "static (inside,outside) tcp 192.0.2.1 smtp 10.0.0.1 netmask 255.255.255.255",
+            "ERROR: which port it is inside is not known here: expected a number",
         ),
     ] {
         let (changed, said) = after("", &[line]);
@@ -195,24 +202,65 @@ fn lines_that_name_mail_hosts_close_and_open_them() {
 }
 
 #[test]
-fn a_configuration_that_is_written_is_read_to_the_same() {
-    for lines in [
-        &["fixup protocol smtp 2525"][..],
-        &["no fixup protocol smtp 25"],
-        &[
-            "name 10.1.1.10 mx1",
-            "static (inside,outside) 192.0.2.10 mx1 netmask 255.255.255.255 0 0",
-            "conduit permit tcp host 192.0.2.10 eq smtp any",
-        ],
+fn a_line_is_taken_back_by_its_own_word() {
+    let rest = "(inside,outside) 192.0.2.77 10.0.0.77";
+    let (config, said) = after("", &[&format!("static {rest}"), &format!("no mailhost {rest}")]);
+    assert_eq!(said, "ERROR: there is no such line");
+    assert_eq!(lines_named(&config, "static"), [format!("static {rest}")]);
+    let lines = [format!("STATIC  {rest}"), format!("no stat {rest}")];
+    let (config, said) = after("", &[&lines[0], &lines[1]]);
+    assert_eq!((said.as_str(), config.pix), ("", vec![]));
+}
+
+#[test]
+fn names_count_at_all_times() {
+    let (config, said) = after("", &["names", "no names"]);
+    assert_eq!((said.as_str(), config), ("", self::config("")));
+}
+
+#[test]
+fn some_of_the_configuration_is_shown_alone() {
+    let host = "static (inside,outside) 192.0.2.10 10.1.1.10";
+    let (config, _) = after("", &["no fixup protocol smtp 25", host]);
+    for (start, expected) in [
+        ("static", &[host][..]),
+        ("fixup  protocol", &["no fixup protocol smtp 25"]),
+        ("all", &["no fixup protocol smtp 25", host]),
+        ("all static", &[host]),
+        ("policy-map type inspect esmtp", &[]),
     ] {
-        let (config, _) = after("", lines);
+        assert_eq!(running_of(&config, start), expected, "{start}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_written_is_read_to_the_same() {
+    for (start, lines) in [
+        ("", &["fixup protocol smtp 2525"][..]),
+        ("", &["no fixup protocol smtp 25"]),
+        ("ports = [2525]", &[]),
+        ("profile = \"asa\"", &["fixup protocol smtp 2525"]),
+        ("profile = \"pix-4.1\"", &["mailhost (outside) 192.0.2.25 10.0.0.25"]),
+        (
+            "",
+            &[
+                "name 10.1.1.10 mx1",
+                "static (inside,outside) 192.0.2.10 mx1 netmask 255.255.255.255 0 0",
+                "conduit permit tcp host 192.0.2.10 eq smtp any",
+            ],
+        ),
+    ] {
+        let (config, _) = after(start, lines);
         let text = written(&config);
         assert!(text.starts_with("Building configuration...\n: Saved\n:\nMailguard Version "));
         assert!(text.ends_with("\n: end\n[OK]\n"), "{text}");
-        let read = import(&text, Wish::default());
-        let again = self::config(&read.settings);
-        assert_eq!(again.engine.ports, config.engine.ports, "{text}");
-        assert_eq!(again.rules.mail_hosts, config.rules.mail_hosts, "{text}");
+        for as_it_was in [false, true] {
+            let read = import(&text, Wish { as_it_was, ..Wish::default() });
+            let again = self::config(&read.settings);
+            assert_eq!(again.profile, config.profile, "{text}");
+            assert_eq!(again.engine, config.engine, "{text}");
+            assert_eq!(again.rules.mail_hosts, config.rules.mail_hosts, "{text}");
+        }
     }
     assert_ne!(checksum(&config("")), checksum(&config("ports = [26]")));
     assert_eq!(checksum(&config("")).len(), 35);

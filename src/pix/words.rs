@@ -23,7 +23,7 @@ pub enum Mode {
 pub struct Typed {
     /// What it asks for.
     pub command: Command,
-    /// Its first word, whole.
+    /// Its first word, whole; of what it takes back where that is `no`.
     pub head: &'static str,
     /// What stands for the values, as it was typed.
     pub values: Vec<String>,
@@ -39,7 +39,7 @@ pub enum Mistake {
     /// Several words begin so.
     Ambiguous(String, Vec<&'static str>),
     /// Words are missing: what may be typed.
-    Incomplete(Vec<&'static str>),
+    Incomplete(Vec<String>),
 }
 
 impl fmt::Display for Mistake {
@@ -127,7 +127,8 @@ pub fn resolve(line: &str, mode: Mode) -> Result<Typed, Mistake> {
 }
 
 fn typed(row: &Row, values: Vec<String>) -> Typed {
-    let head = row.words.split(' ').next().unwrap_or_default();
+    let words = row.words.strip_prefix("no ").unwrap_or(row.words);
+    let head = words.split(' ').next().unwrap_or_default();
     Typed { command: row.command, head, values }
 }
 
@@ -156,17 +157,17 @@ fn is_meant(keyword: &str, word: &str) -> bool {
     keyword.starts_with(word) && (word == keyword || !WHOLE.contains(&keyword))
 }
 
-/// Words that cannot be cut: a PIX has always taken their beginnings for other words, those of the
-/// second wherever it is not being configured.
-const WHOLE: [&str; 2] = ["queues", "end"];
+/// Words that cannot be cut: a PIX has always taken their beginnings for other words, those of
+/// `end` wherever it is not being configured.
+const WHOLE: [&str; 3] = ["queues", "end", "names"];
 
 /// What may be typed instead: the family's own usage, or the rows.
-fn usage(alive: &[&Row]) -> Vec<&'static str> {
+fn usage(alive: &[&Row]) -> Vec<String> {
     let is_fixup = alive.iter().any(|row| row.words.contains("fixup"));
     if is_fixup {
-        return FIXUP_USAGE.to_vec();
+        return FIXUP_USAGE.map(str::to_owned).to_vec();
     }
-    alive.iter().map(|row| row.words).take(USAGE_LINES).collect()
+    alive.iter().map(|row| row.shown()).take(USAGE_LINES).collect()
 }
 
 const FIXUP_USAGE: [&str; 3] =

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::support::golden;
 use mailguard::config::{Config, Source};
+use mailguard::engine::{Exception, Treatment};
+use mailguard::guard::Settings;
 use mailguard::pix::{Wish, import};
+use mailguard::smtp::Verb;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -75,6 +78,92 @@ fn no_file_is_too_strange_to_be_read() {
     }
 }
 
+/// The settings that a file of these lines becomes.
+fn settings(text: &str, wish: Wish) -> Config {
+    let imported = import(text, wish);
+    Config::build(Some(Source { name: "imported", text: &imported.settings }), &[]).unwrap()
+}
+
+#[test]
+fn the_default_map_printed_is_the_profiles_own_but_for_tls() {
+    let text = fs::read_to_string(root().join("tests/golden/pix/asa-printed.cfg")).unwrap();
+    for (text, starttls) in [
+        (text.clone(), "allow"),
+        (text.replace("  allow-tls", "  no allow-tls"), "strip"),
+        (text.replace("esmtp _default_esmtp_map\nservice", "esmtp\nservice"), "allow"),
+        (text.replace("ASA Version 9.12(4)", "PIX Version 7.2(4)"), "allow"),
+    ] {
+        let mut expected = Settings::profile("asa").unwrap();
+        expected.set("starttls", starttls).unwrap();
+        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{text}");
+    }
+    for (version, starttls) in [("9.12(4)", "allow"), ("9.4(1)", "allow"), ("9.3(3)", "strip")] {
+        let text = format!(
+            "ASA Version {version}\npolicy-map p\n class inspection_default\n  \
+                            inspect esmtp\nservice-policy p global\n"
+        );
+        let mut expected = Settings::profile("asa").unwrap();
+        expected.set("starttls", starttls).unwrap();
+        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{version}");
+    }
+}
+
+#[test]
+fn what_a_map_masks_is_masked() {
+    let masked = |row: &str| {
+        let map =
+            format!("policy-map type inspect esmtp m\n parameters\n  allow-tls\n {row}\n  mask\n");
+        let rest =
+            "policy-map p\n class inspection_default\n  inspect esmtp m\nservice-policy p global\n";
+        let text = format!("ASA Version 9.1(2)\n{map}{rest}");
+        let guard = settings(&text, Wish::default()).engine.guard;
+        let is_passed = guard.words().contains(&("ehlo", "pass".to_owned()));
+        let keywords = ["AUTH", "SIZE", "HELP", "STARTTLS", "XNONE"];
+        let keywords =
+            keywords.into_iter().filter(|word| !is_passed && !guard.permits_keyword(word));
+        let verbs = [Verb::Vrfy, Verb::Etrn, Verb::Mail, Verb::Ehlo, Verb::StartTls];
+        let verbs = verbs.into_iter().filter(|verb| !guard.permitted().contains(*verb));
+        keywords.chain(verbs.map(Verb::name)).collect::<Vec<_>>().join(" ")
+    };
+    for (row, expected) in [
+        ("match ehlo-reply-parameter others", "HELP XNONE"),
+        ("match ehlo-reply-parameter size others", "SIZE HELP XNONE"),
+        ("match ehlo-reply-parameter auth", "AUTH XNONE"),
+        ("match not ehlo-reply-parameter auth", "SIZE HELP XNONE"),
+        ("match cmd verb VRFY ETRN", "VRFY ETRN"),
+        ("match not cmd verb helo ehlo mail rcpt data quit starttls", "VRFY ETRN"),
+        // Where no row takes it, `allow-tls` alone says what becomes of STARTTLS.
+        ("match cmd verb ehlo", "EHLO STARTTLS"),
+        ("match cmd verb starttls", "STARTTLS"),
+        ("match not cmd verb helo ehlo mail", "VRFY ETRN STARTTLS"),
+        ("match cmd verb expn", ""),
+    ] {
+        assert_eq!(masked(row), expected, "{row}");
+    }
+}
+
+#[test]
+fn the_first_releases_guard_the_hosts_of_mailhost_alone() {
+    let lines = "PIX Version 4.1(7)\nmailhost (outside) 192.0.2.25 10.0.0.25\n";
+    for (as_it_was, profile) in [(false, "mailguard"), (true, "pix-4.1")] {
+        let config = settings(lines, Wish { as_it_was, ..Wish::default() });
+        let preset = Settings::profile(profile).unwrap();
+        let chosen = |server: [u8; 4]| {
+            let is_it = |one: &&Exception| one.server.unwrap().contains(server.into());
+            &config.engine.exceptions.iter().find(is_it).unwrap().treatment
+        };
+        assert_eq!(*chosen([10, 0, 0, 25]), Treatment::Enforce(preset));
+        for other in [[10, 0, 0, 26], [0, 0, 0, 0], [127, 255, 255, 255], [128, 0, 0, 0]] {
+            assert_eq!(*chosen(other), Treatment::HandsOff, "{other:?}");
+        }
+    }
+    for guard_anyway in [false, true] {
+        let config = settings("PIX Version 4.1(7)\n", Wish { guard_anyway, ..Wish::default() });
+        assert_eq!(config.engine.ports, if guard_anyway { vec![25] } else { vec![] });
+        assert_eq!(config.engine.exceptions, []);
+    }
+}
+
 #[test]
 fn what_is_no_configuration_of_a_pix_is_doubted() {
     for text in ["hello world\n", "root:x:0:0:root:/root:/bin/bash\n", "", "hostname pix\n"] {
@@ -88,7 +177,7 @@ fn what_is_no_configuration_of_a_pix_is_doubted() {
 
 #[test]
 fn nobody_is_advised_to_say_what_was_said() {
-    for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n"] {
+    for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n", "PIX Version 4.1(7)\n"] {
         for guard_anyway in [false, true] {
             let imported = import(text, Wish { guard_anyway, ..Wish::default() });
             assert!(imported.report.contains("not guard"), "{}", imported.report);

@@ -355,7 +355,7 @@ fn what_is_asked_is_answered_and_what_is_wrong_changes_nothing() {
         while !ctl("events").1.contains("VRFY root") {}
         for (words, expected) in [
             ("shwo", "mailguard: Type help or '?' for a list of available commands.\n"),
-            ("show fixop", "mailguard: show fixop\n     ^\nERROR: % Invalid input detected"),
+            ("show fixop", "mailguard: show fixop\n                ^\nERROR: % Invalid input"),
             ("events follow | include a", "mailguard: ERROR: expected no bar behind `events"),
             ("flows --state open", "mailguard: flows: --state: `open` found, expected one of"),
             ("fixup protocol smtp 70000", "mailguard: ERROR: invalid port 70000: expected 1 to"),
@@ -404,6 +404,11 @@ fn what_the_next_start_would_refuse_is_refused_while_it_runs() {
         refused(host, "ERROR: rules.mail_hosts: 0.0.0.0/0 found, expected hosts");
         assert_eq!(ctl("show conduit").1, "");
         assert_eq!(ctl(&format!("no {all}")).0, 0);
+        let list = ["access-list 101 remark hi", "access-list 101 permit tcp any any eq smtp"];
+        assert_eq!(list.map(|line| ctl(line).0), [0, 0]);
+        let shown = format!("{}\n{} (hitcnt=0) \n", list[0], list[1]);
+        assert_eq!(ctl("show access-list").1, shown);
+        assert_eq!(ctl("show running-config access-list 101 r").1, format!("{}\n", list[0]));
         // What else stood in a file that is gone is not known any more.
         fs::rename(FILE, "/run/away.toml").unwrap();
         refused("write memory", "ERROR: cannot read /run/mailguard.toml: No such file");

@@ -47,6 +47,23 @@ fn flows_are_bounded_and_expire_once() {
 }
 
 #[test]
+fn the_most_flows_at_once_are_remembered_when_they_are_gone() {
+    let table = FlowTable::new(3, 1);
+    assert_eq!(table.most(), 0);
+    for port in 1..=3 {
+        add(&table, newcomer(port, 10), ());
+    }
+    table.expire(10, 100, |_, ()| 0, |_, ()| ());
+    add(&table, newcomer(4, 20), ());
+    assert_eq!((table.len(), table.most()), (1, 3));
+    // Who makes room for another is gone before that is there.
+    for port in 5..=9 {
+        let _ = table.insert(newcomer(port, 20), |_| ());
+    }
+    assert_eq!((table.len(), table.most()), (3, 3));
+}
+
+#[test]
 fn a_flow_says_since_when_it_is_there_and_when_it_last_spoke() {
     let table = FlowTable::new(2, 1);
     let flow = add(&table, Newcomer { since: 5, seen: 7, ..newcomer(1, 10) }, ());

@@ -43,11 +43,13 @@ struct Reply {
 pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
     if !asked.words.is_empty() {
         // One command needs no mode to be entered first.
-        return Talk { asked, mode: Mode::Configuring, is_over: false }.say(&asked.words.join(" "));
+        let mut talk = Talk { asked, mode: Mode::Configuring, is_at_prompt: false, is_over: false };
+        return talk.say(&asked.words.join(" "));
     }
     let mode = if is_root() { Mode::Exec } else { Mode::Looking };
-    let mut talk = Talk { asked, mode, is_over: false };
-    if io::stdin().is_terminal() {
+    let is_at_prompt = io::stdin().is_terminal();
+    let mut talk = Talk { asked, mode, is_at_prompt, is_over: false };
+    if is_at_prompt {
         return prompt::run(&mut talk);
     }
     // What comes by a pipe ends at the first line that is refused.
@@ -77,6 +79,7 @@ fn is_comment(line: &str) -> bool {
 pub(super) struct Talk<'a> {
     asked: &'a Asked<'a>,
     mode: Mode,
+    is_at_prompt: bool,
     is_over: bool,
 }
 
@@ -101,7 +104,7 @@ impl Talk<'_> {
             if why.contains(ROOT_WRITES) && is_root() {
                 return self.write(words);
             }
-            return Err(FrontError::said(&why));
+            return Err(FrontError::said(&self.aligned(&why)));
         }
         show(reply.body)?;
         if reply.how == "rules" {
@@ -110,6 +113,16 @@ impl Talk<'_> {
         self.is_over = reply.mode.is_none();
         self.mode = reply.mode.unwrap_or(self.mode);
         Ok(Outcome::Done)
+    }
+
+    /// A mark below the first line, still below it where the program's name stands before that.
+    fn aligned(&self, why: &str) -> String {
+        match why.split_once('\n') {
+            Some((line, mark)) if !self.is_at_prompt && mark.trim_start().starts_with('^') => {
+                format!("{line}\n{:name$}{mark}", "", name = "mailguard: ".len())
+            }
+            _ => why.to_owned(),
+        }
     }
 
     /// Has the rules brought up to date.

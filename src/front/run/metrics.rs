@@ -210,7 +210,6 @@ fn flows(ours: &mut Registered<'_>, shared: &Shared<'_>, stats: &Stats) {
         }
         ControlFlow::Continue(())
     });
-    shared.most_flows.fetch_max(all, std::sync::atomic::Ordering::Relaxed);
     let stages = stages.map(|(stage, count)| (one("state", stage.name()), count));
     ours.gauges("flows", "Connections, by state", stages);
     let (flows_max, store_max) = (shared.engine.flows_max(), shared.engine.store_bytes_max());

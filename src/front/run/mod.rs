@@ -74,7 +74,6 @@ pub fn run(
         clock,
         started: clock.now(),
         reloads: Reloads::default(),
-        most_flows: AtomicU64::new(0),
         injector,
         events: &events,
         marks: Marks::new(&config.rules),

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
@@ -352,7 +351,7 @@ pub(super) fn connections(shared: &Shared<'_>, detail: Detail) -> String {
         }
         ControlFlow::Continue(())
     });
-    let most = shared.most_flows.fetch_max(count as u64, Ordering::Relaxed).max(count as u64);
+    let most = shared.engine.flows_most().max(count);
     format!("{count} in use, {most} most used\n{lines}")
 }
 

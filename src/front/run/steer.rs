@@ -189,6 +189,7 @@ impl Steering<'_> {
                 Some(Err(error)) => Answer::refused(mode, format!("ERROR: {error}")),
                 None => Answer::refused(mode, NO_FILE),
             },
+            Command::ShowRunning => text(pix::running_of(&config(), rest).join("\n")),
             Command::ShowFixup => text(pix::fixups(&config()).join("\n")),
             Command::ShowMailhost => text(pix::lines_named(&config(), "mailhost").join("\n")),
             Command::ShowStatic => text(pix::lines_named(&config(), "static").join("\n")),
@@ -351,7 +352,9 @@ fn words_end_in_noconfirm(request: &Request) -> bool {
 
 /// Lines as a PIX shows them that counts who came by. Nobody counts here.
 fn hits(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line} (hitcnt=0) \n")).collect()
+    let is_remark = |line: &str| line.split(' ').nth(2) == Some("remark");
+    let count = |line: &str| if is_remark(line) { "" } else { " (hitcnt=0) " };
+    lines.iter().map(|line| format!("{line}{}\n", count(line))).collect()
 }
 
 /// The lines of a text that a filter leaves; none: there is no such filter.

@@ -30,8 +30,6 @@ pub(super) struct Shared<'a> {
     pub(super) started: Instant,
     /// How often the configuration was read anew.
     pub(super) reloads: Reloads,
-    /// The most flows there were at once, as far as anybody has looked.
-    pub(super) most_flows: AtomicU64,
     /// What sends RSTs.
     pub(super) injector: Injector,
     /// Where records go.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, is_head, policy};
+use super::masks::Masks;
+use super::policy::{self, DEFAULT_MAP, behind};
+use super::{Account, is_head};
 use crate::pix::change::plain;
 
 /// What a map says, as settings; the first is left for the profile.
@@ -24,14 +26,19 @@ pub(super) fn read(
     let mut unclear = None;
     match maps.iter().copied().collect::<Vec<_>>().as_slice() {
         [] => account.warnings.push(format!("no inspect esmtp: mail was not guarded{cure}")),
-        [""] => {}
         [map] => match self::settings(map, lines, account) {
             Some(found) => settings = found,
+            // It is printed by `show running-config all` alone.
+            None if *map == DEFAULT_MAP && is_new(lines) => {
+                account.warnings.push(format!("the default map: allow-tls: {BLIND}"));
+                settings.push("starttls = \"allow\"".to_owned());
+            }
+            None if *map == DEFAULT_MAP => {}
             None => unclear = Some(format!("its map `{map}` says nothing here")),
         },
         several => {
-            let names = several.iter().map(|map| if map.is_empty() { "the default" } else { map });
-            let names = names.collect::<Vec<_>>().join(", ");
+            let name = |map| if map == DEFAULT_MAP { "the default" } else { map };
+            let names = several.iter().map(|map| name(*map)).collect::<Vec<_>>().join(", ");
             unclear = Some(format!("several maps are in use: {names}; the default is taken"));
         }
     }
@@ -43,8 +50,8 @@ pub(super) fn read(
     (ports, settings)
 }
 
-/// The rows of a map of somebody's own. What it does not say holds no more: the default map's
-/// limits are no part of it. None where there is nothing that it says.
+/// The rows of a map. What it does not say holds no more: the default map's limits are no part of
+/// one of somebody's own. None where there is nothing that it says.
 fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Option<Vec<String>> {
     let mut said = Said { is_tls_allowed: is_new(lines), ..Said::default() };
     let (mut is_inside, mut is_empty) = (false, true);
@@ -53,12 +60,13 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         let is_head = is_head(line);
         let line = plain(line);
         if is_head {
-            is_inside = line.strip_prefix("policy-map type inspect esmtp ") == Some(map);
+            is_inside = behind(&line, "policy-map type inspect esmtp ") == Some(map);
             row = None;
         }
         if !is_inside {
             continue;
         }
+        let line = line.to_ascii_lowercase();
         if is_head || line == "parameters" || line.starts_with("description") {
             account.used.insert(*number);
             continue;
@@ -66,7 +74,7 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         is_empty = false;
         if let Some(condition) = line.strip_prefix("match ") {
             said.rows.push(NO_ROW.to_owned());
-            row = Some((*number, condition.to_ascii_lowercase()));
+            row = Some((*number, condition.to_owned()));
         } else if let Some((at, condition)) = row.take() {
             let action = match line.strip_prefix("drop") {
                 Some(rest) if !rest.starts_with('-') => {
@@ -84,10 +92,17 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
     if is_empty {
         return None;
     }
-    account.warnings.push(format!("{map}: the default map's rows are no part of it"));
-    if said.is_tls_allowed {
-        let blind = "its rows see nothing of a session that starts TLS";
-        account.warnings.push(format!("{map}: allow-tls: {blind}"));
+    if map != DEFAULT_MAP {
+        account.warnings.push(format!("{map}: the default map's rows are no part of it"));
+    }
+    if said.is_tls_allowed && said.masks.bar_tls() {
+        account.warnings.push(format!("{map}: a row masks what begins TLS: nobody can"));
+    } else if said.is_tls_allowed {
+        account.warnings.push(format!("{map}: allow-tls: {BLIND}"));
+    }
+    if said.masks.spare_others() {
+        let what = "keywords that are not known here are masked as well: see ehlo_keywords";
+        account.warnings.push(format!("{map}: {what}"));
     }
     Some(said.settings())
 }
@@ -106,8 +121,8 @@ struct Said {
     is_banner_masked: bool,
     is_tls_allowed: bool,
     is_tls_logged: bool,
-    are_others_masked: bool,
     are_characters_logged: bool,
+    masks: Masks,
     /// What [`LIMITS`] lists.
     limits: [Option<Limit>; LIMITS.len()],
     /// The rows in their order: what of them may be logged under its place.
@@ -175,8 +190,22 @@ impl Said {
                     NO_ROW.clone_into(row);
                 }
             }
-        } else if condition == OTHERS && action.starts_with("mask") {
-            self.are_others_masked = true;
+        } else if let Some(taken) =
+            action.strip_prefix("mask").and_then(|_| self.masks.take(condition))
+        {
+            if let Err(word) = taken {
+                let why = format!("`match {condition}`: `{word}` is no word of its list");
+                account.unclear.extend(at.iter().map(|line| (*line, why.clone())));
+                return;
+            }
+            if condition != OTHERS {
+                if let (true, [_, line]) = (action.ends_with(" log"), at) {
+                    let why = format!("line {line}: what it masks is not logged");
+                    account.warnings.push(why);
+                }
+                account.used.extend(at);
+                return;
+            }
         } else {
             let why = format!("`match {condition}` with `{action}`: no setting here does this");
             account.idle.extend(at.iter().map(|number| (*number, why.clone())));
@@ -195,19 +224,17 @@ impl Said {
 
     fn settings(&self) -> Vec<String> {
         let banner = if self.is_banner_masked { "star-text" } else { "pass" };
-        let starttls = match (self.is_tls_allowed, self.is_tls_logged) {
+        let is_tls_allowed = self.is_tls_allowed && !self.masks.bar_tls();
+        let starttls = match (is_tls_allowed, self.is_tls_logged) {
             (false, _) => "strip",
             (true, false) => "allow",
             (true, true) => "allow log",
         };
-        let ehlo = if self.are_others_masked { "letters" } else { "pass" };
         let scan = if self.are_characters_logged { "log" } else { "off" };
-        let mut settings = vec![
-            format!("banner = \"{banner}\""),
-            format!("starttls = \"{starttls}\""),
-            format!("ehlo = \"{ehlo}\""),
-            format!("address_scan = \"{scan}\""),
-        ];
+        let mut settings =
+            vec![format!("banner = \"{banner}\""), format!("starttls = \"{starttls}\"")];
+        settings.extend(self.masks.settings());
+        settings.push(format!("address_scan = \"{scan}\""));
         for ((_, names, _), limit) in LIMITS.iter().zip(self.limits) {
             settings.extend(names.iter().map(|name| match limit {
                 Some(Limit { is_logged: true, number, .. }) => {
@@ -240,6 +267,9 @@ const LIMITS: [(&str, &[&str], u32); 7] = [
     ("body length gt", &["body_bytes_max"], BYTES_HIGHEST),
     ("body line length gt", &["body_line_max"], LINE_HIGHEST),
 ];
+
+/// What is said where TLS passes.
+const BLIND: &str = "its rows see nothing of a session that starts TLS";
 
 /// The condition on keywords that are not listed.
 const OTHERS: &str = "ehlo-reply-parameter others";

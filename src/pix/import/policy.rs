@@ -8,7 +8,7 @@ use crate::pix::change::{plain, range};
 /// A line `inspect esmtp`.
 pub(super) struct Inspection {
     pub(super) line: usize,
-    /// Its map; of the default map the name is empty.
+    /// Its map.
     pub(super) map: String,
     policy: String,
     class: String,
@@ -21,14 +21,14 @@ pub(super) fn in_force(lines: &[(usize, String)], account: &mut Account) -> Vec<
     let (mut policy, mut class) = (String::new(), String::new());
     for (number, line) in lines {
         let line = plain(line);
-        if let Some(name) = line.strip_prefix("policy-map ") {
+        if let Some(name) = behind(&line, "policy-map ") {
             (policy, class) = (name.to_owned(), String::new());
-        } else if let Some(name) = line.strip_prefix("class ") {
+        } else if let Some(name) = behind(&line, "class ") {
             name.clone_into(&mut class);
-        } else if let Some(rest) = line.strip_prefix("service-policy ") {
+        } else if let Some(rest) = behind(&line, "service-policy ") {
             policies.extend(rest.split(' ').next().map(str::to_owned));
-        } else if let Some(map) = line.strip_prefix("inspect esmtp") {
-            let map = if map.trim() == DEFAULT_MAP { "" } else { map.trim() };
+        } else if let Some(map) = behind(&line, "inspect esmtp") {
+            let map = if map.trim().is_empty() { DEFAULT_MAP } else { map.trim() };
             let (policy, class) = (policy.clone(), class.clone());
             all.push(Inspection { line: *number, map: map.to_owned(), policy, class });
         }
@@ -57,12 +57,13 @@ pub(super) fn ports(
         let is_head = is_head(line);
         let line = plain(line);
         if is_head {
-            let name = line.strip_prefix("class-map ").and_then(|head| head.rsplit(' ').next());
+            let name = behind(&line, "class-map ").and_then(|head| head.rsplit(' ').next());
             class = name.and_then(|name| classes.get(name).copied());
         }
-        let (Some(class), Some(condition)) = (class, line.strip_prefix("match ")) else { continue };
+        let (Some(class), Some(condition)) = (class, behind(&line, "match ")) else { continue };
+        let condition = condition.to_ascii_lowercase();
         known.insert(class);
-        if let Some(found) = matched(condition) {
+        if let Some(found) = matched(&condition) {
             ports.extend(found);
             account.used.extend(condition.starts_with("port ").then_some(*number));
         } else {
@@ -84,6 +85,12 @@ pub(super) fn ports(
     ports
 }
 
+/// What stands behind these words at the beginning of a line, written in whatever case.
+pub(super) fn behind<'l>(line: &'l str, words: &str) -> Option<&'l str> {
+    let (head, rest) = line.split_at_checked(words.len())?;
+    head.eq_ignore_ascii_case(words).then_some(rest)
+}
+
 /// The ports of a condition of a class.
 fn matched(condition: &str) -> Option<Vec<u16>> {
     match condition.split(' ').collect::<Vec<_>>().as_slice() {
@@ -94,8 +101,9 @@ fn matched(condition: &str) -> Option<Vec<u16>> {
     }
 }
 
-/// The map of `inspect esmtp` without a name, which is what the profile `asa` presets.
-const DEFAULT_MAP: &str = "_default_esmtp_map";
+/// The map of `inspect esmtp` without a name, which is what the profile `asa` presets but for TLS:
+/// that passes from 9.4 on.
+pub(super) const DEFAULT_MAP: &str = "_default_esmtp_map";
 
 /// The class that needs no `class-map`.
 const DEFAULT_CLASS: &str = "inspection_default";
