@@ -180,11 +180,10 @@ impl Dialogue {
                 return Step::WAIT;
             }
             self.secrecy.begin_line();
-            // What else may stand in the line is known where it is here whole, and not where not.
-            let first = input.get(..1).unwrap_or_default();
             if self.expect == Expect::Unproved {
                 self.line.disown();
-            } else if self.bars_arguments() && outlook::begins_alone(first) {
+            } else if self.bars_arguments() {
+                // What may have an argument is held, so nothing else is read.
                 self.line.begin_alone();
             }
         }

@@ -144,6 +144,10 @@ impl Talk {
         let mut rest = bytes;
         let (mut draft, mut is_first) = (Draft::default(), true);
         while !rest.is_empty() {
+            // Asked of all that is there, so that the cut decides nothing.
+            if from == Speaker::Client && self.dialogue.holds(rest) {
+                break;
+            }
             let offered = &rest[..piece(rest.len())];
             // Whoever speaks has received all that has left of the other side.
             let said = |by| self.heard.iter().filter(|(speaker, ..)| *speaker == by).count();
@@ -170,7 +174,9 @@ impl Talk {
             }
             let leaves = match ruling {
                 Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
-                    self.is_over |= ruling.ends_flow();
+                    // The engine asks the guard how far a message may be read, and ends it there.
+                    let is_beyond = matches!(ruling, Ruling::Exceed(excess) if excess.rule == Rule::MessageBytes);
+                    self.is_over |= ruling.ends_flow() && !is_beyond;
                     run
                 }
                 Ruling::Edit(rule) | Ruling::Refuse(rule) => {
