@@ -44,13 +44,16 @@ impl Part<'_> {
     }
 }
 
-/// Where the first reply ends: behind a line whose code no hyphen follows (RFC 5321 4.2).
+/// Where the first reply ends: behind a line whose code no hyphen follows (RFC 5321 4.2), or behind
+/// the rest of a line that began in another segment.
 fn end_of_reply(text: &[u8]) -> Option<usize> {
     let mut end = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let is_rest = end == 0;
         end += line.len();
-        let (code, rest) = line.split_first_chunk::<3>()?;
-        if code.iter().all(u8::is_ascii_digit) && !rest.starts_with(b"-") {
+        let coded = line.split_first_chunk::<3>();
+        let coded = coded.filter(|(code, _)| code.iter().all(u8::is_ascii_digit));
+        if coded.map_or(is_rest, |(_, rest)| !rest.starts_with(b"-")) {
             return Some(end);
         }
     }
@@ -90,7 +93,9 @@ mod tests {
             ("250-a\r\n250-b\r\n250 c\r\n354 d\r\n", Some(21)),
             ("250\n221 b", Some(4)),
             ("250-a\r\n250-b\r\n", None),
-            ("no\r\n250 a\r\n", Some(11)),
+            ("54 go\r\n250 a\r\n", Some(7)),
+            ("\n250 a\r\n", Some(1)),
+            ("250-a\r\nb\r\n250 c\r\n", Some(17)),
             ("", None),
         ] {
             assert_eq!(end_of_reply(text.as_bytes()), end, "{text}");

@@ -47,7 +47,7 @@ impl Captured<'_> {
             }
             Verdict::Rewrite => {
                 let mut frame = Vec::with_capacity(packet.frame.len());
-                link::replace(packet.frame, self.range, rewritten, &mut frame);
+                link::replace(self.frame, self.range, rewritten, &mut frame);
                 packet.write_with(&frame, &mut step.written);
             }
             Verdict::Drop(_) => {}

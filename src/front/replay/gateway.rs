@@ -138,8 +138,9 @@ impl<J: Judge> Gateway<J> {
             Traffic::Other => return self.pass(packet, Bystander::NotSmtp, step),
         };
         self.summary.fragments += u64::from(mail.as_ref().is_some_and(|mail| mail.is_fragment));
+        let sums = mail.as_ref().map_or(Sums::Right, |mail| mail.sums);
         let mut part = Part { frame: Cow::Borrowed(frame), range: located.range, mail };
-        let mut is_first = true;
+        let (mut is_first, mut gravest) = (true, Verdict::Accept);
         loop {
             let is_early = is_whole && self.is_early(part.mail.as_ref());
             let behind = if is_early { part.split(&self.ports) } else { None };
@@ -153,10 +154,12 @@ impl<J: Judge> Gateway<J> {
                 is_first,
                 judged,
             };
-            self.judge_first(packet, part.mail, &captured, step);
-            let Some(next) = behind else { return };
+            let verdict = self.judge_first(packet, part.mail, &captured, step);
+            gravest = graver(gravest, verdict);
+            let Some(next) = behind else { break };
             (part, is_first) = (next, false);
         }
+        self.count(gravest, is_truncated, sums);
     }
 
     /// Whether it may hold replies to what has not arrived.
@@ -207,13 +210,10 @@ impl<J: Judge> Gateway<J> {
         mail: Option<Mail>,
         captured: &Captured<'_>,
         step: &mut Step,
-    ) {
+    ) -> Verdict {
         self.advance(packet.micros, captured, step);
         let verdict = self.handle(captured);
         let sums = mail.as_ref().map_or(Sums::Right, |mail| mail.sums);
-        if captured.is_first {
-            self.count(verdict, captured.is_truncated, sums);
-        }
         let fate = match self.effects.handling {
             Handling::HandedOver => Fate::HandedOver,
             Handling::Unchanged | Handling::TakenBack if !captured.is_first => {
@@ -237,6 +237,7 @@ impl<J: Judge> Gateway<J> {
         if let (Some(mail), false) = (mail, has_ended) {
             self.follow(mail, sequel, captured, step);
         }
+        verdict
     }
 
     /// Marks in the log where bytes were skipped, for a packet that could be read or not.
@@ -438,6 +439,14 @@ impl<J: Judge> Gateway<J> {
             self.summary.repeated += 1;
         }
         (sequel, self.absorb(&captured, step))
+    }
+}
+
+/// Of two verdicts on one packet the one that changes more.
+const fn graver(one: Verdict, other: Verdict) -> Verdict {
+    match (one, other) {
+        (Verdict::Drop(_), _) | (Verdict::Rewrite, Verdict::Accept) => one,
+        _ => other,
     }
 }
 
