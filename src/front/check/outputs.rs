@@ -5,6 +5,7 @@
 //! unit, whoever asks; of what others may, mode and owner tell, and the unit has most of the file
 //! system closed to it. Elsewhere it is who asks.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, FileType, Metadata};
 use std::io::ErrorKind;
@@ -61,8 +62,7 @@ impl Starter {
     fn find() -> Self {
         let has_manager = Path::new("/run/systemd/system").exists();
         let other = if has_manager { Other::find() } else { None };
-        let words = ["show", "--property=ProtectSystem,ReadWritePaths", "mailguard"];
-        let unit = has_manager.then(|| succeeded("systemctl", &words)).flatten();
+        let unit = has_manager.then(|| succeeded("systemctl", &UNIT)).flatten();
         Self { other, has_manager, open: unit.and_then(|unit| open_to(&unit)) }
     }
 
@@ -101,7 +101,13 @@ impl Starter {
     /// Whether our unit lets nobody write there.
     fn closed(&self, path: &Path) -> Result<(), String> {
         let Some(open) = &self.open else { return Ok(()) };
-        if open.iter().any(|folder| path.starts_with(folder)) {
+        // /var/run is a link, and a folder may be one; what is not there yet is no link.
+        let real = path.ancestors().skip(1).find_map(|folder| {
+            let rest = path.strip_prefix(folder).ok()?;
+            Some(fs::canonicalize(folder).ok()?.join(rest))
+        });
+        let is_below = |path: &Path| open.iter().any(|folder| path.starts_with(folder));
+        if is_below(path) || real.is_some_and(|real| is_below(&real)) {
             return Ok(());
         }
         let shown: Vec<_> = open.iter().map(|folder| folder.display().to_string()).collect();
@@ -199,14 +205,38 @@ fn open_to(unit: &str) -> Option<Vec<PathBuf>> {
     }
     let more = property("ReadWritePaths=").unwrap_or_default().split_whitespace();
     // One that need not be there is marked, and so is one that is seen from within a root.
-    let more = more.map(|path| path.trim_start_matches(['-', '+']));
-    Some(MADE.into_iter().chain(more).map(PathBuf::from).collect())
+    let more = more.map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])));
+    let own = OWN_FOLDERS.into_iter().flat_map(|(name, above)| {
+        let names = property(name).unwrap_or_default().split_whitespace();
+        names.map(move |name| Path::new(above).join(name))
+    });
+    let made = MADE.into_iter().map(PathBuf::from);
+    let mut open: Vec<PathBuf> = made.chain(own).chain(more).collect();
+    let mut seen = BTreeSet::new();
+    open.retain(|folder| seen.insert(folder.clone()));
+    Some(open)
 }
 
 fn daemon(path: &Path) -> Result<(), String> {
     let asked = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
     asked.map_err(|error| format!("no daemon listens at {}: {error}", path.display()))
 }
+
+/// Asks what our unit leaves open.
+const UNIT: [&str; 3] = [
+    "show",
+    "--property=ProtectSystem,ReadWritePaths,RuntimeDirectory,StateDirectory,CacheDirectory,\
+     LogsDirectory",
+    "mailguard",
+];
+
+/// The folders that a service manager makes for a unit, and where.
+const OWN_FOLDERS: [(&str, &str); 4] = [
+    ("RuntimeDirectory=", "/run"),
+    ("StateDirectory=", "/var/lib"),
+    ("CacheDirectory=", "/var/cache"),
+    ("LogsDirectory=", "/var/log"),
+];
 
 /// As whom our unit starts the filter.
 const USER: &str = "mailguard";
@@ -326,6 +356,11 @@ mod tests {
             assert_eq!(starter(open).log(&path), Ok(()), "{open}");
             assert_eq!(starter(open).socket(&path), Ok(()), "{open}");
         }
+        let link = folder.0.join("link");
+        symlink("/run", &link).unwrap();
+        let strict = starter("ProtectSystem=strict\nRuntimeDirectory=mailguard other\n");
+        assert_eq!(strict.closed(&link.join("other/log")), Ok(()), "not there, or there");
+        assert!(strict.closed(&link.join("another/log")).is_err());
         let closed = starter("ProtectSystem=strict\nReadWritePaths=/srv/a +/srv/b\n");
         let said = format!(
             "{}: mailguard.service may write below /run/mailguard, /var/log/mailguard, /srv/a, \
