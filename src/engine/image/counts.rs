@@ -33,10 +33,13 @@ impl Counts {
 
     /// As if all of it had been counted just now.
     pub(super) fn into_stats(self, format: u32) -> Stats {
-        let Self { counters, drops, withheld, mut rules, tls, patches } = self;
+        let Self { counters, mut drops, mut withheld, mut rules, tls, patches } = self;
         // Rules had other numbers then.
         if format <= LAST_WITHOUT_CATALOGUE {
             rules.clear();
+            for reasons in [&mut drops, &mut withheld] {
+                reasons.retain(|reason, _| !matches!(reason, Reason::Rule(_)));
+            }
         }
         let patches = patches.into_iter();
         let patches = patches.map(|((id, deed), count)| ((id.into(), deed), count)).collect();
