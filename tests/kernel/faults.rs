@@ -234,22 +234,29 @@ fn stop(stand: &Stand) -> Outcome {
     wait_until("the daemon stands still", PATIENCE, || Ok(stand.guard.is_stopped()?.then_some(())))
 }
 
-/// Of packets that are read together one is accepted and the last ends the flow.
+/// Of packets that are read together one is accepted and the last ends the flow. Where the filter's
+/// thread moves to another processor in between, the RST may come first all the same.
 fn reset_in_turn(stand: &mut Stand) -> Outcome<String> {
     let said = b"HELO c\r\nNOOP\r\n";
-    let mut peer = stand.connected()?;
-    stand.deliver(&mut peer, &said[..8])?;
-    stop(stand)?;
-    stand.send(&peer, 8, &said[8..]);
-    for (index, piece) in [b'a'; 8_000].chunks(1_000).enumerate() {
-        stand.send(&peer, (said.len() + index * 1_000) as u64, piece);
+    for turn in 1..=TURNS {
+        let mut peer = stand.connected()?;
+        stand.deliver(&mut peer, &said[..8])?;
+        stop(stand)?;
+        stand.send(&peer, 8, &said[8..]);
+        for (index, piece) in [b'a'; 8_000].chunks(1_000).enumerate() {
+            stand.send(&peer, (said.len() + index * 1_000) as u64, piece);
+        }
+        stand.guard.signal(Signal::CONT)?;
+        let visit = stand.until_ended(&mut peer)?;
+        ensure(visit.end == Some(End::Broken), || format!("the server's end: {:?}", visit.end))?;
+        if visit.received.starts_with(said) {
+            return Ok(format!("the server has read what passed, at turn {turn}"));
+        }
     }
-    stand.guard.signal(Signal::CONT)?;
-    let visit = stand.until_ended(&mut peer)?;
-    ensure(visit.received.starts_with(said), || visit.received.escape_ascii().to_string())?;
-    ensure(visit.end == Some(End::Broken), || format!("the server's end: {:?}", visit.end))?;
-    Ok("the server has read what passed".to_owned())
+    wrong(format!("{TURNS} times the RST came before what had passed"))
 }
+
+const TURNS: usize = 6;
 
 fn stopped(stand: &mut Stand) -> Outcome<String> {
     let load = Load::start("stopped", 2, 1_000_000);
