@@ -108,7 +108,7 @@ impl Dialogue {
 
 /// Whether this is the beginning of a verb that seldom has an argument, and no more: behind a
 /// message its letters pass as they come, for they may have left ahead of a gap.
-fn begins_alone(input: &[u8]) -> bool {
+pub(super) fn begins_alone(input: &[u8]) -> bool {
     let is_bare = |verb| matches!(verb, Verb::Noop | Verb::Quit | Verb::Rset);
     let word = input.strip_suffix(b"\r").unwrap_or(input);
     let mut openings = Word::of(word).openings();

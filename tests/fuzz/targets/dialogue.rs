@@ -6,7 +6,7 @@
 //! Client bytes that have to wait are offered again behind each turn of the server.
 
 use mailguard::guard::{
-    Draft, EhloFilter, Guard, Profile, Rule, Ruling, Run, Settings, Unit, Watch,
+    Draft, EhloFilter, Excess, Guard, Profile, Rule, Ruling, Run, Settings, Unit, Watch,
 };
 use mailguard::offset::Offset;
 use mailguard::smtp::{Dialogue, Event, Expect, Fault, MailData, Speaker, Standing, Word};
@@ -175,7 +175,8 @@ impl Talk {
             let leaves = match ruling {
                 Ruling::Pass | Ruling::Note(_) | Ruling::Exceed(_) | Ruling::Reset(_) => {
                     // The engine asks the guard how far a message may be read, and ends it there.
-                    let is_beyond = matches!(ruling, Ruling::Exceed(excess) if excess.rule == Rule::MessageBytes);
+                    let is_size = |excess: Excess| excess.rule == Rule::MessageBytes;
+                    let is_beyond = matches!(ruling, Ruling::Exceed(excess) if is_size(excess));
                     self.is_over |= ruling.ends_flow() && !is_beyond;
                     run
                 }
