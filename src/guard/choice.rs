@@ -152,7 +152,7 @@ choices! {
     AddressScan {
         /// Nothing.
         Off = "off",
-        /// They are logged.
+        /// What an ASA calls special characters is logged: `|`, a back quote or a NUL in a path.
         Log = "log",
         /// They become spaces, as the originals did: some servers deliver what is left to somebody
         /// else.

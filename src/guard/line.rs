@@ -292,6 +292,7 @@ impl Watch {
             (_, Ruling::Pass) | (Ruling::Edit(_), Ruling::Note(_)) => patched,
             (Ruling::Edit(_), Ruling::Exceed(excess)) if !excess.is_end => patched,
             _ => ruling,
+            Event::CommandStray => self.line.judge_stray(&guard.settings, run.bytes, draft),
         }
     }
 
