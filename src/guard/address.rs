@@ -63,6 +63,11 @@ impl Address {
         }
     }
 
+    /// Whether this byte is one that an ASA's `special-character` minds, and stands in the path.
+    pub(super) const fn is_special(self, byte: u8) -> bool {
+        matches!(byte, b'|' | b'`' | 0) && !matches!(self.place, Place::Key | Place::Behind)
+    }
+
     /// Takes bytes, and makes spaces of those that would define no address, or not: whether there
     /// are any.
     pub(super) fn read(&mut self, bytes: &mut [u8], is_replaced: bool) -> bool {

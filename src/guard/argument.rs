@@ -66,14 +66,7 @@ impl LineWatch {
         draft: &mut Draft,
     ) -> Ruling {
         let settings = context.settings;
-        let verb = self.verb;
-        let has_address = matches!(verb, Some(Verb::Mail | Verb::Rcpt));
-        let has_limit = verb == Some(Verb::Mail) && settings.minds_sender();
-        let scan = if has_address { settings.address_scan } else { AddressScan::Off };
-        let (mut ruling, mut end) = (Ruling::Pass, run.len());
-        if scan != AddressScan::Off || has_limit {
-            (ruling, end) = self.scan_address(settings, scan, run, draft);
-        }
+        let (mut ruling, end) = self.scan(settings, run, draft);
         if !self.envelope.is_free() && context.has_grammar() {
             // What stands before the byte at which the scan has decided is the grammar's.
             let scanned = (self.mask.take(), self.refused.take());
@@ -93,7 +86,28 @@ impl LineWatch {
         excess.flatten().unwrap_or(ruling)
     }
 
-    /// What the scan rules, and how many bytes stand before the one at which it decides.
+    /// Rules on more of an argument that is stray, and not masked.
+    pub(super) fn judge_stray(
+        &mut self,
+        settings: &Settings,
+        run: &[u8],
+        draft: &mut Draft,
+    ) -> Ruling {
+        self.scan(settings, run, draft).0
+    }
+
+    /// What is ruled for the address in an argument, and how many bytes stand before the one at
+    /// which that is decided.
+    fn scan(&mut self, settings: &Settings, run: &[u8], draft: &mut Draft) -> (Ruling, usize) {
+        let has_address = matches!(self.verb, Some(Verb::Mail | Verb::Rcpt));
+        let has_limit = self.verb == Some(Verb::Mail) && settings.minds_sender();
+        let scan = if has_address { settings.address_scan } else { AddressScan::Off };
+        if scan == AddressScan::Off && !has_limit {
+            return (Ruling::Pass, run.len());
+        }
+        self.scan_address(settings, scan, run, draft)
+    }
+
     fn scan_address(
         &mut self,
         settings: &Settings,
@@ -103,23 +117,22 @@ impl LineWatch {
     ) -> (Ruling, usize) {
         let has_limit = self.verb == Some(Verb::Mail) && settings.sender_max.is_set();
         let bytes = draft.copy(run);
-        if !has_limit && scan != AddressScan::Refuse {
+        if !has_limit && matches!(scan, AddressScan::Off | AddressScan::Replace) {
             let is_replaced = scan == AddressScan::Replace;
             let has_stray = self.address.read(bytes, is_replaced);
-            let ruling = match (scan, has_stray) {
-                (AddressScan::Log, true) => Ruling::Note(Rule::Address),
-                (AddressScan::Replace, true) => Ruling::Edit(Rule::Address),
-                _ => Ruling::Pass,
-            };
+            let is_edited = is_replaced && has_stray;
+            let ruling = if is_edited { Ruling::Edit(Rule::Address) } else { Ruling::Pass };
             return (ruling, run.len());
         }
         let mut ruling = Ruling::Pass;
         for (at, &byte) in run.iter().enumerate() {
             let rest = bytes.get_mut(at..).unwrap_or_default();
             match scan {
-                AddressScan::Off => {}
-                _ if !self.address.is_stray(byte) => {}
-                AddressScan::Log => ruling = Ruling::Note(Rule::Address),
+                AddressScan::Log if self.address.is_special(byte) => {
+                    ruling = Ruling::Note(Rule::Address);
+                }
+                AddressScan::Off | AddressScan::Log => {}
+                AddressScan::Replace | AddressScan::Refuse if !self.address.is_stray(byte) => {}
                 AddressScan::Replace => {
                     ruling = Ruling::Edit(Rule::Address);
                     rest.iter_mut().take(1).for_each(|byte| *byte = b' ');

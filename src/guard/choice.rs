@@ -51,8 +51,8 @@ choices! {
     Refusal {
         /// X to its end: the server answers 500.
         X = "x",
-        /// X as far as its first word goes, the rest as it came (PIX 6.3, ASA). A line that has no
-        /// word of its own there, such as one that begins with a space, is X to its end.
+        /// X as far as its first word goes, the rest as it came (PIX 6.3, ASA). A line without a
+        /// word is X to its end; by the stream, so is one that begins with a space.
         FirstWord = "x-word",
         /// NOOP and spaces, where there is room: the server answers 250 (PIX 4 and 5).
         Noop = "noop",
@@ -152,7 +152,7 @@ choices! {
     AddressScan {
         /// Nothing.
         Off = "off",
-        /// They are logged.
+        /// What an ASA calls special characters is logged: `|`, a back quote or a NUL in a path.
         Log = "log",
         /// They become spaces, as the originals did: some servers deliver what is left to somebody
         /// else.

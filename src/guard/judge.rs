@@ -296,7 +296,7 @@ impl Guard {
             | Event::ReplyKeyword(reply)
             | Event::ReplyText(reply) => {
                 let is_text = matches!(run.event, Event::ReplyText(_));
-                if is_text && is_size(&reply) && watch.reply.is_offer(&reply) {
+                if is_text && is_size(&reply) && watch.reply.is_offer(self.settings.unit, &reply) {
                     watch.size.hear(run.bytes);
                 }
                 self.judge_reply(&mut watch.reply, (run.event, &reply), run.bytes, draft)

@@ -17,7 +17,7 @@ use super::envelope::Envelope;
 use super::extension::Offers;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
-use super::mask::{Mask, NOOP};
+use super::mask::Mask;
 use super::order::{BEGINNERS, Order, Sent};
 use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
@@ -25,7 +25,7 @@ use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
 use crate::patch;
-use crate::smtp::{Event, Verb, WholeLine, Word, is_blank};
+use crate::smtp::{Event, Verb, WholeLine, is_blank};
 
 /// What the guard remembers of the client's line under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub(super) struct LineWatch {
     /// The rule and the mask of its rest, or of the rest of the part that a packet carries.
     pub(super) mask: Option<(Rule, Mask)>,
     /// By the packet: whether the part that the packet carries has begun.
-    has_part: bool,
+    pub(super) has_part: bool,
     /// The verb that its first word is, as far as it has come.
     pub(super) verb: Option<Verb>,
     first_word: FirstWord,
@@ -242,9 +242,15 @@ impl Watch {
     /// Rules on a run before which the line had so many bytes.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs pass where nothing masks them")]
     fn judge_run(&mut self, guard: &Guard, run: Run<'_>, before: u32, draft: &mut Draft) -> Ruling {
-        match guard.settings.unit {
+        let is_new_part = match guard.settings.unit {
             Unit::Packet => self.line.look_at_part(guard, run),
-            Unit::Stream => self.line.look_at_bytes(guard, &self.order, run.event, before),
+            Unit::Stream => {
+                self.line.look_at_bytes(guard, &self.order, run.event, before);
+                false
+            }
+        };
+        if matches!(run.event, Event::CommandGap(_)) && !is_new_part {
+            self.line.end_masked_word();
         }
         let begun = self.line.patch;
         let patched = self.look_for_patches(guard, run, draft);
@@ -286,6 +292,7 @@ impl Watch {
                 }
                 ruling
             }
+            Event::CommandStray => self.line.judge_stray(&guard.settings, run.bytes, draft),
             _ => Ruling::Pass,
         };
         match (patched, ruling) {
@@ -343,6 +350,13 @@ impl LineWatch {
         Excess::graver(excess, standard).map_or(Ruling::Pass, Ruling::Exceed)
     }
 
+    /// A blank that begins no part stands behind the word.
+    const fn end_masked_word(&mut self) {
+        if let Some((_, mask @ Mask::Word)) = &mut self.mask {
+            *mask = Mask::Rest;
+        }
+    }
+
     /// More of a line that is masked, if it is.
     fn go_on_masking(&mut self, run: &[u8], draft: &mut Draft) -> Option<Ruling> {
         let (rule, mask) = self.mask.as_mut()?;
@@ -353,43 +367,6 @@ impl LineWatch {
             Some(_) if is_masked => Ruling::Edit(rule),
             Some(_) => Ruling::Pass,
         })
-    }
-
-    /// By the packet: masks a part whose first word is no permitted verb.
-    fn look_at_part(&mut self, guard: &Guard, run: Run<'_>) {
-        let had_part = std::mem::replace(&mut self.has_part, true);
-        if run.is_first || !had_part {
-            self.begin_part(guard, run.rest);
-        }
-        // A BDAT that was not offered, or whose size is odd, passes by no unit of decision: its
-        // octets would be read as lines here and not there.
-        let is_chunk = run.event == Event::CommandStray && guard.permitted.contains(Verb::Bdat);
-        if is_chunk && self.mask.is_none() {
-            self.mask = Some((Rule::Verb, Mask::X));
-        }
-    }
-
-    fn begin_part(&mut self, guard: &Guard, packet: &[u8]) {
-        // What cures an argument goes on in the next packet.
-        if self.mask.is_some_and(|(rule, _)| rule != Rule::Verb) {
-            return;
-        }
-        let end = memchr::memchr2(b'\r', b'\n', packet).unwrap_or(packet.len());
-        let text = packet.get(..end).unwrap_or_default();
-        let mut word = Word::default();
-        let letters = text.iter().take(Word::ROOM).take_while(|byte| !byte.is_ascii_whitespace());
-        letters.for_each(|&byte| word.push(byte));
-        let permitted = guard.permitted.and_not(guard.tls_only);
-        let settings = &guard.settings;
-        let is_own = !settings.wants_tls_for_own_verbs() && settings.verbs.has_own(&word);
-        let is_permitted = is_own || word.verb().is_some_and(|verb| permitted.contains(verb));
-        let mask = match guard.settings.refusal {
-            _ if is_permitted || text.is_empty() => None,
-            Refusal::Noop if text.len() >= NOOP.len() => Some(Mask::Noop(0)),
-            Refusal::FirstWord if !word.is_empty() => Some(Mask::Word),
-            Refusal::FirstWord | Refusal::Noop | Refusal::X => Some(Mask::X),
-        };
-        self.mask = mask.map(|mask| (Rule::Verb, mask));
     }
 
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rule;
 use crate::patch::Strike;
+use crate::smtp::{is_gap, span};
 
 /// The bytes that leave in place of a run: as many, by construction; and the patches that have
 /// struck in it.
@@ -112,7 +113,7 @@ const SHOWN_MAX: usize = 64;
 pub(super) enum Mask {
     /// X.
     X,
-    /// X to the end of the word under way, then what came.
+    /// X to the end of the word under way, or of the next one, then what came.
     Word,
     /// What came, behind a masked word.
     Rest,
@@ -166,8 +167,9 @@ impl Mask {
                 *left = left.saturating_add(u8::try_from(run.len()).unwrap_or(u8::MAX));
             }
             Self::Word => {
-                let end = memchr2(b' ', b'\t', run);
-                let (word, rest) = run.split_at_mut(end.unwrap_or(run.len()));
+                let (_, word) = run.split_at_mut(span(run, is_gap));
+                let end = memchr2(b' ', b'\t', word).unwrap_or(word.len());
+                let (word, rest) = word.split_at_mut(end);
                 word.fill(MASK);
                 if !rest.is_empty() {
                     *self = Self::Rest;

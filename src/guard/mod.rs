@@ -17,6 +17,7 @@ mod map;
 mod mask;
 mod message;
 mod order;
+mod part;
 mod patches;
 mod pattern;
 mod profile;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::extension::Offers;
 use super::judge::{MASK, Watch};
 use super::order::{BEGINNERS, Order};
-use super::settings::{Banner, BareLastLine, EhloFilter};
+use super::settings::{Banner, BareLastLine, EhloFilter, Unit};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
 use crate::smtp::{Answers, Event, Reply, Verb, is_success};
@@ -66,10 +66,13 @@ impl ReplyWatch {
     /// Whether the line offers (RFC 5321 4.1.1.1): behind the first, which greets. Where a server
     /// leaves a line unanswered, its offer seems to answer that line: so whatever has no answer of
     /// several lines may be followed by an offer, and so may what answers nothing that was asked.
-    /// Where an offer is owed, it may seem to answer anything.
-    pub(super) fn is_offer(&self, reply: &Reply) -> bool {
+    /// Where an offer is owed, it may seem to answer anything. By the packet, as the original did,
+    /// EHLO alone is answered by an offer.
+    pub(super) fn is_offer(&self, unit: Unit, reply: &Reply) -> bool {
         let is_answer = match reply.answers {
-            Answers::Verb(Verb::Ehlo | Verb::Helo | Verb::Noop | Verb::Rset)
+            Answers::Verb(Verb::Ehlo) => true,
+            _ if unit == Unit::Packet => false,
+            Answers::Verb(Verb::Helo | Verb::Noop | Verb::Rset)
             | Answers::Own
             | Answers::Other
             | Answers::Nothing => true,
@@ -86,7 +89,9 @@ impl ReplyWatch {
         if is_hello && !reply.is_later_line && reply.code == Some(250) {
             self.offers = Offers::default();
         }
-        let is_offer = self.is_offer(reply) && reply.answers == Answers::Verb(Verb::Ehlo);
+        let is_offer = reply.answers == Answers::Verb(Verb::Ehlo)
+            && reply.is_later_line
+            && reply.code == Some(250);
         if is_offer && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
         }
@@ -103,12 +108,6 @@ impl ReplyWatch {
 pub(super) fn is_greeting(reply: &Reply) -> bool {
     let is_first = reply.answers == Answers::Connection;
     is_new_greeting(reply) || (is_first && reply.code.is_none_or(is_success))
-}
-
-/// What a line's text is masked by, if by anything.
-fn rule_of_text(watch: &ReplyWatch, reply: &Reply) -> Option<Rule> {
-    let offer = || watch.is_offer(reply).then_some(Rule::EhloKeyword);
-    is_greeting(reply).then_some(Rule::Banner).or_else(offer)
 }
 
 /// Whether the server greets again, behind a verb of the site's own.
@@ -130,7 +129,7 @@ impl Watch {
     /// Rules on the end of a reply line: what it answers is counted.
     pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
         let is_offering = reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250);
-        if is_offering || self.reply.is_offer(reply) {
+        if is_offering || self.reply.is_offer(guard.settings.unit, reply) {
             self.size.hear_end(reply);
         }
         if is_offering {
@@ -178,7 +177,7 @@ impl Guard {
     ) -> Ruling {
         watch.has_separator = true;
         let Some((first, rest)) = draft.copy(run).split_first_mut() else { return Ruling::Pass };
-        let rule = rule_of_text(watch, reply).filter(|_| !rest.is_empty());
+        let rule = self.rule_of_text(watch, reply).filter(|_| !rest.is_empty());
         if let Some(rule) = rule {
             self.mask_text(rule, watch, (reply, false), rest);
         }
@@ -190,6 +189,13 @@ impl Guard {
             Some(rule) if draft.as_bytes() != run => Ruling::Edit(rule),
             Some(_) | None => Ruling::Note(Rule::BareLastLine),
         }
+    }
+
+    /// What a line's text is masked by, if by anything.
+    fn rule_of_text(&self, watch: &ReplyWatch, reply: &Reply) -> Option<Rule> {
+        let is_offer = || watch.is_offer(self.settings.unit, reply);
+        let offer = || is_offer().then_some(Rule::EhloKeyword);
+        is_greeting(reply).then_some(Rule::Banner).or_else(offer)
     }
 
     /// Masks what by this rule no client may see of a run of text.
@@ -232,7 +238,7 @@ impl Guard {
             }
             _ => {
                 let is_keyword = matches!(event, Event::ReplyKeyword(_));
-                let rule = rule_of_text(watch, reply);
+                let rule = self.rule_of_text(watch, reply);
                 if let Some(rule) = rule {
                     self.mask_text(rule, watch, (reply, is_keyword), draft.copy(run));
                 }

@@ -421,6 +421,26 @@ fn an_asa_lets_tls_begin_where_it_is_allowed() {
     assert_eq!(leaves(&asa, Speaker::Client, line, 99), "STARTTLS\r\n");
 }
 
+/// Of an ASA EHLO alone is answered by an offer; and of a keyword in two packets each part is one.
+#[test]
+fn by_the_packet_no_other_answer_is_an_offer() {
+    let answer = "250-flushed\r\n250-pleased to meet you\r\n250 State reset\r\n";
+    for asked in ["HELO a\r\n", "NOOP\r\n", "RSET\r\n", "EHLO a\r\nRSET\r\n"] {
+        let mut talk = Talk::new(&profile("asa"));
+        talk.say(Speaker::Server, b"220 a\r\n", 99);
+        talk.say(Speaker::Client, asked.as_bytes(), 99);
+        if asked.starts_with("EHLO") {
+            talk.say(Speaker::Server, b"250 a\r\n", 99);
+        }
+        assert_eq!(talk.say(Speaker::Server, answer.as_bytes(), 999), answer, "{asked:?}");
+    }
+    assert_eq!(
+        offer(&profile("asa"), "250-a\r\n250-HELP\r\n250 OK\r\n", 12),
+        "250-a\r\n\
+         250-AXXX\r\n250 OK\r\n"
+    );
+}
+
 /// Behind a line that its server never answers, an offer seems to answer that line.
 #[test]
 fn an_offer_is_filtered_whatever_it_seems_to_answer() {

@@ -73,7 +73,7 @@ impl Guard {
     /// Whether the server's line passes, with nothing to be said of it. It counts as judged then.
     pub fn pass_reply(&self, watch: &mut Watch, line: &WholeReply) -> bool {
         let reply = &line.reply;
-        let is_offer = watch.reply.is_offer(reply);
+        let is_offer = watch.reply.is_offer(self.settings.unit, reply);
         // The number that SIZE offers is read by its runs.
         let is_read = is_offer && (is_size(reply) || !self.permits_offer(reply));
         let is_news = is_read || is_greeting(reply) || watch.reply.has_greeted();

@@ -7,9 +7,9 @@
 //! | state          | CR        | LF        | `.`     | NUL       | blank   | other   |
 //! |----------------|-----------|-----------|---------|-----------|---------|---------|
 //! | Middle of line | Cr        | Bare      | Middle  | Middle    | Middle  | Middle  |
-//! | Cr             | Cr        | Line      | BareDot | lookalike | Middle  | Middle  |
-//! | Line start     | Cr        | Bare      | Dot     | lookalike | Middle  | Middle  |
-//! | Bare LF        | Cr        | Bare      | BareDot | lookalike | Middle  | Middle  |
+//! | Cr             | Cr        | Line      | BareDot | Bare      | Middle  | Middle  |
+//! | Line start     | Cr        | Bare      | Dot     | Bare      | Middle  | Middle  |
+//! | Bare LF        | Cr        | Bare      | BareDot | Bare      | Middle  | Middle  |
 //! | Dot            | DotCr     | lookalike | DotByte | lookalike | BareDot | DotByte |
 //! | BareDot        | lookalike | lookalike | DotByte | lookalike | BareDot | DotByte |
 //! | DotCr          | lookalike | END       | BareDot | lookalike | BareDot | Middle  |
@@ -19,8 +19,9 @@
 //! ([`FalseEnds::Kept`]) they are text like any other, and may begin the true end. A dot behind a
 //! lone CR or LF is the text's own (a line `.profile`); what would make a line of it alone is the
 //! lookalike, with blanks of any alphabet behind it too, which some servers strip (slimta), or with
-//! any byte and a LF alone (James counts three). A NUL counts only where it could hide a line start
-//! from us and not from a server that drops NULs; elsewhere it is the message's own business.
+//! any byte and a LF alone (James counts three). A NUL behind a line end is dropped by some servers
+//! (sendmail), so a line may still begin behind it, though never the true end; behind a dot that
+//! begins a line others stop at it, so there it is a lookalike.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ pub enum MailData {
     Cr,
     /// CRLF, or the end of the line that asked for the data.
     Line,
-    /// LF without CR.
+    /// LF without CR, or a line end and NULs.
     Bare,
     /// CRLF and a dot.
     Dot,
@@ -117,6 +118,7 @@ impl MailData {
                 Next::To(Self::BareDot)
             }
             (Self::Middle | Self::DotByte, 0) => Next::To(self),
+            (Self::Cr | Self::Line | Self::Bare, 0) => Next::To(Self::Bare),
             (_, 0) => Next::Changed,
             (Self::Cr, b'\n') => Next::To(Self::Line),
             (Self::Line, b'.') => Next::To(Self::Dot),

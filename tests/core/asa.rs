@@ -144,6 +144,21 @@ fn parameters() -> Vec<Case> {
         Case::of("no mail-relay: any recipient", &[MAIL, "RCPT TO:<@b:c%d!e@elsewhere>\r\n"]),
         Case::of("no special-character: any character", odd),
         Case::with("special-character action log", &[("address_scan", "log")], odd),
+        Case::with(
+            "special-character action log, and none in the path",
+            &[("address_scan", "log")],
+            &["MAIL FROM:<a>b@example.com> X=a|`\r\n"],
+        ),
+        Case::with(
+            "special-character action log, and a back quote",
+            &[("address_scan", "log")],
+            &["MAIL FROM:<a`b@example.com>\r\n"],
+        ),
+        Case::with(
+            "special-character action log, and a NUL",
+            &[("address_scan", "log")],
+            &[MAIL, "RCPT TO:<a\0b@example.com>\r\n"],
+        ),
         Case::with("characters that become spaces", &[("address_scan", "replace")], odd),
         Case::with("characters that are refused", &[("address_scan", "refuse")], odd),
         Case::of("no allow-tls", &tls[..2]),

@@ -83,8 +83,8 @@ const CASES: &[Case] = &[
             (C, "a\n.\nb\r\n.\nc\n.\r\nd\r\n.\r\r\ne\r\r\n.\r\r\nf\r.\rg\r\n\0.\r\n\r\n.\r\n"),
             (S, "250 ok\r\n"),
         ],
-        server_gets: "DATA\r\na\n.Xb\r\n.Xc\n.XXd\r\n.\rXXe\r\r\n.\rXXf\r.Xg\r\nX.\r\n\
-                      \r\n.\r\n",
+        server_gets: "DATA\r\na\n.Xb\r\n.Xc\n.XXd\r\n.\rXXe\r\r\n.\rXXf\r.Xg\r\n\0.XX\r\n\
+                      .\r\n",
         client_gets: "220 *\r\n354 go\r\n250 ok\r\n",
     },
     Case {

@@ -153,7 +153,10 @@ fn by_packet_a_character_at_a_time_is_refused() {
     for (name, input, size, output) in [
         ("pix-6.3", "HELO a.b\r\n", 6, "HELO aXX\r\n"),
         ("pix-6.3", "VRFY root\r\n", 7, "XXXX roXX\r\n"),
-        ("pix-6.3", "VRFY root\r\n", 4, "XXXXXXXXX\r\n"),
+        ("pix-6.3", "VRFY root\r\n", 4, "XXXX XXXX\r\n"),
+        ("asa", "EXPN root x\r\n", 4, "XXXX XXXX x\r\n"),
+        ("asa", "HELO  root x\r\n", 4, "HELO  XXXX x\r\n"),
+        ("pix-6.3", "MAIL \r\n", 4, "MAILX\r\n"),
         ("pix-5.1", "goodmorning\r\n", 7, "NOOP   NOOP\r\n"),
         ("pix-5.1", "VRFY root a\r\n", 5, "NOOP NOOP X\r\n"),
     ] {
@@ -181,7 +184,12 @@ fn in_pix_6_3_and_asa_the_first_word_alone_becomes_x() {
             ("EXPN staff\r\nTURN\r\n", "XXXX staff\r\nXXXX\r\n"),
             ("X-LINK2STATE FIRST\r\n", "XXXXXXXXXXXX FIRST\r\n"),
             ("goodmorning\tall\r\n", "XXXXXXXXXXX\tall\r\n"),
-            (" VRFY root\r\n", "XXXXXXXXXX\r\n"),
+            (" VRFY root\r\n", " XXXX root\r\n"),
+            ("NOOP\r\n \t EXPN  root\r\n", "NOOP\r\n \t XXXX  root\r\n"),
+            (" NOOP\r\n", " XXXX\r\n"),
+            // Nothing is read behind what a server may drop.
+            ("  \r\n \0EXPN root\r\n", "XX\r\nXXXXXXXXXXX\r\n"),
+            ("  \rEXPN root\r\n", "XX\rXXXXXXXXX\r\n"),
             ("EXPN\rVRFY\r\n", "XXXX\rXXXX\r\n"),
         ] {
             assert_eq!(leaves(&profile(name), Client, input.as_bytes(), 99), output, "{name}");

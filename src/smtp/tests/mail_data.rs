@@ -29,9 +29,9 @@ fn the_table_is_the_documented_one() {
     assert_eq!(
         table,
         "Middle: Cr Bare Middle Middle Middle Middle\n\
-         Cr: Cr Line BareDot lookalike Middle Middle\n\
-         Line: Cr Bare Dot lookalike Middle Middle\n\
-         Bare: Cr Bare BareDot lookalike Middle Middle\n\
+         Cr: Cr Line BareDot Bare Middle Middle\n\
+         Line: Cr Bare Dot Bare Middle Middle\n\
+         Bare: Cr Bare BareDot Bare Middle Middle\n\
          Dot: DotCr lookalike DotByte lookalike BareDot DotByte\n\
          BareDot: lookalike lookalike DotByte lookalike BareDot DotByte\n\
          DotCr: lookalike END BareDot lookalike BareDot Middle\n\
@@ -152,11 +152,78 @@ fn a_dot_behind_a_bare_line_end_is_the_texts_own() {
         ("a\n..\n.y\n. \n.y\r\n", "a\n..#.y\n. #.y\r\n"),
         ("\n.\n.\n.\nx", "\n.#.\n.#x"),
         ("\r\n.\n.\r\n", "\r\n.#.\r\n"),
-        ("a\r\n\0.\r\nb", "a\r\n#.\r\nb"),
+        ("a\r\n\0.\r\nb", "a\r\n\0.##b"),
+        ("a\r\0.\rb\r\0\n\0.\n", "a\r\0.#b\r\0\n\0.#"),
+        ("a\r\n.\0z\n\0..\n", "a\r\n.#z\n\0..#"),
+        // A NUL alone at a line's start hides nothing; nor do those of UTF-16.
+        ("a\r\n\0b\r\n\0\0\n\0\r\n.\r\n", "a\r\n\0b\r\n\0\0\n\0\r\n.\r\n"),
+        ("a\0\r\0\n\0b\0.\0\n\0", "a\0\r\0\n\0b\0.\0\n\0"),
     ] {
         for piece in 1..=text.len() {
             let left = neutralised(text.as_bytes(), piece);
             assert_eq!(String::from_utf8_lossy(&left), leaves, "in pieces of {piece}");
+        }
+    }
+}
+
+/// How a server splits message data into lines.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lines {
+    CrLf,
+    Lf,
+    /// CR, LF, or both.
+    Any,
+}
+
+/// What a server does with NULs in message data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Nuls {
+    Keeps,
+    Drops,
+    /// A line ends for it where it has one.
+    StopsAt,
+}
+
+/// Whether such a server sees a line of a dot in a text that follows a line end.
+fn sees_end(text: &[u8], lines: Lines, nuls: Nuls) -> bool {
+    let kept = |byte: &u8| nuls != Nuls::Drops || *byte != 0;
+    let text: String = text.iter().copied().filter(kept).map(char::from).collect();
+    let mut found: Vec<&str> = match lines {
+        Lines::CrLf => text.split("\r\n").collect(),
+        Lines::Lf => text.split('\n').map(|line| line.trim_end_matches('\r')).collect(),
+        Lines::Any => text.split(['\r', '\n']).collect(),
+    };
+    // The last has not ended.
+    found.pop();
+    let cut = |line: &&str| match nuls {
+        Nuls::StopsAt => line.split('\0').next() == Some("."),
+        Nuls::Keeps | Nuls::Drops => line.trim_end() == ".",
+    };
+    found.iter().any(cut)
+}
+
+/// All short texts of what matters: none ends earlier for any server than here.
+#[test]
+fn no_server_sees_an_end_before_the_true_one() {
+    let letters = b"\r\n.\0 x";
+    for number in 0..letters.len().pow(7) {
+        let mut rest = number;
+        let mut text: Vec<u8> = Vec::new();
+        for _ in 0..7 {
+            text.push(letters[rest % letters.len()]);
+            rest /= letters.len();
+        }
+        let swept = MailData::Line.sweep(&mut text, Some(b'#'));
+        let text = if swept.is_end { &text[..swept.used - 1] } else { &text[..] };
+        // What ends lines at a CR takes the beginning of the true end for all of it.
+        let has_open_end =
+            text.starts_with(b".\r") || text.windows(4).any(|four| four == b"\r\n.\r");
+        for lines in [Lines::CrLf, Lines::Lf, Lines::Any] {
+            for nuls in [Nuls::Keeps, Nuls::Drops, Nuls::StopsAt] {
+                let is_known = has_open_end && lines == Lines::Any;
+                let is_early = !is_known && sees_end(text, lines, nuls);
+                assert!(!is_early, "{lines:?} {nuls:?} {:?}", text.escape_ascii().to_string());
+            }
         }
     }
 }

@@ -114,5 +114,7 @@ fn is_of_blank(byte: u8) -> bool {
 
 fn is_hiding(text: &[u8], at: usize) -> bool {
     let before = text[..at].iter().rposition(|&byte| !matches!(byte, 0 | b'.'));
-    text[at] == 0 && before.is_none_or(|place| matches!(text[place], b'\r' | b'\n'))
+    let start = before.map_or(0, |place| place + 1);
+    let is_at_start = before.is_none_or(|place| matches!(text[place], b'\r' | b'\n'));
+    text[at] == 0 && is_at_start && text[start..at].contains(&b'.')
 }
