@@ -180,11 +180,9 @@ impl Dialogue {
                 return Step::WAIT;
             }
             self.secrecy.begin_line();
-            // As much as is here however the line was cut: R alone, which begins RCPT too, is held.
-            let start = input.get(..2).unwrap_or(input);
             if self.expect == Expect::Unproved {
                 self.line.disown();
-            } else if self.bars_arguments() && outlook::begins_alone(start) {
+            } else if self.bars_arguments() && outlook::begins_alone(input) {
                 self.line.begin_alone();
             }
         }

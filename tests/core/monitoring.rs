@@ -590,6 +590,11 @@ fn what_came_at_once_is_paired_with_answers_that_come_at_once() {
             ("DATA\r\n", "354 go\r\n"),
             ("x\r\n.\r\nRSET\r\nMAIL FROM:<a@b>\r\n", "250 q\r\n250 r\r\n250 a\r\n"),
         ],
+        vec![
+            ENVELOPE,
+            ("DATA\r\n", "354 go\r\n"),
+            ("x\r\n.\r\nNOOP a\r\nRSET \r\n", "250 q\r\n250 n\r\n250 r\r\n"),
+        ],
     ] {
         let settings = Settings { monitor: true, ..settings("esmtp") };
         let mut rig = Rig::established(settings, [7, 9]);
