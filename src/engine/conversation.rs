@@ -271,7 +271,7 @@ impl Conversation {
         let is_offence =
             matches!(&what, What::Exceeded { excess, .. } if self.talk.note_exceeded(excess.rule));
         let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
-        if self.admits(scene, (what.carried(), is_vital), effects) {
+        if effects.is_heard() && self.admits(scene, (what.carried(), is_vital), effects) {
             effects.records.push(scene.record(what, &self.terms));
         }
     }
@@ -285,6 +285,9 @@ impl Conversation {
         entry: fn(u64, Vec<u8>, u64) -> What,
         effects: &mut Effects,
     ) {
+        if !effects.is_heard() {
+            return;
+        }
         let shown = length.min(LOGGED_BYTES_MAX);
         let carried = written(self.streams[direction].tail(at).get(..shown).unwrap_or_default());
         if self.admits(scene, (carried, false), effects) {
@@ -298,9 +301,6 @@ impl Conversation {
     /// Whether an entry may be written that shows so many bytes, or a vital one. Says how many
     /// were left out before it.
     fn admits(&mut self, scene: &Scene<'_>, measure: (usize, bool), effects: &mut Effects) -> bool {
-        if !effects.is_heard() {
-            return false;
-        }
         match self.talk.admit(scene.now, measure, self.terms.chatter) {
             Ok(None) => true,
             Ok(Some(entries)) => {
