@@ -26,7 +26,6 @@ use super::conversation::REACH;
 use super::passage::Passage;
 use crate::flow::Direction;
 use crate::offset::Offset;
-use crate::smtp::Expect;
 use crate::tcp::Stream;
 use crate::time::Instant;
 use crate::wire::Seq;
@@ -178,20 +177,14 @@ impl Passage<'_, '_> {
         let reply = &self.conversation.streams[Direction::Reply];
         let oldest = reply.seq(reply.acknowledged()).before(REACH);
         let is_older = self.turn.packet.ack.distance_from(oldest) < 0;
-        (is_older && self.may_alter_ack()).then_some(oldest)
-    }
-
-    /// Whether a segment of the client's may leave with another ACK. Under TLS the client may say
-    /// to the server whatever it likes as it is.
-    fn may_alter_ack(&self) -> bool {
-        let conversation = &self.conversation;
-        conversation.may_alter_ack() && !matches!(conversation.dialogue.expect(), Expect::Tls(_))
+        (is_older && self.conversation.may_alter_ack()).then_some(oldest)
     }
 
     /// Whether the server may have given its end up, and would not read the same as before.
     fn may_begin_anew(&self) -> bool {
-        let reply = &self.conversation.streams[Direction::Reply];
-        self.conversation.presence.is_doubtful(reply, self.turn.now) && self.may_alter_ack()
+        let conversation = &self.conversation;
+        let reply = &conversation.streams[Direction::Reply];
+        conversation.presence.is_doubtful(reply, self.turn.now) && conversation.may_alter_ack()
     }
 
     /// Whether a RST answers an ACK that left older than it was: its receiver would ignore it.

@@ -69,9 +69,10 @@ impl Conversation {
     }
 
     /// Whether a segment may leave with another ACK than it came with, and what a server answers
-    /// to that be kept from the client.
+    /// to that be kept from the client. Under TLS the client may say to the server whatever it
+    /// likes as it is.
     pub(super) fn may_alter_ack(&self) -> bool {
-        !self.is_monitored()
+        !self.is_monitored() && !matches!(self.dialogue.expect(), Expect::Tls(_))
     }
 
     /// Whether little that is wrong with these bytes matters: they are of a line in which the

@@ -127,17 +127,19 @@ impl Stream {
     /// Whether this number lies no more than `reach` bytes below the ACK, or beyond what has left.
     #[must_use]
     pub fn is_near(&self, seq: Seq, reach: u32) -> bool {
-        let reach = i64::from(reach);
-        let from = whole(self.acknowledged) - reach;
-        (from..=whole(self.left()).saturating_add(reach)).contains(&self.start(seq))
+        self.is_between(seq, reach, whole(self.left()).saturating_add(reach.into()))
     }
 
     /// Whether this number lies no more than `below` bytes below the ACK, and not beyond the
     /// window.
     #[must_use]
     pub fn may_begin_at(&self, seq: Seq, below: u32) -> bool {
-        let from = whole(self.acknowledged) - i64::from(below);
-        (from..=whole(self.window.end())).contains(&self.start(seq))
+        self.is_between(seq, below, whole(self.window.end()))
+    }
+
+    /// Whether it lies no more than `below` bytes below the ACK, and not beyond `end`.
+    fn is_between(&self, seq: Seq, below: u32, end: i64) -> bool {
+        (whole(self.acknowledged) - i64::from(below)..=end).contains(&self.start(seq))
     }
 
     /// Bytes of memory this direction occupies.
