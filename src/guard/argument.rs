@@ -86,19 +86,14 @@ impl LineWatch {
         excess.flatten().unwrap_or(ruling)
     }
 
-    /// Rules on more of an argument that is stray, and not masked.
-    pub(super) fn judge_stray(
+    /// What is ruled for the address in an argument, and how many bytes stand before the one at
+    /// which that is decided.
+    pub(super) fn scan(
         &mut self,
         settings: &Settings,
         run: &[u8],
         draft: &mut Draft,
-    ) -> Ruling {
-        self.scan(settings, run, draft).0
-    }
-
-    /// What is ruled for the address in an argument, and how many bytes stand before the one at
-    /// which that is decided.
-    fn scan(&mut self, settings: &Settings, run: &[u8], draft: &mut Draft) -> (Ruling, usize) {
+    ) -> (Ruling, usize) {
         let has_address = matches!(self.verb, Some(Verb::Mail | Verb::Rcpt));
         let has_limit = self.verb == Some(Verb::Mail) && settings.minds_sender();
         let scan = if has_address { settings.address_scan } else { AddressScan::Off };

@@ -292,7 +292,7 @@ impl Watch {
                 }
                 ruling
             }
-            Event::CommandStray => self.line.judge_stray(&guard.settings, run.bytes, draft),
+            Event::CommandStray => self.line.scan(&guard.settings, run.bytes, draft).0,
             _ => Ruling::Pass,
         };
         match (patched, ruling) {

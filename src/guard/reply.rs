@@ -89,10 +89,7 @@ impl ReplyWatch {
         if is_hello && !reply.is_later_line && reply.code == Some(250) {
             self.offers = Offers::default();
         }
-        let is_offer = reply.answers == Answers::Verb(Verb::Ehlo)
-            && reply.is_later_line
-            && reply.code == Some(250);
-        if is_offer && self.keyword != Decision::Masked {
+        if accepts_ehlo(reply) && reply.is_later_line && self.keyword != Decision::Masked {
             self.offers.add(reply.keyword.as_bytes());
         }
         // A line without a code takes no reply's place, nor its first line's.
@@ -108,6 +105,11 @@ impl ReplyWatch {
 pub(super) fn is_greeting(reply: &Reply) -> bool {
     let is_first = reply.answers == Answers::Connection;
     is_new_greeting(reply) || (is_first && reply.code.is_none_or(is_success))
+}
+
+/// Whether it is of the answer to EHLO that offers.
+fn accepts_ehlo(reply: &Reply) -> bool {
+    reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250)
 }
 
 /// Whether the server greets again, behind a verb of the site's own.
@@ -128,7 +130,7 @@ fn is_no_keyword(reply: &Reply) -> bool {
 impl Watch {
     /// Rules on the end of a reply line: what it answers is counted.
     pub(super) fn judge_reply_end(&mut self, guard: &Guard, reply: &Reply) -> Ruling {
-        let is_offering = reply.answers == Answers::Verb(Verb::Ehlo) && reply.code == Some(250);
+        let is_offering = accepts_ehlo(reply);
         if is_offering || self.reply.is_offer(guard.settings.unit, reply) {
             self.size.hear_end(reply);
         }
