@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::offload::{self, field};
+use super::offload;
 use super::repeat::Segment;
 use super::traffic::{Mail, Traffic};
 use crate::front::capture::link;
@@ -64,19 +64,19 @@ fn end_of_reply(text: &[u8]) -> Option<usize> {
 fn cut(packet: &[u8], segment: &Segment, part: Range<usize>) -> Option<Vec<u8>> {
     let (headers, payload) = packet.split_at_checked(segment.payload())?;
     let mut cut = [headers, payload.get(part.clone())?].concat();
-    let length = u16::try_from(cut.len()).ok()?;
-    let is_v4 = cut.first()? >> 4 == 4;
-    let (at, length) = if is_v4 { (2, length) } else { (4, length.checked_sub(40)?) };
-    *field(&mut cut, at)? = length.to_be_bytes();
+    offload::put_length(&mut cut)?;
     let number = segment.sequence + part.start;
-    *cut.get_mut(segment.header() + 4..)?.first_chunk_mut()? = number.0.to_be_bytes();
+    *cut.get_mut(segment.header() + SEQUENCE..)?.first_chunk_mut()? = number.0.to_be_bytes();
     if part.end < payload.len() {
-        *cut.get_mut(segment.header() + 13)? &= !FIN;
+        *cut.get_mut(segment.header() + FLAGS)? &= !FIN;
     }
     let whole = 0..cut.len();
     Some(offload::mend(&cut, &whole).unwrap_or(cut))
 }
 
+/// Offsets of the number and the flags in a TCP header.
+const SEQUENCE: usize = 4;
+const FLAGS: usize = 13;
 const FIN: u8 = 1;
 
 #[cfg(test)]

@@ -52,27 +52,35 @@ const TCP_CHECKSUM: usize = 16;
 pub(super) fn state_length(frame: &[u8], range: &Range<usize>) -> Option<Vec<u8>> {
     let mut frame = frame.to_vec();
     let packet = frame.get_mut(range.clone())?;
-    let length = packet.len();
-    let first = packet.first()? >> 4;
-    if first == 4 {
-        let length = u16::try_from(length).ok()?;
-        *field(packet, IPV4_LENGTH)? = length.to_be_bytes();
+    if !is_v4(packet)? && *packet.get(IPV6_NEXT_HEADER)? == HOP_BY_HOP {
+        return None;
+    }
+    let length = put_length(packet)?;
+    if is_v4(packet)? {
         let sum = field(packet, IPV4_CHECKSUM)?;
         // One that was left empty has to be seen as such.
         if *sum != [0, 0] {
             *sum = adjust(*sum, &[0xffff, length]);
         }
-    } else {
-        if *packet.get(IPV6_NEXT_HEADER)? == HOP_BY_HOP {
-            return None;
-        }
-        let length = u16::try_from(length.checked_sub(IPV6_HEADER_BYTES)?).ok()?;
-        *field(packet, IPV6_LENGTH)? = length.to_be_bytes();
     }
     Some(frame)
 }
 
-pub(super) fn field(bytes: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
+/// Writes the length that an IP packet has where it states one, and returns that; none where it
+/// fits into no length field.
+pub(super) fn put_length(packet: &mut [u8]) -> Option<u16> {
+    let (at, before) =
+        if is_v4(packet)? { (IPV4_LENGTH, 0) } else { (IPV6_LENGTH, IPV6_HEADER_BYTES) };
+    let length = u16::try_from(packet.len().checked_sub(before)?).ok()?;
+    *field(packet, at)? = length.to_be_bytes();
+    Some(length)
+}
+
+fn is_v4(packet: &[u8]) -> Option<bool> {
+    Some(packet.first()? >> 4 == 4)
+}
+
+fn field(bytes: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
     bytes.get_mut(at..)?.first_chunk_mut()
 }
 
