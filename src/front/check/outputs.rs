@@ -346,6 +346,7 @@ mod tests {
                 && !OWN.is_made(Path::new("/run/mailguard"))
         );
     }
+
     #[test]
     fn what_our_unit_closes_is_named() {
         let folder = Folder::new("unit");

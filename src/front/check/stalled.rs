@@ -15,7 +15,7 @@ pub(super) fn queues(entries: impl Iterator<Item = Entry>) -> BTreeSet<u16> {
     let mut suspects: Vec<_> = entries.filter(|entry| entry.waiting > 0).collect();
     for _ in 0..LOOKS {
         if suspects.is_empty() {
-            break;
+            return BTreeSet::new();
         }
         thread::sleep(INTERVAL);
         let now = listing::read().unwrap_or_default();
