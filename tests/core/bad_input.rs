@@ -21,7 +21,7 @@ use mailguard::wire::{
 use crate::support::again::alone;
 use crate::support::capture::{Layout, PLAIN, dialogue};
 use crate::support::packet::{ACK, FIN, RST, SYN, arrival, tcp_packet};
-use crate::support::random::Random;
+use crate::support::random::{Random, environment};
 use crate::support::rig::settings as profile;
 
 /// Mutations of all samples together.
@@ -230,10 +230,6 @@ fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-fn environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
 /// Alone in its process: another test's memory would be measured too.

@@ -8,7 +8,7 @@ use crate::support::crowd::{Crowd, Line};
 use crate::support::esmtp::Esmtp;
 use crate::support::packet::{ACK, FIN, RST};
 use crate::support::quiet::failure;
-use crate::support::random::{Random, asked};
+use crate::support::random::{Random, asked, environment};
 use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
@@ -32,7 +32,7 @@ fn image(engine: &Engine) -> Vec<u8> {
 
 #[test]
 fn at_whatever_packet_of_a_schedule_the_successor_answers_the_same() {
-    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let seeds = environment("SEEDS", SEEDS);
     handing_over(|| {
         for kind in Kind::ALL {
             for seed in asked(&Kind::ALL, &kind).unwrap_or(0..seeds) {
@@ -371,7 +371,7 @@ fn a_record_that_says_anything_panics_nobody() {
     let flows = records[1..].iter().map(|record| targets::image::with_flow(record).stats());
     assert!(flows.filter(|stats| stats.flows_now == 1).count() >= 2, "nothing would be read");
     let mut random = Random::new(1);
-    for _ in 0..std::env::var("SEEDS").map_or(2_000, |seeds| seeds.parse().unwrap()) {
+    for _ in 0..environment("SEEDS", 2_000) {
         for record in &records[1..] {
             let mut record = record.to_vec();
             random.mutate(&mut record);

@@ -24,6 +24,7 @@ use mailguard::wire::Checksum;
 
 use crate::replay::{files, settings_beside};
 use crate::support::packet::{ACK, FIN, PSH, SYN, arrival, tcp_packet};
+use crate::support::random::environment;
 use crate::support::rig::{Rig, Seen, settings, settings_with, settings_without_rules};
 use crate::support::schedule::{Kind, Plan};
 
@@ -199,9 +200,9 @@ fn judge(seen: &[Seen], settings: Settings, is_monitored: bool) -> Vec<Record> {
 
 #[test]
 fn schedules_are_judged_as_if_it_mattered() {
-    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let seeds = environment("SEEDS", SEEDS);
     let mut compared = Compared::default();
-    for kind in [Kind::Honest, Kind::NoRules, Kind::Conflict, Kind::War] {
+    for kind in Kind::ALL {
         for seed in 0..seeds {
             println!("SEED={seed} KIND={kind:?}");
             let plan = Plan::new(kind, seed);

@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use crate::support::random::asked;
+use crate::support::random::{asked, environment};
 use crate::support::schedule::{Kind, run_seeds};
 
 /// Seeds of each kind, unless `SEEDS` says otherwise.
@@ -16,7 +16,7 @@ fn run(kind: Kind) {
     if let Some(seeds) = asked(&Kind::ALL, &kind) {
         return expect_none(run_seeds(kind, seeds));
     }
-    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let seeds = environment("SEEDS", SEEDS);
     let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
     let share = seeds.div_ceil(workers);
     let shares = (0..workers).map(|worker| worker * share..seeds.min((worker + 1) * share));

@@ -20,7 +20,7 @@ use mailguard::wire::{Checksum, Packet, Parsed};
 
 use crate::support::capture::{CLIENT, Connection, Layout, PLAIN, SERVER, dialogue};
 use crate::support::packet::{ACK, PSH, fragments};
-use crate::support::random::Random;
+use crate::support::random::{Random, environment};
 use crate::support::rig::settings as profile;
 
 fn settings() -> Settings {
@@ -210,8 +210,8 @@ fn no_prefix_and_no_mutation_of_a_capture_panics() {
             let _ = outcome(&sample[..length], settings(), VERIFY);
         }
     }
-    let rounds = std::env::var("ROUNDS").map_or(3_000, |rounds| rounds.parse().unwrap());
-    let seed = std::env::var("SEED").map_or(42, |seed| seed.parse().unwrap());
+    let rounds = usize::try_from(environment("ROUNDS", 3_000)).unwrap();
+    let seed = environment("SEED", 42);
     println!("SEED={seed} ROUNDS={rounds}");
     let mut random = Random(seed);
     for round in 0..rounds {

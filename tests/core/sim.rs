@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use crate::support::endpoint::Endpoint;
 use crate::support::mailserver::MailServer;
-use crate::support::random::Random;
+use crate::support::random::{Random, environment};
 use crate::support::rig::{Rig, settings};
 use crate::support::shift::shifted;
 use crate::support::talk::Talk;
@@ -230,12 +230,12 @@ fn run(seed: u64) -> u64 {
 
 #[test]
 fn mail_arrives_through_the_filter_over_any_wire() {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    if let Some(seed) = number("SEED") {
+    if let Ok(seed) = std::env::var("SEED") {
+        let seed = seed.parse().unwrap();
         println!("SEED={seed}: {} packets", run(seed));
         return;
     }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let seeds = environment("SEEDS", SEEDS);
     let packets: u64 = (0..seeds)
         .map(|seed| {
             std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| panic!("SEED={seed}"))

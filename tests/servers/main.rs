@@ -19,7 +19,7 @@ use std::thread;
 use model::dialogue::Kind;
 use model::limits::BEYOND;
 use model::seeds::{Failures, list, run_seeds, tell};
-use support::random::asked;
+use support::random::{asked, environment};
 
 /// Dialogues of each kind, unless `SEEDS` says otherwise.
 const SEEDS: u64 = 8_000;
@@ -34,7 +34,7 @@ fn run(kind: Kind) {
     }
     // A panic is a violation like another: it is told with its seed.
     set_hook(Box::new(|_| ()));
-    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let seeds = environment("SEEDS", SEEDS);
     if std::env::var_os("LIST").is_some() {
         println!("{}", list(kind, 0..seeds));
         return;

@@ -4,6 +4,11 @@ use std::env;
 use std::fmt::Debug;
 use std::ops::Range;
 
+/// The number that this variable of the environment has, if it is set.
+pub fn environment(name: &str, otherwise: u64) -> u64 {
+    env::var(name).map_or(otherwise, |value| value.parse().unwrap())
+}
+
 /// The one seed that `SEED` and `KIND` in the environment ask for, or none of this kind; nothing
 /// where they ask for none.
 pub fn asked<K: Debug>(kinds: &[K], kind: &K) -> Option<Range<u64>> {

@@ -10,7 +10,7 @@ use mailguard::tls::Fault;
 
 use super::{answered, ask, begun, behind, esmtp, failures, noticed, play, say, told};
 use crate::support::packet::{ACK, arrival};
-use crate::support::random::Random;
+use crate::support::random::{Random, environment};
 use crate::support::rig::{Rig, settings};
 use crate::support::tls::{client_hello, large_hello, record, server_name, session};
 
@@ -397,7 +397,7 @@ fn headers(mut stream: &[u8]) -> Vec<[u8; 5]> {
 
 #[test]
 fn records_arrive_whole_over_any_schedule_and_their_headers_are_those_judged() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let seeds = environment("SEEDS", 300);
     for seed in 0..seeds {
         let mut random = Random::new(seed);
         let mut stream = Vec::new();
