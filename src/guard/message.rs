@@ -283,9 +283,17 @@ impl Message {
 
     /// Has patches look into more of a line's text.
     fn look(&mut self, look: &mut Look<'_>, text: &[u8]) {
-        let Some(plan) = look.plan.filter(|_| !self.has(BODY) && !look.is_end()) else { return };
-        if let Some(met) = plan.read_header(&mut self.header, text, look.strikes) {
-            look.met = Some(Met { at: look.before + met.at, ..met });
+        let Some(plan) = look.plan.filter(|_| !self.has(BODY)) else { return };
+        let mut before = look.before;
+        // sendmail drops NULs, and reads as one what stands on their sides.
+        for piece in text.split(|byte| *byte == 0) {
+            if look.is_end() {
+                return;
+            }
+            if let Some(met) = plan.read_header(&mut self.header, piece, look.strikes) {
+                look.met = Some(Met { at: before + met.at, ..met });
+            }
+            before += piece.len() + 1;
         }
     }
 
@@ -431,7 +439,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The first line, if it is whole here; of long ones those without a CR that stands alone.
+    /// The first line, if it is whole here and without NULs; of long ones those without a CR that
+    /// stands alone.
     #[inline]
     fn first(bytes: &'a [u8], has_dots: bool, marks: &ByByte<Marks>) -> Option<Self> {
         let (end, marks) = match marks.short_line(bytes) {
@@ -439,9 +448,12 @@ impl<'a> Line<'a> {
             None => (long_line(bytes)?, None),
         };
         let text = bytes.get(..end)?;
-        let (text, is_crlf, lone) = if marks.is_some_and(|marks| !marks.have_cr()) {
+        let (text, is_crlf, lone) = if marks.is_some_and(|marks| !marks.have_controls()) {
             (text, false, 0)
         } else {
+            if marks.is_some() && text.contains(&0) {
+                return None;
+            }
             let stripped = text.strip_suffix(b"\r");
             let is_crlf = stripped.is_some();
             let text = stripped.unwrap_or(text);
@@ -469,9 +481,9 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Where a line ends that is whole here and holds no CR but at its end.
+/// Where a line ends that is whole here and holds no NUL, and no CR but at its end.
 fn long_line(bytes: &[u8]) -> Option<usize> {
-    let count = memchr::memchr2(b'\r', b'\n', bytes)?;
+    let count = memchr::memchr3(b'\r', b'\n', 0, bytes)?;
     match bytes.get(count..)? {
         [b'\n', ..] => Some(count),
         [b'\r', b'\n', ..] => Some(count + 1),

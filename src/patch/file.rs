@@ -224,6 +224,11 @@ impl PatchRule {
             let what = "expected bytes or text, with nth or nothing, and no zone of a line";
             return Err(format!("header: {what}"));
         }
+        let has_nul = |text: &Vec<u8>| text.contains(&0);
+        if matches!(&self.sign, Sign::Texts(texts) if texts.iter().any(has_nul)) {
+            let what = "sendmail drops NULs there, expected no NUL in bytes or text";
+            return Err(format!("header: {what}"));
+        }
         if matches!(self.deed, Deed::Blank | Deed::Refuse) {
             let what = "what is signed is not changed, expected do = reset or log";
             return Err(format!("header: {what}"));

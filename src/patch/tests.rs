@@ -570,6 +570,11 @@ fn a_wrong_file_is_refused_with_its_place() {
         ("bytes = 'z'", "", "x: rule: expected one of bytes, text, over, check"),
         ("bytes = 'z'", "check = 'y'", "x: zone: a check has its own"),
         ("rcpt.local", "rcpt.parameter.X", "x: zone: `rcpt.parameter.X` found, expected one of"),
+        (
+            "rcpt.local']\ndo = 'blank'\nbytes = 'z'",
+            "header']\ndo = 'log'\nbytes = '\\x00'",
+            "x: header: sendmail drops NULs",
+        ),
         ("server = 'X'", "server = 'XX'", "x: test: what arrives is not as long as"),
         ("server = 'X'\n", "", "x: no test on which a rule acts"),
         ("client = 'b'", "client = 'b'\nreset = true", "x: no test of a neighbour that passes"),

@@ -317,15 +317,37 @@ fn the_colon_of_a_field_may_follow_behind_a_fold() {
     }
 }
 
+/// sendmail drops NULs wherever they stand.
+#[test]
+fn nuls_hide_no_field_and_no_text() {
+    let field = "Message-ID: <service status change: x@d>";
+    for at in 0..field.len() {
+        let (before, behind) = field.split_at(at);
+        for nuls in ["\0", "\0\0\0"] {
+            let message = format!("a: b\r\n{before}{nuls}{behind}\r\n\r\n");
+            for size in [1, 9, 999] {
+                let limits = [("header_bytes_max", "0")];
+                let mut talk = Talk::new(&patched("off,zimbra-message-id=on", &limits));
+                begin(&mut talk, 0, false);
+                talk.say(Client, message.as_bytes(), size);
+                assert_eq!(talk.ended(), Some(Rule::Patch), "{message:?} by {size}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_stood_before_a_strike_in_a_header_is_shown() {
-    let before = "a: b\r\nMessage-ID: <service status change:";
-    let message = format!("{before} x@d>\r\n\r\ntext\r\n");
-    let mut talk = Talk::new(&patched("off,zimbra-message-id=log", &[("header_bytes_max", "0")]));
-    begin(&mut talk, 0, false);
-    talk.say(Client, message.as_bytes(), 999);
-    let (start, shown) = talk.draft.shown(message.as_bytes());
-    assert_eq!((start, shown), (0, before.as_bytes()));
+    for id in ["Message-ID", "Mes\0sage\0-ID"] {
+        let before = format!("a: b\r\n{id}: <service status change:");
+        let message = format!("{before} x@d>\r\n\r\ntext\r\n");
+        let limits = [("header_bytes_max", "0")];
+        let mut talk = Talk::new(&patched("off,zimbra-message-id=log", &limits));
+        begin(&mut talk, 0, false);
+        talk.say(Client, message.as_bytes(), 999);
+        let (start, shown) = talk.draft.shown(message.as_bytes());
+        assert_eq!((start, shown), (0, before.as_bytes()));
+    }
 }
 
 #[test]
@@ -381,7 +403,8 @@ fn read(plan: &Plan, settings: &Settings, message: &[u8], size: usize) -> impl P
 
 #[test]
 fn random_headers_are_read_alike_whatever_the_cut() {
-    let pieces: [&[u8]; 24] = [
+    let pieces: [&[u8]; 25] = [
+        b"\0",
         b"\n",
         b"\n",
         b"\r\n",
@@ -421,7 +444,7 @@ fn random_headers_are_read_alike_whatever_the_cut() {
         let limits: Vec<_> = names.into_iter().zip(limits).collect();
         let settings = changed("esmtp", &limits);
         for _ in 0..4_000 {
-            let list: Vec<&[u8]> = (0..random(20)).map(|_| pieces[random(24)]).collect();
+            let list: Vec<&[u8]> = (0..random(20)).map(|_| pieces[random(25)]).collect();
             let message = list.concat();
             let bytewise = read(&plan, &settings, &message, 1);
             for size in [2, 3, 7, 999] {
