@@ -229,8 +229,10 @@ impl CommandLine {
         let first = input.first().copied().unwrap_or_default();
         if first == b'\n' {
             let is_bare = !self.is_after_cr;
-            // Where a bare LF ends no line, octets are not counted from there.
-            let is_doubtful = self.is_doubtful() || (is_bare && self.chunk().is_some());
+            // Octets are not counted from there where a bare LF ends no line, nor where one CR more
+            // makes it no command.
+            let is_odd = is_bare || self.has_bare_cr;
+            let is_doubtful = self.is_doubtful() || (is_odd && self.chunk().is_some());
             let fault = is_doubtful.then_some(Fault::DoubtfulChunk);
             let verb = self.word_sent().leading_verb();
             return (1, Event::CommandEnd { is_bare, verb }, fault);

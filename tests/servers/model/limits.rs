@@ -105,7 +105,7 @@ pub fn may_lose_place(dialogue: &Dialogue, client: &Honest) -> bool {
 /// has said nothing that would show it.
 pub fn may_run(dialogue: &Dialogue, at: u64) -> bool {
     let variant = &dialogue.server.variant;
-    let is_mute = variant.breach == Breach::WithoutCode && variant.chunks == Chunks::Read;
+    let is_mute = variant.breach == Breach::WithoutCode && variant.chunks.reads_refused();
     if is_mute && dialogue.server.breached_verb == "BDAT" {
         return true;
     }
@@ -124,7 +124,7 @@ fn is_vouched(server: &Server) -> bool {
     let variant = &server.variant;
     let refuses = variant.wants_tls || variant.refuses_recipients;
     let has_vouched = variant.breach == Breach::Unasked && server.breached_at.is_some();
-    refuses && has_vouched && variant.chunks == Chunks::Read
+    refuses && has_vouched && variant.chunks.reads_refused()
 }
 
 /// Whether a message may be stored otherwise than it was sent: where a final reply stands in the

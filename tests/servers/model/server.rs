@@ -221,6 +221,7 @@ impl Server {
         }
         let mut line = std::mem::take(&mut self.line);
         let text = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+        let is_odd = text + 1 < line.len() || line[..text].contains(&b'\r');
         line.truncate(text);
         match self.variant.nul {
             Nul::Kept => {}
@@ -229,6 +230,9 @@ impl Server {
         }
         if let Mode::Auth(left) = self.mode {
             return verbs::step_auth(self, &line, left);
+        }
+        if is_odd && self.variant.refuses_cr {
+            return self.say("", "500 5.5.2 a CR?\r\n");
         }
         if line.is_empty() {
             if self.variant.answers_empty {

@@ -67,6 +67,15 @@ pub enum Chunks {
     SwallowedUntilNone,
     /// Offered; octets of a refused BDAT are lines (Postfix where TLS is a must).
     Read,
+    /// The same, and refused is every BDAT that is not as RFC 3030 has it (Dovecot).
+    Strict,
+}
+
+impl Chunks {
+    /// Whether the octets of a refused BDAT are lines.
+    pub const fn reads_refused(self) -> bool {
+        matches!(self, Self::Read | Self::Strict)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +169,8 @@ pub struct Variant {
     pub drops_data_nul: bool,
     /// A bare CR ends a command line.
     pub cr_ends: bool,
+    /// A line with a bare CR is refused (Dovecot).
+    pub refuses_cr: bool,
     /// An empty line is answered.
     pub answers_empty: bool,
     pub word: Word,
@@ -195,6 +206,7 @@ const PLAIN: Variant = Variant {
     nul: Nul::Kept,
     drops_data_nul: false,
     cr_ends: false,
+    refuses_cr: false,
     answers_empty: true,
     word: Word::Whole,
     lead: Lead::Nothing,
@@ -215,7 +227,7 @@ const PLAIN: Variant = Variant {
 };
 
 /// The servers that were measured, and one by the letter of the RFCs.
-pub const MEASURED: [Variant; 7] = [
+pub const MEASURED: [Variant; 8] = [
     PLAIN,
     Variant {
         name: "postfix",
@@ -268,6 +280,7 @@ pub const MEASURED: [Variant; 7] = [
         has_http_guard: true,
         ..PLAIN
     },
+    Variant { name: "dovecot", line_max: 4_096, refuses_cr: true, chunks: Chunks::Strict, ..PLAIN },
     Variant {
         name: "aiosmtpd",
         line_max: 512,
@@ -321,7 +334,7 @@ impl Variant {
     /// Takes over habits.
     fn mix(&mut self, choice: &mut Choice<'_>) {
         for _ in 0..=choice.below(6) {
-            match choice.below(20) {
+            match choice.below(21) {
                 0 => self.line_max = choice.pick(&BUFFERS),
                 1 => self.overflow = choice.pick(&[Overflow::Split, Overflow::Head]),
                 2 => self.overflow = choice.pick(&[Overflow::Skip, Overflow::Close]),
@@ -337,13 +350,18 @@ impl Variant {
                 12 => self.wants_tls = true,
                 13 => self.refuses_recipients = true,
                 14 => {
-                    self.chunks =
-                        choice.pick(&[Chunks::Swallowed, Chunks::SwallowedUntilNone, Chunks::Read])
+                    self.chunks = choice.pick(&[
+                        Chunks::Swallowed,
+                        Chunks::SwallowedUntilNone,
+                        Chunks::Read,
+                        Chunks::Strict,
+                    ]);
                 }
                 15 => self.auth = choice.pick(&[Auth::Taken, Auth::Refused, Auth::Unknown]),
                 16 => self.starttls = choice.pick(&[StartTls::Begins, StartTls::Refused]),
                 17 => self.offers_pipelining = false,
                 18 => self.drops_data_nul = true,
+                19 => self.refuses_cr = true,
                 _ if choice.one_in(4) => self.greeting = Greeting::Refusal,
                 _ if choice.one_in(2) => self.knows_ehlo = false,
                 _ => self.has_http_guard = true,

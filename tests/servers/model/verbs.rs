@@ -170,7 +170,8 @@ fn begin_chunk(server: &mut Server, arguments: &[u8]) {
     let text = String::from_utf8_lossy(arguments).to_ascii_uppercase();
     let mut words = text.split_ascii_whitespace();
     let size = words.next().and_then(|word| word.parse::<usize>().ok());
-    let Some(left) = size.filter(|&size| size <= CHUNK_MAX) else {
+    let is_odd = server.variant.chunks == Chunks::Strict && !is_by_the_letter(arguments);
+    let Some(left) = size.filter(|&size| size <= CHUNK_MAX && !is_odd) else {
         return server.say("BDAT", "501 5.5.4 size?\r\n");
     };
     let is_last = words.next() == Some("LAST");
@@ -181,7 +182,7 @@ fn begin_chunk(server: &mut Server, arguments: &[u8]) {
         server.transaction.taken = 0;
         let is_tls = server.variant.wants_tls;
         let reply = if is_tls { "530 5.7.0 STARTTLS first\r\n" } else { "503 5.5.1 whom to?\r\n" };
-        if server.variant.chunks != Chunks::Read && left > 0 {
+        if !server.variant.chunks.reads_refused() && left > 0 {
             server.mode = Mode::Chunk { left, is_last, is_taken: false };
         }
         return server.say("BDAT", reply);
@@ -194,6 +195,13 @@ fn begin_chunk(server: &mut Server, arguments: &[u8]) {
     if left == 0 {
         end_chunk(server, is_last, true);
     }
+}
+
+/// Whether it is a size and nothing else, or a size and LAST, each behind one space (RFC 3030 2).
+fn is_by_the_letter(arguments: &[u8]) -> bool {
+    let Some(rest) = arguments.strip_prefix(b" ") else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && (digits == rest.len() || &rest[digits..] == b" LAST")
 }
 
 /// All octets of a chunk are there.
