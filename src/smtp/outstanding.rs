@@ -119,6 +119,11 @@ impl Due {
             is_disowned: false,
         }
     }
+
+    /// Whether its answer is that to a message.
+    pub(super) fn ends_message(self) -> bool {
+        self.answers == Answers::Message || self.is_last_chunk
+    }
 }
 
 /// What a reply answers.

@@ -36,23 +36,29 @@ impl Dialogue {
         }
     }
 
-    /// Clients pass over such a line, or take it for a refusal: it takes no reply's place. Where it
-    /// says something and the client waits, what it does next is read as commands; and a line that
-    /// alone awaits an answer may have got it.
+    /// Clients pass over such a line, or take it for a refusal: it takes no reply's place, and a
+    /// line that alone awaits an answer may have got it.
     pub(super) fn end_line_without_code(&mut self, line: &ReplyLine, covers: Offset) {
         self.reply = self.reply.take().filter(|reader| reader.is_later_line);
         if line.is_blank() {
             return;
         }
-        let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
+        self.free_client(covers);
         let is_alone = self.outstanding.len() == 1;
-        let Some(due) = self.outstanding.newest_mut().filter(|due| due.end <= covers) else {
-            return;
-        };
+        if let Some(due) = self.outstanding.oldest_within(covers).filter(|_| is_alone) {
+            due.is_excused |= due.answers != Answers::Connection;
+        }
+    }
+
+    /// The server has said something that takes no reply's place: where the client waits, what it
+    /// does next is read as commands, and what it has asked for stays outstanding.
+    fn free_client(&mut self, covers: Offset) {
+        let waits = matches!(self.expect, Expect::Wait | Expect::AuthLine);
         let asks = [Verb::Data, Verb::StartTls, Verb::Auth].map(Answers::Verb);
-        let is_asking = waits && asks.contains(&due.answers);
-        due.is_excused |= is_asking || (is_alone && due.answers != Answers::Connection);
-        if is_asking {
+        let asked = self.outstanding.newest_mut();
+        let asked = asked.filter(|due| due.end <= covers && asks.contains(&due.answers));
+        if let Some(due) = asked.filter(|_| waits) {
+            due.is_excused = true;
             self.end_exchange(Cue::NoCode);
         }
     }
@@ -105,9 +111,10 @@ impl Dialogue {
         }
         // A greeting may be all that the server says of a message: nothing waits for more.
         let oldest = self.outstanding.oldest_within(covers).filter(|_| code == 220);
-        if let Some(due) = oldest.filter(|due| due.answers == Answers::Message) {
+        if let Some(due) = oldest.filter(|due| due.ends_message()) {
             due.is_excused = true;
         }
+        self.free_client(covers);
         // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
         let is_allowed = code == 421 || matches!(self.expect, Expect::Disowned(_));
         if is_allowed { None } else { self.unless_it_leaves(Fault::UnexpectedReply) }

@@ -31,10 +31,7 @@ impl Dialogue {
     /// not answer, and each answer would seem to be an earlier line's: so it is the same until no
     /// answer is due. E-MailRelay answers what comes behind a last chunk before the chunk.
     pub(super) fn bars_arguments(&self) -> bool {
-        let is_barring = |due: Due| {
-            let is_message = due.answers == Answers::Message || due.is_last_chunk;
-            (is_message || due.may_be_lost) && !due.is_excused
-        };
+        let is_barring = |due: Due| (due.ends_message() || due.may_be_lost) && !due.is_excused;
         // A last chunk of nothing may stand behind another that is not answered yet.
         let ends = [self.outstanding.oldest(), self.outstanding.newest()];
         !self.reads_as_originals() && ends.into_iter().flatten().any(is_barring)
@@ -76,7 +73,12 @@ impl Dialogue {
     #[must_use]
     pub fn end(&self, by: Speaker) -> Option<Fault> {
         let owes_nothing = match self.expect {
-            Expect::Command | Expect::Unproved => self.outstanding.is_empty(),
+            // Whoever was told to leave may, without a word.
+            Expect::Command | Expect::Unproved => {
+                let oldest = self.outstanding.oldest();
+                let is_quit = |due: Due| due.answers == Answers::Verb(Verb::Quit);
+                self.outstanding.len() <= 1 && oldest.is_none_or(is_quit)
+            }
             Expect::Tls(_) => true,
             Expect::Wait
             | Expect::Data(_)

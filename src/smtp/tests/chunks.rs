@@ -787,8 +787,8 @@ fn a_quit_that_says_more_is_answered_like_any_line() {
     assert_eq!(talk.server("221 bye\r\n"), None);
 }
 
-/// A server that ends lines at CRLF alone reads on, and one that refuses a line for another CR reads
-/// lines behind it (Dovecot): neither counts octets from there.
+/// A server that ends lines at CRLF alone reads on, and one that refuses a line for one CR more
+/// reads lines behind it (Dovecot): neither counts octets from there.
 #[test]
 fn a_chunk_behind_an_odd_line_end_is_doubtful() {
     for chunk in ["BDAT 5", "BDAT 5 LAST", "bdat 5 last"] {

@@ -135,7 +135,7 @@ fn no_success_answers_data_but_a_354() {
     let mut talk = Talk::greeted();
     talk.client("RCPT x\r\nDATA\r\n");
     assert_eq!(talk.server("250 a\r\n250 a\r\n"), Some(Fault::UnexpectedReply));
-    assert_eq!(talk.expect(), Expect::Wait);
+    assert_eq!(talk.expect(), Expect::Command);
     assert_eq!(talk.server("354 go\r\n"), None);
     assert_eq!(talk.expect(), Expect::Data(MailData::Line));
 }

@@ -167,6 +167,51 @@ fn a_line_without_a_code_frees_who_waits() {
     assert_eq!(talk.expect(), Expect::Command);
 }
 
+/// Their clients take them for answers.
+#[test]
+fn a_code_that_answers_nothing_frees_who_waits() {
+    for (line, odd) in [
+        ("DATA\r\n", "250 ok\r\n"),
+        ("DATA\r\n", "220 go\r\n"),
+        ("DATA\r\n", "334 go\r\n"),
+        ("DATA\r\n", "250-checking\r\n550 no\r\n"),
+        ("STARTTLS\r\n", "334 go\r\n"),
+        ("AUTH LOGIN\r\n", "220 go\r\n"),
+        ("AUTH LOGIN\r\n", "334 a\r\n220 go\r\n"),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(line);
+        let short = line.len() as u64 - 1;
+        assert_eq!(talk.server_covering(short, odd), Some(Fault::UnexpectedReply), "{line:?}");
+        assert_eq!(talk.expect(), Expect::Wait, "not yet received: {line:?} {odd:?}");
+        assert_eq!(talk.server(odd), Some(Fault::UnexpectedReply), "{line:?} {odd:?}");
+        assert_eq!(talk.expect(), Expect::Command, "{line:?} {odd:?}");
+        talk.client("RSET\r\n");
+        assert_eq!(talk.server("250 ok\r\n"), None, "{line:?} {odd:?}");
+        assert!(talk.dialogue.is_idle(), "{line:?} {odd:?}");
+    }
+    for (late, fault) in [("", None), ("RSET\r\n", Some(Fault::LateData))] {
+        let mut talk = Talk::greeted();
+        talk.client("DATA\r\n");
+        talk.server("250 ok\r\n");
+        talk.client(late);
+        assert_eq!(talk.server("354 go\r\n"), fault, "{late:?}");
+    }
+}
+
+#[test]
+fn who_was_told_to_quit_may_leave_without_a_word() {
+    for (lines, fault) in [
+        ("QUIT\r\n", None),
+        ("NOOP\r\n", Some(Fault::EndedEarly)),
+        ("NOOP\r\nQUIT\r\n", Some(Fault::EndedEarly)),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client(lines);
+        assert_eq!(talk.dialogue.end(Speaker::Server), fault, "{lines:?}");
+    }
+}
+
 #[test]
 fn a_line_without_a_code_may_have_answered_what_stood_alone() {
     for (lines, replies) in
