@@ -202,7 +202,8 @@ fn guarded_alone(gathered: &Gathered) -> String {
     for host in &gathered.mailhosts {
         let _ = writeln!(text, "[[exceptions]]\nserver = \"{}\"\n", host.address);
     }
-    for rest in ["0.0.0.0/1", "128.0.0.0/1"] {
+    // IPv6 by what hosts have for addresses (RFC 4291, 4193): all of it in one is refused.
+    for rest in ["0.0.0.0/1", "128.0.0.0/1", "2000::/3", "fc00::/7", "fe80::/10"] {
         let _ = writeln!(text, "[[exceptions]]\nserver = \"{rest}\"\ntreatment = \"hands-off\"\n");
     }
     text.truncate(text.trim_end().len() + 1);
