@@ -616,3 +616,34 @@ fn what_came_at_once_is_paired_with_answers_that_come_at_once() {
         assert_eq!(rig.records.iter().find(is_trouble), None, "{dialogue:?}");
     }
 }
+
+/// What the server says in clear behind its 220 is no dialogue any more, also where it comes in one
+/// segment with the 220 and the client's next bytes are no TLS.
+#[test]
+fn what_came_behind_a_220_in_clear_is_read_as_where_the_filter_acts() {
+    for framing in ["log", "enforce"] {
+        let enforcing = settings_with("esmtp", &[("tls_framing", framing)]);
+        for settings in monitored(&enforcing).into_iter().chain([enforcing]) {
+            let mut rig = Rig::established(settings, [7, 9]);
+            let (mut said, mut answered) = (0, 0);
+            for (client, server) in [
+                ("", "220 a\r\n"),
+                ("EHLO a\r\n", "250-a\r\n250 STARTTLS\r\n"),
+                (
+                    "STARTTLS\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n",
+                    "220 go\r\n250 m\r\n250 r\r\n",
+                ),
+            ] {
+                for (direction, text, at) in [(C, client, &mut said), (S, server, &mut answered)] {
+                    if !text.is_empty() {
+                        let _ = rig.send(direction, *at, text.as_bytes());
+                        *at += text.len() as u64;
+                    }
+                }
+            }
+            let is_reset = |record: &Record| matches!(record.what, What::Reset { .. });
+            let resets = rig.records.iter().filter(|record| is_reset(record)).count();
+            assert_eq!(resets, usize::from(framing == "enforce"), "{:?}", rig.records);
+        }
+    }
+}

@@ -301,6 +301,24 @@ fn replies_that_came_together_come_each_behind_what_it_answers() {
     assert!(verdicts.contains(">>> 221 bye"), "{verdicts}");
 }
 
+/// A client says no replies, whatever a capture lacks of its server's: a terminator that came whole
+/// is none that was split.
+#[test]
+fn a_client_s_segment_stays_whole_behind_what_its_server_s_lack() {
+    let mut connection = with_recipient();
+    connection.send(CLIENT, PSH | ACK, b"RCPT TO:<e@f>\r\n");
+    connection.send(CLIENT, PSH | ACK, b"DATA\r\n");
+    connection.send(SERVER, PSH | ACK, b"250 OK\r\n");
+    connection.packets.pop();
+    connection.send(SERVER, PSH | ACK, b"354 go on\r\n");
+    connection.say(CLIENT, "hello\r\n.\r\n");
+    connection.say(SERVER, "250 queued\r\n");
+    let capture = PLAIN.capture(&connection.packets);
+    let verdicts = outcome(&capture, profile("pix-5.1"), VERIFY).verdicts;
+    assert!(!verdicts.contains("split-terminator"), "{verdicts}");
+    assert!(counts(&verdicts, "messages 1"), "{verdicts}");
+}
+
 #[test]
 fn text_ahead_of_a_gap_passes_whatever_stands_before_it() {
     let verdicts = replayed(|connection| {
