@@ -153,7 +153,7 @@ impl Guard {
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         if settings.patches.bar_chunks() {
-            settings.verbs.known = settings.verbs.known.without(Verb::Bdat);
+            settings.verbs.known = settings.verbs.known.without(VerbSet::of(&[Verb::Bdat]));
             settings.ehlo_keywords.retain(|keyword| keyword != "CHUNKING");
         }
         let plan = settings.patches.plan();

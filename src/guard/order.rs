@@ -378,7 +378,7 @@ impl Order {
     /// All verbs that may not come now.
     pub(super) fn barred(&self) -> VerbSet {
         let barred = ORDERED.into_iter().filter(|&verb| self.bars(verb).is_some());
-        barred.fold(VerbSet::default(), |all, verb| all.with(&[verb]))
+        barred.fold(VerbSet::default(), |all, verb| all.with(VerbSet::of(&[verb])))
     }
 
     /// Whether a line of this verb has to wait for what is due: it would go on with what a server

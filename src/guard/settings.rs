@@ -386,7 +386,7 @@ impl Settings {
     pub const fn permitted(&self) -> VerbSet {
         match self.starttls {
             StartTls::Allow | StartTls::AllowLog => self.verbs.known,
-            StartTls::Strip => self.verbs.known.without(Verb::StartTls),
+            StartTls::Strip => self.verbs.known.without(VerbSet::of(&[Verb::StartTls])),
         }
     }
 
@@ -396,7 +396,7 @@ impl Settings {
         let is_required =
             |tls, verbs| if tls == Tls::Required { verbs } else { VerbSet::default() };
         let mail = is_required(self.require_tls, NOT_IN_CLEAR);
-        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
+        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).with(mail)
     }
 
     /// Whether the site's own verbs have to wait for TLS.
@@ -450,13 +450,14 @@ impl Settings {
 }
 
 /// What a server that requires TLS answers with 530 before that (RFC 3207 4).
-const NOT_IN_CLEAR: VerbSet = VerbSet::of(&Verb::ALL)
-    .without(Verb::Ehlo)
-    .without(Verb::Helo)
-    .without(Verb::Noop)
-    .without(Verb::Quit)
-    .without(Verb::Rset)
-    .without(Verb::StartTls);
+const NOT_IN_CLEAR: VerbSet = VerbSet::of(&Verb::ALL).without(VerbSet::of(&[
+    Verb::Ehlo,
+    Verb::Helo,
+    Verb::Noop,
+    Verb::Quit,
+    Verb::Rset,
+    Verb::StartTls,
+]));
 
 /// A limit beyond which the connection is logged.
 const fn log<const HIGHEST: u32>(count: u32) -> Limit<HIGHEST> {
