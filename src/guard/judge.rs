@@ -167,6 +167,11 @@ impl Guard {
         Self { mode, ..self }
     }
 
+    /// The verbs that pass in clear text.
+    pub(super) const fn passable(&self) -> VerbSet {
+        self.permitted.without(self.tls_only)
+    }
+
     /// How far its judging goes.
     #[must_use]
     pub const fn mode(&self) -> Mode {

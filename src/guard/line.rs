@@ -375,7 +375,7 @@ impl LineWatch {
         let is_enforced = guard.settings.order == OrderRules::Enforce;
         let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
         let barred = if is_asked { order.barred() } else { VerbSet::default() };
-        let permitted = guard.permitted.without(barred).without(guard.tls_only);
+        let permitted = guard.passable().without(barred);
         let own = &guard.settings.verbs;
         let is_own_late = guard.settings.wants_tls_for_own_verbs();
         let is_permitted = |verb| permitted.contains(verb);
