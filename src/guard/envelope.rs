@@ -120,7 +120,7 @@ impl Envelope {
     /// The argument of this verb begins.
     pub(super) fn of(verb: Option<Verb>) -> Self {
         let place = match verb {
-            Some(Verb::Mail | Verb::Rcpt | Verb::Saml | Verb::Send | Verb::Soml) => Place::Key,
+            Some(verb) if verb == Verb::Rcpt || verb.begins_transaction() => Place::Key,
             Some(Verb::Vrfy | Verb::Expn) => Place::Start,
             Some(Verb::Etrn) => Place::Node,
             Some(Verb::Help) => Place::Atom,

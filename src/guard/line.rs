@@ -18,7 +18,7 @@ use super::extension::Offers;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::Mask;
-use super::order::{BEGINNERS, Order, Sent};
+use super::order::{Order, Sent};
 use super::pattern::Patterns;
 use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
 use super::speech::FirstWord;
@@ -168,12 +168,12 @@ impl Watch {
         if let Some(verb) = verb {
             let is_bare = usize::try_from(line.length.count()) == Ok(verb.name().len());
             self.order.send(Sent { verb, is_bare, is_last: line.chunk.is_last });
-            if BEGINNERS.contains(verb) {
+            if verb.begins_transaction() {
                 self.begin_message();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            self.has_utf8_mail &= !BEGINNERS.contains(verb);
+            self.has_utf8_mail &= !verb.begins_transaction();
             let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }
@@ -415,7 +415,7 @@ impl LineWatch {
 
     /// Whether what is masked of it, if anything is, may be of the path in MAIL or RCPT.
     pub(super) fn masks_path(&self) -> bool {
-        let has_path = |verb| verb == Verb::Rcpt || BEGINNERS.contains(verb);
+        let has_path = |verb: Verb| verb == Verb::Rcpt || verb.begins_transaction();
         self.verb.is_some_and(has_path) && self.envelope.may_be_in_path()
     }
 

@@ -120,7 +120,7 @@ impl Meaning {
             Verb::Rcpt => Some(Self::AddRecipient),
             Verb::Bdat if is_last => Some(Self::EndMessage),
             Verb::Bdat => Some(Self::SendChunk),
-            _ if BEGINNERS.contains(verb) => Some(Self::Begin),
+            _ if verb.begins_transaction() => Some(Self::Begin),
             _ => None,
         }
     }
@@ -175,7 +175,7 @@ impl State {
             // RFC 4954 4.
             Verb::Auth if self.has(Self::AUTHENTICATED | Self::OPEN) => Some(Rule::AuthAgain),
             // RFC 5321 4.1.4.
-            _ if self.has(Self::OPEN) && BEGINNERS.contains(verb) => Some(Rule::MailTwice),
+            _ if self.has(Self::OPEN) && verb.begins_transaction() => Some(Rule::MailTwice),
             _ => None,
         }
     }
@@ -425,10 +425,6 @@ impl Guard {
         is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }
-
-/// Verbs that begin a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
-pub(super) const BEGINNERS: VerbSet =
-    VerbSet::of(&[Verb::Mail, Verb::Saml, Verb::Send, Verb::Soml]);
 
 /// Verbs that have their place.
 const ORDERED: [Verb; 8] = [
