@@ -20,7 +20,7 @@ pub const LOGGED_BYTES_MAX: usize = 512;
 pub struct Record {
     /// When the packet that caused it was handled.
     pub at: Instant,
-    /// Number of the flow, counted from 1 since the engine started.
+    /// Number of the flow, counted from 1; an engine that goes on from an image counts on.
     pub flow: u64,
     /// The end that opened the flow.
     pub originator: Endpoint,
@@ -65,16 +65,16 @@ pub enum What {
         /// Bytes of the whole line.
         length: u64,
     },
-    /// The server asked for the message: its bytes begin at this offset.
+    /// A message begins: the server has asked for it, or the client has sent its first BDAT.
     DataBegin {
         /// Offset of the first byte in the original stream.
         offset: u64,
     },
-    /// CRLF.CRLF was read.
+    /// The message is there whole: its CRLF.CRLF was read, or its last chunk.
     DataEnd {
-        /// Offset behind the terminator in the original stream.
+        /// Offset behind its last byte in the original stream.
         offset: u64,
-        /// Bytes of the message, terminator included.
+        /// Bytes of the message, its terminator among them, or octets of all its chunks.
         length: u64,
     },
     /// A rule changed bytes (or, in monitor mode, would have).
