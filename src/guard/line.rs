@@ -20,7 +20,7 @@ use super::limit::{LineKind, LineLength};
 use super::mask::Mask;
 use super::order::{Order, Sent};
 use super::pattern::Patterns;
-use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
+use super::settings::{Cure, HttpWords, LongLines, Refusal, Settings, Unit};
 use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
@@ -132,7 +132,7 @@ impl Watch {
     /// said of it. It counts as judged then.
     pub(super) fn take_whole_line(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &guard.settings;
-        let is_ordered = settings.order != OrderRules::Off;
+        let is_ordered = settings.order != Cure::Off;
         let is_barred =
             is_ordered && (self.order.bars(line.verb).is_some() || self.order.waits(line.verb));
         let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
@@ -314,7 +314,7 @@ impl Watch {
 
     /// Where the order is only logged: the verb that may not come is whole.
     fn note_order(&self, settings: &Settings) -> Ruling {
-        let verb = self.line.verb.filter(|_| settings.order == OrderRules::Log);
+        let verb = self.line.verb.filter(|_| settings.order == Cure::Log);
         verb.and_then(|verb| self.order.bars(verb)).map_or(Ruling::Pass, Ruling::Note)
     }
 }
@@ -372,7 +372,7 @@ impl LineWatch {
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs refuse nothing")]
     fn look_at_bytes(&mut self, guard: &Guard, order: &Order, event: Event, before: u32) {
-        let is_enforced = guard.settings.order == OrderRules::Enforce;
+        let is_enforced = guard.settings.order == Cure::Enforce;
         let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
         let barred = if is_asked { order.barred() } else { VerbSet::default() };
         let permitted = guard.passable().without(barred);

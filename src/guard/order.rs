@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::OrderRules;
+use super::settings::Cure;
 use super::{Guard, Rule, VerbSet, Watch};
 use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant, is_success};
 
@@ -421,7 +421,7 @@ impl Guard {
         if !dialogue.is_owed() {
             watch.order.settle();
         }
-        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing();
+        let is_enforced = self.settings.order == Cure::Enforce && !self.changes_nothing();
         is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }

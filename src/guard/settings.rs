@@ -18,8 +18,8 @@ use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
-    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
-    SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
+    Lookalikes, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
+    StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -212,7 +212,7 @@ settings! {
     ];
 
     /// What is done about commands out of their order.
-    order: OrderRules = OrderRules::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+    order: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
 
     /// What is done about a reply of several lines whose last is a code without text.
     bare_last_line: BareLastLine = BareLastLine::[Log, Log, Pass, Pass, Pass, Pass, Pass, Pass];
