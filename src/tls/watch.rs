@@ -180,7 +180,7 @@ impl Watch {
     }
 
     const fn is_13(&self) -> bool {
-        matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)
+        matches!(self.version, Some(version) if version.is_13())
     }
 
     const fn question(&self, side: Speaker) -> Question {
