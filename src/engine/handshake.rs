@@ -336,7 +336,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn seconds(&self) -> u32 {
-        u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
+        self.now.seconds_32()
     }
 
     /// Where the packet came from, as far as the machine can say.

@@ -49,8 +49,8 @@ impl<T> Flow<T> {
             is_over: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
-            seen: AtomicU32::new(whole(newcomer.seen)),
-            since: whole(newcomer.since),
+            seen: AtomicU32::new(in_32_bits(newcomer.seen)),
+            since: in_32_bits(newcomer.since),
             place: Place::default(),
             state: Mutex::new(state),
         }
@@ -135,7 +135,7 @@ impl<T> Flow<T> {
 
     /// It speaks in this second.
     pub fn touch(&self, second: u64) {
-        self.seen.store(whole(second), Relaxed);
+        self.seen.store(in_32_bits(second), Relaxed);
     }
 
     /// Whether it is over (closed, reset or handed over): such a flow is evicted before any other.
@@ -205,6 +205,6 @@ impl<T> PartialEq for ByKey<T> {
 impl<T> Eq for ByKey<T> {}
 
 /// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
-pub(super) fn whole(second: u64) -> u32 {
+pub(super) fn in_32_bits(second: u64) -> u32 {
     u32::try_from(second).unwrap_or(u32::MAX)
 }
