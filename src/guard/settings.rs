@@ -31,6 +31,8 @@ pub struct Setting {
     pub about: &'static str,
     /// How its value is written.
     pub kind: Kind,
+    /// The highest it takes, if it is a limit.
+    pub highest: Option<u32>,
     expected: fn() -> String,
     read: for<'a> fn(&mut Settings, &'a str) -> Result<(), &'a str>,
     print: fn(&Settings) -> String,
@@ -92,6 +94,7 @@ macro_rules! settings {
                 name: stringify!($name),
                 about: $about.trim_ascii(),
                 kind: <$type as Value>::KIND,
+                highest: <$type as Value>::HIGHEST,
                 expected: <$type as Value>::expected,
                 read: |settings, text| {
                     settings.$name = Value::parse(text)?;

@@ -24,6 +24,9 @@ pub(super) trait Value: Sized {
     /// How it is written.
     const KIND: Kind;
 
+    /// The highest it can be, of a limit.
+    const HIGHEST: Option<u32> = None;
+
     /// Reads it; the error is the part of the text that is wrong.
     fn parse(text: &str) -> Result<Self, &str>;
 
@@ -194,6 +197,8 @@ impl<const HIGHEST: u32> From<u32> for Limit<HIGHEST> {
 
 impl<const HIGHEST: u32> Value for Limit<HIGHEST> {
     const KIND: Kind = Kind::Number;
+
+    const HIGHEST: Option<u32> = Some(HIGHEST);
 
     fn parse(text: &str) -> Result<Self, &str> {
         let mut words = words_of(text);
