@@ -113,12 +113,9 @@ impl<T> Flow<T> {
         self.held.load(Relaxed)
     }
 
-    /// Says how many bytes of memory it holds, and gives how many it held before. To be called
-    /// with the flow locked.
-    pub fn hold(&self, bytes: usize) -> usize {
-        let before = self.held.load(Relaxed);
+    /// Says how many bytes of memory it holds. To be called with the flow locked.
+    pub fn hold(&self, bytes: usize) {
         self.held.store(bytes, Relaxed);
-        before
     }
 
     /// When it last spoke, whole seconds.
