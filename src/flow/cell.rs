@@ -21,7 +21,7 @@ pub type FlowId = u64;
 pub struct Flow<T> {
     key: Hashed,
     id: FlowId,
-    is_client_low: bool,
+    is_originator_low: bool,
     is_over: AtomicBool,
     has_left: AtomicBool,
     held: AtomicUsize,
@@ -43,7 +43,7 @@ pub(super) struct Place {
 impl<T> Flow<T> {
     pub(super) fn new(newcomer: &Newcomer, key: Hashed, id: FlowId, state: T) -> Self {
         Self {
-            is_client_low: key.key.is_low(newcomer.ends.originator),
+            is_originator_low: key.key.is_low(newcomer.ends.originator),
             key,
             id,
             is_over: AtomicBool::new(false),
@@ -75,7 +75,7 @@ impl<T> Flow<T> {
     /// Its two ends, the one that opened it first.
     pub const fn ends(&self) -> Ends {
         let FlowKey { low, high } = self.key.key;
-        if self.is_client_low {
+        if self.is_originator_low {
             Ends { originator: low, responder: high }
         } else {
             Ends { originator: high, responder: low }
@@ -85,7 +85,7 @@ impl<T> Flow<T> {
     /// Which way a packet goes that its first end sent, or its second one.
     #[must_use]
     pub const fn direction(&self, is_low: bool) -> Direction {
-        if is_low == self.is_client_low { Direction::Original } else { Direction::Reply }
+        if is_low == self.is_originator_low { Direction::Original } else { Direction::Reply }
     }
 
     /// Address of the end that opened it.
