@@ -29,6 +29,7 @@ use crate::flow::{Direction, Endpoint};
 use crate::guard::{Action, Row, Rule};
 use crate::tcp::Violation;
 
+use super::severity::{WARNING, severity};
 use super::{clipped, escaped, named};
 
 /// Appends one line, or nothing.
@@ -41,7 +42,8 @@ pub(super) fn write(record: &Record, date: &str, out: &mut Vec<u8>) {
 
 /// Appends a line about entries that are missing.
 pub(super) fn write_left_out(entries: u64, date: &str, out: &mut Vec<u8>) {
-    append(&ours("left-out", &format!("{entries} entries are not in this log")), date, out);
+    let text = format!("{entries} entries are not in this log");
+    append(&ours(WARNING, "left-out", &text), date, out);
 }
 
 fn append(message: &str, date: &str, out: &mut Vec<u8>) {
@@ -55,7 +57,7 @@ pub(super) fn date(at: &Zoned) -> String {
 
 /// The message of a PIX or an ASA: origin, severity, number and text.
 fn known(record: &Record, message: Message) -> Option<String> {
-    let severity = message.severity();
+    let severity = severity(record);
     let (from, to) = ends(record, Direction::Original);
     Some(match (message, &record.what) {
         (Message::Replaced { is_asa }, What::Edited { before, after, .. }) => {
@@ -194,10 +196,7 @@ fn describe(record: &Record) -> Option<String> {
 
 fn describe_tls(record: &Record, event: &TlsEvent) -> Option<String> {
     Some(match event {
-        TlsEvent::Begin { .. } => {
-            let (client, server) = ends(record, Direction::Original);
-            format!("MAILGUARD-6-tls-begin: saw TLS begin from {client} to {server}")
-        }
+        TlsEvent::Begin { .. } => told(record, Direction::Original, "tls-begin", "saw TLS begin"),
         TlsEvent::Alarm { direction, fault, .. } => {
             told(record, *direction, fault.name(), "saw bytes")
         }
@@ -209,12 +208,12 @@ fn describe_tls(record: &Record, event: &TlsEvent) -> Option<String> {
 
 fn told(record: &Record, direction: Direction, name: &str, what: &str) -> String {
     let (from, to) = ends(record, direction);
-    ours(name, &format!("{what} from {from} to {to}"))
+    ours(severity(record), name, &format!("{what} from {from} to {to}"))
 }
 
 /// A message that neither PIX nor ASA had.
-fn ours(name: &str, text: &str) -> String {
-    format!("MAILGUARD-4-{name}: {text}")
+fn ours(severity: u8, name: &str, text: &str) -> String {
+    format!("MAILGUARD-{severity}-{name}: {text}")
 }
 
 /// Who sends in this direction, and who receives.
