@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::severity::{WARNING, severity};
 use super::{Format, Zone, date, json, shown, write, write_left_out, zoned};
-use crate::engine::Record;
+use crate::engine::{Record, What};
 use crate::time::Instant;
 
 /// Who takes datagrams.
@@ -57,7 +57,7 @@ impl Datagram {
         write_left_out(at, entries, self.format, Zone::Undated, &mut line);
         self.begin(at, WARNING, &line, out);
         if self.daemon == Daemon::Journal {
-            append_field("EVENT", "left-out", out);
+            append_field("EVENT", What::LEFT_OUT, out);
         }
     }
 
