@@ -21,6 +21,7 @@ mod part;
 mod patches;
 mod pattern;
 mod profile;
+mod reading;
 mod reply;
 mod settings;
 mod size;

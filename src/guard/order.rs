@@ -10,9 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Cure;
-use super::{Guard, Rule, VerbSet, Watch};
-use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant, is_success};
+use super::{Rule, VerbSet};
+use crate::smtp::{Answers, Verb, is_odd_grant, is_success};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -405,24 +404,6 @@ impl Order {
                 let initial = verb.name().as_bytes().first();
                 initial == Some(&first.to_ascii_uppercase()) && self.waits(verb)
             })
-    }
-}
-
-impl Guard {
-    /// Whether what comes has to wait until more is answered. Where nothing is changed, nothing is
-    /// held, and it is read as it comes.
-    pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
-        if !self.changes_nothing() && dialogue.holds(bytes) {
-            return true;
-        }
-        if !dialogue.is_before_line() {
-            return false;
-        }
-        if !dialogue.is_owed() {
-            watch.order.settle();
-        }
-        let is_enforced = self.settings.order == Cure::Enforce && !self.changes_nothing();
-        is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
     }
 }
 
