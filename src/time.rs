@@ -37,6 +37,12 @@ impl Instant {
     pub const fn seconds(self) -> u64 {
         self.0 / 1_000_000
     }
+
+    /// The same as they are kept: 32 bits hold the seconds of the Unix epoch until 2106.
+    #[must_use]
+    pub fn seconds_32(self) -> u32 {
+        u32::try_from(self.seconds()).unwrap_or(u32::MAX)
+    }
 }
 
 impl fmt::Display for Instant {

@@ -290,7 +290,7 @@ const PROFILE: &str = "mailguard";
 const SOCKET: &str = "/run/mailguard/control";
 
 /// RFC 5321 2.3.
-const SMTP_PORT: u16 = 25;
+pub(crate) const SMTP_PORT: u16 = 25;
 
 /// Packets; 8,192 of 3 KiB lasted through a burst of 10,000 a second at 300 us each.
 const QUEUE_LENGTH: u32 = 8_192;

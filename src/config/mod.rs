@@ -24,6 +24,7 @@ pub use keys::{KEYS, Key, Preset};
 pub use log::{Destination, Log};
 pub use overrides::Override;
 pub use report::Error;
+pub(crate) use report::harmless;
 pub use rewrite::rewrite;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use crate::engine::{self, Treatment};
 use crate::event::Format;
 use crate::flow::Network;
 use crate::patch::Catalogue;
+pub(crate) use document::SMTP_PORT;
 
 /// Everything the program can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]

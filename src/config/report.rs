@@ -156,7 +156,7 @@ impl<'t> Position<'t> {
 }
 
 /// What others wrote, in one line and without what drives a terminal.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

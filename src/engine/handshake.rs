@@ -10,9 +10,7 @@ use std::sync::Arc;
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Reason, Turn, UnknownFlow, Verdict, What};
-use crate::flow::{
-    Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
-};
+use crate::flow::{Direction, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way};
 use crate::guard::Mode;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -37,11 +35,11 @@ impl Engine {
             windows: PerDirection::new(turn.packet.window, 0),
             offered_scales: PerDirection::new(window_scale(turn.packet.options()), None),
             is_answered: false,
-            low_is_originator: turn.key.is_low(turn.source),
+            is_originator_low: turn.key.is_low(turn.source),
         };
         // A SYN come again takes nothing back that the server has said to it.
         let repeated = self.handshakes.find(&turn.key, turn.seconds(), |known| {
-            known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
+            known.isn == fresh.isn && known.is_originator_low == fresh.is_originator_low
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
         let evicted = self.handshakes.put(&record);
@@ -135,7 +133,7 @@ impl Engine {
             windows: PerDirection::new(u16::MAX, 0),
             offered_scales: PerDirection::new(Some(SCALE_MAX), None),
             is_answered: false,
-            low_is_originator: turn.key.is_low(turn.destination),
+            is_originator_low: turn.key.is_low(turn.destination),
         })
     }
 
@@ -208,10 +206,9 @@ impl Engine {
     ) -> (Verdict, Mode) {
         let seen = turn.now.seconds();
         let due = seen.saturating_add(self.limits.idle_seconds);
-        let ends = Ends { originator: handshake.originator(), responder: handshake.responder() };
-        let inserted = self.flows.insert(Newcomer { ends, since: seen, seen, due }, |_| {
-            Conversation::new(terms, handshake, &self.memory)
-        });
+        let newcomer = Newcomer { ends: handshake.ends(), since: seen, seen, due };
+        let inserted =
+            self.flows.insert(newcomer, |_| Conversation::new(terms, handshake, &self.memory));
         self.displace(&inserted.displaced, turn.now, effects);
         self.handshakes.remove_all(&turn.key);
         effects.counted.flows += 1;
@@ -336,7 +333,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn seconds(&self) -> u32 {
-        u32::try_from(self.now.seconds()).unwrap_or(u32::MAX)
+        self.now.seconds_32()
     }
 
     /// Where the packet came from, as far as the machine can say.

@@ -362,7 +362,7 @@ impl Talk {
         (carried, is_vital): (usize, bool),
         chatter: Chatter,
     ) -> Result<Option<u64>, ()> {
-        let second = whole(now);
+        let second = now.seconds_32();
         let passed = second.saturating_sub(self.second);
         self.second = self.second.max(second);
         let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
@@ -392,7 +392,7 @@ impl Talk {
 
     /// Notes that this is told: whether it was not in the present second, nor too much else.
     pub(super) fn note_repeatable(&mut self, now: Instant, reason: Reason) -> bool {
-        let second = (whole(now) & 0xffff) as u16;
+        let second = (now.seconds_32() & 0xffff) as u16;
         if std::mem::replace(&mut self.told_in, second) != second {
             self.told = [None; REPEATABLE_MAX];
         }
@@ -408,11 +408,6 @@ impl Talk {
     pub(super) const fn leave_out(&mut self) {
         self.left_out = self.left_out.saturating_add(1);
     }
-}
-
-/// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
-fn whole(now: Instant) -> u32 {
-    u32::try_from(now.seconds()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What of an entry a PIX or an ASA had a message for.
 //!
 //! It is said here, where the settings of the flow are at hand: only a flow that follows one of
-//! them has its messages, and only where it would have written them. Their numbers and words stand
-//! with the writers.
+//! them has its messages, and only where it would have written them. Their numbers, severities
+//! and words stand with the writers.
 
 use super::{Reason, TlsEvent, What};
-use crate::guard::{Action, AddressScan, LongLines, Row, Rule, Settings, StartTls, SyslogNames};
+use crate::guard::{AddressScan, LongLines, Row, Rule, Settings, StartTls, SyslogNames};
 use crate::smtp::Verb;
 
 /// The message of a PIX or an ASA that an entry is written as.
@@ -30,8 +30,8 @@ pub enum Message {
     Terminated {
         /// Which.
         row: Row,
-        /// How urgent that is, which differs by release.
-        severity: u8,
+        /// Whether it is as urgent as today's guide says.
+        is_guide: bool,
     },
 }
 
@@ -71,30 +71,13 @@ impl Message {
                 None
             }
             What::Reset { reason: Reason::Rule(rule) } => {
-                let severity = if names == SyslogNames::AsaGuide { 3 } else { 4 };
-                settings.row_of(*rule).map(|row| Self::Terminated { row, severity })
+                let is_guide = names == SyslogNames::AsaGuide;
+                settings.row_of(*rule).map(|row| Self::Terminated { row, is_guide })
             }
             What::Tls(TlsEvent::Begin { .. }) if names.is_asa() => {
                 (settings.starttls == StartTls::AllowLog).then_some(Self::TlsStarted)
             }
             _ => None,
-        }
-    }
-
-    /// How urgent it is (RFC 3164 4.1.1), as its number says too.
-    #[must_use]
-    pub const fn severity(self) -> u8 {
-        match self {
-            Self::MaliciousAddress | Self::Replaced { .. } => 2,
-            Self::Met(Row {
-                action: Action::DropConnection | Action::Mask | Action::Reset,
-                ..
-            }) => 4,
-            Self::Terminated { severity, .. } => severity,
-            Self::Met(Row { action: Action::Log, .. })
-            | Self::SpecialCharacter
-            | Self::TlsStarted => 6,
-            Self::LargerThanDeclared => 7,
         }
     }
 }
@@ -137,7 +120,7 @@ mod tests {
             Some(Message::SpecialCharacter) => "special",
             Some(Message::LargerThanDeclared) => "larger",
             Some(Message::TlsStarted) => "tls",
-            Some(Message::Terminated { severity: 3, .. }) => "terminated-3",
+            Some(Message::Terminated { is_guide: true, .. }) => "terminated-3",
             Some(Message::Terminated { .. }) => "terminated-4",
         }
     }

@@ -228,7 +228,7 @@ impl Engine {
 
     /// Whoever filtered before has left no handshakes: some may be under way.
     pub fn begin_behind_others(&self, now: Instant) {
-        self.handshakes.begin_behind_others(u32::try_from(now.seconds()).unwrap_or(u32::MAX));
+        self.handshakes.begin_behind_others(now.seconds_32());
     }
 
     fn tally(&self, effects: &mut Effects) {

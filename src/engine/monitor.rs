@@ -188,8 +188,7 @@ impl Passage<'_, '_> {
     fn note_fin(&mut self) {
         let packet = self.turn.packet;
         if packet.flags.fin {
-            let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
-            self.conversation.streams[self.direction].note_fin(packet.seq.after(length));
+            self.conversation.streams[self.direction].note_fin(packet.seq_end());
         }
     }
 

@@ -77,8 +77,7 @@ impl Turn<'_> {
     /// ACK was lost, the end is what its receiver expects next.
     pub(super) fn reset_both_ends(&self, effects: &mut Effects) {
         let (seq, ack) = (self.packet.seq, self.packet.ack);
-        let length = self.packet.payload().len() + usize::from(self.packet.flags.fin);
-        let end = seq.after(u32::try_from(length).unwrap_or(0));
+        let end = self.packet.seq_end().after(self.packet.flags.fin.into());
         let (source, destination) = (self.source.into(), self.destination.into());
         self.reset_source(effects);
         for seq in std::iter::once(seq).chain((end != seq).then_some(end)) {

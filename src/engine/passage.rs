@@ -210,9 +210,8 @@ impl Passage<'_, '_> {
     /// Everything in it was acknowledged: nothing of it is sent again, but its FIN may be news.
     fn pass_below(&mut self) -> Verdict {
         let packet = self.turn.packet;
-        let length = u32::try_from(packet.payload().len()).unwrap_or(u32::MAX);
         let stream = &mut self.conversation.streams[self.direction];
-        if packet.flags.fin && stream.admit_fin(packet.seq.after(length)) {
+        if packet.flags.fin && stream.admit_fin(packet.seq_end()) {
             return self.turn.pass_uncut(stream, usize::MAX, self.effects);
         }
         self.turn.pass_bare(self.effects)
@@ -464,13 +463,11 @@ impl<'t> Turn<'t> {
         if restore > 0 {
             stream.restore(self.packet.seq, length.min(restore), &mut editor);
         }
-        if self.packet.flags.fin && length == payload.len() {
-            let position = self.packet.seq.after(u32::try_from(length).unwrap_or(u32::MAX));
-            if !stream.admit_fin(position) {
-                editor.clear_fin();
-                let (passed, reason) = (length, Violation::OutOfOrder.into());
-                withheld = Some(Withheld { passed, reason });
-            }
+        let has_fin = self.packet.flags.fin && length == payload.len();
+        if has_fin && !stream.admit_fin(self.packet.seq_end()) {
+            editor.clear_fin();
+            let (passed, reason) = (length, Violation::OutOfOrder.into());
+            withheld = Some(Withheld { passed, reason });
         }
         editor.cut(length);
         let verdict = go_on(editor);

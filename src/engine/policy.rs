@@ -72,15 +72,14 @@ impl Policies {
             };
             (Parties { client: exception.client, server: exception.server }, policy)
         });
-        let mut policies = Self {
-            general: judge(&settings.guard, false),
-            exceptions: exceptions.collect(),
+        let (general, exceptions) = (judge(&settings.guard, false), exceptions.collect::<Vec<_>>());
+        Self {
+            general_mode: strictest_mode(&general, &exceptions),
+            general,
+            exceptions,
             ports: settings.ports.clone(),
             unknown_flow: settings.unknown_flow,
-            general_mode: Mode::Enforce,
-        };
-        policies.general_mode = policies.strictest_mode();
-        policies
+        }
     }
 
     /// All that flows are judged by.
@@ -117,15 +116,15 @@ impl Policies {
             (false, _) => as_client(),
         }
     }
+}
 
-    /// The mode of what cannot be told whose it is: the strictest that it may fall under.
-    fn strictest_mode(&self) -> Mode {
-        let is_for_all = |parties: &Parties| parties.client.is_none() && parties.server.is_none();
-        let last = self.exceptions.iter().position(|(parties, _)| is_for_all(parties));
-        let possible = self.exceptions.iter().map(|(_, policy)| policy).chain([&self.general]);
-        let count = last.map_or(usize::MAX, |last| last + 1);
-        possible.take(count).fold(&Policy::HandsOff, stricter).mode()
-    }
+/// The mode of what cannot be told whose it is: the strictest that it may fall under.
+fn strictest_mode(general: &Policy, exceptions: &[(Parties, Policy)]) -> Mode {
+    let is_for_all = |parties: &Parties| parties.client.is_none() && parties.server.is_none();
+    let last = exceptions.iter().position(|(parties, _)| is_for_all(parties));
+    let possible = exceptions.iter().map(|(_, policy)| policy).chain([general]);
+    let count = last.map_or(usize::MAX, |last| last + 1);
+    possible.take(count).fold(&Policy::HandsOff, stricter).mode()
 }
 
 impl Policy {

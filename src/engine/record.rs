@@ -7,6 +7,7 @@ use crate::flow::{Direction, Endpoint};
 use crate::guard::{Excess, Rule};
 use crate::patch::Id;
 use crate::smtp::Fault;
+use crate::tcp::Violation;
 use crate::time::Instant;
 use crate::tls;
 
@@ -20,7 +21,7 @@ pub const LOGGED_BYTES_MAX: usize = 512;
 pub struct Record {
     /// When the packet that caused it was handled.
     pub at: Instant,
-    /// Number of the flow, counted from 1 since the engine started.
+    /// Number of the flow, counted from 1; an engine that goes on from an image counts on.
     pub flow: u64,
     /// The end that opened the flow.
     pub originator: Endpoint,
@@ -65,16 +66,16 @@ pub enum What {
         /// Bytes of the whole line.
         length: u64,
     },
-    /// The server asked for the message: its bytes begin at this offset.
+    /// A message begins: the server has asked for it, or the client has sent its first BDAT.
     DataBegin {
         /// Offset of the first byte in the original stream.
         offset: u64,
     },
-    /// CRLF.CRLF was read.
+    /// The message is there whole: its CRLF.CRLF was read, or its last chunk.
     DataEnd {
-        /// Offset behind the terminator in the original stream.
+        /// Offset behind its last byte in the original stream.
         offset: u64,
-        /// Bytes of the message, terminator included.
+        /// Bytes of the message, its terminator among them, or octets of all its chunks.
         length: u64,
     },
     /// A rule changed bytes (or, in monitor mode, would have).
@@ -232,6 +233,20 @@ pub enum TlsEvent {
     },
 }
 
+impl TlsEvent {
+    /// The word of the log for it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Begin { .. } => "tls-begin",
+            Self::Agreed { .. } => "tls-agreed",
+            Self::Failed { .. } => "tls-failed",
+            Self::End { .. } => "tls-end",
+            Self::Alarm { .. } => "alarm",
+            Self::Rule { .. } => "tls-rule",
+        }
+    }
+}
+
 /// How far the beginning of TLS has come: what was the last to be seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsStage {
@@ -291,6 +306,67 @@ impl Notice {
 }
 
 impl What {
+    /// The word of the log for entries that are missing.
+    pub const LEFT_OUT: &'static str = "left-out";
+
+    /// The word of the log for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Banner { .. } => "banner",
+            Self::Command { .. } => "command",
+            Self::Reply { .. } => "reply",
+            Self::DataBegin { .. } => "data-begin",
+            Self::DataEnd { .. } => "data-end",
+            Self::Edited { .. } => "edited",
+            Self::Dropped { .. } => "dropped",
+            Self::Cut { .. } => "cut",
+            Self::Missed { .. } => "missed",
+            Self::Reset { .. } => "reset",
+            Self::Alarm { .. } | Self::Contradiction { .. } => "alarm",
+            Self::Exceeded { .. } => "exceeded",
+            Self::Unshown { .. } => "unshown",
+            Self::LeftOut { .. } => Self::LEFT_OUT,
+            Self::Tls(event) => event.name(),
+            Self::Noticed { notice, .. } => notice.name(),
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The word for what brought it about: a rule, a reason, a fault or what was noticed.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Edited { rule, .. }
+            | Self::Unshown { rule, .. }
+            | Self::Exceeded { excess: Excess { rule, .. }, .. }
+            | Self::Tls(TlsEvent::Rule { rule }) => rule.name(),
+            Self::Dropped { reason, .. } | Self::Cut { reason, .. } | Self::Reset { reason } => {
+                reason.name()
+            }
+            Self::Alarm { fault, .. } => fault.name(),
+            Self::Contradiction { .. } => Violation::Contradiction.name(),
+            Self::Tls(TlsEvent::Alarm { fault, .. }) => fault.name(),
+            Self::Noticed { notice, .. } => notice.name(),
+            Self::Opened
+            | Self::Banner { .. }
+            | Self::Command { .. }
+            | Self::Reply { .. }
+            | Self::DataBegin { .. }
+            | Self::DataEnd { .. }
+            | Self::Missed { .. }
+            | Self::LeftOut { .. }
+            | Self::Tls(
+                TlsEvent::Begin { .. }
+                | TlsEvent::Agreed { .. }
+                | TlsEvent::Failed { .. }
+                | TlsEvent::End { .. },
+            )
+            | Self::Closed => return None,
+        })
+    }
+
     pub(super) const fn banner(offset: u64, line: Vec<u8>, length: u64) -> Self {
         Self::Banner { offset, line, length }
     }

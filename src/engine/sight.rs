@@ -49,7 +49,7 @@ pub enum Stage {
     Message,
     /// An AUTH exchange.
     Auth,
-    /// TLS: nothing is read.
+    /// TLS: only its records are read, and in clear the hellos.
     Tls,
     /// Its ends have said goodbye.
     Closing,

@@ -10,9 +10,9 @@
 
 use std::borrow::Cow;
 
+use super::severity::{WARNING, severity};
 use super::{Format, Zone, date, json, shown, write, write_left_out, zoned};
-use crate::engine::{Message, Record, TlsEvent, What};
-use crate::guard::Rule;
+use crate::engine::{Record, What};
 use crate::time::Instant;
 
 /// Who takes datagrams.
@@ -43,8 +43,7 @@ impl Datagram {
         let mut line = Vec::new();
         write(record, self.format, Zone::Undated, &mut line);
         let start = out.len();
-        let severity = record.message.map_or_else(|| severity(&record.what), Message::severity);
-        self.begin(record.at, severity, &line, out);
+        self.begin(record.at, severity(record), &line, out);
         if self.daemon == Daemon::Journal && out.len() > start {
             for (name, value) in fields(record) {
                 append_field(name, &value, out);
@@ -58,7 +57,7 @@ impl Datagram {
         write_left_out(at, entries, self.format, Zone::Undated, &mut line);
         self.begin(at, WARNING, &line, out);
         if self.daemon == Daemon::Journal {
-            append_field("EVENT", "left-out", out);
+            append_field("EVENT", What::LEFT_OUT, out);
         }
     }
 
@@ -121,39 +120,6 @@ fn append_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("MAILGUARD_{name}={value}\n").as_bytes());
 }
 
-/// How urgent an entry is (RFC 3164 4.1.1) for which PIX and ASA had no message.
-fn severity(what: &What) -> u8 {
-    match what {
-        What::Edited { rule: Rule::Banner | Rule::EhloKeyword, .. } => INFORMATIONAL,
-        What::Dropped { reason, .. } | What::Cut { reason, .. } if reason.is_repeated_by_tcp() => {
-            INFORMATIONAL
-        }
-        What::Edited { .. }
-        | What::Dropped { .. }
-        | What::Cut { .. }
-        | What::Reset { .. }
-        | What::Alarm { .. }
-        | What::Exceeded { .. }
-        | What::Contradiction { .. }
-        | What::Unshown { .. }
-        | What::LeftOut { .. }
-        | What::Tls(TlsEvent::Failed { .. } | TlsEvent::Alarm { .. } | TlsEvent::Rule { .. })
-        | What::Noticed { .. } => WARNING,
-        What::Opened
-        | What::Banner { .. }
-        | What::Command { .. }
-        | What::Reply { .. }
-        | What::DataBegin { .. }
-        | What::DataEnd { .. }
-        | What::Missed { .. }
-        | What::Tls(TlsEvent::Begin { .. } | TlsEvent::Agreed { .. } | TlsEvent::End { .. })
-        | What::Closed => INFORMATIONAL,
-    }
-}
-
-const WARNING: u8 = 4;
-const INFORMATIONAL: u8 = 6;
-
 /// The facility of mail systems.
 const MAIL: u8 = 2;
 
@@ -164,8 +130,9 @@ const MESSAGE_MAX: usize = 8_192;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Reason;
+    use crate::engine::{Message, Reason};
     use crate::flow::{Direction, Endpoint};
+    use crate::guard::Rule;
 
     /// 2001-02-07 17:01:20.5 UTC.
     const AT: Instant = Instant::from_micros(981_565_280_500_000);

@@ -11,16 +11,14 @@ use serde::Serialize;
 
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
-use crate::tcp::Violation;
 use crate::tls::{ClientOffer, ServerHello};
 
 use super::tls::{alert_word, group, groups, protocols, suite};
 use super::{escaped, shown, side};
 
-/// What an entry says beside whose it is, in the order of its keys.
+/// What an entry says beside its event and whose it is, in the order of its keys.
 #[derive(Default)]
 struct Entry {
-    event: &'static str,
     side: Option<&'static str>,
     offset: Option<u64>,
     rule: Option<&'static str>,
@@ -93,7 +91,7 @@ pub(super) fn write(record: &Record, time: &str, out: &mut Vec<u8>) {
     object.number("flow", record.flow);
     object.word("client", &shown(record.originator));
     object.word("server", &shown(record.responder));
-    object.word("event", entry.event);
+    object.word("event", record.what.name());
     object.word_if("side", entry.side);
     object.number_if("offset", entry.offset);
     object.word_if("rule", entry.rule);
@@ -203,7 +201,7 @@ impl<'o> Object<'o> {
 /// Appends a line about entries that are missing, which belongs to no flow.
 pub(super) fn write_left_out(entries: u64, time: &str, out: &mut Vec<u8>) {
     let mut object = Object::begin(time, out);
-    object.word("event", "left-out");
+    object.word("event", What::LEFT_OUT);
     object.number("entries", entries);
     object.end();
 }
@@ -238,25 +236,25 @@ pub(super) struct Words {
 
 /// The same words that stand in its object.
 pub(super) fn words(what: &What) -> Words {
-    let Entry { event, side, offset, rule, reason, fault, patches, .. } = describe(what);
-    Words { event, side, offset, rule, reason, fault, patches }
+    let Entry { side, offset, rule, reason, fault, patches, .. } = describe(what);
+    Words { event: what.name(), side, offset, rule, reason, fault, patches }
 }
 
 fn describe(what: &What) -> Entry {
     match what {
-        What::Opened => event("opened"),
+        What::Opened | What::Closed => Entry::default(),
         What::Banner { offset, line, length } => {
-            said(placed("banner", Direction::Reply, *offset), line, *length)
+            said(placed(Direction::Reply, *offset), line, *length)
         }
         What::Command { offset, line, length } => {
-            said(placed("command", Direction::Original, *offset), line, *length)
+            said(placed(Direction::Original, *offset), line, *length)
         }
         What::Reply { offset, line, length } => {
-            said(placed("reply", Direction::Reply, *offset), line, *length)
+            said(placed(Direction::Reply, *offset), line, *length)
         }
-        What::DataBegin { offset } => placed("data-begin", Direction::Original, *offset),
+        What::DataBegin { offset } => placed(Direction::Original, *offset),
         What::DataEnd { offset, length } => {
-            Entry { length: Some(*length), ..placed("data-end", Direction::Original, *offset) }
+            Entry { length: Some(*length), ..placed(Direction::Original, *offset) }
         }
         What::Edited { direction, offset, rule, patches, before, after, length } => Entry {
             length: if_cut(before, *length),
@@ -264,60 +262,56 @@ fn describe(what: &What) -> Entry {
             patches: patches.iter().map(ToString::to_string).collect(),
             before: Some(escaped(before)),
             after: Some(escaped(after)),
-            ..placed("edited", *direction, *offset)
+            ..placed(*direction, *offset)
         },
         What::Dropped { direction, offset, length, reason } => Entry {
             length: Some(*length),
             reason: Some(reason.name()),
-            ..placed("dropped", *direction, *offset)
+            ..placed(*direction, *offset)
         },
         What::Cut { direction, offset, length, reason } => Entry {
             length: Some(*length),
             reason: Some(reason.name()),
-            ..placed("cut", *direction, *offset)
+            ..placed(*direction, *offset)
         },
         What::Missed { direction, length } => {
-            Entry { side: Some(side(*direction)), length: Some(*length), ..event("missed") }
+            Entry { side: Some(side(*direction)), length: Some(*length), ..Entry::default() }
         }
-        What::Reset { reason } => Entry { reason: Some(reason.name()), ..event("reset") },
+        What::Reset { reason } => Entry { reason: Some(reason.name()), ..Entry::default() },
         What::Alarm { direction, offset, fault } => {
-            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
+            Entry { fault: Some(fault.name()), ..placed(*direction, *offset) }
         }
         What::Contradiction { direction, offset } => {
-            let fault = Some(Violation::Contradiction.name());
-            Entry { fault, ..placed("alarm", *direction, *offset) }
+            Entry { fault: what.cause(), ..placed(*direction, *offset) }
         }
         What::Exceeded { direction, offset, excess } => Entry {
             rule: Some(excess.rule.name()),
             count: Some(excess.count),
             limit: Some(excess.limit),
-            ..placed("exceeded", *direction, *offset)
+            ..placed(*direction, *offset)
         },
-        What::Unshown { direction, offset, rule, bytes } => Entry {
-            rule: Some(rule.name()),
-            length: Some(*bytes),
-            ..placed("unshown", *direction, *offset)
-        },
-        What::LeftOut { entries } => Entry { entries: Some(*entries), ..event("left-out") },
-        What::Tls(event) => describe_tls(event),
-        What::Noticed { direction, notice } => {
-            Entry { side: Some(side(*direction)), ..event(notice.name()) }
+        What::Unshown { direction, offset, rule, bytes } => {
+            Entry { rule: Some(rule.name()), length: Some(*bytes), ..placed(*direction, *offset) }
         }
-        What::Closed => event("closed"),
+        What::LeftOut { entries } => Entry { entries: Some(*entries), ..Entry::default() },
+        What::Tls(event) => describe_tls(event),
+        What::Noticed { direction, .. } => {
+            Entry { side: Some(side(*direction)), ..Entry::default() }
+        }
     }
 }
 
 fn describe_tls(what: &TlsEvent) -> Entry {
     match what {
-        TlsEvent::Begin { offer } => with_tls(event("tls-begin"), offer.as_deref().map(begun)),
-        TlsEvent::Agreed { hello } => with_tls(event("tls-agreed"), Some(agreed(hello))),
+        TlsEvent::Begin { offer } => with_tls(Entry::default(), offer.as_deref().map(begun)),
+        TlsEvent::Agreed { hello } => with_tls(Entry::default(), Some(agreed(hello))),
         TlsEvent::Failed { by, alert, stage } => {
             let alert = alert.map(alert_word);
-            let entry = Entry { side: by.map(side), ..event("tls-failed") };
+            let entry = Entry { side: by.map(side), ..Entry::default() };
             with_tls(entry, Some(Tls { alert, after: Some(stage.name()), ..Tls::default() }))
         }
         TlsEvent::End { client, server, is_truncated } => with_tls(
-            event("tls-end"),
+            Entry::default(),
             Some(Tls {
                 client_records: Some(client.0),
                 client_bytes: Some(client.1),
@@ -328,9 +322,9 @@ fn describe_tls(what: &TlsEvent) -> Entry {
             }),
         ),
         TlsEvent::Alarm { direction, offset, fault } => {
-            Entry { fault: Some(fault.name()), ..placed("alarm", *direction, *offset) }
+            Entry { fault: Some(fault.name()), ..placed(*direction, *offset) }
         }
-        TlsEvent::Rule { rule } => Entry { rule: Some(rule.name()), ..event("tls-rule") },
+        TlsEvent::Rule { rule } => Entry { rule: Some(rule.name()), ..Entry::default() },
     }
 }
 
@@ -363,12 +357,8 @@ fn agreed(hello: &ServerHello) -> Tls {
     }
 }
 
-fn event(event: &'static str) -> Entry {
-    Entry { event, ..Entry::default() }
-}
-
-fn placed(name: &'static str, direction: Direction, offset: u64) -> Entry {
-    Entry { side: Some(side(direction)), offset: Some(offset), ..event(name) }
+fn placed(direction: Direction, offset: u64) -> Entry {
+    Entry { side: Some(side(direction)), offset: Some(offset), ..Entry::default() }
 }
 
 fn said(entry: Entry, line: &[u8], length: u64) -> Entry {

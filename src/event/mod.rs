@@ -9,6 +9,7 @@ mod datagram;
 mod escape;
 mod json;
 mod scribe;
+mod severity;
 mod syslog;
 mod text;
 mod tls;

@@ -27,8 +27,8 @@ use jiff::Zoned;
 use crate::engine::{Message, Record, TlsEvent, What};
 use crate::flow::{Direction, Endpoint};
 use crate::guard::{Action, Row, Rule};
-use crate::tcp::Violation;
 
+use super::severity::{WARNING, severity};
 use super::{clipped, escaped, named};
 
 /// Appends one line, or nothing.
@@ -41,7 +41,8 @@ pub(super) fn write(record: &Record, date: &str, out: &mut Vec<u8>) {
 
 /// Appends a line about entries that are missing.
 pub(super) fn write_left_out(entries: u64, date: &str, out: &mut Vec<u8>) {
-    append(&ours("left-out", &format!("{entries} entries are not in this log")), date, out);
+    let text = format!("{entries} entries are not in this log");
+    append(&ours(WARNING, What::LEFT_OUT, &text), date, out);
 }
 
 fn append(message: &str, date: &str, out: &mut Vec<u8>) {
@@ -55,7 +56,7 @@ pub(super) fn date(at: &Zoned) -> String {
 
 /// The message of a PIX or an ASA: origin, severity, number and text.
 fn known(record: &Record, message: Message) -> Option<String> {
-    let severity = message.severity();
+    let severity = severity(record);
     let (from, to) = ends(record, Direction::Original);
     Some(match (message, &record.what) {
         (Message::Replaced { is_asa }, What::Edited { before, after, .. }) => {
@@ -147,38 +148,36 @@ fn replaced(before: &[u8], after: &[u8]) -> String {
 fn describe(record: &Record) -> Option<String> {
     Some(match &record.what {
         What::Edited { rule: Rule::Banner | Rule::EhloKeyword, .. } => return None,
-        What::Edited { direction, rule, patches, before, after, length, .. } => {
+        What::Edited { direction, patches, before, after, length, .. } => {
             let did = if before == after { "saw" } else { "changed" };
             let names = named("", patches);
             let what =
                 format!("{did} \"{}\"{names}", clipped(before, *length).replace('"', "\\\""));
-            told(record, *direction, rule.name(), &what)
+            told(record, *direction, &what)
         }
         What::Dropped { reason, .. } if reason.is_repeated_by_tcp() => return None,
-        What::Dropped { direction, length, reason, .. } => {
-            told(record, *direction, reason.name(), &format!("dropped {length} bytes"))
+        What::Dropped { direction, length, .. } => {
+            told(record, *direction, &format!("dropped {length} bytes"))
         }
-        What::Reset { reason } => {
-            told(record, Direction::Original, reason.name(), "reset the connection")
-        }
-        What::Alarm { direction, fault, .. } => told(record, *direction, fault.name(), "saw bytes"),
+        What::Reset { .. } => told(record, Direction::Original, "reset the connection"),
+        What::Alarm { direction, .. } => told(record, *direction, "saw bytes"),
         What::Tls(event) => return describe_tls(record, event),
-        What::Noticed { direction, notice } => told(record, *direction, notice.name(), "saw"),
+        What::Noticed { direction, .. } => told(record, *direction, "saw"),
         What::Contradiction { direction, .. } => {
-            told(record, *direction, Violation::Contradiction.name(), "saw two versions of bytes")
+            told(record, *direction, "saw two versions of bytes")
         }
         What::Exceeded { excess, .. } => {
             // Whoever's bytes show it, what is limited is what a client does.
             let what = format!("counted {} where {} is the limit", excess.count, excess.limit);
-            told(record, Direction::Original, excess.rule.name(), &what)
+            told(record, Direction::Original, &what)
         }
-        What::Unshown { direction, rule, bytes, .. } => {
+        What::Unshown { direction, bytes, .. } => {
             let what = format!("left out the edits of {bytes} bytes");
-            told(record, *direction, rule.name(), &what)
+            told(record, *direction, &what)
         }
         What::LeftOut { entries } => {
             let what = format!("left out {entries} entries of the connection");
-            told(record, Direction::Original, "left-out", &what)
+            told(record, Direction::Original, &what)
         }
         What::Opened
         | What::Banner { .. }
@@ -194,27 +193,23 @@ fn describe(record: &Record) -> Option<String> {
 
 fn describe_tls(record: &Record, event: &TlsEvent) -> Option<String> {
     Some(match event {
-        TlsEvent::Begin { .. } => {
-            let (client, server) = ends(record, Direction::Original);
-            format!("MAILGUARD-6-tls-begin: saw TLS begin from {client} to {server}")
-        }
-        TlsEvent::Alarm { direction, fault, .. } => {
-            told(record, *direction, fault.name(), "saw bytes")
-        }
-        TlsEvent::Rule { rule } => told(record, Direction::Original, rule.name(), "saw a hello"),
-        TlsEvent::Failed { .. } => told(record, Direction::Original, "tls-failed", "saw TLS fail"),
+        TlsEvent::Begin { .. } => told(record, Direction::Original, "saw TLS begin"),
+        TlsEvent::Alarm { direction, .. } => told(record, *direction, "saw bytes"),
+        TlsEvent::Rule { .. } => told(record, Direction::Original, "saw a hello"),
+        TlsEvent::Failed { .. } => told(record, Direction::Original, "saw TLS fail"),
         TlsEvent::Agreed { .. } | TlsEvent::End { .. } => return None,
     })
 }
 
-fn told(record: &Record, direction: Direction, name: &str, what: &str) -> String {
+fn told(record: &Record, direction: Direction, what: &str) -> String {
+    let name = record.what.cause().unwrap_or_else(|| record.what.name());
     let (from, to) = ends(record, direction);
-    ours(name, &format!("{what} from {from} to {to}"))
+    ours(severity(record), name, &format!("{what} from {from} to {to}"))
 }
 
 /// A message that neither PIX nor ASA had.
-fn ours(name: &str, text: &str) -> String {
-    format!("MAILGUARD-4-{name}: {text}")
+fn ours(severity: u8, name: &str, text: &str) -> String {
+    format!("MAILGUARD-{severity}-{name}: {text}")
 }
 
 /// Who sends in this direction, and who receives.

@@ -326,19 +326,19 @@ fn syslog_names_the_row_of_an_asas_map() {
              {SERVER} to {CLIENT}; matched Class 7: ehlo-reply-parameter others"
         )
     );
-    let ended = |action, severity| {
+    let ended = |action, is_guide| {
         let what = What::Reset { reason: Reason::Rule(Rule::HeaderLine) };
-        syslog_as(what, Some(Message::Terminated { row: row(action), severity })).unwrap()
+        syslog_as(what, Some(Message::Terminated { row: row(action), is_guide })).unwrap()
     };
     let flow = format!(
         "507003: tcp flow from {CLIENT} to {SERVER} terminated by inspection engine, reason - \
          inspector"
     );
     assert_eq!(
-        ended(Action::DropConnection, 4),
+        ended(Action::DropConnection, false),
         format!("%ASA-4-{flow} disconnected, dropped packet.")
     );
-    assert_eq!(ended(Action::Reset, 3), format!("%ASA-3-{flow} reset unconditionally."));
+    assert_eq!(ended(Action::Reset, true), format!("%ASA-3-{flow} reset unconditionally."));
 }
 
 #[test]

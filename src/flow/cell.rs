@@ -21,7 +21,7 @@ pub type FlowId = u64;
 pub struct Flow<T> {
     key: Hashed,
     id: FlowId,
-    is_client_low: bool,
+    is_originator_low: bool,
     is_over: AtomicBool,
     has_left: AtomicBool,
     held: AtomicUsize,
@@ -43,14 +43,14 @@ pub(super) struct Place {
 impl<T> Flow<T> {
     pub(super) fn new(newcomer: &Newcomer, key: Hashed, id: FlowId, state: T) -> Self {
         Self {
-            is_client_low: key.key.is_low(newcomer.ends.originator),
+            is_originator_low: key.key.is_low(newcomer.ends.originator),
             key,
             id,
             is_over: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             held: AtomicUsize::new(0),
-            seen: AtomicU32::new(whole(newcomer.seen)),
-            since: whole(newcomer.since),
+            seen: AtomicU32::new(in_32_bits(newcomer.seen)),
+            since: in_32_bits(newcomer.since),
             place: Place::default(),
             state: Mutex::new(state),
         }
@@ -75,7 +75,7 @@ impl<T> Flow<T> {
     /// Its two ends, the one that opened it first.
     pub const fn ends(&self) -> Ends {
         let FlowKey { low, high } = self.key.key;
-        if self.is_client_low {
+        if self.is_originator_low {
             Ends { originator: low, responder: high }
         } else {
             Ends { originator: high, responder: low }
@@ -85,7 +85,7 @@ impl<T> Flow<T> {
     /// Which way a packet goes that its first end sent, or its second one.
     #[must_use]
     pub const fn direction(&self, is_low: bool) -> Direction {
-        if is_low == self.is_client_low { Direction::Original } else { Direction::Reply }
+        if is_low == self.is_originator_low { Direction::Original } else { Direction::Reply }
     }
 
     /// Address of the end that opened it.
@@ -113,12 +113,9 @@ impl<T> Flow<T> {
         self.held.load(Relaxed)
     }
 
-    /// Says how many bytes of memory it holds, and gives how many it held before. To be called
-    /// with the flow locked.
-    pub fn hold(&self, bytes: usize) -> usize {
-        let before = self.held.load(Relaxed);
+    /// Says how many bytes of memory it holds. To be called with the flow locked.
+    pub fn hold(&self, bytes: usize) {
         self.held.store(bytes, Relaxed);
-        before
     }
 
     /// When it last spoke, whole seconds.
@@ -135,7 +132,7 @@ impl<T> Flow<T> {
 
     /// It speaks in this second.
     pub fn touch(&self, second: u64) {
-        self.seen.store(whole(second), Relaxed);
+        self.seen.store(in_32_bits(second), Relaxed);
     }
 
     /// Whether it is over (closed, reset or handed over): such a flow is evicted before any other.
@@ -205,6 +202,6 @@ impl<T> PartialEq for ByKey<T> {
 impl<T> Eq for ByKey<T> {}
 
 /// A second as it is kept: 32 bits hold the seconds of the Unix epoch until 2106.
-pub(super) fn whole(second: u64) -> u32 {
+pub(super) fn in_32_bits(second: u64) -> u32 {
     u32::try_from(second).unwrap_or(u32::MAX)
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use super::cell::{Flow, whole};
+use super::cell::{Flow, in_32_bits};
 
 /// Flows for which a bucket may keep its memory in reserve: a smaller one is not worth the copy.
 const SPARE_PLACES: usize = 4;
@@ -33,7 +33,7 @@ impl<T> Expiry<T> {
 
     /// Puts a flow into the bucket of a second, out of the one it may be in.
     pub(super) fn schedule(&self, flow: &Arc<Flow<T>>, second: u64) {
-        let second = whole(second);
+        let second = in_32_bits(second);
         let mut buckets = self.buckets.lock();
         if flow.has_left() {
             return;

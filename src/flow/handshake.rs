@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::record::Packed;
-use super::{Endpoint, FlowKey, Keyed, PerDirection, Way};
+use super::{Endpoint, Ends, FlowKey, Keyed, PerDirection, Way};
 use crate::wire::Seq;
 
 /// Records that share a hash.
@@ -47,20 +47,26 @@ pub struct Handshake {
     /// Whether the server has answered.
     pub is_answered: bool,
     /// Whether the key's lower end is the one that sent the SYN.
-    pub low_is_originator: bool,
+    pub is_originator_low: bool,
 }
 
 impl Handshake {
     /// The end that sent the SYN.
     #[must_use]
     pub const fn originator(&self) -> Endpoint {
-        if self.low_is_originator { self.key.low } else { self.key.high }
+        if self.is_originator_low { self.key.low } else { self.key.high }
     }
 
     /// The end the SYN was sent to.
     #[must_use]
     pub const fn responder(&self) -> Endpoint {
-        if self.low_is_originator { self.key.high } else { self.key.low }
+        if self.is_originator_low { self.key.high } else { self.key.low }
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn ends(&self) -> Ends {
+        Ends { originator: self.originator(), responder: self.responder() }
     }
 
     /// Bits by which the windows that each end sends from now on are shifted: 0 unless both ends

@@ -53,7 +53,7 @@ impl Packed {
             (low.address.is_ipv4(), IS_LOW_V4),
             (high.address.is_ipv4(), IS_HIGH_V4),
             (handshake.is_answered, IS_ANSWERED),
-            (handshake.low_is_originator, LOW_IS_ORIGINATOR),
+            (handshake.is_originator_low, LOW_IS_ORIGINATOR),
             (is_one_armed, IS_ONE_ARMED),
         ];
         let flags: u16 = flags.map(|(is_set, bit)| if is_set { bit } else { 0 }).iter().sum();
@@ -95,7 +95,7 @@ impl Packed {
                 scale_of(self.bits >> SCALE_BITS),
             ),
             is_answered: self.has(IS_ANSWERED),
-            low_is_originator: self.has(LOW_IS_ORIGINATOR),
+            is_originator_low: self.has(LOW_IS_ORIGINATOR),
         }
     }
 

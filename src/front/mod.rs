@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::config;
+use crate::config::{self, harmless};
 
 /// How a front ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +126,9 @@ impl fmt::Display for FrontError {
 
 impl std::error::Error for FrontError {}
 
-/// What others wrote, without what drives a terminal.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+/// Hours, minutes and seconds.
+pub(crate) fn duration(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Whether there is such a file, readable or not.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::FrontError;
 use crate::event;
 use crate::guard::Patches;
-use crate::patch::{Arrives, Patch, PatchRule, PatchTest, Scope, Sign, State};
+use crate::patch::{Arrives, Grade, Patch, PatchRule, PatchTest, Scope, Sign, State};
 
 /// All patches with what is done about each, or those that a product needs.
 ///
@@ -80,7 +80,7 @@ pub fn show(patches: &Patches, id: &str) -> Result<String, FrontError> {
     say("state", &format!("{state} (default: {})", patch.default.name()));
     patch.products.iter().for_each(|product| say("product", &product.to_string()));
     patch.references.iter().for_each(|reference| say("reference", reference));
-    say("known from", grade(&patch.grade));
+    say("known from", grade(patch.grade));
     say(
         "scope",
         match patch.scope {
@@ -88,7 +88,7 @@ pub fn show(patches: &Patches, id: &str) -> Result<String, FrontError> {
             Scope::ClearText => "clear text: behind STARTTLS nothing of it is seen",
         },
     );
-    say("closes", &patch.closes);
+    say("closes", patch.closes.name());
     if !patch.note.is_empty() {
         say("note", &patch.note);
     }
@@ -98,11 +98,11 @@ pub fn show(patches: &Patches, id: &str) -> Result<String, FrontError> {
     Ok(text)
 }
 
-fn grade(grade: &str) -> &'static str {
+const fn grade(grade: Grade) -> &'static str {
     match grade {
-        "V" => "the vendor's text",
-        "C" => "the CVE record, or another's rule",
-        _ => "memory",
+        Grade::Vendor => "the vendor's text",
+        Grade::Record => "the CVE record, or another's rule",
+        Grade::Memory => "memory",
     }
 }
 

@@ -251,18 +251,6 @@ choices! {
 }
 
 choices! {
-    /// What is done about commands that come where they may not.
-    OrderRules {
-        /// Nothing.
-        Off = "off",
-        /// They are logged.
-        Log = "log",
-        /// They are refused.
-        Enforce = "enforce",
-    }
-}
-
-choices! {
     /// What is done about something that ought not to be.
     Cure {
         /// Nothing.

@@ -120,7 +120,7 @@ impl Envelope {
     /// The argument of this verb begins.
     pub(super) fn of(verb: Option<Verb>) -> Self {
         let place = match verb {
-            Some(Verb::Mail | Verb::Rcpt | Verb::Saml | Verb::Send | Verb::Soml) => Place::Key,
+            Some(verb) if verb == Verb::Rcpt || verb.begins_transaction() => Place::Key,
             Some(Verb::Vrfy | Verb::Expn) => Place::Start,
             Some(Verb::Etrn) => Place::Node,
             Some(Verb::Help) => Place::Atom,
@@ -275,7 +275,7 @@ impl Envelope {
     }
 
     fn key(&mut self, byte: u8, verb: Option<Verb>, rules: &Rules<'_>) -> Option<Place> {
-        let key: &[u8] = if verb == Some(Verb::Rcpt) { b"TO:" } else { b"FROM:" };
+        let key = key_of(verb);
         let at = usize::from(self.at);
         if at == 0 && byte == b' ' && !rules.is_strict {
             return Some(Place::Key);
@@ -466,6 +466,11 @@ impl Place {
                 | Self::LiteralEnd
         )
     }
+}
+
+/// What stands before the path of MAIL or RCPT.
+fn key_of(verb: Option<Verb>) -> &'static [u8] {
+    if verb == Some(Verb::Rcpt) { b"TO:" } else { b"FROM:" }
 }
 
 /// Blanks before a path, or a parameter: most clients that write any write one.

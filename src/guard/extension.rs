@@ -129,12 +129,41 @@ const fn spelt() -> [Place; NAME_BYTES_MAX] {
 type Extension = (&'static str, u32, u32, u32);
 
 /// Parameters by their place in [`NAMES`].
-pub(super) const SIZE: u32 = 0;
-pub(super) const BODY: u32 = 1;
-pub(super) const SMTPUTF8: u32 = 2;
-pub(super) const AUTH: u32 = 3;
-pub(super) const ENVID: u32 = 4;
-pub(super) const ORCPT: u32 = 5;
+pub(super) const SIZE: u32 = place_of("SIZE");
+pub(super) const BODY: u32 = place_of("BODY");
+pub(super) const SMTPUTF8: u32 = place_of("SMTPUTF8");
+pub(super) const AUTH: u32 = place_of("AUTH");
+pub(super) const ENVID: u32 = place_of("ENVID");
+pub(super) const ORCPT: u32 = place_of("ORCPT");
+
+#[expect(clippy::indexing_slicing, reason = "a name that is none does not compile")]
+const fn place_of(name: &str) -> u32 {
+    let mut place = 0;
+    while !is_same(NAMES[place as usize].as_bytes(), name.as_bytes()) {
+        place += 1;
+    }
+    place
+}
+
+const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let ([a, one_rest @ ..], [b, other_rest @ ..]) = (one, other) {
+        if *a != *b {
+            return false;
+        }
+        (one, other) = (one_rest, other_rest);
+    }
+    one.is_empty() && other.is_empty()
+}
+
+/// A bit for each of these parameters.
+const fn bits_of(mut names: &[&str]) -> u32 {
+    let mut bits = 0;
+    while let [name, rest @ ..] = names {
+        bits |= 1 << place_of(name);
+        names = rest;
+    }
+    bits
+}
 
 /// A keyword nobody is to be offered, and the parameter that it permits (draft-hall-prdr): behind a
 /// message the server says 353 and one reply for each recipient before the one to the message, and
@@ -167,22 +196,22 @@ const NAMES: [&str; 19] = [
 /// The extensions that matter here. What they add to lines: RFC 1870 3, RFC 6152 3, RFC 6531 3.4,
 /// RFC 4954 3, RFC 3461 4, RFC 2852 4.
 const EXTENSIONS: [Extension; 16] = [
-    ("SIZE", 26, 0, 1 << SIZE),
-    ("8BITMIME", 17, 0, 1 << BODY),
-    ("BINARYMIME", 0, 0, 1 << BODY),
-    ("SMTPUTF8", 10, 0, 1 << SMTPUTF8),
-    ("AUTH", 500, 0, 1 << AUTH),
-    ("DSN", 107, 500, 1 << ENVID | 1 << ORCPT | 1 << 6 | 1 << 7),
-    ("DELIVERBY", 17, 0, 1 << 8),
-    ("FUTURERELEASE", 0, 0, 1 << 9 | 1 << 10),
-    ("MT-PRIORITY", 0, 0, 1 << 11),
-    ("REQUIRETLS", 0, 0, 1 << 12),
-    ("SUBMITTER", 0, 0, 1 << 13),
-    ("MTRK", 0, 0, 1 << 14),
-    ("CONPERM", 0, 0, 1 << 15),
-    ("RRVS", 0, 0, 1 << 16),
-    ("NO-SOLICITING", 0, 0, 1 << 17),
-    ("CHECKPOINT", 0, 0, 1 << 18),
+    ("SIZE", 26, 0, bits_of(&["SIZE"])),
+    ("8BITMIME", 17, 0, bits_of(&["BODY"])),
+    ("BINARYMIME", 0, 0, bits_of(&["BODY"])),
+    ("SMTPUTF8", 10, 0, bits_of(&["SMTPUTF8"])),
+    ("AUTH", 500, 0, bits_of(&["AUTH"])),
+    ("DSN", 107, 500, bits_of(&["ENVID", "ORCPT", "RET", "NOTIFY"])),
+    ("DELIVERBY", 17, 0, bits_of(&["BY"])),
+    ("FUTURERELEASE", 0, 0, bits_of(&["HOLDFOR", "HOLDUNTIL"])),
+    ("MT-PRIORITY", 0, 0, bits_of(&["MT-PRIORITY"])),
+    ("REQUIRETLS", 0, 0, bits_of(&["REQUIRETLS"])),
+    ("SUBMITTER", 0, 0, bits_of(&["SUBMITTER"])),
+    ("MTRK", 0, 0, bits_of(&["MTRK"])),
+    ("CONPERM", 0, 0, bits_of(&["CONPERM"])),
+    ("RRVS", 0, 0, bits_of(&["RRVS"])),
+    ("NO-SOLICITING", 0, 0, bits_of(&["SOLICIT"])),
+    ("CHECKPOINT", 0, 0, bits_of(&["TRANSID"])),
 ];
 
 /// Keywords that permit no parameter.

@@ -11,16 +11,14 @@ use super::mask::Draft;
 use super::message::Message;
 use super::order::Order;
 use super::reply::ReplyWatch;
-use super::settings::{ProxyProtocol, Settings, SplitAction, SplitScope, SplitTerminator, Unit};
+use super::settings::{Settings, SplitAction, SplitScope, SplitTerminator};
 use super::size::{Size, is_size};
 use super::speech::Speech;
 use super::tally::Tally;
 use super::value::{Excess, VerbSet};
 use crate::offset::Offset;
 use crate::patch::{Id, Plan, Strike};
-use crate::smtp::{
-    Dialogue, Event, Expect, FalseEnds, Fillers, MaskedChunk, Plain, Speaker, Step, Swept, Verb,
-};
+use crate::smtp::{Dialogue, Event, Expect, FalseEnds, Fillers, Plain, Speaker, Step, Swept, Verb};
 
 pub(super) use super::mask::MASK;
 
@@ -153,7 +151,7 @@ impl Guard {
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         if settings.patches.bar_chunks() {
-            settings.verbs.known = settings.verbs.known.without(Verb::Bdat);
+            settings.verbs.known = settings.verbs.known.without(VerbSet::of(&[Verb::Bdat]));
             settings.ehlo_keywords.retain(|keyword| keyword != "CHUNKING");
         }
         let plan = settings.patches.plan();
@@ -165,6 +163,11 @@ impl Guard {
     #[must_use]
     pub fn in_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// The verbs that pass in clear text.
+    pub(super) const fn passable(&self) -> VerbSet {
+        self.permitted.without(self.tls_only)
     }
 
     /// How far its judging goes.
@@ -182,29 +185,6 @@ impl Guard {
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.mode == other.mode && self.settings == other.settings
-    }
-
-    /// A dialogue that is read as the settings want it.
-    #[must_use]
-    pub fn dialogue(&self) -> Dialogue {
-        let mut dialogue = Dialogue::new(self.settings.data_begins);
-        if self.settings.proxy_protocol == ProxyProtocol::Pass {
-            dialogue = dialogue.with_prefix();
-        }
-        if self.settings.verbs.has_some_own() {
-            dialogue = dialogue.with_own_verbs();
-        }
-        self.resume(dialogue)
-    }
-
-    /// A dialogue that another filter may have begun, read on as the settings want it: what images
-    /// of before format 14 say of a masked BDAT is something else now.
-    #[must_use]
-    pub(crate) fn resume(&self, dialogue: Dialogue) -> Dialogue {
-        dialogue.with_masked_chunks(match self.settings.unit {
-            Unit::Stream => MaskedChunk::Barred,
-            Unit::Packet => MaskedChunk::Lines,
-        })
     }
 
     /// The settings.

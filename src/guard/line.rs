@@ -18,9 +18,9 @@ use super::extension::Offers;
 use super::judge::{Run, Watch};
 use super::limit::{LineKind, LineLength};
 use super::mask::Mask;
-use super::order::{BEGINNERS, Order, Sent};
+use super::order::{Order, Sent};
 use super::pattern::Patterns;
-use super::settings::{HttpWords, LongLines, OrderRules, Refusal, Settings, Unit};
+use super::settings::{Cure, HttpWords, LongLines, Refusal, Settings, Unit};
 use super::speech::FirstWord;
 use super::tally::Ended;
 use super::{Draft, Excess, Guard, Rule, Ruling, VerbSet};
@@ -132,7 +132,7 @@ impl Watch {
     /// said of it. It counts as judged then.
     pub(super) fn take_whole_line(&mut self, guard: &Guard, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &guard.settings;
-        let is_ordered = settings.order != OrderRules::Off;
+        let is_ordered = settings.order != Cure::Off;
         let is_barred =
             is_ordered && (self.order.bars(line.verb).is_some() || self.order.waits(line.verb));
         let is_hello = matches!(line.verb, Verb::Helo | Verb::Ehlo);
@@ -168,12 +168,12 @@ impl Watch {
         if let Some(verb) = verb {
             let is_bare = usize::try_from(line.length.count()) == Ok(verb.name().len());
             self.order.send(Sent { verb, is_bare, is_last: line.chunk.is_last });
-            if BEGINNERS.contains(verb) {
+            if verb.begins_transaction() {
                 self.begin_message();
                 self.has_utf8_mail = line.envelope.ends_with_utf8();
             }
         } else if let Some(verb) = answered {
-            self.has_utf8_mail &= !BEGINNERS.contains(verb);
+            self.has_utf8_mail &= !verb.begins_transaction();
             let is_path_masked = line.masks_path() && !guard.changes_nothing();
             self.order.send_refused(verb, is_path_masked);
         }
@@ -314,7 +314,7 @@ impl Watch {
 
     /// Where the order is only logged: the verb that may not come is whole.
     fn note_order(&self, settings: &Settings) -> Ruling {
-        let verb = self.line.verb.filter(|_| settings.order == OrderRules::Log);
+        let verb = self.line.verb.filter(|_| settings.order == Cure::Log);
         verb.and_then(|verb| self.order.bars(verb)).map_or(Ruling::Pass, Ruling::Note)
     }
 }
@@ -372,10 +372,10 @@ impl LineWatch {
     /// By the stream: masks from the first byte on that cannot stand in a permitted line.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most runs refuse nothing")]
     fn look_at_bytes(&mut self, guard: &Guard, order: &Order, event: Event, before: u32) {
-        let is_enforced = guard.settings.order == OrderRules::Enforce;
+        let is_enforced = guard.settings.order == Cure::Enforce;
         let is_asked = is_enforced && matches!(event, Event::CommandWord(_) | Event::CommandGap(_));
         let barred = if is_asked { order.barred() } else { VerbSet::default() };
-        let permitted = guard.permitted.and_not(barred).and_not(guard.tls_only);
+        let permitted = guard.passable().without(barred);
         let own = &guard.settings.verbs;
         let is_own_late = guard.settings.wants_tls_for_own_verbs();
         let is_permitted = |verb| permitted.contains(verb);
@@ -415,7 +415,7 @@ impl LineWatch {
 
     /// Whether what is masked of it, if anything is, may be of the path in MAIL or RCPT.
     pub(super) fn masks_path(&self) -> bool {
-        let has_path = |verb| verb == Verb::Rcpt || BEGINNERS.contains(verb);
+        let has_path = |verb: Verb| verb == Verb::Rcpt || verb.begins_transaction();
         self.verb.is_some_and(has_path) && self.envelope.may_be_in_path()
     }
 

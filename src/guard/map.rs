@@ -46,6 +46,9 @@ pub enum Action {
 }
 
 impl PolicyMap {
+    /// The place of a row that writes no message.
+    pub const NO_ROW: &'static str = "-";
+
     /// No map is followed.
     pub(super) const fn none() -> Self {
         Self(Vec::new())
@@ -104,7 +107,7 @@ impl Value for PolicyMap {
             let (name, is_reset) = word.strip_suffix("=reset").map_or((word, false), |n| (n, true));
             match CONDITIONS.iter().find(|(_, condition)| is_named(name, condition)) {
                 Some((rule, condition)) => Ok(Some(Entry { rule: *rule, condition, is_reset })),
-                None if word == NO_ROW => Ok(None),
+                None if word == Self::NO_ROW => Ok(None),
                 None => Err(word),
             }
         });
@@ -113,7 +116,9 @@ impl Value for PolicyMap {
 
     fn print(&self) -> String {
         let row = |entry: &Option<Entry>| {
-            let Some(Entry { condition, is_reset, .. }) = entry else { return NO_ROW.to_owned() };
+            let Some(Entry { condition, is_reset, .. }) = entry else {
+                return Self::NO_ROW.to_owned();
+            };
             let name = condition.replace(' ', "-");
             if *is_reset { name + "=reset" } else { name }
         };
@@ -145,9 +150,6 @@ const CONDITIONS: [(Rule, &str); 8] = [
     (Rule::HeaderLine, "header line length"),
     (Rule::Sender, "sender-address length"),
 ];
-
-/// The place of a row that writes no message.
-const NO_ROW: &str = "-";
 
 #[cfg(test)]
 mod tests;

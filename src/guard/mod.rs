@@ -21,6 +21,7 @@ mod part;
 mod patches;
 mod pattern;
 mod profile;
+mod reading;
 mod reply;
 mod settings;
 mod size;
@@ -35,8 +36,8 @@ mod whole;
 pub use before::WatchBefore;
 pub use choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
-    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
-    SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
+    Lookalikes, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
+    StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
 pub use judge::{Guard, Mode, Ruling, Run, Watch};
 pub use map::{Action, PolicyMap, Row};

@@ -10,9 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::OrderRules;
-use super::{Guard, Rule, VerbSet, Watch};
-use crate::smtp::{Answers, Dialogue, Verb, is_odd_grant, is_success};
+use super::{Rule, VerbSet};
+use crate::smtp::{Answers, Verb, is_odd_grant, is_success};
 
 /// The transaction under way, and whether the client is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +119,7 @@ impl Meaning {
             Verb::Rcpt => Some(Self::AddRecipient),
             Verb::Bdat if is_last => Some(Self::EndMessage),
             Verb::Bdat => Some(Self::SendChunk),
-            _ if BEGINNERS.contains(verb) => Some(Self::Begin),
+            _ if verb.begins_transaction() => Some(Self::Begin),
             _ => None,
         }
     }
@@ -175,7 +174,7 @@ impl State {
             // RFC 4954 4.
             Verb::Auth if self.has(Self::AUTHENTICATED | Self::OPEN) => Some(Rule::AuthAgain),
             // RFC 5321 4.1.4.
-            _ if self.has(Self::OPEN) && BEGINNERS.contains(verb) => Some(Rule::MailTwice),
+            _ if self.has(Self::OPEN) && verb.begins_transaction() => Some(Rule::MailTwice),
             _ => None,
         }
     }
@@ -378,7 +377,7 @@ impl Order {
     /// All verbs that may not come now.
     pub(super) fn barred(&self) -> VerbSet {
         let barred = ORDERED.into_iter().filter(|&verb| self.bars(verb).is_some());
-        barred.fold(VerbSet::default(), |all, verb| all.with(&[verb]))
+        barred.fold(VerbSet::default(), |all, verb| all.with(VerbSet::of(&[verb])))
     }
 
     /// Whether a line of this verb has to wait for what is due: it would go on with what a server
@@ -407,28 +406,6 @@ impl Order {
             })
     }
 }
-
-impl Guard {
-    /// Whether what comes has to wait until more is answered. Where nothing is changed, nothing is
-    /// held, and it is read as it comes.
-    pub(super) fn has_to_wait(&self, watch: &mut Watch, dialogue: &Dialogue, bytes: &[u8]) -> bool {
-        if !self.changes_nothing() && dialogue.holds(bytes) {
-            return true;
-        }
-        if !dialogue.is_before_line() {
-            return false;
-        }
-        if !dialogue.is_owed() {
-            watch.order.settle();
-        }
-        let is_enforced = self.settings.order == OrderRules::Enforce && !self.changes_nothing();
-        is_enforced && bytes.first().is_some_and(|&first| watch.order.waits_before(first))
-    }
-}
-
-/// Verbs that begin a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
-pub(super) const BEGINNERS: VerbSet =
-    VerbSet::of(&[Verb::Mail, Verb::Saml, Verb::Send, Verb::Soml]);
 
 /// Verbs that have their place.
 const ORDERED: [Verb; 8] = [

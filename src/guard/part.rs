@@ -38,10 +38,10 @@ impl LineWatch {
         // A server may drop a NUL, and read the word behind it.
         let behind_blanks = text.iter().find(|&&byte| !is_gap(byte));
         let has_word = !word.is_empty() || behind_blanks.is_some_and(|&byte| byte != 0);
-        let permitted = guard.permitted.and_not(guard.tls_only);
         let settings = &guard.settings;
         let is_own = !settings.wants_tls_for_own_verbs() && settings.verbs.has_own(&word);
-        let is_permitted = is_own || word.verb().is_some_and(|verb| permitted.contains(verb));
+        let is_permitted =
+            is_own || word.verb().is_some_and(|verb| guard.passable().contains(verb));
         let mask = match guard.settings.refusal {
             _ if is_permitted || text.is_empty() => None,
             Refusal::Noop if text.len() >= NOOP.len() => Some(Mask::Noop(0)),

@@ -4,7 +4,7 @@ use super::judge::{Run, Watch};
 use super::line::{LineWatch, masked};
 use super::mask::{MASK, Mask};
 use super::settings::Unit;
-use super::value::{Kind, Value};
+use super::value::{Kind, Value, words_of};
 use super::{Draft, Guard, Rule, Ruling};
 use crate::patch::{Act, Catalogue, Cure, Deed, Line, Patch, PatchRule, Plan, Sign, State, Zone};
 use crate::smtp::{Event, Verb};
@@ -114,7 +114,7 @@ impl Value for Patches {
     const KIND: Kind = Kind::Word;
 
     fn parse(text: &str) -> Result<Self, &str> {
-        let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        let mut words = words_of(text);
         let general = match words.next() {
             Some("off") => General::Off,
             Some("log") => General::Log,

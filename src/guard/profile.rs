@@ -89,7 +89,7 @@ pub(super) const SEVEN: VerbSet = VerbSet::of(&[
 
 /// What `inspect esmtp` lets through, and STARTTLS: the setting `starttls`, which strips it in an
 /// ASA's default map, decides alone.
-pub(super) const SIXTEEN: VerbSet = SEVEN.with(&[
+pub(super) const SIXTEEN: VerbSet = SEVEN.with(VerbSet::of(&[
     Verb::Auth,
     Verb::Ehlo,
     Verb::Etrn,
@@ -99,10 +99,10 @@ pub(super) const SIXTEEN: VerbSet = SEVEN.with(&[
     Verb::Soml,
     Verb::StartTls,
     Verb::Vrfy,
-]);
+]));
 
 /// The sixteen, and what a server of today offers besides.
-pub(super) const ESMTP: VerbSet = SIXTEEN.with(&[Verb::Bdat]);
+pub(super) const ESMTP: VerbSet = SIXTEEN.with(VerbSet::of(&[Verb::Bdat]));
 
 /// Keywords seen unmasked behind an ASA; STARTTLS among them where `allow-tls` is set.
 pub(super) const ASA_KEYWORDS: [&str; 10] = [

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extension::Offers;
 use super::judge::{MASK, Watch};
-use super::order::{BEGINNERS, Order};
+use super::order::Order;
 use super::settings::{Banner, BareLastLine, EhloFilter, Unit};
 use super::tls::Clear;
 use super::{Draft, Guard, Rule, Ruling};
@@ -148,7 +148,7 @@ impl Watch {
         }
         self.order.hear(reply.answers, code);
         let Some(verb) = reply.answers.verb() else { return Ruling::Pass };
-        if BEGINNERS.contains(verb) && is_success(code) {
+        if verb.begins_transaction() && is_success(code) {
             // A line that was refused here is one that a server may take: its last byte alone may
             // have become a blank.
             self.begin_message();

@@ -18,8 +18,8 @@ use crate::smtp::{DataBegins, Verb};
 
 pub(super) use super::choice::{
     AddressScan, Banner, BareLastLine, Cure, EhloFilter, EnvelopeRules, HttpWords, LongLines,
-    Lookalikes, OrderRules, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope,
-    SplitTerminator, StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
+    Lookalikes, ParameterRules, ProxyProtocol, Refusal, SplitAction, SplitScope, SplitTerminator,
+    StartTls, SyslogNames, Tls, TlsMinimum, TlsWatch, Unit,
 };
 
 /// One row of the table.
@@ -31,6 +31,8 @@ pub struct Setting {
     pub about: &'static str,
     /// How its value is written.
     pub kind: Kind,
+    /// The highest it takes, if it is a limit.
+    pub highest: Option<u32>,
     expected: fn() -> String,
     read: for<'a> fn(&mut Settings, &'a str) -> Result<(), &'a str>,
     print: fn(&Settings) -> String,
@@ -92,6 +94,7 @@ macro_rules! settings {
                 name: stringify!($name),
                 about: $about.trim_ascii(),
                 kind: <$type as Value>::KIND,
+                highest: <$type as Value>::HIGHEST,
                 expected: <$type as Value>::expected,
                 read: |settings, text| {
                     settings.$name = Value::parse(text)?;
@@ -212,7 +215,7 @@ settings! {
     ];
 
     /// What is done about commands out of their order.
-    order: OrderRules = OrderRules::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
+    order: Cure = Cure::[Enforce, Enforce, Off, Off, Off, Off, Off, Off];
 
     /// What is done about a reply of several lines whose last is a code without text.
     bare_last_line: BareLastLine = BareLastLine::[Log, Log, Pass, Pass, Pass, Pass, Pass, Pass];
@@ -386,7 +389,7 @@ impl Settings {
     pub const fn permitted(&self) -> VerbSet {
         match self.starttls {
             StartTls::Allow | StartTls::AllowLog => self.verbs.known,
-            StartTls::Strip => self.verbs.known.without(Verb::StartTls),
+            StartTls::Strip => self.verbs.known.without(VerbSet::of(&[Verb::StartTls])),
         }
     }
 
@@ -396,7 +399,7 @@ impl Settings {
         let is_required =
             |tls, verbs| if tls == Tls::Required { verbs } else { VerbSet::default() };
         let mail = is_required(self.require_tls, NOT_IN_CLEAR);
-        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).and(mail)
+        is_required(self.auth_requires_tls, VerbSet::of(&[Verb::Auth])).with(mail)
     }
 
     /// Whether the site's own verbs have to wait for TLS.
@@ -450,13 +453,14 @@ impl Settings {
 }
 
 /// What a server that requires TLS answers with 530 before that (RFC 3207 4).
-const NOT_IN_CLEAR: VerbSet = VerbSet::of(&Verb::ALL)
-    .without(Verb::Ehlo)
-    .without(Verb::Helo)
-    .without(Verb::Noop)
-    .without(Verb::Quit)
-    .without(Verb::Rset)
-    .without(Verb::StartTls);
+const NOT_IN_CLEAR: VerbSet = VerbSet::of(&Verb::ALL).without(VerbSet::of(&[
+    Verb::Ehlo,
+    Verb::Helo,
+    Verb::Noop,
+    Verb::Quit,
+    Verb::Rset,
+    Verb::StartTls,
+]));
 
 /// A limit beyond which the connection is logged.
 const fn log<const HIGHEST: u32>(count: u32) -> Limit<HIGHEST> {

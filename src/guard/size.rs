@@ -18,10 +18,9 @@ use memchr::memchr_iter;
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use super::settings::Lookalikes;
 use super::value::Excess;
 use super::{Guard, Rule, Watch};
-use crate::smtp::{Dialogue, Expect, FalseEnds, Plain, Reply, Speaker, Standing, Step, mask};
+use crate::smtp::{Plain, Reply, mask};
 
 /// What is known of sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,45 +224,6 @@ pub(super) fn is_size(reply: &Reply) -> bool {
 }
 
 impl Guard {
-    /// Reads one run of bytes: of message data no more than the server takes for certain, and
-    /// what is beyond that as text that may be read as commands.
-    pub fn read(
-        &self,
-        watch: &mut Watch,
-        dialogue: &mut Dialogue,
-        (from, bytes): (Speaker, &[u8]),
-        standing: Standing,
-    ) -> Step {
-        if from == Speaker::Client && self.has_to_wait(watch, dialogue, bytes) {
-            return Step::WAIT;
-        }
-        let is_data = from == Speaker::Client && matches!(dialogue.expect(), Expect::Data(_));
-        let run = match if is_data { self.room(watch) } else { None } {
-            Some(0) => {
-                dialogue.disown();
-                bytes
-            }
-            Some(room) => bytes.get(..room).unwrap_or(bytes),
-            None => bytes,
-        };
-        if is_data
-            && self.false_ends() == FalseEnds::Kept
-            && let Some(step) = dialogue.read_as_it_leaves(run, standing.at)
-        {
-            return step;
-        }
-        dialogue.read(from, run, standing)
-    }
-
-    /// What becomes of what looks like the end of a message.
-    #[must_use]
-    pub fn false_ends(&self) -> FalseEnds {
-        match self.settings.lookalikes {
-            Lookalikes::Neutralise => FalseEnds::Changed,
-            Lookalikes::Pass => FalseEnds::Kept,
-        }
-    }
-
     /// What the server takes, and whether it surely refuses what is larger.
     fn limit(&self, watch: &Watch) -> (u32, bool) {
         match watch.size.offered {
@@ -294,7 +254,7 @@ impl Guard {
 
     /// How many bytes of message data may be read as such at once. None where that does not matter,
     /// no more where the server surely takes no more.
-    fn room(&self, watch: &Watch) -> Option<usize> {
+    pub(super) fn room(&self, watch: &Watch) -> Option<usize> {
         if !self.minds_size() {
             return None;
         }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::order::BEGINNERS;
 use super::settings::Settings;
 use super::{Excess, Rule};
 use crate::smtp::Verb;
@@ -50,7 +49,7 @@ impl Tally {
             Some(Verb::Auth) => {
                 settings.failed_auth_max.excess_of_next(Rule::FailedAuth, self.failed)
             }
-            Some(verb) if BEGINNERS.contains(verb) => {
+            Some(verb) if verb.begins_transaction() => {
                 settings.messages_max.excess_of_next(Rule::Messages, self.messages)
             }
             _ => None,

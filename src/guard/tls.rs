@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Cure, TlsMinimum, TlsWatch};
 use super::settings::Settings;
-use super::value::{Kind, Value};
+use super::value::{Kind, Value, words_of};
 use super::{Guard, Rule, Watch};
 use crate::smtp::{Reply, Verb};
 use crate::tls::{ClientHello, ServerHello, ServerName, Version};
@@ -223,7 +223,7 @@ impl Value for Names {
 
     fn parse(text: &str) -> Result<Self, &str> {
         let mut names = Vec::new();
-        for name in text.split([',', ' ']).filter(|name| !name.is_empty()) {
+        for name in words_of(text) {
             let plain = name.strip_prefix("*.").unwrap_or(name);
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             if plain.is_empty() || !plain.bytes().all(is_name) {

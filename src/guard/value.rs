@@ -24,6 +24,9 @@ pub(super) trait Value: Sized {
     /// How it is written.
     const KIND: Kind;
 
+    /// The highest it can be, of a limit.
+    const HIGHEST: Option<u32> = None;
+
     /// Reads it; the error is the part of the text that is wrong.
     fn parse(text: &str) -> Result<Self, &str>;
 
@@ -51,28 +54,16 @@ impl VerbSet {
         Self(bits)
     }
 
-    /// This set and these verbs.
+    /// Both together.
     #[must_use]
-    pub const fn with(self, verbs: &[Verb]) -> Self {
-        Self(self.0 | Self::of(verbs).0)
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
-    /// This set without the verb.
+    /// Those in this one alone.
     #[must_use]
-    pub const fn without(self, verb: Verb) -> Self {
-        Self(self.0 & !(1 << (verb as u32)))
-    }
-
-    /// This set and that one.
-    #[must_use]
-    pub const fn and(self, that: Self) -> Self {
-        Self(self.0 | that.0)
-    }
-
-    /// This set without those.
-    #[must_use]
-    pub const fn and_not(self, those: Self) -> Self {
-        Self(self.0 & !those.0)
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether the verb is in it.
@@ -206,6 +197,8 @@ impl<const HIGHEST: u32> From<u32> for Limit<HIGHEST> {
 
 impl<const HIGHEST: u32> Value for Limit<HIGHEST> {
     const KIND: Kind = Kind::Number;
+
+    const HIGHEST: Option<u32> = Some(HIGHEST);
 
     fn parse(text: &str) -> Result<Self, &str> {
         let mut words = words_of(text);
@@ -376,12 +369,12 @@ mod tests {
         };
         let (one, other) = (VerbSet::of(&[Verb::Auth, Verb::Mail]), VerbSet::of(&[Verb::Mail]));
         assert_eq!(all(one), [Verb::Auth, Verb::Mail]);
-        assert_eq!(one.and(other), one);
-        assert_eq!(one.with(&[Verb::Mail]), one);
-        assert_eq!(other.with(&[Verb::Auth]), one);
-        assert_eq!(all(one.and_not(other)), [Verb::Auth]);
-        assert_eq!(one.without(Verb::Auth), other);
-        assert_eq!(other.without(Verb::Auth), other);
+        let auth = VerbSet::of(&[Verb::Auth]);
+        assert_eq!(one.with(other), one);
+        assert_eq!(other.with(auth), one);
+        assert_eq!(one.without(other), auth);
+        assert_eq!(one.without(auth), other);
+        assert_eq!(other.without(auth), other);
         assert_eq!(all(VerbSet::of(&Verb::ALL)), Verb::ALL);
     }
 

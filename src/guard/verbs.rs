@@ -49,7 +49,7 @@ impl Value for Verbs {
         let mut verbs = Self::default();
         for name in words_of(text) {
             match Verb::of(name) {
-                Some(verb) => verbs.known = verbs.known.with(&[verb]),
+                Some(verb) => verbs.known = verbs.known.with(VerbSet::of(&[verb])),
                 None if is_own(name) => verbs.own.push(name.to_ascii_uppercase()),
                 None => return Err(name),
             }

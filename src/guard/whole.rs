@@ -18,8 +18,7 @@ impl Guard {
     /// it. It counts as judged then.
     pub fn pass_line(&self, watch: &mut Watch, line: &WholeLine, text: &[u8]) -> bool {
         let settings = &self.settings;
-        let permitted = self.permitted.and_not(self.tls_only);
-        let is_permitted = settings.unit == Unit::Stream && permitted.contains(line.verb);
+        let is_permitted = settings.unit == Unit::Stream && self.passable().contains(line.verb);
         let has_address = line.has_gap && matches!(line.verb, Verb::Mail | Verb::Rcpt);
         let is_scanned =
             has_address && (settings.address_scan != AddressScan::Off || settings.minds_declared());

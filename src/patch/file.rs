@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::product::Product;
 use super::zone::Zone;
-use super::{Arrives, Deed, Patch, PatchRule, PatchTest, Scope, Sign, State};
+use super::{Arrives, Closes, Deed, Grade, Patch, PatchRule, PatchTest, Scope, Sign, State};
 
 /// What is wrong with a file, or with all of them together: one line, with the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +130,15 @@ impl Document {
             title: self.title,
             products: products.collect::<Result<_, _>>()?,
             references: self.references,
-            grade: one_of("grade", &self.grade, &["V", "C", "M"], |word| Some(word.to_owned()))?,
+            grade: one_of("grade", &self.grade, &Grade::ALL.map(Grade::letter), |word| {
+                Grade::ALL.into_iter().find(|grade| grade.letter() == word)
+            })?,
             scope: one_of("scope", &self.scope, &["always", "cleartext"], |word| {
                 Some(if word == "always" { Scope::Always } else { Scope::ClearText })
             })?,
-            closes: one_of("closes", &self.closes, &CLOSES, |word| Some(word.to_owned()))?,
+            closes: one_of("closes", &self.closes, &Closes::ALL.map(Closes::name), |word| {
+                Closes::ALL.into_iter().find(|closes| closes.name() == word)
+            })?,
             note: self.note.split_whitespace().collect::<Vec<_>>().join(" "),
             default: one_of("default", &self.default, &["off", "log", "on"], State::named)?,
             rules: rules.collect::<Result<_, _>>()?,
@@ -337,6 +341,3 @@ pub(super) fn unescaped(text: &str) -> Vec<u8> {
 
 /// Bytes of a text that is looked for.
 const TEXT_MAX: usize = 64;
-
-/// What a patch may say that it closes.
-const CLOSES: [&str; 2] = ["the fault", "the published form"];

@@ -23,7 +23,7 @@ pub enum Keyword {
 
 impl Keyword {
     /// Every parameter.
-    pub(super) const ALL: [Self; 7] =
+    pub(super) const ALL: [Self; Self::COUNT as usize] =
         [Self::Auth, Self::Body, Self::Envid, Self::Notify, Self::Orcpt, Self::Ret, Self::Size];
 
     /// How many there are.
@@ -44,17 +44,8 @@ impl Keyword {
     }
 
     /// The one whose name begins so.
-    const fn beginning_with(letter: u8) -> Option<Self> {
-        Some(match letter {
-            b'A' => Self::Auth,
-            b'B' => Self::Body,
-            b'E' => Self::Envid,
-            b'N' => Self::Notify,
-            b'O' => Self::Orcpt,
-            b'R' => Self::Ret,
-            b'S' => Self::Size,
-            _ => return None,
-        })
+    fn beginning_with(letter: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|keyword| keyword.name().as_bytes().first() == Some(&letter))
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {

@@ -133,6 +133,54 @@ impl fmt::Display for Scope {
     }
 }
 
+/// How well it is known what shows an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grade {
+    /// From the vendor's text.
+    Vendor,
+    /// From the CVE record, or another's rule.
+    Record,
+    /// From memory.
+    Memory,
+}
+
+impl Grade {
+    /// Every grade, the surest first.
+    const ALL: [Self; 3] = [Self::Vendor, Self::Record, Self::Memory];
+
+    /// The letter of files.
+    const fn letter(self) -> &'static str {
+        match self {
+            Self::Vendor => "V",
+            Self::Record => "C",
+            Self::Memory => "M",
+        }
+    }
+}
+
+/// What a patch closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closes {
+    /// The hole itself.
+    Fault,
+    /// The published way to it.
+    PublishedForm,
+}
+
+impl Closes {
+    /// Both.
+    const ALL: [Self; 2] = [Self::Fault, Self::PublishedForm];
+
+    /// The words of files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "the fault",
+            Self::PublishedForm => "the published form",
+        }
+    }
+}
+
 /// One known hole, or several alike, and how it is kept closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
@@ -144,12 +192,12 @@ pub struct Patch {
     pub products: Vec<Product>,
     /// Where it is told of.
     pub references: Vec<String>,
-    /// How well it is known what shows it: V, C or M.
-    pub grade: String,
+    /// How well it is known what shows it.
+    pub grade: Grade,
     /// Where it is seen.
     pub scope: Scope,
     /// Whether the hole itself is closed, or the published way to it.
-    pub closes: String,
+    pub closes: Closes,
     /// What is left open, and what else to know.
     pub note: String,
     /// What is done about it where nothing else is said.

@@ -7,7 +7,7 @@ use super::line::port_named;
 use super::table::Edit;
 use super::terminal::fixups;
 use super::words::Typed;
-use crate::config::Config;
+use crate::config::{Config, SMTP_PORT};
 use crate::flow::Network;
 
 /// A configuration that was changed, and what is said of it.
@@ -54,7 +54,7 @@ pub fn change(config: &Config, edit: Edit, typed: &Typed) -> Result<Changed, Str
 /// `P` or `P-Q`; nothing is 25.
 pub(super) fn range(text: &str) -> Result<Vec<u16>, String> {
     if text.is_empty() {
-        return Ok(vec![SMTP]);
+        return Ok(vec![SMTP_PORT]);
     }
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     let (low, high) = (port(low)?, port(high)?);
@@ -89,7 +89,7 @@ fn unguard(config: &mut Config, ports: Vec<u16>) {
 
 fn reset(config: &mut Config) {
     config.pix.retain(|line| !line.starts_with("no fixup "));
-    config.engine.ports = vec![SMTP];
+    config.engine.ports = vec![SMTP_PORT];
 }
 
 /// A port that is guarded no more is kept, and shown, as this line.
@@ -176,9 +176,6 @@ impl Gathered {
 pub(super) fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
-
-/// RFC 5321 2.3.
-const SMTP: u16 = 25;
 
 /// Ports of one `fixup`: each of them is a rule of the packet filter.
 const PORTS_MAX: u16 = 64;

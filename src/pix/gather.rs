@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::{Block, Hosts, Line, Local, Rule, SMTP, Static};
+use super::line::{Block, Hosts, Line, Local, Rule, Static};
 use super::names::Names;
+use crate::config::SMTP_PORT;
 use crate::flow::Network;
 
 /// What lines say of mail.
@@ -106,9 +107,9 @@ impl Reading {
         for (number, one) in &self.statics {
             let Some((local, lines)) = self.local(*number, one) else { continue };
             match one.ports {
-                Some((outer, inner)) if outer == SMTP || inner == SMTP => {
+                Some((outer, inner)) if outer == SMTP_PORT || inner == SMTP_PORT => {
                     gathered.hosts.entry(local).or_default().extend(lines);
-                    if inner != SMTP {
+                    if inner != SMTP_PORT {
                         gathered.ports.insert(inner);
                     }
                 }
@@ -122,7 +123,8 @@ impl Reading {
                 }
             }
         }
-        let of_mail = self.rules.iter().filter(|(_, rule)| rule.ports == Some((SMTP, SMTP)));
+        let of_mail =
+            self.rules.iter().filter(|(_, rule)| rule.ports == Some((SMTP_PORT, SMTP_PORT)));
         gathered.idle = of_mail.map(|(number, rule)| (*number, self.why_idle(rule))).collect();
         let closed: Vec<Block> = gathered.hosts.keys().copied().collect();
         for block in closed {
@@ -215,7 +217,7 @@ impl Reading {
             if has_mail && rule.source != Hosts::NoBlock {
                 gathered.limited.insert(*number);
             }
-            if rule.ports != Some((SMTP, SMTP)) {
+            if rule.ports != Some((SMTP_PORT, SMTP_PORT)) {
                 gathered.open.entry(local).or_default().extend(own());
             }
         }
@@ -223,13 +225,13 @@ impl Reading {
 }
 
 fn inner_is_other(one: &Static) -> bool {
-    one.ports.is_some_and(|(_, inner)| inner != SMTP && inner != 0)
+    one.ports.is_some_and(|(_, inner)| inner != SMTP_PORT && inner != 0)
 }
 
 impl Rule {
     /// Whether mail's port is among its ports.
     fn has_mail(&self) -> bool {
-        self.ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP))
+        self.ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP_PORT))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::names::Names;
+use crate::config::SMTP_PORT;
 
 /// What a line says of mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +173,7 @@ pub(super) fn prefix_of(mask: &str) -> Option<u8> {
 /// The names of ports that concern mail; others are some other port, 0 here.
 pub(super) fn port_named(word: &str) -> Option<u16> {
     match word.to_ascii_lowercase().as_str() {
-        "smtp" => Some(25),
+        "smtp" => Some(SMTP_PORT),
         "submission" => Some(587),
         "smtps" | "ssmtp" | "urd" => Some(465),
         _ => None,
@@ -243,7 +244,7 @@ fn parse_static(words: &mut Words<'_>) -> Result<Static, String> {
     }
     let address = words.address()?;
     let inner = if has_ports { words.port()? } else { 0 };
-    if outer == SMTP && inner == 0 {
+    if outer == SMTP_PORT && inner == 0 {
         return Err("which port it is inside is not known here: expected a number".to_owned());
     }
     let mut prefix = 32;
@@ -296,7 +297,7 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
         Some(_) => (first, second, second_ports),
     };
     let ports = own_ports.unwrap_or(ports);
-    let has_mail = ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP));
+    let has_mail = ports.is_none_or(|(low, high)| (low..=high).contains(&SMTP_PORT));
     if let Hosts::Named(name) = &destination
         && has_mail
         && words.names.members(name).is_none()
@@ -311,6 +312,3 @@ fn parse_rule(list: Option<String>, words: &mut Words<'_>) -> Result<Line, Strin
     };
     Ok(Line::Rule(Rule { list, is_permit, is_tcp, source, destination, ports }))
 }
-
-/// RFC 5321 2.3.
-pub(super) const SMTP: u16 = 25;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use super::line::{Block, SMTP, port_named, prefix_of};
+use super::line::{Block, port_named, prefix_of};
+use crate::config::SMTP_PORT;
 
 /// All names of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Names {
     pub(super) fn service(&self, name: &str) -> Option<Option<(u16, u16)>> {
         self.services.get(name).map(|ports| match ports {
             Ports { has_mail: true, has_others: true } => None,
-            Ports { has_mail: true, has_others: false } => Some((SMTP, SMTP)),
+            Ports { has_mail: true, has_others: false } => Some((SMTP_PORT, SMTP_PORT)),
             Ports { has_mail: false, .. } => Some((0, 0)),
         })
     }
@@ -129,12 +130,12 @@ impl Names {
         let port = |word: &str| port_named(word).or_else(|| word.parse().ok()).unwrap_or(0);
         let of = |words: &[&str]| match words {
             ["eq", one, ..] => {
-                let has_mail = port(one) == SMTP;
+                let has_mail = port(one) == SMTP_PORT;
                 Ports { has_mail, has_others: !has_mail }
             }
             // A name that is not known here may be any port.
             ["range", low, high, ..] => Ports {
-                has_mail: port(low) <= SMTP && (port(high) >= SMTP || port(high) == 0),
+                has_mail: port(low) <= SMTP_PORT && (port(high) >= SMTP_PORT || port(high) == 0),
                 has_others: true,
             },
             _ => Ports { has_mail: false, has_others: true },

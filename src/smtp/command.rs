@@ -97,6 +97,12 @@ impl Verb {
         }
     }
 
+    /// Whether its line begins a mail transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
+    #[must_use]
+    pub const fn begins_transaction(self) -> bool {
+        matches!(self, Self::Mail | Self::Saml | Self::Send | Self::Soml)
+    }
+
     /// Its letters as one number, the first of them highest.
     const fn letters(self) -> u64 {
         let mut letters = 0;

@@ -242,24 +242,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault, in order.
-    pub const ALL: [Self; 14] = [
-        Self::UnexpectedReply,
-        Self::MalformedReply,
-        Self::ReplyInsideData,
-        Self::SkippedReply,
-        Self::EndedEarly,
-        Self::RefusedChunk,
-        Self::LateData,
-        Self::UnaskedData,
-        Self::PlaintextForTls,
-        Self::DoubtfulChunk,
-        Self::BarredChunk,
-        Self::BrokenPrefix,
-        Self::DoubtfulExchange,
-        Self::Babble,
-    ];
-
     /// Whether no way of reading on would be the server's.
     #[must_use]
     pub const fn is_fatal(self) -> bool {

@@ -188,7 +188,7 @@ impl Transaction {
         if matches!(verb, Verb::Ehlo | Verb::Helo) && code == 250 {
             self.offers_chunking = is_offering;
         }
-        if begins_transaction(verb) && is_success {
+        if verb.begins_transaction() && is_success {
             self.recipients = Recipients::NoneYet;
         } else if is_success && (ends_transaction(verb) || is_odd_grant(verb, code)) {
             self.recipients = Recipients::Senderless;
@@ -231,11 +231,6 @@ impl Transaction {
     }
 }
 
-/// Whether a line of this verb begins a transaction (RFC 5321 4.1.1.2, RFC 821 3.4).
-const fn begins_transaction(verb: Verb) -> bool {
-    matches!(verb, Verb::Mail | Verb::Saml | Verb::Send | Verb::Soml)
-}
-
 /// Whether a success answers AUTH that is none of its own (RFC 4954 6): servers that look for
 /// commands in an exchange (Haraka) have perhaps run one, RSET for instance.
 pub(crate) const fn is_odd_grant(verb: Verb, code: u16) -> bool {
@@ -244,6 +239,6 @@ pub(crate) const fn is_odd_grant(verb: Verb, code: u16) -> bool {
 
 /// Whether it may end one, whatever is answered to it.
 const fn ends_transaction(verb: Verb) -> bool {
-    begins_transaction(verb)
+    verb.begins_transaction()
         || matches!(verb, Verb::Rset | Verb::Ehlo | Verb::Helo | Verb::StartTls)
 }

@@ -39,6 +39,11 @@ impl Version {
             _ => None,
         }
     }
+
+    /// Whether it is TLS 1.3, or what follows it.
+    pub(super) const fn is_13(self) -> bool {
+        self.0 >= Self::TLS13.0
+    }
 }
 
 impl fmt::Display for Version {
@@ -69,7 +74,7 @@ pub struct ClientHello {
     pub length: usize,
     /// The version field of old.
     pub legacy_version: Version,
-    /// Whether it offers to resume a session.
+    /// legacy_session_id: of a session to resume, or made up (RFC 8446 D.4).
     pub session_id: Vec<u8>,
     /// Cipher suites, in the client's order.
     pub cipher_suites: Vec<u16>,
@@ -246,8 +251,8 @@ impl ServerHello {
 
     /// Whether TLS 1.3 was chosen, or what follows it.
     #[must_use]
-    pub fn is_13(&self) -> bool {
-        self.version >= Version::TLS13
+    pub const fn is_13(&self) -> bool {
+        self.version.is_13()
     }
 }
 

@@ -89,24 +89,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault, in order.
-    pub const ALL: [Self; 14] = [
-        Self::AfterClose,
-        Self::AlertFlood,
-        Self::BadCcs,
-        Self::EarlyCcs,
-        Self::HelloMalformed,
-        Self::HelloTooLong,
-        Self::NoHello,
-        Self::NotTls,
-        Self::RecordLength,
-        Self::RecordType,
-        Self::RecordVersion,
-        Self::ServerFirst,
-        Self::Sslv2Hello,
-        Self::TextAfterTls,
-    ];
-
     /// The word used in logs and counters.
     #[must_use]
     pub const fn name(self) -> &'static str {

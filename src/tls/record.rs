@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a header.
 pub(super) const HEADER: usize = 5;
 
+/// The major version of SSL 3.0 and of all TLS, and the largest minor one (RFC 8446 D).
+pub(super) const MAJOR: u8 = 3;
+pub(super) const MINOR_MAX: u8 = 4;
+
 /// TLSPlaintext.length: 2^14.
 pub(super) const CLEAR_MAX: u16 = 1 << 14;
 
@@ -30,11 +34,14 @@ impl ContentType {
             20 => Some(Self::ChangeCipherSpec),
             21 => Some(Self::Alert),
             22 => Some(Self::Handshake),
-            23 => Some(Self::ApplicationData),
+            APPLICATION_DATA => Some(Self::ApplicationData),
             _ => None,
         }
     }
 }
+
+/// The type of data under keys.
+pub(super) const APPLICATION_DATA: u8 = 23;
 
 /// The type that carried Heartbleed (RFC 6520, CVE-2014-0160).
 pub(super) const HEARTBEAT: u8 = 24;
@@ -76,15 +83,15 @@ impl Header {
         self.count
     }
 
-    /// Takes the next byte; false if it says a version that no TLS has (RFC 8446 D: major 3).
+    /// Takes the next byte; false if it says a version that no TLS has.
     pub(super) fn push(&mut self, byte: u8) -> bool {
         if let Some(place) = self.bytes.get_mut(usize::from(self.count)) {
             *place = byte;
             self.count += 1;
         }
         match self.count {
-            2 => byte == 3,
-            3 => byte <= 4,
+            2 => byte == MAJOR,
+            3 => byte <= MINOR_MAX,
             _ => true,
         }
     }

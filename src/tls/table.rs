@@ -95,7 +95,7 @@ impl Question {
 
     /// Whether TLS 1.3 was agreed on.
     const fn is_13(self) -> bool {
-        matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)
+        matches!(self.version, Some(version) if version.is_13())
     }
 
     /// Which lengths a record of this type may have here. Before the versions are known, data can

@@ -180,7 +180,7 @@ impl Watch {
     }
 
     const fn is_13(&self) -> bool {
-        matches!(self.version, Some(version) if version.0 >= Version::TLS13.0)
+        matches!(self.version, Some(version) if version.is_13())
     }
 
     const fn question(&self, side: Speaker) -> Question {
@@ -207,8 +207,7 @@ impl Watch {
                 _ if !is_version => return Err(Fault::RecordVersion),
                 HEADER => {
                     let header = std::mem::take(header);
-                    let behind = input.get(step.used..).unwrap_or_default();
-                    return self.begin_record(side, header, behind, step);
+                    return self.begin_record(side, header, step);
                 }
                 _ => {}
             }
@@ -252,7 +251,6 @@ impl Watch {
         &mut self,
         side: Speaker,
         header: Header,
-        behind: &[u8],
         step: &mut Step,
     ) -> Result<(), Fault> {
         let asked = self.question(side);
@@ -265,15 +263,12 @@ impl Watch {
         }
         let half = self.half(side);
         half.count(kind, length)?;
-        let keeps = asked.keeps_payload(kind);
-        if keeps {
+        if asked.keeps_payload(kind) {
             half.payload = Some((kind, length));
         } else {
             step.skipped = u32::from(length);
         }
-        // Of an alert that is not kept, as much is read as this segment has.
-        let alert = behind.first_chunk::<2>().copied();
-        step.seen = half.enter(meaning, kind, length, (!keeps).then_some(alert));
+        step.seen = half.enter(meaning, kind, length);
         Ok(())
     }
 
@@ -282,7 +277,6 @@ impl Watch {
         let half = self.half(side);
         let Some((kind, left)) = half.payload else { return Ok(()) };
         let piece = input.get(..usize::from(left)).unwrap_or(input);
-        let mut is_whole = false;
         step.used = piece.len();
         let read = match kind {
             ContentType::Handshake if half.state == State::Clear => {
@@ -301,8 +295,7 @@ impl Watch {
         };
         let left = left.saturating_sub(u16::try_from(step.used).unwrap_or(left));
         half.payload = (left > 0).then_some((kind, left));
-        is_whole |= read?;
-        if is_whole { self.end_hello(side, left, step) } else { Ok(()) }
+        if read? { self.end_hello(side, left, step) } else { Ok(()) }
     }
 
     /// A hello is whole; `left` bytes of its record stand behind it.
@@ -381,15 +374,8 @@ impl Half {
         }
     }
 
-    /// What a record brings about. `alert` is what can be seen of it, unless it is kept to be read.
-    #[expect(clippy::option_option, reason = "kept, or seen in part")]
-    fn enter(
-        &mut self,
-        meaning: Next,
-        kind: ContentType,
-        length: u16,
-        alert: Option<Option<[u8; 2]>>,
-    ) -> Option<Seen> {
+    /// What a record brings about.
+    fn enter(&mut self, meaning: Next, kind: ContentType, length: u16) -> Option<Seen> {
         match meaning {
             Next::Stay => {
                 let is_data = kind == ContentType::ApplicationData;
@@ -404,9 +390,10 @@ impl Half {
                 self.state = State::Hello;
                 None
             }
+            // It is kept, and read as it comes.
             Next::Alert => {
                 self.level = None;
-                alert.map(|alert| self.hear_alert(alert))
+                None
             }
             Next::Close | Next::Shut => {
                 self.state = if meaning == Next::Shut { State::Shut } else { State::Closed };
@@ -424,22 +411,16 @@ impl Half {
         }
     }
 
-    /// An alert closes its side unless it is a warning. One that cannot be read counts as fatal.
-    fn hear_alert(&mut self, alert: Option<[u8; 2]>) -> Seen {
-        let is_warning =
-            alert.is_some_and(|[level, what]| level == WARNING && what != CLOSE_NOTIFY);
-        if !is_warning {
-            self.state = State::Closed;
-        }
-        Seen::Alert(alert.map(|[_, description]| description))
-    }
-
+    /// An alert closes its side unless it is a warning.
     fn read_alert(&mut self, piece: &[u8]) -> Option<Seen> {
         let mut bytes = piece.iter().copied();
         let level = self.level.or_else(|| bytes.next())?;
         self.level = Some(level);
         let description = bytes.next()?;
-        Some(self.hear_alert(Some([level, description])))
+        if level != WARNING || description == CLOSE_NOTIFY {
+            self.state = State::Closed;
+        }
+        Some(Seen::Alert(Some(description)))
     }
 
     /// More of a hello. Says whether it is whole, and how much of the piece it took until then.

@@ -265,6 +265,12 @@ impl<'a> Packet<'a> {
         self.bytes.get(self.payload_start..).unwrap_or_default()
     }
 
+    /// The number behind the data, which a FIN has.
+    #[must_use]
+    pub fn seq_end(&self) -> Seq {
+        self.seq.after(u32::try_from(self.payload().len()).unwrap_or(u32::MAX))
+    }
+
     /// Where the TCP header begins.
     #[must_use]
     pub const fn tcp_start(&self) -> usize {

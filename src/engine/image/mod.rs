@@ -43,6 +43,9 @@ pub const FORMAT: u32 = 15;
 /// The oldest format that is read.
 pub const FORMAT_MIN: u32 = 9;
 
+/// The last format that says of a flow what `WatchBefore` holds.
+const LAST_WITH_WATCH_BEFORE: u32 = 9;
+
 /// The last format that does not say by which patches flows were read.
 const LAST_WITHOUT_CATALOGUE: u32 = 10;
 

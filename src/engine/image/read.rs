@@ -12,8 +12,9 @@ use super::super::{Effects, Engine, Settings};
 use super::before::{FlowBefore, FlowWithoutPresence, TermsBefore};
 use super::counts::Counts;
 use super::{
-    COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, LAST_WITHOUT_CATALOGUE,
-    LAST_WITHOUT_PRESENCE, LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState, hash,
+    COMPLETE, FORMAT, FORMAT_MIN, FlowState, HASH, HEAD, LAST_WITH_WATCH_BEFORE,
+    LAST_WITHOUT_CATALOGUE, LAST_WITHOUT_PRESENCE, LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState,
+    hash,
 };
 use crate::flow::{Handshake, Newcomer};
 use crate::guard::{self, Watch, WatchBefore};
@@ -146,9 +147,13 @@ impl Engine {
         }
         for _ in 0..image.preamble.flows {
             let take_in = match image.format {
-                FORMAT_MIN => Self::take_in::<FlowBefore<_>, WatchBefore>,
-                ..=LAST_WITHOUT_SINCE => Self::take_in::<FlowBefore<_>, Watch>,
-                LAST_WITHOUT_PRESENCE => Self::take_in::<FlowWithoutPresence<_>, Watch>,
+                format if format <= LAST_WITH_WATCH_BEFORE => {
+                    Self::take_in::<FlowBefore<_>, WatchBefore>
+                }
+                format if format <= LAST_WITHOUT_SINCE => Self::take_in::<FlowBefore<_>, Watch>,
+                format if format <= LAST_WITHOUT_PRESENCE => {
+                    Self::take_in::<FlowWithoutPresence<_>, Watch>
+                }
                 _ => Self::take_in::<FlowState<_>, Watch>,
             };
             let is_known = take_in(&engine, &mut records, &terms, now, effects);

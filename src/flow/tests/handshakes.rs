@@ -15,7 +15,7 @@ fn record(port: u16, seconds: u32) -> Handshake {
         windows: PerDirection::new(64_240, 0),
         offered_scales: PerDirection::new(Some(7), None),
         is_answered: false,
-        low_is_originator: key.is_low(end(1, port)),
+        is_originator_low: key.is_low(end(1, port)),
     }
 }
 
@@ -53,7 +53,7 @@ fn a_record_keeps_everything() {
                 windows: PerDirection::new(u16::MAX, 1),
                 offered_scales: PerDirection::new(scale, other),
                 is_answered: index % 3 == 0,
-                low_is_originator: index % 5 < 2,
+                is_originator_low: index % 5 < 2,
             };
             table.put(&full);
             assert_eq!(find(&table, &full.key, full.seconds), Some(full));

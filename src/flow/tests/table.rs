@@ -180,7 +180,10 @@ fn a_flow_says_what_it_holds_without_its_lock() {
     let table = FlowTable::new(2, 1);
     let flow = add(&table, newcomer(1, 10), ());
     let state = flow.lock();
-    assert_eq!((flow.hold(500), flow.hold(300), flow.held()), (0, 500, 300));
+    assert_eq!(flow.held(), 0);
+    flow.hold(500);
+    flow.hold(300);
+    assert_eq!(flow.held(), 300);
     flow.touch(7);
     flow.set_over(true);
     assert_eq!((flow.seen(), flow.is_over(), flow.client()), (7, true, end(1, 1).address));

@@ -429,30 +429,13 @@ fn brief(what: &What) -> &'static str {
 
 /// The word of the log for it, and the patches that it names.
 fn cause_of(what: &What) -> (Option<&'static str>, Vec<Id>) {
-    let name = match what {
-        What::Edited { rule, patches, .. } => return (Some(rule.name()), patches.clone()),
-        What::Unshown { rule, .. } => rule.name(),
-        What::Dropped { reason, .. } | What::Cut { reason, .. } | What::Reset { reason } => {
-            reason.name()
-        }
-        What::Alarm { fault, .. } => fault.name(),
-        What::Contradiction { .. } => "contradiction",
-        What::Exceeded { excess, .. } => excess.rule.name(),
-        What::LeftOut { .. } => "left-out",
-        What::Missed { .. } => "missed",
-        What::Tls(TlsEvent::Begin { .. }) => "tls-begin",
-        What::Tls(TlsEvent::Alarm { fault, .. }) => fault.name(),
-        What::Tls(TlsEvent::Failed { .. }) => "tls-failed",
-        What::Tls(TlsEvent::Rule { rule }) => rule.name(),
-        What::Noticed { notice, .. } => notice.name(),
-        What::Tls(TlsEvent::Agreed { .. } | TlsEvent::End { .. })
-        | What::Opened
-        | What::Banner { .. }
-        | What::Command { .. }
-        | What::Reply { .. }
-        | What::DataBegin { .. }
-        | What::DataEnd { .. }
-        | What::Closed => return (None, Vec::new()),
-    };
-    (Some(name), Vec::new())
+    let patches =
+        if let What::Edited { patches, .. } = what { patches.clone() } else { Vec::new() };
+    let is_its_own = matches!(
+        what,
+        What::LeftOut { .. }
+            | What::Missed { .. }
+            | What::Tls(TlsEvent::Begin { .. } | TlsEvent::Failed { .. })
+    );
+    (what.cause().or_else(|| is_its_own.then(|| what.name())), patches)
 }

@@ -204,10 +204,7 @@ fn flows(ours: &mut Registered<'_>, shared: &Shared<'_>, stats: &Stats) {
         if let Some((_, count)) = stages.iter_mut().find(|(stage, _)| *stage == seen.stage) {
             *count += 1;
         }
-        if all.is_multiple_of(SLICE) {
-            // Whoever judges packets goes first where there are few processors.
-            std::thread::yield_now();
-        }
+        show::give_way(all);
         ControlFlow::Continue(())
     });
     let stages = stages.map(|(stage, count)| (one("state", stage.name()), count));
@@ -283,9 +280,6 @@ fn process(all: &mut Registered<'_>) {
     let files = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
     all.gauge("process_open_fds", "Open files", files);
 }
-
-/// Flows that are looked at between two pauses.
-const SLICE: u64 = 256;
 
 #[cfg(test)]
 mod tests {

@@ -12,9 +12,9 @@ use super::worker::Shared;
 use crate::config::{Config, Words};
 use crate::engine::{Seen, Stage};
 use crate::flow::{Direction, FlowId, Network};
-use crate::front::Form;
 use crate::front::control::ANSWER_MAX;
 use crate::front::nfqueue::listing;
+use crate::front::{Form, duration};
 use crate::smtp::Verb;
 
 /// How it is, in a few lines.
@@ -38,7 +38,7 @@ pub(super) fn status(shared: &Shared<'_>, running: &Running<'_>, form: Form) -> 
         })
         .to_string();
     }
-    let mut text = format!("mailguard {version}, up {}\n", span(since));
+    let mut text = format!("mailguard {version}, up {}\n", duration(since));
     let mode = if config.engine.monitor { ", monitoring only" } else { "" };
     let fail = config.queue.fail.word();
     let _ = writeln!(text, "profile {}, ports {ports}, fail {fail}{mode}", config.profile);
@@ -200,10 +200,7 @@ pub(super) fn flows(shared: &Shared<'_>, wanted: &Wanted, form: Form) -> String 
         } else {
             more += 1;
         }
-        if shown.is_multiple_of(SLICE) {
-            // Whoever judges packets goes first where there are few processors.
-            std::thread::yield_now();
-        }
+        give_way(shown as u64 + more);
         ControlFlow::Continue(())
     });
     if more > 0 {
@@ -229,7 +226,7 @@ pub(super) fn flow(shared: &Shared<'_>, id: FlowId, form: Form) -> Option<String
     if form == Form::Json {
         return Some(object(&seen));
     }
-    let (age, idle) = (span(seen.age_seconds), span(seen.idle_seconds));
+    let (age, idle) = (duration(seen.age_seconds), duration(seen.idle_seconds));
     let (sent, answered) = (seen.bytes[Direction::Original], seen.bytes[Direction::Reply]);
     Some(format!(
         "connection {id}: client {}, server {}\nstate {}, open for {age}, silent for {idle}\n\
@@ -272,7 +269,7 @@ pub(super) fn queue_table(config: &Config, form: Form) -> String {
 
 fn line(seen: &Seen) -> String {
     let Seen { id, client, server, .. } = seen;
-    let (age, idle) = (span(seen.age_seconds), span(seen.idle_seconds));
+    let (age, idle) = (duration(seen.age_seconds), duration(seen.idle_seconds));
     let (sent, answered) = (seen.bytes[Direction::Original], seen.bytes[Direction::Reply]);
     let last = seen.last.map_or("-", Verb::name);
     let stage = seen.stage.name();
@@ -330,7 +327,7 @@ pub(super) fn connections(shared: &Shared<'_>, detail: Detail) -> String {
             let flags = flags(&seen);
             let _ = match detail {
                 Detail::Short => {
-                    let idle = span(seen.idle_seconds);
+                    let idle = duration(seen.idle_seconds);
                     writeln!(
                         lines,
                         "TCP outside {client} inside {server}, idle {idle}, bytes {bytes}, flags \
@@ -385,13 +382,15 @@ pub(super) fn service_policy(shared: &Shared<'_>) -> String {
     )
 }
 
-/// Hours, minutes and seconds.
-pub(super) fn span(seconds: u64) -> String {
-    format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+/// Whoever judges packets goes first where there are few processors.
+pub(super) fn give_way(flows: u64) {
+    if flows.is_multiple_of(SLICE) {
+        std::thread::yield_now();
+    }
 }
 
 /// Flows that are listed where nobody says how many.
 const LISTED: usize = 1_000;
 
 /// Flows that are looked at between two pauses.
-const SLICE: usize = 256;
+const SLICE: u64 = 256;

@@ -15,6 +15,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, LineGauge, Paragraph, Row, Table, Widget};
 
 use super::sample::{Count, Flow, Sample, View};
+use crate::front::duration;
 
 impl Widget for &View {
     fn render(self, area: Rect, buffer: &mut Buffer) {
@@ -52,7 +53,7 @@ fn head_of<'a>(view: &'a View, sample: &'a Sample) -> Paragraph<'a> {
     let ports: Vec<String> = status.ports.iter().map(ToString::to_string).collect();
     let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
     let (version, profile) = (&status.version, &status.profile);
-    let up = span(status.seconds);
+    let up = duration(status.seconds);
     let what = format!("mailguard {version}, profile {profile}, ports {ports}, up {up}");
     let mut line = Line::from(vec![Span::from(what).bold()]);
     if status.monitor {
@@ -160,7 +161,7 @@ const COLUMNS: [Column; 10] = [
     column("client", Constraint::Fill(1), 0, |flow, _| flow.client.clone()),
     column("server", Constraint::Fill(1), 60, |flow, _| flow.server.clone()),
     column("state", Constraint::Length(9), 0, |flow, _| flow.state.clone()),
-    number("age", 9, 120, |flow, _| span(flow.age)),
+    number("age", 9, 120, |flow, _| duration(flow.age)),
     number("bytes/s", 8, 0, |_, count| count.rate.map_or_else(unknown, whole)),
     number("bytes", 9, 80, |flow, _| size(flow.bytes())),
     column("last", Constraint::Length(8), 0, |flow, _| flow.last.clone().unwrap_or_default()),
@@ -223,11 +224,6 @@ fn size(bytes: u64) -> String {
         return format!("{left} {unit}");
     }
     format!("{left}.{} {unit}", below * 10 / 1_024)
-}
-
-/// Hours, minutes and seconds.
-fn span(seconds: u64) -> String {
-    format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// The numbers of the first box: counters, or families of them, and how they are called.

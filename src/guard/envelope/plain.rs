@@ -1,7 +1,7 @@
 //! Paths as nearly all lines have them, read at a glance: `FROM:<local@domain>`, of letters, digits
 //! and what no rule minds.
 
-use super::{Envelope, Place};
+use super::{Envelope, Place, key_of};
 use crate::guard::extension::{BODY, SIZE};
 use crate::guard::value::Bytes;
 use crate::smtp::{Verb, is_of_name, span};
@@ -16,14 +16,14 @@ impl Envelope {
         verb: Option<Verb>,
         refused: &Bytes,
     ) -> Option<usize> {
-        let key: &[u8] = if verb == Some(Verb::Rcpt) { b"TO:" } else { b"FROM:" };
+        let key = key_of(verb);
         let (own, rest) = argument.split_at_checked(key.len())?;
         let path = rest.strip_prefix(b"<").filter(|_| own.eq_ignore_ascii_case(key))?;
         let local = path.iter().position(|byte| !is_of(LOCAL, *byte))?;
         let domain = path.get(local..)?.strip_prefix(b"@")?;
         let length = domain.iter().position(|byte| !is_of(DOMAIN, *byte))?;
         let is_whole = local > 0 && length > 0 && domain.get(length) == Some(&b'>');
-        if !is_whole || PLAIN.iter().any(|byte| refused.contains(*byte)) {
+        if !is_whole || LOCAL_MARKS.iter().any(|byte| refused.contains(*byte)) {
             return None;
         }
         let path = local + 1 + length;
@@ -72,8 +72,9 @@ impl Envelope {
     }
 }
 
-/// What a plain local part may have beside letters and digits.
-const PLAIN: &[u8] = b".-_+=";
+/// What a plain local part may have beside letters and digits, and a plain domain.
+const LOCAL_MARKS: &[u8] = b".-_+=";
+const DOMAIN_MARKS: &[u8] = b".-_";
 
 /// Bits of [`CLASSES`].
 const LOCAL: u8 = 1;
@@ -84,15 +85,22 @@ const DOMAIN: u8 = 2;
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0_u8;
-    loop {
-        let is_name = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        let is_local = is_name || matches!(byte, b'+' | b'=');
-        classes[byte as usize] = if is_name { LOCAL | DOMAIN } else { is_local as u8 };
-        if byte == u8::MAX {
-            break classes;
+    while byte.is_ascii() {
+        if byte.is_ascii_alphanumeric() {
+            classes[byte as usize] = LOCAL | DOMAIN;
         }
         byte += 1;
     }
+    let (mut local, mut domain) = (LOCAL_MARKS, DOMAIN_MARKS);
+    while let [mark, rest @ ..] = local {
+        classes[*mark as usize] |= LOCAL;
+        local = rest;
+    }
+    while let [mark, rest @ ..] = domain {
+        classes[*mark as usize] |= DOMAIN;
+        domain = rest;
+    }
+    classes
 };
 
 fn is_of(class: u8, byte: u8) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::masks::Masks;
 use super::policy::{self, DEFAULT_MAP, behind};
 use super::{Account, is_head};
+use crate::guard::{PolicyMap, Settings};
 use crate::pix::change::plain;
 
 /// What a map says, as settings; the first is left for the profile.
@@ -73,7 +74,7 @@ fn settings(map: &str, lines: &[(usize, String)], account: &mut Account) -> Opti
         }
         is_empty = false;
         if let Some(condition) = line.strip_prefix("match ") {
-            said.rows.push(NO_ROW.to_owned());
+            said.rows.push(PolicyMap::NO_ROW.to_owned());
             row = Some((*number, condition.to_owned()));
         } else if let Some((at, condition)) = row.take() {
             let action = match line.strip_prefix("drop") {
@@ -165,14 +166,14 @@ impl Said {
         let ends = action.starts_with("drop-connection") || action.starts_with("reset");
         let is_logged = action == "log";
         let limits = LIMITS.iter().zip(&mut self.limits);
-        let mut limits = limits.filter(|((start, ..), _)| condition.starts_with(start));
-        if let Some(((.., highest), limit)) = limits.next().filter(|_| ends || is_logged) {
+        let mut limits = limits.filter(|((start, _), _)| condition.starts_with(start));
+        if let Some(((_, names), limit)) = limits.next().filter(|_| ends || is_logged) {
             let Some(number) = number else {
                 let why = format!("`match {condition}`: expected a number from 1");
                 account.unclear.extend(at.iter().map(|line| (*line, why.clone())));
                 return;
             };
-            let (number, place) = (number.min(*highest), self.rows.len());
+            let (number, place) = (number.min(highest(names)), self.rows.len());
             let new = Limit { is_logged, number, at: *at, place };
             let rank = |one: &Limit| (one.is_logged, one.number);
             let lost = match limit {
@@ -187,7 +188,7 @@ impl Said {
                     return;
                 }
                 if let Some(row) = self.rows.get_mut(lost - 1) {
-                    NO_ROW.clone_into(row);
+                    PolicyMap::NO_ROW.clone_into(row);
                 }
             }
         } else if let Some(taken) =
@@ -235,7 +236,7 @@ impl Said {
             vec![format!("banner = \"{banner}\""), format!("starttls = \"{starttls}\"")];
         settings.extend(self.masks.settings());
         settings.push(format!("address_scan = \"{scan}\""));
-        for ((_, names, _), limit) in LIMITS.iter().zip(self.limits) {
+        for ((_, names), limit) in LIMITS.iter().zip(self.limits) {
             settings.extend(names.iter().map(|name| match limit {
                 Some(Limit { is_logged: true, number, .. }) => {
                     format!("{name} = \"{number} log\"")
@@ -250,22 +251,21 @@ impl Said {
     }
 }
 
-/// The place of a row that writes nothing.
-const NO_ROW: &str = "-";
+/// The highest number that settings take.
+fn highest(names: &[&str]) -> u32 {
+    let of_these = Settings::TABLE.iter().filter(|setting| names.contains(&setting.name));
+    of_these.filter_map(|setting| setting.highest).min().unwrap_or(u32::MAX)
+}
 
-/// The highest limit that a setting takes, on a line and on a message.
-const LINE_HIGHEST: u32 = 65_534;
-const BYTES_HIGHEST: u32 = u32::MAX - 1;
-
-/// Conditions that are limits, the settings that say the same, and the highest that these take.
-const LIMITS: [(&str, &[&str], u32); 7] = [
-    ("cmd line length gt", &["line_max", "envelope_line_max", "auth_line_max"], LINE_HIGHEST),
-    ("cmd rcpt count gt", &["recipients_max"], 1_000_000),
-    ("sender-address length gt", &["sender_max"], LINE_HIGHEST),
-    ("header length gt", &["header_bytes_max"], BYTES_HIGHEST),
-    ("header line length gt", &["header_line_max"], LINE_HIGHEST),
-    ("body length gt", &["body_bytes_max"], BYTES_HIGHEST),
-    ("body line length gt", &["body_line_max"], LINE_HIGHEST),
+/// Conditions that are limits, and the settings that say the same.
+const LIMITS: [(&str, &[&str]); 7] = [
+    ("cmd line length gt", &["line_max", "envelope_line_max", "auth_line_max"]),
+    ("cmd rcpt count gt", &["recipients_max"]),
+    ("sender-address length gt", &["sender_max"]),
+    ("header length gt", &["header_bytes_max"]),
+    ("header line length gt", &["header_line_max"]),
+    ("body length gt", &["body_bytes_max"]),
+    ("body line length gt", &["body_line_max"]),
 ];
 
 /// What is said where TLS passes.

@@ -138,8 +138,7 @@ impl Stream {
         seq: Seq,
         length: usize,
     ) -> impl Iterator<Item = (usize, &[u8])> {
-        let start = self.judged.value().checked_add_signed(self.distance(seq)).map(Offset::new);
-        let start = start.unwrap_or_default();
+        let start = self.offset(seq).unwrap_or_default();
         let (from, end) = (start.max(self.acknowledged), start.after(length as u64));
         let kept = self.framed().map(|framed| framed.kept.within(from, end));
         kept.into_iter()

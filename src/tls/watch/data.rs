@@ -2,7 +2,7 @@
 
 use super::{FINISHED_MIN, Half, State, Watch};
 use crate::speaker::Speaker;
-use crate::tls::record::{HEADER, Lengths};
+use crate::tls::record::{APPLICATION_DATA, HEADER, Lengths, MAJOR, MINOR_MAX};
 
 /// Records of data at the front of some input.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Iterator for Data<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (&header, rest) = self.input.split_first_chunk()?;
-        let [23, 3, 0..=4, high, low] = header else { return None };
+        let [APPLICATION_DATA, MAJOR, 0..=MINOR_MAX, high, low] = header else { return None };
         let length = u16::from_be_bytes([high, low]);
         if !self.lengths.admit(length) {
             return None;
