@@ -17,7 +17,7 @@ use super::line::{ChunkRule, CommandLine, MaskedChunk};
 use super::mail_data::{FalseEnds, MailData, Rest, Run};
 use super::outstanding::{Due, Outstanding, Pairing};
 use super::prefix::Prefix;
-use super::reply::{Part, ReplyLine, ReplyReader, is_leaving, is_success};
+use super::reply::{LastWord, Part, ReplyLine, ReplyReader, is_success};
 use super::secret::{Hiding, Secrecy};
 use super::transaction::Transaction;
 use super::{Answers, Change, Event, Fault, Offset, Reply, Speaker, Standing, Step, Verb};
@@ -41,9 +41,8 @@ pub struct Dialogue {
     secrecy: Secrecy,
     /// The last answer refused a DATA.
     has_refused_data: bool,
-    /// The server's last final reply was one that it leaves with.
-    is_leaving: bool,
-    /// What such a reply is an alarm for if the server stays.
+    last_word: LastWord,
+    /// What a reply that a server leaves with is an alarm for if it stays.
     if_it_stays: Option<Fault>,
     /// Where the message data under way begins.
     data_start: Offset,
@@ -70,7 +69,7 @@ impl Dialogue {
             transaction: Transaction::default(),
             secrecy: Secrecy::default(),
             has_refused_data: false,
-            is_leaving: false,
+            last_word: LastWord::Other,
             if_it_stays: None,
             data_start: Offset::ZERO,
             babble: 0,
@@ -357,7 +356,7 @@ impl Dialogue {
     ) -> (Option<Change>, Option<Fault>) {
         self.reply = None;
         let owed = self.if_it_stays.take();
-        self.is_leaving = is_leaving(code);
+        self.last_word = LastWord::of(code);
         if pairing.answers != Answers::Nothing {
             self.babble = 0;
         }

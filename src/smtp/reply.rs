@@ -97,6 +97,29 @@ pub(crate) const fn is_permanent(code: u16) -> bool {
     code / 100 == 5
 }
 
+/// What the last final reply of a server was. The builds before kept a boolean here, which images
+/// have in the same byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum LastWord {
+    /// Nothing that explains its leaving.
+    Other,
+    /// One that it leaves with.
+    Leaving,
+    /// A refusal for good by the mail system (RFC 5321 4.2.1, 55z): whoever goes behind it has said
+    /// why.
+    Refusal,
+}
+
+impl LastWord {
+    pub(super) const fn of(code: u16) -> Self {
+        match code {
+            _ if is_leaving(code) => Self::Leaving,
+            550..560 => Self::Refusal,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Whether a server leaves with such a reply (RFC 5321 3.8 and 4.2.3, RFC 7504 2; 451 and 554 as
 /// servers use them): it may say it at any time.
 pub(super) const fn is_leaving(code: u16) -> bool {

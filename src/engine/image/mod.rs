@@ -38,7 +38,7 @@ use crate::guard::Mode;
 use crate::time::Instant;
 
 /// The format that is written.
-pub const FORMAT: u32 = 15;
+pub const FORMAT: u32 = 16;
 
 /// The oldest format that is read.
 pub const FORMAT_MIN: u32 = 9;

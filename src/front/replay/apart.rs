@@ -22,9 +22,11 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Makes it the first of its replies, and returns those behind, if there are any.
+    /// Makes it the first of its replies, and returns those behind, if there are any. A client says
+    /// none.
     pub(super) fn split(&mut self, ports: &[u16]) -> Option<Self> {
         let segment = self.mail.as_ref()?.segment.as_ref()?;
+        let segment = ports.contains(&segment.source.port).then_some(segment)?;
         let packet = self.frame.get(self.range.clone())?;
         let payload = packet.get(segment.payload()..)?;
         let end = end_of_reply(payload).filter(|end| *end < payload.len())?;

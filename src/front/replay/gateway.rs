@@ -166,11 +166,7 @@ impl<J: Judge> Gateway<J> {
     fn is_early(&self, mail: Option<&Mail>) -> bool {
         let Some(Mail { key, segment: Some(segment), sums, .. }) = mail else { return false };
         let is_right = *sums == Sums::Right || self.checksums != Checksums::Verify;
-        let is_reply = self.ports.contains(&segment.source.port);
-        is_right
-            && is_reply
-            && segment.is_data()
-            && self.repeats.lacking_for(key, segment).is_some()
+        is_right && segment.is_data() && self.repeats.lacking_for(key, segment).is_some()
     }
 
     /// What of a frame goes on if nothing changes it, and what of it the engine reads, if that is

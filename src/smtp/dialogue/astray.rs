@@ -2,8 +2,8 @@
 //! nobody has seen.
 
 use super::{
-    Answers, CommandLine, Cue, Dialogue, Expect, Fault, Hiding, MailData, Offset, ReplyLine,
-    Speaker, Verb, is_success,
+    Answers, CommandLine, Cue, Dialogue, Expect, Fault, Hiding, LastWord, MailData, Offset,
+    ReplyLine, Speaker, Verb, is_success,
 };
 
 /// Lines in a row that may answer nothing. Nobody has that much to say unasked, and who says it to
@@ -131,7 +131,7 @@ impl Dialogue {
 
     /// A server that says why it leaves may say it at any time.
     pub(super) fn unless_it_leaves(&mut self, fault: Fault) -> Option<Fault> {
-        if self.is_leaving {
+        if self.last_word == LastWord::Leaving {
             self.if_it_stays = Some(fault);
             return None;
         }

@@ -2,7 +2,8 @@
 //! where the message under way ends. Nothing here changes it.
 
 use super::{
-    Answers, ChunkRule, Dialogue, Due, Expect, FalseEnds, Fault, Offset, Prefix, Speaker, Verb,
+    Answers, ChunkRule, Dialogue, Due, Expect, FalseEnds, Fault, LastWord, Offset, Prefix, Speaker,
+    Verb,
 };
 use crate::smtp::Word;
 
@@ -88,8 +89,8 @@ impl Dialogue {
             | Expect::RefusedChunk { .. }
             | Expect::AuthLine => false,
         };
-        let is_early = by == Speaker::Server && !owes_nothing && !self.is_leaving;
-        is_early.then_some(Fault::EndedEarly)
+        let is_explained = owes_nothing || self.last_word != LastWord::Other;
+        (by == Speaker::Server && !is_explained).then_some(Fault::EndedEarly)
     }
 
     /// If the client's next bytes are message data that ends among them: how many there are up to

@@ -212,6 +212,22 @@ fn who_was_told_to_quit_may_leave_without_a_word() {
     }
 }
 
+/// Whoever is on a list of blocked addresses hears why, once.
+#[test]
+fn a_server_may_leave_behind_a_refusal_for_good() {
+    for (replies, fault) in [
+        ("550 5.7.1 blocked\r\n", None),
+        ("554 no\r\n", None),
+        ("450 later\r\n", Some(Fault::EndedEarly)),
+        ("550 no\r\n250 ok\r\n", Some(Fault::EndedEarly)),
+    ] {
+        let mut talk = Talk::greeted();
+        talk.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nNOOP\r\n");
+        talk.server(replies);
+        assert_eq!(talk.dialogue.end(Speaker::Server), fault, "{replies:?}");
+    }
+}
+
 #[test]
 fn a_line_without_a_code_may_have_answered_what_stood_alone() {
     for (lines, replies) in
