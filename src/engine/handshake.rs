@@ -10,9 +10,7 @@ use std::sync::Arc;
 use super::conversation::Scene;
 use super::policy::{Policy, Terms};
 use super::{Conversation, Effects, Engine, Handling, Reason, Turn, UnknownFlow, Verdict, What};
-use crate::flow::{
-    Direction, Ends, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way,
-};
+use crate::flow::{Direction, Flow, Handshake, HandshakeTable, Hop, Newcomer, PerDirection, Way};
 use crate::guard::Mode;
 use crate::tcp::Violation;
 use crate::time::Instant;
@@ -28,7 +26,7 @@ impl Engine {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         let fresh = Handshake {
-            key: turn.key,
+            key: *turn.key.plain(),
             isn: turn.packet.seq,
             answer: turn.packet.seq,
             seconds: turn.seconds(),
@@ -37,14 +35,14 @@ impl Engine {
             windows: PerDirection::new(turn.packet.window, 0),
             offered_scales: PerDirection::new(window_scale(turn.packet.options()), None),
             is_answered: false,
-            low_is_originator: turn.key.is_low(turn.source),
+            low_is_originator: turn.key.plain().is_low(turn.source),
         };
         // A SYN come again takes nothing back that the server has said to it.
         let repeated = self.handshakes.find(&turn.key, turn.seconds(), |known| {
             known.isn == fresh.isn && known.low_is_originator == fresh.low_is_originator
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
-        let evicted = self.handshakes.put(&record);
+        let evicted = self.handshakes.put(&turn.key, &record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
     }
@@ -92,7 +90,7 @@ impl Engine {
         let (mut windows, mut offered_scales) = (handshake.windows, handshake.offered_scales);
         windows[Direction::Reply] = turn.packet.window;
         offered_scales[Direction::Reply] = window_scale(turn.packet.options());
-        self.handshakes.put(&Handshake {
+        let answered = Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
             way: way.answered(turn.hop(), &self.keyed),
@@ -101,7 +99,8 @@ impl Engine {
             segment_size: handshake.segment_size.min(offered),
             is_answered: true,
             ..handshake
-        });
+        };
+        self.handshakes.put(&turn.key, &answered);
         // The server has accepted a new connection between these ends: the old one is history, and
         // so is the trust that somebody earned in it.
         effects.handling = Handling::TakenBack;
@@ -125,7 +124,7 @@ impl Engine {
                 || self.handshakes.may_be_older(turn.seconds()))
             && self.flows.find(&turn.key).is_none();
         is_lost.then(|| Handshake {
-            key: turn.key,
+            key: *turn.key.plain(),
             isn: turn.packet.ack.before(1),
             answer: turn.packet.seq,
             seconds: turn.seconds(),
@@ -135,7 +134,7 @@ impl Engine {
             windows: PerDirection::new(u16::MAX, 0),
             offered_scales: PerDirection::new(Some(SCALE_MAX), None),
             is_answered: false,
-            low_is_originator: turn.key.is_low(turn.destination),
+            low_is_originator: turn.key.plain().is_low(turn.destination),
         })
     }
 
@@ -208,10 +207,10 @@ impl Engine {
     ) -> (Verdict, Mode) {
         let seen = turn.now.seconds();
         let due = seen.saturating_add(self.limits.idle_seconds);
-        let ends = Ends { originator: handshake.originator(), responder: handshake.responder() };
-        let inserted = self.flows.insert(Newcomer { ends, since: seen, seen, due }, |_| {
-            Conversation::new(terms, handshake, &self.memory)
-        });
+        let (key, is_client_low) = (turn.key, handshake.low_is_originator);
+        let newcomer = Newcomer { key, is_client_low, since: seen, seen, due };
+        let inserted =
+            self.flows.insert(newcomer, |_| Conversation::new(terms, handshake, &self.memory));
         self.displace(&inserted.displaced, turn.now, effects);
         self.handshakes.remove_all(&turn.key);
         effects.counted.flows += 1;
@@ -259,7 +258,7 @@ impl Engine {
             return Verdict::Drop(Reason::WrongInterface);
         }
         if turn.resets(handshake) {
-            self.handshakes.remove(handshake);
+            self.handshakes.remove(&turn.key, handshake.isn);
             if is_refusal {
                 self.abort_old(turn, effects);
             }
