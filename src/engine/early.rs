@@ -18,19 +18,21 @@ impl Passage<'_, '_> {
             return self.hold_back(0, Violation::OutOfOrder.into());
         }
         let payload = self.turn.packet.payload();
-        let mut bytes = payload.get(..within).unwrap_or(payload).to_vec();
+        let payload = payload.get(..within).unwrap_or(payload);
         let stream = &self.conversation.streams[self.direction];
         let at = stream.judged().after(distance as u64);
-        if stream.overlay(distance, &mut bytes) {
+        let overlaid = stream.overlay(distance, payload);
+        if overlaid.is_some() {
             self.tell_contradiction(at);
             if self.is_contradiction_fatal() {
                 return self.reset(Violation::Contradiction.into());
             }
         }
-        if !is_free(&self.conversation.dialogue, distance, &bytes) {
+        let bytes = overlaid.as_deref().unwrap_or(payload);
+        if !is_free(&self.conversation.dialogue, distance, bytes) {
             return self.hold_back(0, Violation::OutOfOrder.into());
         }
-        self.admit_early(distance, &bytes)
+        self.admit_early(distance, bytes)
     }
 
     /// Lets bytes through ahead of a gap, if there is room to remember them.

@@ -26,7 +26,7 @@ impl Engine {
             return Verdict::Drop(Violation::ServerSyn.into());
         }
         let fresh = Handshake {
-            key: turn.key,
+            key: *turn.key.plain(),
             isn: turn.packet.seq,
             answer: turn.packet.seq,
             seconds: turn.seconds(),
@@ -35,14 +35,14 @@ impl Engine {
             windows: PerDirection::new(turn.packet.window, 0),
             offered_scales: PerDirection::new(window_scale(turn.packet.options()), None),
             is_answered: false,
-            is_originator_low: turn.key.is_low(turn.source),
+            is_originator_low: turn.key.plain().is_low(turn.source),
         };
         // A SYN come again takes nothing back that the server has said to it.
         let repeated = self.handshakes.find(&turn.key, turn.seconds(), |known| {
             known.isn == fresh.isn && known.is_originator_low == fresh.is_originator_low
         });
         let record = repeated.map_or(fresh, |known| Handshake { seconds: fresh.seconds, ..known });
-        let evicted = self.handshakes.put(&record);
+        let evicted = self.handshakes.put(&turn.key, &record);
         effects.counted.handshakes_evicted += u64::from(evicted);
         turn.pass_bare(effects)
     }
@@ -90,7 +90,7 @@ impl Engine {
         let (mut windows, mut offered_scales) = (handshake.windows, handshake.offered_scales);
         windows[Direction::Reply] = turn.packet.window;
         offered_scales[Direction::Reply] = window_scale(turn.packet.options());
-        self.handshakes.put(&Handshake {
+        let answered = Handshake {
             answer: turn.packet.seq,
             seconds: turn.seconds(),
             way: way.answered(turn.hop(), &self.keyed),
@@ -99,7 +99,8 @@ impl Engine {
             segment_size: handshake.segment_size.min(offered),
             is_answered: true,
             ..handshake
-        });
+        };
+        self.handshakes.put(&turn.key, &answered);
         // The server has accepted a new connection between these ends: the old one is history, and
         // so is the trust that somebody earned in it.
         effects.handling = Handling::TakenBack;
@@ -123,7 +124,7 @@ impl Engine {
                 || self.handshakes.may_be_older(turn.seconds()))
             && self.flows.find(&turn.key).is_none();
         is_lost.then(|| Handshake {
-            key: turn.key,
+            key: *turn.key.plain(),
             isn: turn.packet.ack.before(1),
             answer: turn.packet.seq,
             seconds: turn.seconds(),
@@ -133,7 +134,7 @@ impl Engine {
             windows: PerDirection::new(u16::MAX, 0),
             offered_scales: PerDirection::new(Some(SCALE_MAX), None),
             is_answered: false,
-            is_originator_low: turn.key.is_low(turn.destination),
+            is_originator_low: turn.key.plain().is_low(turn.destination),
         })
     }
 
@@ -206,7 +207,8 @@ impl Engine {
     ) -> (Verdict, Mode) {
         let seen = turn.now.seconds();
         let due = seen.saturating_add(self.limits.idle_seconds);
-        let newcomer = Newcomer { ends: handshake.ends(), since: seen, seen, due };
+        let (key, is_originator_low) = (turn.key, handshake.is_originator_low);
+        let newcomer = Newcomer { key, is_originator_low, since: seen, seen, due };
         let inserted =
             self.flows.insert(newcomer, |_| Conversation::new(terms, handshake, &self.memory));
         self.displace(&inserted.displaced, turn.now, effects);
@@ -256,7 +258,7 @@ impl Engine {
             return Verdict::Drop(Reason::WrongInterface);
         }
         if turn.resets(handshake) {
-            self.handshakes.remove(handshake);
+            self.handshakes.remove(&turn.key, handshake.isn);
             if is_refusal {
                 self.abort_old(turn, effects);
             }

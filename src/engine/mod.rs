@@ -47,7 +47,9 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::flow::{Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, Keyed};
+use crate::flow::{
+    Direction, Endpoint, Flow, FlowKey, FlowTable, HandshakeTable, HashedKey, Keyed,
+};
 use crate::guard::Mode;
 use crate::tcp::Memory;
 use crate::time::Instant;
@@ -139,7 +141,7 @@ struct Turn<'t> {
     policies: OnceCell<Guard<Arc<Policies>>>,
     source: Endpoint,
     destination: Endpoint,
-    key: FlowKey,
+    key: HashedKey,
 }
 
 impl Engine {
@@ -150,8 +152,8 @@ impl Engine {
         let limits = settings.limits;
         Self {
             policies: ArcSwap::from_pointee(Policies::new(&settings, &limits, None)),
-            flows: FlowTable::new(limits.flows_max, seed),
-            handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds, seed),
+            flows: FlowTable::new(limits.flows_max),
+            handshakes: HandshakeTable::new(limits.handshakes_max, limits.handshake_seconds),
             seed,
             diarist: None,
             keyed: Keyed::new(seed),
@@ -250,13 +252,13 @@ impl Engine {
         };
         let source = Endpoint { address: packet.source, port: packet.source_port };
         let destination = Endpoint { address: packet.destination, port: packet.destination_port };
-        let key = FlowKey::of(source, destination);
+        let key = HashedKey::new(FlowKey::of(source, destination), &self.keyed);
         let (all_policies, policies) = (&self.policies, OnceCell::new());
         let packet = &packet;
         let turn = Turn { now, arrival, packet, all_policies, policies, source, destination, key };
         // A refusal is the new connection's, whatever is remembered of an old one.
         let is_new = packet.flags.syn || (packet.flags.rst && self.ends_handshake(&turn));
-        let known = if is_new { None } else { self.flows.find(&key) };
+        let known = if is_new { None } else { self.flows.find(&turn.key) };
         if let Some(flow) = known {
             return self.handle_segment(&turn, &flow, effects);
         }
@@ -317,7 +319,7 @@ impl Engine {
             return (Verdict::Drop(malformed.into()), mode);
         }
         let scene = Scene::of(flow, turn.now);
-        let direction = flow.direction(turn.key.is_low(turn.source));
+        let direction = flow.direction(turn.key.plain().is_low(turn.source));
         let was_answered = conversation.streams[Direction::Reply].is_finished();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let engine = self;

@@ -104,13 +104,9 @@ impl Passage<'_, '_> {
             }
             self.conversation.bypass = Bypass::default();
             let stream = &self.conversation.streams[self.direction];
-            let read = if stream.has_early() {
-                let mut bytes = fresh.to_vec();
-                is_contradicted |= stream.overlay(0, &mut bytes);
-                self.read_records(&bytes)
-            } else {
-                self.read_records(fresh)
-            };
+            let overlaid = stream.overlay(0, fresh);
+            is_contradicted |= overlaid.is_some();
+            let read = self.read_records(overlaid.as_deref().unwrap_or(fresh));
             if let Err(stop) = read.and_then(|()| self.join_records()) {
                 return self.stop(stop);
             }
@@ -128,13 +124,14 @@ impl Passage<'_, '_> {
     /// A payload behind a header that is missing: it passes, and is read when that has come.
     pub(super) fn pass_records_early(&mut self, distance: usize, within: usize) -> Verdict {
         let payload = self.turn.packet.payload();
-        let mut bytes = payload.get(..within).unwrap_or(payload).to_vec();
+        let payload = payload.get(..within).unwrap_or(payload);
         let stream = &self.conversation.streams[self.direction];
-        if stream.overlay(distance, &mut bytes) {
+        let overlaid = stream.overlay(distance, payload);
+        if overlaid.is_some() {
             let offset = stream.judged().after(distance as u64);
             self.tell_contradiction(offset);
         }
-        self.admit_early(distance, &bytes)
+        self.admit_early(distance, overlaid.as_deref().unwrap_or(payload))
     }
 
     /// Reads on where bytes were let through ahead of what stands at the edge now. Monitoring reads

@@ -19,7 +19,7 @@ pub type FlowId = u64;
 /// One flow, for as long as anybody holds it: it may have left the table meanwhile.
 #[derive(Debug)]
 pub struct Flow<T> {
-    key: Hashed,
+    key: HashedKey,
     id: FlowId,
     is_originator_low: bool,
     is_over: AtomicBool,
@@ -41,10 +41,10 @@ pub(super) struct Place {
 }
 
 impl<T> Flow<T> {
-    pub(super) fn new(newcomer: &Newcomer, key: Hashed, id: FlowId, state: T) -> Self {
+    pub(super) fn new(newcomer: &Newcomer, id: FlowId, state: T) -> Self {
         Self {
-            is_originator_low: key.key.is_low(newcomer.ends.originator),
-            key,
+            key: newcomer.key,
+            is_originator_low: newcomer.is_originator_low,
             id,
             is_over: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
@@ -62,7 +62,7 @@ impl<T> Flow<T> {
         &self.key.key
     }
 
-    pub(super) const fn hashed(&self) -> &Hashed {
+    pub(super) const fn hashed(&self) -> &HashedKey {
         &self.key
     }
 
@@ -157,20 +157,28 @@ impl<T> Flow<T> {
     }
 }
 
-/// A key and its hash, which is made once.
+/// A key and its hash, which is made once: both tables take it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hashed {
-    hash: u64,
+pub struct HashedKey {
+    pub(super) hash: u64,
     key: FlowKey,
 }
 
-impl Hashed {
-    pub(super) fn new(key: FlowKey, keyed: &Keyed) -> Self {
+impl HashedKey {
+    /// With the hash under this seed: all keys of a table are to have the same.
+    #[must_use]
+    pub fn new(key: FlowKey, keyed: &Keyed) -> Self {
         Self { hash: key.keyed_hash(keyed), key }
+    }
+
+    /// The key alone.
+    #[must_use]
+    pub const fn plain(&self) -> &FlowKey {
+        &self.key
     }
 }
 
-impl Hash for Hashed {
+impl Hash for HashedKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
@@ -181,8 +189,8 @@ impl Hash for Hashed {
 #[derive(Debug)]
 pub(super) struct ByKey<T>(pub(super) Arc<Flow<T>>);
 
-impl<T> Borrow<Hashed> for ByKey<T> {
-    fn borrow(&self) -> &Hashed {
+impl<T> Borrow<HashedKey> for ByKey<T> {
+    fn borrow(&self) -> &HashedKey {
         &self.0.key
     }
 }

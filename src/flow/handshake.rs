@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::record::Packed;
-use super::{Endpoint, Ends, FlowKey, Keyed, PerDirection, Way};
+use super::{Endpoint, Ends, FlowKey, HashedKey, PerDirection, Way};
 use crate::wire::Seq;
 
 /// Records that share a hash.
@@ -84,7 +84,6 @@ impl Handshake {
 #[derive(Debug)]
 pub struct HandshakeTable {
     sets: Box<[Mutex<Set>]>,
-    keyed: Keyed,
     seconds_max: u32,
     /// Before this second nobody kept records here, and others that did have left none.
     begun: AtomicU32,
@@ -101,11 +100,10 @@ struct Set {
 impl HandshakeTable {
     /// A table for about `records_max` records that are forgotten after `seconds_max` seconds.
     #[must_use]
-    pub fn new(records_max: usize, seconds_max: u64, seed: u64) -> Self {
+    pub fn new(records_max: usize, seconds_max: u64) -> Self {
         let sets = (records_max / WAYS).max(1);
         Self {
             sets: (0..sets).map(|_| Mutex::default()).collect(),
-            keyed: Keyed::new(seed),
             seconds_max: u32::try_from(seconds_max).unwrap_or(u32::MAX),
             begun: AtomicU32::new(0),
         }
@@ -127,20 +125,21 @@ impl HandshakeTable {
     #[must_use]
     pub fn find(
         &self,
-        key: &FlowKey,
+        key: &HashedKey,
         seconds: u32,
         is_wanted: impl Fn(&Handshake) -> bool,
     ) -> Option<Handshake> {
         let set = self.set(key)?.lock();
-        let own = set.records.iter().filter(|record| record.is_of(key));
+        let own = set.records.iter().filter(|record| record.is_of(key.plain()));
         let alive = own.filter(|record| self.is_alive(record.seconds(), seconds));
         alive.map(Packed::unpack).find(is_wanted)
     }
 
-    /// Writes a record, in place of the one with its key and SYN or, where its set is full, of the
-    /// one written longest ago; true if a live record of another SYN had to go.
-    pub fn put(&self, record: &Handshake) -> bool {
-        let Some(set) = self.set(&record.key) else { return false };
+    /// Writes a record of these two ends, in place of the one with its SYN or, where its set is
+    /// full, of the one written longest ago; true if a live record of another SYN had to go.
+    pub fn put(&self, key: &HashedKey, record: &Handshake) -> bool {
+        debug_assert_eq!(*key.plain(), record.key, "the record's own key");
+        let Some(set) = self.set(key) else { return false };
         let packed = Packed::of(record);
         let mut set = set.lock();
         let records = &mut set.records;
@@ -174,19 +173,19 @@ impl HandshakeTable {
         found.map(|(place, _)| place)
     }
 
-    /// Forgets this record.
-    pub fn remove(&self, record: &Handshake) {
-        self.retain(&record.key, |old| old.isn() != record.isn);
+    /// Forgets the record of these two ends with this SYN.
+    pub fn remove(&self, key: &HashedKey, isn: Seq) {
+        self.retain(key, |old| old.isn() != isn);
     }
 
     /// Forgets every record of these two ends.
-    pub fn remove_all(&self, key: &FlowKey) {
+    pub fn remove_all(&self, key: &HashedKey) {
         self.retain(key, |_| false);
     }
 
-    fn retain(&self, key: &FlowKey, is_kept: impl Fn(&Packed) -> bool) {
+    fn retain(&self, key: &HashedKey, is_kept: impl Fn(&Packed) -> bool) {
         if let Some(set) = self.set(key) {
-            set.lock().records.retain(|record| !record.is_of(key) || is_kept(record));
+            set.lock().records.retain(|record| !record.is_of(key.plain()) || is_kept(record));
         }
     }
 
@@ -194,7 +193,7 @@ impl HandshakeTable {
     /// would stand, one went so lately. What seems to belong to no handshake may then belong to
     /// one, whose SYN or SYN/ACK comes again if nobody answers.
     #[must_use]
-    pub fn may_have_evicted(&self, key: &FlowKey, seconds: u32) -> bool {
+    pub fn may_have_evicted(&self, key: &HashedKey, seconds: u32) -> bool {
         let evicted = self.set(key).and_then(|set| set.lock().evicted);
         evicted.is_some_and(|evicted| self.is_alive(evicted, seconds))
     }
@@ -227,8 +226,8 @@ impl HandshakeTable {
         seconds.saturating_sub(since) <= self.seconds_max
     }
 
-    fn set(&self, key: &FlowKey) -> Option<&Mutex<Set>> {
-        self.sets.get(below(self.sets.len(), key.keyed_hash(&self.keyed)))
+    fn set(&self, key: &HashedKey) -> Option<&Mutex<Set>> {
+        self.sets.get(below(self.sets.len(), key.hash))
     }
 }
 

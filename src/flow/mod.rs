@@ -13,7 +13,7 @@ mod share;
 mod table;
 mod way;
 
-pub use cell::{Flow, FlowId};
+pub use cell::{Flow, FlowId, HashedKey};
 pub use handshake::{Handshake, HandshakeTable};
 pub use keyed::Keyed;
 pub use network::Network;

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 
-use super::cell::{ByKey, Flow, FlowId, Hashed};
+use super::HashedKey;
+use super::cell::{ByKey, Flow, FlowId};
 use super::expiry::Expiry;
 use super::keyed::Known;
 use super::share::{Candidate, Client, take_first, take_largest};
-use super::{Ends, FlowKey, Keyed};
 
 /// Shards of the map: many more than the threads that handle queues, and the same on every machine.
 const SHARDS: usize = 64;
@@ -28,7 +28,9 @@ const BATCHES: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newcomer {
     /// Its two ends.
-    pub ends: Ends,
+    pub key: HashedKey,
+    /// Whether the key's lower end is the one that opened it.
+    pub is_originator_low: bool,
     /// When it began, whole seconds.
     pub since: u64,
     /// When it last spoke, whole seconds.
@@ -51,7 +53,6 @@ pub struct Inserted<T> {
 #[derive(Debug)]
 pub struct FlowTable<T> {
     flows: DashMap<ByKey<T>, (), BuildHasherDefault<Known>>,
-    keyed: Keyed,
     /// Flows in the map, and places taken for those about to be.
     count: AtomicUsize,
     /// The most of them at once.
@@ -64,12 +65,11 @@ pub struct FlowTable<T> {
 }
 
 impl<T> FlowTable<T> {
-    /// An empty table for at least one flow; `seed` keys its hash.
+    /// An empty table for at least one flow.
     #[must_use]
-    pub fn new(flows_max: usize, seed: u64) -> Self {
+    pub fn new(flows_max: usize) -> Self {
         Self {
             flows: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::new(), SHARDS),
-            keyed: Keyed::new(seed),
             count: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             flows_max: flows_max.max(1),
@@ -116,8 +116,8 @@ impl<T> FlowTable<T> {
 
     /// The flow of these two ends.
     #[must_use]
-    pub fn find(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
-        self.flows.get(&self.hashed(key)).map(|found| Arc::clone(&found.key().0))
+    pub fn find(&self, key: &HashedKey) -> Option<Arc<Flow<T>>> {
+        self.flows.get(key).map(|found| Arc::clone(&found.key().0))
     }
 
     /// Adds a flow. In a full table about a hundredth of the others make room: first those that are
@@ -132,11 +132,9 @@ impl<T> FlowTable<T> {
     /// The same for a flow that has a number already, of the time before [`Self::count_from`].
     #[must_use = "what was displaced has to be closed"]
     pub fn restore(&self, id: FlowId, newcomer: Newcomer, state: T) -> Inserted<T> {
-        let Ends { originator, responder } = newcomer.ends;
-        let key = self.hashed(&FlowKey::of(originator, responder));
-        let flow = Arc::new(Flow::new(&newcomer, key, id, state));
-        let mut displaced = Vec::from_iter(self.take_out(&key));
-        self.make_room(Client::of(originator.address), &mut displaced);
+        let flow = Arc::new(Flow::new(&newcomer, id, state));
+        let mut displaced = Vec::from_iter(self.remove(&newcomer.key));
+        self.make_room(Client::of(flow.client()), &mut displaced);
         match self.flows.entry(ByKey(Arc::clone(&flow))) {
             Entry::Vacant(place) => drop(place.insert(())),
             // Another thread was faster, between the same ends.
@@ -151,18 +149,10 @@ impl<T> FlowTable<T> {
     }
 
     /// Takes the flow of these two ends out, for the caller to lock, account for and close.
-    pub fn remove(&self, key: &FlowKey) -> Option<Arc<Flow<T>>> {
-        self.take_out(&self.hashed(key))
-    }
-
-    fn take_out(&self, key: &Hashed) -> Option<Arc<Flow<T>>> {
+    pub fn remove(&self, key: &HashedKey) -> Option<Arc<Flow<T>>> {
         let (ByKey(flow), ()) = self.flows.remove(key)?;
         self.let_go(&flow);
         Some(flow)
-    }
-
-    fn hashed(&self, key: &FlowKey) -> Hashed {
-        Hashed::new(*key, &self.keyed)
     }
 
     /// Takes this very flow out and no successor of the same ends; false if it had left already.

@@ -15,6 +15,17 @@ fn v6(text: &str, port: u16) -> Endpoint {
     Endpoint { address: text.parse().unwrap(), port }
 }
 
+/// As the tables of these tests take it.
+fn hashed(key: &FlowKey) -> HashedKey {
+    HashedKey::new(*key, &Keyed::new(1))
+}
+
+/// A flow that this end opens to that one.
+fn opened(originator: Endpoint, responder: Endpoint, seen: u64, due: u64) -> Newcomer {
+    let key = hashed(&FlowKey::of(originator, responder));
+    Newcomer { key, is_originator_low: key.plain().is_low(originator), since: seen, seen, due }
+}
+
 #[test]
 fn both_directions_have_one_key() {
     let (a, b) = (end(1, 4_000), end(2, 25));

@@ -194,10 +194,10 @@ impl Dialogue {
         let run = input.get(..used).unwrap_or_default();
         let (used, is_secret) = self.secrecy.cut(event, self.line.word(), run);
         let mut step = Step { fault, is_secret, ..Step::of(used, event) };
-        if let Event::CommandEnd { is_bare, .. } = event {
+        if let Event::CommandEnd { is_bare, verb } = event {
             // A refusal that came within the line has taken the recipients away.
             let is_barred = self.line.chunk().is_some() && rule != ChunkRule::Pass;
-            step.change = self.end_line(at.after(used as u64), is_bare);
+            step.change = self.end_line(at.after(used as u64), is_bare, verb);
             step.fault = step.fault.or_else(|| self.transaction.fault_of_end(step.change));
             if is_barred && matches!(self.expect, Expect::Chunk { .. }) {
                 self.lose_chunk();
@@ -213,12 +213,12 @@ impl Dialogue {
 
     /// A line has left: the server owes a reply, and some lines make the client wait for it. One
     /// that ends in a LF alone does, too: some servers would read on (Courier, Python's), and what
-    /// came next would be a part of it for them. Behind an empty one that is no verb.
-    fn end_line(&mut self, end: Offset, is_bare: bool) -> Option<Change> {
+    /// came next would be a part of it for them. Behind an empty one that is no verb. The server
+    /// answers `verb`.
+    fn end_line(&mut self, end: Offset, is_bare: bool, verb: Option<Verb>) -> Option<Change> {
         let line = std::mem::replace(&mut self.line, CommandLine::new());
         let is_empty = line.is_at_start();
         let is_secret = self.secrecy.end_line(line.word());
-        let verb = line.word_sent().leading_verb();
         let chunk = line.chunk();
         let is_own = self.has_own_verbs && !line.is_refused() && !line.word().is_empty();
         let otherwise = if is_own { Answers::Own } else { Answers::Other };

@@ -102,6 +102,17 @@ impl Early {
             .all(|(place, known)| bytes.get(place..place + known.len()) == Some(known))
     }
 
+    /// These bytes, which begin at `at`, with the value that was let through wherever one was; none
+    /// if they have it already.
+    pub(super) fn instead_of(&self, at: Offset, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.agrees_with(at, bytes) {
+            return None;
+        }
+        let mut settled = bytes.to_vec();
+        self.overlay(at, &mut settled);
+        Some(settled)
+    }
+
     /// Remembers bytes that are let through, those among them that were before left as they are;
     /// false, and nothing remembered, if there are too many runs already.
     #[must_use]

@@ -497,14 +497,14 @@ impl Stream {
         length
     }
 
-    /// Makes a payload `distance` behind the gap equal to what of it was let through before. True
-    /// if it said something else.
-    pub fn overlay(&self, distance: usize, payload: &mut [u8]) -> bool {
-        let at = self.judged.after(distance as u64);
-        self.early().is_some_and(|early| early.overlay(at, payload))
+    /// What leaves in place of a payload `distance` behind the gap, where it contradicts what of it
+    /// was let through before.
+    #[must_use]
+    pub fn overlay(&self, distance: usize, payload: &[u8]) -> Option<Vec<u8>> {
+        self.early()?.instead_of(self.judged.after(distance as u64), payload)
     }
 
-    /// Lets bytes through ahead of a gap, once [`Self::overlay`] has been over them.
+    /// Lets bytes through ahead of a gap, once [`Self::overlay`] was asked for what leaves.
     ///
     /// # Errors
     /// [`Violation::TooManyGaps`]: nothing was remembered, so nothing may leave.

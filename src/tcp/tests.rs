@@ -109,10 +109,9 @@ fn early_runs_win_over_the_filler_and_join_it() {
     let mut stream = stream_with(b"");
     assert_eq!(stream.admit_early(4, b"EARLY"), Ok(()));
     assert_eq!(stream.admit_early(12, b"LATE"), Ok(()));
-    let mut payload = *b"...........";
-    assert!(stream.overlay(2, &mut payload));
-    assert_eq!(&payload, b"..EARLY...L");
-    assert!(!stream.overlay(2, &mut payload));
+    let overlaid = stream.overlay(2, b"...........");
+    assert_eq!(overlaid.as_deref(), Some(&b"..EARLY...L"[..]));
+    assert_eq!(stream.overlay(2, b"..EARLY...L"), None);
     assert!(stream.append(b"abcdefg", &mut Spares::default()));
     assert_eq!(stream.tail(Offset::ZERO), b"abcdEAR");
     stream.commit(stream.appended(), &mut Spares::default());

@@ -16,7 +16,7 @@ use super::{
     LAST_WITHOUT_CATALOGUE, LAST_WITHOUT_PRESENCE, LAST_WITHOUT_SINCE, MAGIC, Preamble, TermsState,
     hash,
 };
-use crate::flow::{Handshake, Newcomer};
+use crate::flow::{FlowKey, Handshake, HashedKey, Newcomer};
 use crate::guard::{self, Watch, WatchBefore};
 use crate::patch::Catalogue;
 use crate::time::Instant;
@@ -139,7 +139,8 @@ impl Engine {
         for _ in 0..image.preamble.handshakes {
             match records.next::<Handshake>().flatten() {
                 Some(handshake) => {
-                    engine.handshakes.put(&handshake);
+                    let key = HashedKey::new(handshake.key, &engine.keyed);
+                    engine.handshakes.put(&key, &handshake);
                     restored.handshakes += 1;
                 }
                 None => restored.undecodable += 1,
@@ -215,7 +216,10 @@ impl Engine {
         let (held, is_over) = (conversation.held(), conversation.is_over());
         // A diary does not know of all flows that came after its beginning.
         self.flows.count_from(self.flows.last_id().max(id));
-        let inserted = self.flows.restore(id, Newcomer { ends, since, seen, due }, conversation);
+        let key = HashedKey::new(FlowKey::of(ends.originator, ends.responder), &self.keyed);
+        let is_originator_low = key.plain().is_low(ends.originator);
+        let newcomer = Newcomer { key, is_originator_low, since, seen, due };
+        let inserted = self.flows.restore(id, newcomer, conversation);
         inserted.flow.hold(held);
         inserted.flow.set_over(is_over);
         self.displace(&inserted.displaced, now, effects);

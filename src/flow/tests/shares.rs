@@ -22,7 +22,7 @@ struct Crowd {
 
 impl Crowd {
     fn new(flows_max: usize) -> Self {
-        Self { table: FlowTable::new(flows_max, 1), port: 0 }
+        Self { table: FlowTable::new(flows_max), port: 0 }
     }
 
     /// Opens a flow of a client, which speaks in this second.
@@ -30,8 +30,8 @@ impl Crowd {
         self.port = self.port.wrapping_add(1);
         let server = if client.is_ipv4() { IpAddr::from([192, 0, 2, 25]) } else { v6(25, 25) };
         let originator = Endpoint { address: client, port: self.port };
-        let ends = Ends { originator, responder: Endpoint { address: server, port: 25 } };
-        self.table.insert(Newcomer { ends, since: seen, seen, due: 100_000 }, |_| ())
+        let responder = Endpoint { address: server, port: 25 };
+        self.table.insert(opened(originator, responder, seen, 100_000), |_| ())
     }
 
     /// How many flows each client has.

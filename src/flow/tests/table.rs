@@ -4,16 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 
-fn ends(port: u16) -> Ends {
-    Ends { originator: end(1, port), responder: end(2, 25) }
-}
-
 fn key(port: u16) -> FlowKey {
     FlowKey::of(end(1, port), end(2, 25))
 }
 
 fn newcomer(port: u16, due: u64) -> Newcomer {
-    Newcomer { ends: ends(port), since: 0, seen: 0, due }
+    opened(end(1, port), end(2, 25), 0, due)
 }
 
 /// Adds a flow that displaces none.
@@ -25,7 +21,7 @@ fn add<T>(table: &FlowTable<T>, newcomer: Newcomer, state: T) -> Arc<Flow<T>> {
 
 #[test]
 fn flows_are_bounded_and_expire_once() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     assert!(table.is_empty());
     add(&table, newcomer(1, 10), 10);
     assert!(!table.is_empty() && !table.is_full());
@@ -48,7 +44,7 @@ fn flows_are_bounded_and_expire_once() {
 
 #[test]
 fn the_most_flows_at_once_are_remembered_when_they_are_gone() {
-    let table = FlowTable::new(3, 1);
+    let table = FlowTable::new(3);
     assert_eq!(table.most(), 0);
     for port in 1..=3 {
         add(&table, newcomer(port, 10), ());
@@ -65,7 +61,7 @@ fn the_most_flows_at_once_are_remembered_when_they_are_gone() {
 
 #[test]
 fn a_flow_says_since_when_it_is_there_and_when_it_last_spoke() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     let flow = add(&table, Newcomer { since: 5, seen: 7, ..newcomer(1, 10) }, ());
     flow.touch(9);
     assert_eq!((flow.since(), flow.seen()), (5, 9));
@@ -73,7 +69,7 @@ fn a_flow_says_since_when_it_is_there_and_when_it_last_spoke() {
 
 #[test]
 fn a_flow_may_be_due_earlier_or_later_than_it_was() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     let flow = add(&table, newcomer(1, 1_000), 30);
     table.schedule(&flow, 30);
     table.expire(29, 100, |_, until| *until, |_, _| panic!("too early"));
@@ -89,9 +85,9 @@ fn a_flow_may_be_due_earlier_or_later_than_it_was() {
 
 #[test]
 fn a_successor_with_the_same_key_outlives_the_predecessors_deadline() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     let old = add(&table, newcomer(1, 10), 10);
-    assert!(table.remove(&key(1)).is_some_and(|flow| Arc::ptr_eq(&flow, &old)));
+    assert!(table.remove(&hashed(&key(1))).is_some_and(|flow| Arc::ptr_eq(&flow, &old)));
     let new = add(&table, newcomer(1, 50), 50);
     assert!(!table.forget(&old), "it is the successor that is there");
     // What has left is scheduled no more.
@@ -104,7 +100,7 @@ fn a_successor_with_the_same_key_outlives_the_predecessors_deadline() {
 
 #[test]
 fn a_flow_of_the_same_ends_is_displaced_even_in_a_full_table() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     add(&table, newcomer(1, 10), ());
     add(&table, newcomer(2, 10), ());
     let displaced = table.insert(newcomer(2, 10), |_| ()).displaced;
@@ -114,7 +110,7 @@ fn a_flow_of_the_same_ends_is_displaced_even_in_a_full_table() {
 
 #[test]
 fn expiry_work_is_bounded() {
-    let table = FlowTable::new(100, 1);
+    let table = FlowTable::new(100);
     (0..50).for_each(|port| {
         add(&table, newcomer(port, 1), 1);
     });
@@ -124,22 +120,21 @@ fn expiry_work_is_bounded() {
 
 #[test]
 fn the_expiry_queue_holds_no_more_than_the_table() {
-    let table = FlowTable::new(2_000, 1);
+    let table = FlowTable::new(2_000);
     let mut open = std::collections::VecDeque::new();
     for number in 0..1_000_000_u32 {
         // A thousand connections a second; one of each hundred stays for long, so no second's
         // bucket is ever empty.
         let second = u64::from(number / 1_000);
         let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-        let ends = Ends { originator: Endpoint { address, port: 4_000 }, responder: end(2, 25) };
-        let key = FlowKey::of(ends.originator, ends.responder);
         let seen = second;
-        let newcomer = Newcomer { ends, since: seen, seen, due: second + 1_200 };
+        let originator = Endpoint { address, port: 4_000 };
+        let newcomer = opened(originator, end(2, 25), seen, second + 1_200);
         let flow = table.insert(newcomer, |_| ()).flow;
         match number % 100 {
             0 => {}
             1 => table.schedule(&flow, second + 1),
-            2..50 => assert!(table.remove(&key).is_some()),
+            2..50 => assert!(table.remove(&newcomer.key).is_some()),
             _ => open.push_back(flow),
         }
         if open.len() > 100 {
@@ -160,7 +155,7 @@ fn the_expiry_queue_holds_no_more_than_the_table() {
 
 #[test]
 fn a_second_gives_back_half_the_places_that_flows_left_behind() {
-    let table = FlowTable::new(2_000, 1);
+    let table = FlowTable::new(2_000);
     let flows: Vec<_> = (0..1_024).map(|port| add(&table, newcomer(port, 10), ())).collect();
     let mut places = table.expiry_places();
     for (flow, left) in flows.iter().zip((1..1_024).rev()) {
@@ -177,7 +172,7 @@ fn a_second_gives_back_half_the_places_that_flows_left_behind() {
 
 #[test]
 fn a_flow_says_what_it_holds_without_its_lock() {
-    let table = FlowTable::new(2, 1);
+    let table = FlowTable::new(2);
     let flow = add(&table, newcomer(1, 10), ());
     let state = flow.lock();
     assert_eq!(flow.held(), 0);
@@ -199,7 +194,7 @@ fn a_flow_says_what_it_holds_without_its_lock() {
 
 #[test]
 fn who_looks_at_every_flow_may_lock_and_remove_each() {
-    let table = FlowTable::new(1_000, 1);
+    let table = FlowTable::new(1_000);
     for port in 0..1_000 {
         add(&table, newcomer(port, 10), port);
     }

@@ -135,8 +135,9 @@ impl Dialogue {
     pub fn take_line(&mut self, line: &WholeLine, at: Offset) -> Step {
         let used = line.used();
         self.line = CommandLine::whole(line.word, line.has_gap);
-        let change = self.end_line(at.after(used as u64), line.is_bare);
-        let event = Event::CommandEnd { is_bare: line.is_bare, verb: Some(line.verb) };
+        let (is_bare, verb) = (line.is_bare, Some(line.verb));
+        let change = self.end_line(at.after(used as u64), is_bare, verb);
+        let event = Event::CommandEnd { is_bare, verb };
         Step { change, ..Step::of(used, event) }
     }
 }
