@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::record::Packed;
-use super::{Endpoint, Ends, FlowKey, HashedKey, PerDirection, Way};
+use super::{Endpoint, FlowKey, HashedKey, PerDirection, Way};
 use crate::wire::Seq;
 
 /// Records that share a hash.
@@ -61,12 +61,6 @@ impl Handshake {
     #[must_use]
     pub const fn responder(&self) -> Endpoint {
         if self.is_originator_low { self.key.high } else { self.key.low }
-    }
-
-    /// Both.
-    #[must_use]
-    pub const fn ends(&self) -> Ends {
-        Ends { originator: self.originator(), responder: self.responder() }
     }
 
     /// Bits by which the windows that each end sends from now on are shifted: 0 unless both ends

@@ -343,7 +343,7 @@ impl Order {
         answers == Answers::Verb(Verb::Bdat) && self.is_last_chunk && self.chunks_due <= 1
     }
 
-    /// A message that has no answer of its own is over, and refused for all that is known.
+    /// A message of DATA that has no answer of its own is over, and refused for all that is known.
     fn lose_end(&mut self) -> bool {
         let is_lost = std::mem::take(&mut self.is_end_due);
         if is_lost {
@@ -357,6 +357,9 @@ impl Order {
     pub(super) fn settle(&mut self) {
         if self.due > 0 {
             self.lose_end();
+            if self.is_last_chunk && self.chunks_due > 0 {
+                self.known.change(Meaning::EndMessage, false);
+            }
             self.known.set(self.feared.0 & State::CHUNK);
             if !self.known.has(State::LINGERS | State::CHUNK) {
                 if self.hoped.has(State::OPEN | State::TRIED) {

@@ -121,7 +121,7 @@ impl Due {
     }
 
     /// Whether its answer is that to a message.
-    pub(super) fn ends_message(self) -> bool {
+    pub(super) fn ends_message(&self) -> bool {
         self.answers == Answers::Message || self.is_last_chunk
     }
 }

@@ -62,8 +62,8 @@ enum Recipients {
     NoneYet,
     /// One recipient at least.
     Accepted,
-    /// Whatever it says: something came between the chunks of a message that does not belong there,
-    /// and no more of them pass before the server has begun anew.
+    /// Whatever it says: something came before a chunk of the message that does not belong there,
+    /// and none passes any more before the server has begun anew.
     Barred,
     /// No sender either: a recipient that seems to be accepted is not, for the server mixes up its
     /// answers (RFC 5321 3.3).
@@ -181,6 +181,8 @@ impl Transaction {
             self.offers_chunking &= !is_new;
             if due.answers == Answers::Message || is_new {
                 self.lose_transaction();
+            } else if code >= 400 {
+                self.bar_chunks();
             }
             return false;
         };
@@ -206,6 +208,8 @@ impl Transaction {
                 }
                 Recipients::Senderless | Recipients::Barred => Recipients::Barred,
             };
+        } else if code >= 400 && !matches!(verb, Verb::Bdat | Verb::Rcpt | Verb::Noop) {
+            self.bar_chunks();
         }
         is_refused
     }
@@ -215,6 +219,24 @@ impl Transaction {
         // Exim, to a PRDR among the parameters of MAIL, offered or not.
         if code == 353 {
             self.chunk.set(ChunkFlags::MANY_REPLIES, true);
+        }
+    }
+
+    /// What is due may have no answer of its own: a message that it ends is over all the same, and a
+    /// DATA may be refused.
+    pub(super) fn excuse(&mut self, due: &Due) {
+        if due.ends_message() {
+            self.lose_transaction();
+        } else if due.answers == Answers::Verb(Verb::Data) {
+            self.bar_chunks();
+        }
+    }
+
+    /// What has no business between a sender and the message was refused: E-MailRelay reads octets
+    /// as lines behind a DATA that it has refused to BINARYMIME (RFC 3030 3: only RSET may follow).
+    fn bar_chunks(&mut self) {
+        if self.recipients != Recipients::Senderless {
+            self.recipients = Recipients::Barred;
         }
     }
 

@@ -48,8 +48,8 @@ fn chunks_of_any_size_pass_whole() {
 
 #[test]
 fn a_chunk_may_be_cut_anywhere() {
-    let text = b"BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 last\r\n\0\r\n.EXPN a\r\nNOOP\r\n";
-    let expected = "BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 04 LAST\r\n\0\r\n.EXXXXX\r\nNOOP\r\n";
+    let text = b"BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 4 last\r\n\0\r\n.EXPN a\r\nNOOP\r\n";
+    let expected = "BDAT 10\r\nx\r\n.\r\nQU\r\nbdat 4 LAST\r\n\0\r\n.EXXXXX\r\nNOOP\r\n";
     for first in 1..text.len() {
         for second in first..text.len() {
             let mut session = offered();

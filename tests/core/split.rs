@@ -153,7 +153,7 @@ const CASES: &[Case] = &[
             (S, "250 a\r\n250 a\r\n"),
             (C, "BDAT 11\r\nSTARTTLS\r\n.NOOP\r\n"),
             (S, "250 a\r\n250 b\r\n"),
-            (C, "BDAT 05 LAST\r\n\r\n.\r\n"),
+            (C, "BDAT 5 LAST\r\n\r\n.\r\n"),
             (S, "250 c\r\n"),
             (C, "EXPN\r\nSTARTTLS\r\n"),
             (S, "500 d\r\n454 e\r\n"),
@@ -165,7 +165,7 @@ const CASES: &[Case] = &[
             (S, "\x15\x03\x01\0\x02\x02\x28"),
         ],
         server_gets: "EHLO a\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n\
-                      BDAT 11\r\nSTARTTLS\r\n.NOOP\r\nBDAT 05 LAST\r\n\
+                      BDAT 11\r\nSTARTTLS\r\n.NOOP\r\nBDAT 5 LAST\r\n\
                       \r\n.\r\nEXXX\r\nSTARTTLS\r\nHELO a\r\nBDATXX\r\nEXXX\r\nSTARTTLS\r\n\
                       \x16\x03\x01\0\x40\x01",
         client_gets: "220 a\r\n250-a\r\n250-STARTTLS\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n\

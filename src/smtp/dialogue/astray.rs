@@ -45,8 +45,10 @@ impl Dialogue {
         }
         self.free_client(covers);
         let is_alone = self.outstanding.len() == 1;
-        if let Some(due) = self.outstanding.oldest_within(covers).filter(|_| is_alone) {
-            due.is_excused |= due.answers != Answers::Connection;
+        let due = self.outstanding.oldest_within(covers).filter(|_| is_alone);
+        if let Some(due) = due.filter(|due| due.answers != Answers::Connection) {
+            due.is_excused = true;
+            self.transaction.excuse(due);
         }
     }
 
@@ -59,6 +61,7 @@ impl Dialogue {
         let asked = asked.filter(|due| due.end <= covers && asks.contains(&due.answers));
         if let Some(due) = asked.filter(|_| waits) {
             due.is_excused = true;
+            self.transaction.excuse(due);
             self.end_exchange(Cue::NoCode);
         }
     }
@@ -113,6 +116,7 @@ impl Dialogue {
         let oldest = self.outstanding.oldest_within(covers).filter(|_| code == 220);
         if let Some(due) = oldest.filter(|due| due.ends_message()) {
             due.is_excused = true;
+            self.transaction.excuse(due);
         }
         self.free_client(covers);
         // RFC 5321 3.8: 421 may come at any time. Lines of disowned text may be answered or not.
@@ -126,6 +130,7 @@ impl Dialogue {
         let (start, message) = (self.data_start, self.outstanding.first_beyond(covers));
         if let Some(due) = message.filter(|due| due.answers == Answers::Message && covers > start) {
             due.is_excused = true;
+            self.transaction.excuse(due);
         }
     }
 

@@ -188,6 +188,8 @@ pub struct Variant {
     /// Of the recipients every other is refused.
     pub refuses_recipients: bool,
     pub chunks: Chunks,
+    /// DATA is refused, and then all but RSET (E-MailRelay, where BODY=BINARYMIME was said).
+    pub refuses_data: bool,
     pub auth: Auth,
     pub starttls: StartTls,
     pub offers_pipelining: bool,
@@ -218,6 +220,7 @@ const PLAIN: Variant = Variant {
     wants_tls: false,
     refuses_recipients: false,
     chunks: Chunks::Swallowed,
+    refuses_data: false,
     auth: Auth::Taken,
     starttls: StartTls::Begins,
     offers_pipelining: true,
@@ -334,7 +337,7 @@ impl Variant {
     /// Takes over habits.
     fn mix(&mut self, choice: &mut Choice<'_>) {
         for _ in 0..=choice.below(6) {
-            match choice.below(21) {
+            match choice.below(22) {
                 0 => self.line_max = choice.pick(&BUFFERS),
                 1 => self.overflow = choice.pick(&[Overflow::Split, Overflow::Head]),
                 2 => self.overflow = choice.pick(&[Overflow::Skip, Overflow::Close]),
@@ -362,6 +365,7 @@ impl Variant {
                 17 => self.offers_pipelining = false,
                 18 => self.drops_data_nul = true,
                 19 => self.refuses_cr = true,
+                20 => self.refuses_data = true,
                 _ if choice.one_in(4) => self.greeting = Greeting::Refusal,
                 _ if choice.one_in(2) => self.knows_ehlo = false,
                 _ => self.has_http_guard = true,

@@ -117,6 +117,10 @@ fn data(server: &mut Server) {
     if server.variant.needs_recipient && transaction.taken == 0 {
         return server.say("DATA", "503 5.5.1 no valid recipients\r\n");
     }
+    if server.variant.refuses_data {
+        server.transaction.is_lost = true;
+        return server.say("DATA", "503 5.5.1 use BDAT\r\n");
+    }
     server.begin_data();
     server.say("DATA", "354 go ahead\r\n");
 }
