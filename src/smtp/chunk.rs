@@ -1,10 +1,10 @@
 //! The argument of BDAT: `chunk-size [ SP "LAST" ]` (RFC 3030 2), byte by byte.
 //!
 //! Servers disagree about signs, huge numbers, trailing words, and a second or a trailing space
-//! (Dovecot and Qsmtp refuse the line, and read the octets as lines), and zeros before a number make
-//! a line longer than Qsmtp reads. A chunk counted here but not by the server would let commands
-//! pass unread. So only what every server counts alike is taken. SubEthaSMTP knows LAST in capitals
-//! alone: the guard makes them of other letters.
+//! (Dovecot and Qsmtp refuse the line, and read the octets as lines), and zeros before a number
+//! make a line longer than Qsmtp reads. A chunk counted here but not by the server would let
+//! commands pass unread. So only what every server counts alike is taken. SubEthaSMTP knows LAST in
+//! capitals alone: the guard makes them of other letters.
 
 use serde::{Deserialize, Serialize};
 

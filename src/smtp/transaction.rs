@@ -222,8 +222,8 @@ impl Transaction {
         }
     }
 
-    /// What is due may have no answer of its own: a message that it ends is over all the same, and a
-    /// DATA may be refused.
+    /// What is due may have no answer of its own: a message that it ends is over all the same, and
+    /// a DATA may be refused.
     pub(super) fn excuse(&mut self, due: &Due) {
         if due.ends_message() {
             self.lose_transaction();
