@@ -208,7 +208,7 @@ impl Transaction {
                 }
                 Recipients::Senderless | Recipients::Barred => Recipients::Barred,
             };
-        } else if code >= 400 && !matches!(verb, Verb::Bdat | Verb::Rcpt | Verb::Noop) {
+        } else if code >= 400 && !matches!(verb, Verb::Bdat | Verb::Rcpt) {
             self.bar_chunks();
         }
         is_refused
@@ -246,7 +246,7 @@ impl Transaction {
         }
     }
 
-    fn lose_transaction(&mut self) {
+    pub(super) fn lose_transaction(&mut self) {
         if self.recipients != Recipients::Barred {
             self.recipients = Recipients::Senderless;
         }

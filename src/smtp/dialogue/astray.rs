@@ -77,6 +77,7 @@ impl Dialogue {
         // What is too large may be refused at any time.
         let is_due = matches!(self.expect, Expect::Oversize(_));
         self.expect = self.expect.next(Cue::FinalInData);
+        self.transaction.lose_transaction();
         if is_due { None } else { self.unless_it_leaves(Fault::ReplyInsideData) }
     }
 
