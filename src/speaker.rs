@@ -1,5 +1,7 @@
 //! Who speaks on a connection, in whatever protocol.
 
+use std::ops::{Index, IndexMut};
+
 use serde::{Deserialize, Serialize};
 
 /// One of its two ends.
@@ -18,6 +20,40 @@ impl Speaker {
         match self {
             Self::Client => "client",
             Self::Server => "server",
+        }
+    }
+}
+
+/// One thing of each end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerSpeaker<T> {
+    client: T,
+    server: T,
+}
+
+impl<T> PerSpeaker<T> {
+    /// The client's and the server's.
+    pub const fn new(client: T, server: T) -> Self {
+        Self { client, server }
+    }
+}
+
+impl<T> Index<Speaker> for PerSpeaker<T> {
+    type Output = T;
+
+    fn index(&self, speaker: Speaker) -> &T {
+        match speaker {
+            Speaker::Client => &self.client,
+            Speaker::Server => &self.server,
+        }
+    }
+}
+
+impl<T> IndexMut<Speaker> for PerSpeaker<T> {
+    fn index_mut(&mut self, speaker: Speaker) -> &mut T {
+        match speaker {
+            Speaker::Client => &mut self.client,
+            Speaker::Server => &mut self.server,
         }
     }
 }

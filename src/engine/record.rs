@@ -7,9 +7,10 @@ use crate::flow::{Direction, Endpoint};
 use crate::guard::{Excess, Rule};
 use crate::patch::Id;
 use crate::smtp::Fault;
+use crate::speaker::PerSpeaker;
 use crate::tcp::Violation;
 use crate::time::Instant;
-use crate::tls;
+use crate::tls::{self, Volume};
 
 use super::{Message, Reason};
 
@@ -210,10 +211,8 @@ pub enum TlsEvent {
     },
     /// The flow under it ended.
     End {
-        /// Records of the client, and their bytes.
-        client: (u64, u64),
-        /// Records of the server, and their bytes.
-        server: (u64, u64),
+        /// How much each side has sent in records.
+        volume: PerSpeaker<Volume>,
         /// Whether a stream ended inside a record.
         is_truncated: bool,
     },

@@ -17,7 +17,7 @@ use crate::flow::{Direction, PerDirection};
 use crate::guard::{Cure, Draft, Offer, Plain, Rule, TlsRuling, TlsWatch};
 use crate::offset::Offset;
 use crate::smtp::{self, Answers, Event, Expect, Step, Verb};
-use crate::speaker::Speaker;
+use crate::speaker::{PerSpeaker, Speaker};
 use crate::tcp::{Memory, Reserved};
 use crate::tls::{ClientHello, ClientOffer, Fault, Seen, ServerHello, Standing, Watch};
 
@@ -465,8 +465,8 @@ impl Conversation {
             return;
         }
         let volume = |side| records.known.watch.volume(side);
-        let (client, server) = (volume(Speaker::Client), volume(Speaker::Server));
-        let ended = TlsEvent::End { client, server, is_truncated };
+        let volume = PerSpeaker::new(volume(Speaker::Client), volume(Speaker::Server));
+        let ended = TlsEvent::End { volume, is_truncated };
         self.tell(scene, What::Tls(ended), effects);
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
+use crate::speaker::Speaker;
 use crate::tls::{ClientOffer, ServerHello};
 
 use super::tls::{alert_word, group, groups, protocols, suite};
@@ -310,17 +311,18 @@ fn describe_tls(what: &TlsEvent) -> Entry {
             let entry = Entry { side: by.map(side), ..Entry::default() };
             with_tls(entry, Some(Tls { alert, after: Some(stage.name()), ..Tls::default() }))
         }
-        TlsEvent::End { client, server, is_truncated } => with_tls(
-            Entry::default(),
-            Some(Tls {
-                client_records: Some(client.0),
-                client_bytes: Some(client.1),
-                server_records: Some(server.0),
-                server_bytes: Some(server.1),
+        TlsEvent::End { volume, is_truncated } => {
+            let (client, server) = (volume[Speaker::Client], volume[Speaker::Server]);
+            let tls = Tls {
+                client_records: Some(client.records),
+                client_bytes: Some(client.bytes),
+                server_records: Some(server.records),
+                server_bytes: Some(server.bytes),
                 truncated: *is_truncated,
                 ..Tls::default()
-            }),
-        ),
+            };
+            with_tls(Entry::default(), Some(tls))
+        }
         TlsEvent::Alarm { direction, offset, fault } => {
             Entry { fault: Some(fault.name()), ..placed(*direction, *offset) }
         }

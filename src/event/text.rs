@@ -11,7 +11,9 @@ use jiff::Zoned;
 
 use crate::engine::{Record, TlsEvent, What};
 use crate::flow::Direction;
+use crate::speaker::Speaker;
 use crate::tcp::Violation;
+use crate::tls::Volume;
 
 use super::tls::{alert_word, group, offered, suite};
 use super::{clip, clipped, named, side};
@@ -130,13 +132,11 @@ fn describe_tls(event: &TlsEvent, client: IpAddr, line: &mut String) -> std::fmt
             by.map(|by| format!(", by the {}", side(by))).unwrap_or_default(),
             alert.map(|value| format!(": {}", alert_word(value))).unwrap_or_default()
         ),
-        TlsEvent::End { client: said, server, is_truncated } => write!(
+        TlsEvent::End { volume, is_truncated } => write!(
             line,
-            "*** TLS ends: client {} in {}, server {} in {}{}",
-            bytes(said.1),
-            counted(said.0, "record", "records"),
-            bytes(server.1),
-            counted(server.0, "record", "records"),
+            "*** TLS ends: client {}, server {}{}",
+            in_records(volume[Speaker::Client]),
+            in_records(volume[Speaker::Server]),
             if *is_truncated { ", truncated" } else { "" }
         ),
         TlsEvent::Alarm { direction, offset, fault } => {
@@ -155,6 +155,10 @@ fn place(direction: Direction, offset: u64, line: &mut String) -> std::fmt::Resu
 /// `1 byte`, `7 bytes`.
 pub(crate) fn bytes(length: u64) -> String {
     counted(length, "byte", "bytes")
+}
+
+fn in_records(volume: Volume) -> String {
+    format!("{} in {}", bytes(volume.bytes), counted(volume.records, "record", "records"))
 }
 
 fn counted(number: u64, one: &str, many: &str) -> String {

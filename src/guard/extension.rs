@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::smtp::{Spelling, longest};
+
 /// Extensions of the last answer to EHLO that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Offers(u32);
@@ -82,48 +84,16 @@ impl Parameters {
 
     /// Those of them whose name has this letter there.
     pub(super) fn with_letter(self, at: u8, letter: u8) -> Self {
-        let place = SPELT.get(usize::from(at));
-        let known = place.and_then(|place| place.by_letter.get(usize::from(letter)));
-        Self(self.0 & known.copied().unwrap_or_default())
+        Self(SPELLING.with_letter(self.0, at, letter))
     }
 
     /// Those of them whose name is so long.
     pub(super) fn of_length(self, length: u8) -> Self {
-        let place = usize::from(length).checked_sub(1).and_then(|last| SPELT.get(last));
-        Self(self.0 & place.map_or(0, |place| place.ends))
+        Self(SPELLING.of_length(self.0, length))
     }
 }
 
-/// The names that have a letter in one place, in either case, and those that end there.
-#[derive(Clone, Copy)]
-struct Place {
-    by_letter: [u32; 256],
-    ends: u32,
-}
-
-/// By the number of letters before it.
-static SPELT: [Place; NAME_BYTES_MAX] = spelt();
-
-/// The longest name.
-const NAME_BYTES_MAX: usize = 11;
-
-#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
-const fn spelt() -> [Place; NAME_BYTES_MAX] {
-    let mut places = [Place { by_letter: [0; 256], ends: 0 }; NAME_BYTES_MAX];
-    let mut at = 0;
-    while at < NAMES.len() {
-        let (name, bit) = (NAMES[at].as_bytes(), 1_u32 << at);
-        let mut length = 0;
-        while length < name.len() {
-            places[length].by_letter[name[length] as usize] |= bit;
-            places[length].by_letter[name[length].to_ascii_lowercase() as usize] |= bit;
-            length += 1;
-        }
-        places[length - 1].ends |= bit;
-        at += 1;
-    }
-    places
-}
+static SPELLING: Spelling<{ longest(&NAMES) }> = Spelling::of(&NAMES);
 
 /// A keyword, what it adds to the length of MAIL and of RCPT, and the parameters it permits.
 type Extension = (&'static str, u32, u32, u32);

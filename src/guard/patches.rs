@@ -147,10 +147,21 @@ impl Value for Patches {
     }
 }
 
+/// How the patches read a run.
+enum Reading {
+    /// Not at all.
+    Nothing,
+    /// As it came.
+    Bytes,
+    /// As what the mask makes of it.
+    Mask,
+    /// As the line's end.
+    End,
+}
+
 impl LineWatch {
     /// What the patches make of a run. A line that is refused already is looked at no further, but
     /// for its verb, which names the attack, and for its length, which arrives all the same.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only lines of commands are looked at")]
     pub(super) fn read_by_patches(
         &mut self,
         guard: &Guard,
@@ -161,55 +172,67 @@ impl LineWatch {
         // By the packet, what follows a part that was masked may leave as it came.
         let is_by_packet = guard.settings.unit == Unit::Packet;
         let is_refused = (self.refused.is_some() && !is_by_packet) || self.mask.is_some();
-        let is_read = match run.event {
-            Event::CommandWord(_) => true,
-            Event::CommandStray if self.verb == Some(Verb::Bdat) => true,
+        match self.reading_of(run.event, is_by_packet, is_refused) {
+            Reading::Nothing => Ruling::Pass,
+            Reading::Bytes => self.read_bytes(plan, run.bytes, is_refused, draft),
+            Reading::Mask => self.count_masked(plan, masked(run.bytes), draft),
+            Reading::End => {
+                let ruling = self.end_for_patches(plan, draft);
+                if is_refused && !ruling.ends_flow() { Ruling::Pass } else { ruling }
+            }
+        }
+    }
+
+    /// How a run is read. The argument begins where the run says so.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only lines of commands are looked at")]
+    fn reading_of(&mut self, event: Event, is_by_packet: bool, is_refused: bool) -> Reading {
+        match event {
+            Event::CommandWord(_) => Reading::Bytes,
+            Event::CommandStray if self.verb == Some(Verb::Bdat) => Reading::Bytes,
             Event::CommandStray if is_by_packet && !is_refused => {
                 self.begin_for_patches();
-                true
+                Reading::Bytes
             }
             Event::CommandArgument(_) | Event::CommandStray if is_refused => {
                 // Behind a CR the argument may have begun, as Exim sees it.
                 if self.refused.is_none() {
                     self.begin_for_patches();
                 }
-                return self.count_masked(plan, masked(run.bytes), draft);
+                Reading::Mask
             }
-            Event::CommandArgument(_) => true,
+            Event::CommandArgument(_) => Reading::Bytes,
             Event::CommandGap(_) if !is_refused => {
                 self.patch.begin_argument(self.verb);
-                false
+                Reading::Nothing
             }
             // A CR in it is masked, and may stand anywhere.
-            Event::CommandEnd { .. } if is_refused && self.verb == Some(Verb::Auth) => {
-                let ruling = self.end_for_patches(plan, draft);
-                return if ruling.ends_flow() { ruling } else { Ruling::Pass };
-            }
+            Event::CommandEnd { .. } if is_refused && self.verb == Some(Verb::Auth) => Reading::End,
             // What is to be said of its end was said at its CR.
-            Event::CommandEnd { is_bare: false, .. } => false,
-            Event::CommandCr | Event::CommandEnd { .. } if !is_refused => {
-                return self.end_for_patches(plan, draft);
-            }
-            _ => false,
-        };
-        if !is_read {
-            return Ruling::Pass;
+            Event::CommandEnd { is_bare: false, .. } => Reading::Nothing,
+            Event::CommandCr | Event::CommandEnd { .. } if !is_refused => Reading::End,
+            _ => Reading::Nothing,
         }
+    }
+
+    /// Reads a run as it came, up to what is masked from there on.
+    fn read_bytes(
+        &mut self,
+        plan: &Plan,
+        bytes: &[u8],
+        is_refused: bool,
+        draft: &mut Draft,
+    ) -> Ruling {
         let mut ruling = Ruling::Pass;
         let mut at = 0;
-        while let Some((used, act)) = run
-            .bytes
-            .get(at..)
-            .and_then(|rest| plan.read(&mut self.patch, rest, &mut draft.strikes))
+        while let Some((used, act)) =
+            bytes.get(at..).and_then(|rest| plan.read(&mut self.patch, rest, &mut draft.strikes))
         {
             at += used;
-            if is_refused {
-                continue;
-            }
-            let mut mask = match act {
+            let mask = match act {
+                _ if is_refused => continue,
                 Act::Reset | Act::Cure(Cure::None) => return Ruling::Reset(Rule::Patch),
                 Act::Cure(Cure::Blank) => {
-                    draft.copy(run.bytes).iter_mut().skip(at - 1).take(1).for_each(|b| *b = MASK);
+                    draft.copy(bytes).iter_mut().skip(at - 1).take(1).for_each(|b| *b = MASK);
                     ruling = Ruling::Edit(Rule::Patch);
                     continue;
                 }
@@ -218,19 +241,27 @@ impl LineWatch {
                 Act::Cure(Cure::Parameter) => Mask::Parameter,
                 Act::Cure(Cure::BareParameter) => Mask::BareParameter,
             };
-            mask.apply(draft.copy(run.bytes).get_mut(at - 1..).unwrap_or_default());
-            (self.mask, self.refused) = (Some((Rule::Patch, mask)), Some(Rule::Patch));
-            draft.masked_from = Some(at - 1);
-            let behind = run.bytes.len() - at;
-            let counted = self.count_masked(plan, behind, draft);
-            if counted.ends_flow() {
-                return counted;
-            }
-            // How long that makes a path, where there is one, is not known yet.
-            return Ruling::Refuse(Rule::Patch);
+            return self.mask_for_patch(plan, bytes, at - 1, mask, draft);
         }
         let is_noted = ruling == Ruling::Pass && !draft.strikes.is_empty() && !is_refused;
         if is_noted { Ruling::Note(Rule::Patch) } else { ruling }
+    }
+
+    /// Masks a run from this byte on.
+    fn mask_for_patch(
+        &mut self,
+        plan: &Plan,
+        bytes: &[u8],
+        at: usize,
+        mut mask: Mask,
+        draft: &mut Draft,
+    ) -> Ruling {
+        mask.apply(draft.copy(bytes).get_mut(at..).unwrap_or_default());
+        (self.mask, self.refused) = (Some((Rule::Patch, mask)), Some(Rule::Patch));
+        draft.masked_from = Some(at);
+        let counted = self.count_masked(plan, bytes.len() - at - 1, draft);
+        // How long that makes a path, where there is one, is not known yet.
+        if counted.ends_flow() { counted } else { Ruling::Refuse(Rule::Patch) }
     }
 
     /// The argument has begun by now.

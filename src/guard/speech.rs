@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::{Verb, is_gap, span};
+use crate::smtp::{Spelling, Verb, is_gap, longest, span};
 
 /// What the client's lines have shown it to speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,22 +96,21 @@ impl FirstWord {
         if self.length == LENGTH_MAX {
             return;
         }
-        let at = usize::from(self.length);
-        for (index, word) in WORDS.iter().enumerate() {
-            if word.as_bytes().get(at) != Some(&byte.to_ascii_uppercase()) {
-                self.excluded |= 1 << index;
-            }
-        }
+        let open = SPELLING.with_letter(self.open(), self.length, byte);
+        self.excluded = ALL & !u16::try_from(open).unwrap_or_default();
         self.length += 1;
     }
 
     /// Whether it is, whole, a word that ends the flow.
     fn is_foreign(self, is_first: bool) -> bool {
-        WORDS.iter().enumerate().any(|(index, word)| {
-            let is_this = self.excluded & (1 << index) == 0;
-            let is_whole = word.len() == usize::from(self.length);
-            is_this && is_whole && (is_first || index >= AT_FIRST)
-        })
+        let whole = SPELLING.of_length(self.open(), self.length);
+        let rest = if is_first { whole } else { whole >> AT_FIRST };
+        rest != 0
+    }
+
+    /// A bit for each word that it may be.
+    fn open(self) -> u32 {
+        (ALL & !self.excluded).into()
     }
 }
 
@@ -130,8 +129,13 @@ const WORDS: [&str; 11] = [
     "TRACE",
 ];
 
+static SPELLING: Spelling<{ longest(&WORDS) }> = Spelling::of(&WORDS);
+
+/// A bit for each of them.
+const ALL: u16 = (1 << WORDS.len()) - 1;
+
 /// So many of those count only before the first verb.
-const AT_FIRST: usize = 1;
+const AT_FIRST: u32 = 1;
 
 /// One letter more than the longest of them has.
 const LENGTH_MAX: u8 = 9;

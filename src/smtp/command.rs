@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Spelling, longest};
+
 /// The verbs of RFC 5321 and its extensions (and of RFC 821, which Mailguard was made for).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verb {
@@ -142,8 +144,11 @@ const LETTERS: [u64; Verb::ALL.len()] = {
 
 /// Words that a credential follows: RFC 4954's, Exchange's, and those of other protocols and of
 /// early drafts that clients have been seen to try.
-const CREDENTIAL_WORDS: [&[u8]; 8] =
-    [b"AUTH", b"LOGIN", b"PASS", b"PROXY-AUT", b"USER", b"X-AUTH", b"X-EXPS", b"XAUTH"];
+const CREDENTIAL_WORDS: [&str; 8] =
+    ["AUTH", "LOGIN", "PASS", "PROXY-AUT", "USER", "X-AUTH", "X-EXPS", "XAUTH"];
+
+static CREDENTIAL_SPELLING: Spelling<{ longest(&CREDENTIAL_WORDS) }> =
+    Spelling::of(&CREDENTIAL_WORDS);
 
 /// Which words of an authentication a word may be: a bit each, all before its first letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,10 +160,9 @@ impl CredentialWords {
 
     /// Those that go on with this byte behind so many others, and whether one of them is whole.
     pub(super) fn read(&mut self, length: u8, byte: u8) -> bool {
-        let place = CREDENTIAL_LETTERS.get(usize::from(length));
-        let known = place.and_then(|(letters, _)| letters.get(usize::from(byte)));
-        self.0 &= known.copied().unwrap_or_default();
-        place.is_some_and(|(_, ends)| self.0 & ends != 0)
+        let open = CREDENTIAL_SPELLING.with_letter(self.0.into(), length, byte);
+        self.0 = u8::try_from(open).unwrap_or_default();
+        CREDENTIAL_SPELLING.of_length(open, length.saturating_add(1)) != 0
     }
 
     /// Whether each of the words has one of these letters, and some nothing before it.
@@ -166,29 +170,6 @@ impl CredentialWords {
         let letter = byte | 0x20;
         (letter == b'g') | (letter == b'p') | (letter == b'u')
     }
-}
-
-/// By how many letters came before: the words that have this byte there, and those that it ends.
-const CREDENTIAL_LETTERS: [([u8; 256], u8); WORD_BYTES_MAX] = credential_letters();
-
-#[expect(clippy::indexing_slicing, reason = "a constant that is wrong does not compile")]
-const fn credential_letters() -> [([u8; 256], u8); WORD_BYTES_MAX] {
-    let mut letters = [([0; 256], 0); WORD_BYTES_MAX];
-    let mut at = 0;
-    while at < CREDENTIAL_WORDS.len() {
-        let (word, bit) = (CREDENTIAL_WORDS[at], 1_u8 << at);
-        let (mut length, mut has_needed) = (0, false);
-        while length < word.len() {
-            has_needed |= CredentialWords::need(word[length]);
-            letters[length].0[word[length] as usize] |= bit;
-            letters[length].0[word[length].to_ascii_lowercase() as usize] |= bit;
-            length += 1;
-        }
-        assert!(has_needed, "what is searched for stands in each word");
-        letters[length - 1].1 |= bit;
-        at += 1;
-    }
-    letters
 }
 
 /// Whether these are the letters of AUTH in another order, all but one of them, one more, or
@@ -315,7 +296,7 @@ impl Word {
         let word = self.as_bytes();
         let letters = word.iter().position(u8::is_ascii_alphanumeric).unwrap_or(0);
         let spelt = word.get(letters..).unwrap_or_default();
-        let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known));
+        let is_begun = CREDENTIAL_WORDS.iter().any(|known| spelt.starts_with(known.as_bytes()));
         word.is_empty() || is_begun || is_mistyped_auth(spelt) || is_tag(word)
     }
 
@@ -323,7 +304,8 @@ impl Word {
     #[must_use]
     pub fn may_hold_credential(&self) -> bool {
         let word = self.as_bytes();
-        let is_longer = |known: &&[u8]| word.len() > known.len() && word.starts_with(known);
+        let is_longer =
+            |known: &&str| word.len() > known.len() && word.starts_with(known.as_bytes());
         CREDENTIAL_WORDS.iter().any(is_longer)
     }
 
@@ -331,7 +313,8 @@ impl Word {
     #[must_use]
     pub fn may_ask_for_credential(&self) -> bool {
         let word = self.as_bytes();
-        self.asks_for_credential() || CREDENTIAL_WORDS.iter().any(|known| known.starts_with(word))
+        self.asks_for_credential()
+            || CREDENTIAL_WORDS.iter().any(|known| known.as_bytes().starts_with(word))
     }
 
     /// What decides whether a log may show its next byte: it may hold a credential, and no verb can
@@ -349,5 +332,16 @@ impl Word {
             (known ^ letters).leading_zeros() as usize >= 8 * verb.name().len()
         };
         known.find(is_begun).map(|(verb, _)| verb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_of_an_authentication_has_a_letter_that_is_searched_for() {
+        let has_needed = |word: &&str| word.bytes().any(CredentialWords::need);
+        assert!(CREDENTIAL_WORDS.iter().all(has_needed));
     }
 }

@@ -16,6 +16,7 @@ mod prefix;
 mod reply;
 mod secret;
 mod span;
+mod spelling;
 mod sweep;
 mod tls;
 mod transaction;
@@ -31,6 +32,7 @@ pub use tls::TlsStart;
 
 pub(crate) use reply::{is_permanent, is_success};
 pub(crate) use span::{is_blank, is_gap, is_of_name, is_wsp, mask, rspan, span};
+pub(crate) use spelling::{Spelling, longest};
 pub(crate) use transaction::is_odd_grant;
 
 use std::fmt;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Fault, Speaker};
+use crate::speaker::PerSpeaker;
 
 /// Record types (RFC 8446 B.1).
 const ALERT: u8 = 21;
@@ -20,34 +21,31 @@ const SHOWN: u8 = 3;
 
 /// How many of those bytes each side has shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TlsStart {
-    client: u8,
-    server: u8,
-}
+pub struct TlsStart(PerSpeaker<u8>);
 
 impl TlsStart {
     /// Nothing was shown.
-    pub(super) const NONE: Self = Self { client: 0, server: 0 };
+    pub(super) const NONE: Self = Self(PerSpeaker::new(0, 0));
 
     /// Whether the client's first bytes were TLS.
     #[must_use]
-    pub const fn has_begun(self) -> bool {
-        self.client == SHOWN
+    pub fn has_begun(self) -> bool {
+        self.0[Speaker::Client] == SHOWN
     }
 
     /// Whether both sides' were.
     #[must_use]
-    pub const fn is_answered(self) -> bool {
-        self.client == SHOWN && self.server == SHOWN
+    pub fn is_answered(self) -> bool {
+        self.has_begun() && self.0[Speaker::Server] == SHOWN
     }
 
     pub(super) fn read(&mut self, from: Speaker, input: &[u8]) -> Result<Option<Change>, Fault> {
-        let has_begun = self.has_begun();
-        let (shown, change) = match from {
-            Speaker::Client => (&mut self.client, Change::TlsBegins),
-            Speaker::Server if has_begun => (&mut self.server, Change::TlsAnswered),
+        let change = match from {
+            Speaker::Client => Change::TlsBegins,
+            Speaker::Server if self.has_begun() => Change::TlsAnswered,
             Speaker::Server => return Err(Fault::PlaintextForTls),
         };
+        let shown = &mut self.0[from];
         if *shown == SHOWN {
             return Ok(None);
         }

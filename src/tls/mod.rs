@@ -19,7 +19,7 @@ pub use fingerprint::fingerprint;
 pub use hello::{ClientHello, ServerHello, ServerName, Version};
 pub use names::{alert_name, group_name, suite_name};
 pub use offer::ClientOffer;
-pub use watch::{Data, Standing, Watch};
+pub use watch::{Data, Standing, Volume, Watch};
 
 use std::fmt;
 

@@ -13,6 +13,7 @@ use super::hello::Version;
 use super::record::{ContentType, HEADER, HEARTBEAT, Header};
 use super::table::{Next, Question, State, next};
 use super::{ClientHello, Fault, Seen, ServerHello, Speaker, Step};
+use crate::speaker::PerSpeaker;
 
 pub use data::Data;
 
@@ -50,6 +51,15 @@ pub enum Standing {
     Closed,
 }
 
+/// Records of a side whose header was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// How many.
+    pub records: u64,
+    /// The bytes they announced.
+    pub bytes: u64,
+}
+
 /// One side.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Half {
@@ -70,15 +80,13 @@ struct Half {
     /// Length of the first record under keys; or of a longer one, while it is too short for a
     /// Finished: EndOfEarlyData stands before that.
     first_sealed: Option<u16>,
-    records: u64,
-    bytes: u64,
+    volume: Volume,
 }
 
 /// Both.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Watch {
-    client: Half,
-    server: Half,
+    sides: PerSpeaker<Half>,
     version: Option<Version>,
     /// The session that the client offers to go on with, until the server has answered.
     session_id: Vec<u8>,
@@ -91,7 +99,7 @@ impl Watch {
     /// was used and skipped before.
     pub fn read(&mut self, side: Speaker, input: &[u8]) -> Step {
         let mut step = Step { used: 0, skipped: 0, seen: None, fault: None };
-        let read = if self.half(side).payload.is_some() {
+        let read = if self.sides[side].payload.is_some() {
             self.read_payload(side, input, &mut step)
         } else {
             self.read_header(side, input, &mut step)
@@ -102,8 +110,8 @@ impl Watch {
 
     /// How far a side has come.
     #[must_use]
-    pub const fn standing(&self, side: Speaker) -> Standing {
-        match self.of(side).state {
+    pub fn standing(&self, side: Speaker) -> Standing {
+        match self.sides[side].state {
             State::Start | State::Hello | State::Retried => Standing::Hello,
             State::Said | State::Clear | State::Clear13 => Standing::Clear,
             State::Sealed => Standing::Sealed,
@@ -115,9 +123,10 @@ impl Watch {
     /// whose first record under keys is too short for a Finished has refused.
     #[must_use]
     pub fn has_agreed(&self) -> bool {
-        let has_server_keys = self.server.first_sealed.is_some() || self.is_13();
+        let has_server_keys = self.sides[Speaker::Server].first_sealed.is_some() || self.is_13();
         let shortest = if self.is_13() { FINISHED_MIN } else { 0 };
-        has_server_keys && self.client.first_sealed.is_some_and(|length| length >= shortest)
+        has_server_keys
+            && self.sides[Speaker::Client].first_sealed.is_some_and(|length| length >= shortest)
     }
 
     /// The version agreed on, once the server has said its hello.
@@ -128,70 +137,56 @@ impl Watch {
 
     /// Whether a side has said a hello.
     #[must_use]
-    pub const fn has_hello(&self, side: Speaker) -> bool {
-        self.of(side).hellos > 0
+    pub fn has_hello(&self, side: Speaker) -> bool {
+        self.sides[side].hellos > 0
     }
 
     /// Whether a side has said another hello, as a HelloRetryRequest asks for.
     #[must_use]
-    pub const fn has_second_hello(&self, side: Speaker) -> bool {
-        self.of(side).hellos > 1
+    pub fn has_second_hello(&self, side: Speaker) -> bool {
+        self.sides[side].hellos > 1
     }
 
     /// Whether a side has said a byte that TLS can begin with.
     #[must_use]
     pub fn has_begun(&self, side: Speaker) -> bool {
-        let half = self.of(side);
+        let half = &self.sides[side];
         let is_begun = half.header.count() > 0 && half.header.content_type().is_some();
         half.state != State::Start || is_begun
     }
 
     /// Whether a header of this side is under way: its stream may not end here.
     #[must_use]
-    pub const fn is_inside_header(&self, side: Speaker) -> bool {
-        self.of(side).header.count() > 0
+    pub fn is_inside_header(&self, side: Speaker) -> bool {
+        self.sides[side].header.count() > 0
     }
 
-    /// Records of a side whose header was read, and the bytes they announced.
+    /// How much a side has sent in records.
     #[must_use]
-    pub const fn volume(&self, side: Speaker) -> (u64, u64) {
-        let half = self.of(side);
-        (half.records, half.bytes)
+    pub fn volume(&self, side: Speaker) -> Volume {
+        self.sides[side].volume
     }
 
     /// Bytes of memory that hellos under way occupy.
     #[must_use]
-    pub const fn held(&self) -> usize {
-        self.client.message.capacity() + self.server.message.capacity()
-    }
-
-    const fn of(&self, side: Speaker) -> &Half {
-        match side {
-            Speaker::Client => &self.client,
-            Speaker::Server => &self.server,
-        }
-    }
-
-    const fn half(&mut self, side: Speaker) -> &mut Half {
-        match side {
-            Speaker::Client => &mut self.client,
-            Speaker::Server => &mut self.server,
-        }
+    pub fn held(&self) -> usize {
+        let [client, server] = [Speaker::Client, Speaker::Server].map(|side| &self.sides[side]);
+        client.message.capacity() + server.message.capacity()
     }
 
     const fn is_13(&self) -> bool {
         matches!(self.version, Some(version) if version.is_13())
     }
 
-    const fn question(&self, side: Speaker) -> Question {
-        let half = self.of(side);
+    fn question(&self, side: Speaker) -> Question {
+        let (half, client) = (&self.sides[side], &self.sides[Speaker::Client]);
         Question {
             side,
             state: half.state,
             version: self.version,
-            is_retried: self.is_retried && self.client.hellos == 1,
+            is_retried: self.is_retried && client.hellos == 1,
             offers_early_data: self.offers_early_data,
-            may_have_keys: self.client.flight.may_have_keys() || self.server.changes > 0,
+            may_have_keys: client.flight.may_have_keys() || self.sides[Speaker::Server].changes > 0,
             sealed_handshakes: half.sealed_handshakes,
         }
     }
@@ -200,7 +195,7 @@ impl Watch {
     fn read_header(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> Result<(), Fault> {
         for &byte in input {
             step.used += 1;
-            let header = &mut self.half(side).header;
+            let header = &mut self.sides[side].header;
             let is_version = header.push(byte);
             match usize::from(header.count()) {
                 1 => self.judge_first(side, byte)?,
@@ -238,8 +233,9 @@ impl Watch {
     /// Before the client's hello is whole the server has nothing to say but alerts, and behind its
     /// HelloRetryRequest the one ChangeCipherSpec of RFC 8446 D.4.
     fn may_server_say(&self, kind: ContentType) -> bool {
-        match (self.client.state, kind) {
-            (State::Start, ContentType::Alert) => self.client.header.count() > 0,
+        let client = &self.sides[Speaker::Client];
+        match (client.state, kind) {
+            (State::Start, ContentType::Alert) => client.header.count() > 0,
             (State::Hello, ContentType::ChangeCipherSpec) => self.is_retried,
             (State::Hello, kind) => kind == ContentType::Alert,
             (state, _) => state != State::Start,
@@ -261,7 +257,7 @@ impl Watch {
             let is_change = kind == ContentType::ChangeCipherSpec;
             return Err(if is_change { Fault::BadCcs } else { Fault::RecordLength });
         }
-        let half = self.half(side);
+        let half = &mut self.sides[side];
         half.count(kind, length)?;
         if asked.keeps_payload(kind) {
             half.payload = Some((kind, length));
@@ -274,7 +270,7 @@ impl Watch {
 
     /// More of a payload that is kept.
     fn read_payload(&mut self, side: Speaker, input: &[u8], step: &mut Step) -> Result<(), Fault> {
-        let half = self.half(side);
+        let half = &mut self.sides[side];
         let Some((kind, left)) = half.payload else { return Ok(()) };
         let piece = input.get(..usize::from(left)).unwrap_or(input);
         step.used = piece.len();
@@ -300,7 +296,7 @@ impl Watch {
 
     /// A hello is whole; `left` bytes of its record stand behind it.
     fn end_hello(&mut self, side: Speaker, left: u16, step: &mut Step) -> Result<(), Fault> {
-        let half = self.half(side);
+        let half = &mut self.sides[side];
         half.hellos = half.hellos.saturating_add(1);
         let message = std::mem::take(&mut half.message);
         let body = message.get(MESSAGE_HEAD..).unwrap_or_default();
@@ -314,7 +310,7 @@ impl Watch {
             if is_last {
                 return Err(Fault::HelloMalformed);
             }
-            self.half(side).payload = None;
+            self.sides[side].payload = None;
             step.skipped = u32::from(left);
         }
         Ok(())
@@ -322,7 +318,7 @@ impl Watch {
 
     fn end_client_hello(&mut self, body: &[u8]) -> Result<Seen, Fault> {
         let hello = ClientHello::parse(body).ok_or(Fault::HelloMalformed)?;
-        self.client.state = State::Said;
+        self.sides[Speaker::Client].state = State::Said;
         self.offers_early_data = hello.has_early_data;
         self.session_id.clone_from(&hello.session_id);
         Ok(Seen::ClientHello(Box::new(hello)))
@@ -335,22 +331,22 @@ impl Watch {
             if std::mem::replace(&mut self.is_retried, true) {
                 return Err(Fault::HelloMalformed);
             }
-            self.server.state = State::Retried;
+            self.sides[Speaker::Server].state = State::Retried;
             return Ok((Seen::ServerHello(Box::new(hello)), true));
         }
         self.version = Some(hello.version);
         let session_id = std::mem::take(&mut self.session_id);
         let is_13 = hello.is_13();
-        if !is_13 && self.client.changes > 0 {
+        if !is_13 && self.sides[Speaker::Client].changes > 0 {
             return Err(Fault::EarlyCcs);
         }
         hello.is_retried = self.is_retried;
         hello.is_resumed |= !is_13 && !session_id.is_empty() && session_id == hello.session_id;
         let (server, client) =
             if is_13 { (State::Sealed, State::Clear13) } else { (State::Clear, State::Clear) };
-        self.server.state = server;
-        if self.client.state == State::Said {
-            self.client.state = client;
+        self.sides[Speaker::Server].state = server;
+        if self.sides[Speaker::Client].state == State::Said {
+            self.sides[Speaker::Client].state = client;
         }
         Ok((Seen::ServerHello(Box::new(hello)), is_13))
     }
@@ -359,8 +355,8 @@ impl Watch {
 impl Half {
     /// One record more.
     fn count(&mut self, kind: ContentType, length: u16) -> Result<(), Fault> {
-        self.records += 1;
-        self.bytes += u64::from(length);
+        self.volume.records += 1;
+        self.volume.bytes += u64::from(length);
         match kind {
             ContentType::ChangeCipherSpec => {
                 self.changes = self.changes.saturating_add(1);

@@ -8,6 +8,7 @@ use crate::engine::{TlsEvent, What};
 use crate::event::{self, side};
 use crate::flow::Direction;
 use crate::patch::Id;
+use crate::speaker::Speaker;
 
 use super::story::{Share, Tale};
 
@@ -385,10 +386,10 @@ fn claim_tls(event: &TlsEvent) -> String {
         TlsEvent::Begin { .. } => "The client began to speak TLS.".to_owned(),
         TlsEvent::Agreed { .. } => "The server answered in TLS.".to_owned(),
         TlsEvent::Failed { .. } => "TLS came to nothing.".to_owned(),
-        TlsEvent::End { client, server, .. } => format!(
+        TlsEvent::End { volume, .. } => format!(
             "TLS ended, behind {} of the client and {} of the server in its records.",
-            event::bytes(client.1),
-            event::bytes(server.1)
+            event::bytes(volume[Speaker::Client].bytes),
+            event::bytes(volume[Speaker::Server].bytes)
         ),
         TlsEvent::Alarm { direction, offset, .. } => {
             format!("At byte {offset} of the {}'s stream: an alarm.", side(*direction))

@@ -23,8 +23,8 @@ impl Iterator for Data<'_> {
         if !self.lengths.admit(length) {
             return None;
         }
-        self.half.records += 1;
-        self.half.bytes += u64::from(length);
+        self.half.volume.records += 1;
+        self.half.volume.bytes += u64::from(length);
         self.input = rest.get(usize::from(length)..).unwrap_or_default();
         Some((header, length))
     }
@@ -38,7 +38,7 @@ impl Watch {
     #[inline]
     pub fn read_data<'a>(&'a mut self, side: Speaker, input: &'a [u8]) -> Data<'a> {
         let lengths = if self.is_13() { Lengths::Sealed } else { Lengths::SealedOld };
-        let half = self.half(side);
+        let half = &mut self.sides[side];
         let is_begun = half.header.count() > 0 || half.payload.is_some();
         let is_sealed = half.state == State::Sealed;
         // The first may be too short for a Finished.
