@@ -233,9 +233,10 @@ impl Engine {
         self.handshakes.begin_behind_others(now.seconds_32());
     }
 
+    /// Adds what was counted to the worker's counters, and the RSTs that were made.
     fn tally(&self, effects: &mut Effects) {
+        effects.counted.resets += effects.resets.len() as u64;
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
-            tally.take_struck(&mut effects.struck);
             tally.take(&mut effects.counted);
         }
     }

@@ -114,7 +114,7 @@ impl Passage<'_, '_> {
         }
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
-            self.effects.struck.count(id, strike.deed);
+            self.effects.counted.patches.count(id, strike.deed);
         }
         self.finish_run(&Ruled::passed(at, step), reading);
         true
@@ -238,7 +238,7 @@ impl Passage<'_, '_> {
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
             self.conversation.journal[self.direction].name(id);
-            self.effects.struck.count(id, strike.deed);
+            self.effects.counted.patches.count(id, strike.deed);
         }
     }
 

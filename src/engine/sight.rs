@@ -147,7 +147,6 @@ impl Engine {
                 count += 1;
             }
         });
-        effects.counted.resets += effects.resets.len() as u64;
         self.tally(effects);
         count
     }
@@ -170,7 +169,6 @@ impl Engine {
                 Phase::Closing | Phase::Aborted | Phase::Reset => Killed::Over,
             };
         });
-        effects.counted.resets += effects.resets.len() as u64;
         self.tally(effects);
         killed
     }
