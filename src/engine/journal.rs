@@ -321,6 +321,11 @@ impl Chatter {
             bytes_per_second: limits.log_flow_bytes_per_second,
         }
     }
+
+    /// Where there is no flow. Any would do.
+    pub(super) const fn of_nobody() -> Self {
+        Self { burst_bytes: 1 << 20, bytes_per_second: 1 << 16 }
+    }
 }
 
 /// Reasons that it may tell of in one second where the same may happen with each packet: who makes

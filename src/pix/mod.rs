@@ -21,3 +21,6 @@ pub use import::{Imported, Wish, import};
 pub use table::{Command, Edit, lines_of};
 pub use terminal::{checksum, erased, fixups, lines_named, running, running_of, written};
 pub use words::{Mistake, Mode, Typed, resolve};
+
+/// RFC 5321 2.3.
+const SMTP_PORT: u16 = 25;
