@@ -116,6 +116,7 @@ pub struct Engine {
     limits: Limits,
     /// Whether bytes that were acknowledged and never seen are passed over.
     skips_gaps: bool,
+    /// What a test has each run of bytes shown to.
     inspect: Option<fn(&[u8])>,
     policies: ArcSwap<Policies>,
     /// Ahead of the flows, since fields go in this order: theirs stay written down.
@@ -176,7 +177,7 @@ impl Engine {
         self
     }
 
-    fn show(&self, run: &[u8]) {
+    fn inspect_run(&self, run: &[u8]) {
         if let Some(inspect) = self.inspect {
             inspect(run);
         }

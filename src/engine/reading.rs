@@ -99,7 +99,7 @@ impl Passage<'_, '_> {
         let counted = counted.filter(|_| self.effects.is_heard());
         let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
-        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        self.engine.inspect_run(bytes.get(..step.used).unwrap_or_default());
         if swept.changed > 0 {
             let place = |index: usize| at.after(index as u64);
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
@@ -146,7 +146,7 @@ impl Passage<'_, '_> {
                 Some(_) | None => return false,
             },
         };
-        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        self.engine.inspect_run(bytes.get(..step.used).unwrap_or_default());
         let ruled = Ruled::passed(at, step);
         reading.fatal = fatal_of(&ruled);
         self.tell_line(&ruled, length);
@@ -198,7 +198,7 @@ impl Passage<'_, '_> {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
-        self.engine.show(run);
+        self.engine.inspect_run(run);
         let is_oversize = matches!(dialogue.expect(), Expect::Oversize(_));
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
