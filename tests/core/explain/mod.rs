@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::replay::{files, settings_beside};
 use mailguard::engine::Settings;
 use mailguard::event::{Format, Scribe, Zone};
-use mailguard::front::explain::{self, Asked, CAUSES, cause};
+use mailguard::front::explain::{self, CAUSES, Options, cause};
 use mailguard::front::replay::{Checksums, Session, Step};
 
 use claims::Told;
@@ -153,8 +153,8 @@ fn an_entry_means_the_same_in_words_as_in_fields() {
                     let mut entry = Vec::new();
                     Scribe::new(format, Zone::Utc).write(record, &mut entry);
                     let entry = String::from_utf8(entry).unwrap();
-                    let asked = Asked { subject: &entry, flow: None, checksums };
-                    let meaning = explain::run(asked, &settings).ok();
+                    let options = Options { subject: &entry, flow: None, checksums };
+                    let meaning = explain::run(options, &settings).ok();
                     // Not each of both names a place.
                     let words = meaning.map(|text| match text.split_once("\n\n") {
                         Some((place, words)) if place.starts_with("It is ") => words.to_owned(),
