@@ -97,7 +97,7 @@ impl Passage<'_, '_> {
         // Where the log hears of anything at all, this message has shown it enough false ends.
         let counted = rule_of_unshown(conversation.dialogue.expect());
         let counted = counted.filter(|_| self.effects.is_heard());
-        let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
+        let swept = guard.sweep(watch, &mut conversation.dialogue, &mut *bytes, at, draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
         self.engine.inspect_run(bytes.get(..step.used).unwrap_or_default());
         if swept.changed > 0 {
@@ -192,8 +192,8 @@ impl Passage<'_, '_> {
         let dialogue = &mut conversation.dialogue;
         let visible = bytes.len().min(readable_at_once(self.direction, dialogue.expect()));
         let visible = bytes.get(..visible).unwrap_or_default();
-        let (guard, said) = (&conversation.terms.guard, (self.direction.speaker(), visible));
-        let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
+        let (guard, from) = (&conversation.terms.guard, self.direction.speaker());
+        let mut step = guard.read(&mut conversation.watch, dialogue, from, visible, standing);
         if is_excused {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }

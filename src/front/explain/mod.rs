@@ -42,7 +42,7 @@ pub fn run(options: Options<'_>, settings: &Settings) -> Result<String, FrontErr
     let path = Path::new(options.subject);
     if is_capture(options.subject) {
         let file = File::open(path).map_err(|error| FrontError::file(path, error))?;
-        let told = capture(file, settings, (options.checksums, options.flow));
+        let told = capture(file, settings, options.checksums, options.flow);
         return told.map_err(|what| FrontError::file(path, what));
     }
     if options.flow.is_some() {
@@ -71,7 +71,8 @@ pub fn is_capture(subject: &str) -> bool {
 pub fn capture(
     source: impl Read,
     settings: &Settings,
-    (checksums, flow): (Checksums, Option<u64>),
+    checksums: Checksums,
+    flow: Option<u64>,
 ) -> Result<String, String> {
     let mut settings = settings.clone();
     // Whoever asks wants to hear all of it.

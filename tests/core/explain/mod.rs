@@ -40,7 +40,7 @@ fn written(capture: &[u8], settings: &Settings, checksums: Checksums) -> Vec<u8>
 
 /// What is told of each flow of a capture; nothing of a file that is no capture.
 fn told(capture: &[u8], settings: &Settings, checksums: Checksums) -> Vec<Told> {
-    let tell = |flow| explain::capture(capture, settings, (checksums, flow));
+    let tell = |flow| explain::capture(capture, settings, checksums, flow);
     let Ok(text) = tell(None) else { return Vec::new() };
     if text.starts_with("No flow of mail") {
         return Vec::new();
@@ -91,7 +91,7 @@ fn an_untrue_sentence_would_be_seen() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/refused-commands.pcap");
     let capture = fs::read(&path).unwrap();
     let (settings, checksums) = settings_beside(&path);
-    let text = explain::capture(&capture[..], &settings, (checksums, None)).unwrap();
+    let text = explain::capture(&capture[..], &settings, checksums, None).unwrap();
     let came = Witness::read(&capture, false);
     let left = Witness::read(&written(&capture, &settings, checksums), false);
     let hold = |text: &str| Told::read(text).hold_against(&came, &left, &settings);
