@@ -135,8 +135,8 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Replay(replay) => replayed(replay, config),
         Command::Explain(explain) => {
             let (subject, flow, checksums) = (&explain.subject, explain.flow, explain.checksums);
-            let asked = front::explain::Asked { subject, flow, checksums };
-            let text = front::explain::run(asked, &config.engine)?;
+            let options = front::explain::Options { subject, flow, checksums };
+            let text = front::explain::run(options, &config.engine)?;
             front::print(&text).map(|()| Outcome::Done)
         }
         Command::Rules(ref rules) => match rules.action {
@@ -145,12 +145,7 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
             RulesAction::Show => front::print(&front::rules::show(config)),
         }
         .map(|()| Outcome::Done),
-        Command::Check(ref check) if check.config_only => {
-            front::check::configuration_only(config, file_of(&command).is_some())
-        }
-        Command::Check(ref check) => {
-            front::check::run(config, file_of(&command).is_some(), check.brief)
-        }
+        Command::Check(ref check) => checked(check, file_of(&command).is_some(), config),
         Command::Profiles(profiles) => {
             let text = front::profiles::show(profiles.name.as_deref())?;
             front::print(&text).map(|()| Outcome::Done)
@@ -167,12 +162,12 @@ fn perform(command: Command, config: &Config) -> Result<Outcome, FrontError> {
         Command::Top(top) => {
             let usual = PathBuf::from(&config.control.socket);
             let (socket, interval) = (top.socket.as_ref().unwrap_or(&usual), top.interval());
-            front::top::run(&front::top::Asked { socket, interval })
+            front::top::run(&front::top::Options { socket, interval })
         }
         Command::Import(import) => {
             let text = front::read_configuration(&import.file)?;
             let (as_it_was, guard_anyway) = (import.as_it_was, import.guard_anyway);
-            let imported = pix::import(&text, pix::Wish { as_it_was, guard_anyway });
+            let imported = pix::import(&text, pix::Options { as_it_was, guard_anyway });
             front::print(&imported.settings)?;
             // Whoever keeps only the settings has still seen the report.
             let _ = std::io::stderr().write_all(imported.report.as_bytes());
@@ -211,6 +206,13 @@ fn replayed(replay: cli::Replay, config: &Config) -> Result<Outcome, FrontError>
     Ok(Outcome::Done)
 }
 
+fn checked(check: &cli::Check, has_file: bool, config: &Config) -> Result<Outcome, FrontError> {
+    if check.config_only {
+        return front::check::configuration_only(config, has_file);
+    }
+    front::check::run(config, front::check::Options { has_file, is_brief: check.brief })
+}
+
 fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome, FrontError> {
     let usual = PathBuf::from(&config.control.socket);
     let file = command.config_file().map_or_else(|| Path::new(""), |(path, _)| path);
@@ -218,7 +220,7 @@ fn control(ctl: &cli::Ctl, command: &Command, config: &Config) -> Result<Outcome
         let source = Source { name: "the filter's answer", text };
         front::rules::follow(&Config::build(Some(source), &[])?, file)
     };
-    front::control::run(&front::control::Asked {
+    front::control::run(&front::control::Options {
         socket: ctl.socket.as_ref().unwrap_or(&usual),
         words: &ctl.words,
         is_json: ctl.json,

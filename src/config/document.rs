@@ -5,16 +5,15 @@ use super::keys::{Given, KEYS, LimitsKeys, QueueKeys, SOCKET_BUFFER_MIN};
 use super::report::Fault;
 use super::tree::{Entry, Node, Place, Value};
 use super::value::Number;
-use super::{Backend, Config, Control, Fail, Log, Metrics, Queue, Rules};
-use crate::engine::{self, Gaps, Limits, UnknownFlow};
-use crate::event::Format;
+use super::{Config, Control, Log, Metrics, Queue, Rules};
+use crate::engine::{self, Gaps, Limits};
 use crate::guard;
 use crate::patch::State;
 
 /// Reads all of it: the configuration, which holds only if there are no faults.
 pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
     let mut faults = Vec::new();
-    let mut given = Given::default();
+    let mut given = Given::nothing();
     let (mut settings, mut exceptions, mut patches) = (None, None, Vec::new());
     for entry in root.entries().unwrap_or_default() {
         match entry.key.as_str() {
@@ -36,8 +35,7 @@ pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
             _ => read_key(&mut given, "", entry, &mut faults),
         }
     }
-    let profile = given.general.profile.take().map_or_else(|| PROFILE.to_owned(), |name| name.0);
-    let mut guard = preset(&profile);
+    let mut guard = preset(&given.general.profile.0);
     if let Some(node) = settings {
         read_settings(&mut guard, node, "settings", &mut faults);
     }
@@ -46,13 +44,12 @@ pub(super) fn read(root: &Node) -> (Config, Vec<Fault>) {
     }
     let exceptions =
         exceptions.map(|node| exceptions::read(node, &guard, &mut faults)).unwrap_or_default();
-    (finish(given, profile, guard, exceptions), faults)
+    (finish(given, guard, exceptions), faults)
 }
 
-/// The settings of a profile; of an unknown one, which has been told of, the default's.
-pub(super) fn preset(profile: &str) -> guard::Settings {
-    let known = guard::Settings::profile(profile).or_else(|| guard::Settings::profile(PROFILE));
-    let Some(settings) = known else { unreachable!("{PROFILE} is a profile") };
+/// The settings of a profile.
+pub(super) fn preset(name: &str) -> guard::Settings {
+    let Some(settings) = guard::Settings::profile(name) else { unreachable!("{name} is one") };
     settings
 }
 
@@ -193,54 +190,47 @@ fn place_of(wrong: &str, node: &Node) -> Place {
     element.unwrap_or(node).place.clone()
 }
 
-/// Fills in defaults.
-fn finish(
-    given: Given,
-    profile: String,
-    guard: guard::Settings,
-    exceptions: Vec<engine::Exception>,
-) -> Config {
+/// Puts together what was given, and fills in what follows other keys.
+fn finish(given: Given, guard: guard::Settings, exceptions: Vec<engine::Exception>) -> Config {
     let Given { general, queue, rules, limits, control, metrics, pix, log, patches } = given;
-    let is_local = rules.local.unwrap_or(false);
     Config {
-        profile,
+        profile: general.profile.0,
         engine: engine::Settings {
             ports: ports(general.ports),
-            monitor: general.monitor.unwrap_or(false),
-            unknown_flow: general.unknown_flow.unwrap_or(UnknownFlow::Reset),
+            monitor: general.monitor,
+            unknown_flow: general.unknown_flow,
             gaps: Gaps::Refuse,
             guard,
             exceptions,
             limits: finish_limits(&limits),
         },
-        queue: finish_queue(&queue, is_local),
+        queue: finish_queue(&queue, rules.local),
         rules: Rules {
-            backend: rules.backend.unwrap_or_default(),
-            mail_hosts: rules.mail_hosts.unwrap_or_default(),
-            local: is_local,
-            mark: rules.mark.map_or(MARK, Number::narrow),
-            offload_mark: rules.offload_mark.map_or(OFFLOAD_MARK, Number::narrow),
+            backend: rules.backend,
+            mail_hosts: rules.mail_hosts,
+            local: rules.local,
+            mark: rules.mark.narrow(),
+            offload_mark: rules.offload_mark.narrow(),
         },
         patch_directory: patches.directory,
-        sandbox: general.sandbox.unwrap_or(true),
+        sandbox: general.sandbox,
         control: Control {
-            is_wanted: control.socket.is_some(),
-            socket: control.socket.map_or_else(|| SOCKET.to_owned(), |path| path.0),
+            is_wanted: control.socket.is_given,
+            socket: control.socket.path,
             group: control.group,
-            group_may_change: control.group_may_change.unwrap_or(false),
+            group_may_change: control.group_may_change,
         },
         metrics: Metrics { listen: metrics.listen.map(|loopback| loopback.0) },
-        pix: pix.lines.unwrap_or_default(),
+        pix: pix.lines,
         log: Log {
             events: log.events.map(|place| place.0),
-            format: log.format.unwrap_or(Format::Text),
-            bytes_per_second: log.bytes_per_second.map_or(LOG_BYTES_PER_SECOND, |n| n.0),
+            format: log.format,
+            bytes_per_second: log.bytes_per_second.0,
         },
     }
 }
 
-fn ports(numbers: Option<Vec<Number<1, 65_535>>>) -> Vec<u16> {
-    let Some(numbers) = numbers else { return vec![SMTP_PORT] };
+fn ports(numbers: Vec<Number<1, 65_535>>) -> Vec<u16> {
     let mut ports: Vec<u16> = numbers.into_iter().map(Number::narrow).collect();
     ports.sort_unstable();
     ports.dedup();
@@ -248,64 +238,39 @@ fn ports(numbers: Option<Vec<Number<1, 65_535>>>) -> Vec<u16> {
 }
 
 fn finish_queue(given: &QueueKeys, is_local: bool) -> Queue {
-    let first = given.first.map_or(0, Number::narrow);
-    let length: u32 = given.length.map_or(QUEUE_LENGTH, Number::narrow);
+    let first = given.first.narrow();
+    let length: u32 = given.length.narrow();
     let wanted = u64::from(length).saturating_mul(BYTES_PER_QUEUED_PACKET);
-    let default = wanted.clamp(SOCKET_BUFFER_MIN, SOCKET_BUFFER_DEFAULT_MAX);
+    let usual = wanted.clamp(SOCKET_BUFFER_MIN, SOCKET_BUFFER_USUAL_MAX);
     Queue {
         first,
         last: given.last.map_or(first, Number::narrow),
-        backend: given.backend.unwrap_or(Backend::Netlink),
+        backend: given.backend,
         length,
-        socket_buffer: given.socket_buffer.unwrap_or(Number(default)).narrow(),
+        socket_buffer: given.socket_buffer.unwrap_or(Number(usual)).narrow(),
         // Linux sends super-packets over loopback that its queue cannot show us.
         gso: given.gso.unwrap_or(!is_local),
-        fail: given.fail.unwrap_or(Fail::Closed),
+        fail: given.fail,
     }
 }
 
 fn finish_limits(given: &LimitsKeys) -> Limits {
-    let d = Limits::default();
     Limits {
-        flows_max: given.flows_max.map_or(d.flows_max, Number::narrow),
-        handshakes_max: given.handshakes_max.map_or(d.handshakes_max, Number::narrow),
-        bytes_per_flow_max: given.bytes_per_flow_max.map_or(d.bytes_per_flow_max, Number::narrow),
-        store_bytes_max: given.store_bytes_max.map_or(d.store_bytes_max, Number::narrow),
-        handshake_seconds: given.handshake_seconds.map_or(d.handshake_seconds, Number::narrow),
-        idle_seconds: given.idle_seconds.map_or(d.idle_seconds, Number::narrow),
-        closed_seconds: given.closed_seconds.map_or(d.closed_seconds, Number::narrow),
-        orphan_resets_per_second: given
-            .orphan_resets_per_second
-            .map_or(d.orphan_resets_per_second, Number::narrow),
-        log_burst_bytes: given.log_burst_bytes.map_or(d.log_burst_bytes, Number::narrow),
-        log_flow_bytes_per_second: given
-            .log_flow_bytes_per_second
-            .map_or(d.log_flow_bytes_per_second, Number::narrow),
+        flows_max: given.flows_max.narrow(),
+        handshakes_max: given.handshakes_max.narrow(),
+        bytes_per_flow_max: given.bytes_per_flow_max.narrow(),
+        store_bytes_max: given.store_bytes_max.narrow(),
+        handshake_seconds: given.handshake_seconds.narrow(),
+        idle_seconds: given.idle_seconds.narrow(),
+        closed_seconds: given.closed_seconds.narrow(),
+        orphan_resets_per_second: given.orphan_resets_per_second.narrow(),
+        log_burst_bytes: given.log_burst_bytes.narrow(),
+        log_flow_bytes_per_second: given.log_flow_bytes_per_second.narrow(),
     }
 }
-
-const PROFILE: &str = "mailguard";
-
-/// The place of a service's sockets.
-const SOCKET: &str = "/run/mailguard/control";
-
-/// RFC 5321 2.3.
-pub(crate) const SMTP_PORT: u16 = 25;
-
-/// Packets; 8,192 of 3 KiB lasted through a burst of 10,000 a second at 300 us each.
-const QUEUE_LENGTH: u32 = 8_192;
 
 /// What the kernel charges a socket for one packet of 1,500 bytes.
 const BYTES_PER_QUEUED_PACKET: u64 = 3 << 10;
 
 /// Kernel memory we take for one queue without being asked to.
-const SOCKET_BUFFER_DEFAULT_MAX: u64 = 32 << 20;
-
-/// 2,000 messages a second at 20 lines of 100 bytes; a disk of 100 GB lasts seven hours.
-const LOG_BYTES_PER_SECOND: u64 = 4 << 20;
-
-/// A bit apart from those that routing and containers are known to use.
-const MARK: u32 = 0x1000_0000;
-
-/// The bit beside it.
-const OFFLOAD_MARK: u32 = 0x2000_0000;
+const SOCKET_BUFFER_USUAL_MAX: u64 = 32 << 20;

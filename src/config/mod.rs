@@ -38,7 +38,6 @@ use crate::engine::{self, Treatment};
 use crate::event::Format;
 use crate::flow::Network;
 use crate::patch::Catalogue;
-pub(crate) use document::SMTP_PORT;
 
 /// Everything the program can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,12 +104,11 @@ pub struct Queue {
 }
 
 /// What talks to the kernel for a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// Our own messages: several packets and answers a system call.
     Netlink,
     /// The nfq crate: one of each.
-    #[default]
     Nfq,
 }
 
@@ -124,10 +122,9 @@ pub enum Fail {
 }
 
 /// What keeps the packet filter rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RulesBackend {
     /// What holds them now; else nft, where it can; else iptables.
-    #[default]
     Auto,
     /// Tables of iptables.
     Iptables,

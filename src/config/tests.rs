@@ -1,7 +1,7 @@
 //! What a configuration becomes, and what is said about a wrong one.
 
 use super::{Backend, Config, Error, Fail, Override, Source};
-use crate::engine::{Limits, Treatment, UnknownFlow};
+use crate::engine::{Treatment, UnknownFlow};
 use crate::event::Format;
 use crate::guard::{self, Banner, SplitTerminator};
 use crate::smtp::Verb;
@@ -21,7 +21,9 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(config.profile, "mailguard");
     assert_eq!(config.engine.ports, [25]);
     assert_eq!(config.engine.unknown_flow, UnknownFlow::Reset);
-    assert_eq!(config.engine.limits, Limits::default());
+    let limits = config.engine.limits;
+    assert_eq!((limits.flows_max, limits.bytes_per_flow_max), (100_000, 8 << 20));
+    assert_eq!((limits.idle_seconds, limits.log_flow_bytes_per_second), (1_200, 64 << 10));
     assert_eq!((config.queue.first, config.queue.last, config.queue.length), (0, 0, 8_192));
     assert_eq!(config.queue.socket_buffer, 24 << 20);
     assert_eq!(config.queue.backend, Backend::Netlink);

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use toml::Value as Plain;
 use toml::de::{DeTable, DeValue};
+use toml::{Table, Value as Plain};
 
 /// Where something was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,13 +98,22 @@ impl Node {
 
     /// The tree of an option's value, all of which stands in that option.
     pub(super) fn of_option(value: &Plain, number: usize) -> Self {
-        let place = Place::Option(number);
+        Self::of_plain(value, &Place::Option(number))
+    }
+
+    /// What stands for a value that nobody gave: none if the text is no TOML.
+    pub(super) fn of_preset(text: &str) -> Option<Self> {
+        let table: Table = format!("preset = {text}").parse().ok()?;
+        table.get("preset").map(|value| Self::of_plain(value, &Place::Nowhere))
+    }
+
+    fn of_plain(value: &Plain, place: &Place) -> Self {
         let value = match value {
             Plain::String(text) => Value::Text(text.clone()),
             Plain::Integer(number) => Value::Number(*number),
             Plain::Boolean(truth) => Value::Truth(*truth),
             Plain::Array(list) => {
-                Value::List(list.iter().map(|node| Self::of_option(node, number)).collect())
+                Value::List(list.iter().map(|node| Self::of_plain(node, place)).collect())
             }
             Plain::Table(table) => Value::Table(
                 table
@@ -112,14 +121,14 @@ impl Node {
                     .map(|(key, value)| Entry {
                         key: key.clone(),
                         place: place.clone(),
-                        node: Self::of_option(value, number),
+                        node: Self::of_plain(value, place),
                     })
                     .collect(),
             ),
             Plain::Float(number) => Value::Fraction(format!("{number:?}")),
             Plain::Datetime(_) => Value::Other("a date or a time"),
         };
-        Self { place, value }
+        Self { place: place.clone(), value }
     }
 
     /// Lays another tree over this one: where both have a table, key by key.

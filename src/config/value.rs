@@ -35,6 +35,32 @@ pub(super) trait Read: Sized {
 
     /// Reads it.
     fn read(node: &Node) -> Result<Self, Vec<Wrong>>;
+
+    /// What holds where nothing is given, of what the row says.
+    fn preset(text: &str) -> Self {
+        let node = Node::of_preset(text);
+        let Some(Ok(value)) = node.as_ref().map(Self::read) else {
+            unreachable!("{text} is {}", Self::expected());
+        };
+        value
+    }
+}
+
+/// A key that may be absent, or that follows others then.
+impl<T: Read> Read for Option<T> {
+    const IS_LIST: bool = T::IS_LIST;
+
+    fn expected() -> String {
+        T::expected()
+    }
+
+    fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
+        T::read(node).map(Some)
+    }
+
+    fn preset(_: &str) -> Self {
+        None
+    }
 }
 
 /// One of a few words.
@@ -127,7 +153,11 @@ impl Read for String {
 
 /// The path of a file, whatever folder who reads it is in.
 #[derive(Clone, Debug)]
-pub(super) struct AbsolutePath(pub(super) String);
+pub(super) struct AbsolutePath {
+    pub(super) path: String,
+    /// Whether somebody asked for it by name.
+    pub(super) is_given: bool,
+}
 
 impl Read for AbsolutePath {
     fn expected() -> String {
@@ -136,7 +166,9 @@ impl Read for AbsolutePath {
 
     fn read(node: &Node) -> Result<Self, Vec<Wrong>> {
         let Value::Text(path) = &node.value else { return Err(wrong::<Self>(node)) };
-        if path.starts_with('/') { Ok(Self(path.clone())) } else { Err(wrong::<Self>(node)) }
+        let is_given = node.place != Place::Nowhere;
+        let read = Self { path: path.clone(), is_given };
+        if path.starts_with('/') { Ok(read) } else { Err(wrong::<Self>(node)) }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::bypass::Bypass;
 use super::cookie::Presence;
 use super::image::Slot;
-use super::journal::{Journal, Talk};
+use super::journal::{Journal, Measure, Talk};
 use super::policy::Terms;
 use super::record::written;
 use super::tls::Records;
@@ -188,7 +188,8 @@ impl Conversation {
     pub(super) fn hear_reset(
         &mut self,
         scene: &Scene<'_>,
-        (direction, seq): (Direction, Seq),
+        direction: Direction,
+        seq: Seq,
         effects: &mut Effects,
     ) {
         self.presence.hear_reset(scene.now);
@@ -271,7 +272,9 @@ impl Conversation {
         let is_offence =
             matches!(&what, What::Exceeded { excess, .. } if self.talk.note_exceeded(excess.rule));
         let is_vital = is_offence || matches!(what, What::Reset { .. } | What::Closed);
-        if effects.is_heard() && self.admits(scene, (what.carried(), is_vital), effects) {
+        if effects.is_heard()
+            && self.admits(scene, Measure { shown: what.carried(), is_vital }, effects)
+        {
             effects.records.push(scene.record(what, &self.terms));
         }
     }
@@ -288,19 +291,18 @@ impl Conversation {
         if !effects.is_heard() {
             return;
         }
-        let shown = length.min(LOGGED_BYTES_MAX);
-        let carried = written(self.streams[direction].tail(at).get(..shown).unwrap_or_default());
-        if self.admits(scene, (carried, false), effects) {
+        let end = length.min(LOGGED_BYTES_MAX);
+        let shown = written(self.streams[direction].tail(at).get(..end).unwrap_or_default());
+        if self.admits(scene, Measure { shown, is_vital: false }, effects) {
             let line = self.streams[direction].tail(at);
-            let line = line.get(..shown).unwrap_or(line).to_vec();
+            let line = line.get(..end).unwrap_or(line).to_vec();
             let what = entry(at.value(), line, length as u64);
             effects.records.push(scene.record(what, &self.terms));
         }
     }
 
-    /// Whether an entry may be written that shows so many bytes, or a vital one. Says how many
-    /// were left out before it.
-    fn admits(&mut self, scene: &Scene<'_>, measure: (usize, bool), effects: &mut Effects) -> bool {
+    /// Whether an entry of this measure may be written. Says how many were left out before it.
+    fn admits(&mut self, scene: &Scene<'_>, measure: Measure, effects: &mut Effects) -> bool {
         match self.talk.admit(scene.now, measure, self.terms.chatter) {
             Ok(None) => true,
             Ok(Some(entries)) => {

@@ -1,7 +1,7 @@
 //! What the engine answers for one packet, besides the verdict.
 
-use super::stats::Struck;
-use super::{Reason, Record, Stats, Verdict, What};
+use super::stats::Counted;
+use super::{Reason, Record, Verdict, What};
 use crate::flow::FlowKey;
 use crate::tcp::Spares;
 use crate::wire::{Reset, Seq, build_reset};
@@ -49,9 +49,7 @@ pub struct Effects {
     /// What a run of bytes brings to an end; empty between runs.
     pub(super) told: Vec<What>,
     /// What this packet counted.
-    pub(super) counted: Stats,
-    /// What patches did, to be counted too.
-    pub(super) struck: Struck,
+    pub(super) counted: Counted,
     /// Memory that flows gave back.
     pub(super) spares: Spares,
     /// The ACK that the packet is to leave with, where its own could open another connection.
@@ -98,7 +96,6 @@ impl Effects {
     pub(super) fn count(&mut self, verdict: Verdict) {
         let counted = &mut self.counted;
         counted.packets += 1;
-        counted.resets += self.resets.len() as u64;
         counted.bytes_missed += self.missed;
         match verdict {
             Verdict::Accept => counted.accepted += 1,

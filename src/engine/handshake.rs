@@ -279,7 +279,7 @@ impl Engine {
             && conversation.has_right_side(turn, Direction::Reply, &self.keyed)
         {
             let scene = Scene::of(&flow, turn.now);
-            conversation.hear_reset(&scene, (Direction::Reply, turn.packet.seq), effects);
+            conversation.hear_reset(&scene, Direction::Reply, turn.packet.seq, effects);
             self.account(&flow, &conversation);
             self.write_anew(&flow, &mut conversation);
         }

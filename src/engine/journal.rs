@@ -307,6 +307,15 @@ fn log_edits(direction: Direction, edits: Vec<Edit>, log: &mut Vec<What>) {
     }
 }
 
+/// What decides whether an entry is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    /// Bytes that it shows.
+    pub(super) shown: usize,
+    /// Whether it is written in any case.
+    pub(super) is_vital: bool,
+}
+
 /// How much of a flow the log takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chatter {
@@ -320,6 +329,11 @@ impl Chatter {
             burst_bytes: limits.log_burst_bytes,
             bytes_per_second: limits.log_flow_bytes_per_second,
         }
+    }
+
+    /// Where there is no flow. Any would do.
+    pub(super) const fn of_nobody() -> Self {
+        Self { burst_bytes: 1 << 20, bytes_per_second: 1 << 16 }
     }
 }
 
@@ -354,12 +368,12 @@ impl Talk {
         Self { left, second: 0, left_out: 0, exceeded: 0, told, told_in: 0 }
     }
 
-    /// Whether an entry that shows so many bytes, or a vital one, may be written (an error: not),
-    /// and how many were left out before it.
+    /// Whether an entry of this measure may be written (an error: not), and how many were left out
+    /// before it.
     pub(super) fn admit(
         &mut self,
         now: Instant,
-        (carried, is_vital): (usize, bool),
+        measure: Measure,
         chatter: Chatter,
     ) -> Result<Option<u64>, ()> {
         let second = now.seconds_32();
@@ -368,10 +382,10 @@ impl Talk {
         let grown = self.left.saturating_add(passed.saturating_mul(chatter.bytes_per_second));
         self.left = grown.min(chatter.burst_bytes);
         // How a flow ends is always told: that is where what was left out is counted.
-        let cost = u32::try_from(ENTRY_BYTES + carried).unwrap_or(u32::MAX);
+        let cost = u32::try_from(ENTRY_BYTES + measure.shown).unwrap_or(u32::MAX);
         match self.left.checked_sub(cost) {
             Some(left) => self.left = left,
-            None if is_vital => {}
+            None if measure.is_vital => {}
             None => {
                 self.leave_out();
                 return Err(());
@@ -598,7 +612,7 @@ mod tests {
     fn a_flow_has_its_burst_and_its_rate_and_what_is_left_out_is_counted() {
         let mut talk = Talk::new(CHATTER);
         let mut admit = |second, shown, is_vital| {
-            talk.admit(Instant::from_seconds(second), (shown, is_vital), CHATTER)
+            talk.admit(Instant::from_seconds(second), Measure { shown, is_vital }, CHATTER)
         };
         assert_eq!(admit(1, 172, false), Ok(None), "all of the burst");
         assert_eq!(admit(1, 0, false), Err(()));

@@ -116,6 +116,7 @@ pub struct Engine {
     limits: Limits,
     /// Whether bytes that were acknowledged and never seen are passed over.
     skips_gaps: bool,
+    /// What a test has each run of bytes shown to.
     inspect: Option<fn(&[u8])>,
     policies: ArcSwap<Policies>,
     /// Ahead of the flows, since fields go in this order: theirs stay written down.
@@ -176,7 +177,7 @@ impl Engine {
         self
     }
 
-    fn show(&self, run: &[u8]) {
+    fn inspect_run(&self, run: &[u8]) {
         if let Some(inspect) = self.inspect {
             inspect(run);
         }
@@ -233,9 +234,10 @@ impl Engine {
         self.handshakes.begin_behind_others(now.seconds_32());
     }
 
+    /// Adds what was counted to the worker's counters, and the RSTs that were made.
     fn tally(&self, effects: &mut Effects) {
+        effects.counted.resets += effects.resets.len() as u64;
         if let Some(tally) = self.tallies.get(effects.worker % TALLIES) {
-            tally.take_struck(&mut effects.struck);
             tally.take(&mut effects.counted);
         }
     }

@@ -340,7 +340,7 @@ impl Passage<'_, '_> {
         if !is_within || stream.within_window(seq, 1) == 0 {
             return Verdict::Drop(Violation::StrayReset.into());
         }
-        self.conversation.hear_reset(&self.scene, (self.direction, seq), self.effects);
+        self.conversation.hear_reset(&self.scene, self.direction, seq, self.effects);
         self.turn.pass_bare(self.effects)
     }
 

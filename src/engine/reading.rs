@@ -97,9 +97,9 @@ impl Passage<'_, '_> {
         // Where the log hears of anything at all, this message has shown it enough false ends.
         let counted = rule_of_unshown(conversation.dialogue.expect());
         let counted = counted.filter(|_| self.effects.is_heard());
-        let swept = guard.sweep(watch, &mut conversation.dialogue, (&mut *bytes, at), draft);
+        let swept = guard.sweep(watch, &mut conversation.dialogue, &mut *bytes, at, draft);
         let Some((step, swept)) = swept.filter(|(step, _)| step.used > 0) else { return false };
-        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        self.engine.inspect_run(bytes.get(..step.used).unwrap_or_default());
         if swept.changed > 0 {
             let place = |index: usize| at.after(index as u64);
             stream.note_edit(place(swept.edited.start), place(swept.edited.end));
@@ -114,7 +114,7 @@ impl Passage<'_, '_> {
         }
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
-            self.effects.struck.count(id, strike.deed);
+            self.effects.counted.patches.count(id, strike.deed);
         }
         self.finish_run(&Ruled::passed(at, step), reading);
         true
@@ -146,7 +146,7 @@ impl Passage<'_, '_> {
                 Some(_) | None => return false,
             },
         };
-        self.engine.show(bytes.get(..step.used).unwrap_or_default());
+        self.engine.inspect_run(bytes.get(..step.used).unwrap_or_default());
         let ruled = Ruled::passed(at, step);
         reading.fatal = fatal_of(&ruled);
         self.tell_line(&ruled, length);
@@ -192,13 +192,13 @@ impl Passage<'_, '_> {
         let dialogue = &mut conversation.dialogue;
         let visible = bytes.len().min(readable_at_once(self.direction, dialogue.expect()));
         let visible = bytes.get(..visible).unwrap_or_default();
-        let (guard, said) = (&conversation.terms.guard, (self.direction.speaker(), visible));
-        let mut step = guard.read(&mut conversation.watch, dialogue, said, standing);
+        let (guard, from) = (&conversation.terms.guard, self.direction.speaker());
+        let mut step = guard.read(&mut conversation.watch, dialogue, from, visible, standing);
         if is_excused {
             step.fault = step.fault.filter(|fault| dialogue.minds_masked(*fault));
         }
         let run = bytes.get(..step.used).filter(|run| !run.is_empty())?;
-        self.engine.show(run);
+        self.engine.inspect_run(run);
         let is_oversize = matches!(dialogue.expect(), Expect::Oversize(_));
         let judged =
             Run { event: step.event, bytes: run, rest: bytes, is_first, plain: step.plain };
@@ -238,7 +238,7 @@ impl Passage<'_, '_> {
         for strike in draft.strikes() {
             let Some(id) = guard.patch(*strike) else { continue };
             self.conversation.journal[self.direction].name(id);
-            self.effects.struck.count(id, strike.deed);
+            self.effects.counted.patches.count(id, strike.deed);
         }
     }
 

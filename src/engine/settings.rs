@@ -90,26 +90,3 @@ pub struct Limits {
     /// What it may add in each second.
     pub log_flow_bytes_per_second: u32,
 }
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            flows_max: 100_000,
-            handshakes_max: 65_536,
-            // The largest receive window Linux opens by default (tcp_rmem[2]) is 6 MiB.
-            bytes_per_flow_max: 8 << 20,
-            store_bytes_max: 256 << 20,
-            handshake_seconds: 30,
-            // RFC 5321 4.5.3.2.6: a client waits 10 minutes for the reply to the end of data.
-            idle_seconds: 1_200,
-            closed_seconds: 30,
-            // After a restart every flow of a full table gets its RSTs within two minutes, which
-            // no sender takes for the end of the world (RFC 5321 4.5.3.2: five minutes).
-            orphan_resets_per_second: 1_000,
-            // Enough for a thousand recipients and their answers.
-            log_burst_bytes: 1 << 20,
-            // A sender of one such message every ten seconds is logged whole.
-            log_flow_bytes_per_second: 64 << 10,
-        }
-    }
-}

@@ -143,11 +143,10 @@ impl Engine {
             let is_same =
                 is_ours && is_under(&conversation, policies.choose(originator, responder));
             if !is_same && conversation.phase == Phase::Open && !conversation.is_offloaded() {
-                self.clear(flow, &mut conversation, (now, effects));
+                self.clear(flow, &mut conversation, now, effects);
                 count += 1;
             }
         });
-        effects.counted.resets += effects.resets.len() as u64;
         self.tally(effects);
         count
     }
@@ -164,13 +163,12 @@ impl Engine {
             killed = match conversation.phase {
                 Phase::Open if conversation.is_offloaded() => Killed::HandedOver,
                 Phase::Open => {
-                    self.clear(flow, &mut conversation, (now, effects));
+                    self.clear(flow, &mut conversation, now, effects);
                     Killed::Done
                 }
                 Phase::Closing | Phase::Aborted | Phase::Reset => Killed::Over,
             };
         });
-        effects.counted.resets += effects.resets.len() as u64;
         self.tally(effects);
         killed
     }
@@ -180,7 +178,8 @@ impl Engine {
         &self,
         flow: &Arc<Flow<Conversation>>,
         conversation: &mut Conversation,
-        (now, effects): (Instant, &mut Effects),
+        now: Instant,
+        effects: &mut Effects,
     ) {
         conversation.reset_both_ends(&Scene::of(flow, now), Reason::Cleared, effects);
         self.account(flow, conversation);

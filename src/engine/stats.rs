@@ -38,7 +38,7 @@ macro_rules! counters {
 
         impl Tally {
             /// Adds the counters of one packet, and empties them.
-            fn take_counters(&self, counted: &mut Stats) {
+            fn take_counters(&self, counted: &mut Counted) {
                 $(if counted.$often > 0 {
                     self.$often.fetch_add(std::mem::take(&mut counted.$often), Ordering::Relaxed);
                 })+
@@ -85,7 +85,20 @@ macro_rules! counters {
                     value: self.$name,
                 },)+]
             }
+        }
 
+        /// What one packet has counted.
+        #[derive(Debug, Default)]
+        pub(super) struct Counted {
+            $(pub(super) $name: u64,)+
+            pub(super) drops: BTreeMap<Reason, u64>,
+            pub(super) withheld: BTreeMap<Reason, u64>,
+            pub(super) tls: BTreeMap<Heard, u64>,
+            pub(super) rules: BTreeMap<Rule, u64>,
+            pub(super) patches: Struck,
+        }
+
+        impl Counted {
             /// Sets the counter of this name, if there is one.
             pub(super) fn set(&mut self, name: &str, value: u64) {
                 match name {
@@ -103,15 +116,8 @@ macro_rules! counters {
         }
 
         impl Tally {
-            /// Adds what patches did with one packet, and empties it.
-            pub(super) fn take_struck(&self, struck: &mut Struck) {
-                if !struck.0.is_empty() {
-                    struck.add_to(&mut self.reasons.lock().patches);
-                }
-            }
-
             /// Adds what one packet counted, and empties it.
-            pub(super) fn take(&self, counted: &mut Stats) {
+            pub(super) fn take(&self, counted: &mut Counted) {
                 self.take_counters(counted);
                 if !counted.tls.is_empty() {
                     self.reasons.lock().tls.take(&mut counted.tls);
@@ -119,11 +125,10 @@ macro_rules! counters {
                 let is_empty = counted.drops.is_empty()
                     && counted.withheld.is_empty()
                     && counted.rules.values().all(|&count| count == 0)
-                    && counted.patches.is_empty();
+                    && counted.patches.0.is_empty();
                 if !is_empty {
                     let mut reasons = self.reasons.lock();
-                    add(&mut reasons.patches, &counted.patches);
-                    counted.patches.clear();
+                    counted.patches.add_to(&mut reasons.patches);
                     add(&mut reasons.drops, &counted.drops);
                     add(&mut reasons.withheld, &counted.withheld);
                     add(&mut reasons.rules, &counted.rules);
@@ -148,7 +153,7 @@ macro_rules! counters {
     };
 }
 
-/// What patches have done with one packet: few of them, and each perhaps many times.
+/// What patches have done, by patch and deed: few of them, and each perhaps many times.
 #[derive(Debug, Default)]
 pub(super) struct Struck(Vec<(Id, Deed, u64)>);
 
@@ -163,10 +168,17 @@ impl Struck {
         }
     }
 
+    /// Adds it to what others did, and empties it.
     fn add_to(&mut self, counts: &mut BTreeMap<(Id, Deed), u64>) {
         for (id, deed, count) in self.0.drain(..) {
             *counts.entry((id, deed)).or_default() += count;
         }
+    }
+}
+
+impl FromIterator<(Id, Deed, u64)> for Struck {
+    fn from_iter<I: IntoIterator<Item = (Id, Deed, u64)>>(counts: I) -> Self {
+        Self(counts.into_iter().collect())
     }
 }
 
@@ -273,7 +285,7 @@ fn add<K: Clone + Ord>(sum: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
 /// Bytes of a ClientHello that fit into one segment of most paths.
 const SMALL_HELLO_MAX: usize = 1_400;
 
-impl Stats {
+impl Counted {
     fn hear(&mut self, heard: Heard) {
         *self.tls.entry(heard).or_default() += 1;
     }
@@ -336,47 +348,48 @@ mod tests {
 
     #[test]
     fn a_hello_is_large_from_1401_bytes_on() {
-        let mut stats = Stats::default();
+        let mut counted = Counted::default();
         for (length, count) in [(1_399, 0), (1_400, 0), (1_401, 1), (9_000, 2)] {
-            stats.count_begun(length);
-            assert_eq!(stats.tls_large_hellos, count, "{length}");
+            counted.count_begun(length);
+            assert_eq!(counted.tls_large_hellos, count, "{length}");
         }
     }
 
     #[test]
     fn agreements_are_counted_by_version() {
-        let mut stats = Stats::default();
+        let mut counted = Counted::default();
         for version in [0x0301, 0x0302, 0x0303, 0x0303, 0x0304, 0x0300, 0x7f1c] {
-            stats.count_agreement(Version(version));
+            counted.count_agreement(Version(version));
         }
-        let Stats { tls_agreed_1_0, tls_agreed_1_1, tls_agreed_1_2, tls_agreed_1_3, .. } = stats;
+        let Counted { tls_agreed_1_0, tls_agreed_1_1, tls_agreed_1_2, tls_agreed_1_3, .. } =
+            counted;
         assert_eq!([tls_agreed_1_0, tls_agreed_1_1, tls_agreed_1_2, tls_agreed_1_3], [1, 1, 2, 1]);
-        assert_eq!((stats.tls_agreed_other, stats.tls_agreed), (2, 7));
+        assert_eq!((counted.tls_agreed_other, counted.tls_agreed), (2, 7));
     }
 
     #[test]
     fn what_a_server_chooses_is_counted() {
-        let mut stats = Stats::default();
+        let mut counted = Counted::default();
         let hello = ServerHello { cipher_suite: 0x1301, ..ServerHello::default() };
-        stats.count_server_hello(&hello);
-        assert_eq!((stats.tls_resumed, stats.tls_retried), (0, 0));
-        stats.count_server_hello(&ServerHello { is_resumed: true, group: Some(29), ..hello });
+        counted.count_server_hello(&hello);
+        assert_eq!((counted.tls_resumed, counted.tls_retried), (0, 0));
+        counted.count_server_hello(&ServerHello { is_resumed: true, group: Some(29), ..hello });
         let hello =
             ServerHello { cipher_suite: 0x1302, is_retried: true, ..ServerHello::default() };
-        stats.count_server_hello(&hello);
-        assert_eq!((stats.tls_resumed, stats.tls_retried), (1, 1));
+        counted.count_server_hello(&hello);
+        assert_eq!((counted.tls_resumed, counted.tls_retried), (1, 1));
         let heard = [
             (Heard::Suite(Some(0x1301)), 2),
             (Heard::Suite(Some(0x1302)), 1),
             (Heard::Group(Some(29)), 1),
         ];
-        assert_eq!(stats.tls, BTreeMap::from(heard));
+        assert_eq!(counted.tls, BTreeMap::from(heard));
     }
 
     /// The place of a rule stays in what a worker counts; that is no count.
     #[test]
     fn what_was_not_counted_is_not_there() {
-        let mut counted = Stats::default();
+        let mut counted = Counted::default();
         counted.rules.insert(Rule::Verb, 2);
         let (first, second) = (Tally::default(), Tally::default());
         first.take(&mut counted);

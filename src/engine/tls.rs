@@ -154,7 +154,7 @@ impl Passage<'_, '_> {
         let side = self.direction.speaker();
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.engine.show(rest);
+            self.engine.inspect_run(rest);
             let Some(records) = &mut self.conversation.records else { return Err(Stop::Blind) };
             let stream = &mut self.conversation.streams[self.direction];
             let start = stream.judged();

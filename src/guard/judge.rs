@@ -306,23 +306,24 @@ impl Guard {
         &self,
         watch: &mut Watch,
         dialogue: &mut Dialogue,
-        bytes: (&mut [u8], Offset),
+        bytes: &mut [u8],
+        at: Offset,
         draft: &mut Draft,
     ) -> Option<(Step, Swept)> {
         let is_changed = self.false_ends() == FalseEnds::Changed;
         let fillers = Fillers { lookalike: is_changed.then_some(MASK), disowned: MASK };
         let is_disowned = matches!(dialogue.expect(), Expect::Disowned(_) | Expect::Oversize(_));
-        if !is_disowned && !self.has_room(watch, bytes.0.len()) {
+        if !is_disowned && !self.has_room(watch, bytes.len()) {
             return None;
         }
-        let (step, swept) = dialogue.sweep(&mut *bytes.0, bytes.1, fillers)?;
+        let (step, swept) = dialogue.sweep(bytes, at, fillers)?;
         draft.begin();
         if swept.changed > 0 {
             self.blame_rule(if is_disowned { Rule::StrayBytes } else { Rule::Lookalike }, draft);
         }
         if step.event == Event::DataEnd {
             watch.end_data();
-        } else if let (false, Some(left)) = (is_disowned, bytes.0.get(..step.used)) {
+        } else if let (false, Some(left)) = (is_disowned, bytes.get(..step.used)) {
             // There is room for all of it.
             let _ = self.measure(watch, 0, left, step.plain);
         }

@@ -36,7 +36,8 @@ impl Guard {
         &self,
         watch: &mut Watch,
         dialogue: &mut Dialogue,
-        (from, bytes): (Speaker, &[u8]),
+        from: Speaker,
+        bytes: &[u8],
         standing: Standing,
     ) -> Step {
         if from == Speaker::Client && self.has_to_wait(watch, dialogue, bytes) {

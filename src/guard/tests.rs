@@ -53,7 +53,7 @@ impl Talk {
 
     /// What the client's bytes are read as.
     pub(super) fn reads(&mut self, input: &[u8]) -> Event {
-        self.guard.read(&mut self.watch, &mut self.dialogue, (Speaker::Client, input), HEARD).event
+        self.guard.read(&mut self.watch, &mut self.dialogue, Speaker::Client, input, HEARD).event
     }
 
     /// Whether more of a message would be looked into.
@@ -72,8 +72,8 @@ impl Talk {
         for packet in input.chunks(size) {
             let mut rest = packet;
             while !rest.is_empty() && self.ended().is_none() {
-                let said = (from, rest);
-                let mut step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
+                let mut step =
+                    self.guard.read(&mut self.watch, &mut self.dialogue, from, rest, HEARD);
                 // Lines here end in a LF alone, and the next one waits for their answers.
                 while step.event == Event::Wait && self.dialogue.is_owed() {
                     let mut reply = &b"500\n"[..];
@@ -81,7 +81,7 @@ impl Talk {
                         let used = self.dialogue.read(Speaker::Server, reply, HEARD).used;
                         reply = &reply[used..];
                     }
-                    step = self.guard.read(&mut self.watch, &mut self.dialogue, said, HEARD);
+                    step = self.guard.read(&mut self.watch, &mut self.dialogue, from, rest, HEARD);
                 }
                 assert_ne!(step.event, Event::Wait);
                 let (bytes, behind) = rest.split_at(step.used);
@@ -115,7 +115,7 @@ impl Talk {
     fn sweep(&mut self, input: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = input.to_vec();
         let Self { guard, dialogue, watch, draft, .. } = self;
-        let swept = guard.sweep(watch, dialogue, (&mut bytes, Offset::ZERO), draft);
+        let swept = guard.sweep(watch, dialogue, &mut bytes, Offset::ZERO, draft);
         let (step, _) = swept.filter(|(step, _)| step.used > 0)?;
         bytes.truncate(step.used);
         Some(bytes)

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::SMTP_PORT;
 use super::gather::{Addresses, Gathered, gather};
 use super::line::port_named;
 use super::table::Edit;
 use super::terminal::fixups;
 use super::words::Typed;
-use crate::config::{Config, SMTP_PORT};
+use crate::config::Config;
 use crate::flow::Network;
 
 /// A configuration that was changed, and what is said of it.

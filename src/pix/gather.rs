@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::SMTP_PORT;
 use super::line::{Block, Hosts, Line, Local, Rule, Static};
 use super::names::Names;
-use crate::config::SMTP_PORT;
 use crate::flow::Network;
 
 /// What lines say of mail.

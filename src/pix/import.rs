@@ -16,7 +16,7 @@ mod policy;
 
 /// What whoever imports wants besides.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
+pub struct Options {
     /// The release's own profile, bugs included.
     pub as_it_was: bool,
     /// Port 25, though the file does not guard mail.
@@ -56,29 +56,29 @@ enum Generation {
 
 /// Reads a file.
 #[must_use]
-pub fn import(text: &str, wish: Wish) -> Imported {
+pub fn import(text: &str, options: Options) -> Imported {
     let lines: Vec<(usize, String)> =
         text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end().to_owned())).collect();
     let mut account = Account::default();
     let generation = generation(&lines, &mut account);
     let numbered = lines.iter().map(|(number, line)| (*number, line.trim()));
     let gathered = gather(numbered, addresses(&lines));
-    let cure = if wish.guard_anyway { "" } else { "; say --guard-anyway for ports = [25]" };
+    let cure = if options.guard_anyway { "" } else { "; say --guard-anyway for ports = [25]" };
     let (mut ports, mut settings) = match generation {
         Generation::Mailhost => (mailhosts(&gathered, cure, &mut account), Vec::new()),
         Generation::Pix(_) => (fixups(&lines, cure, &mut account), Vec::new()),
         Generation::Asa => esmtp::read(&lines, cure, &mut account),
     };
     let is_off = ports.is_empty();
-    if is_off && wish.guard_anyway {
+    if is_off && options.guard_anyway {
         ports.insert(25);
     }
     ports.extend(&gathered.ports);
-    if is_off && !wish.guard_anyway {
+    if is_off && !options.guard_anyway {
         ports.clear();
     }
     let own = own_profile(&lines, &mut account);
-    let profile = own.unwrap_or(match (generation, wish.as_it_was) {
+    let profile = own.unwrap_or(match (generation, options.as_it_was) {
         (Generation::Mailhost, true) => "pix-4.1",
         (Generation::Pix(profile), true) => profile,
         (Generation::Mailhost | Generation::Pix(_), false) => "mailguard",

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::SMTP_PORT;
 use super::names::Names;
-use crate::config::SMTP_PORT;
 
 /// What a line says of mail.
 #[derive(Clone, Debug, PartialEq, Eq)]

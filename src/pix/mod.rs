@@ -17,7 +17,10 @@ mod words;
 mod tests;
 
 pub use change::{Changed, change};
-pub use import::{Imported, Wish, import};
+pub use import::{Imported, Options, import};
 pub use table::{Command, Edit, lines_of};
 pub use terminal::{checksum, erased, fixups, lines_named, running, running_of, written};
 pub use words::{Mistake, Mode, Typed, resolve};
+
+/// RFC 5321 2.3.
+const SMTP_PORT: u16 = 25;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use super::SMTP_PORT;
 use super::line::{Block, port_named, prefix_of};
-use crate::config::SMTP_PORT;
 
 /// All names of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -192,7 +192,7 @@ fn lines_that_name_mail_hosts_close_and_open_them() {
     let block = "static (inside,outside) 192.0.2.10 10.1.1.10 netmask 255.255.255.248";
     let (config, _) = after("", &[block, lines[1]]);
     assert_eq!(hosts(&config), ["10.1.1.8/29"]);
-    let settings = import(&format!("{block}\n{}\n", lines[1]), Wish::default()).settings;
+    let settings = import(&format!("{block}\n{}\n", lines[1]), Options::default()).settings;
     assert!(settings.contains("\"10.1.1.8/29\", # lines 1, 2"), "{settings}");
     let (config, _) = after("", &["static (inside,outside) tcp interface smtp 10.1.1.42 2525"]);
     assert_eq!(
@@ -255,7 +255,7 @@ fn a_configuration_that_is_written_is_read_to_the_same() {
         assert!(text.starts_with("Building configuration...\n: Saved\n:\nMailguard Version "));
         assert!(text.ends_with("\n: end\n[OK]\n"), "{text}");
         for as_it_was in [false, true] {
-            let read = import(&text, Wish { as_it_was, ..Wish::default() });
+            let read = import(&text, Options { as_it_was, ..Options::default() });
             let again = self::config(&read.settings);
             assert_eq!(again.profile, config.profile, "{text}");
             assert_eq!(again.engine, config.engine, "{text}");

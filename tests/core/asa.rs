@@ -10,7 +10,7 @@ use mailguard::engine::Settings;
 use mailguard::event::{Format, Zone, write};
 use mailguard::guard::Profile;
 use mailguard::patch::Catalogue;
-use mailguard::pix::{Wish, import};
+use mailguard::pix::{Options, import};
 
 /// One connection: what it is about, settings that are changed, and what the client says.
 struct Case {
@@ -288,7 +288,7 @@ fn a_successor_writes_the_same() {
 fn an_imported_map_keeps_its_numbers() {
     let map = include_str!("../golden/pix/asa-map.cfg");
     let settings = || {
-        let imported = import(map, Wish::default()).settings;
+        let imported = import(map, Options::default()).settings;
         let source = Source { name: "imported", text: &imported };
         Config::build(Some(source), &[]).unwrap().with_patches(&[]).unwrap().engine
     };

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use crate::support::crowd::{BEGIN, Crowd, Line, index};
 use crate::support::packet::ACK;
 use crate::support::random::Random;
-use crate::support::rig::{settings, settings_with, settings_without_rules};
+use crate::support::rig::{limits, settings, settings_with, settings_without_rules};
 use crate::support::tls::{client_hello, hello_of_suites, server_name};
 use mailguard::engine::{LOGGED_BYTES_MAX, Limits, Reason, Record, Settings, What};
 use mailguard::event::{self, Format, Zone};
@@ -498,7 +498,7 @@ fn a_flow_is_forgotten_in_its_time() {
         assert!(crowd.send_fin(&mut ended, from).is_some());
     }
     assert!(crowd.send(&mut ended, C, 1, b"").is_some());
-    let limits = Limits::default();
+    let limits = limits();
     for (seconds, flows) in [
         (limits.closed_seconds - 1, 2),
         (1, 1),

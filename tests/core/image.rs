@@ -9,7 +9,7 @@ use crate::support::esmtp::Esmtp;
 use crate::support::packet::{ACK, FIN, RST};
 use crate::support::quiet::failure;
 use crate::support::random::{Random, asked, environment};
-use crate::support::rig::{Heirs, Rig, handing_over, settings, settings_with};
+use crate::support::rig::{Heirs, Rig, handing_over, limits, settings, settings_with};
 use crate::support::schedule::{Kind, Plan};
 use crate::support::session::Session;
 use crate::support::tls::{SESSIONS, session};
@@ -412,7 +412,7 @@ fn flows_that_have_no_room_any_more_are_reset() {
         rig.shake_hands();
     }
     let bytes = image(&rig.engine);
-    let limits = Limits { flows_max: 2, ..Limits::default() };
+    let limits = Limits { flows_max: 2, ..limits() };
     let fewer = Settings { limits, ..settings("mailguard") };
     let mut effects = Effects::default();
     let image = Image::open(&bytes).unwrap();
@@ -441,7 +441,7 @@ fn a_handshake_goes_on_with_the_successor() {
 /// What a flood has displaced may come again, whoever is asked then.
 #[test]
 fn a_lost_handshake_is_known_to_the_successor() {
-    let limits = Limits { handshakes_max: 16, ..Limits::default() };
+    let limits = Limits { handshakes_max: 16, ..limits() };
     let settings = Settings { limits, ..settings("mailguard") };
     for (seconds, is_known) in [(1, true), (31, false)] {
         let mut crowd = Crowd::new(settings.clone());
@@ -721,7 +721,7 @@ fn a_diary_says_once_what_many_flows_are_judged_by() {
     let mut micros = rig.micros;
     for number in 100..200 {
         rig.engine.expire(Instant::from_micros(micros), &mut Effects::default());
-        micros += Limits::default().idle_seconds * 1_000_000 / 4;
+        micros += limits().idle_seconds * 1_000_000 / 4;
         rig.micros = micros;
         let (flows, length) = begin(&mut rig, &paper, &line_max(number));
         assert!(flows > 0 && length < 10 * one, "{length}, and one is {one}");
@@ -742,7 +742,7 @@ fn a_diary_that_is_full_names_nothing_that_it_does_not_say() {
     let known: Vec<u64> = (77..81).map(|most| begin(&mut rig, &paper, &line_max(most)).0).collect();
     // The one that was there, and one each; then there is no room.
     assert_eq!(known, [2, 3, 3, 3]);
-    rig.micros += 2 * Limits::default().idle_seconds * 1_000_000;
+    rig.micros += 2 * limits().idle_seconds * 1_000_000;
     rig.engine.expire(Instant::from_micros(rig.micros), &mut Effects::default());
     assert_eq!(begin(&mut rig, &paper, &line_max(80)).0, 1);
 }
@@ -758,7 +758,7 @@ fn known(rig: &Rig, paper: &Paper) -> u64 {
 #[test]
 fn a_diary_takes_in_who_had_no_room_once_there_is_some() {
     let line_max = |most: u32| settings_with("esmtp", &[("line_max", &most.to_string())]);
-    let idle = Limits::default().idle_seconds * 1_000_000;
+    let idle = limits().idle_seconds * 1_000_000;
     let mut rig = Rig::established(line_max(77), [1, 2]);
     let paper = Paper::default();
     rig.engine.keep_diary(Box::new(paper.clone()), Instant::from_micros(rig.micros), 0);

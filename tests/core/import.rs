@@ -9,7 +9,7 @@ use crate::support::golden;
 use mailguard::config::{Config, Source};
 use mailguard::engine::{Exception, Treatment};
 use mailguard::guard::Settings;
-use mailguard::pix::{Wish, import};
+use mailguard::pix::{Options, import};
 use mailguard::smtp::Verb;
 
 fn root() -> &'static Path {
@@ -25,9 +25,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What a file becomes, and what is said of it.
-fn imported(file: &Path, wish: Wish) -> String {
+fn imported(file: &Path, options: Options) -> String {
     let text = fs::read(file).unwrap();
-    let imported = import(&String::from_utf8_lossy(&text), wish);
+    let imported = import(&String::from_utf8_lossy(&text), options);
     let source = Source { name: "imported", text: &imported.settings };
     assert!(Config::build(Some(source), &[]).is_ok(), "{}", file.display());
     let code = u8::from(imported.is_doubtful);
@@ -39,7 +39,7 @@ fn each_file_becomes_what_stands_beside_it_and_every_line_is_accounted_for() {
     let mut all = String::new();
     for file in files(&root().join("tests/golden/pix")) {
         let name = file.file_name().unwrap().to_str().unwrap();
-        all += &format!("=== {name}\n{}\n", imported(&file, Wish::default()));
+        all += &format!("=== {name}\n{}\n", imported(&file, Options::default()));
     }
     golden::compare("import.txt", &all);
 }
@@ -54,8 +54,8 @@ fn real_files_become_what_they_should() {
     }
     for file in found {
         let name = file.file_name().unwrap().to_str().unwrap();
-        let as_it_was = Wish { as_it_was: true, guard_anyway: true };
-        let both = imported(&file, Wish::default()) + "\n" + &imported(&file, as_it_was);
+        let as_it_was = Options { as_it_was: true, guard_anyway: true };
+        let both = imported(&file, Options::default()) + "\n" + &imported(&file, as_it_was);
         golden::compare(&format!("saved/{name}.txt"), &both);
     }
 }
@@ -68,19 +68,19 @@ fn no_file_is_too_strange_to_be_read() {
         let words: Vec<&str> = text.split_inclusive([' ', '\n']).collect();
         for at in 0..words.len() {
             let without: String = words[..at].iter().chain(&words[at + 1..]).copied().collect();
-            let imported = import(&without, Wish::default());
+            let imported = import(&without, Options::default());
             let source = Source { name: "imported", text: &imported.settings };
             assert!(Config::build(Some(source), &[]).is_ok(), "{without}");
         }
         for at in 0..text.len() {
-            let _ = import(&text[..at], Wish { as_it_was: true, guard_anyway: true });
+            let _ = import(&text[..at], Options { as_it_was: true, guard_anyway: true });
         }
     }
 }
 
 /// The settings that a file of these lines becomes.
-fn settings(text: &str, wish: Wish) -> Config {
-    let imported = import(text, wish);
+fn settings(text: &str, options: Options) -> Config {
+    let imported = import(text, options);
     Config::build(Some(Source { name: "imported", text: &imported.settings }), &[]).unwrap()
 }
 
@@ -95,7 +95,7 @@ fn the_default_map_printed_is_the_profiles_own_but_for_tls() {
     ] {
         let mut expected = Settings::profile("asa").unwrap();
         expected.set("starttls", starttls).unwrap();
-        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{text}");
+        assert_eq!(settings(&text, Options::default()).engine.guard, expected, "{text}");
     }
     for (version, starttls) in [("9.12(4)", "allow"), ("9.4(1)", "allow"), ("9.3(3)", "strip")] {
         let text = format!(
@@ -104,7 +104,7 @@ fn the_default_map_printed_is_the_profiles_own_but_for_tls() {
         );
         let mut expected = Settings::profile("asa").unwrap();
         expected.set("starttls", starttls).unwrap();
-        assert_eq!(settings(&text, Wish::default()).engine.guard, expected, "{version}");
+        assert_eq!(settings(&text, Options::default()).engine.guard, expected, "{version}");
     }
 }
 
@@ -116,7 +116,7 @@ fn what_a_map_masks_is_masked() {
         let rest =
             "policy-map p\n class inspection_default\n  inspect esmtp m\nservice-policy p global\n";
         let text = format!("ASA Version 9.1(2)\n{map}{rest}");
-        let guard = settings(&text, Wish::default()).engine.guard;
+        let guard = settings(&text, Options::default()).engine.guard;
         let is_passed = guard.words().contains(&("ehlo", "pass".to_owned()));
         let keywords = ["AUTH", "SIZE", "HELP", "STARTTLS", "XNONE"];
         let keywords =
@@ -146,7 +146,7 @@ fn what_a_map_masks_is_masked() {
 fn the_first_releases_guard_the_hosts_of_mailhost_alone() {
     let lines = "PIX Version 4.1(7)\nmailhost (outside) 192.0.2.25 10.0.0.25\n";
     for (as_it_was, profile) in [(false, "mailguard"), (true, "pix-4.1")] {
-        let config = settings(lines, Wish { as_it_was, ..Wish::default() });
+        let config = settings(lines, Options { as_it_was, ..Options::default() });
         let preset = Settings::profile(profile).unwrap();
         let chosen = |server: [u8; 4]| {
             let is_it = |one: &&Exception| one.server.unwrap().contains(server.into());
@@ -158,7 +158,8 @@ fn the_first_releases_guard_the_hosts_of_mailhost_alone() {
         }
     }
     for guard_anyway in [false, true] {
-        let config = settings("PIX Version 4.1(7)\n", Wish { guard_anyway, ..Wish::default() });
+        let config =
+            settings("PIX Version 4.1(7)\n", Options { guard_anyway, ..Options::default() });
         assert_eq!(config.engine.ports, if guard_anyway { vec![25] } else { vec![] });
         assert_eq!(config.engine.exceptions, []);
     }
@@ -167,19 +168,19 @@ fn the_first_releases_guard_the_hosts_of_mailhost_alone() {
 #[test]
 fn what_is_no_configuration_of_a_pix_is_doubted() {
     for text in ["hello world\n", "root:x:0:0:root:/root:/bin/bash\n", "", "hostname pix\n"] {
-        let imported = import(text, Wish::default());
+        let imported = import(text, Options::default());
         assert!(imported.is_doubtful, "{text}");
         let warning = "WARNING: no line was used: is it a configuration of a PIX or ASA?\n";
         assert!(imported.report.ends_with(warning), "{}", imported.report);
     }
-    assert!(!import("PIX Version 6.3(5)\nhostname pix\n", Wish::default()).is_doubtful);
+    assert!(!import("PIX Version 6.3(5)\nhostname pix\n", Options::default()).is_doubtful);
 }
 
 #[test]
 fn nobody_is_advised_to_say_what_was_said() {
     for text in ["no fixup protocol smtp 25\n", "ASA Version 9.1(2)\n", "PIX Version 4.1(7)\n"] {
         for guard_anyway in [false, true] {
-            let imported = import(text, Wish { guard_anyway, ..Wish::default() });
+            let imported = import(text, Options { guard_anyway, ..Options::default() });
             assert!(imported.report.contains("not guard"), "{}", imported.report);
             assert_eq!(imported.report.contains("--guard-anyway"), !guard_anyway, "{text}");
         }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use mailguard::engine::{
-    Effects, Exception, Gaps, Handling, Limits, Path, Reason, Record, Seen, Settings, Stage,
-    Treatment, UnknownFlow, Verdict, What,
+    Effects, Exception, Gaps, Handling, Path, Reason, Record, Seen, Settings, Stage, Treatment,
+    UnknownFlow, Verdict, What,
 };
 use mailguard::flow::Direction::{Original as C, Reply as S};
 use mailguard::tcp::Violation;
@@ -14,7 +14,7 @@ use mailguard::wire::{Packet, Parsed, Seq};
 use crate::bounds::{ATTACKER, limited, text};
 use crate::support::crowd::{Crowd, Line};
 use crate::support::packet::{ACK, FIN, PSH, RST, SYN, fill_checksums, tcp_packet};
-use crate::support::rig::{Rig, settings, settings_with};
+use crate::support::rig::{Rig, limits, settings, settings_with};
 
 const ISN: [u32; 2] = [1_000, 5_000];
 const HANDSHAKE: Verdict = Verdict::Drop(Reason::Violation(Violation::Handshake));
@@ -69,7 +69,7 @@ fn a_handshake_is_remembered_from_its_last_packet_on() {
     assert_eq!(third(&mut rig), Verdict::Accept, "behind the SYN come again");
     let mut rig = unopened();
     assert_eq!((syn(&mut rig), syn_ack(&mut rig)), (Verdict::Accept, Verdict::Accept));
-    wait(&mut rig, Limits::default().handshake_seconds + 1);
+    wait(&mut rig, limits().handshake_seconds + 1);
     assert_eq!(third(&mut rig), Verdict::Drop(Reason::UnknownFlow));
 }
 

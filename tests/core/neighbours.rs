@@ -4,7 +4,8 @@ use super::bounds::{ATTACKER, BLOCK, limited, text};
 use crate::support::crowd::{BEGIN, Crowd, Line};
 use crate::support::packet::ACK;
 use crate::support::random::Random;
-use mailguard::engine::{Limits, What};
+use crate::support::rig::limits;
+use mailguard::engine::What;
 use mailguard::flow::Direction::{Original as C, Reply as S};
 
 /// What one client's flows do at random: many of them, bytes early and unacknowledged, noise.
@@ -117,7 +118,7 @@ fn fifty_deliver_beside_an_attacker() {
         let stats = crowd.engine.stats();
         assert_eq!(stats.messages, 50, "seed {seed}: each was delivered once");
         assert!(stats.flows_evicted > 0, "seed {seed}: the attacker filled the table");
-        crowd.wait(Limits::default().idle_seconds);
+        crowd.wait(limits().idle_seconds);
         let stats = crowd.engine.stats();
         assert_eq!((stats.flows_now, stats.store_bytes_now), (0, 0), "seed {seed}");
         let said = |what: &What| crowd.records.iter().filter(|r| r.what == *what).count() as u64;

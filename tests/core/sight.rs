@@ -12,7 +12,7 @@ use mailguard::flow::{Endpoint, FlowId, PerDirection};
 use mailguard::smtp::Verb;
 use mailguard::time::Instant;
 
-use crate::support::rig::{Rig, settings, settings_with};
+use crate::support::rig::{Rig, limits, settings, settings_with};
 
 /// All that is shown now.
 fn all(rig: &Rig) -> Vec<Seen> {
@@ -134,7 +134,7 @@ fn a_flow_is_seen_with_all_that_is_known_of_it() {
 
 #[test]
 fn flows_are_shown_in_their_order_until_it_is_enough() {
-    let limits = Limits { flows_max: 77, store_bytes_max: 5 << 20, ..Limits::default() };
+    let limits = Limits { flows_max: 77, store_bytes_max: 5 << 20, ..limits() };
     let mut rig = Rig::established(Settings { limits, ..settings("mailguard") }, [1, 2]);
     open_another(&mut rig);
     open_another(&mut rig);
@@ -150,7 +150,7 @@ fn flows_are_shown_in_their_order_until_it_is_enough() {
 
 #[test]
 fn one_flow_is_reset_and_no_other() {
-    let limits = Limits::default();
+    let limits = limits();
     let mut rig = Rig::established(settings("esmtp"), [1, 2]);
     open_another(&mut rig);
     rig.is_lost_behind = true;

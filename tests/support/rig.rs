@@ -9,9 +9,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use mailguard::config::Config;
 use mailguard::engine::{
-    Arrival, Effects, Engine, Gaps, Image, Path, Reason, Record, Settings, Stats, UnknownFlow,
-    Verdict, What,
+    Arrival, Effects, Engine, Gaps, Image, Limits, Path, Reason, Record, Settings, Stats,
+    UnknownFlow, Verdict, What,
 };
 use mailguard::flow::Direction;
 use mailguard::guard;
@@ -42,7 +43,7 @@ pub fn settings(profile: &str) -> Settings {
         unknown_flow: UnknownFlow::Reset,
         guard,
         exceptions: Vec::new(),
-        limits: mailguard::engine::Limits::default(),
+        limits: limits(),
         gaps: Gaps::Refuse,
     }
 }
@@ -55,6 +56,12 @@ pub fn settings_with(profile: &str, changes: &[(&str, &str)]) -> Settings {
     }
     settings.guard.patches.catalogue = patches();
     settings
+}
+
+/// The limits of a filter that is told nothing.
+pub fn limits() -> Limits {
+    static LIMITS: OnceLock<Limits> = OnceLock::new();
+    *LIMITS.get_or_init(|| Config::build(None, &[]).unwrap().engine.limits)
 }
 
 /// The patches built in; read once.

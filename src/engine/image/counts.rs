@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::stats::Counted;
 use super::super::{Heard, Reason, Stats};
 use super::LAST_WITHOUT_CATALOGUE;
 use crate::guard::Rule;
@@ -32,7 +33,7 @@ impl Counts {
     }
 
     /// As if all of it had been counted just now.
-    pub(super) fn into_stats(self, format: u32) -> Stats {
+    pub(super) fn into_counted(self, format: u32) -> Counted {
         let Self { counters, mut drops, mut withheld, mut rules, tls, patches } = self;
         // Rules had other numbers then.
         if format <= LAST_WITHOUT_CATALOGUE {
@@ -42,9 +43,9 @@ impl Counts {
             }
         }
         let patches = patches.into_iter();
-        let patches = patches.map(|((id, deed), count)| ((id.into(), deed), count)).collect();
-        let mut stats = Stats { drops, withheld, rules, tls, patches, ..Stats::default() };
-        counters.iter().for_each(|(name, value)| stats.set(name, *value));
-        stats
+        let patches = patches.map(|((id, deed), count)| (id.into(), deed, count)).collect();
+        let mut counted = Counted { drops, withheld, rules, tls, patches, ..Counted::default() };
+        counters.iter().for_each(|(name, value)| counted.set(name, *value));
+        counted
     }
 }

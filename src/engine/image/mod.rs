@@ -29,7 +29,6 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::Limits;
 use super::cookie::Presence;
 use super::journal::Chatter;
 use super::policy::Terms;
@@ -116,7 +115,7 @@ impl TermsState {
     /// What no flow is judged by, and nobody can read.
     fn none() -> Self {
         let settings = vec![(String::new(), String::new())];
-        let chatter = Chatter::of(&Limits::default());
+        let chatter = Chatter::of_nobody();
         Self { settings, mode: Mode::Enforce, chatter, catalogue: 0 }
     }
 }
@@ -176,7 +175,18 @@ mod tests {
             gaps: super::super::Gaps::Refuse,
             guard: crate::guard::Settings::profile("mailguard").unwrap(),
             exceptions: Vec::new(),
-            limits: Limits { handshakes_max: 16, ..Default::default() },
+            limits: super::super::Limits {
+                flows_max: 16,
+                handshakes_max: 16,
+                bytes_per_flow_max: 1 << 16,
+                store_bytes_max: 1 << 20,
+                handshake_seconds: 30,
+                idle_seconds: 1_200,
+                closed_seconds: 30,
+                orphan_resets_per_second: 1_000,
+                log_burst_bytes: 1 << 20,
+                log_flow_bytes_per_second: 1 << 16,
+            },
         }
     }
 }

@@ -161,8 +161,6 @@ impl Engine {
             let counter = if is_known { &mut restored.flows } else { &mut restored.undecodable };
             *counter += 1;
         }
-        // Flows that had to make room.
-        effects.counted.resets += effects.resets.len() as u64;
         engine.tally(effects);
         restored.undecodable += engine.count_on(&mut records, image.format);
         (engine, restored)
@@ -175,7 +173,7 @@ impl Engine {
         let (counts, servers) = (records.next::<Counts>(), records.next::<Vec<Entry>>());
         let undecodable = u64::from(matches!(counts, Some(None)));
         if let (Some(Some(counts)), Some(tally)) = (counts, self.tallies.first()) {
-            tally.take(&mut counts.into_stats(format));
+            tally.take(&mut counts.into_counted(format));
         }
         let evicted = records.next::<Option<u32>>();
         let undecodable = undecodable

@@ -20,9 +20,11 @@ pub(super) fn examine(
     has_source_check: Option<bool>,
     report: &mut Report,
 ) {
-    let v4 = is_on("/proc/sys/net/ipv4/ip_forward");
-    let v6 = is_on("/proc/sys/net/ipv6/conf/all/forwarding");
-    match forwarding(v4, v6, is_local, hosts) {
+    let forwarded = Forwarded {
+        v4: is_on("/proc/sys/net/ipv4/ip_forward"),
+        v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
+    };
+    match forwarding(forwarded, is_local, hosts) {
         Ok(finding) => report.good(format!("forwarding: {finding}")),
         Err(finding) => report.wrong(format!("forwarding: {finding}")),
     }
@@ -31,31 +33,37 @@ pub(super) fn examine(
     if let (Some(now), Some(max)) = (count("count"), count("max")) {
         filling(now, max).into_iter().for_each(|one| report.wrong(one));
     }
-    if v4 || v6 {
+    if forwarded.v4 || forwarded.v6 {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         // Each family has interfaces of its own: across one alone it is not forwarded.
         let routed_v4 = routed_v4(&read("/proc/net/route"));
         let routed_v6 = routed_v6(&read("/proc/net/ipv6_route"));
         if !is_one_armed(&(&routed_v4 | &routed_v6), report) {
-            if v4 {
+            if forwarded.v4 {
                 sources(&routed_v4, report);
             }
-            if v6 && routed_v6.len() > 1 {
+            if forwarded.v6 && routed_v6.len() > 1 {
                 sources_of_ipv6(has_source_check, report);
             }
         }
     }
 }
 
-/// How the machine forwards; an error: not as it has to.
-fn forwarding(
+/// What the machine forwards, by family.
+#[derive(Clone, Copy)]
+struct Forwarded {
     v4: bool,
     v6: bool,
+}
+
+/// How the machine forwards; an error: not as it has to.
+fn forwarding(
+    forwarded: Forwarded,
     is_local: Option<bool>,
     hosts: &[Network],
 ) -> Result<&'static str, &'static str> {
     let has_hosts = |is_ipv6| hosts.iter().any(|host| host.is_ipv6() == is_ipv6);
-    match (v4, v6, is_local) {
+    match (forwarded.v4, forwarded.v6, is_local) {
         (false, true, _) if has_hosts(false) => {
             Err("off for IPv4, though rules.mail_hosts has addresses of it (sysctl \
              net.ipv4.ip_forward)")
@@ -266,21 +274,22 @@ mod tests {
         let hosts = |text: &str| -> Vec<Network> {
             text.split_whitespace().map(|host| host.parse().unwrap()).collect()
         };
-        let (v4, v6) = ("192.0.2.25", "2001:db8::/64");
-        for (on, named, is_right) in [
-            ([true, false], v4, true),
-            ([false, true], v6, true),
-            ([true, false], v6, false),
-            ([false, true], v4, false),
+        let (ipv4, ipv6) = ("192.0.2.25", "2001:db8::/64");
+        for ([v4, v6], named, is_right) in [
+            ([true, false], ipv4, true),
+            ([false, true], ipv6, true),
+            ([true, false], ipv6, false),
+            ([false, true], ipv4, false),
             ([false, true], "2001:db8::/64 192.0.2.0/24", false),
             ([true, true], "2001:db8::/64 192.0.2.0/24", true),
             ([false, true], "", true),
             ([false, false], "", false),
         ] {
-            let found = forwarding(on[0], on[1], Some(false), &hosts(named));
-            assert_eq!(found.is_ok(), is_right, "{on:?} {named}: {found:?}");
+            let found = forwarding(Forwarded { v4, v6 }, Some(false), &hosts(named));
+            assert_eq!(found.is_ok(), is_right, "{v4} {v6} {named}: {found:?}");
         }
-        assert!(forwarding(false, false, Some(true), &[]).is_ok());
+        let nothing = Forwarded { v4: false, v6: false };
+        assert!(forwarding(nothing, Some(true), &[]).is_ok());
     }
 
     #[test]

@@ -37,11 +37,21 @@ use super::rules::{self, Keeper};
 use super::{FrontError, Outcome};
 use crate::config::{Config, RulesBackend};
 
-/// Prints what it finds, or only what is wrong of it.
+/// What is to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether the configuration is that of a file.
+    pub has_file: bool,
+    /// Whether only what is wrong is to be told.
+    pub is_brief: bool,
+}
+
+/// Prints what it finds.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(config: &Config, has_file: bool, is_brief: bool) -> Result<Outcome, FrontError> {
+pub fn run(config: &Config, options: Options) -> Result<Outcome, FrontError> {
+    let Options { has_file, is_brief } = options;
     let mut report = Report { is_brief, ..Report::default() };
     configuration(config, has_file, &mut report);
     let status = Status::asked(config);
@@ -162,45 +172,44 @@ fn queues(config: &Config, is_answered: bool, report: &mut Report) {
             None => report.wrong(format!("queue {number}: nobody serves it")),
             Some(entry) => {
                 let holders = holders.get(&entry.port).map_or(&[][..], Vec::as_slice);
-                let is_stalled = stalled.contains(&number);
-                served(entry, is_stalled, holders, is_answered, report);
+                let holder = holder_of(entry.port, holders, is_answered);
+                served(entry, holder, stalled.contains(&number), report);
             }
         }
     }
 }
 
-/// Who holds a queue: the filter, somebody else, or whoever keeps it until a filter comes.
-/// Where that cannot be seen, whether a filter has answered tells.
-fn served(
-    entry: &listing::Entry,
-    is_stalled: bool,
-    holders: &[Holder],
-    is_answered: bool,
-    report: &mut Report,
-) {
-    let listing::Entry { number, port, waiting, .. } = *entry;
-    let holder = match holders.first() {
-        _ if holders.iter().any(|one| one.name == OUR_NAME) => Some((OUR_NAME.to_owned(), port)),
-        Some(first) => Some((first.name.clone(), first.process)),
+/// Who holds what is at this netlink port: the filter, somebody else, or whoever keeps it until a
+/// filter comes. Where that cannot be seen, whether a filter has answered tells.
+fn holder_of(port: u32, holders: &[Holder], is_answered: bool) -> Option<Holder> {
+    let ours = || Holder { process: port, name: OUR_NAME.to_owned() };
+    match holders.first() {
+        _ if holders.iter().any(|one| one.name == OUR_NAME) => Some(ours()),
+        Some(first) => Some(first.clone()),
         // We may not see what others have open.
-        None if is_answered => Some((OUR_NAME.to_owned(), port)),
-        None => owner(port).map(|name| (name, port)),
-    };
+        None if is_answered => Some(ours()),
+        None => owner(port),
+    }
+}
+
+/// Whether a queue's holder serves it.
+fn served(entry: &listing::Entry, holder: Option<Holder>, is_stalled: bool, report: &mut Report) {
+    let listing::Entry { number, port, waiting, .. } = *entry;
     match holder {
         None => report.wrong(format!(
             "queue {number}: who holds it cannot be seen, {waiting} packets waiting"
         )),
-        Some((name, _)) if name == OUR_NAME && is_stalled => report.wrong(format!(
+        Some(Holder { name, .. }) if name == OUR_NAME && is_stalled => report.wrong(format!(
             "queue {number}: its filter answers no packet, {waiting} packets waiting (netlink \
              port id {port})"
         )),
-        Some((name, _)) if name == OUR_NAME => report.good(format!(
+        Some(Holder { name, .. }) if name == OUR_NAME => report.good(format!(
             "queue {number}: served by netlink port id {port}, {waiting} packets waiting"
         )),
-        Some((name, MANAGER)) => report.wrong(format!(
+        Some(Holder { name, process: MANAGER }) => report.wrong(format!(
             "queue {number}: no filter reads it; {name} keeps it, {waiting} packets waiting"
         )),
-        Some((name, process)) => report.wrong(format!(
+        Some(Holder { name, process }) => report.wrong(format!(
             "queue {number}: held by {name} (process {process}), {waiting} packets waiting"
         )),
     }
@@ -208,9 +217,9 @@ fn served(
 
 /// The program behind a netlink port id. A process's first socket gets its process id; of any
 /// other we know nothing.
-fn owner(port: u32) -> Option<String> {
+fn owner(port: u32) -> Option<Holder> {
     let name = fs::read_to_string(format!("/proc/{port}/comm")).ok()?;
-    Some(name.trim_end().to_owned())
+    Some(Holder { process: port, name: name.trim_end().to_owned() })
 }
 
 /// Whether iptables is there, by which others may have made rules, and what it does not show.

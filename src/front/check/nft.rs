@@ -7,7 +7,7 @@ use super::map::{Map, Maps};
 use super::marks;
 use super::matches::Matches;
 use super::ours::{Change, Ours, number, port_behind};
-use super::rewriting::{self, UNREAD};
+use super::rewriting::{self, UNREAD, Written};
 use crate::config::Fail;
 use crate::front::rules::{self, Printer};
 
@@ -32,12 +32,14 @@ pub(super) fn findings(listing: &str, known: &[(&str, &str)], ours: &Ours) -> Ve
         let harm = if rules::is_own_table(family, table) {
             rule.harm_of_ours(ours)
         } else {
-            let is_behind = behind.contains(&rule.place.chain());
-            let harm = rule.harm(ours, &maps, is_behind);
-            let harm = harm.filter(|_| reached.contains(&rule.place.chain()));
-            let is_before = before.contains(&rule.place.chain());
-            let is_after = after.contains(&rule.place.chain());
-            harm.or_else(|| rule.rewriting(ours, &maps, is_before, is_after))
+            let at = rule.place.chain();
+            let harm = rule.harm(ours, &maps, behind.contains(&at));
+            let harm = harm.filter(|_| reached.contains(&at));
+            match harm {
+                None if before.contains(&at) && rule.writes_other(ours, &maps) => Some(REDIRECTED),
+                None if after.contains(&at) && rule.writes_mail(ours, &maps) => Some(UNREAD),
+                harm => harm,
+            }
         };
         let line = rule.words.join(" ");
         harm.map(|what| format!("nft {family} {table} {chain}: `{line}` {what}"))
@@ -295,23 +297,20 @@ impl<'a> Rule<'a> {
         (is_written || is_looked_up).then_some(REDIRECTED)
     }
 
-    /// Ports that it writes ahead of the filter, or behind it.
-    fn rewriting(
-        &self,
-        ours: &Ours,
-        maps: &Maps<'a>,
-        is_before: bool,
-        is_after: bool,
-    ) -> Option<&'static str> {
+    /// Ports that it writes.
+    fn written(&self, ours: &Ours, maps: &Maps<'a>) -> Written {
         let map = |at| self.map_at(at, maps);
-        let written = rewriting::written(&self.words, self.place.family, ours, &map);
-        if is_before && written.may_be_other && self.concerns_mail(ours, maps) {
-            Some(REDIRECTED)
-        } else if is_after && written.may_be_mail && self.matches(maps).may_be_tcp() {
-            Some(UNREAD)
-        } else {
-            None
-        }
+        rewriting::written(&self.words, self.place.family, ours, &map)
+    }
+
+    /// Whether it makes something else of mail.
+    fn writes_other(&self, ours: &Ours, maps: &Maps<'a>) -> bool {
+        self.written(ours, maps).may_be_other && self.concerns_mail(ours, maps)
+    }
+
+    /// Whether it makes mail of something else.
+    fn writes_mail(&self, ours: &Ours, maps: &Maps<'a>) -> bool {
+        self.written(ours, maps).may_be_mail && self.matches(maps).may_be_tcp()
     }
 
     /// Whether it is for what comes by some devices alone, from or to some addresses, or for IPv4.

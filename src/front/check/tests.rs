@@ -455,14 +455,14 @@ fn a_queue_that_no_filter_reads_is_found() {
         (vec![], "wrong  queue 3: who holds it cannot be seen, 7 packets waiting\n"),
     ] {
         let mut report = Report::default();
-        served(&entry, false, &holders, false, &mut report);
+        served(&entry, holder_of(entry.port, &holders, false), false, &mut report);
         assert_eq!(report.text, expected);
     }
     let mut report = Report::default();
-    served(&entry, false, &[], true, &mut report);
+    served(&entry, holder_of(entry.port, &[], true), false, &mut report);
     assert_eq!(report.text, SERVED);
     let mut report = Report::default();
-    served(&entry, true, &[holder(9, OUR_NAME)], false, &mut report);
+    served(&entry, Some(holder(9, OUR_NAME)), true, &mut report);
     let stalled = "wrong  queue 3: its filter answers no packet, 7 packets waiting (netlink port \
                    id 4294967295)\n";
     assert_eq!(report.text, stalled);

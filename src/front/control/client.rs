@@ -13,7 +13,7 @@ use crate::front::{FrontError, Outcome, print};
 use crate::pix::Mode;
 
 /// What to ask, of whom.
-pub struct Asked<'a> {
+pub struct Options<'a> {
     /// The daemon's socket.
     pub socket: &'a Path,
     /// The words; none: a prompt, or lines of standard input.
@@ -40,15 +40,16 @@ struct Reply {
 ///
 /// # Errors
 /// No daemon answers, or standard output cannot be written.
-pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
-    if !asked.words.is_empty() {
+pub fn run(options: &Options<'_>) -> Result<Outcome, FrontError> {
+    if !options.words.is_empty() {
         // One command needs no mode to be entered first.
-        let mut talk = Talk { asked, mode: Mode::Configuring, is_at_prompt: false, is_over: false };
-        return talk.say(&asked.words.join(" "));
+        let mut talk =
+            Talk { options, mode: Mode::Configuring, is_at_prompt: false, is_over: false };
+        return talk.say(&options.words.join(" "));
     }
     let mode = if is_root() { Mode::Exec } else { Mode::Looking };
     let is_at_prompt = io::stdin().is_terminal();
-    let mut talk = Talk { asked, mode, is_at_prompt, is_over: false };
+    let mut talk = Talk { options, mode, is_at_prompt, is_over: false };
     if is_at_prompt {
         return prompt::run(&mut talk);
     }
@@ -77,7 +78,7 @@ fn is_comment(line: &str) -> bool {
 
 /// A conversation with the daemon, a connection each time.
 pub(super) struct Talk<'a> {
-    asked: &'a Asked<'a>,
+    options: &'a Options<'a>,
     mode: Mode,
     is_at_prompt: bool,
     is_over: bool,
@@ -129,7 +130,7 @@ impl Talk<'_> {
     fn follow(&self) -> Result<(), FrontError> {
         let mut config = String::new();
         let _ = self.ask("rules-config", "")?.body.read_to_string(&mut config);
-        (self.asked.rules_up)(&config).map_err(|error| {
+        (self.options.rules_up)(&config).map_err(|error| {
             FrontError::new(format!(
                 "the filter has changed, and its rules have not (mailguard rules up): {error}"
             ))
@@ -142,12 +143,12 @@ impl Talk<'_> {
         let mut reply = self.ask(words, &format!("{CONFIRMED}--written-there "))?;
         let mut said = String::new();
         let read = reply.body.read_to_string(&mut said);
-        read.map_err(|error| broken(self.asked.socket, HEAD_PATIENCE, error))?;
+        read.map_err(|error| broken(self.options.socket, HEAD_PATIENCE, error))?;
         let had_file = reply.how != "rules";
         if had_file && reply.how != "ok" {
             return Err(FrontError::said(&said));
         }
-        print(&format!("{}\n", (self.asked.write)(&said, had_file)?))?;
+        print(&format!("{}\n", (self.options.write)(&said, had_file)?))?;
         if !had_file {
             self.follow()?;
         }
@@ -168,11 +169,11 @@ impl Talk<'_> {
     }
 
     fn ask(&self, words: &str, flags: &str) -> Result<Reply, FrontError> {
-        let json = if self.asked.is_json { "--json " } else { "" };
+        let json = if self.options.is_json { "--json " } else { "" };
         let mode = word_of(self.mode);
         let words = words.replace(['\n', '\r'], " ");
         let line = format!("{json}{flags}--place={mode} {words}\n");
-        request(self.asked.socket, &line, None)
+        request(self.options.socket, &line, None)
     }
 }
 

@@ -19,7 +19,7 @@ mod socket;
 mod tests;
 
 pub(in crate::front) use backlog::Backlog;
-pub use client::{Asked, run};
+pub use client::{Options, run};
 pub(in crate::front) use client::{ROOT_WRITES, ask};
 pub(in crate::front) use server::{Server, Service, Waker};
 pub(in crate::front) use session::is_trusted;

@@ -25,7 +25,7 @@ pub use cause::{CAUSES, Cause, cause};
 
 /// What is to be explained.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Options<'a> {
     /// A capture's name, or an entry of the event log, or a word of it.
     pub subject: &'a str,
     /// Which flow of the capture.
@@ -38,21 +38,21 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// A capture cannot be read, or has no such flow; or it is nothing of all this.
-pub fn run(asked: Asked<'_>, settings: &Settings) -> Result<String, FrontError> {
-    let path = Path::new(asked.subject);
-    if is_capture(asked.subject) {
+pub fn run(options: Options<'_>, settings: &Settings) -> Result<String, FrontError> {
+    let path = Path::new(options.subject);
+    if is_capture(options.subject) {
         let file = File::open(path).map_err(|error| FrontError::file(path, error))?;
-        let told = capture(file, settings, (asked.checksums, asked.flow));
+        let told = capture(file, settings, options.checksums, options.flow);
         return told.map_err(|what| FrontError::file(path, what));
     }
-    if asked.flow.is_some() {
+    if options.flow.is_some() {
         return Err(FrontError::file(path, "no such file, expected a capture before a flow"));
     }
-    event::explain(asked.subject, settings).ok_or_else(|| {
+    event::explain(options.subject, settings).ok_or_else(|| {
         FrontError::new(format!(
             "`{}` found, expected a capture, an entry of the event log, or a word of it such as \
              `awaiting-reply`",
-            asked.subject
+            options.subject
         ))
     })
 }
@@ -71,7 +71,8 @@ pub fn is_capture(subject: &str) -> bool {
 pub fn capture(
     source: impl Read,
     settings: &Settings,
-    (checksums, flow): (Checksums, Option<u64>),
+    checksums: Checksums,
+    flow: Option<u64>,
 ) -> Result<String, String> {
     let mut settings = settings.clone();
     // Whoever asks wants to hear all of it.

@@ -46,7 +46,7 @@ pub(super) struct Shared<'a> {
     pub(super) probation: Probation,
     /// Packets dropped because their connection has killed.
     pub(super) blocked: AtomicU64,
-    /// Text of a packet that kills, where a test wants one.
+    /// Text of a packet that kills, where a test wants one: none in a release.
     pub(super) deadly: Option<String>,
     /// Counts how often the threads of the queues were asked whether they are alive; [`END`]: it is
     /// time to end.
@@ -126,9 +126,7 @@ impl Shared<'_> {
             self.blocked.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        if cfg!(debug_assertions) {
-            self.die_of(arrival.bytes)?;
-        }
+        self.die_of(arrival.bytes)?;
         // The engine's locks do not poison, and what it left in the effects is thrown away.
         let judged = catch_unwind(AssertUnwindSafe(|| self.engine.handle(now, &arrival, effects)));
         if let Some(thread) = thread {

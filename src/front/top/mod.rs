@@ -27,7 +27,7 @@ use super::{FrontError, Outcome, control};
 
 /// What to look at.
 #[derive(Debug)]
-pub struct Asked<'a> {
+pub struct Options<'a> {
     /// The daemon's socket.
     pub socket: &'a Path,
     /// How often it is asked.
@@ -38,10 +38,10 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// No daemon answers at the beginning, or there is no terminal to draw on.
-pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
+pub fn run(options: &Options<'_>) -> Result<Outcome, FrontError> {
     let start = now();
     let mut view = View::default();
-    view.take(look(asked.socket, start));
+    view.take(look(options.socket, start));
     if let Some(why) = view.trouble() {
         return Err(FrontError::new(why));
     }
@@ -58,7 +58,7 @@ pub fn run(asked: &Asked<'_>) -> Result<Outcome, FrontError> {
     // told: crossterm reads an end of file for ever.
     let is_gone = Arc::new(AtomicBool::new(true));
     flag::register_conditional_shutdown(SIGHUP, 0, is_gone).map_err(failed)?;
-    let answers = ask_again_and_again(asked.socket.to_owned(), asked.interval, start)?;
+    let answers = ask_again_and_again(options.socket.to_owned(), options.interval, start)?;
     let seen = ratatui::try_init().and_then(|mut terminal| {
         let mut stage = Stage { view, answers, is_over: &is_over };
         stage.play(&mut terminal)

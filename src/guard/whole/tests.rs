@@ -81,7 +81,7 @@ impl<'a> Talk<'a> {
     }
 
     fn read(&mut self, from: Speaker, rest: &[u8], standing: Standing, is_first: bool) -> usize {
-        let step = self.guard.read(&mut self.watch, &mut self.dialogue, (from, rest), standing);
+        let step = self.guard.read(&mut self.watch, &mut self.dialogue, from, rest, standing);
         if step.event == Event::Wait {
             return 0;
         }

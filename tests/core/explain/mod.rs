@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::replay::{files, settings_beside};
 use mailguard::engine::Settings;
 use mailguard::event::{Format, Scribe, Zone};
-use mailguard::front::explain::{self, Asked, CAUSES, cause};
+use mailguard::front::explain::{self, CAUSES, Options, cause};
 use mailguard::front::replay::{Checksums, Session, Step};
 
 use claims::Told;
@@ -40,7 +40,7 @@ fn written(capture: &[u8], settings: &Settings, checksums: Checksums) -> Vec<u8>
 
 /// What is told of each flow of a capture; nothing of a file that is no capture.
 fn told(capture: &[u8], settings: &Settings, checksums: Checksums) -> Vec<Told> {
-    let tell = |flow| explain::capture(capture, settings, (checksums, flow));
+    let tell = |flow| explain::capture(capture, settings, checksums, flow);
     let Ok(text) = tell(None) else { return Vec::new() };
     if text.starts_with("No flow of mail") {
         return Vec::new();
@@ -91,7 +91,7 @@ fn an_untrue_sentence_would_be_seen() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/refused-commands.pcap");
     let capture = fs::read(&path).unwrap();
     let (settings, checksums) = settings_beside(&path);
-    let text = explain::capture(&capture[..], &settings, (checksums, None)).unwrap();
+    let text = explain::capture(&capture[..], &settings, checksums, None).unwrap();
     let came = Witness::read(&capture, false);
     let left = Witness::read(&written(&capture, &settings, checksums), false);
     let hold = |text: &str| Told::read(text).hold_against(&came, &left, &settings);
@@ -153,8 +153,8 @@ fn an_entry_means_the_same_in_words_as_in_fields() {
                     let mut entry = Vec::new();
                     Scribe::new(format, Zone::Utc).write(record, &mut entry);
                     let entry = String::from_utf8(entry).unwrap();
-                    let asked = Asked { subject: &entry, flow: None, checksums };
-                    let meaning = explain::run(asked, &settings).ok();
+                    let options = Options { subject: &entry, flow: None, checksums };
+                    let meaning = explain::run(options, &settings).ok();
                     // Not each of both names a place.
                     let words = meaning.map(|text| match text.split_once("\n\n") {
                         Some((place, words)) if place.starts_with("It is ") => words.to_owned(),

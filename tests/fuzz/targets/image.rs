@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use crate::support::rig::{Rig, settings};
+use crate::support::rig::{Rig, limits, settings};
 use mailguard::engine::{Effects, Engine, Image, Limits, Settings, image_of_diary};
 use mailguard::time::Instant;
 
@@ -41,7 +41,7 @@ fn begin(bytes: &[u8]) -> Option<Engine> {
 }
 
 fn few() -> Settings {
-    let limits = Limits { handshakes_max: 16, ..Limits::default() };
+    let limits = Limits { handshakes_max: 16, ..limits() };
     Settings { limits, ..settings("esmtp") }
 }
 
