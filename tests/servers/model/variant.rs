@@ -1,4 +1,4 @@
-//! What servers do differently, as data: the servers that were measured, and what a seed mixes.
+//! What servers do differently, as data: servers that are known, and what a seed mixes.
 
 use super::choice::Choice;
 
@@ -229,8 +229,8 @@ const PLAIN: Variant = Variant {
     breach_on: On::Reply(0),
 };
 
-/// The servers that were measured, and one by the letter of the RFCs.
-pub const MEASURED: [Variant; 8] = [
+/// The servers that were measured, one by the letter of the RFCs, and Dovecot by its source.
+pub const KNOWN: [Variant; 8] = [
     PLAIN,
     Variant {
         name: "postfix",
@@ -314,9 +314,9 @@ const BREACHES: [Breach; 11] = [
 const BREACH_VERBS: [&str; 5] = ["EHLO", "STARTTLS", "AUTH", "DATA", "MAIL"];
 
 impl Variant {
-    /// A measured server, as it is or with habits of others.
+    /// A known server, as it is or with habits of others.
     pub fn choose(choice: &mut Choice<'_>) -> Self {
-        let mut variant = MEASURED[choice.below(MEASURED.len())].clone();
+        let mut variant = KNOWN[choice.below(KNOWN.len())].clone();
         if choice.one_in(2) {
             variant.mix(choice);
         }
