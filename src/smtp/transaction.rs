@@ -224,7 +224,8 @@ impl Transaction {
 
     /// What is due may have no answer of its own: a message that it ends is over all the same, and
     /// a DATA may be refused.
-    pub(super) fn excuse(&mut self, due: &Due) {
+    pub(super) fn excuse(&mut self, due: &mut Due) {
+        due.is_excused = true;
         if due.ends_message() {
             self.lose_transaction();
         } else if due.answers == Answers::Verb(Verb::Data) {

@@ -47,7 +47,6 @@ impl Dialogue {
         let is_alone = self.outstanding.len() == 1;
         let due = self.outstanding.oldest_within(covers).filter(|_| is_alone);
         if let Some(due) = due.filter(|due| due.answers != Answers::Connection) {
-            due.is_excused = true;
             self.transaction.excuse(due);
         }
     }
@@ -60,7 +59,6 @@ impl Dialogue {
         let asked = self.outstanding.newest_mut();
         let asked = asked.filter(|due| due.end <= covers && asks.contains(&due.answers));
         if let Some(due) = asked.filter(|_| waits) {
-            due.is_excused = true;
             self.transaction.excuse(due);
             self.end_exchange(Cue::NoCode);
         }
@@ -116,7 +114,6 @@ impl Dialogue {
         // A greeting may be all that the server says of a message: nothing waits for more.
         let oldest = self.outstanding.oldest_within(covers).filter(|_| code == 220);
         if let Some(due) = oldest.filter(|due| due.ends_message()) {
-            due.is_excused = true;
             self.transaction.excuse(due);
         }
         self.free_client(covers);
@@ -130,7 +127,6 @@ impl Dialogue {
     fn excuse_message(&mut self, covers: Offset) {
         let (start, message) = (self.data_start, self.outstanding.first_beyond(covers));
         if let Some(due) = message.filter(|due| due.answers == Answers::Message && covers > start) {
-            due.is_excused = true;
             self.transaction.excuse(due);
         }
     }
