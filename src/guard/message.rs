@@ -447,13 +447,13 @@ impl<'a> Line<'a> {
             Some((end, marks)) => (end, Some(marks)),
             None => (long_line(bytes)?, None),
         };
+        if marks.is_some_and(Marks::have_nul) {
+            return None;
+        }
         let text = bytes.get(..end)?;
-        let (text, is_crlf, lone) = if marks.is_some_and(|marks| !marks.have_controls()) {
+        let (text, is_crlf, lone) = if marks.is_some_and(|marks| !marks.have_cr()) {
             (text, false, 0)
         } else {
-            if marks.is_some() && text.contains(&0) {
-                return None;
-            }
             let stripped = text.strip_suffix(b"\r");
             let is_crlf = stripped.is_some();
             let text = stripped.unwrap_or(text);

@@ -26,8 +26,8 @@ pub(super) struct Needles {
 }
 
 /// What some bytes of a header may be, a bit each: for each field whether there is a needle among
-/// them, and 16 bits higher whether there is one that a text begins with; in between, a colon, and
-/// a CR or NUL.
+/// them, and 16 bits higher whether there is one that a text begins with; in between, a colon, a
+/// CR and a NUL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks(u32);
 
@@ -45,7 +45,8 @@ const FAR: usize = 32;
 impl Marks {
     const NONE: Self = Self(0);
     const COLON: Self = Self(1 << 13);
-    const CONTROL: Self = Self(1 << 14);
+    const CR: Self = Self(1 << 14);
+    const NUL: Self = Self(1 << 15);
 
     #[inline]
     const fn with(self, other: Self) -> Self {
@@ -66,10 +67,16 @@ impl Marks {
         Self(Self::needle(open).0 << 16)
     }
 
-    /// Whether there may be a CR or a NUL among the bytes.
+    /// Whether there may be a CR among the bytes.
     #[must_use]
-    pub const fn have_controls(self) -> bool {
-        self.meet(Self::CONTROL)
+    pub const fn have_cr(self) -> bool {
+        self.meet(Self::CR)
+    }
+
+    /// Whether there may be a NUL among the bytes.
+    #[must_use]
+    pub const fn have_nul(self) -> bool {
+        self.meet(Self::NUL)
     }
 
     pub(super) const fn have_colon(self) -> bool {
@@ -95,8 +102,8 @@ impl ByByte<Marks> {
     const fn plain() -> Self {
         let mut marks = [Marks::NONE; 256];
         marks[b':' as usize] = Marks::COLON;
-        marks[b'\r' as usize] = Marks::CONTROL;
-        marks[0] = Marks::CONTROL;
+        marks[b'\r' as usize] = Marks::CR;
+        marks[0] = Marks::NUL;
         Self::new(marks)
     }
 
