@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::SMTP_PORT;
 use super::change::range;
 use super::gather::{Addresses, Gathered, gather};
 use super::table::{Command, Edit};
@@ -71,7 +72,7 @@ pub fn import(text: &str, options: Options) -> Imported {
     };
     let is_off = ports.is_empty();
     if is_off && options.guard_anyway {
-        ports.insert(25);
+        ports.insert(SMTP_PORT);
     }
     ports.extend(&gathered.ports);
     if is_off && !options.guard_anyway {
@@ -159,7 +160,7 @@ fn is_head(line: &str) -> bool {
 
 /// The ports that `fixup` guards: 25, and what lines add and take away.
 fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTreeSet<u16> {
-    let mut ports = BTreeSet::from([25]);
+    let mut ports = BTreeSet::from([SMTP_PORT]);
     let mut off = None;
     for (number, line) in lines {
         let Ok(typed) = resolve(line, Mode::Configuring) else { continue };
@@ -171,7 +172,7 @@ fn fixups(lines: &[(usize, String)], cure: &str, account: &mut Account) -> BTree
             }
             (Command::Edit(Edit::Fixup), Ok(all)) => ports.extend(all),
             (Command::Edit(Edit::NoFixup), Ok(_)) if value.is_empty() => {
-                ports = BTreeSet::from([25]);
+                ports = BTreeSet::from([SMTP_PORT]);
             }
             (Command::Edit(Edit::NoFixup), Ok(all)) => {
                 ports.retain(|port| !all.contains(port));
@@ -193,7 +194,7 @@ fn mailhosts(gathered: &Gathered, cure: &str, account: &mut Account) -> BTreeSet
         account.warnings.push(format!("no mailhost: this PIX did not guard mail{cure}"));
         return BTreeSet::new();
     }
-    BTreeSet::from([25])
+    BTreeSet::from([SMTP_PORT])
 }
 
 /// Exceptions by which the hosts of `mailhost` are guarded, and no other is.
